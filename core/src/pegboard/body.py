@@ -1,0 +1,75 @@
+"""The body of a request: whole and within bounds, or an error."""
+
+import io
+from functools import partial
+from typing import IO, TYPE_CHECKING, cast
+
+import flask
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.utils import cached_property
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_STEP = 1024 * 1024
+_TWO_LENGTHS = "The request has both a Content-Length and a Transfer-Encoding."
+
+
+class Request(flask.Request):
+    """A request whose body is never cut short in silence.
+
+    Werkzeug reads a body that does not declare its length up to the limit and leaves out the rest,
+    and trusts a server which marks the end of the input with a body that ended too early.
+    """
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """Raise 413 when read beyond the limit, and 400 when it ends too early."""
+        declared, limit = self.content_length, self.max_content_length
+        if "HTTP_TRANSFER_ENCODING" in self.environ and "CONTENT_LENGTH" in self.environ:
+            # Two servers could see two different ends of it.
+            raise BadRequest(_TWO_LENGTHS)
+        if declared is None and "wsgi.input_terminated" not in self.environ:
+            return io.BytesIO()
+        if declared is not None and limit is not None and declared > limit:
+            raise RequestEntityTooLarge
+        return cast("IO[bytes]", _Body(self.input_stream, declared, limit))
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, source: IO[bytes], declared: int | None, limit: int | None) -> None:
+        self._source = source
+        self._declared = declared
+        self._limit = limit
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readall(self) -> bytes:
+        # In few and large steps, as a server may bound the time of each.
+        return b"".join(iter(partial(self._read, _STEP), b""))
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer).cast("B")
+        data = self._read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def _read(self, size: int) -> bytes:
+        if self._declared is not None:
+            size = min(size, self._declared - self._position)
+        if self._limit is not None:
+            size = min(size, self._limit + 1 - self._position)
+        if not size:
+            return b""
+        try:
+            data = self._source.read(size)
+        except OSError as error:
+            raise ClientDisconnected from error
+        if not data and self._declared is not None:
+            raise ClientDisconnected
+        self._position += len(data)
+        if self._limit is not None and self._position > self._limit:
+            raise RequestEntityTooLarge
+        return data

@@ -1,0 +1,97 @@
+"""What every answer comes in: a request id, security headers, one log line.
+
+It stands outside Flask, so that an answer which Flask never saw comes in it too.
+"""
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pegboard.errors import REQUEST_ID, error_body
+from pegboard.logs import request_id, trace_id
+
+if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
+
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# W3C Trace Context, section 3.2: version, trace id, parent id and flags; all zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+_SECURITY = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """WSGI middleware around the whole of an app."""
+
+    app: "WSGIApplication"
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Serve one request."""
+        started = time.perf_counter()
+        identifier = _request_id(environ)
+        environ[REQUEST_ID] = identifier
+        request_id.set(identifier)
+        trace_id.set(_trace_id(environ))
+        sent: list[str] = []
+
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
+        ) -> Callable[[bytes], object]:
+            sent[:] = [status]
+            headers.append(("X-Request-ID", identifier))
+            headers.extend(_SECURITY)
+            if not any(name.lower() == "content-security-policy" for name, _ in headers):
+                headers.append(_POLICY)
+            return start_response(status, headers, exc_info)
+
+        try:
+            body = self.app(environ, start)
+        except Exception:
+            logger.exception("unhandled error outside the views")
+            body = _answer_bug(identifier, start)
+        if logger.isEnabledFor(logging.INFO):
+            elapsed = (time.perf_counter() - started) * 1000
+            logger.info(
+                "%s %s %s %.1f ms",
+                environ["REQUEST_METHOD"],
+                environ.get("PATH_INFO", ""),
+                sent[0][:3] if sent else "-",
+                elapsed,
+            )
+        return body
+
+
+def _request_id(environ: "WSGIEnvironment") -> str:
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _ACCEPTED_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _trace_id(environ: "WSGIEnvironment") -> str:
+    given = _TRACEPARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
+    return given[1] if given else secrets.token_hex(16)
+
+
+def _answer_bug(identifier: str, start: "StartResponse") -> list[bytes]:
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    body = error_body(status, f"Internal server error, request id {identifier}.")
+    start(
+        f"{status.value} {status.phrase}",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+    )
+    return [body]

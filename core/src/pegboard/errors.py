@@ -1,0 +1,152 @@
+"""The one error format: `{"message": str, "status": int}`, and `errors` by field for validation."""
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from flask import Flask, Response, json, request
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "pegboard.request_id"
+"""The key of the request's id in the WSGI environment."""
+
+RETRY_AFTER = 1
+"""Seconds after which a client may try again when the database was away or busy."""
+
+
+class APIError(HTTPException):
+    """An answer in the error format; see `abort`."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        errors: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = status
+        self.errors = errors
+        self.headers = headers or {}
+
+
+def abort(
+    status: int,
+    message: str,
+    *,
+    errors: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> NoReturn:
+    """End the request with an error; `errors` maps a field's name to a list of messages."""
+    raise APIError(status, message, errors, headers)
+
+
+def error_body(status: int, message: str, errors: Mapping[str, Any] | None = None) -> bytes:
+    """Return the JSON of an error; the only place where it is built."""
+    body: dict[str, Any] = {"message": message, "status": status}
+    if errors:
+        body["errors"] = errors
+    return json.dumps(body).encode()
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    errors: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an error as a Flask response."""
+    response = Response(error_body(status, message, errors), status, mimetype="application/json")
+    response.headers.update(headers or {})
+    return response
+
+
+def init_errors(app: Flask) -> None:
+    """Answer every error of every origin in the error format."""
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(DBAPIError, _answer_database)
+    app.register_error_handler(PoolTimeoutError, _answer_unavailable)
+    app.register_error_handler(InternalServerError, _answer_bug)
+
+
+def _answer_http(error: HTTPException) -> Response:
+    if isinstance(error, APIError):
+        return error_response(
+            error.code or 500, str(error.description), errors=error.errors, headers=error.headers
+        )
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    data = getattr(error, "data", None) or {}
+    errors = data.get("errors") or data.get("messages")
+    default = "The request did not pass validation." if errors else _sentence(error)
+    headers = {
+        name: value
+        for name, value in error.get_headers(request.environ)
+        if name.lower() not in {"content-type", "content-length"}
+    }
+    headers |= data.get("headers") or {}
+    return error_response(
+        status, data.get("message") or default, errors=_by_field(errors), headers=headers
+    )
+
+
+def _sentence(error: HTTPException) -> str:
+    # A description may quote the request, and of a bug it may quote internals.
+    if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"{error.name}."
+    return error.description or f"{error.name}."
+
+
+def _by_field(messages: Any) -> dict[str, Any] | None:
+    """Flatten webargs' messages by location to messages by field."""
+    if not isinstance(messages, dict):
+        return None
+    fields: dict[str, Any] = {}
+    for location, found in messages.items():
+        if isinstance(found, dict):
+            fields |= found
+        else:
+            fields[location] = found
+    return fields
+
+
+def _answer_database(error: DBAPIError) -> Response:
+    if _is_unavailable(error):
+        return _answer_unavailable(error)
+    logger.error("database error", exc_info=error)
+    return _answer_bug(error)
+
+
+def _is_unavailable(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    # SQLite calls a wrong statement operational, too.
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(error, OperationalError) and code != sqlite3.SQLITE_ERROR
+
+
+def _answer_unavailable(error: Exception) -> Response:
+    logger.warning("database unavailable: %s", _one_line(error))
+    return error_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database cannot answer at the moment. Try again.",
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )
+
+
+def _answer_bug(_: Exception) -> Response:
+    """Tell nothing but where to look: Flask has logged the error with the same request id."""
+    return error_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        f"Internal server error, request id {request.environ.get(REQUEST_ID, '-')}.",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,0 +1,100 @@
+"""What every answer comes in: request id, trace context, security headers, one log line."""
+
+import io
+import json
+import logging
+
+import pytest
+from flask import Flask
+
+from pegboard.testing.fixtures import MakeApp
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere"])
+def test_every_answer_has_a_request_id_and_security_headers(client, path):
+    """Errors included; and no version banner."""
+    headers = client.get(path).headers
+    assert headers["X-Request-ID"]
+    assert "nosniff" == headers["X-Content-Type-Options"]
+    assert "default-src 'none'; frame-ancestors 'none'" == headers["Content-Security-Policy"]
+    assert "Server" not in headers
+
+
+def test_a_proper_request_id_is_taken_over(client):
+    """A caller can find its request in our log."""
+    given = {"X-Request-ID": "order-42.a_b"}
+    assert "order-42.a_b" == client.get("/health", headers=given).headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a\x1b[31m", "é"])
+def test_an_improper_request_id_is_replaced(client, given):
+    """What could forge a log line is not repeated."""
+    found = client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    assert given != found
+    assert 32 == len(found)
+
+
+@pytest.fixture
+def lines(make_app: MakeApp, monkeypatch):
+    """Serve one request, and return the lines that it logs."""
+
+    def serve(path="/health", log_format="json", **headers):
+        stream = io.StringIO()
+        app: Flask = make_app(LOG_FORMAT=log_format, LOG_LEVEL="INFO")
+        monkeypatch.setattr("sys.stderr", stream)
+        app.test_client().get(path, headers=headers)
+        return stream.getvalue().splitlines()
+
+    return serve
+
+
+def test_a_request_is_one_json_line_in_production_style(lines):
+    """Method, path, status, and the ids of the request and of the trace."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    (line,) = lines(
+        **{"X-Request-ID": "abc", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
+    )
+    found = json.loads(line)
+    assert "abc" == found["request_id"]
+    assert trace == found["trace_id"]
+    assert found["message"].startswith("GET /health 200 ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "nonsense",
+    ],
+)
+def test_an_invalid_traceparent_is_replaced(lines, given):
+    """W3C Trace Context, section 3.2."""
+    (line,) = lines(traceparent=given)
+    assert json.loads(line)["trace_id"] not in given
+
+
+@pytest.mark.parametrize("log_format", ["human", "json"])
+@pytest.mark.parametrize("path", ["/a%0d%0aforged", "/a%1b[31mred", "/a%e2%80%a8forged"])
+def test_control_characters_in_a_path_stay_on_one_escaped_line(lines, log_format, path):
+    """No client writes lines or colors into the log."""
+    found = lines(path, log_format)
+    warnings = [line for line in found if "forged" in line or "red" in line]
+    assert 1 == len(warnings)
+    assert "\x1b" not in warnings[0]
+
+
+def test_an_error_outside_flask_is_answered_in_the_format(app: Flask, caplog):
+    """Middleware of a plugin that raises does not leave the client without an answer."""
+
+    def broken(environ, start_response):
+        message = "secret internals"
+        raise RuntimeError(message)
+
+    envelope = app.wsgi_app
+    app.wsgi_app = type(envelope)(broken)
+    with caplog.at_level(logging.ERROR):
+        response = app.test_client().get("/health")
+    assert 500 == response.status_code
+    assert 500 == response.get_json()["status"]
+    assert "secret" not in response.text

@@ -1,0 +1,174 @@
+"""Every error of every origin has the one format."""
+
+import json
+
+import flask
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import Conflict
+
+from pegboard import Blueprint, abort, db, hookimpl
+from pegboard.testing.fixtures import MakeApp
+
+trouble = Blueprint("trouble", __name__, url_prefix="/trouble")
+
+
+@trouble.get("/bug")
+def bug():
+    """Fail as a view with a bug does."""
+    message = "secret internals"
+    raise RuntimeError(message)
+
+
+@trouble.get("/conflict")
+def conflict():
+    """End with an exception of Werkzeug's."""
+    raise Conflict
+
+
+@trouble.get("/refused")
+def refused():
+    """End with the platform's own abort."""
+    abort(409, "Taken.", errors={"name": ["Taken."]}, headers={"X-Why": "taken"})
+
+
+@trouble.get("/sql")
+def broken_sql():
+    """Send SQL that the database does not understand."""
+    db.session.execute(text("SELEKT secret FROM nowhere"))
+
+
+@trouble.get("/away")
+def away():
+    """Fail as when the database is away."""
+    message = "SELECT 1"
+    raise OperationalError(message, {}, Exception("connection refused to host db.internal"))
+
+
+@trouble.post("/body")
+def body():
+    """Read the whole body."""
+    return {"length": len(flask.request.get_data())}
+
+
+class Trouble:
+    """A plugin whose views fail."""
+
+    name = "trouble"
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Hang them."""
+        return [trouble]
+
+
+@pytest.fixture
+def client(make_app: MakeApp):
+    """A client that gets answers, as a server's does, where Flask's tests would raise."""
+    return make_app(plugins=[Trouble()], TESTING=False, LOG_LEVEL="INFO").test_client()
+
+
+def is_error(response, status):
+    """Check the format of an error, and return its body."""
+    assert status == response.status_code
+    assert "application/json" == response.mimetype
+    body = json.loads(response.data)
+    assert status == body["status"]
+    assert isinstance(body["message"], str)
+    assert {"message", "status"} <= set(body) <= {"message", "status", "errors"}
+    return body
+
+
+def test_an_unknown_route_is_a_404(client):
+    """No HTML, whatever the client accepts."""
+    is_error(client.get("/nowhere", headers={"Accept": "text/html"}), 404)
+
+
+def test_a_wrong_method_is_a_405_with_allow(client):
+    """The methods that there are stand in Allow."""
+    response = client.delete("/trouble/bug")
+    is_error(response, 405)
+    assert {"GET", "HEAD", "OPTIONS"} == set(response.headers["Allow"].split(", "))
+
+
+def test_an_unknown_method_is_a_405(client):
+    """Not a 500, and not a 501."""
+    is_error(client.open("/trouble/bug", method="BREW"), 405)
+
+
+def test_a_bug_tells_its_request_id_and_nothing_else(client, caplog):
+    """The log has the trace under the same id."""
+    response = client.get("/trouble/bug", headers={"X-Request-ID": "abc-1"})
+    body = is_error(response, 500)
+    assert "abc-1" in body["message"]
+    assert "abc-1" == response.headers["X-Request-ID"]
+    assert "secret" not in response.text
+    assert any("secret internals" in str(record.exc_info) for record in caplog.records)
+
+
+def test_after_a_bug_the_next_request_is_fine(client):
+    """Nothing is left behind."""
+    is_error(client.get("/trouble/bug"), 500)
+    assert 200 == client.get("/health").status_code
+
+
+def test_exceptions_of_werkzeug_have_the_format(client):
+    """Whoever raises them."""
+    is_error(client.get("/trouble/conflict"), 409)
+
+
+def test_abort_carries_errors_and_headers(client):
+    """The platform's own abort."""
+    response = client.get("/trouble/refused")
+    body = is_error(response, 409)
+    assert "Taken." == body["message"]
+    assert {"name": ["Taken."]} == body["errors"]
+    assert "taken" == response.headers["X-Why"]
+
+
+def test_a_wrong_statement_is_a_bug_on_every_database(make_app: MakeApp, database_url, caplog):
+    """It is a 500 that tells no SQL, not a 503 that asks to try again."""
+    client = make_app(plugins=[Trouble()], TESTING=False, DATABASE_URL=database_url).test_client()
+    response = client.get("/trouble/sql")
+    is_error(response, 500)
+    assert "SELEKT" not in response.text
+    assert "SELEKT" in caplog.text
+
+
+def test_a_database_that_is_away_is_a_503_with_retry_after(client):
+    """The client is told when to try again, and no address."""
+    response = client.get("/trouble/away")
+    is_error(response, 503)
+    assert int(response.headers["Retry-After"]) > 0
+    assert "db.internal" not in response.text
+
+
+def test_a_body_over_the_limit_is_a_413(make_app: MakeApp):
+    """It is not read."""
+    client = make_app(plugins=[Trouble()], MAX_CONTENT_LENGTH=10).test_client()
+    assert 200 == client.post("/trouble/body", data=b"x" * 10).status_code
+    is_error(client.post("/trouble/body", data=b"x" * 11), 413)
+
+
+def test_redirects_are_relative(make_app: MakeApp):
+    """A forged Host never appears in an answer, nor can a path lead to another host."""
+    slashed = Blueprint("slashed", __name__)
+    slashed.add_url_rule("/here/", "here", lambda: "here")
+
+    class Slashed:
+        name = "slashed"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [slashed]
+
+    client = make_app(plugins=[Slashed()], TESTING=False).test_client()
+    response = client.get("/here?a=1", headers={"Host": "evil.example"})
+    is_error(response, 308)
+    assert "/here/?a=1" == response.headers["Location"]
+    assert "evil.example" not in response.text
+    for path in ("//evil.example/here", "/%2fevil.example/here", "//here"):
+        location = client.get(path).headers.get("Location", "/fine")
+        assert not location.startswith("//")
+        assert "http" not in location
