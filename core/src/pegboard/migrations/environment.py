@@ -1,0 +1,124 @@
+"""What `env.py` does: it tells Alembic about the history at hand and lets it work."""
+
+import logging
+from collections import Counter
+from typing import Any
+
+from alembic import context
+from alembic.runtime.migration import MigrationContext
+from flask import current_app
+from sqlalchemy import Column, Connection, text
+from sqlalchemy.schema import SchemaItem
+
+from pegboard.database import db
+from pegboard.migrations.histories import SITE, History, MigrationError, get_migrate
+from pegboard.migrations.ownership import owned_tables
+from pegboard.migrations.workplace import workplace
+from pegboard.sqlite import WRITES
+
+logger = logging.getLogger(__name__)
+
+READ_ONLY = "read_only"
+"""Key in a configuration's attributes: nothing will be written, so nobody else has to wait."""
+
+SITE_PREFIX = f"{SITE}_"
+"""What a deployment adds to a plugin's table has this prefix, and is left alone."""
+
+
+def run(**options: Any) -> None:
+    """Do what Alembic was asked for; `options` are those of `context.configure`, and win."""
+    config = context.config
+    if context.is_offline_mode():
+        _configure(dialect_name=db.engine.dialect.name, literal_binds=True, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+    elif (connection := config.attributes.get("connection")) is not None:
+        _run_on(connection, options)
+    else:
+        with workplace(logger.info) as connection:
+            _run_on(connection, options)
+
+
+def _run_on(connection: Connection, options: dict[str, Any]) -> None:
+    before = Counter[tuple[str, str]]()
+
+    def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
+        if broken := _violations(ctx.connection) - before:
+            pairs = ", ".join(f"{table} to {parent}" for table, parent in sorted(broken))
+            message = f"rows refer to others that do not exist: {pairs}"
+            raise MigrationError(message)
+
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
+        # The transaction that reads the revision is the one that applies the next.
+        writes = not context.config.attributes.get(READ_ONLY, False)
+        connection.execution_options(**{WRITES: writes})
+    try:
+        # Before the first statement: it would begin a transaction, which Alembic takes for ours.
+        _configure(connection=connection, **options)
+        if is_sqlite:
+            before.update(_violations(connection))
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        if is_sqlite:
+            connection.execution_options(**{WRITES: False})
+
+
+def _configure(**options: Any) -> None:
+    history: History = context.config.attributes["history"]
+    tables = owned_tables(history, get_migrate())
+    metadata = history.metadata
+    own_tables = metadata.tables.values() if metadata is not None else ()
+    schemas = {None, *(table.schema for table in own_tables)}
+
+    def include_name(name: str | None, kind: str, _parents: object) -> bool:
+        if kind == "schema":
+            return name in schemas
+        return kind != "table" or name in tables
+
+    context.configure(
+        **{
+            "target_metadata": metadata,
+            "version_table": history.version_table,
+            "transaction_per_migration": True,
+            "include_schemas": schemas != {None},
+            "include_name": include_name,
+            "include_object": _include_object,
+            "compare_server_default": _compare_server_default,
+            **current_app.extensions["migrate"].configure_args,
+            **options,
+        }
+    )
+
+
+def _include_object(
+    _item: SchemaItem,
+    name: str | None,
+    _kind: str,
+    reflected: bool,  # noqa: FBT001 - Alembic calls it like this
+    counterpart: object,
+) -> bool:
+    added_by_site = reflected and counterpart is None and (name or "").startswith(SITE_PREFIX)
+    return not added_by_site
+
+
+def _compare_server_default(
+    _context: MigrationContext,
+    _inspected: Column[Any],
+    column: Column[Any],
+    in_database: str | None,
+    in_models: object,
+    _rendered: str | None,
+) -> bool:
+    """Return whether one has a default and the other none; each database words them its own way."""
+    if column.primary_key or column.identity or column.computed:
+        return False
+    return (in_database is None) != (in_models is None)
+
+
+def _violations(connection: Connection | None) -> Counter[tuple[str, str]]:
+    assert connection is not None
+    rows = connection.execute(text("PRAGMA foreign_key_check"))
+    return Counter((row.table, row.parent) for row in rows)
