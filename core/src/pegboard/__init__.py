@@ -1,0 +1,44 @@
+"""Pegboard, a Flask platform that a team assembles from plugins."""
+
+from pegboard.api import Blueprint
+from pegboard.app import create_app
+from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
+from pegboard.database import Model, db, utcnow
+from pegboard.errors import abort
+from pegboard.health import HealthCheck, NotReadyError
+from pegboard.hooks import hookimpl, hookspec
+from pegboard.problems import Problem, StartupError
+from pegboard.redis import get_redis
+from pegboard.registry import get_registry
+from pegboard.settings import Settings, get_settings, setting
+from pegboard.strict_json import InvalidJSONError, load_json
+from pegboard.transactions import transactional
+from pegboard.watchdog import no_time_limit
+
+__all__ = [
+    "Blueprint",
+    "CoreSettings",
+    "DevelopmentConfig",
+    "HealthCheck",
+    "InvalidJSONError",
+    "Model",
+    "NotReadyError",
+    "Problem",
+    "ProductionConfig",
+    "Settings",
+    "StartupError",
+    "TestingConfig",
+    "abort",
+    "create_app",
+    "db",
+    "get_redis",
+    "get_registry",
+    "get_settings",
+    "hookimpl",
+    "hookspec",
+    "load_json",
+    "no_time_limit",
+    "setting",
+    "transactional",
+    "utcnow",
+]

@@ -1,0 +1,215 @@
+"""Building a service: `create_app`, which reads as the order of start-up."""
+
+import warnings
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+from flask import Flask
+from flask import Request as FlaskRequest
+from flask_cors import CORS
+from sqlalchemy import text
+from werkzeug.routing import RequestRedirect
+
+from pegboard import health, registry
+from pegboard.api import Api, Blueprint, init_api, openapi_blueprint
+from pegboard.body import Request
+from pegboard.config import Config, Configuration, CoreSettings, configure
+from pegboard.contributions import Plugin, call_hook
+from pegboard.database import DatabaseOptions, db, init_database
+from pegboard.docs import docs_blueprint
+from pegboard.envelope import Envelope
+from pegboard.errors import abort, init_errors
+from pegboard.health import HealthCheck, NotReadyError, health_blueprint, init_health
+from pegboard.logs import init_logs
+from pegboard.migrations import History, init_migrations, pending
+from pegboard.problems import PluginError, Problem, StartupError
+from pegboard.redis import get_redis, init_redis
+from pegboard.registry import Registry, assemble, choose, may_skip
+
+if TYPE_CHECKING:
+    from flask_smorest import Blueprint as DocumentedBlueprint
+
+EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Pagination", "X-Request-ID")
+
+
+class Service(Flask):
+    """The Flask application of an assembled service."""
+
+    request_class = Request
+
+    def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
+        """Redirect relatively: a request's Host header must not steer where its answer leads."""
+        error = request.routing_exception
+        if not isinstance(error, RequestRedirect):
+            super().raise_routing_exception(request)
+        target = urlsplit(error.new_url)
+        location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
+        status = HTTPStatus.PERMANENT_REDIRECT
+        abort(status, f"The resource is at {location}.", headers={"Location": location})
+
+
+def create_app(config: Config = None, *, plugins: Sequence[object] | None = None) -> Flask:
+    """Assemble a service from plugins.
+
+    `config` is the name of a configuration (development, testing, production), a class or an
+    object with upper-case attributes, or a mapping; what it sets wins over the environment.
+    `plugins` is a sequence of plugins' names or plugin objects, which means exactly those; None
+    discovers the installed ones. Raises `StartupError` with everything that is wrong.
+    """
+    configuration = configure(config)
+    candidates = choose(plugins, configuration.core)
+    skipped: list[Problem] = []
+    while True:
+        assembled = assemble(candidates, configuration, skipped)
+        try:
+            return _build(configuration, assembled)
+        except PluginError as error:
+            if not may_skip(error.problem, configuration.core):
+                raise StartupError([error.problem]) from error
+            # A plugin that fails half-way leaves traces: the app is built anew without it.
+            skipped = [*assembled.skipped, error.problem]
+
+
+def _build(configuration: Configuration, assembled: Registry) -> Flask:
+    core = configuration.core
+    app = Service("pegboard", static_folder=None, instance_path=str(Path.cwd() / "instance"))
+    app.config.from_mapping(configuration.flask)
+    app.config.from_mapping({value.declaration.key: value.value for value in assembled.values})
+    app.config["PROPAGATE_EXCEPTIONS"] = core.testing
+    app.extensions[registry.EXTENSION] = assembled
+
+    init_logs(core.log_level, core.log_format, assembled.packages)
+    _init_database(app, core)
+    init_redis(app, core.redis_url, timeout=core.redis_timeout, pool_size=core.redis_pool_size)
+    init_migrations(app, _histories(assembled), Path(core.migrations_directory))
+    api = init_api(app, assembled.packages)
+    init_errors(app)
+    _init_cors(app, core.cors_origins)
+
+    app.extensions[health.EXTENSION] = init_health(
+        (*_core_checks(app), *_plugin_checks(assembled)),
+        (problem.plugin or "" for problem in assembled.skipped),
+    )
+    api.register_blueprint(health_blueprint())
+    if core.api_docs:
+        app.register_blueprint(openapi_blueprint(api))
+        app.register_blueprint(docs_blueprint())
+    for plugin in assembled.plugins:
+        _hang(plugin, app, api)
+    for plugin in assembled.plugins:
+        _set_up(plugin, app, assembled)
+    app.wsgi_app = Envelope(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way to add middleware
+    _report(app, assembled)
+    return app
+
+
+def _init_database(app: Flask, core: CoreSettings) -> None:
+    options = DatabaseOptions(
+        url=core.database_url,
+        pool_size=core.database_pool_size,
+        max_overflow=core.database_max_overflow,
+        pool_timeout=core.database_pool_timeout,
+        statement_timeout=core.database_statement_timeout,
+        lock_timeout=core.database_lock_timeout,
+        connect_timeout=core.database_connect_timeout,
+        busy_timeout=core.database_busy_timeout,
+    )
+    try:
+        init_database(app, options)
+    except ValueError as error:
+        cure = "Write it as postgresql://user@host/name or sqlite:///file.db."
+        raise StartupError([Problem(f"DATABASE_URL cannot be used: {error}", cure)]) from None
+
+
+def _histories(assembled: Registry) -> list[History]:
+    return [
+        History(plugin.name, plugin.migrations, plugin.metadata)
+        for plugin in assembled.plugins
+        if plugin.migrations is not None
+    ]
+
+
+def _init_cors(app: Flask, origins: tuple[str, ...]) -> None:
+    if origins:
+        anyone = "*" in origins
+        CORS(
+            app,
+            origins=list(origins),
+            expose_headers=list(EXPOSED_HEADERS),
+            send_wildcard=anyone,
+            # A browser must not send credentials to a service that any origin may call.
+            supports_credentials=not anyone,
+        )
+
+
+def _core_checks(app: Flask) -> list[HealthCheck]:
+    def database() -> None:
+        db.session.execute(text("SELECT 1"))
+
+    def migrations() -> None:
+        if behind := pending(app):
+            names = ", ".join(one.history for one in behind)
+            message = f"behind: {names}; run pegboard db upgrade"
+            raise NotReadyError(message)
+
+    def redis() -> None:
+        client = get_redis(app)
+        if client is not None:
+            client.ping()
+
+    checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
+    return checks + [HealthCheck("redis", redis)] * (get_redis(app) is not None)
+
+
+def _plugin_checks(assembled: Registry) -> list[HealthCheck]:
+    return [
+        HealthCheck(f"{plugin.name}.{check.name}", check.check)
+        for plugin in assembled.plugins
+        for check in plugin.health_checks
+    ]
+
+
+def _hang(plugin: Plugin, app: Flask, api: Api) -> None:
+    """Wire what the plugin declared into the app."""
+    for blueprint in plugin.blueprints:
+        try:
+            with warnings.catch_warnings():
+                # apispec only warns when two schemas want one name in the document.
+                warnings.filterwarnings("error", "Multiple schemas resolved to the name")
+                _register_blueprint(blueprint, app, api)
+        except Exception as error:
+            raise PluginError(
+                plugin.problem(
+                    f"its blueprint {blueprint.name} cannot be registered: {error}",
+                    "Mend the blueprint; the name of a schema stands for one schema.",
+                )
+            ) from error
+    for command in plugin.commands:
+        app.cli.add_command(command)
+
+
+def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask, api: Api) -> None:
+    if isinstance(blueprint, Blueprint):
+        api.register_blueprint(blueprint)
+    else:
+        app.register_blueprint(blueprint)
+
+
+def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
+    try:
+        call_hook(assembled.manager, plugin.name, "pegboard_setup", app=app)
+    except Exception as error:
+        raise PluginError(
+            plugin.problem(
+                f"pegboard_setup failed: {type(error).__name__}: {error}",
+                "Mend the plugin's implementation of pegboard_setup.",
+            )
+        ) from error
+
+
+def _report(app: Flask, assembled: Registry) -> None:
+    for problem in assembled.skipped:
+        app.logger.error("left out, as its policy is to skip: %s", problem)

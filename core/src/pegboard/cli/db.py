@@ -1,0 +1,263 @@
+"""`pegboard db`: the `db` group of Flask-Migrate, for all histories at once or for one by name.
+
+It is that very group, changed in place: `flask db` finds it by its entry point, before any command
+that an app could add.
+"""
+
+import importlib
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from flask import Flask, current_app, g
+from flask.cli import with_appcontext
+
+from pegboard import migrations
+from pegboard.cli.db_arguments import (
+    SIGNED,
+    arguments,
+    option_message,
+    option_sql,
+    option_verbose,
+    option_x,
+    plugin,
+    split,
+)
+from pegboard.database import db as database
+from pegboard.migrations import SITE, History, get_migrate
+from pegboard.migrations.environment import READ_ONLY
+from pegboard.migrations.histories import PACKAGED_ENVIRONMENT, chosen, label_of, revisions_of
+from pegboard.migrations.running import explained
+from pegboard.migrations.state import current_heads
+
+# Imported by name as the published types of Flask-Migrate lack this module.
+db: click.Group = importlib.import_module("flask_migrate.cli").db
+
+
+@with_appcontext
+def _begin(x_arg: Sequence[str]) -> None:
+    g.x_arg = [*x_arg]  # where Flask-Migrate looks for it
+
+
+db.callback = _begin
+db.help = "Migrate the database: every plugin's history, or that of the PLUGIN named."
+db.params = [option for option in db.params if option.name == "x_arg"]
+db.commands.pop("list-templates", None)
+
+
+def _app() -> Flask:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - werkzeug's public way to unwrap a proxy
+    return app
+
+
+@db.command(context_settings=SIGNED)
+@option_sql
+@option_x
+@arguments
+def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
+    """Bring the database to a revision, the newest by default."""
+    name, revision = split(arguments, "head")
+    if sql:
+        _print_sql(command.upgrade, chosen(get_migrate(), name), revision)
+    else:
+        migrations.upgrade(_app(), name, revision, report=click.echo)
+
+
+@db.command(context_settings=SIGNED)
+@option_sql
+@option_x
+@arguments
+def downgrade(*, arguments: Sequence[str], sql: bool) -> None:
+    """Take the database back to a revision, by one by default; dependents first."""
+    name, revision = split(arguments, "-1")
+    if sql:
+        offline = "head:-1" if revision == "-1" else revision
+        _print_sql(command.downgrade, chosen(get_migrate(), name)[::-1], offline)
+    else:
+        migrations.downgrade(_app(), name, revision, report=click.echo)
+
+
+def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
+    for history in histories:
+        with explained(history):
+            run(get_migrate().configuration(history), revision, sql=True)
+
+
+@db.command(context_settings=SIGNED)
+@click.option("--purge", is_flag=True, help="Forget what the version table says first.")
+@option_sql
+@arguments
+def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
+    """Note that the database is at a revision, without applying anything."""
+    name, revision = split(arguments, "head")
+    if sql:
+        _print_sql(command.stamp, chosen(get_migrate(), name), revision)
+    else:
+        migrations.stamp(_app(), name, revision, purge=purge, report=click.echo)
+
+
+@db.command()
+@option_message
+@option_x
+@plugin
+def migrate(*, plugin: str | None, message: str | None) -> None:
+    """Write a revision into each plugin whose models differ from the database."""
+    migrations.write_differences(_app(), plugin, message, report=click.echo)
+
+
+@db.command()
+@option_message
+@click.option("--autogenerate", is_flag=True, help="Compare the models, as `migrate` does.")
+@click.option("--head", default="head", help="The revision to build upon.")
+@click.option("--splice", is_flag=True, help="Allow it not to be the newest.")
+@click.option("--branch-label", help="A label for the branch that begins here.")
+@click.option("--rev-id", help="The id of the revision, instead of the next number.")
+@option_x
+@plugin
+def revision(*, plugin: str | None, message: str | None, autogenerate: bool, **how: object) -> None:
+    """Write an empty revision, to be filled in by hand."""
+    if autogenerate:
+        migrations.write_differences(_app(), plugin, message, report=click.echo)
+    else:
+        migrations.write_empty(_app(), plugin, message, report=click.echo, **how)
+
+
+@db.command()
+@option_message
+@click.option("--branch-label", help="A label for the branch that begins here.")
+@click.option("--rev-id", help="The id of the revision, instead of the next number.")
+@click.argument("plugin")
+@click.argument("revisions", nargs=-1)
+def merge(
+    *,
+    plugin: str,
+    revisions: Sequence[str],
+    message: str | None,
+    branch_label: str | None,
+    rev_id: str | None,
+) -> None:
+    """Unite the newest revisions of a history, or those given, in a new one."""
+    path = migrations.write_merge(
+        _app(), plugin, revisions, message, branch_label=branch_label, rev_id=rev_id
+    )
+    click.echo(f"{plugin}: wrote {path}")
+
+
+@db.command()
+@plugin
+def check(*, plugin: str | None) -> None:
+    """Fail if the models and the database differ anywhere."""
+    found = migrations.differences(_app(), plugin)
+    for difference in found:
+        click.echo(str(difference))
+    if found:
+        sys.exit(1)
+    click.echo("The models and the database agree.")
+
+
+@db.command()
+@option_verbose
+@plugin
+def current(*, plugin: str | None, verbose: bool) -> None:
+    """Show where the database is."""
+    migrate = get_migrate()
+    with database.engine.connect() as connection:
+        for history in chosen(migrate, plugin):
+            directory = revisions_of(migrate.configuration(history))
+            for place in _places(directory, current_heads(connection, history), verbose=verbose):
+                click.echo(f"{history.name}: {place}")
+
+
+def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> Iterator[str]:
+    scripts = {script.revision: script for script in directory.walk_revisions()}
+    heads = directory.get_heads()
+    newest = f"newest: {', '.join(heads) or 'none'}"
+    if not at:
+        yield f"no revision ({newest})"
+    for revision_id in at:
+        script = scripts.get(revision_id)
+        if script is None:
+            yield f"{revision_id} (not known here; {newest})"
+        else:
+            yield f"{label_of(script)} ({'head' if revision_id in heads else newest})"
+            if verbose:
+                yield script.path
+
+
+@db.command()
+@click.option("-r", "--rev-range", help="Only START:END, either of which may be left out.")
+@click.option("-i", "--indicate-current", is_flag=True, help="Mark where the database is.")
+@option_verbose
+@plugin
+def history(*, plugin: str | None, **how: Any) -> None:
+    """List the revisions, the newest first."""
+    _show(plugin, lambda config: command.history(config, **how))
+
+
+@db.command()
+@click.option("--resolve-dependencies", is_flag=True, help="Count dependencies as predecessors.")
+@option_verbose
+@plugin
+def heads(*, plugin: str | None, **how: Any) -> None:
+    """Show the newest revisions."""
+    _show(plugin, lambda config: command.heads(config, **how))
+
+
+@db.command()
+@option_verbose
+@plugin
+def branches(*, plugin: str | None, **how: Any) -> None:
+    """Show the revisions that several others follow."""
+    _show(plugin, lambda config: command.branches(config, **how))
+
+
+@db.command(context_settings=SIGNED)
+@arguments
+def show(*, arguments: Sequence[str]) -> None:
+    """Show one revision, the newest by default."""
+    name, revision = split(arguments, "head")
+    _show(name, lambda config: command.show(config, revision))
+
+
+def _show(name: str | None, run: Callable[[Config], object]) -> None:
+    """Let Alembic print something about each history, and say on each line which it is."""
+    migrate = get_migrate()
+    for history in chosen(migrate, name):
+        config = migrate.configuration(history, verbose=True)
+        config.stdout = io.StringIO()
+        with explained(history), database.engine.connect() as connection:
+            config.attributes.update({"connection": connection, READ_ONLY: True})
+            run(config)
+        for line in config.stdout.getvalue().splitlines():
+            click.echo(f"{history.name}: {line}".rstrip())
+
+
+@db.command(context_settings=SIGNED)
+@arguments
+def edit(*, arguments: Sequence[str]) -> None:
+    """Open a revision's file in an editor, that of the newest by default."""
+    name, revision = split(arguments, "head")
+    history = get_migrate().find(name)
+    with explained(history):
+        script = revisions_of(get_migrate().configuration(history)).get_revision(revision)
+    click.edit(filename=script.path)
+
+
+@db.command()
+def init() -> None:
+    """Make the folder of this deployment's own history, which is called `site`."""
+    folder = get_migrate().site
+    if folder.exists():
+        message = f"{folder} is there already"
+        raise click.ClickException(message)
+    shutil.copytree(
+        PACKAGED_ENVIRONMENT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+    )
+    (folder / "versions").mkdir()
+    click.echo(f"made {folder}; write into it with pegboard db revision {SITE} -m '…'")

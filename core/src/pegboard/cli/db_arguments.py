@@ -1,0 +1,77 @@
+"""The arguments and options that the commands of `pegboard db` share."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+from flask import g
+
+from pegboard.migrations import get_migrate
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SIGNED = {"ignore_unknown_options": True}
+"""Lets a command take `-1` for a revision."""
+
+RELATIVE = ("head", "heads", "base", "+", "-")
+"""How revisions begin that mean something in every history."""
+
+
+def split(arguments: Sequence[str], default: str) -> tuple[str | None, str]:
+    """Tell `[PLUGIN] [REVISION]` apart: the first is a plugin when it names one."""
+    names = [history.name for history in get_migrate().histories]
+    if arguments and arguments[0] in names:
+        name, arguments = arguments[0], arguments[1:]
+    elif len(names) == 1:
+        name = names[0]
+    elif not arguments or arguments[0].startswith(RELATIVE):
+        name = None
+    else:
+        message = f"{arguments[0]} names no history; these are there: {', '.join(names)}."
+        raise click.UsageError(message)
+    if len(arguments) > 1:
+        message = f"more than a plugin and a revision: {' '.join(arguments[1:])}"
+        raise click.UsageError(message)
+    return name, arguments[0] if arguments else default
+
+
+def option_sql(function: F) -> F:
+    """Add `--sql`."""
+    text = "Print the SQL instead of running it; for one history, from FROM:TO if not from base."
+    return click.option("--sql", is_flag=True, help=text)(function)
+
+
+def _note_x(_context: click.Context, _option: click.Parameter, value: Sequence[str]) -> None:
+    g.x_arg += value
+
+
+def option_x(function: F) -> F:
+    """Add `-x`, which is not handed to the command."""
+    return click.option(
+        "-x",
+        "--x-arg",
+        multiple=True,
+        expose_value=False,
+        callback=_note_x,
+        help="Argument for an env.py of your own.",
+    )(function)
+
+
+def option_message(function: F) -> F:
+    """Add `-m`."""
+    return click.option("-m", "--message", help="What the revision does.")(function)
+
+
+def option_verbose(function: F) -> F:
+    """Add `-v`."""
+    return click.option("-v", "--verbose", is_flag=True, help="Say more.")(function)
+
+
+def arguments(function: F) -> F:
+    """Add `[PLUGIN] [REVISION]`; `split` tells them apart."""
+    return click.argument("arguments", nargs=-1, metavar="[PLUGIN] [REVISION]")(function)
+
+
+def plugin(function: F) -> F:
+    """Add `[PLUGIN]`."""
+    return click.argument("plugin", required=False)(function)

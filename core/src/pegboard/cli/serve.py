@@ -1,0 +1,191 @@
+"""`pegboard serve` and `pegboard dev`: the production server and the development server."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo, pass_script_info
+from sqlalchemy.exc import DBAPIError
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
+
+from pegboard.config import CoreSettings, configure
+from pegboard.database import db
+from pegboard.errors import error_body
+from pegboard.migrations import pending, upgrade
+from pegboard.problems import Problem, StartupError
+from pegboard.redis import get_redis
+from pegboard.registry import get_registry
+from pegboard.server import Address, Limits, find_address, run
+from pegboard.settings import get_settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+UPGRADE_HINT = "Run pegboard db upgrade, or start with pegboard serve --upgrade."
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (PORT).")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes (WORKERS).")
+@click.option("--threads", type=click.IntRange(1), help="Threads of each (PEGBOARD_THREADS).")
+@click.option("--upgrade", "upgrade_first", is_flag=True, help="Run `pegboard db upgrade` first.")
+@pass_script_info
+def serve(
+    info: ScriptInfo,
+    *,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    threads: int | None,
+    upgrade_first: bool,
+) -> None:
+    """Serve with Granian, in production as well.
+
+    Options win over the settings in parentheses. It does not start when the database's schema is
+    behind the models.
+    """
+    # Built here to check it; each worker builds its own, as little of it survives a fork.
+    app = info.load_app()
+    with app.app_context():
+        core = get_settings(CoreSettings)
+        address = find_address(host or core.host, core.port if port is None else port)
+        with _explained():
+            if upgrade_first:
+                upgrade(app, report=click.echo)
+            _require_head(app)
+        limits = Limits(
+            workers=workers or core.workers,
+            threads=threads or core.threads,
+            backlog=core.backlog,
+            header_timeout=core.header_timeout,
+            shutdown_timeout=core.shutdown_timeout,
+        )
+        announce = partial(click.echo, _announcement(address))
+        _disconnect(app)
+    run(partial(_load, info.create_app, info.app_import_path), address, limits, announce)
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (PORT).")
+@pass_script_info
+def dev(info: ScriptInfo, *, host: str | None, port: int | None) -> None:
+    """Serve for development: start again whenever a module changes.
+
+    This is Werkzeug's server. Its reloader watches every imported module, wherever a plugin is
+    installed from, and needs no further library. Its debugger stays off: each error is answered in
+    the platform's format, and its trace is in the log.
+    """
+    core = configure().core
+    app: WSGIApplication | None = None
+    address = Address(host or core.host, core.port if port is None else port)
+    if is_running_from_reloader():
+        app = _load_for_development(info, address)
+    else:
+        # Werkzeug binds it, and hands the socket on to the process that serves.
+        address = find_address(address.ip, address.port)
+    run_simple(
+        address.ip,
+        address.port,
+        app or Broken("not built"),
+        use_reloader=True,
+        threaded=True,
+        request_handler=_RequestHandler,
+    )
+
+
+class Broken:
+    """The WSGI app that stands in for one that could not be built."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __call__(
+        self, _environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer 503 and say why."""
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        body = error_body(status, self._message)
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+
+class _RequestHandler(WSGIRequestHandler):
+    """Leaves logging to the app, and says no version."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
+
+    def version_string(self) -> str:
+        return "pegboard"
+
+
+def _load(create_app: Callable[..., Flask] | None, import_path: str | None) -> Flask:
+    return ScriptInfo(import_path, create_app).load_app()
+
+
+def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":
+    """Return the app, or one that says what is wrong with it until a file changes."""
+    try:
+        app = info.load_app()
+        with app.app_context():
+            click.echo(_announcement(address))
+            try:
+                with _explained():
+                    _require_head(app)
+            except StartupError as error:
+                click.echo(f"Warning: {error.format_message()}", err=True)
+    except click.ClickException as error:
+        error.show()
+        return Broken(error.format_message())
+    return app
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the failure to ask the database into a problem with a cure."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = " ".join(str(error.orig).split())
+        cure = "Start the database, or correct DATABASE_URL."
+        raise StartupError([Problem(f"the database cannot be asked: {cause}", cure)]) from error
+
+
+def _require_head(app: Flask) -> None:
+    if behind := pending(app):
+        raise StartupError(
+            Problem(
+                f"the database is at {one.current or 'no revision'}, the newest is {one.head}",
+                UPGRADE_HINT,
+                one.history,
+            )
+            for one in behind
+        )
+
+
+def _announcement(address: Address) -> str:
+    lines = [f"Pegboard serves at {address.url}"]
+    if get_settings(CoreSettings).api_docs:
+        lines.append(f"Documentation: {address.url}/docs")
+    plugins = ", ".join(_name(plugin) for plugin in get_registry().plugins)
+    lines.append(f"Plugins: {plugins or 'none'}")
+    return "\n".join(lines)
+
+
+def _name(plugin: Any) -> str:
+    return f"{plugin.name} ({plugin.label})" if plugin.label else str(plugin.name)
+
+
+def _disconnect(app: Flask) -> None:
+    """Close what a worker must not inherit."""
+    db.session.remove()
+    for engine in db.engines.values():
+        engine.dispose()
+    if redis := get_redis(app):
+        redis.close()

@@ -1,0 +1,109 @@
+"""Whether the process is alive, and whether it can serve."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import current_app
+from marshmallow import Schema, fields
+
+from pegboard.api import Blueprint
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "pegboard.health"
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """One thing that must be so before the service can serve.
+
+    `check` is called without arguments in an app context; it raises when the thing is not so. It
+    must end within two seconds or so, as an orchestrator waits for the answer.
+    """
+
+    name: str
+    check: Callable[[], None]
+
+
+class NotReadyError(Exception):
+    """Raised by a health check, with a sentence that a stranger may read."""
+
+
+class HealthSchema(Schema):
+    """The process is alive."""
+
+    message = fields.String(required=True)
+    status = fields.Integer(required=True)
+
+
+class ReadinessSchema(HealthSchema):
+    """What was checked, each with `ok` or what is wrong."""
+
+    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    skipped = fields.List(
+        fields.String(), metadata={"description": "Plugins that failed and were left out."}
+    )
+
+
+@dataclass(frozen=True)
+class Health:
+    """The checks of one app, and the plugins it runs without."""
+
+    checks: tuple[HealthCheck, ...]
+    skipped: tuple[str, ...]
+
+
+def init_health(checks: Iterable[HealthCheck], skipped: Iterable[str]) -> Health:
+    """Return what an app keeps in `app.extensions[EXTENSION]`."""
+    return Health(tuple(checks), tuple(skipped))
+
+
+def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
+    """Run every check; returns `ok` or what is wrong by the check's name."""
+    return {check.name: _run(check) for check in checks}
+
+
+def _run(check: HealthCheck) -> str:
+    try:
+        check.check()
+    except NotReadyError as error:
+        logger.warning("not ready: %s: %s", check.name, error)
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a check may fail in any way, and must not end the others
+        logger.warning("not ready: %s: %s", check.name, error)
+        return "failing; the log says why"
+    return "ok"
+
+
+def health_blueprint() -> Blueprint:
+    """Return a new blueprint with `/health` and `/health/ready`."""
+    blueprint = Blueprint("health", __name__, description="Liveness and readiness")
+
+    @blueprint.get("/health")
+    @blueprint.response(HTTPStatus.OK, HealthSchema)
+    def alive() -> dict[str, Any]:
+        """Tell whether the process is alive."""
+        return {"message": "alive", "status": HTTPStatus.OK}
+
+    @blueprint.get("/health/ready")
+    @blueprint.response(HTTPStatus.OK, ReadinessSchema)
+    @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
+    def ready() -> tuple[dict[str, Any], int]:
+        """Tell whether the service can serve, and what keeps it from it."""
+        health: Health = current_app.extensions[EXTENSION]
+        results = check_readiness(health.checks)
+        failing = [name for name, result in results.items() if result != "ok"]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+        body: dict[str, Any] = {
+            "message": f"not ready: {', '.join(failing)}" if failing else "ready",
+            "status": status,
+            "checks": results,
+        }
+        if health.skipped:
+            body["skipped"] = health.skipped
+        return body, status
+
+    return blueprint

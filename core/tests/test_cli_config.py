@@ -1,0 +1,111 @@
+"""`pegboard config` and `pegboard plugins`: what an operator sees."""
+
+from pathlib import Path
+
+import pytest
+
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.services import run_pegboard
+
+SHOP = """
+class ShopSettings(pegboard.Settings):
+    page_size: int = pegboard.setting(20, doc="Rows a page holds.")
+    token: str | None = pegboard.setting(None, doc="A token.", secret=True)
+
+@pegboard.hookimpl
+def pegboard_settings():
+    return ShopSettings
+"""
+
+
+@pytest.fixture
+def pegboard(plugin_folder: PluginFolder, tmp_path: Path):
+    """Run a command where only the plugins of the test are allowed."""
+
+    def run(*arguments: str, **settings: str):
+        known = ",".join(name.removeprefix("example_") for name in plugin_folder.packages)
+        given = {"PEGBOARD_PLUGINS": known, "PYTHONPATH": str(plugin_folder.path), **settings}
+        return run_pegboard(*arguments, directory=tmp_path, **given)
+
+    return run
+
+
+def row(output: str, key: str) -> list[str]:
+    """The cells of one setting."""
+    (line,) = (line for line in output.splitlines() if line.split()[0] == key)
+    return line.split(maxsplit=3)
+
+
+def test_config_show_prints_value_and_origin_of_every_setting(plugin_folder, pegboard):
+    """Of the core and of the plugins; secrets are masked."""
+    plugin_folder.add("shop", SHOP)
+    done = pegboard("config", "show", PEGBOARD_SHOP_PAGE_SIZE="30", PEGBOARD_SHOP_TOKEN="hunter2")
+    assert 0 == done.returncode
+    origin = "environment PEGBOARD_SHOP_PAGE_SIZE"
+    assert ["SHOP_PAGE_SIZE", "shop", "30", origin] == row(done.stdout, "SHOP_PAGE_SIZE")
+    assert "********" == row(done.stdout, "SHOP_TOKEN")[2]
+    assert ["PORT", "core", "8000", "default"] == row(done.stdout, "PORT")
+    assert "hunter2" not in done.stdout
+
+
+def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pegboard):
+    """It names the plugins that hang."""
+    plugin_folder.add("shop", SHOP)
+    done = pegboard("config", "check")
+    assert 0 == done.returncode
+    assert "Plugins: shop." in done.stdout
+
+
+@pytest.mark.parametrize(
+    "variable,value",
+    [
+        ("PEGBOARD_SHOP_PAGE_SIZE", "many"),
+        ("DATABASE_URL", "nonsense"),
+        ("REDIS_URL", "http://host"),
+        ("PEGBOARD_PLUGINS_DISABLED", "shop"),
+    ],
+)
+def test_config_check_fails_as_the_start_would(plugin_folder, pegboard, variable, value):
+    """Without a trace, with what to do."""
+    plugin_folder.add("shop", SHOP)
+    plugin_folder.add("extra", requires=["pegboard", "example-shop"])
+    done = pegboard("config", "check", **{variable: value})
+    assert 1 == done.returncode
+    assert "cannot start" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboard):
+    """The configuration decides."""
+    plugin_folder.add(
+        "probe",
+        """
+        import click
+        from flask import current_app
+        from flask.cli import with_appcontext
+
+        @click.command("probe")
+        @with_appcontext
+        def probe():
+            click.echo(f"debug is {current_app.debug}")
+
+        @pegboard.hookimpl
+        def pegboard_commands():
+            return [probe]
+        """,
+    )
+    production = {"PEGBOARD_ENV": "production", "SECRET_KEY": "x" * 32, "DATABASE_URL": "sqlite://"}
+    assert "debug is False" in pegboard("probe", FLASK_DEBUG="1", **production).stdout
+    assert "debug is True" in pegboard("probe").stdout
+
+
+def test_plugins_list_says_what_hangs_and_what_does_not(plugin_folder, pegboard):
+    """With distribution, version, and the reason."""
+    plugin_folder.add("shop", SHOP, version="2.1")
+    plugin_folder.add("broken", "1 / 0")
+    plugin_folder.add("off")
+    allowed = {"PEGBOARD_PLUGINS": "shop,broken", "PEGBOARD_PLUGINS_POLICY": "broken=skip"}
+    lines = pegboard("plugins", "list", **allowed).stdout.splitlines()
+    assert "shop  example-shop 2.1  hangs" in lines
+    assert any(line.startswith("broken  example-broken 1.0  left out: it cannot") for line in lines)
+    assert "off  example-off 1.0  off" in lines

@@ -1,0 +1,371 @@
+"""Discovery, order, checks and policies of the registry."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from flask import Blueprint
+
+from pegboard import StartupError, create_app, get_registry, hookimpl
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp
+
+
+def names(app):
+    """The names of the plugins that hang."""
+    return [plugin.name for plugin in get_registry(app).plugins]
+
+
+def problems(**config):
+    """The problems that keep the service from starting."""
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing", **config})
+    return caught.value.problems
+
+
+def test_installed_plugins_are_found_through_their_entry_points(plugin_folder: PluginFolder):
+    """A distribution with an entry point hangs without a word of configuration."""
+    plugin_folder.add("alpha")
+    app = create_app("testing")
+    assert "alpha" in names(app)
+
+
+def test_a_plugin_hangs_after_those_its_distribution_requires(plugin_folder: PluginFolder):
+    """The order comes from packaging metadata, not from names."""
+    plugin_folder.add("alpha", requires=["pegboard", "example-zeta"])
+    plugin_folder.add("zeta")
+    app = create_app({"ENV": "testing", "PLUGINS": "alpha,zeta"})
+    assert ["zeta", "alpha"] == names(app)
+
+
+def test_a_plugin_off_the_allow_list_is_never_imported(plugin_folder: PluginFolder):
+    """What is not allowed does not run any code."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    app = create_app({"ENV": "testing", "PLUGINS": "alpha"})
+    assert ["alpha"] == names(app)
+    assert "example_hostile" not in sys.modules
+
+
+def test_an_empty_allow_list_allows_nothing(plugin_folder: PluginFolder, monkeypatch):
+    """It is a list like any other."""
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    monkeypatch.setenv("PEGBOARD_PLUGINS", "")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    assert [] == names(create_app())
+
+
+def test_a_plugin_on_the_deny_list_is_never_imported(plugin_folder: PluginFolder):
+    """A disabled plugin does not run any code."""
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    app = create_app({"ENV": "testing", "PLUGINS_DISABLED": "hostile"})
+    assert "hostile" not in names(app)
+    assert "example_hostile" not in sys.modules
+
+
+def test_lists_come_from_the_environment(plugin_folder: PluginFolder, monkeypatch):
+    """PEGBOARD_PLUGINS and PEGBOARD_PLUGINS_DISABLED act in the order allow, deny."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("beta")
+    monkeypatch.setenv("PEGBOARD_PLUGINS", "alpha, beta")
+    monkeypatch.setenv("PEGBOARD_PLUGINS_DISABLED", "beta")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    assert ["alpha"] == names(create_app())
+
+
+def test_a_sequence_of_plugins_means_exactly_those(plugin_folder: PluginFolder):
+    """Names and objects passed to create_app replace discovery."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("beta")
+    handed = SimpleNamespace(name="gamma")
+    assert ["beta", "gamma"] == names(create_app("testing", plugins=["beta", handed]))
+
+
+def test_a_name_that_is_not_installed_is_reported_with_those_that_are(plugin_folder: PluginFolder):
+    """A misspelled allow-list does not start a service without the plugin."""
+    plugin_folder.add("alpha")
+    (problem,) = problems(PLUGINS="alhpa")
+    assert "alhpa" == problem.plugin
+    assert "alpha" in problem.cure
+
+
+def test_every_problem_is_reported_together_with_its_distribution(plugin_folder: PluginFolder):
+    """One start shows all that is wrong, not the first thing."""
+    plugin_folder.add("broken", "1 / 0", version="3.1")
+    plugin_folder.add(
+        "misspelled",
+        """
+        @pegboard.hookimpl
+        def pegboard_blueprint():
+            return []
+        """,
+    )
+    plugin_folder.add("newer", requires=["pegboard>=99"])
+    found = {problem.plugin: problem for problem in problems(PLUGINS="broken,misspelled,newer")}
+    assert {"broken", "misspelled", "newer"} == set(found)
+    assert "example-broken 3.1" == found["broken"].distribution
+    assert "ZeroDivisionError" in found["broken"].summary
+    assert "Did you mean pegboard_blueprints?" in found["misspelled"].cure
+    assert "pegboard>=99" in found["newer"].summary
+
+
+def test_a_hook_with_wrong_arguments_is_reported(plugin_folder: PluginFolder):
+    """The plugin and the argument are named."""
+    plugin_folder.add(
+        "wrong",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(application):
+            pass
+        """,
+    )
+    (problem,) = problems(PLUGINS="wrong")
+    assert "wrong" == problem.plugin
+    assert "application" in problem.summary
+
+
+def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
+    """A forgotten decorator does not leave a plugin silently idle."""
+    plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
+    (problem,) = problems(PLUGINS="unmarked")
+    assert "@pegboard.hookimpl" in problem.cure
+
+
+def test_a_hook_that_returns_the_wrong_kind_is_reported(plugin_folder: PluginFolder):
+    """The cure says what the hook wants."""
+    plugin_folder.add(
+        "wrong",
+        """
+        @pegboard.hookimpl
+        def pegboard_blueprints():
+            return "blueprint"
+        """,
+    )
+    (problem,) = problems(PLUGINS="wrong")
+    assert "flask.Blueprint" in problem.cure
+
+
+def test_a_missing_dependency_names_the_plugin_that_is_kept_out(plugin_folder: PluginFolder):
+    """A disabled plugin that another one requires stops the start."""
+    plugin_folder.add("base-part")
+    plugin_folder.add("extra", requires=["example-base-part"])
+    (problem,) = problems(PLUGINS="base-part,extra", PLUGINS_DISABLED="base-part")
+    assert "extra" == problem.plugin
+    assert "base-part" in problem.summary
+
+
+def test_a_circle_of_requirements_is_reported(plugin_folder: PluginFolder):
+    """The circle is spelled out."""
+    plugin_folder.add("ring-a", requires=["example-ring-b"])
+    plugin_folder.add("ring-b", requires=["example-ring-a"])
+    (problem,) = problems(PLUGINS="ring-a,ring-b")
+    assert "ring-a" in problem.summary
+    assert "ring-b" in problem.summary
+
+
+def test_two_distributions_with_one_plugin_name_are_reported(plugin_folder: PluginFolder):
+    """Neither silently wins."""
+    plugin_folder.add("twin", distribution="example-one")
+    plugin_folder.add("twin", distribution="example-two")
+    assert any("same name" in problem.summary for problem in problems(PLUGINS="twin"))
+
+
+def test_a_skipped_plugin_leaves_the_rest_serving(plugin_folder: PluginFolder, make_app: MakeApp):
+    """With the policy skip the service runs without it and says so."""
+    plugin_folder.add("broken", "1 / 0")
+    plugin_folder.add("alpha")
+    app = make_app(plugins=None, PLUGINS="alpha,broken", PLUGINS_POLICY="broken=skip")
+    assert ["alpha"] == names(app)
+    body = app.test_client().get("/health/ready").get_json()
+    assert 200 == body["status"]
+    assert ["broken"] == body["skipped"]
+
+
+def test_plugins_that_require_a_skipped_one_are_skipped_too(plugin_folder: PluginFolder):
+    """The policy * holds for all that are not named."""
+    plugin_folder.add("broken", "1 / 0")
+    plugin_folder.add("extra", requires=["example-broken"])
+    config = {"ENV": "testing", "PLUGINS": "broken,extra", "PLUGINS_POLICY": "*=skip"}
+    app = create_app(config)
+    assert [] == names(app)
+    assert ["broken", "extra"] == [problem.plugin for problem in get_registry(app).skipped]
+
+
+def test_a_plugin_that_fails_in_its_set_up_leaves_no_trace_when_skipped():
+    """The app is built anew without it."""
+    blueprint = Blueprint("half", __name__)
+    blueprint.add_url_rule("/half", view_func=lambda: "half")
+
+    class Half:
+        name = "half"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+        @hookimpl
+        def pegboard_setup(self):
+            message = "no licence"
+            raise RuntimeError(message)
+
+    app = create_app({"ENV": "testing", "PLUGINS_POLICY": "half=skip"}, plugins=[Half()])
+    assert 404 == app.test_client().get("/half").status_code
+    (problem,) = get_registry(app).skipped
+    assert "no licence" in problem.summary
+    with pytest.raises(StartupError, match="no licence"):
+        create_app("testing", plugins=[Half()])
+
+
+def test_two_apps_with_different_plugins_do_not_see_each_other(make_app: MakeApp):
+    """Routes, registry and document belong to the app."""
+    one, two = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("one", "two"))
+    one.add_url_rule("/", view_func=lambda: "one")
+    two.add_url_rule("/", view_func=lambda: "two")
+    first = make_app(plugins=[Hanging("one", one)])
+    second = make_app(plugins=[Hanging("two", two)])
+    assert ["one"] == names(first)
+    assert ["two"] == names(second)
+    assert 200 == first.test_client().get("/one/").status_code
+    assert 404 == first.test_client().get("/two/").status_code
+    assert 404 == second.test_client().get("/one/").status_code
+
+
+class Hanging:
+    """A plugin that hangs one blueprint."""
+
+    def __init__(self, name, blueprint):
+        self.name = name
+        self.blueprint = blueprint
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Hang it."""
+        return [self.blueprint]
+
+
+ROUTE = """
+blueprint = pegboard.Blueprint('{name}', __name__)
+blueprint.add_url_rule('{rule}', 'view', lambda **_: '')
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
+
+@pytest.mark.parametrize(
+    "first,second,what",
+    [
+        (
+            ROUTE.format(name="same", rule="/a"),
+            ROUTE.format(name="same", rule="/b"),
+            "blueprint same",
+        ),
+        (
+            ROUTE.format(name="one", rule="/same/<int:key>"),
+            ROUTE.format(name="two", rule="/same/<int:other>"),
+            "route GET /same/<int:>",
+        ),
+        (
+            ROUTE.format(name="one", rule="/a"),
+            ROUTE.format(name="two", rule="/health"),
+            "route GET /health",
+        ),
+    ],
+)
+def test_claims_of_two_plugins_to_one_thing_are_reported(
+    plugin_folder: PluginFolder, first: str, second: str, what: str
+):
+    """Blueprint names and routes have one owner; the later plugin is blamed."""
+    plugin_folder.add("alpha", first)
+    plugin_folder.add("beta", second)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert "beta" == problem.plugin
+    assert what in problem.summary
+
+
+def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
+    """A table has one owner."""
+    code = """
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(pegboard.Model, DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "notes"
+
+        @pegboard.hookimpl
+        def pegboard_models():
+            return Base
+        """
+    plugin_folder.add("alpha", code)
+    plugin_folder.add("beta", code)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert "table notes belongs to plugin alpha already" == problem.summary
+
+
+@pytest.mark.parametrize("name", ["serve", "db"])
+def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginFolder):
+    """A plugin's command does not shadow the platform's."""
+    plugin_folder.add(
+        "alpha",
+        f"""
+        import click
+
+        @pegboard.hookimpl
+        def pegboard_commands():
+            return [click.Command("{name}")]
+        """,
+    )
+    (problem,) = problems(PLUGINS="alpha")
+    assert f"command {name} belongs to the core already" == problem.summary
+
+
+def test_a_setting_prefix_that_covers_another_is_reported(plugin_folder: PluginFolder):
+    """RATE_ would swallow RATE_LIMIT_DEFAULT."""
+    plugin_folder.add("rate")
+    plugin_folder.add("rate-limit")
+    (problem,) = problems(PLUGINS="rate,rate-limit")
+    assert "RATE_LIMIT_*" in problem.summary
+
+
+def test_a_plugin_declares_hooks_that_another_implements(plugin_folder: PluginFolder):
+    """Hooks are not the core's privilege."""
+    plugin_folder.add(
+        "host",
+        """
+        @pegboard.hookspec
+        def pegboard_host_greet(name):
+            "Return a greeting."
+
+        @pegboard.hookimpl
+        def pegboard_hookspecs():
+            import example_host.plugin
+            return example_host.plugin
+        """,
+    )
+    plugin_folder.add(
+        "guest",
+        """
+        @pegboard.hookimpl
+        def pegboard_host_greet(name):
+            return f"hello {name}"
+        """,
+        requires=["pegboard", "example-host"],
+    )
+    app = create_app({"ENV": "testing", "PLUGINS": "guest,host"})
+    assert ["hello you"] == get_registry(app).hook.pegboard_host_greet(name="you")
+
+
+def test_an_optional_hook_of_an_absent_plugin_is_no_problem(plugin_folder: PluginFolder):
+    """A soft dependency is declared, not guessed."""
+    plugin_folder.add(
+        "guest",
+        """
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_host_greet(name):
+            return f"hello {name}"
+        """,
+    )
+    assert ["guest"] == names(create_app({"ENV": "testing", "PLUGINS": "guest"}))
