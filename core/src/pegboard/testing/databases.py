@@ -1,0 +1,90 @@
+"""Fresh databases on the servers that tests use."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+from psycopg2 import sql
+
+from pegboard.testing.servers import PostgresServer, RedisServer
+
+DATABASE_VARIABLE = "PEGBOARD_TEST_DATABASE_URL"
+REDIS_VARIABLE = "PEGBOARD_TEST_REDIS_URL"
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Yield the URL of a database whose user may create others.
+
+    It is what the environment names, else a database of a server that lives as long as this.
+    """
+    if url := os.environ.get(DATABASE_VARIABLE):
+        yield url
+        return
+    with PostgresServer() as server:
+        yield server.url
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Yield the URL of a Redis database that may be emptied.
+
+    It is what the environment names, else a database of a server that lives as long as this.
+    Workers of one test session get databases of their own.
+    """
+    if url := os.environ.get(REDIS_VARIABLE):
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+        yield _with_path(url, worker.removeprefix("gw"))
+        return
+    with RedisServer() as server:
+        yield server.url
+
+
+@contextmanager
+def fresh_database(url: str) -> Iterator[str]:
+    """Yield the URL of an empty database on the server of the URL; drop it afterwards."""
+    name = f"pegboard_test_{secrets.token_hex(6)}"
+    execute(url, sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    try:
+        yield _with_path(url, name)
+    finally:
+        execute(url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def empty_database(url: str) -> None:
+    """Take everything out of the database, and everybody else; faster than a fresh one."""
+    name = sql.Identifier(urlsplit(url).path.removeprefix("/"))
+    execute(url, _EVICT)
+    execute(url, _EMPTY)
+    execute(url, sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
+
+
+_EVICT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    LOOP EXECUTE format('DROP SCHEMA %I CASCADE', name); END LOOP;
+END $$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
+
+def execute(url: str, statement: str | sql.Composable) -> None:
+    """Run a statement on PostgreSQL outside a transaction."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))

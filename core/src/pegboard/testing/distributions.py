@@ -1,0 +1,62 @@
+"""Distributions made for a test: found like installed ones, through packaging metadata."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+
+class PluginFolder:
+    """A folder on the import path into which a test puts plugin distributions."""
+
+    def __init__(self, path: Path) -> None:
+        """Use an existing folder."""
+        self.path = path
+        self.packages: list[str] = []
+
+    def add(
+        self,
+        name: str,
+        code: str = "",
+        *,
+        version: str = "1.0",
+        requires: Sequence[str] = ("pegboard",),
+        distribution: str | None = None,
+        package: str | None = None,
+    ) -> Path:
+        """Write a distribution with one plugin, whose module holds that code.
+
+        `requires` are requirement strings as in `pyproject.toml`. Returns the import package's
+        folder.
+        """
+        distribution = distribution or f"example-{name}"
+        package = package or distribution.replace("-", "_")
+        module = self.path / package
+        module.mkdir()
+        (module / "__init__.py").touch()
+        (module / "plugin.py").write_text("import pegboard\n" + dedent(code), encoding="utf-8")
+        metadata = self.path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        metadata.mkdir()
+        lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (metadata / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (metadata / "entry_points.txt").write_text(
+            f"[pegboard.plugins]\n{name} = {package}.plugin\n", encoding="utf-8"
+        )
+        self.packages.append(package)
+        return module
+
+
+@contextmanager
+def plugin_folder(path: Path) -> Iterator[PluginFolder]:
+    """Put a folder on the import path for the time of a test."""
+    folder = PluginFolder(path)
+    sys.path.insert(0, str(path))
+    try:
+        yield folder
+    finally:
+        sys.path.remove(str(path))
+        for name in list(sys.modules):
+            if name.partition(".")[0] in folder.packages:
+                del sys.modules[name]

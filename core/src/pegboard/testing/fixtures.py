@@ -1,0 +1,201 @@
+"""Fixtures that build real services.
+
+Load them by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftest.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+
+from pegboard.testing import databases, distributions
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.servers import PostgresServer, RedisServer
+from pegboard.testing.services import LiveServer, run_pegboard
+
+
+class MakeApp(Protocol):
+    """Builds an app whose database is at head; see the fixture `make_app`."""
+
+    def __call__(
+        self, *, plugins: Sequence[object] | None = (), upgrade: bool = True, **config: object
+    ) -> Flask:
+        """Build it; `config` holds the configuration's keys, as in `DATABASE_URL=...`."""
+
+
+class RunCLI(Protocol):
+    """Runs a command; see the fixture `cli`."""
+
+    def __call__(self, *arguments: str, app: Flask | None = None, **options: Any) -> Result:
+        """Run `pegboard ARGUMENTS`; `options` are those of click's `CliRunner.invoke`."""
+
+
+class StartService(Protocol):
+    """Starts `pegboard serve`; see the fixture `live_server`."""
+
+    def __call__(self, *, upgrade: bool = True, **settings: str) -> LiveServer:
+        """Start it; settings are environment variables."""
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL database whose user may create others; not to be written to."""
+    with databases.postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """URL of the PostgreSQL database that the tests of one process take turns with."""
+    with databases.fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str) -> Iterator[str]:
+    """URL of an empty PostgreSQL database."""
+    yield postgres_database
+    databases.empty_database(postgres_database)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'pegboard.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty database: the test runs once on SQLite, once on PostgreSQL."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may stop, suspend, kill and start again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a Redis database; not to be written to."""
+    with databases.redis() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of an empty Redis database."""
+    from redis import Redis  # noqa: PLC0415 - only those who test on it have it
+
+    with closing(Redis.from_url(redis_server)) as client:
+        client.flushdb()
+    return redis_server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis-protocol server that the test may stop, suspend, kill and start again."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Build apps of exactly these plugins, on SQLite in memory when not told otherwise.
+
+    Nothing comes from the environment or from the working directory, and the connections of the
+    apps are closed afterwards.
+    """
+    from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
+    from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
+    from pegboard.redis import get_redis  # noqa: PLC0415 - likewise
+
+    with ExitStack() as stack:
+
+        def make(
+            *, plugins: Sequence[object] | None = (), upgrade: bool = True, **config: object
+        ) -> Flask:
+            defaults = {"ENV": "testing", "MIGRATIONS_DIRECTORY": str(tmp_path / "alembic")}
+            app = create_app({**defaults, **config}, plugins=plugins)
+
+            def close() -> None:
+                with app.app_context():
+                    for engine in db.engines.values():
+                        engine.dispose()
+                if redis := get_redis(app):
+                    redis.close()
+
+            stack.callback(close)
+            if upgrade:
+                upgrade_database(app)
+            return app
+
+        yield make
+
+
+@pytest.fixture
+def plugins() -> Sequence[object] | None:
+    """The plugins of the fixture `app`: none. A test module overrides it with its own."""
+    return ()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, plugins: Sequence[object] | None) -> Flask:
+    """An app of the fixture `plugins`, on SQLite in memory, its database at head."""
+    return make_app(plugins=plugins)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of `app`."""
+    return app.test_client()
+
+
+@pytest.fixture
+def cli(request: pytest.FixtureRequest) -> RunCLI:
+    """Run a command of the `pegboard` command line in this process, on `app` or another app."""
+    from pegboard.cli import main  # noqa: PLC0415 - loading the fixtures must not load it
+
+    def run(*arguments: str, app: Flask | None = None, **options: Any) -> Result:
+        app = app or request.getfixturevalue("app")
+        assert isinstance(app, Flask)
+        return app.test_cli_runner().invoke(main, arguments, **options)
+
+    return run
+
+
+@pytest.fixture
+def plugin_folder(tmp_path: Path) -> Iterator[PluginFolder]:
+    """A folder into which the test writes plugin distributions that discovery then finds."""
+    path = tmp_path / "site"
+    path.mkdir()
+    with distributions.plugin_folder(path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Iterator[StartService]:
+    """Start the real service on a free port; it is stopped by SIGTERM afterwards.
+
+    Its database is an empty SQLite file when `DATABASE_URL` is not given, and at head unless
+    `upgrade` is false.
+    """
+    with ExitStack() as stack:
+
+        def start(*, upgrade: bool = True, **settings: str) -> LiveServer:
+            settings.setdefault("DATABASE_URL", f"sqlite:///{tmp_path / 'live.db'}")
+            if upgrade:
+                done = run_pegboard("db", "upgrade", directory=tmp_path, **settings)
+                assert done.returncode == 0, done.stdout
+            return stack.enter_context(LiveServer(**settings))
+
+        yield start

@@ -1,0 +1,202 @@
+"""Server processes that a test may also stop, suspend, kill and start again."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from pegboard.testing import guard
+
+START_TIMEOUT = 30.0
+"""Seconds a server may take until it answers."""
+
+
+class ServerError(RuntimeError):
+    """Raised when a server does not start; carries the end of its log."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on.
+
+    It lies below the range that outgoing connections take their ports from: a client that keeps
+    trying to reach a stopped server would otherwise connect to itself in the end.
+    """
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = START_TIMEOUT) -> None:
+    """Wait until the condition holds; raise `TimeoutError` naming `what` when it never does."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            message = f"{what}: not within {timeout:g} s"
+            raise TimeoutError(message)
+        time.sleep(0.01)
+
+
+class Server:
+    """A server process on a port of the loopback address, in a directory of its own.
+
+    It is gone at the end of the test session, even when the session is killed.
+    """
+
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        port: int,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        user: tuple[int, int] | None = None,
+    ) -> None:
+        """Prepare the server; `user` is the user and the group it runs as."""
+        self.port = port
+        self.directory = directory
+        self.log = directory / "server.log"
+        self._process: psutil.Process | None = None
+        uid, gid = user or (None, None)
+        plan = guard.Plan(
+            command=list(command),
+            environment=dict(os.environ if environment is None else environment),
+            directory=str(directory),
+            log=str(self.log),
+            user=uid,
+            group=gid,
+            stop_signal=self.stop_signal,
+        )
+        self._guard = subprocess.Popen(
+            [sys.executable, guard.__file__, json.dumps(plan)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process, or of its main process."""
+        return self._running().pid
+
+    @property
+    def output(self) -> str:
+        """What the server has printed so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def answers(self) -> bool:
+        """Say whether the server is up and serves."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def start(self) -> Self:
+        """Start the server, on the same port as before, and wait until it serves."""
+        assert self._guard.stdin
+        assert self._guard.stdout
+        self._guard.stdin.write("start\n")
+        answer = self._guard.stdout.readline()
+        try:
+            process = self._process = psutil.Process(int(answer))
+            wait_until(
+                lambda: self.answers() or process.status() == psutil.STATUS_ZOMBIE,
+                f"{type(self).__name__} serves",
+            )
+            started = process.status() != psutil.STATUS_ZOMBIE
+        except (ValueError, psutil.NoSuchProcess, TimeoutError):
+            started = False
+        if not started:
+            message = f"{type(self).__name__} did not start:\n{self.output[-4000:]}"
+            raise ServerError(message)
+        return self
+
+    def stop(self) -> None:
+        """Ask the server to stop and wait until it has."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """Kill the server and every process it started, as a crash of the machine would."""
+        self._end(signal.SIGKILL)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Hang the server: it keeps its connections and answers nothing."""
+        tree = self._tree()
+        for process in tree:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in tree:
+                process.resume()
+
+    def close(self) -> None:
+        """Stop the server for good and remove its directory."""
+        if self._guard.stdin and not self._guard.stdin.closed:
+            self._guard.stdin.close()
+            self._guard.wait()
+            assert self._guard.stdout
+            self._guard.stdout.close()
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the server and remove its directory."""
+        self.close()
+
+    def _running(self) -> psutil.Process:
+        if self._process is None:
+            message = f"{type(self).__name__} is not running"
+            raise ServerError(message)
+        return self._process
+
+    def _tree(self) -> list[psutil.Process]:
+        main = self._running()
+        return [main, *main.children(recursive=True)]
+
+    def _end(self, number: int) -> None:
+        tree = self._tree()
+        for process in tree if number == signal.SIGKILL else tree[:1]:
+            process.send_signal(number)
+        wait_until(lambda: not any(map(_is_alive, tree)), f"{type(self).__name__} stops")
+        self._process = None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
