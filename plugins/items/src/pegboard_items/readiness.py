@@ -1,0 +1,17 @@
+"""What must be so before items can be served."""
+
+from sqlalchemy import select
+from sqlalchemy.exc import ProgrammingError
+
+import pegboard
+from pegboard_items.models import table
+
+
+def table_is_readable() -> None:
+    """Raise unless the role that the service connects as may read the table."""
+    try:
+        pegboard.db.session.execute(select(table.columns.id).limit(1))
+    except ProgrammingError as error:
+        pegboard.db.session.rollback()
+        message = "the table items is missing, or the database role may not read it"
+        raise pegboard.NotReadyError(message) from error

@@ -1,0 +1,63 @@
+"""Sample items: the same ones each time."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+from sqlalchemy import exists, select
+
+import pegboard
+from pegboard_items.bulk import BulkWriter, Values
+from pegboard_items.models import table
+from pegboard_items.settings import ItemsSettings
+
+_TOOLS = (
+    ("claw hammer", "Drives nails and pulls them."),
+    ("block plane", "Takes the edge off end grain."),
+    ("tape measure", "Five meters, with a lock."),
+    ("coping saw", "Turns corners in thin wood."),
+    ("spirit level", "Two vials, one truth."),
+    ("wood chisel", "Keep it sharp, and behind it your hand."),
+    ("pipe wrench", "Grips what is round."),
+    ("hand drill", "For holes where no cable reaches."),
+    ("try square", "Says what is square and what is not."),
+    ("staple gun", "Fixes cloth, card and wire."),
+    ("putty knife", "Fills, spreads, scrapes."),
+    ("socket set", "Eight to nineteen millimeters."),
+    ("bar clamp", "A third hand that does not tire."),
+)
+_TRAITS = ("Oak", "Brass", "Red", "Small", "Spare", "Borrowed", "Heavy", "Grandfather's")
+_PLACES = ("top row", "left side", "right side", "by the window", "above the bench")
+
+
+def samples() -> Iterator[Values]:
+    """Yield sample items without end, no two with one name."""
+    for number in count():
+        lap, place = divmod(number, len(_TOOLS) * len(_TRAITS))
+        tool, purpose = _TOOLS[place % len(_TOOLS)]
+        # The lengths of the lists have no common divisor, so each pair comes once a lap.
+        trait = _TRAITS[place % len(_TRAITS)]
+        name = f"{trait} {tool}" + (f" no. {lap + 1}" if lap else "")
+        yield {
+            "name": name,
+            "description": f"{purpose} Hangs {_PLACES[number % len(_PLACES)]}.",
+        }
+
+
+def seed_items(wanted: int, *, only_if_empty: bool = False) -> int:
+    """Make so many sample items; return how many were made."""
+    with pegboard.no_time_limit():
+        writer = _seed(wanted, only_if_empty=only_if_empty)
+        writer.announce()
+    return writer.count
+
+
+@pegboard.transactional
+def _seed(wanted: int, *, only_if_empty: bool) -> BulkWriter:
+    writer = BulkWriter(pegboard.get_settings(ItemsSettings).import_batch)
+    if only_if_empty and pegboard.db.session.scalar(select(exists().select_from(table))):
+        return writer
+    now = pegboard.utcnow()
+    for values in islice(samples(), wanted):
+        writer.add({**values, "created_at": now, "updated_at": now})
+    writer.flush()
+    return writer

@@ -1,0 +1,62 @@
+"""Which text an item may hold; the one truth for the API, its description and imports.
+
+The patterns mean the same in Python's and in ECMAScript's regular expressions. What they cannot
+say is that half a surrogate pair is no text.
+"""
+
+import re
+
+from pegboard_items.models import NAME_LENGTH
+
+_SPACE = r"\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""The white space of Unicode (property White_Space)."""
+
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+"""The control characters of Unicode (category Cc)."""
+
+_CONTROL_BUT_LINES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+"""The same without tab, line feed and carriage return."""
+
+_SURROGATE = r"\ud800-\udfff"
+
+NAME_PATTERN = (
+    rf"^[{_SPACE}]*[^{_SPACE}{_CONTROL}]"
+    rf"(?:[^{_CONTROL}]{{0,{NAME_LENGTH - 2}}}[^{_SPACE}{_CONTROL}])?[{_SPACE}]*$"
+)
+"""A name before it is trimmed."""
+
+TEXT_PATTERN = rf"^[^{_CONTROL_BUT_LINES}]*$"
+"""Any text of several lines."""
+
+_SPACES = "".join(filter(re.compile(f"[{_SPACE}]").match, map(chr, range(0x3001))))
+_bad_in_name = re.compile(f"[{_CONTROL}{_SURROGATE}]").search
+_bad_in_text = re.compile(f"[{_CONTROL_BUT_LINES}{_SURROGATE}]").search
+
+
+class TextError(ValueError):
+    """Raised for text that is not allowed; the message says why."""
+
+
+def trim_name(name: str) -> str:
+    """Return the name without white space around it; raises `TextError`."""
+    name = name.strip(_SPACES)
+    if not name:
+        message = "A name has at least one character that is not white space."
+        raise TextError(message)
+    if len(name) > NAME_LENGTH:
+        message = f"A name has at most {NAME_LENGTH} characters, this one has {len(name)}."
+        raise TextError(message)
+    if found := _bad_in_name(name):
+        raise TextError(_complaint(found, "a name"))
+    return name
+
+
+def check_text(text: str) -> str:
+    """Return the text; raises `TextError`."""
+    if found := _bad_in_text(text):
+        raise TextError(_complaint(found, "a text"))
+    return text
+
+
+def _complaint(found: re.Match[str], where: str) -> str:
+    return f"U+{ord(found[0]):04X} at position {found.start() + 1} is not allowed in {where}."

@@ -1,0 +1,165 @@
+"""The routes below `/api/items/`."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from flask import url_for
+from flask.views import MethodView
+from sqlalchemy import select
+from werkzeug import Response
+from werkzeug.routing import IntegerConverter, Map
+
+import pegboard
+from pegboard_items import listing
+from pegboard_items.conditional import conditional_response, require_preconditions
+from pegboard_items.models import MAX_ID, Item, table
+from pegboard_items.representation import Representation
+from pegboard_items.schemas import ItemInputSchema, ItemSchema, Listing, ListingSchema
+
+_ETAG = {
+    "description": "Strong validator of the item as it is now.",
+    "required": True,
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+}
+_LIST_HEADERS = {
+    listing.PAGINATION: {
+        "description": "JSON. Of a page: total, total_pages, first_page, last_page, page, "
+        "previous_page and next_page, where they exist. Of a walk: page_size, and next_after while "
+        "there is more.",
+        "required": True,
+        "schema": {"type": "string", "example": '{"total": 1, "total_pages": 1}'},
+    },
+    "Link": {
+        "description": "RFC 8288. Of a page: first, prev, next and last. Of a walk: next.",
+        "schema": {"type": "string", "example": '</api/items/?page=2>; rel="next"'},
+    },
+}
+_LOCATION = {
+    "description": "Where the new item is.",
+    "required": True,
+    "schema": {"type": "string", "example": "/api/items/1"},
+}
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "ETags of the item as the client has it, or `*`.",
+}
+
+blueprint = pegboard.Blueprint(
+    "items", __name__, url_prefix="/api/items", description="Things with a name."
+)
+
+
+class ItemId(IntegerConverter):
+    """An id that the table can hold, written in the one usual way; others are no route."""
+
+    regex = "[1-9][0-9]{0,9}"
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, min=1, max=MAX_ID)
+
+
+blueprint.record(lambda state: state.app.url_map.converters.update(item_id=ItemId))
+
+
+@blueprint.route("/")
+class Items(MethodView):
+    """All items."""
+
+    @blueprint.arguments(ListingSchema, location="query")
+    @blueprint.response(HTTPStatus.OK, ItemSchema(many=True), headers=_LIST_HEADERS)
+    @blueprint.doc(operationId="list_items")
+    def get(self, wanted: Listing) -> Response:
+        """List items.
+
+        By page, or without `page` and with `after` as a walk: the cost of a walk's next stretch
+        does not depend on how far it has come, and nothing is skipped or repeated when others
+        write meanwhile.
+        """
+        return listing.list_items(wanted)
+
+    @blueprint.arguments(ItemInputSchema)
+    @blueprint.response(
+        HTTPStatus.CREATED, ItemSchema, headers={"Location": _LOCATION, "ETag": _ETAG}
+    )
+    @blueprint.doc(operationId="create_item")
+    @pegboard.transactional
+    def post(self, sent: Mapping[str, Any]) -> Response:
+        """Create an item."""
+        now = pegboard.utcnow()
+        item = Item(**sent, created_at=now, updated_at=now)
+        pegboard.db.session.add(item)
+        pegboard.db.session.flush()
+        response = Representation.of(item).response(HTTPStatus.CREATED)
+        response.location = url_for(".ItemById", item_id=item.id)
+        return response
+
+
+@blueprint.route("/<item_id:item_id>")
+class ItemById(MethodView):
+    """One item."""
+
+    @blueprint.response(HTTPStatus.OK, ItemSchema, headers={"ETag": _ETAG})
+    @blueprint.alt_response(
+        HTTPStatus.NOT_MODIFIED,
+        description="The client has the item as it is.",
+        headers={"ETag": _ETAG},
+        success=True,
+    )
+    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED")
+    @blueprint.doc(parameters=[_IF_NONE_MATCH], operationId="get_item")
+    def get(self, item_id: int) -> Response:
+        """Get an item."""
+        row = pegboard.db.session.execute(select(table).where(table.columns.id == item_id)).first()
+        if row is None:
+            _no_item(item_id)
+        return conditional_response(Representation.of(row))
+
+    @blueprint.arguments(ItemInputSchema)
+    @blueprint.response(HTTPStatus.OK, ItemSchema, headers={"ETag": _ETAG})
+    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED")
+    @blueprint.doc(operationId="replace_item")
+    @pegboard.transactional
+    def put(self, sent: Mapping[str, Any], item_id: int) -> Response:
+        """Replace an item.
+
+        With `If-Match: <ETag>` only while the item is the one that the ETag was given for; 412
+        otherwise.
+        """
+        item = _lock(item_id)
+        item.name, item.description = sent["name"], sent["description"]
+        pegboard.db.session.flush()
+        return Representation.of(item).response()
+
+    @blueprint.response(HTTPStatus.NO_CONTENT)
+    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED")
+    @blueprint.doc(operationId="delete_item")
+    @pegboard.transactional
+    def delete(self, item_id: int) -> Response:
+        """Delete an item.
+
+        With `If-Match: <ETag>` only while the item is the one that the ETag was given for; 412
+        otherwise.
+        """
+        pegboard.db.session.delete(_lock(item_id))
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _lock(item_id: int) -> Item:
+    """Return an item that nobody else can change before this transaction ends.
+
+    The preconditions of the request hold then. On SQLite a writing transaction keeps out all
+    others from its beginning.
+    """
+    query = select(Item).where(Item.id == item_id).with_for_update()
+    item = pegboard.db.session.scalars(query.execution_options(populate_existing=True)).first()
+    if item is None:
+        _no_item(item_id)
+    require_preconditions(Representation.of(item))
+    return item
+
+
+def _no_item(item_id: int) -> NoReturn:
+    pegboard.abort(HTTPStatus.NOT_FOUND, f"There is no item {item_id}.")

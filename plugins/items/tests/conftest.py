@@ -1,0 +1,93 @@
+"""Fixtures of this test tree: the items plugin on both databases."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import settings
+from sqlalchemy import event, insert
+
+import pegboard
+from pegboard_items.models import table
+
+pytest_plugins = ["pegboard.testing.fixtures"]
+
+# The same examples every time, and no limit of time: a busy machine is no failure.
+settings.register_profile("pegboard", deadline=None, derandomize=True)
+settings.load_profile("pegboard")
+
+
+@pytest.fixture
+def app(make_app: Any, database_url: str) -> Flask:
+    """An app with items alone, on SQLite and on PostgreSQL."""
+    app: Flask = make_app(plugins=["items"], DATABASE_URL=database_url)
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of the app."""
+    return app.test_client()
+
+
+@pytest.fixture
+def create(client: FlaskClient) -> Callable[..., dict[str, Any]]:
+    """Create an item by the API; returns its representation."""
+
+    def create(name: str = "Hammer", **fields: Any) -> dict[str, Any]:
+        response = client.post("/api/items/", json={"name": name, **fields})
+        assert 201 == response.status_code, response.json
+        item: dict[str, Any] = response.get_json()
+        return item
+
+    return create
+
+
+@pytest.fixture
+def write_rows(app: Flask) -> Callable[..., None]:
+    """Write rows as another program would."""
+
+    def write(*rows: dict[str, Any]) -> None:
+        with app.app_context(), pegboard.db.engine.begin() as connection:
+            for row in rows:
+                connection.execute(insert(table).values(row))
+
+    return write
+
+
+@pytest.fixture
+def read_rows(app: Flask) -> Callable[[], list[dict[str, Any]]]:
+    """Read all rows as another program would."""
+
+    def read() -> list[dict[str, Any]]:
+        with app.app_context(), pegboard.db.engine.begin() as connection:
+            rows = connection.execute(table.select().order_by(table.columns.id))
+            return [dict(row) for row in rows.mappings()]
+
+    return read
+
+
+@pytest.fixture
+def sql(app: Flask) -> Callable[[], Any]:
+    """Record the SQL statements that are sent inside the block, and their parameters."""
+
+    @contextmanager
+    def record() -> Iterator[list[tuple[str, Any]]]:
+        sent: list[tuple[str, Any]] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if not statement.startswith("BEGIN"):
+                sent.append((statement, parameters))
+
+        with app.app_context():
+            engine = pegboard.db.engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield sent
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return record

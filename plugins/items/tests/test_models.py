@@ -1,0 +1,49 @@
+"""The table, as migrations make it and as other programs find it."""
+
+import pytest
+from sqlalchemy import inspect
+from sqlalchemy.exc import IntegrityError
+
+import pegboard
+from pegboard.migrations import differences, downgrade, upgrade
+
+
+def test_the_table_is_what_the_contract_says(app):
+    """Exactly these columns, in this order, so that other programs can write the table."""
+    with app.app_context():
+        columns = inspect(pegboard.db.engine).get_columns("items")
+
+    assert [
+        ("id", "INTEGER", False),
+        ("name", "VARCHAR(100)", False),
+        ("description", "TEXT", True),
+        ("created_at", "TIMESTAMP", True),
+        ("updated_at", "TIMESTAMP", True),
+    ] == [
+        (
+            column["name"],
+            str(column["type"]).replace("DATETIME", "TIMESTAMP"),
+            column["nullable"],
+        )
+        for column in columns
+    ]
+
+
+def test_models_and_database_agree(app):
+    """The revisions make what the models say."""
+    assert () == differences(app)
+
+
+def test_revisions_can_be_taken_back_and_applied_again(app):
+    """Down to nothing and up to the head."""
+    downgrade(app, "items", "base")
+    with app.app_context():
+        assert not inspect(pegboard.db.engine).has_table("items")
+    upgrade(app)
+    assert () == differences(app)
+
+
+def test_the_table_lets_no_item_go_without_a_name(write_rows):
+    """Whoever writes it."""
+    with pytest.raises(IntegrityError):
+        write_rows({"name": None})
