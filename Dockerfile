@@ -1,0 +1,37 @@
+# Wheels are built and installed in the first stage; the second holds only what runs.
+ARG PYTHON=3.13
+
+FROM python:${PYTHON}-slim AS build
+WORKDIR /source
+COPY constraints.txt ./
+COPY core core
+COPY plugins plugins
+# The environment has no pip of its own: nothing can be installed into a running container.
+RUN export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+    && python -m pip install --constraint constraints.txt hatchling \
+    && python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./core ./plugins/* \
+    && python -m venv --without-pip /opt/pegboard \
+    && python -m pip --python /opt/pegboard/bin/python install --constraint constraints.txt \
+        /wheels/*.whl hiredis redis
+
+FROM python:${PYTHON}-slim
+LABEL org.opencontainers.image.title="Pegboard" \
+      org.opencontainers.image.description="A Flask platform assembled from plugins" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /opt/pegboard /opt/pegboard
+COPY alembic /srv/pegboard/alembic
+# Nothing is written to the file system: it may be read-only.
+ENV PATH=/opt/pegboard/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PEGBOARD_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=8000
+WORKDIR /srv/pegboard
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=2)"]
+ENTRYPOINT ["pegboard"]
+CMD ["serve"]
