@@ -1,0 +1,107 @@
+# The commands a contributor needs; `make help` lists them. They need Python 3.11+ and make alone.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Interpreters that pyenv manages are found without being active.
+PYENV_BIN := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[1-3].*/bin)
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3 $(addsuffix /python3,$(PYENV_BIN))
+
+define FIND_PYTHON
+python=; for candidate in $(PYTHONS); do \
+	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		python=$$candidate; break; \
+	fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "Pegboard needs Python 3.11 or newer, and none of these is: $(PYTHONS)." >&2; \
+	echo "Install one, or name it: make $(firstword $(MAKECMDGOALS) run) PYTHON=/path/to/python3" >&2; exit 1; \
+fi; \
+if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	echo "$$python lacks its venv module (on Debian and Ubuntu: the package python3-venv)." >&2; \
+	exit 1; \
+fi
+endef
+
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
+PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
+
+export PEGBOARD_ENV ?= development
+export DATABASE_URL ?= sqlite:///$(CURDIR)/instance/pegboard.db
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  %-12s %s\n' "$$target" "$$text"; done
+
+.PHONY: run
+run: .venv/installed ## Serve the assembled service at http://127.0.0.1:8000 (HOST, PORT)
+	@mkdir -p instance
+	@.venv/bin/pegboard db upgrade
+	@.venv/bin/pegboard items seed --if-empty
+	@exec .venv/bin/pegboard serve
+
+.PHONY: dev
+dev: .venv/installed ## Serve it, reloading when a file changes
+	@mkdir -p instance
+	@.venv/bin/pegboard db upgrade
+	@exec .venv/bin/pegboard dev
+
+.PHONY: test
+test: .tools/installed ## Run the whole matrix of tests and checks
+	@.tools/bin/python tools/summary.py --clear
+	@status=0; $(TOX) run-parallel --parallel auto || status=$$?; \
+	.tools/bin/python tools/summary.py; exit $$status
+
+.PHONY: fmt
+fmt: .tools/installed ## Format the code and repair what the linter can
+	@$(TOX) run -e fmt
+
+.PHONY: lint
+lint: .tools/installed ## Check style, container files and import contracts
+	@$(TOX) run -e lint,imports
+
+.PHONY: types
+types: .tools/installed ## Check types
+	@$(TOX) run -e types
+
+.PHONY: docs
+docs: .tools/installed ## Build the documentation into build/docs/
+	@$(TOX) run -e docs
+
+.PHONY: wheels
+wheels: .tools/installed ## Build the wheels of all distributions into dist/
+	@$(TOX) run -e build
+
+.PHONY: constraints
+constraints: ## Pin anew every version in constraints.txt
+	@set -e; $(FIND_PYTHON); "$$python" tools/pin.py
+
+.PHONY: secrets
+secrets: ## Make the secrets that compose.yaml reads, where they are missing
+	@set -e; $(FIND_PYTHON); "$$python" deploy/make_secrets.py
+
+.PHONY: clean
+clean: ## Remove environments and what tools leave; data in instance/ stays
+	@rm -rf .venv .tools .tox build dist site htmlcov .hypothesis .schemathesis .coverage* .*_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: $(PROJECTS) constraints.txt
+	@set -e; $(FIND_PYTHON); \
+	echo "Installing Pegboard into .venv with $$("$$python" --version) ..."; \
+	"$$python" -m venv --clear .venv
+	@.venv/bin/python $(PIP_INSTALL) hatchling editables
+	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation \
+		--editable './core[dev,redis]' --editable ./plugins/items
+	@touch $@
+
+.tools/installed: constraints.txt
+	@set -e; $(FIND_PYTHON); \
+	echo "Installing tox into .tools with $$("$$python" --version) ..."; \
+	"$$python" -m venv --clear .tools
+	@.tools/bin/python $(PIP_INSTALL) tox
+	@touch $@

@@ -1,0 +1,42 @@
+"""The distributions of this repository, and what they declare."""
+
+import configparser
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def folders() -> list[Path]:
+    """Return the folder of each distribution."""
+    return [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+
+
+def tables() -> Iterator[dict[str, Any]]:
+    """Yield the `project` table of each distribution."""
+    for folder in folders():
+        yield tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def requirements() -> list[str]:
+    """Return every requirement of every distribution on others, extras included."""
+    found = set()
+    for table in tables():
+        found.update(table["dependencies"])
+        for extra in table.get("optional-dependencies", {}).values():
+            found.update(extra)
+    return sorted(line for line in found if not line.startswith("pegboard"))
+
+
+def tools() -> list[str]:
+    """Return what the environments of tox.ini install besides."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini", encoding="utf-8")
+    lines = {
+        line
+        for section in parser.sections()
+        for line in parser.get(section, "deps", fallback="").splitlines()
+    }
+    return ["editables", "tox", *sorted(line for line in lines if line[:1].isalpha())]
