@@ -1,0 +1,171 @@
+"""What README.md and the guides show can be done as it is shown."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.services import run_pegboard
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
+TEST_GUIDE = ROOT / "docs/how-to/test.md"
+TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
+
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?"
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The code blocks of a document in one language."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def hang(plugin_folder: PluginFolder, document: Path) -> str:
+    """Write the distribution that a document shows; returns the plugin's name."""
+    project = tomllib.loads(blocks(document, "toml")[0])["project"]
+    ((name, module),) = project["entry-points"]["pegboard.plugins"].items()
+    package, _, file = module.partition(".")
+    assert "plugin" == file
+    plugin_folder.add(
+        name,
+        blocks(document, "python")[0],
+        version=project["version"],
+        requires=project["dependencies"],
+        distribution=project["name"],
+        package=package,
+    )
+    return str(name)
+
+
+def test_the_requests_of_the_readme_get_the_answers_that_it_shows(make_app: MakeApp) -> None:
+    """But for ids and times."""
+    client = make_app(plugins=["items"]).test_client()
+    dialog = "".join(blocks(README, "console")).replace("\\\n", "")
+    exchanges = re.findall(r"^\$ curl (.*)\n(.*)\n", dialog, re.MULTILINE)
+    assert 3 == len(exchanges)
+    for command, shown in exchanges:
+        method, path, body = parse_curl(command)
+        response = client.open(path, method=method, data=body, content_type="application/json")
+        assert masked(shown) == masked(response.text)
+
+
+def parse_curl(command: str) -> tuple[str, str, str | None]:
+    """The method, path and body of a request."""
+    words = shlex.split(command)
+    url = next(word for word in words if word.startswith("http"))
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    method = words[words.index("-X") + 1] if "-X" in words else "GET"
+    return method, "/" + url.split("/", 3)[3], body
+
+
+def masked(text: str) -> str:
+    """The text less what differs from run to run."""
+    return re.sub(rf'{TIME}|(?<="id":)[0-9]+', "", text).strip()
+
+
+def test_the_plugin_of_the_readme_has_thirty_lines() -> None:
+    """Metadata included, blank lines and the names of the files not."""
+    code = blocks(README, "toml")[0] + blocks(README, "python")[0]
+    assert 30 >= len([line for line in code.splitlines() if line.strip()])
+
+
+def test_the_plugin_of_the_readme_works(plugin_folder: PluginFolder, make_app: MakeApp) -> None:
+    """It answers, its setting counts, and it is in the OpenAPI document."""
+    name = hang(plugin_folder, README)
+    client = make_app(plugins=[name]).test_client()
+    assert {"greeting": "Hello, Ada!"} == client.get("/api/greetings/Ada").get_json()
+
+    other = make_app(plugins=[name], GREETER_SALUTATION="Ahoy").test_client()
+    assert {"greeting": "Ahoy, Ada!"} == other.get("/api/greetings/Ada").get_json()
+
+    document = client.get("/openapi.json").get_json()
+    assert "/api/greetings/{name}" in document["paths"]
+    assert "greeter.Greeting" in document["components"]["schemas"]
+
+
+def test_the_plugin_of_the_items_guide_refuses_and_logs(
+    plugin_folder: PluginFolder, make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pegboard_items_before_write and pegboard_items_after_commit are called, in this order."""
+    name = hang(plugin_folder, ITEMS_GUIDE)
+    client = make_app(plugins=["items", name]).test_client()
+
+    refused = client.post("/api/items/", json={"name": "Anvil"})
+    assert 422 == refused.status_code
+    assert {"name": ["This name is reserved."]} == refused.get_json()["errors"]
+    assert [] == client.get("/api/items/").get_json()
+
+    created = client.post("/api/items/", json={"name": "Claw hammer"}).get_json()
+    assert f"created item {created['id']}" in caplog.messages
+
+
+def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """They test the plugin of the README, in a process of their own."""
+    hang(plugin_folder, README)
+    conftest, tests, *_ = blocks(TEST_GUIDE, "python")
+    (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
+    (tmp_path / "test_greeter.py").write_text(tests, encoding="utf-8")
+    assert "2 passed" in run_tests(tmp_path, plugin_folder)
+
+
+def run_tests(directory: Path, plugin_folder: PluginFolder) -> str:
+    """Run the tests in a directory in a process of their own; returns what pytest prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(directory)],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(plugin_folder.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
+
+
+@pytest.mark.slow
+def test_the_tutorial_can_be_followed(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """Its files make a plugin, its commands print what it shows, and its tests pass."""
+    text = TUTORIAL.read_text(encoding="utf-8")
+    project = tomllib.loads(blocks(TUTORIAL, "toml")[0])["project"]
+    package = plugin_folder.add(
+        "notes",
+        version=project["version"],
+        requires=project["dependencies"],
+        distribution=project["name"],
+        package="pegboard_notes",
+    )
+    (package / "migrations").mkdir()
+    (tmp_path / "tests").mkdir()
+    for name, code in re.findall(
+        r"`([\w/]+\.py)`[^`]*\n\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        is_test = name.startswith("tests/")
+        path = tmp_path / name if is_test else package / name.removeprefix("src/pegboard_notes/")
+        is_addition = "/" not in name
+        path.write_text((path.read_text() if is_addition else "") + code, encoding="utf-8")
+        if name.endswith("plugin.py") and not is_addition:
+            follow_commands(text, plugin_folder, tmp_path)
+    assert "2 passed" in run_tests(tmp_path, plugin_folder)
+
+
+def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> None:
+    """Run the commands that work on plugins and the database; compare what they print."""
+    commands = re.findall(r"^\$ pegboard ((?:plugins|db) .*)\n(.*)\n", text, re.MULTILINE)
+    assert 4 == len(commands)
+    for command, shown in commands:
+        done = run_pegboard(
+            *shlex.split(command), directory=directory, PYTHONPATH=str(plugin_folder.path)
+        )
+        assert 0 == done.returncode, done.stdout
+        begin, _, end = shown.partition("…")
+        assert any(
+            line.startswith(begin) and line.endswith(end) for line in done.stdout.splitlines()
+        ), done.stdout

@@ -1,0 +1,372 @@
+"""Real servers: how they start, what they withstand, how they stop."""
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pegboard.testing.fixtures import StartService
+from pegboard.testing.processes import Server, free_port, wait_until
+from pegboard.testing.services import COMMAND, clean_environment, run_pegboard
+
+HEAD = "POST /api/items/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HALF_OPEN = {
+    "silent": "",
+    "half of the headers": "GET /health HTTP/1.1\r\nHost: x\r\n",
+    "idle": "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "half of the body": HEAD + 'Content-Length: 100\r\n\r\n{"name":',
+    "half of a chunk": HEAD + 'Transfer-Encoding: chunked\r\n\r\n64\r\n{"name":',
+}
+
+
+class Command(Server):
+    """A server other than plain `pegboard serve`, ready when `/health` is well."""
+
+    def __init__(self, directory: Path, *command: str, port: int, **settings: str) -> None:
+        directory.mkdir()
+        environment = clean_environment({"PEGBOARD_ENV": "development", **settings})
+        super().__init__(command, port=port, directory=directory, environment=environment)
+
+    def answers(self) -> bool:
+        """Say whether `/health` is well."""
+        try:
+            return 200 == get(self.port, "/health")[0]
+        except (OSError, HTTPException):
+            return False
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A service that the tests which do not harm it share."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('service') / 'service.db'}"
+    done = run_pegboard("db", "upgrade", directory=Path.cwd(), DATABASE_URL=url)
+    assert 0 == done.returncode
+    with LiveServer(DATABASE_URL=url) as server:
+        yield server
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Start any command that serves on a port; `{port}` in it is replaced."""
+    with ExitStack() as stack:
+
+        def run(*command: str, **settings: str) -> Command:
+            port = free_port()
+            words = [word.format(port=port) for word in command]
+            settings.setdefault("DATABASE_URL", f"sqlite:///{tmp_path / 'start.db'}")
+            return stack.enter_context(Command(tmp_path / "cwd", *words, port=port, **settings))
+
+        yield run
+
+
+def script(name: str) -> str:
+    """Return the path of a console script of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Get a path on a connection of its own."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def send(port: int, text: str) -> socket.socket:
+    """Send raw text on a connection of its own, and return the connection."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(text.encode())
+    return connection
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Return all that arrives until the server closes the connection."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            received += data
+    return received
+
+
+def status_of(answer: bytes) -> tuple[int, int | None]:
+    """Return the status of a raw answer, and the status in its JSON body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body).get("status") if body else None
+
+
+def test_it_says_where_it_serves_and_what_hangs(service: LiveServer):
+    """One line each, once it listens."""
+    assert f"Pegboard serves at {service.url}\n" in service.output
+    assert f"Documentation: {service.url}/docs\n" in service.output
+    assert "\nPlugins: items (pegboard-items " in service.output
+
+
+def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
+    """It names each plugin and its revision, and the cure."""
+    port = str(free_port())
+    done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL="sqlite:///a.db")
+    assert 1 == done.returncode
+    assert "items: the database is at no revision, the newest is items_0001" in done.stdout
+    assert "pegboard db upgrade" in done.stdout
+    assert "pegboard serve --upgrade" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_it_upgrades_first_when_told_to(start):
+    """`--upgrade` is all that a first start needs."""
+    server = start(*COMMAND, "serve", "--upgrade", "--port", "{port}")
+    assert 200 == get(server.port, "/health/ready")[0]
+
+
+def test_a_port_that_is_taken_is_one_clear_error(service: LiveServer, tmp_path: Path):
+    """Two services never share a port."""
+    done = run_pegboard(
+        *("serve", "--upgrade", "--port", str(service.port)),
+        directory=tmp_path,
+        DATABASE_URL="sqlite:///other.db",
+    )
+    assert 1 == done.returncode
+    assert f"cannot listen on 127.0.0.1 port {service.port}: Address already in use" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_database_that_is_away_is_one_clear_error(tmp_path: Path):
+    """Nor does the password show."""
+    url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/nowhere"
+    done = run_pegboard("serve", "--port", str(free_port()), directory=tmp_path, DATABASE_URL=url)
+    assert 1 == done.returncode
+    assert "the database cannot be asked: " in done.stdout
+    assert "Start the database, or correct DATABASE_URL." in done.stdout
+    assert "hidden" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def use_until_it_stops(port: int, results: Counter[str], is_running: threading.Event) -> None:
+    """Send requests on a kept-alive connection, a new one when told to, until there is none."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    with closing(connection):
+        while True:
+            try:
+                if connection.sock is None:
+                    connection.connect()
+            except ConnectionError:
+                return
+            try:
+                connection.request("GET", "/health")
+                response = connection.getresponse()
+                response.read()
+                results[str(response.status)] += 1
+            except (OSError, HTTPException) as error:
+                results[f"lost: {error!r}"] += 1
+                connection.close()
+            if results["200"] > 200:
+                is_running.set()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_stop_under_keep_alive_load_loses_no_request(
+    live_server: StartService, workers: str, attempt: int
+):
+    """Every request that could be sent is answered, and the service ends with 0."""
+    server = live_server(WORKERS=workers, PEGBOARD_LOG_LEVEL="WARNING")
+    results: Counter[str] = Counter()
+    is_running = threading.Event()
+    clients = [
+        threading.Thread(target=use_until_it_stops, args=(server.port, results, is_running))
+        for _ in range(16)
+    ]
+    for client in clients:
+        client.start()
+    assert is_running.wait(20)
+    server.stop()
+    for client in clients:
+        client.join(20)
+    assert ["200"] == list(results)
+
+
+def test_a_request_in_flight_is_finished_before_the_stop(live_server: StartService):
+    """Its body arrives after the signal."""
+    server = live_server()
+    with send(server.port, HEAD + 'Content-Length: 15\r\n\r\n{"name":') as connection:
+        assert 200 == server.request("GET", "/health")[0]
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: not can_connect(server.port), "the service takes no new connection")
+        connection.sendall(b'"late"}')
+        assert 201 == status_of(receive(connection))[0]
+
+
+def can_connect(port: int) -> bool:
+    """Say whether somebody takes new connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_signal_to_every_process_at_once_stops_them_all(live_server: StartService):
+    """As the terminal does it for Ctrl-C, and systemd by default."""
+    server = live_server(WORKERS="2")
+    process = psutil.Process(server.pid)
+    tree = [process, *process.children()]
+    os.killpg(server.pid, signal.SIGINT)
+    _, alive = psutil.wait_procs(tree, timeout=10)
+    assert [] == [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_worker_that_died_is_replaced(live_server: StartService):
+    """By itself, and the service goes on meanwhile."""
+    server = live_server(WORKERS="2")
+    first, second = psutil.Process(server.pid).children()
+    first.kill()
+
+    def workers() -> set[int]:
+        return {one.pid for one in psutil.Process(server.pid).children()} - {first.pid}
+
+    wait_until(lambda: 2 == len(workers()), "there are two workers again")
+    assert second.pid in workers()
+    assert 200 == server.request("GET", "/health")[0]
+
+
+def test_workers_end_when_their_parent_was_killed(live_server: StartService):
+    """An orphan would keep the port, and serve old code beside the next start."""
+    server = live_server()
+    (worker,) = psutil.Process(server.pid).children()
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: not worker.is_running(), "the worker ends")
+    assert not can_connect(server.port)
+
+
+@pytest.mark.parametrize("text", HALF_OPEN.values(), ids=list(HALF_OPEN))
+def test_half_open_connections_do_not_keep_others_out(service: LiveServer, text: str):
+    """Sixty of them, and the service has eight threads."""
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(send(service.port, text))
+        for _ in range(5):
+            assert 200 == service.request("GET", "/health", timeout=2)[0]
+
+
+def test_a_body_that_stalls_is_given_up(live_server: StartService):
+    """At most half of the threads wait for one, and not for long."""
+    server = live_server(PEGBOARD_HEADER_TIMEOUT="1", PEGBOARD_THREADS="4")
+    answers: Counter[tuple[int, int | None]] = Counter()
+    with ExitStack() as stack:
+        stalled = [
+            stack.enter_context(send(server.port, HALF_OPEN["half of the body"])) for _ in range(4)
+        ]
+        # One thread waits for as long as its client likes, in the hope that the body is there.
+        while len(stalled) > 1:
+            for one in select.select(stalled, [], [], 10)[0]:
+                answers[status_of(one.recv(65536))] += 1
+                stalled.remove(one)
+    assert {(408, 408): 1, (503, 503): 2} == answers
+
+
+OVERSIZE = '{"name": "' + "a" * 1024 * 1024 + '"}'
+
+
+@pytest.mark.parametrize("server_command", ["granian", "gthread", "sync"])
+def test_a_body_over_the_limit_is_refused(start, server_command: str):
+    """Declared without being sent, and in chunks without end; and no row is made of it."""
+    server = start(*SERVERS[server_command])
+    declared = send(server.port, HEAD + f"Content-Length: {len(OVERSIZE)}\r\n\r\n")
+    with declared:
+        assert (413, 413) == status_of(receive(declared))
+    chunked = send(server.port, HEAD + "Transfer-Encoding: chunked\r\n\r\n")
+    with chunked:
+        chunk = f"{65536:x}\r\n{' ' * 65536}\r\n".encode()
+        chunked.sendall(b'e\r\n{"name": "ok"}\r\n')
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                chunked.sendall(chunk)
+        assert (413, 413) == status_of(receive(chunked))
+
+
+def test_a_body_of_two_lengths_is_refused(service: LiveServer):
+    """Else a proxy in front could see another end of the request."""
+    both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with send(service.port, HEAD + both + 'e\r\n{"name": "ok"}\r\n0\r\n\r\n') as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answer = receive(connection)
+    assert not answer.startswith(b"HTTP/1.1 2")
+
+
+def test_a_body_that_is_cut_off_makes_no_row(service: LiveServer):
+    """Although what has arrived would be valid."""
+    with send(service.port, HEAD + 'Content-Length: 20\r\n\r\n{"name": "cut"}') as connection:
+        connection.shutdown(socket.SHUT_WR)
+        receive(connection)
+    status, body = service.request("GET", "/api/items/")
+    assert (200, []) == (status, json.loads(body))
+
+
+def test_headers_are_bounded(service: LiveServer):
+    """The server refuses them before the app is called."""
+    with send(service.port, f"GET /health HTTP/1.1\r\nHost: x\r\nX: {'a' * 65536}\r\n\r\n") as one:
+        assert 431 == status_of(receive(one))[0]
+
+
+GUNICORN = [script("gunicorn"), "--bind", "127.0.0.1:{port}", "--threads", "4"]
+SERVERS = {
+    "granian": [*COMMAND, "serve", "--upgrade", "--port", "{port}"],
+    "gthread": [*GUNICORN, "--worker-class", "gthread", "pegboard:create_app()"],
+    "sync": [*GUNICORN, "--worker-class", "sync", "pegboard:create_app()"],
+    "granian's own command": [
+        *(script("granian"), "--interface", "wsgi", "--factory", "--port", "{port}"),
+        "pegboard:create_app",
+    ],
+}
+
+
+@pytest.mark.parametrize("command", SERVERS.values(), ids=list(SERVERS))
+def test_every_server_can_serve_it(start, command: list[str], tmp_path: Path):
+    """With `create_app` as the factory, and nothing else to know."""
+    url = f"sqlite:///{tmp_path / 'start.db'}"
+    assert 0 == run_pegboard("db", "upgrade", directory=tmp_path, DATABASE_URL=url).returncode
+    server = start(*command)
+    status, body = get(server.port, "/api/items/")
+    assert (200, []) == (status, json.loads(body))
+
+
+def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: Path):
+    """A plugin that breaks is told on the page, and served again once it is mended."""
+    folder = tmp_path / "site"
+    distribution = folder / "pegboard_note-1.0.dist-info"
+    distribution.mkdir(parents=True)
+    (distribution / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: pegboard-note\nVersion: 1\n"
+    )
+    (distribution / "entry_points.txt").write_text("[pegboard.plugins]\nnote = pegboard_note\n")
+    module = folder / "pegboard_note.py"
+    module.write_text("")
+    server = start(
+        *(script("pegboard"), "dev", "--port", "{port}"),
+        PYTHONPATH=str(folder),
+        PEGBOARD_PLUGINS="note",
+    )
+    assert "Plugins: note (pegboard-note 1" in server.output
+    module.write_text("import nonsense\n")
+    wait_until(lambda: 503 == health(server.port), "the mistake is told")
+    module.write_text("\n")
+    wait_until(lambda: 200 == health(server.port), "the service is back")
+
+
+def health(port: int) -> int:
+    """Return the status of `/health`, 0 for none."""
+    try:
+        return get(port, "/health")[0]
+    except (OSError, HTTPException):
+        return 0
