@@ -1,0 +1,108 @@
+"""Write the tables of settings in README.md and docs/reference/settings.md anew.
+
+A table stands between `<!-- settings: OWNER -->` and `<!-- end -->`; its rows are what the core and
+the plugins declare. With `--check` nothing is written, and files that are not current are named.
+"""
+
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pegboard
+from pegboard.settings import Declaration, declarations_of
+from pegboard_items.settings import ItemsSettings
+
+ROOT = Path(__file__).parent.parent
+OWNERS: dict[str, type[pegboard.Settings]] = {
+    "core": pegboard.CoreSettings,
+    "items": ItemsSettings,
+}
+MARKED = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def declared(owner: str) -> tuple[Declaration, ...]:
+    """Return what one owner declares."""
+    return declarations_of(OWNERS[owner], None if owner == "core" else owner)
+
+
+def short_row(declaration: Declaration) -> tuple[str, ...]:
+    """Return variable, default and meaning."""
+    return (code(declaration.variable), default(declaration), declaration.doc)
+
+
+def full_row(declaration: Declaration) -> tuple[str, ...]:
+    """Return variables with their type, default and meaning."""
+    variables = "<br>".join(map(code, declaration.variables))
+    return (
+        f"{variables}<br>{kind(declaration.annotation)}",
+        default(declaration),
+        declaration.doc,
+    )
+
+
+def code(text: str) -> str:
+    """Mark a literal."""
+    return f"`{text}`"
+
+
+def kind(annotation: Any) -> str:
+    """Return how an operator reads a type."""
+    if isinstance(annotation, types.UnionType):
+        parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
+        return f"{kind(parts[0])}, may be empty"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    lists = {tuple: "comma-separated list", dict: "comma-separated `key=value`"}
+    return names.get(annotation) or lists[typing.get_origin(annotation)]
+
+
+def default(declaration: Declaration) -> str:
+    """Return the default that is in force when no configuration has another."""
+    if declaration.required:
+        return "required"
+    value = declaration.default
+    if value in (None, "", (), {}):
+        return "none"
+    return code(str(value).lower() if isinstance(value, bool) else str(value))
+
+
+Row = Callable[[Declaration], Sequence[str]]
+FILES: dict[str, tuple[Sequence[str], Row]] = {
+    "README.md": (("Variable", "Default", "Meaning"), short_row),
+    "docs/reference/settings.md": (("Variable and type", "Default", "Meaning"), full_row),
+}
+
+
+def table(owner: str, header: Sequence[str], row: Row) -> str:
+    """Return the Markdown of one table."""
+    lines = [header, ["---"] * len(header), *map(row, declared(owner))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def current(name: str) -> str:
+    """Return the text of a file with the tables it should have."""
+    header, row = FILES[name]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return MARKED.sub(lambda mark: mark[1] + table(mark[2], header, row) + mark[3], text)
+
+
+def stale() -> list[str]:
+    """Return the files whose tables are not what the code declares."""
+    return [name for name in FILES if current(name) != (ROOT / name).read_text(encoding="utf-8")]
+
+
+def main() -> None:
+    """Write or check."""
+    found = stale()
+    if "--check" in sys.argv:
+        sys.exit(f"Not current: {', '.join(found)}; run this script." if found else 0)
+    for name in found:
+        (ROOT / name).write_text(current(name), encoding="utf-8")
+        print(f"{name} written")
+
+
+if __name__ == "__main__":
+    main()
