@@ -18,7 +18,7 @@ import pytest
 
 from pegboard.testing.fixtures import StartService
 from pegboard.testing.processes import Server, free_port, wait_until
-from pegboard.testing.services import COMMAND, clean_environment, run_pegboard
+from pegboard.testing.services import COMMAND, LiveServer, clean_environment, run_pegboard
 
 HEAD = "POST /api/items/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 HALF_OPEN = {

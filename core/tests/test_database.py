@@ -3,9 +3,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -175,6 +175,7 @@ def test_postgresql_means_psycopg2(text_of_url: str, driver: str) -> None:
         ("", "not a database URL"),
         ("hunter2", "not a database URL"),
         ("postgresql://user:hunter2@host:port/name", "not a database URL"),
+        ("postgresql://user:hun@host:ter2/name", "not a database URL"),
         ("oracle2://user:hunter2@host/name", "oracle2: no such database driver is known"),
         ("mysql+pymysql://user:hunter2@host/name", "the driver pymysql is not installed"),
         ("sqlite://hunter2.db", "three slashes"),
@@ -231,9 +232,34 @@ def test_sqlite_waits_for_a_writer(sqlite_url: str, make_database: MakeDatabase)
             second.execute(text("INSERT INTO pins (name) VALUES ('b')"))
 
 
-def test_a_database_in_memory_is_one_for_all(make_database: MakeDatabase) -> None:
+def test_sqlite_has_patience(sqlite_url: str, make_database: MakeDatabase) -> None:
+    """A writer who finds another at work gets his turn when that one is done."""
+    app = make_database(sqlite_url)
+    begun = Event()
+
+    def write() -> None:
+        with app.app_context():
+            begun.set()
+            db.session.execute(text("INSERT INTO pins (name) VALUES ('b')"))
+            db.session.commit()
+
+    with ThreadPoolExecutor(1) as threads:
+        with db.engine.connect() as first:
+            first.execute(text("INSERT INTO pins (name) VALUES ('a')"))
+            waiting = threads.submit(write)
+            begun.wait(10)
+            with suppress(TimeoutError):
+                waiting.result(0.1)
+            first.commit()
+        waiting.result()
+
+    assert {"a", "b"} == set(db.session.scalars(select(Pin.name)))
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_one_for_all(url: str, make_database: MakeDatabase) -> None:
     """Every context of an app sees the same database in memory, another app another."""
-    app = make_database("sqlite://")
+    app = make_database(url)
     with app.app_context():
         db.session.add(Pin(name="a"))
         db.session.commit()
@@ -243,7 +269,7 @@ def test_a_database_in_memory_is_one_for_all(make_database: MakeDatabase) -> Non
             assert ["a"] == list(db.session.scalars(select(Pin.name)))
     assert isinstance(db.engine.pool, StaticPool)
 
-    make_database("sqlite://")
+    make_database(url)
     assert [] == list(db.session.scalars(select(Pin.name)))
 
 

@@ -7,6 +7,7 @@ import logging
 import pytest
 from flask import Flask
 
+from pegboard import hookimpl
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -84,17 +85,25 @@ def test_control_characters_in_a_path_stay_on_one_escaped_line(lines, log_format
     assert "\x1b" not in warnings[0]
 
 
-def test_an_error_outside_flask_is_answered_in_the_format(app: Flask, caplog):
+def test_an_error_outside_flask_is_answered_in_the_format(make_app: MakeApp, caplog):
     """Middleware of a plugin that raises does not leave the client without an answer."""
 
-    def broken(environ, start_response):
-        message = "secret internals"
-        raise RuntimeError(message)
+    class Broken:
+        name = "broken"
 
-    envelope = app.wsgi_app
-    app.wsgi_app = type(envelope)(broken)
+        @hookimpl
+        def pegboard_setup(self, app: Flask):
+            def middleware(_environ, _start_response):
+                message = "secret internals"
+                raise RuntimeError(message)
+
+            app.wsgi_app = middleware  # type: ignore[method-assign]  # Flask's way to add it
+
     with caplog.at_level(logging.ERROR):
-        response = app.test_client().get("/health")
+        response = make_app(plugins=[Broken()]).test_client().get("/health")
     assert 500 == response.status_code
-    assert 500 == response.get_json()["status"]
+    body = response.get_json()
+    assert 500 == body["status"]
+    assert response.headers["X-Request-ID"] in body["message"]
     assert "secret" not in response.text
+    assert "secret internals" in caplog.text

@@ -15,7 +15,9 @@ def test_there_is_no_client_without_a_url(app):
 def test_the_client_reaches_a_real_server(make_app: MakeApp, redis_url):
     """Readiness says so."""
     app = make_app(REDIS_URL=redis_url)
-    assert get_redis(app).ping()
+    client = get_redis(app)
+    assert client is not None
+    assert client.ping()
     assert "ok" == app.test_client().get("/health/ready").get_json()["checks"]["redis"]
 
 

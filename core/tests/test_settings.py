@@ -63,7 +63,13 @@ def problem(*plugins, **config):
 def test_defaults_hold_when_nothing_is_set():
     """A declared default is in force, typed."""
     app = create_app("testing", plugins=[Shop()])
-    assert ShopSettings() == get_settings(ShopSettings, app)
+    settings = get_settings(ShopSettings, app)
+    assert (20, (), {}, None) == (
+        settings.page_size,
+        settings.tags,
+        settings.limits,
+        settings.token,
+    )
     assert 20 == app.config["SHOP_PAGE_SIZE"]
 
 

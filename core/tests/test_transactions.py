@@ -393,6 +393,20 @@ def test_writers_take_turns(app: Flask) -> None:
     assert 40 == balance()
 
 
+def test_a_writer_on_sqlite_takes_his_turn_at_once(sqlite_url: str) -> None:
+    """What the function reads first cannot be changed by another before it writes."""
+    with bank(sqlite_url):
+
+        @transactional
+        def deposit() -> None:
+            db.session.get_one(Account, 1).balance += 1
+            with db.engine.connect() as other, pytest.raises(OperationalError, match="locked"):
+                other.execute(update(Account).values(balance=10))
+
+        deposit()
+        assert 1 == balance()
+
+
 def test_a_busy_database_is_given_up_in_time(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the first attempt took long already, there is no second: a client waits."""
     monkeypatch.setattr(transactions, "RETRY_WITHIN", 0.0)

@@ -103,7 +103,10 @@ class CoreSettings(Settings):
         2.0, doc="Longest time of one statement.", validate=Range(0.01, 3600)
     )
     database_lock_timeout: float = setting(
-        1.0, doc="Longest wait for a row's lock.", validate=Range(0.01, 3600)
+        # PostgreSQL looks for deadlocks after one second; who gives up sooner never learns of one.
+        1.5,
+        doc="Longest wait for a row's lock.",
+        validate=Range(0.01, 3600),
     )
     database_connect_timeout: float = setting(
         2.0, doc="Longest time to connect to the database.", validate=Range(2, 60)

@@ -155,7 +155,7 @@ def is_in_memory(url: URL) -> bool:
     """Return whether the URL means a SQLite database that ends with its only connection."""
     if url.get_backend_name() != "sqlite":
         return False
-    return not url.database or ":memory:" in url.database or "mode=memory" in url.render_as_string()
+    return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
 
 
 def _pool_class(timeout: float) -> type[QueuePool]:

@@ -1,4 +1,4 @@
-"""How a worker of Granian stops without losing a request.
+"""How a worker of Granian minds its connections, and stops without losing a request.
 
 Told to stop, Granian closes every kept-alive connection at once, also one whose client is about to
 use it: under load each client loses a request. So a worker drains first. New connections are held
@@ -113,7 +113,7 @@ class Draining:
 
 
 def die_at_stop() -> None:
-    """Let a worker that does not serve yet be stopped: it has its parent's handlers from the fork."""
+    """Let a worker that does not serve yet be stopped: the fork gave it its parent's handlers."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
 
@@ -129,10 +129,9 @@ def hold_off(port: int) -> None:
     steps = b"".join(struct.pack("HBBI", *step) for step in _DROP_NEW_CONNECTIONS)
     buffer = ctypes.create_string_buffer(steps)
     program = struct.pack("HP", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
-    for endpoint in _endpoints(port):
-        if _is_listening(endpoint):
-            with suppress(OSError):  # a sandbox may forbid it; then some clients see a reset
-                endpoint.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    for listener in _listeners(port):
+        with suppress(OSError):  # a sandbox may forbid it; then some clients see a reset
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def notice_lost_clients(port: int) -> None:
@@ -143,9 +142,18 @@ def notice_lost_clients(port: int) -> None:
     """
     if sys.platform != "linux":
         return
-    while not (listening := [one for one in _endpoints(port) if _is_listening(one)]):
+    is_listening = False
+    while not is_listening:
         time.sleep(_TICK)
-port: int) -> int:
+        for listener in _listeners(port):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            is_listening = True
+
+
+def count_connections(port: int) -> int:
     """Return how many connections to a port this process has open; it never says too few."""
     if sys.platform != "linux":
         return 1
@@ -165,8 +173,10 @@ def _endpoints(port: int) -> Iterator[socket.socket]:
                     yield endpoint
 
 
-def _is_listening(endpoint: socket.socket) -> bool:
-    return bool(endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+def _listeners(port: int) -> Iterator[socket.socket]:
+    for endpoint in _endpoints(port):
+        if endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            yield endpoint
 
 
 def _is_connected(endpoint: socket.socket) -> bool:

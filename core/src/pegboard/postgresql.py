@@ -58,15 +58,15 @@ class Server:
         """Connect within the limit, whatever the network, the resolver or the server do."""
         if self._silent or self._unreachable:
             raise self._no_answer()
-        kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect))
+        # Only so that the thread ends at some time: libpq counts whole seconds, two at least, and
+        # for each address of the host anew.
+        kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect) + 1)
         kwargs["connection_factory"] = WatchedConnection
         self._arguments = (args, kwargs)
         attempt: Future[WatchedConnection] = Future()
-        # libpq counts in whole seconds, from two, and for each address of a host anew.
         threading.Thread(
             target=_attempt, args=(attempt, args, kwargs), name="pegboard-connect", daemon=True
         ).start()
-        began = time.monotonic()
         try:
             connection = attempt.result(self.limits.connect)
         except FutureTimeoutError:
@@ -74,10 +74,6 @@ class Server:
                 self._report(unreachable=True)
                 raise self._no_answer() from None
             connection = attempt.result()
-        except psycopg2.OperationalError:
-            if time.monotonic() - began > PING_LIMIT:  # no refusal, but libpq's own time-out
-                self._report(unreachable=True)
-            raise
         connection.limit = self.limits.statement + SLACK
         connection.on_silence = self.report_silence
         return connection

@@ -48,7 +48,7 @@ def ids(response: Any) -> list[int]:
 
 def follow(client: FlaskClient, url: str) -> list[Any]:
     """The answers from a URL on, as the next links lead."""
-    answers = []
+    answers: list[Any] = []
     target: str | None = url
     while target and len(answers) < 100:
         answers.append(client.get(target))

@@ -168,6 +168,7 @@ class Listing:
 class ListingSchema(Schema):
     """The parameters of a list: a page by its number, or a walk by cursor."""
 
+    # Clients generated from the description send the defaults, so page=1 must not contradict after.
     page = Decimal(
         validate=validate.Range(1, MAX_PAGE),
         metadata={
