@@ -96,7 +96,7 @@ clean: ## Remove environments and what tools leave; data in instance/ stays
 	"$$python" -m venv --clear .venv
 	@.venv/bin/python $(PIP_INSTALL) hatchling editables
 	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation \
-		--editable './core[dev,redis]' --editable ./plugins/items
+		--editable './core[redis]' --editable ./plugins/items
 	@touch $@
 
 .tools/installed: constraints.txt

@@ -27,6 +27,8 @@ LEFTOVERS = shutil.ignore_patterns(
 class Make(Server):
     """`make run` in a clone."""
 
+    start_timeout = 600.0  # it downloads and installs everything first
+
     def __init__(self, clone: Path, port: int) -> None:
         """Prepare it; the clone goes when it is closed."""
         kept = {
@@ -74,9 +76,8 @@ def make(*arguments: str, directory: Path = ROOT) -> "subprocess.CompletedProces
     )
 
 
-def test_make_run_serves_and_keeps_the_data(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_make_run_serves_and_keeps_the_data(clone: Path) -> None:
     """The first run installs and seeds; the second does neither, and finds what was written."""
-    monkeypatch.setattr("pegboard.testing.processes.START_TIMEOUT", 300.0)
     port = free_port()
     with Make(clone, port) as service:
         assert "Installing Pegboard" in service.output

@@ -234,6 +234,20 @@ def test_foreign_origins_get_no_cors_header(make_app: MakeApp):
     allowed = client.get("/nowhere", headers={"Origin": "https://app.example"})
     assert "https://app.example" == allowed.headers["Access-Control-Allow-Origin"]
     assert "Origin" in allowed.headers["Vary"]
+    assert "Origin" in foreign.headers["Vary"]
+
+
+def test_one_origin_varies_as_well(make_app: MakeApp):
+    """A cache would give its answer to others."""
+    client = make_app(CORS_ORIGINS="https://app.example").test_client()
+    assert "Origin" in client.get("/health").headers["Vary"]
+
+
+@pytest.mark.parametrize("origin", ["^https?://.+", "app.example", "https://app.example/", "null"])
+def test_what_is_no_origin_stops_the_start(origin):
+    """It would match nothing, or anything."""
+    with pytest.raises(StartupError, match="CORS_ORIGINS"):
+        create_app({"ENV": "testing", "CORS_ORIGINS": origin}, plugins=[])
 
 
 def test_a_wildcard_never_goes_with_credentials(make_app: MakeApp):

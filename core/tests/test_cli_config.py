@@ -95,8 +95,9 @@ def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboar
         """,
     )
     production = {"PEGBOARD_ENV": "production", "SECRET_KEY": "x" * 32, "DATABASE_URL": "sqlite://"}
-    assert "debug is False" in pegboard("probe", FLASK_DEBUG="1", **production).stdout
-    assert "debug is True" in pegboard("probe").stdout
+    assert "debug is False" in pegboard("probe", **production).stdout
+    assert "FLASK_DEBUG is on" in pegboard("probe", FLASK_DEBUG="1", **production).stdout
+    assert "debug is True" in pegboard("probe", FLASK_DEBUG="0").stdout
 
 
 def test_plugins_list_says_what_hangs_and_what_does_not(plugin_folder, pegboard):

@@ -18,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
 from pegboard.database import DatabaseOptions, Model, database_url, db, init_database, utcnow
+from pegboard.sqlite import WRITES
 
 MakeDatabase = Callable[..., Flask]
 
@@ -230,6 +231,22 @@ def test_sqlite_waits_for_a_writer(sqlite_url: str, make_database: MakeDatabase)
 
         with pytest.raises(OperationalError, match="database is locked"):
             second.execute(text("INSERT INTO pins (name) VALUES ('b')"))
+
+
+def test_sqlite_can_be_asked_again(sqlite_url: str, make_database: MakeDatabase) -> None:
+    """Who could not begin a transaction can try again, and gets a real one."""
+    make_database(sqlite_url, busy_timeout=0)
+    with db.engine.connect() as first, db.engine.connect() as second:
+        for connection in (first, second):
+            connection.execution_options(**{WRITES: True})
+        first.execute(text("INSERT INTO pins (name) VALUES ('a')"))
+        with pytest.raises(OperationalError, match="database is locked"):
+            second.execute(text("SELECT 1"))
+        first.rollback()
+        second.execute(text("INSERT INTO pins (name) VALUES ('b')"))
+        second.rollback()
+
+    assert [] == list(db.session.scalars(select(Pin.name)))
 
 
 def test_sqlite_has_patience(sqlite_url: str, make_database: MakeDatabase) -> None:

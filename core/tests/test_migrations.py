@@ -614,6 +614,28 @@ def test_a_server_default_that_comes_or_goes_is_noticed(assemble: Assemble, note
     assert () == differences(app)
 
 
+def test_types_of_all_kinds_stay_as_they_are(assemble: Assemble, notes: Plugin) -> None:
+    """What was written for a model is what the database says afterwards, odd columns included."""
+    notes.model(
+        "notes",
+        big=mapped_column(sa.BigInteger),
+        checked=mapped_column(sa.Boolean(create_constraint=True, name="checked")),
+        choice=mapped_column(sa.Enum("a", "b", native_enum=False)),
+        double=mapped_column(sa.Integer, sa.Computed("id * 2", persisted=True)),
+        flag=mapped_column(sa.Boolean, server_default=sa.false()),
+        form=mapped_column(sa.JSON, server_default="{}"),
+        price=mapped_column(sa.Numeric(10, 2)),
+        text=mapped_column(sa.Text, server_default="it's"),
+        uuid=mapped_column(sa.Uuid),
+        when=mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now()),
+    )
+    app = assemble(notes)
+    write_differences(app)
+    upgrade(app)
+
+    assert () == differences(app)
+
+
 def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """A plugin can refer to another's table, and neither misses or minds what the other has."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
@@ -644,6 +666,17 @@ def test_a_table_of_another_plugin_is_never_dropped(
     upgrade(app)
 
     assert () == differences(assemble(notes))
+
+
+def test_a_table_can_be_handed_over(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """A table that one plugin's revisions made and another's models have belongs to the other."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    tags.model("tags", created_at=None, updated_at=None)
+    notes.create(1, "tags")
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    assert () == differences(app)
 
 
 def test_a_renamed_table_is_owned_by_its_new_name(assemble: Assemble, notes: Plugin) -> None:
@@ -747,6 +780,22 @@ def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) ->
     assert () == strays(assemble(tags))
 
 
+def test_the_types_of_a_removed_plugin_are_gone(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """A type that PostgreSQL made for a column goes with the rest."""
+    notes.model("notes", choice=mapped_column(sa.Enum("a", "b", name="choice")))
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+    write_differences(app)
+    upgrade(app)
+
+    remove(app, "notes")
+
+    with app.app_context(), db.engine.connect() as connection:
+        types = sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")
+        assert [] == connection.scalars(types).all()
+
+
 def test_a_plugin_that_cannot_go_back_can_be_removed(assemble: Assemble, notes: Plugin) -> None:
     """When its revisions cannot be taken back, its tables are dropped as they are."""
     notes.create(1, "notes")
@@ -786,7 +835,8 @@ def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakeP
     tags.create(1, "tags")
     app = assemble(notes, tags)
 
-    with app.app_context():
+    tags.write(2, "raise ValueError")
+    with app.app_context(), pytest.raises(ValueError):  # noqa: PT011 - it has no text
         flask_migrate.upgrade("tags")
     assert {"tags"} == tables(app)
 
@@ -839,12 +889,21 @@ for _ in sys.stdin:
 
 
 def test_upgrades_at_once_are_applied_once(
-    assemble: Assemble, database_url: str, notes: Plugin
+    assemble: Assemble, database_url: str, notes: Plugin, tmp_path: Path
 ) -> None:
     """Ten times, two processes migrate one database: both succeed, each revision applied once."""
     notes.create(1, "one")
+    done = tmp_path / "done"
     for number in (2, 3, 4):
-        notes.write(number, "import time\ntime.sleep(0.05)")
+        notes.write(
+            number,
+            f"""\
+            import time
+            with open({str(done)!r}, "a") as file:
+                file.write("{number}")
+            time.sleep(0.05)
+            """,
+        )
     notes.create(5, "five")
     app = assemble(notes)
     command = [sys.executable, "-W", "ignore", "-c", UPGRADE, database_url, str(notes.versions)]
@@ -868,6 +927,8 @@ def test_upgrades_at_once_are_applied_once(
             ]
             assert applied == sorted(line for line in lines if line.endswith("(applied)"))
             waited += any("waiting" in line or "trying again" in line for line in lines)
+            assert "234" == done.read_text()
+            done.unlink()
             downgrade(app, revision="base")
             assert set() == tables(app)
         for process in processes:

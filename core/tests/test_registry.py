@@ -10,6 +10,15 @@ from pegboard import StartupError, create_app, get_registry, hookimpl
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 
+ROUTE = """
+blueprint = pegboard.Blueprint('{name}', __name__)
+blueprint.add_url_rule('{rule}', 'view', lambda **_: '')
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
 
 def names(app):
     """The names of the plugins that hang."""
@@ -154,6 +163,77 @@ def test_a_missing_dependency_names_the_plugin_that_is_kept_out(plugin_folder: P
     assert "base-part" in problem.summary
 
 
+@pytest.mark.parametrize("requirement", ["example-nowhere", "pegboard>=0.1", "click>=99"])
+def test_a_requirement_that_is_not_installed_is_reported(plugin_folder, requirement):
+    """Also of distributions that ship no plugin, and of versions."""
+    plugin_folder.add("needy", requires=["pegboard", requirement])
+    if requirement.startswith("pegboard"):
+        assert ["needy"] == names(create_app({"ENV": "testing", "PLUGINS": "needy"}))
+        return
+    (problem,) = problems(PLUGINS="needy")
+    assert f"it requires {requirement}, which is not installed" == problem.summary
+
+
+def test_a_plugin_that_ends_the_process_is_named(plugin_folder: PluginFolder):
+    """A start that fails without a word helps nobody."""
+    plugin_folder.add("quitter", "raise SystemExit(3)")
+    (problem,) = problems(PLUGINS="quitter")
+    assert "quitter" == problem.plugin
+    assert "SystemExit" in problem.summary
+
+
+def test_a_blueprint_that_cannot_be_registered_is_reported(plugin_folder: PluginFolder):
+    """With the plugin's name; the rest serves if it may be skipped."""
+    plugin_folder.add("odd", ROUTE.format(name="odd", rule="/<nope:key>"))
+    (problem,) = problems(PLUGINS="odd")
+    assert "odd" == problem.plugin
+    assert "nope" in problem.summary
+    assert [] == names(create_app({"ENV": "testing", "PLUGINS": "odd", "PLUGINS_POLICY": "*=skip"}))
+
+
+def test_models_without_migrations_are_reported(plugin_folder: PluginFolder):
+    """Nothing would create their tables."""
+    plugin_folder.add(
+        "notes",
+        """
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(pegboard.Model, DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "notes"
+
+        @pegboard.hookimpl
+        def pegboard_models():
+            return Base
+        """,
+    )
+    (problem,) = problems(PLUGINS="notes")
+    assert "pegboard_migrations" in problem.cure
+
+
+def test_a_route_of_a_set_up_that_is_taken_is_reported(plugin_folder: PluginFolder):
+    """It is not on any blueprint, and is found nevertheless."""
+    plugin_folder.add(
+        "late",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            app.add_url_rule("/health", "late", lambda: "late")
+        """,
+    )
+    (problem,) = problems(PLUGINS="late")
+    assert "GET /health" in problem.summary
+
+
+def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
+    """Two kinds of mistakes do not take two starts."""
+    plugin_folder.add("broken", "1 / 0")
+    found = problems(PLUGINS="broken", PORT="abc", WORKERS=0)
+    assert [None, None, "broken"] == [problem.plugin for problem in found]
+
+
 def test_a_circle_of_requirements_is_reported(plugin_folder: PluginFolder):
     """The circle is spelled out."""
     plugin_folder.add("ring-a", requires=["example-ring-b"])
@@ -243,16 +323,6 @@ class Hanging:
         return [self.blueprint]
 
 
-ROUTE = """
-blueprint = pegboard.Blueprint('{name}', __name__)
-blueprint.add_url_rule('{rule}', 'view', lambda **_: '')
-
-@pegboard.hookimpl
-def pegboard_blueprints():
-    return [blueprint]
-"""
-
-
 @pytest.mark.parametrize(
     "first,second,what",
     [
@@ -263,8 +333,8 @@ def pegboard_blueprints():
         ),
         (
             ROUTE.format(name="one", rule="/same/<int:key>"),
-            ROUTE.format(name="two", rule="/same/<int:other>"),
-            "route GET /same/<int:>",
+            ROUTE.format(name="two", rule="/same/<other>/"),
+            "route GET /same/<>",
         ),
         (
             ROUTE.format(name="one", rule="/a"),
@@ -298,11 +368,16 @@ def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
         @pegboard.hookimpl
         def pegboard_models():
             return Base
+
+        @pegboard.hookimpl
+        def pegboard_migrations():
+            from pathlib import Path
+            return Path(__file__).parent
         """
     plugin_folder.add("alpha", code)
     plugin_folder.add("beta", code)
     (problem,) = problems(PLUGINS="alpha,beta")
-    assert "table notes belongs to plugin alpha already" == problem.summary
+    assert "table notes belongs to plugin alpha (example-alpha 1.0) already" == problem.summary
 
 
 @pytest.mark.parametrize("name", ["serve", "db"])

@@ -132,6 +132,34 @@ def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, valu
     assert allowed in found.cure
 
 
+class FragileSettings(Settings):
+    """Settings whose declarations are mistakes."""
+
+    when: complex = setting(0, doc="Of a type that is not supported.")
+    token: str = setting("", doc="A token.", secret=True, validate=lambda value: int(value or 0))
+    size: int = setting("abc", doc="With a default of the wrong type.")
+
+
+class Fragile:
+    """A plugin with such settings."""
+
+    name = "fragile"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare them."""
+        return FragileSettings
+
+
+def test_mistakes_in_a_declaration_are_reported_with_the_plugin(monkeypatch):
+    """Types, defaults and validators; a secret is not told even then."""
+    monkeypatch.setenv("PEGBOARD_FRAGILE_TOKEN", "hunter2")
+    with pytest.raises(StartupError) as caught:
+        create_app(plugins=[Fragile()])
+    assert ["fragile"] * 3 == [found.plugin for found in caught.value.problems]
+    assert "hunter2" not in str(caught.value)
+
+
 def test_the_value_of_a_secret_is_never_printed(monkeypatch):
     """Not even when it is wrong."""
     monkeypatch.setenv("SECRET_KEY", "hunter2")

@@ -206,15 +206,15 @@ def test_it_starts_from_what_is_committed(app: Flask) -> None:
     """What the session read before is read again, so no update of another is lost."""
 
     @transactional
-    def deposit(amount: int) -> None:
-        db.session.get_one(Account, 1).balance += amount
+    def deposit(amount: int) -> Account:
+        account = db.session.get_one(Account, 1)
+        account.balance += amount
+        return account
 
-    deposit(1)
-    assert 1 == db.session.get_one(Account, 1).balance
-    db.session.rollback()
+    held = deposit(1)
     with db.engine.begin() as other:
         other.execute(update(Account).where(Account.id == 1).values(balance=10))
-    deposit(1)
+    assert held is deposit(1)
 
     assert 11 == balance()
 
@@ -254,6 +254,18 @@ def test_it_is_tried_again(app: Flask, state: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(OperationalError):
         deposit()
     assert (2 * (MAX_RETRIES + 1), 1) == (len(calls), balance())
+
+
+def test_a_flush_at_the_end_is_tried_again(app: Flask) -> None:
+    """It makes no difference that the statement was left to the commit."""
+
+    @transactional
+    def deposit() -> None:
+        db.session.get_one(Account, 1).balance += 1
+
+    fail(db.engine, on="UPDATE", times=1, error=conflict())
+    deposit()
+    assert 1 == balance()
 
 
 @pytest.mark.parametrize("state", ["57014", "55P03", "08006"])

@@ -1,13 +1,14 @@
 """Building a service: `create_app`, which reads as the order of start-up."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask
+from flask import Flask, Response
 from flask import Request as FlaskRequest
 from flask_cors import CORS
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from werkzeug.routing import RequestRedirect
 from pegboard import health, registry
 from pegboard.api import Api, Blueprint, init_api, openapi_blueprint
 from pegboard.body import Request
+from pegboard.collisions import claimed_routes
 from pegboard.config import Config, Configuration, CoreSettings, configure
 from pegboard.contributions import Plugin, call_hook
 from pegboard.database import DatabaseOptions, db, init_database
@@ -143,6 +145,14 @@ def _init_cors(app: Flask, origins: tuple[str, ...]) -> None:
             # A browser must not send credentials to a service that any origin may call.
             supports_credentials=not anyone,
         )
+    if origins and "*" not in origins:
+        # A cache must keep the answers to different origins apart, also those without a header.
+        app.after_request(_vary_by_origin)
+
+
+def _vary_by_origin(response: Response) -> Response:
+    response.vary.add("Origin")
+    return response
 
 
 def _core_checks(app: Flask) -> list[HealthCheck]:
@@ -199,17 +209,27 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
 
 
 def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
+    routes = Counter(claimed_routes(app))
     try:
         call_hook(assembled.manager, plugin.name, "pegboard_setup", app=app)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             plugin.problem(
                 f"pegboard_setup failed: {type(error).__name__}: {error}",
                 "Mend the plugin's implementation of pegboard_setup.",
             )
         ) from error
+    added = Counter(claimed_routes(app)) - routes
+    if taken := sorted(added.keys() & routes.keys()):
+        summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"
+        raise PluginError(plugin.problem(summary, "Rename them."))
 
 
 def _report(app: Flask, assembled: Registry) -> None:
     for problem in assembled.skipped:
-        app.logger.error("left out, as its policy is to skip: %s", problem)
+        app.logger.error(
+            "%s is left out, as its policy is to skip: %s. %s",
+            problem.plugin,
+            problem.summary,
+            problem.cure,
+        )

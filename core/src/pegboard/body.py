@@ -26,7 +26,7 @@ class Request(flask.Request):
     def stream(self) -> IO[bytes]:
         """Raise 413 when read beyond the limit, and 400 when it ends too early."""
         declared, limit = self.content_length, self.max_content_length
-        if "HTTP_TRANSFER_ENCODING" in self.environ and "CONTENT_LENGTH" in self.environ:
+        if "HTTP_TRANSFER_ENCODING" in self.environ and self.environ.get("CONTENT_LENGTH"):
             # Two servers could see two different ends of it.
             raise BadRequest(_TWO_LENGTHS)
         if declared is None and "wsgi.input_terminated" not in self.environ:

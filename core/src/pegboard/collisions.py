@@ -1,7 +1,7 @@
 """What two plugins, or a plugin and the core, both lay claim to."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flask import Flask
@@ -18,7 +18,7 @@ RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else where a plugin's name can stand."""
 
 
-_VARIABLE = re.compile(r"<(?P<converter>[^:<>]+:)?[^<>]+>")
+_VARIABLE = re.compile(r"<[^<>]+>")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,18 @@ def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
     """Return a problem for each thing that is claimed twice; the later plugin is blamed."""
     problems = []
     first: dict[tuple[str, str], Claim] = {}
-    for claim in (*_core_claims(), *(claim for plugin in plugins for claim in _claims(plugin))):
+    claims = list(_core_claims())
+    for plugin in plugins:
+        try:
+            claims += _claims(plugin)
+        except Exception as error:  # noqa: BLE001 - a blueprint runs code of the plugin
+            cure = "Mend the plugin's blueprints."
+            problems.append(plugin.problem(f"a blueprint cannot be registered: {error}", cure))
+    for claim in claims:
         other = first.setdefault((claim.kind, claim.what), claim)
         if claim.plugin is None or other.plugin is claim.plugin:
             continue
-        owner = f"plugin {other.plugin.name}" if other.plugin else "the core"
+        owner = f"plugin {other.plugin.title}" if other.plugin else "the core"
         problems.append(
             claim.plugin.problem(
                 f"{claim.kind} {claim.what} belongs to {owner} already",
@@ -63,7 +70,7 @@ def _claims(plugin: Plugin) -> Iterator[Claim]:
     yield Claim("plugin name", plugin.name, plugin)
     for blueprint in plugin.blueprints:
         yield Claim("blueprint", blueprint.name, plugin)
-    for route in _routes(plugin):
+    for route in sorted(_routes(plugin)):
         yield Claim("route", route, plugin)
     for command in plugin.commands:
         yield Claim("command", command.name or "", plugin)
@@ -71,20 +78,20 @@ def _claims(plugin: Plugin) -> Iterator[Claim]:
         yield Claim("table", table, plugin)
 
 
-def _routes(plugin: Plugin) -> Iterable[str]:
-    """Return the routes of a plugin, with the names of their variables left out."""
+def _routes(plugin: Plugin) -> set[str]:
+    """Return the routes of a plugin's blueprints."""
     scratch = Flask("pegboard", static_folder=None)
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
         scratch.register_blueprint(blueprint)
-    return {
-        f"{method} {_VARIABLE.sub(_nameless, rule.rule)}"
-        for rule in scratch.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-    }
+    return set(claimed_routes(scratch))
 
 
-def _nameless(variable: re.Match[str]) -> str:
-    return f"<{variable['converter'] or ''}>"
+def claimed_routes(app: Flask) -> Iterator[str]:
+    """Yield method and path of each rule; variables are alike, whatever their name and kind."""
+    for rule in app.url_map.iter_rules():
+        path = _VARIABLE.sub("<>", rule.rule).rstrip("/") or "/"
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield f"{method} {path}"
 
 
 def _prefix_collisions(plugins: Sequence[Plugin]) -> Iterator[Problem]:

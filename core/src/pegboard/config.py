@@ -1,6 +1,7 @@
 """The core's own settings, the three configurations, and what `create_app` makes of them."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,14 @@ def _port(value: int) -> None:
 
 def _level(value: str) -> None:
     OneOf(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))(value)
+
+
+def _origins(value: tuple[str, ...]) -> None:
+    for origin in value:
+        # Nothing that flask-cors would take for a regular expression.
+        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_-]+", origin):
+            message = f"{origin!r} is no origin: scheme, host and port, as in https://app.example."
+            raise ValidationError(message)
 
 
 def _policies(value: dict[str, str]) -> None:
@@ -54,7 +63,7 @@ class CoreSettings(Settings):
         None, doc="URL of a Redis or Valkey server: redis://, rediss:// or unix://.", secret=True
     )
     cors_origins: tuple[str, ...] = setting(
-        (), doc="Origins that browsers may call from, comma-separated."
+        (), doc="Origins that browsers may call from, comma-separated.", validate=_origins
     )
 
     host: str = setting(
@@ -183,13 +192,15 @@ class Configuration:
     values: tuple[Value, ...]
     sources: Sources
     flask: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+    """What is wrong with the core's settings; the service must not start with any."""
 
 
 def configure(config: Config = None, environment: Mapping[str, str] | None = None) -> Configuration:
     """Find every core setting.
 
     What the caller's code says wins over the environment, and the environment over the defaults of
-    the configuration that is in force. Raises `StartupError`.
+    the configuration that is in force. Raises `StartupError` when there is no such configuration.
     """
     environment = os.environ if environment is None else environment
     kind, explicit = _explicit(config, environment)
@@ -197,11 +208,9 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
         environment = {}
     sources = Sources(explicit, environment, {"ENV": kind.ENV, **_upper(kind)}, kind.__name__)
     core, values, problems = load(CoreSettings, None, sources)
-    if core is None:
-        raise StartupError(problems)
-    if refused := tuple(_refusals(core, values)):
-        raise StartupError(refused)
-    return Configuration(core, values, sources, _flask_config(core, explicit))
+    assert core is not None, "no setting of the core is required"
+    problems += tuple(_refusals(core, values, environment))
+    return Configuration(core, values, sources, _flask_config(core, explicit), problems)
 
 
 def _explicit(config: Config, environment: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
@@ -237,14 +246,16 @@ def _upper(kind: type) -> dict[str, Any]:
     return {key: value for key, value in vars(kind).items() if key.isupper()}
 
 
-def _refusals(core: CoreSettings, values: tuple[Value, ...]) -> list[Problem]:
+def _refusals(
+    core: CoreSettings, values: tuple[Value, ...], environment: Mapping[str, str]
+) -> list[Problem]:
     """Say what production must not start with."""
     if core.env != "production":
         return []
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
     weak = core.secret_key.lower() in KNOWN_SECRETS or core.secret_key == DEVELOPMENT_SECRET
-    if weak or len(core.secret_key.encode()) < MIN_SECRET_BYTES:
+    if weak or len(core.secret_key.strip().encode()) < MIN_SECRET_BYTES:
         found = "is missing" if not core.secret_key else "is too short or publicly known"
         cure = (
             f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
@@ -256,6 +267,10 @@ def _refusals(core: CoreSettings, values: tuple[Value, ...]) -> list[Problem]:
         problems.append(Problem("DATABASE_URL is missing in production", cure))
     if core.debug:
         problems.append(Problem("DEBUG is on in production", "Remove PEGBOARD_DEBUG."))
+    if environment.get("FLASK_DEBUG", "0").lower() not in {"0", "false", "no", ""}:
+        problems.append(Problem("FLASK_DEBUG is on in production", "Remove FLASK_DEBUG."))
+    if core.testing:
+        problems.append(Problem("TESTING is on in production", "Remove PEGBOARD_TESTING."))
     if any("*" in allowed for allowed in core.cors_origins):
         cure = "List the origins exactly, as in https://app.example."
         problems.append(Problem("CORS_ORIGINS holds a wildcard in production", cure))

@@ -37,6 +37,11 @@ class Plugin:
         """Its distribution and version, as an operator knows it."""
         return str(self.distribution) if self.distribution else None
 
+    @property
+    def title(self) -> str:
+        """Its name, with its distribution and version."""
+        return f"{self.name} ({self.label})" if self.label else self.name
+
     def problem(self, summary: str, cure: str) -> Problem:
         """Return a problem that names this plugin."""
         return Problem(summary, cure, self.name, self.label)
@@ -85,6 +90,15 @@ def _collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         "the plugin's declarative base, as in class Base(pegboard.Model, DeclarativeBase)",
         _is_a(DeclarativeBase),
     )
+    migrations = one(
+        "pegboard_migrations",
+        "the pathlib.Path of a folder that exists",
+        lambda value: isinstance(value, Path) and value.is_dir(),
+    )
+    if base and base.metadata.tables and not migrations:
+        tables = ", ".join(base.metadata.tables)
+        summary = f"it has models of {tables}, but no migrations to create them"
+        raise _wrong(candidate, summary, "Return the folder of its revisions: pegboard_migrations.")
     return Plugin(
         name=candidate.name,
         obj=manager.get_plugin(candidate.name),
@@ -92,11 +106,7 @@ def _collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         distribution=candidate.distribution,
         settings=one("pegboard_settings", "a subclass of pegboard.Settings", _is_a(Settings)),
         metadata=cast("type[DeclarativeBase]", base).metadata if base else None,
-        migrations=one(
-            "pegboard_migrations",
-            "the pathlib.Path of a folder that exists",
-            lambda value: isinstance(value, Path) and value.is_dir(),
-        ),
+        migrations=migrations,
         blueprints=many("pegboard_blueprints", "flask.Blueprint or pegboard.Blueprint", Blueprint),
         commands=many("pegboard_commands", "click commands", click.Command),
         health_checks=many("pegboard_health_checks", "pegboard.HealthCheck", HealthCheck),
@@ -110,7 +120,7 @@ def _is_a(parent: type) -> Callable[[Any], bool]:
 def _call(manager: pluggy.PluginManager, candidate: Candidate, hook: str) -> list[Any]:
     try:
         return call_hook(manager, candidate.name, hook)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _wrong(
             candidate,
             f"{hook} failed: {type(error).__name__}: {error}",

@@ -56,10 +56,9 @@ def asset(name: str) -> Response:
     if name not in _ASSETS:
         abort(404, "The documentation page has no such asset.")
     folder, _ = _ASSETS[name]
-    response = send_from_directory(folder, name, max_age=_YEAR)
-    if "v" in flask.request.args:
-        response.cache_control.public = True
-        response.cache_control.immutable = True
+    is_versioned = "v" in flask.request.args
+    response = send_from_directory(folder, name, max_age=_YEAR if is_versioned else None)
+    response.cache_control.immutable = is_versioned
     return response
 
 

@@ -15,7 +15,8 @@ def register(manager: pluggy.PluginManager, candidate: Candidate) -> list[Proble
     """Import a candidate and register it; returns what went wrong."""
     try:
         obj = candidate.load()
-    except Exception as error:  # noqa: BLE001 - importing a plugin runs its code, which may fail anyhow
+    # Importing a plugin runs its code, which may fail in any way or end the process.
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         return [
             _problem(
                 candidate,

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import PackageNotFoundError, version
 
 import pluggy
 from flask import Flask, current_app
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pegboard import hooks
@@ -107,8 +109,9 @@ def assemble(
         failed = {problem.plugin for problem in left_out}
         remaining = [candidate for candidate in candidates if candidate.name not in failed]
         registry, problems = _attempt(remaining, configuration)
-        if fatal := [problem for problem in problems if not may_skip(problem, configuration.core)]:
-            raise StartupError(fatal)
+        fatal = [problem for problem in problems if not may_skip(problem, configuration.core)]
+        if configuration.problems or fatal:
+            raise StartupError([*configuration.problems, *fatal])
         if not problems:
             return Registry(
                 registry.plugins,
@@ -131,6 +134,7 @@ def _attempt(
 ) -> tuple[Registry, list[Problem]]:
     """Register the candidates in a new plugin manager; returns what came of it and its problems."""
     problems = [*_same_names(candidates), *_unmet_requirements(candidates)]
+    candidates = list({candidate.name: candidate for candidate in reversed(candidates)}.values())
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     ordered, cycles = _in_order(candidates)
@@ -184,6 +188,10 @@ def _unmet_requirements(candidates: Sequence[Candidate]) -> Iterable[Problem]:
                 f"Install a version of {candidate.distribution.name} made for this core, "
                 "or the core it was made for.",
             )
+        for name, requirement in sorted(requires.items()):
+            if name != CORE and not _is_installed(requirement):
+                summary = f"it requires {requirement}, which is not installed"
+                yield _problem(candidate, summary, f"Run pip install '{requirement}'.")
         for name in requires.keys() & shipping.keys() - hanging:
             yield _problem(
                 candidate,
@@ -191,6 +199,14 @@ def _unmet_requirements(candidates: Sequence[Candidate]) -> Iterable[Problem]:
                 f"Let {shipping[name]} hang (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
                 f"or disable {candidate.name} too.",
             )
+
+
+def _is_installed(requirement: Requirement) -> bool:
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        return False
+    return requirement.specifier.contains(found, prereleases=True)
 
 
 def _in_order(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Problem]]:

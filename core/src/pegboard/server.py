@@ -32,6 +32,7 @@ MAX_HEADERS = 32 * 1024
 
 _OPEN_FILES = 65_536
 _LISTENING_POLL = 0.01
+_TICK = 0.5
 # Granian logs like the rest of the process; the level comes from elsewhere.
 _LOGGING = {
     "incremental": True,
@@ -108,6 +109,7 @@ def run(
     Each worker calls `load`. Raises `SystemExit` when a worker cannot be kept alive.
     """
     _raise_file_limit()
+    os.register_at_fork(after_in_child=die_at_stop)
     server = Granian(
         "pegboard:create_app",
         address=address.ip,
@@ -151,20 +153,15 @@ class Worker:
 
     def __call__(self) -> "WSGIApplication":
         """Return the app to serve."""
-        die_at_stop()
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         try:
-            app = self._build()
+            app = Draining(Stalls(self.load(), threads=self.limits.threads), self.port)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
         threading.Thread(target=_stop_with_parent, name="pegboard-parent", daemon=True).start()
         app.precede_stop()
         return app
-
-    def _build(self) -> Draining:
-        threads, timeout = self.limits.threads, self.limits.header_timeout
-        return Draining(Stalls(self.load(), threads=threads, timeout=timeout), self.port)
 
 
 def _stop_with_parent() -> None:
@@ -176,17 +173,22 @@ def _stop_with_parent() -> None:
 
 
 def _when_listening(address: Address, announce: Callable[[], None]) -> None:
-    """Look again and again, from a timer: threads and the forks of Granian do not mix."""
+    """Look again and again, from a timer: threads and the forks of Granian do not mix.
+
+    The timer then goes on. A signal can reach a thread that has no use for it, and the main thread
+    would sleep on: each tick has it look for signals that it missed.
+    """
+
+    def tick(_number: int, _frame: object) -> None: ...
 
     def look(_number: int, _frame: object) -> None:
         if address.is_listening():
-            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            signal.signal(signal.SIGALRM, tick)
+            signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
             announce()
-        else:
-            signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL)
 
     signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL)
+    signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)
 
 
 def _raise_file_limit() -> None:

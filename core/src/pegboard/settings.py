@@ -147,7 +147,8 @@ def load(
 ) -> tuple[S | None, tuple[Value, ...], tuple[Problem, ...]]:
     """Return the settings in force, their values with origins, and what is wrong with them.
 
-    The first is None when there is a problem.
+    A value that is not allowed is replaced by the default, next to its problem; the first is None
+    when a required one is missing.
     """
     values: list[Value] = []
     problems: list[Problem] = []
@@ -156,10 +157,12 @@ def load(
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
             problems.append(Problem(error.summary, error.cure, owner, distribution))
-    if problems:
-        return None, tuple(values), tuple(problems)
+            if declaration.required:
+                return None, tuple(values), tuple(problems)
+            # So that the search for further problems can go on.
+            values.append(Value(declaration, declaration.default, "default"))
     loaded = settings(**{value.declaration.field: value.value for value in values})
-    return loaded, tuple(values), ()
+    return loaded, tuple(values), tuple(problems)
 
 
 def unknown_settings(
@@ -231,16 +234,15 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
     if raw is dataclasses.MISSING:
         summary = f"missing setting {declaration.key}: {declaration.doc}"
         raise _SettingError(summary, f"Set {' or '.join(declaration.variables)}.")
-    if origin == "default":
-        return Value(declaration, raw, origin)
     try:
         value = _convert(declaration.annotation, raw)
         for validator in declaration.validators:
             if value is not None:
                 validator(value)
-    except ValidationError as error:
+    except Exception as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
         shown = "its value" if declaration.secret else repr(raw)
-        allowed = " ".join(str(message) for message in error.messages)
+        messages = error.messages if isinstance(error, ValidationError) else ["Its check failed."]
+        allowed = " ".join(str(message) for message in messages)
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         raise _SettingError(summary, f"{allowed} {declaration.key}: {declaration.doc}") from None
     return Value(declaration, value, origin)
@@ -279,6 +281,9 @@ def _convert(annotation: Any, raw: Any) -> Any:
         return (
             dict(map(_pair, _convert(tuple[str, ...], raw))) if isinstance(raw, str) else dict(raw)
         )
+    if origin not in _FIELDS:
+        message = f"A setting cannot be of type {annotation}; see pegboard.Settings."
+        raise ValidationError(message)
     return _FIELDS[origin].deserialize(raw)
 
 

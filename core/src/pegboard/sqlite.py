@@ -2,14 +2,16 @@
 
 import sqlite3
 import time
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.pool import PoolProxiedConnection
 
 WRITES = "pegboard_writes"
 """Execution option of a connection whose next transaction is going to write."""
 
+_MODE = "pegboard_mode"
 _CHANGES = "pegboard_changes"
-
 _PAUSE = 0.02
 
 
@@ -28,28 +30,31 @@ def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
         _write_ahead(connection, time.monotonic() + busy_timeout)
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
+    def choose_mode(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get("isolation_level") == "AUTOCOMMIT":
-            return
+            connection.info[_MODE] = None
+        else:
+            # A reader that turns writer fails at once when another has written meanwhile; who
+            # takes the lock first waits for his turn instead.
+            connection.info[_MODE] = "IMMEDIATE" if options.get(WRITES) else "DEFERRED"
+
+    def begin(connection: PoolProxiedConnection) -> None:
+        mode = connection.info.get(_MODE, "DEFERRED")
+        driver: Any = connection.driver_connection
         # An in-memory database has one connection for all; a second session joins its transaction.
-        driver = connection.connection.driver_connection
-        if driver is not None and driver.in_transaction:
-            return
-        # A reader that turns writer fails at once when another has written meanwhile; who takes
-        # the lock first waits for his turn instead.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
-        connection.info[_CHANGES] = _changes(connection)
+        if mode and not driver.in_transaction:
+            driver.execute(f"BEGIN {mode}")
+            connection.info[_CHANGES] = driver.total_changes
+
+    # Not in the event: an error there would leave SQLAlchemy's connection without transactions.
+    engine.dialect.do_begin = begin  # type: ignore[method-assign, assignment]  # the dialect's own place for it
 
 
 def has_written(connection: Connection) -> bool:
     """Return whether the connection's transaction has changed any row."""
-    return bool(connection.info.get(_CHANGES) != _changes(connection))
-
-
-def _changes(connection: Connection) -> int:
-    driver: sqlite3.Connection | None = connection.connection.driver_connection
-    return driver.total_changes if driver else 0
+    driver: Any = connection.connection.driver_connection
+    return bool(connection.info.get(_CHANGES) != driver.total_changes)
 
 
 def _write_ahead(connection: sqlite3.Connection, deadline: float) -> None:

@@ -1,40 +1,34 @@
-"""What a worker of Granian does about clients that send a body slowly, or never finish.
+"""What a worker of Granian does about clients that begin a body and do not finish it.
 
 Granian hands a request to a thread before its body has arrived, and the thread waits for the rest
-for as long as the client likes: as many stalled clients as threads would silence the service.
+for as long as the client likes: as many stalled clients as threads would silence the service. The
+wait cannot be cut short, nor left to another thread, which would freeze the process when the
+request ends first (seen with Granian 2.8). So only some of the threads may wait at all.
 """
 
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from queue import Empty, SimpleQueue
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING
 
 from pegboard.errors import RETRY_AFTER, abort
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-GRACE = 0.1
-"""Seconds after which a body is known to stall, and not only to wait for a busy process."""
-
-MAX_READERS = 64
-"""Bodies that are read apart; one that stalled takes its place until its client is gone."""
+GRACE = 0.25
+"""Seconds without progress after which bodies stall, and are not only read by a busy process."""
 
 
 class Stalls:
-    """WSGI middleware that lets at most half of the threads wait for bodies, and not for long."""
+    """WSGI middleware that lets at most half of the threads wait for bodies."""
 
-    def __init__(self, app: "WSGIApplication", *, threads: int, timeout: float) -> None:
-        patient = max(1, threads // 2)
+    def __init__(self, app: "WSGIApplication", *, threads: int) -> None:
         self._app = app
-        self._timeout = timeout
-        # A thread that reads by itself cannot be interrupted, so there is one at a time, and none
-        # where there are few threads. Under light load that is every body.
-        self._direct = threading.Semaphore(min(1, patient - 1))
-        self._readers = threading.Semaphore(MAX_READERS)
-        self._waiting = threading.Semaphore(max(1, patient - 1))
+        self._places = threading.Semaphore(max(1, threads // 2))
+        self._progress = 0.0
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -45,41 +39,20 @@ class Stalls:
         return self._app(environ, start_response)
 
     def read(self, source: IO[bytes], size: int) -> bytes:
-        """Read from a body; answers 408 when it stalls, and 503 when too many do already."""
-        if not self._direct.acquire(blocking=False):
-            return self._read_apart(source, size)
+        """Read from a body; answers 503 when too many others stall."""
+        patience = max(0.0, self._progress + GRACE - time.monotonic())
+        if not self._places.acquire(timeout=patience):
+            abort(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "Too many requests are being received at the moment. Try again.",
+                headers={"Retry-After": str(RETRY_AFTER)},
+            )
+        self._progress = time.monotonic()
         try:
             return source.read(size)
         finally:
-            self._direct.release()
-
-    def _read_apart(self, source: IO[bytes], size: int) -> bytes:
-        if not self._readers.acquire(blocking=False):
-            _refuse()
-        found: SimpleQueue[bytes] = SimpleQueue()
-
-        def read() -> None:
-            try:
-                found.put(source.read(size))
-            finally:
-                self._readers.release()
-
-        # A thread of its own: those of a pool would be waited for when the process ends.
-        threading.Thread(target=read, name="pegboard-body", daemon=True).start()
-        try:
-            return found.get(timeout=GRACE)
-        except Empty:
-            return self._wait(found)
-
-    def _wait(self, found: "SimpleQueue[bytes]") -> bytes:
-        if not self._waiting.acquire(blocking=False):
-            _refuse()
-        try:
-            return found.get(timeout=self._timeout)
-        except Empty:
-            abort(HTTPStatus.REQUEST_TIMEOUT, "The body of the request did not arrive in time.")
-        finally:
-            self._waiting.release()
+            self._places.release()
+            self._progress = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -91,11 +64,3 @@ class _Input:
 
     def read(self, size: int) -> bytes:
         return self.stalls.read(self.source, size)
-
-
-def _refuse() -> NoReturn:
-    abort(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "Too many requests are being received at the moment. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER)},
-    )

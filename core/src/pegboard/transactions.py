@@ -77,8 +77,6 @@ def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:
             if repeatable and session.get_bind().dialect.name == "sqlite":
                 session.connection(execution_options={WRITES: True})
             answer = call()
-            # By itself first: should it fail, the transaction is still there to be looked at.
-            session.flush()
             _commit(session)
         except BaseException as error:
             repeatable = (

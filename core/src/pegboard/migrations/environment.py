@@ -7,7 +7,7 @@ from typing import Any
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 from flask import current_app
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import db
@@ -48,12 +48,14 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
             message = f"rows refer to others that do not exist: {pairs}"
             raise MigrationError(message)
 
+    compares = context.config.attributes.get(READ_ONLY, False)
+    if compares and not _has_generated_columns(connection):
+        options = {"compare_server_default": _compare_server_default, **options}
     is_sqlite = connection.dialect.name == "sqlite"
     if is_sqlite:
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the revision is the one that applies the next.
-        writes = not context.config.attributes.get(READ_ONLY, False)
-        connection.execution_options(**{WRITES: writes})
+        connection.execution_options(**{WRITES: not compares})
     try:
         # Before the first statement: it would begin a transaction, which Alembic takes for ours.
         _configure(connection=connection, **options)
@@ -86,7 +88,6 @@ def _configure(**options: Any) -> None:
             "include_schemas": schemas != {None},
             "include_name": include_name,
             "include_object": _include_object,
-            "compare_server_default": _compare_server_default,
             **current_app.extensions["migrate"].configure_args,
             **options,
         }
@@ -104,17 +105,33 @@ def _include_object(
     return not added_by_site
 
 
+def _has_generated_columns(connection: Connection) -> bool:
+    """Return whether the history's tables have computed columns or identities, here or there.
+
+    Alembic takes their defaults for plain ones and fails when it compares them with a function.
+    """
+    history: History = context.config.attributes["history"]
+    inspector = inspect(connection)
+    existing = owned_tables(history, get_migrate()).intersection(inspector.get_table_names())
+    in_database = [column for table in existing for column in inspector.get_columns(table)]
+    connection.rollback()  # the transaction of the migration has not begun yet
+    tables = history.metadata.tables.values() if history.metadata is not None else ()
+    return any("computed" in column or "identity" in column for column in in_database) or any(
+        column.computed is not None or column.identity is not None
+        for table in tables
+        for column in table.columns
+    )
+
+
 def _compare_server_default(
     _context: MigrationContext,
     _inspected: Column[Any],
-    column: Column[Any],
+    _column: Column[Any],
     in_database: str | None,
     in_models: object,
     _rendered: str | None,
 ) -> bool:
     """Return whether one has a default and the other none; each database words them its own way."""
-    if column.primary_key or column.identity or column.computed:
-        return False
     return (in_database is None) != (in_models is None)
 
 

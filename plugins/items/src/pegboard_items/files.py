@@ -17,6 +17,8 @@ from pegboard_items.models import table
 from pegboard_items.representation import ItemLike, plain
 
 _BOM = b"\xef\xbb\xbf"
+_OPENING = re.compile(rb'(?:\A|,)"')
+_CLOSING = re.compile(rb'(?:[^"]|"")*"(?!")')
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 
 
@@ -105,20 +107,37 @@ def _read_csv(lines: Lines) -> Iterator[Row]:
 def _csv_records(lines: Lines) -> Iterator[tuple[int, bytes | RowError]]:
     """Yield records with the numbers of their first lines; quoted cells may span lines."""
     parts: list[bytes] = []
-    size = quotes = first = 0
+    size = first = 0
+    is_open = False
     for line in lines:
         if not parts and not line.strip():
             continue
         first = first if parts else lines.number
         parts.append(line)
         size += len(line)
-        quotes += line.count(b'"')
-        if size <= lines.limit and quotes % 2:
+        is_open = _ends_in_a_quoted_cell(line, is_open)
+        if size <= lines.limit and is_open:
             continue
         yield first, _bounded(b"".join(parts), lines.limit)
-        parts, size, quotes = [], 0, 0
+        parts, size, is_open = [], 0, False
     if parts:
         yield first, RowError("the file ends inside a quoted cell")
+
+
+def _ends_in_a_quoted_cell(line: bytes, is_open: bool) -> bool:  # noqa: FBT001 - what was returned
+    """Tell whether a quoted cell is open after the line, as one was or was not before it."""
+    position = 0
+    while True:
+        if not is_open:
+            # Elsewhere a quote is a mistake of this row, and opens nothing.
+            opening = _OPENING.search(line, position)
+            if opening is None:
+                return False
+            position = opening.end()
+        closing = _CLOSING.match(line, position)
+        if closing is None:
+            return True
+        position, is_open = closing.end(), False
 
 
 def _read_header(record: tuple[int, bytes | RowError] | None) -> list[str]:
