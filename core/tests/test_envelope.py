@@ -86,7 +86,7 @@ def test_control_characters_in_a_path_stay_on_one_escaped_line(lines, log_format
 
 
 def test_an_error_outside_flask_is_answered_in_the_format(make_app: MakeApp, caplog):
-    """Middleware of a plugin that raises does not leave the client without an answer."""
+    """Middleware that raises does not leave a client without an answer; a test sees the error."""
 
     class Broken:
         name = "broken"
@@ -99,8 +99,10 @@ def test_an_error_outside_flask_is_answered_in_the_format(make_app: MakeApp, cap
 
             app.wsgi_app = middleware  # type: ignore[method-assign]  # Flask's way to add it
 
+    with pytest.raises(RuntimeError):
+        make_app(plugins=[Broken()]).test_client().get("/health")
     with caplog.at_level(logging.ERROR):
-        response = make_app(plugins=[Broken()]).test_client().get("/health")
+        response = make_app(plugins=[Broken()], TESTING=False).test_client().get("/health")
     assert 500 == response.status_code
     body = response.get_json()
     assert 500 == body["status"]

@@ -397,12 +397,38 @@ def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginF
     assert f"command {name} belongs to the core already" == problem.summary
 
 
-def test_a_setting_prefix_that_covers_another_is_reported(plugin_folder: PluginFolder):
-    """RATE_ would swallow RATE_LIMIT_DEFAULT."""
-    plugin_folder.add("rate")
+def test_one_setting_prefix_of_two_plugins_is_reported(plugin_folder: PluginFolder):
+    """Their variables could not be told apart."""
     plugin_folder.add("rate-limit")
-    (problem,) = problems(PLUGINS="rate,rate-limit")
-    assert "RATE_LIMIT_*" in problem.summary
+    plugin_folder.add("rate_limit", distribution="example-other")
+    (problem,) = problems(PLUGINS="rate-limit,rate_limit")
+    assert "setting prefix RATE_LIMIT_" in problem.summary
+
+
+SETTING = """
+class Mine(pegboard.Settings):
+    {name}: int = pegboard.setting(1, doc="A number.")
+
+@pegboard.hookimpl
+def pegboard_settings():
+    return Mine
+"""
+
+
+def test_a_name_may_go_on_where_anothers_ends(plugin_folder: PluginFolder):
+    """RATE_LIMIT_X is rate-limit's, also where a plugin rate hangs; each key has one owner."""
+    plugin_folder.add("rate", SETTING.format(name="top"))
+    plugin_folder.add("rate-limit", SETTING.format(name="top"))
+    config = {"PLUGINS": "rate,rate-limit", "RATE_TOP": 2, "RATE_LIMIT_TOP": 3}
+    app = create_app({"ENV": "testing", **config})
+    assert (2, 3) == (app.config["RATE_TOP"], app.config["RATE_LIMIT_TOP"])
+
+
+def test_a_setting_of_the_core_cannot_be_taken(plugin_folder: PluginFolder):
+    """A plugin named log does not own LOG_LEVEL."""
+    plugin_folder.add("log", SETTING.format(name="level"))
+    (problem,) = problems(PLUGINS="log")
+    assert "setting LOG_LEVEL belongs to the core already" == problem.summary
 
 
 def test_a_plugin_declares_hooks_that_another_implements(plugin_folder: PluginFolder):

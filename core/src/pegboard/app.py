@@ -24,7 +24,7 @@ from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint
 from pegboard.envelope import Envelope
 from pegboard.errors import abort, init_errors
-from pegboard.health import HealthCheck, NotReadyError, health_blueprint, init_health
+from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
 from pegboard.problems import PluginError, Problem, StartupError
@@ -91,9 +91,9 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     init_errors(app)
     _init_cors(app, core.cors_origins)
 
-    app.extensions[health.EXTENSION] = init_health(
-        (*_core_checks(app), *_plugin_checks(assembled)),
-        (problem.plugin or "" for problem in assembled.skipped),
+    app.extensions[health.EXTENSION] = Health(
+        checks=(*_core_checks(app), *_plugin_checks(assembled)),
+        skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
     )
     api.register_blueprint(health_blueprint())
     if core.api_docs:
@@ -103,7 +103,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         _hang(plugin, app, api)
     for plugin in assembled.plugins:
         _set_up(plugin, app, assembled)
-    app.wsgi_app = Envelope(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way to add middleware
+    app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)
     return app
 
@@ -165,13 +165,10 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
             message = f"behind: {names}; run pegboard db upgrade"
             raise NotReadyError(message)
 
-    def redis() -> None:
-        client = get_redis(app)
-        if client is not None:
-            client.ping()
-
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
-    return checks + [HealthCheck("redis", redis)] * (get_redis(app) is not None)
+    if client := get_redis(app):
+        checks.append(HealthCheck("redis", client.ping))
+    return checks
 
 
 def _plugin_checks(assembled: Registry) -> list[HealthCheck]:

@@ -52,7 +52,7 @@ def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
                 f"Rename it in {claim.plugin.name}, or disable one of the two plugins.",
             )
         )
-    return problems + list(_prefix_collisions(plugins))
+    return problems
 
 
 def _core_claims() -> Iterator[Claim]:
@@ -64,10 +64,15 @@ def _core_claims() -> Iterator[Claim]:
         yield Claim("command", name, None)
     for name in RESERVED_NAMES:
         yield Claim("plugin name", name, None)
+    for declaration in declarations_of(CoreSettings, None):
+        yield Claim("setting", declaration.key, None)
 
 
 def _claims(plugin: Plugin) -> Iterator[Claim]:
     yield Claim("plugin name", plugin.name, plugin)
+    yield Claim("setting prefix", prefix_of(plugin.name), plugin)
+    for declaration in declarations_of(plugin.settings, plugin.name) if plugin.settings else ():
+        yield Claim("setting", declaration.key, plugin)
     for blueprint in plugin.blueprints:
         yield Claim("blueprint", blueprint.name, plugin)
     for route in sorted(_routes(plugin)):
@@ -92,20 +97,3 @@ def claimed_routes(app: Flask) -> Iterator[str]:
         path = _VARIABLE.sub("<>", rule.rule).rstrip("/") or "/"
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield f"{method} {path}"
-
-
-def _prefix_collisions(plugins: Sequence[Plugin]) -> Iterator[Problem]:
-    core = [declaration.key for declaration in declarations_of(CoreSettings, None)]
-    for plugin in plugins:
-        prefix = prefix_of(plugin.name)
-        taken = [key for key in core if key.startswith(prefix)]
-        taken += [
-            f"{prefix_of(other.name)}*"
-            for other in plugins
-            if other is not plugin and prefix_of(other.name).startswith(prefix)
-        ]
-        if taken:
-            yield plugin.problem(
-                f"the setting prefix {prefix} covers settings of others: {', '.join(taken)}",
-                "Give the plugin another name.",
-            )

@@ -206,7 +206,7 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
     kind, explicit = _explicit(config, environment)
     if kind is TestingConfig:
         environment = {}
-    sources = Sources(explicit, environment, {"ENV": kind.ENV, **_upper(kind)}, kind.__name__)
+    sources = Sources(explicit, environment, _upper(kind), kind.__name__)
     core, values, problems = load(CoreSettings, None, sources)
     assert core is not None, "no setting of the core is required"
     problems += tuple(_refusals(core, values, environment))

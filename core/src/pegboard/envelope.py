@@ -6,6 +6,7 @@ It stands outside Flask, so that an answer which Flask never saw comes in it too
 import logging
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Envelope:
     """WSGI middleware around the whole of an app."""
 
     app: "WSGIApplication"
+    propagate: bool = False
+    """Let exceptions pass to the caller, as tests want them."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -64,6 +67,8 @@ class Envelope:
             body = self.app(environ, start)
         except Exception:
             logger.exception("unhandled error outside the views")
+            if self.propagate:
+                raise
             body = _answer_bug(identifier, start)
         if logger.isEnabledFor(logging.INFO):
             elapsed = (time.perf_counter() - started) * 1000
@@ -93,5 +98,6 @@ def _answer_bug(identifier: str, start: "StartResponse") -> list[bytes]:
     start(
         f"{status.value} {status.phrase}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+        sys.exc_info(),  # the answer may have begun
     )
     return [body]

@@ -10,6 +10,7 @@ from flask import current_app
 from marshmallow import Schema, fields
 
 from pegboard.api import Blueprint
+from pegboard.database import db
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class HealthCheck:
     """
 
     name: str
-    check: Callable[[], None]
+    check: Callable[[], object]
 
 
 class NotReadyError(Exception):
@@ -50,15 +51,10 @@ class ReadinessSchema(HealthSchema):
 
 @dataclass(frozen=True)
 class Health:
-    """The checks of one app, and the plugins it runs without."""
+    """The checks of one app, and the plugins it runs without; in `app.extensions[EXTENSION]`."""
 
     checks: tuple[HealthCheck, ...]
     skipped: tuple[str, ...]
-
-
-def init_health(checks: Iterable[HealthCheck], skipped: Iterable[str]) -> Health:
-    """Return what an app keeps in `app.extensions[EXTENSION]`."""
-    return Health(tuple(checks), tuple(skipped))
 
 
 def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
@@ -67,6 +63,8 @@ def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
 
 
 def _run(check: HealthCheck) -> str:
+    # A check must not find the transaction that another one has broken.
+    db.session.rollback()
     try:
         check.check()
     except NotReadyError as error:

@@ -118,7 +118,7 @@ class Server:
         began = time.monotonic()
         try:
             connection = psycopg2.connect(*args, **kwargs)
-        except psycopg2.OperationalError:
+        except psycopg2.Error:
             # A refusal is an answer as well: whoever connects now learns it without waiting.
             if time.monotonic() - began > PING_LIMIT:
                 return False
@@ -129,8 +129,9 @@ class Server:
                 return False
             finally:
                 connection.close()
-        self._silent = self._unreachable = False
+        # In this order: who reports silence from now on starts a probe of his own.
         self._probing.release()
+        self._silent = self._unreachable = False
         logger.warning("the database server answers again")
         return True
 

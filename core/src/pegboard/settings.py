@@ -179,7 +179,11 @@ def unknown_settings(
     problems = []
     for name, origin in _given(sources):
         bare = name.removeprefix(ENV_PREFIX)
-        owner = next((own for prefix, own in prefixes.items() if bare.startswith(prefix)), None)
+        # ITEMS_AUDIT_X is a setting of items-audit where that hangs, and of items elsewhere.
+        matching = max(
+            (prefix for prefix in prefixes if bare.startswith(prefix)), key=len, default=""
+        )
+        owner = prefixes.get(matching)
         if owner is None or name in keys:
             continue
         allowed = sorted(

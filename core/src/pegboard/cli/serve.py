@@ -1,17 +1,16 @@
 """`pegboard serve` and `pegboard dev`: the production server and the development server."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
-from sqlalchemy.exc import DBAPIError
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
+from pegboard.cli.explained import explained
 from pegboard.config import CoreSettings, configure
 from pegboard.database import db
 from pegboard.errors import error_body
@@ -54,7 +53,7 @@ def serve(
     with app.app_context():
         core = get_settings(CoreSettings)
         address = find_address(host or core.host, core.port if port is None else port)
-        with _explained():
+        with explained():
             if upgrade_first:
                 upgrade(app, report=click.echo)
             _require_head(app)
@@ -136,7 +135,7 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
         with app.app_context():
             click.echo(_announcement(address))
             try:
-                with _explained():
+                with explained():
                     _require_head(app)
             except StartupError as error:
                 click.echo(f"Warning: {error.format_message()}", err=True)
@@ -144,17 +143,6 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
         error.show()
         return Broken(error.format_message())
     return app
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the failure to ask the database into a problem with a cure."""
-    try:
-        yield
-    except DBAPIError as error:
-        cause = " ".join(str(error.orig).split())
-        cure = "Start the database, or correct DATABASE_URL."
-        raise StartupError([Problem(f"the database cannot be asked: {cause}", cure)]) from error
 
 
 def _require_head(app: Flask) -> None:
@@ -173,13 +161,9 @@ def _announcement(address: Address) -> str:
     lines = [f"Pegboard serves at {address.url}"]
     if get_settings(CoreSettings).api_docs:
         lines.append(f"Documentation: {address.url}/docs")
-    plugins = ", ".join(_name(plugin) for plugin in get_registry().plugins)
+    plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)
-
-
-def _name(plugin: Any) -> str:
-    return f"{plugin.name} ({plugin.label})" if plugin.label else str(plugin.name)
 
 
 def _disconnect(app: Flask) -> None:

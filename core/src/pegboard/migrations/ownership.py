@@ -19,7 +19,7 @@ def owned_tables(history: History, migrate: Migrate) -> set[str]:
         table.name
         for metadata in others
         if metadata is not None
-        for table in metadata.sorted_tables
+        for table in metadata.tables.values()
     }
     metadata = history.metadata
     own = {table.name for table in metadata.tables.values()} if metadata is not None else set()

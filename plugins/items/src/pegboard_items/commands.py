@@ -58,7 +58,8 @@ def import_(file: str, form: str | None, *, skip_bad: bool) -> None:
         click.echo(f"... and {report.bad - len(report.complaints)} more", err=True)
     click.echo(f"{report.imported} items imported.")
     if report.bad:
-        message = f"{report.bad} bad rows" + ("." if skip_bad else ", so nothing was imported.")
+        rows = "1 bad row" if report.bad == 1 else f"{report.bad} bad rows"
+        message = rows + ("." if skip_bad else ", so nothing was imported.")
         raise click.ClickException(message)
 
 

@@ -12,6 +12,5 @@ def table_is_readable() -> None:
     try:
         pegboard.db.session.execute(select(table.columns.id).limit(1))
     except ProgrammingError as error:
-        pegboard.db.session.rollback()
         message = "the table items is missing, or the database role may not read it"
         raise pegboard.NotReadyError(message) from error

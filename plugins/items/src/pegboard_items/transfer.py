@@ -1,6 +1,6 @@
 """Import, and its inverse, export."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,8 @@ class _Import:
             self.writer.add(values)
         except HTTPException as error:
             # A plugin that listens has refused the item.
-            raise RowError(error.description or error.name) from None
+            told = getattr(error, "errors", None) or {"_schema": [error.description or error.name]}
+            raise RowError(_sentence(told)) from None
 
     def _complain(self, line: int, error: RowError) -> None:
         self.report.bad += 1
@@ -112,13 +113,13 @@ def _row_loader() -> Callable[[object], Values]:
         try:
             return {"created_at": now, "updated_at": now, **schema.load(content)}
         except ValidationError as error:
-            raise RowError(_sentence(error)) from None
+            messages = error.normalized_messages()  # type: ignore[no-untyped-call]  # it has none
+            raise RowError(_sentence(messages)) from None
 
     return load
 
 
-def _sentence(error: ValidationError) -> str:
-    messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]  # it has none
+def _sentence(messages: Mapping[str, Sequence[str]]) -> str:
     return " ".join(
         (f"{field}: " if field != "_schema" else "") + " ".join(found)
         for field, found in messages.items()

@@ -1,0 +1,19 @@
+"""What an operator is told when a command cannot ask the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import OperationalError
+
+from pegboard.problems import Problem, StartupError
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the failure to ask the database into a problem with a cure."""
+    try:
+        yield
+    except OperationalError as error:
+        cause = " ".join(str(error.orig).split())
+        cure = "Start the database, or correct DATABASE_URL."
+        raise StartupError([Problem(f"the database cannot be asked: {cause}", cure)]) from error
