@@ -109,3 +109,29 @@ def test_an_error_outside_flask_is_answered_in_the_format(make_app: MakeApp, cap
     assert response.headers["X-Request-ID"] in body["message"]
     assert "secret" not in response.text
     assert "secret internals" in caplog.text
+
+
+def test_an_error_after_the_answer_has_begun_replaces_it(make_app: MakeApp):
+    """As PEP 3333 demands of an application: the server is told what happened."""
+
+    class Late:
+        name = "late"
+
+        @hookimpl
+        def pegboard_setup(self, app: Flask):
+            def middleware(_environ, start_response):
+                start_response("200 OK", [])
+                message = "too late"
+                raise RuntimeError(message)
+
+            app.wsgi_app = middleware  # type: ignore[method-assign]  # Flask's way to add it
+
+    app = make_app(plugins=[Late()], TESTING=False)
+    calls = []
+
+    def start_response(status, headers, exc_info=None):
+        calls.append((status, exc_info and exc_info[0]))
+
+    (body,) = app.wsgi_app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start_response)
+    assert [("200 OK", None), ("500 Internal Server Error", RuntimeError)] == calls
+    assert 500 == json.loads(body)["status"]

@@ -69,7 +69,7 @@ class Envelope:
             logger.exception("unhandled error outside the views")
             if self.propagate:
                 raise
-            body = _answer_bug(identifier, start)
+            body = _answer_bug(identifier, start, sys.exc_info() if sent else None)
         if logger.isEnabledFor(logging.INFO):
             elapsed = (time.perf_counter() - started) * 1000
             logger.info(
@@ -92,12 +92,15 @@ def _trace_id(environ: "WSGIEnvironment") -> str:
     return given[1] if given else secrets.token_hex(16)
 
 
-def _answer_bug(identifier: str, start: "StartResponse") -> list[bytes]:
+def _answer_bug(
+    identifier: str, start: "StartResponse", replaced: "OptExcInfo | None"
+) -> list[bytes]:
+    """Answer 500; in place of an answer that has begun when `replaced` is given (PEP 3333)."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     body = error_body(status, f"Internal server error, request id {identifier}.")
     start(
         f"{status.value} {status.phrase}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
-        sys.exc_info(),  # the answer may have begun
+        replaced,
     )
     return [body]
