@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pegboard.testing.processes import Server, free_port
+from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.services import clean_environment
 
 pytestmark = pytest.mark.slow
@@ -81,9 +81,10 @@ def test_make_run_serves_and_keeps_the_data(clone: Path) -> None:
     port = free_port()
     with Make(clone, port) as service:
         assert "Installing Pegboard" in service.output
+        wait_until(lambda: "Plugins: " in service.output, "it says what hangs")
         assert f"http://127.0.0.1:{port}" in service.output
         assert "/docs" in service.output
-        assert "items" in service.output
+        assert "items (pegboard-items" in service.output
 
         seeded = json.loads(service.get("/api/items/?page_size=100")[1])
         assert seeded
