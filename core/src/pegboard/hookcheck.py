@@ -65,8 +65,8 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
         if options is None:
-            declared = manager.parse_hookspec_opts(obj, name) is not None
-            if name in known and not declared and callable(getattr(obj, name)):
+            # Only a name that matters is looked at: another may be a proxy such as `current_app`.
+            if name in known and manager.parse_hookspec_opts(obj, name) is None:
                 yield _problem(
                     candidate,
                     f"{name} has the name of a hook, but is not marked as an implementation",
