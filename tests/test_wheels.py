@@ -162,7 +162,7 @@ def test_service_runs_with_no_checkout_in_sight(installation: Installation) -> N
         if status in {301, 302, 308}:
             status, page = call(port, "GET", "/docs/")
         assert 200 == status
-        assets = re.findall(r"(?:src|href)=\"([^\"#]+\.(?:js|css|png))\"", page)
+        assets = re.findall(r"(?:src|href)=\"([^\"#]+\.(?:js|css|svg)(?:\?[^\"]*)?)\"", page)
         assert assets
         for asset in assets:
             path = asset if asset.startswith("/") else f"/docs/{asset.removeprefix('./')}"

@@ -65,7 +65,7 @@ def test_json_lines_are_numbered():
         (b'{"name": "\xff"}', "not UTF-8"),
         (b'{"name": NaN}', "NaN"),
         (b"{} {}", "Extra data"),
-        (b"[" * 9_000, "nested too deeply"),
+        (b"[" * 9_000, "not valid JSON"),
         (b"1" * 9_000, "longer than 100"),
         (b"\x00", "not valid JSON"),
         (b'{"name": "' + b"x" * 10_000 + b'"}', "longer than 10000 bytes"),
