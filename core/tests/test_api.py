@@ -243,7 +243,9 @@ def test_one_origin_varies_as_well(make_app: MakeApp):
     assert "Origin" in client.get("/health").headers["Vary"]
 
 
-@pytest.mark.parametrize("origin", ["^https?://.+", "app.example", "https://app.example/", "null"])
+@pytest.mark.parametrize(
+    "origin", ["^https?://.+", "app.example", "https://app.example/", "null", "http://[::1]"]
+)
 def test_what_is_no_origin_stops_the_start(origin):
     """It would match nothing, or anything."""
     with pytest.raises(StartupError, match="CORS_ORIGINS"):

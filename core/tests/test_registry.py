@@ -333,8 +333,8 @@ class Hanging:
         ),
         (
             ROUTE.format(name="one", rule="/same/<int:key>"),
-            ROUTE.format(name="two", rule="/same/<other>/"),
-            "route GET /same/<>",
+            ROUTE.format(name="two", rule="/same/<int(min=1):other>/"),
+            "route GET /same/<int>",
         ),
         (
             ROUTE.format(name="one", rule="/a"),

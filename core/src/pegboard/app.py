@@ -187,7 +187,7 @@ def _hang(plugin: Plugin, app: Flask, api: Api) -> None:
                 # apispec only warns when two schemas want one name in the document.
                 warnings.filterwarnings("error", "Multiple schemas resolved to the name")
                 _register_blueprint(blueprint, app, api)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 plugin.problem(
                     f"its blueprint {blueprint.name} cannot be registered: {error}",

@@ -18,7 +18,7 @@ RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else where a plugin's name can stand."""
 
 
-_VARIABLE = re.compile(r"<[^<>]+>")
+_VARIABLE = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
     for plugin in plugins:
         try:
             claims += _claims(plugin)
-        except Exception as error:  # noqa: BLE001 - a blueprint runs code of the plugin
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a blueprint runs a plugin's code
             cure = "Mend the plugin's blueprints."
             problems.append(plugin.problem(f"a blueprint cannot be registered: {error}", cure))
     for claim in claims:
@@ -92,8 +92,13 @@ def _routes(plugin: Plugin) -> set[str]:
 
 
 def claimed_routes(app: Flask) -> Iterator[str]:
-    """Yield method and path of each rule; variables are alike, whatever their name and kind."""
+    """Yield method and path of each rule, its variables by their kind and not by their name."""
     for rule in app.url_map.iter_rules():
-        path = _VARIABLE.sub("<>", rule.rule).rstrip("/") or "/"
+        path = _VARIABLE.sub(_kind, rule.rule).rstrip("/") or "/"
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield f"{method} {path}"
+
+
+def _kind(variable: re.Match[str]) -> str:
+    converter = variable["converter"] or "string"
+    return "<>" if converter in {"default", "string"} else f"<{converter}>"

@@ -28,7 +28,7 @@ def _level(value: str) -> None:
 def _origins(value: tuple[str, ...]) -> None:
     for origin in value:
         # Nothing that flask-cors would take for a regular expression.
-        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_-]+", origin):
+        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?", origin):
             message = f"{origin!r} is no origin: scheme, host and port, as in https://app.example."
             raise ValidationError(message)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 from pegboard.discovery import Candidate, Distribution
 from pegboard.health import HealthCheck
 from pegboard.problems import PluginError, Problem
-from pegboard.settings import Settings
+from pegboard.settings import Settings, declarations_of
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,19 @@ def _collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         tables = ", ".join(base.metadata.tables)
         summary = f"it has models of {tables}, but no migrations to create them"
         raise _wrong(candidate, summary, "Return the folder of its revisions: pegboard_migrations.")
+    settings = one("pegboard_settings", "a subclass of pegboard.Settings", _is_a(Settings))
+    if settings is not None:
+        try:
+            declarations_of(settings, candidate.name)
+        except Exception as error:
+            summary = f"its settings cannot be read: {type(error).__name__}: {error}"
+            raise _wrong(candidate, summary, "Mend the annotations of its Settings.") from error
     return Plugin(
         name=candidate.name,
         obj=manager.get_plugin(candidate.name),
         package=candidate.package,
         distribution=candidate.distribution,
-        settings=one("pegboard_settings", "a subclass of pegboard.Settings", _is_a(Settings)),
+        settings=settings,
         metadata=cast("type[DeclarativeBase]", base).metadata if base else None,
         migrations=migrations,
         blueprints=many("pegboard_blueprints", "flask.Blueprint or pegboard.Blueprint", Blueprint),

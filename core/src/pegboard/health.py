@@ -59,13 +59,19 @@ class Health:
 
 def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
     """Run every check; returns `ok` or what is wrong by the check's name."""
-    return {check.name: _run(check) for check in checks}
+    results: dict[str, str] = {}
+    for check in checks:
+        result = _run(check)
+        # Of two checks of one name, the one that fails is told.
+        if results.get(check.name, "ok") == "ok":
+            results[check.name] = result
+    return results
 
 
 def _run(check: HealthCheck) -> str:
-    # A check must not find the transaction that another one has broken.
-    db.session.rollback()
     try:
+        # A check must not find the transaction that another one has broken.
+        db.session.rollback()
         check.check()
     except NotReadyError as error:
         logger.warning("not ready: %s: %s", check.name, error)

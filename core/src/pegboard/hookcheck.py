@@ -46,7 +46,7 @@ def add_own_hookspecs(
         except pluggy.PluginValidationError as error:
             offender = by_name.get(str(manager.get_name(error.plugin)), candidate)
             problems.append(_wrong_arguments(offender, error))
-        except Exception as error:  # noqa: BLE001 - the plugin's own code may fail anyhow
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin's code may fail anyhow
             problems.append(
                 _problem(
                     candidate,

@@ -157,10 +157,10 @@ def load(
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
             problems.append(Problem(error.summary, error.cure, owner, distribution))
-            if declaration.required:
-                return None, tuple(values), tuple(problems)
             # So that the search for further problems can go on.
             values.append(Value(declaration, declaration.default, "default"))
+    if any(value.value is dataclasses.MISSING for value in values):
+        return None, (), tuple(problems)
     loaded = settings(**{value.declaration.field: value.value for value in values})
     return loaded, tuple(values), tuple(problems)
 
@@ -243,7 +243,7 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         for validator in declaration.validators:
             if value is not None:
                 validator(value)
-    except Exception as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
         shown = "its value" if declaration.secret else repr(raw)
         messages = error.messages if isinstance(error, ValidationError) else ["Its check failed."]
         allowed = " ".join(str(message) for message in messages)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from pegboard.problems import Problem, StartupError
 
@@ -13,7 +13,7 @@ def explained() -> Iterator[None]:
     """Turn the failure to ask the database into a problem with a cure."""
     try:
         yield
-    except OperationalError as error:
+    except DBAPIError as error:
         cause = " ".join(str(error.orig).split())
         cure = "Start the database, or correct DATABASE_URL."
         raise StartupError([Problem(f"the database cannot be asked: {cause}", cure)]) from error
