@@ -6,7 +6,7 @@ This module needs no Redis library; a channel does.
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from flask import Flask, current_app
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXTENSION = "pegboard.channel"
 
 Argument = bytes | str | int
-Value = "bytes | int | list[Value] | ResponseError | None"
+Value: TypeAlias = "bytes | int | list[Value] | ResponseError | None"
 """What Redis answers to one command; an error it reports is a value as well."""
 
 
@@ -37,7 +37,7 @@ class Command(NamedTuple):
 class Reply(NamedTuple):
     """What one command was answered."""
 
-    value: "Value"  # type: ignore[valid-type]  # it is recursive
+    value: Value
     server: str
     """The identity of the server: another one after a restart or a failover; empty if unknown."""
 
@@ -52,12 +52,21 @@ class Channel(Protocol):
         reply is waited for. Raises `ChannelError`.
         """
 
+    def tags(self) -> Sequence[bytes]:
+        """Return one hash tag for each server in use: the key `{tag}` is a key of that server.
+
+        Raises `ChannelError` when it is not known which servers there are.
+        """
+
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is known not to answer; `exchange` then fails at once."""
+        """Whether Redis is known not to answer; `exchange` then fails at once.
+
+        In a cluster, whether any of its servers is; commands to the others are still exchanged.
+        """
 
     def close(self) -> None:
         """Close every idle connection."""

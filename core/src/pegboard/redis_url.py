@@ -17,7 +17,7 @@ from pegboard.problems import Problem, StartupError
 FORMS = (
     "Write it as redis://[user:password@]host[:port][/db], unix:///path/to/socket[?db=0], "
     "redis+sentinel://[user:password@]host[:port],host[:port]/service[/db] or "
-    "redis+cluster://[user:password@]host[:port],host[:port], and rediss in place of redis for TLS; "
+    "redis+cluster://[user:password@]host[:port],host[:port]; rediss in place of redis means TLS; "
     "percent-encode special characters of a password, as in %40 for @."
 )
 
@@ -76,9 +76,7 @@ def parse(url: str) -> RedisURL:
         return _socket(parts, hosts, options)
     addresses = _addresses(hosts, 26379 if arrangement == "sentinel" else 6379)
     service = _ARRANGEMENTS[arrangement](parts.path, addresses, options)
-    return RedisURL(
-        arrangement or "server", tls, addresses, "", service, options, sentinel_options
-    )
+    return RedisURL(arrangement or "server", tls, addresses, "", service, options, sentinel_options)
 
 
 def _refuse(what: str, cure: str = FORMS) -> NoReturn:
@@ -111,7 +109,7 @@ def _server(path: str, addresses: tuple[Address, ...], options: dict[str, Any]) 
 
 
 def _sentinel(path: str, _: tuple[Address, ...], options: dict[str, Any]) -> str:
-    service, _, database = path.removeprefix("/").partition("/")
+    service, __, database = path.removeprefix("/").partition("/")
     if not service:
         _refuse("does not say what the sentinels call the master")
     _read_database(database, options)
@@ -224,7 +222,9 @@ def _check_files(options: Mapping[str, Any]) -> None:
             key, password = options.get("ssl_keyfile"), options.get("ssl_password", "")
             context.load_cert_chain(certificate, key, password)
     except OSError as error:
-        cure = "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key."
+        cure = (
+            "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key."
+        )
         _refuse(f"names a certificate that cannot be loaded ({_reason(error)})", cure)
     try:
         if context and (ciphers := options.get("ssl_ciphers")):

@@ -4,43 +4,72 @@ Who serves a request waits for an answer to that no longer than for any other: i
 the background, and found before it is needed whenever it is already known.
 """
 
-import os
+import math
 import random
-import threading
-import weakref
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
-from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.backoff import AbstractBackoff, NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from pegboard.redis_url import Address, RedisURL
-
-T = TypeVar("T")
+from pegboard.search import Search
 
 SLOTS = 16384
+
+
+PAUSE = 0.5
+"""Seconds between two questions for the map of a cluster, however many nodes fail or redirect."""
+
+
+class Link(Protocol):
+    """What is used of a connection of redis-py, which has no types for it."""
+
+    def connect(self) -> None:
+        """Connect and authenticate, unless connected."""
+
+    def disconnect(self) -> None:
+        """Close it."""
+
+    def send_command(self, *arguments: str) -> None:
+        """Pack and send."""
+
+    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
+        """Send."""
+
+    def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: FBT001, FBT002 - redis-py's
+        """Read one reply; raises the errors that a server reports."""
+
+    def can_read(self, timeout: float) -> bool:
+        """Wait for something to read, or for the end of the connection."""
 
 
 class Connector:
     """Makes connections with one time-out and one way in; none of them is connected yet."""
 
-    def __init__(self, *, tls: bool, timeout: float, options: Mapping[str, Any]) -> None:
-        self.timeout = timeout
-        self._class = SSLConnection if tls else Connection
-        self._options = {**options, **connection_options(timeout)}
+    def __init__(
+        self, url: RedisURL, timeout: float, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """`options` are those of another way in than that to the servers."""
+        self._make: Callable[..., Link] = SSLConnection if url.tls else Connection
+        given = url.options if options is None else options
+        # What a server pushes on its own is of no use here, and only the third protocol has it.
+        self._options = {**given, **connection_options(timeout), "protocol": 2}
 
-    def to(self, address: Address) -> AbstractConnection:
+    def to(self, address: Address) -> Link:
         """Make a connection to a server."""
-        return _plain(self._class(host=address.host, port=address.port, **self._options))
+        return _plain(self._make(host=address.host, port=address.port, **self._options))
 
-    def through(self, socket: str) -> AbstractConnection:
+    def through(self, socket: str) -> Link:
         """Make a connection through a socket of the file system."""
-        return _plain(UnixDomainSocketConnection(path=socket, **self._options))
+        make: Callable[..., Link] = UnixDomainSocketConnection
+        return _plain(make(path=socket, **self._options))
 
 
 def connection_options(timeout: float) -> dict[str, Any]:
@@ -49,11 +78,14 @@ def connection_options(timeout: float) -> dict[str, Any]:
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         # A retry would pay the time-out again, within the same request.
-        "retry": Retry(NoBackoff(), 0),
+        "retry": Retry(_no_backoff(), 0),
     }
 
 
-def _plain(connection: AbstractConnection) -> AbstractConnection:
+_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
+
+
+def _plain(connection: Link) -> Link:
     """Keep the library from introducing itself, which takes two round trips."""
     for name in ("driver_info", "lib_name", "lib_version"):  # the latter two before redis-py 8
         if hasattr(connection, name):
@@ -61,7 +93,7 @@ def _plain(connection: AbstractConnection) -> AbstractConnection:
     return connection
 
 
-def ask(connection: AbstractConnection, *command: str) -> Any:
+def ask(connection: Link, *command: str) -> Any:
     """Connect, ask one thing, and disconnect; strings come as bytes."""
     try:
         connection.connect()
@@ -74,8 +106,11 @@ def ask(connection: AbstractConnection, *command: str) -> Any:
 class Endpoint(Protocol):
     """The one server to speak with."""
 
-    def connection(self) -> AbstractConnection:
-        """Make a connection to it, not connected yet; raises `RedisError` when it is not found."""
+    def connection(self) -> Link:
+        """Make a connection to it, not connected yet.
+
+        Raises `RedisError` or `OSError` when it is not found.
+        """
 
     def renew(self) -> None:
         """Find out again where it is, because it failed."""
@@ -85,15 +120,14 @@ class FixedEndpoint:
     """A server at a known address."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
-        connector = Connector(
-            tls=url.tls, timeout=timeout, options={**url.options, "protocol": 2}
+        connector = Connector(url, timeout)
+        self._connect: Callable[[], Link] = (
+            partial(connector.through, url.socket)
+            if url.socket
+            else partial(connector.to, url.addresses[0])
         )
-        if url.socket:
-            self._connect = lambda: connector.through(url.socket)
-        else:
-            self._connect = lambda: connector.to(url.addresses[0])
 
-    def connection(self) -> AbstractConnection:
+    def connection(self) -> Link:
         """Make a connection to it."""
         return self._connect()
 
@@ -107,25 +141,20 @@ class SentinelEndpoint:
     def __init__(self, url: RedisURL, timeout: float) -> None:
         self._service = url.service
         self._sentinels = list(url.addresses)
-        self._to_sentinel = Connector(
-            tls=url.tls, timeout=timeout, options={**url.sentinel_options, "protocol": 2}
-        )
-        self._to_server = Connector(
-            tls=url.tls, timeout=timeout, options={**url.options, "protocol": 2}
-        )
-        self._master = Search(self._find, timeout)
+        self._to_sentinel = Connector(url, timeout, url.sentinel_options)
+        self._to_server = Connector(url, timeout)
+        self._master = Search("The master", self._find, timeout)
 
-    def connection(self) -> AbstractConnection:
+    def connection(self) -> Link:
         """Make a connection to the master."""
-        return self._to_server.to(self.master())
-
-    def master(self) -> Address:
-        """Return the address of the master."""
-        return self._master.result()
+        return self._to_server.to(self._master.result())
 
     def discover_master(self, _service: str) -> Address:
-        """Return the address of the master to redis-py's own pool, whose connection failed."""
-        return self._master.renew().result(self._to_server.timeout)
+        """Return the address of the master, asked for anew, to redis-py's own pool."""
+        try:
+            return self._master.renewed()
+        except TimeoutError as error:
+            raise RedisTimeoutError(str(error)) from None
 
     def renew(self) -> None:
         """Ask the sentinels again."""
@@ -151,78 +180,28 @@ class SentinelEndpoint:
         raise RedisConnectionError("; ".join(errors))
 
 
-class ClusterMap:
-    """Which node of a cluster owns which slot."""
+class SlotMap:
+    """Which node of a cluster owns which slot, as far as one node knew at one time."""
 
-    def __init__(self, url: RedisURL, timeout: float) -> None:
-        self._seeds = url.addresses
-        self._connector = Connector(
-            tls=url.tls, timeout=timeout, options={**url.options, "protocol": 2}
-        )
-        self._known: frozenset[Address] = frozenset()
-        self._owners: Search[list[Address | None]] = Search(self._find, timeout)
+    def __init__(self, ranges: Sequence[Any], asked: Address) -> None:
+        """Read the answer of a node to CLUSTER SLOTS."""
+        self.owners: list[Address | None] = [None] * SLOTS
+        self.nodes: set[Address] = set()
+        """The nodes that own slots."""
+        self.replicas: set[Address] = set()
+        for first, last, owner, *replicas in ranges:
+            node = _address(owner, asked)
+            self.owners[first : last + 1] = [node] * (last + 1 - first)
+            self.nodes.add(node)
+            self.replicas |= {_address(replica, asked) for replica in replicas}
 
-    def connection(self, node: Address) -> AbstractConnection:
-        """Make a connection to a node, not connected yet."""
-        return self._connector.to(node)
-
-    def owner(self, slot: int) -> Address:
-        """Return the node that owns the slot; raises `RedisError` when none is known."""
-        if owner := self._owners.result()[slot]:
-            return owner
-        self._owners.renew()
-        message = f"no node of the cluster serves slot {slot}"
-        raise RedisConnectionError(message)
-
-    def owners(self) -> Mapping[Address, int]:
-        """Return the nodes that own slots, each with one of them; raises like `owner`."""
-        return {owner: slot for slot, owner in enumerate(self._owners.result()) if owner}
-
-    def learn(self, slot: int, owner: Address) -> None:
-        """Note what a node has told of a slot, and ask for the rest of it in the background."""
-        self._owners.result()[slot] = owner
-        self._owners.renew()
-
-    def renew(self) -> None:
-        """Ask for the map in the background; the one that is known serves on meanwhile."""
-        self._owners.renew()
-
-    def refresh(self) -> None:
-        """Ask for the map and wait for it, for as long as it takes; not for who serves a request."""
-        self._owners.renew().result()
-
-    def forget(self) -> None:
-        """Ask for the map; the one that is known serves no more."""
-        self._owners.forget()
-
-    def _find(self) -> list[Address | None]:
-        errors = []
-        for node in self._candidates():
-            try:
-                ranges = ask(self._connector.to(node), "CLUSTER", "SLOTS")
-            except (RedisError, OSError) as error:
-                errors.append(str(error))
-                continue
-            if ranges:
-                return self._read(ranges, node)
-            errors.append(f"{node.host}:{node.port} knows of no slots")
-        raise RedisConnectionError("; ".join(errors))
-
-    def _candidates(self) -> Iterable[Address]:
-        """Return all nodes, in an order by which no failing one is always the first."""
-        known = [*self._known, *(seed for seed in self._seeds if seed not in self._known)]
-        random.shuffle(known)
-        return known
-
-    def _read(self, ranges: Sequence[Any], asked: Address) -> list[Address | None]:
-        owners: list[Address | None] = [None] * SLOTS
-        known = set()
-        for first, last, *nodes in ranges:
-            addresses = [_address(node, asked) for node in nodes]
-            known |= set(addresses)
-            owners[first : last + 1] = [addresses[0]] * (last + 1 - first)
-        self._known = frozenset(known)
-        return owners
+    def slots(self) -> Mapping[Address, set[int]]:
+        """Return the slots of each node that owns some."""
+        slots: dict[Address, set[int]] = {}
+        for slot, owner in enumerate(self.owners):
+            if owner:
+                slots.setdefault(owner, set()).add(slot)
+        return slots
 
 
 def _address(node: Sequence[Any], asked: Address) -> Address:
@@ -231,66 +210,73 @@ def _address(node: Sequence[Any], asked: Address) -> Address:
     return Address(host.decode() if host else asked.host, port)
 
 
-class Search(Generic[T]):
-    """Something that is looked for in the background, by one thread at a time."""
+class ClusterTopology:
+    """The map of a cluster, asked for in the background from whichever node answers."""
 
-    def __init__(self, find: Callable[[], T], patience: float) -> None:
-        """`find` raises when it finds nothing; `patience` is how long who needs it waits."""
-        self._find = find
-        self._patience = patience
-        self._found: T | None = None
-        self._running: Future[T] | None = None
-        self._lock = threading.Lock()
-        _searches.add(self)
+    def __init__(self, url: RedisURL, timeout: float) -> None:
+        self._seeds = url.addresses
+        self._connector = Connector(url, timeout)
+        self._map: Search[SlotMap] = Search("A node of the cluster", self._find, timeout)
+        self._asked_at = -math.inf
 
-    def result(self) -> T:
-        """Return what was found last, else wait for what is being looked for."""
-        if self._found is not None:
-            return self._found
-        try:
-            return self.renew().result(self._patience)
-        except TimeoutError:
-            message = "Redis was not found in time"
-            raise RedisTimeoutError(message) from None
+    def connection(self, node: Address) -> Link:
+        """Make a connection to a node, not connected yet."""
+        return self._connector.to(node)
 
-    def renew(self) -> "Future[T]":
-        """Look for it again; what was found last serves meanwhile."""
-        with self._lock:
-            if self._running is None:
-                self._running = Future()
-                threading.Thread(
-                    target=self._run, args=(self._running,), name="pegboard-search", daemon=True
-                ).start()
-            return self._running
+    @property
+    def known(self) -> SlotMap | None:
+        """The map that was found last."""
+        return self._map.found
 
-    def forget(self) -> None:
-        """Look for it again; what was found last serves no more."""
-        self._found = None
+    def map(self) -> SlotMap:
+        """Return the map, which is waited for when none is known; raises `RedisError`."""
+        return self._map.result()
+
+    def learn(self, slot: int, owner: Address) -> None:
+        """Note what a node has told of a slot, and ask for the rest of it in the background."""
+        known = self.map()
+        known.owners[slot] = owner
+        known.nodes.add(owner)
         self.renew()
 
-    def _run(self, future: "Future[T]") -> None:
-        try:
-            found = self._find()
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
-            with self._lock:
-                self._running = None
-            future.set_exception(error)
-        else:
-            with self._lock:
-                self._found, self._running = found, None
-            future.set_result(found)
+    def renew(self) -> None:
+        """Ask in the background, unless just done; the map that is known serves on meanwhile."""
+        if time.monotonic() - self._asked_at > PAUSE:
+            self._asked_at = time.monotonic()
+            self._map.renew()
 
-    def restart(self) -> None:
-        """Look for it anew in a forked process, in which no thread does."""
-        self._running, self._lock = None, threading.Lock()
+    def _find(self) -> SlotMap:
+        errors = []
+        for node in self._candidates():
+            try:
+                ranges = ask(self._connector.to(node), "CLUSTER", "SLOTS")
+            except (RedisError, OSError) as error:
+                errors.append(str(error))
+                continue
+            if ranges:
+                return SlotMap(ranges, node)
+            errors.append(f"{node.host}:{node.port} knows of no slots")
+        raise RedisConnectionError("; ".join(errors))
+
+    def _candidates(self) -> Iterable[Address]:
+        """Return all nodes, in an order by which no failing one is always the first."""
+        nodes = set(self._seeds)
+        if known := self.known:
+            nodes |= known.nodes | known.replicas
+        return random.sample(sorted(nodes), len(nodes))
 
 
-_searches: "weakref.WeakSet[Search[Any]]" = weakref.WeakSet()
+class NodeEndpoint:
+    """One node of a cluster."""
 
+    def __init__(self, topology: ClusterTopology, node: Address) -> None:
+        self._topology = topology
+        self._node = node
 
-def _restart_all() -> None:
-    for search in tuple(_searches):
-        search.restart()
+    def connection(self) -> Link:
+        """Make a connection to it."""
+        return self._topology.connection(self._node)
 
-
-os.register_at_fork(after_in_child=_restart_all)
+    def renew(self) -> None:
+        """Find out whether another node has taken its place."""
+        self._topology.renew()

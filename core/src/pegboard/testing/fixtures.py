@@ -117,7 +117,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
     from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
-    from pegboard.redis import get_redis  # noqa: PLC0415 - likewise
+    from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
 
     with ExitStack() as stack:
 
@@ -131,8 +131,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
                 with app.app_context():
                     for engine in db.engines.values():
                         engine.dispose()
-                if redis := get_redis(app):
-                    redis.close()
+                close_redis(app)
 
             stack.callback(close)
             if upgrade:
