@@ -323,7 +323,7 @@ def _after_request(app: Flask, route: Route | None) -> bool:
     )
 
 
-_OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.app"})
+_OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.cors"})
 
 
 def _scopes(endpoint: str) -> list[str | None]:
