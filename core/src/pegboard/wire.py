@@ -53,7 +53,7 @@ class Wire:
             return True
 
     def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new after a promotion."""
+        """Ask for the run id, new after a restart, and the replication id, new when promoted."""
         facts: dict[bytes, bytes] = {}
         for text in self.converse(_INFO, 2):
             if isinstance(text, bytes):

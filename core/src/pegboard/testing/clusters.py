@@ -24,17 +24,12 @@ class ClusterServers(ServerGroup):
         self._shards = shards
         self._replicas = replicas
         self._patience = patience
-        self._clients: dict[int, Redis] = {}
 
     @property
     def url(self) -> str:
         """What an app takes for `REDIS_URL`; it names three of the nodes."""
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:3])
         return f"redis+cluster://:{PASSWORD}@{hosts}"
-
-    def client(self, server: RedisServer) -> Redis:
-        """Return a client of one node alone; its strings are not bytes."""
-        return self._clients[server.port]
 
     def master_of(self, key: str | bytes) -> RedisServer:
         """Return the node that owns the slot of the key."""
@@ -53,7 +48,7 @@ class ClusterServers(ServerGroup):
     def failover(self, key: str | bytes = "") -> None:
         """Make a replica the master of the shard that holds the key, and wait until it is."""
         former = self.master_of(key)
-        say(self.client(self.replica_of(former)), "CLUSTER", "FAILOVER")
+        say(self.client_of(self.replica_of(former)), "CLUSTER", "FAILOVER")
         self.wait_for_failover(former)
 
     def wait_for_failover(self, former: RedisServer) -> None:
@@ -71,13 +66,13 @@ class ClusterServers(ServerGroup):
         """Move the empty slot of a key to another master; unfinished, the cluster says ASK."""
         name = key.encode() if isinstance(key, str) else key
         source, slot = self.master_of(name), key_slot(name)
-        ids = {node.port: say(self.client(node), "CLUSTER", "MYID") for node in (source, to)}
+        ids = {node.port: say(self.client_of(node), "CLUSTER", "MYID") for node in (source, to)}
         command = ("CLUSTER", "SETSLOT", slot)
-        say(self.client(to), *command, "IMPORTING", ids[source.port])
-        say(self.client(source), *command, "MIGRATING", ids[to.port])
+        say(self.client_of(to), *command, "IMPORTING", ids[source.port])
+        say(self.client_of(source), *command, "MIGRATING", ids[to.port])
         if finish:
             for node in (to, source):
-                say(self.client(node), *command, "NODE", ids[to.port])
+                say(self.client_of(node), *command, "NODE", ids[to.port])
 
     def begin(self) -> None:
         """Start the nodes, make them known to each other, and give out slots and roles."""
@@ -90,13 +85,12 @@ class ClusterServers(ServerGroup):
                 cluster_replica_validity_factor="0",
             )
             self.servers.append(server)
-            self._clients[server.port] = self.client_of(server)
-        clients = [self.client(server) for server in self.servers]
+        clients = [self.client_of(server) for server in self.servers]
         for epoch, client in enumerate(clients, 1):
             say(client, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
         for client in clients:
             for server in self.servers:
-                ports = (server.port, _cluster_port(self.client(server)))
+                ports = (server.port, _cluster_port(self.client_of(server)))
                 say(client, "CLUSTER", "MEET", "127.0.0.1", *ports)
         wait_until(lambda: all(map(self._knows_all, clients)), "the nodes have met")
         edges = [
@@ -117,14 +111,14 @@ class ClusterServers(ServerGroup):
 
     def _is_ok(self, servers: list[RedisServer]) -> bool:
         try:
-            facts = [_facts(say(self.client(server), "CLUSTER", "INFO")) for server in servers]
+            facts = [_facts(say(self.client_of(server), "CLUSTER", "INFO")) for server in servers]
         except RedisError:
             return False
         return all(known["cluster_state"] == "ok" for known in facts)
 
     def _role(self, server: RedisServer) -> Any:
         try:
-            return say(self.client(server), "ROLE")
+            return say(self.client_of(server), "ROLE")
         except RedisError:
             return ["away"]
 
@@ -133,7 +127,7 @@ class ClusterServers(ServerGroup):
         if self._role(server)[0] != "master":
             return set()
         slots: set[int] = set()
-        found: Any = say(self.client(server), "CLUSTER", "SLOTS")
+        found: Any = say(self.client_of(server), "CLUSTER", "SLOTS")
         for first, last, (_, port, *_rest), *_replicas in found:
             if port == server.port:
                 slots |= set(range(first, last + 1))

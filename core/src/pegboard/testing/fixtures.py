@@ -6,7 +6,7 @@ Load them by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftes
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from click.testing import Result
@@ -17,6 +17,11 @@ from pegboard.testing import databases, distributions
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.servers import PostgresServer, RedisServer
 from pegboard.testing.services import LiveServer, run_pegboard
+
+if TYPE_CHECKING:
+    from pegboard.testing.clusters import ClusterServers
+    from pegboard.testing.proxy import RedisProxy
+    from pegboard.testing.sentinels import SentinelServers
 
 
 class MakeApp(Protocol):
@@ -106,6 +111,33 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis-protocol server that the test may stop, suspend, kill and start again."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture
+def own_sentinels() -> "Iterator[SentinelServers]":
+    """A master, a replica and sentinels, of which the test may do to any what it likes."""
+    from pegboard.testing.sentinels import SentinelServers  # noqa: PLC0415 - as above
+
+    with SentinelServers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def own_cluster() -> "Iterator[ClusterServers]":
+    """A cluster of three masters and three replicas, to which the test may do what it likes."""
+    from pegboard.testing.clusters import ClusterServers  # noqa: PLC0415 - as above
+
+    with ClusterServers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
+    """A proxy before the database of `redis_url` that holds, loses and delays on order."""
+    from pegboard.testing.proxy import RedisProxy  # noqa: PLC0415 - as above
+
+    with RedisProxy(redis_url) as proxy:
+        yield proxy
 
 
 @pytest.fixture

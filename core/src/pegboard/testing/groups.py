@@ -22,6 +22,7 @@ class ServerGroup:
 
     def __init__(self) -> None:
         self.stack = ExitStack()
+        self._clients: dict[int, Redis] = {}
 
     def __enter__(self) -> Self:
         """Start them."""
@@ -52,16 +53,18 @@ class ServerGroup:
 
     def client_of(self, server: Server) -> Redis:
         """Return a client of one server alone, with little patience; its strings are no bytes."""
-        client = Redis(
-            port=server.port,
-            password=PASSWORD,
-            socket_timeout=1.0,
-            retry=Retry(_no_backoff(), 0),
-            decode_responses=True,
-            protocol=2,
-        )
-        self.stack.callback(client.close)
-        return client
+        if server.port not in self._clients:
+            client = Redis(
+                port=server.port,
+                password=PASSWORD,
+                socket_timeout=1.0,
+                retry=Retry(_no_backoff(), 0),
+                decode_responses=True,
+                protocol=2,
+            )
+            self._clients[server.port] = client
+            self.stack.callback(client.close)
+        return self._clients[server.port]
 
 
 def say(client: Redis, *command: str | int) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from pegboard.testing.groups import PASSWORD, ServerGroup, follows, say
 from pegboard.testing.processes import Server, free_port, wait_until
@@ -47,7 +48,6 @@ class SentinelServers(ServerGroup):
         self.servers: list[RedisServer] = []
         self.sentinels: list[Sentinel] = []
         self._patience = patience
-        self._clients: list[Redis] = []
 
     @property
     def url(self) -> str:
@@ -68,24 +68,35 @@ class SentinelServers(ServerGroup):
 
     def failover(self) -> None:
         """Have the sentinels make the replica the master, and wait until it is."""
-        former = self._master_port()
-        say(self._clients[0], "SENTINEL", "FAILOVER", SERVICE)
+        former, successor = self.master, self.replica
+        say(self.client_of(self.sentinels[0]), "SENTINEL", "FAILOVER", SERVICE)
+        wait_until(lambda: self._role(successor) == "master", "the replica is the master")
+        # Sentinels do this some ten seconds later.
+        say(self.client_of(former), "REPLICAOF", "127.0.0.1", successor.port)
+        say(self.client_of(former), "CLIENT", "KILL", "TYPE", "normal")
         self.wait_for_failover(former)
 
-    def wait_for_failover(self, former_port: int) -> None:
-        """Wait until all sentinels name another master than that of the port, and it is one."""
-        wait_until(lambda: self._agree_on_another(former_port), "the sentinels find a master")
-        client = self.client_of(self.master)
-        wait_until(lambda: client.role()[0] == "master", "the replica is the master")
+    def wait_for_failover(self, former: RedisServer) -> None:
+        """Wait until all sentinels name another master, and the former one is none, if it runs."""
+        wait_until(lambda: self._agree_on_another(former), "the sentinels find a master")
+        successor = self.master
+        wait_until(lambda: self._role(successor) == "master", "the replica is the master")
+        wait_until(lambda: self._role(former) != "master", "the former master is none any more")
 
-    def _agree_on_another(self, former_port: int) -> bool:
-        named = {self._master_port(client) for client in self._clients}
-        return len(named) == 1 and former_port not in named
+    def _agree_on_another(self, former: RedisServer) -> bool:
+        named = {self._master_port(sentinel) for sentinel in self.sentinels}
+        return len(named) == 1 and former.port not in named
 
-    def _master_port(self, client: Redis | None = None) -> int:
-        asked = client or self._clients[0]
-        address = say(asked, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return int(address[1])
+    def _role(self, server: RedisServer) -> str:
+        try:
+            role: str = say(self.client_of(server), "ROLE")[0]
+        except RedisError:
+            return "away"
+        return role
+
+    def _master_port(self, sentinel: Sentinel | None = None) -> int:
+        client = self.client_of(sentinel or self.sentinels[0])
+        return int(say(client, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def begin(self) -> None:
         """Start the servers, then those who watch over them."""
@@ -96,9 +107,9 @@ class SentinelServers(ServerGroup):
         for _ in range(3):
             sentinel = Sentinel(master, quorum=2, patience=self._patience, program=valkey_program())
             self.sentinels.append(self.stack.enter_context(sentinel))
-        self._clients = [self.client_of(sentinel) for sentinel in self.sentinels]
-        for client in self._clients:
-            wait_until(partial(_watches, client), "the sentinels know of each other")
+        for sentinel in self.sentinels:
+            knows = partial(_watches, self.client_of(sentinel))
+            wait_until(knows, "the sentinels know of each other")
 
 
 def _watches(sentinel: Redis) -> bool:
