@@ -100,8 +100,7 @@ class RedisStrategy:
         if isinstance(state, pegboard.Miss):
             return state
         place = self._names_of(state.epoch).place(key)
-        command = pegboard.command(b"MGET", place.marker, place.key, key=place.marker)
-        return Question(command, key, place, state)
+        return Question(place.look_up, key, place, state)
 
     def hear(
         self, question: Question, reply: pegboard.Reply | pegboard.ChannelError
