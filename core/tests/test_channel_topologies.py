@@ -195,11 +195,11 @@ def test_one_exchange_takes_one_round_trip(
     assert ["send"] * 3 + ["read"] * 3 == steps
 
 
-def test_tags_reach_every_node(cluster, cluster_channel):
-    """A key made of each tag is a key of another master."""
-    tags = cluster_channel.tags()
-    owners = {cluster.master_of(b"any:{%b}" % tag).port for tag in tags}
-    assert 3 == len(tags) == len(owners)
+def test_every_server_tells_its_identity(cluster, cluster_channel):
+    """All masters are asked, whatever keys there are."""
+    ids = {cluster.client_of(server).info("server")["run_id"] for server in cluster.servers}
+    assert ids == {server.split("/")[0] for server in cluster_channel.servers()}
+    assert cluster_channel.is_sharded
 
 
 def test_scripts_are_sent_once(cluster, cluster_channel):
@@ -286,7 +286,7 @@ def test_cluster_that_is_away_is_found_when_it_is_back(make_app: MakeApp, own_cl
         assert channel.is_away
         began = time.perf_counter()
         with pytest.raises(ChannelError):
-            channel.tags()
+            channel.servers()
         assert time.perf_counter() - began < BOUND
         assert 503 == app.test_client().get("/health/ready").status_code
     assert worst_until_back(channel, b"key") < 2 * BOUND

@@ -52,11 +52,12 @@ class Channel(Protocol):
         reply is waited for. Raises `ChannelError`.
         """
 
-    def tags(self) -> Sequence[bytes]:
-        """Return one hash tag for each server in use: the key `{tag}` is a key of that server.
+    def servers(self) -> frozenset[str]:
+        """Ask every server that takes writes for its identity. Raises `ChannelError`."""
 
-        Raises `ChannelError` when it is not known which servers there are.
-        """
+    @property
+    def is_sharded(self) -> bool:
+        """Whether keys are divided among servers by their slots."""
 
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""

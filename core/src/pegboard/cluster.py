@@ -9,7 +9,7 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply
+from pegboard.channel import ChannelError, Command, Reply, command
 from pegboard.redis_url import Address
 from pegboard.topology import ClusterTopology, NodeEndpoint, SlotMap
 from pegboard.wire import ServerChannel, Wire, resolve
@@ -43,9 +43,9 @@ class ClusterChannel:
         deadline = time.monotonic() + self._timeout
         known = self._known()
         legs: dict[Address, _Leg] = {}
-        for number, command in enumerate(commands):
-            node = self._owner(known, key_slot(command.key))
-            self._leg(legs, node).add(number, command.packed)
+        for number, one in enumerate(commands):
+            node = self._owner(known, key_slot(one.key))
+            self._leg(legs, node).add(number, one.packed)
         replies: list[Reply] = [_UNANSWERED] * len(commands)
         _travel(legs, commands, replies, deadline)
         moved = {
@@ -57,9 +57,15 @@ class ClusterChannel:
             self._redirect(moved, commands, replies, deadline)
         return replies
 
-    def tags(self) -> Sequence[bytes]:
-        """Return one hash tag for each node that owns slots; see `Channel`."""
-        return [_tag(slots) for slots in self._known().slots().values()]
+    def servers(self) -> frozenset[str]:
+        """Ask every node that owns slots for its identity."""
+        keys = [_key(slots) for slots in self._known().slots().values()]
+        return frozenset(reply.server for reply in self.exchange([_ping(key) for key in keys]))
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether keys are divided among servers by their slots: they are."""
+        return True
 
     def reset(self) -> None:
         """Drop idle connections, and find out anew which node owns what."""
@@ -215,9 +221,14 @@ def _travel(
         raise
 
 
-def _tag(slots: set[int]) -> bytes:
-    """Find a tag by which a key falls into one of the slots."""
+def _ping(key: bytes) -> Command:
+    """Make a command that concerns no key, but is sent to the owner of one."""
+    return command("PING", key=key)
+
+
+def _key(slots: set[int]) -> bytes:
+    """Find a key that falls into one of the slots."""
     number = 0
-    while key_slot(tag := b"%d" % number) not in slots:
+    while key_slot(key := b"%d" % number) not in slots:
         number += 1
-    return tag
+    return key

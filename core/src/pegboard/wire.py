@@ -18,7 +18,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply
+from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
     from pegboard.topology import Endpoint, Link
@@ -115,7 +115,7 @@ class ServerChannel:
         packed = (
             commands[0].packed
             if len(commands) == 1
-            else b"".join([command.packed for command in commands])
+            else b"".join([one.packed for one in commands])
         )
         wire = self.take()
         try:
@@ -133,9 +133,15 @@ class ServerChannel:
         self._idle.append(wire)
         return [Reply(value, server) for value in values]
 
-    def tags(self) -> Sequence[bytes]:
-        """Return one hash tag for each server; see `Channel`."""
-        return (b"0",)
+    def servers(self) -> frozenset[str]:
+        """Ask the server for its identity."""
+        (reply,) = self.exchange([command("PING", key="")])
+        return frozenset({reply.server})
+
+    @property
+    def is_sharded(self) -> bool:
+        """There is one server for all keys."""
+        return False
 
     def reset(self) -> None:
         """Drop idle connections, and find out anew where the server is."""

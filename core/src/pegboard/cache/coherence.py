@@ -17,12 +17,7 @@ from sqlalchemy import Connection, Dialect, Engine, Executable, Table, event
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update, operators
-from sqlalchemy.sql.elements import (
-    BinaryExpression,
-    BindParameter,
-    BooleanClauseList,
-    ColumnElement,
-)
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, ColumnElement
 
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.strategy import CacheStrategy, Key, Touched

@@ -97,3 +97,5 @@ def _parse(block: bytes) -> Headers:
         _blocks.clear()
     _blocks[block] = headers
     return headers
+
+
