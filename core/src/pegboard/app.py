@@ -38,6 +38,7 @@ from pegboard.strategies import collect_stages, described, init_strategies
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
 
+
 class Service(Flask):
     """The Flask application of an assembled service."""
 

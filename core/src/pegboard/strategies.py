@@ -16,6 +16,7 @@ from pegboard.cache import (
 )
 from pegboard.config import CoreSettings
 from pegboard.contributions import Plugin, call_hook
+from pegboard.health import get_health
 from pegboard.problems import PluginError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
@@ -33,7 +34,10 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
         if plugin.metadata is not None
         for table in plugin.metadata.tables.values()
     ]
-    init_cache(app, _cache(app, assembled, core), tables, tells=core.cache_status_header)
+    strategy = _cache(app, assembled, core)
+    init_cache(app, strategy, tables, tells=core.cache_status_header)
+    if not isinstance(strategy, NullStrategy):
+        get_health(app).details["cache"] = strategy.figures
 
 
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:

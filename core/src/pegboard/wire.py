@@ -9,7 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    MasterDownError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
@@ -34,7 +40,7 @@ class Wire:
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
         self.used_at = time.monotonic()
-        connection.connect()
+        connection.connect()  # type: ignore[no-untyped-call]  # it has no types
         self.server = self._identify()
 
     def is_stale(self) -> bool:
@@ -47,7 +53,7 @@ class Wire:
             return True
 
     def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new after a promotion."""
+        """Ask for the run id, new after a restart, and the replication id, new if promoted."""
         facts: dict[bytes, bytes] = {}
         for text in self.converse(_INFO, 2):
             if isinstance(text, bytes):
@@ -60,7 +66,7 @@ class Wire:
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
         connection = self.connection
-        connection.send_packed_command([packed], check_health=False)
+        connection.send_packed_command([packed], check_health=False)  # type: ignore[no-untyped-call]  # likewise
         if count == 1:
             return [self._read()]
         return [self._read() for _ in range(count)]
@@ -76,7 +82,7 @@ class Wire:
     def close(self) -> None:
         """Close it."""
         with suppress(RedisError, OSError):
-            self.connection.disconnect()
+            self.connection.disconnect()  # type: ignore[no-untyped-call]  # likewise
 
 
 class ServerChannel:
@@ -103,9 +109,7 @@ class ServerChannel:
             message = "Redis is away"
             raise ChannelError(message)
         packed = (
-            commands[0].packed
-            if len(commands) == 1
-            else b"".join([one.packed for one in commands])
+            commands[0].packed if len(commands) == 1 else b"".join([one.packed for one in commands])
         )
         wire = self._take()
         try:
