@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine, Select, Update, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 import pegboard
@@ -24,11 +24,11 @@ TRUST = 2.0
 WAIT = 2.1
 """Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
 
-ROW: Select[tuple[int, bool, str]] = select(
-    table.columns.epoch, table.columns.enabled, table.columns.servers
-).where(table.columns.id == 1)
+ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).where(
+    table.columns.id == 1
+)
 
-DISABLE: Update = (
+DISABLE = (
     update(table)
     .where(table.columns.id == 1, table.columns.enabled.is_(True))
     .values(enabled=False)
@@ -104,7 +104,10 @@ class Fleet:
         read_at = self._clock()
         rows = transaction.execute(ROW)
         transaction.commit()
-        return self.note(*rows[0], read_at) if rows else None
+        if not rows:
+            return None
+        epoch, enabled, servers = rows[0]
+        return self.note(epoch, enabled, servers, read_at)
 
     def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> State:  # noqa: FBT001 - a row
         """Take over what was read; returns the newest that is known."""
