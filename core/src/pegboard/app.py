@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,7 +31,7 @@ from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
 from pegboard.problems import PluginError, Problem, StartupError
-from pegboard.redis import get_redis, init_redis
+from pegboard.redis import check_redis, has_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.stages import MATCH, Stages
 from pegboard.strategies import collect_stages, described, init_strategies
@@ -168,8 +169,8 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
             raise NotReadyError(message)
 
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
-    if client := get_redis(app):
-        checks.append(HealthCheck("redis", client.ping))
+    if has_redis(app):
+        checks.append(HealthCheck("redis", partial(check_redis, app)))
     return checks
 
 
