@@ -1,6 +1,5 @@
 """What serves where only one can: the cache, the sessions, who the clients are."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask
@@ -14,7 +13,7 @@ from pegboard.cache import (
     init_cache,
 )
 from pegboard.config import CoreSettings
-from pegboard.contributions import Plugin, call_hook
+from pegboard.contributions import call_plugin
 from pegboard.problems import PluginError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
@@ -38,7 +37,7 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return what the one plugin that implements a single-provider hook gives, if any."""
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, hook, app):
+        for result in call_plugin(assembled.manager, plugin, hook, app=app):
             return result
     return None
 
@@ -47,24 +46,13 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     """Return the stages of all plugins. Raises `PluginError` for two in one place."""
     stages: dict[int, Stage] = {}
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, "pegboard_stages", app):
+        for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
             for stage in result or ():
                 other = stages.setdefault(stage.order, stage)
                 if other is not stage:
                     summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
                     raise PluginError(plugin.problem(summary, "Give its `order` another number."))
     return list(stages.values())
-
-
-def _call(plugin: Plugin, assembled: Registry, hook: str, app: Flask) -> Sequence[Any]:
-    try:
-        return call_hook(assembled.manager, plugin.name, hook, app=app)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        summary = f"{hook} failed: {type(error).__name__}: {error}"
-        cure = f"Mend the plugin's implementation of {hook}."
-        raise PluginError(plugin.problem(summary, cure)) from error
 
 
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
