@@ -5,6 +5,7 @@ from pegboard.app import create_app
 from pegboard.cache import (
     LEASED,
     CacheStrategy,
+    Counters,
     Key,
     Lease,
     Miss,
@@ -43,6 +44,7 @@ __all__ = [
     "ChannelError",
     "Command",
     "CoreSettings",
+    "Counters",
     "DevelopmentConfig",
     "Handler",
     "HealthCheck",

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Flask
 
+from pegboard.api import Api
 from pegboard.cache import (
     CacheStrategy,
     MemoryStrategy,
@@ -53,6 +54,14 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
                     summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
                     raise PluginError(plugin.problem(summary, "Give its `order` another number."))
     return list(stages.values())
+
+
+def described(api: Api, assembled: Registry) -> dict[str, Any]:
+    """Return the OpenAPI document with what plugins add to it."""
+    document: dict[str, Any] = api.spec.to_dict()
+    for plugin in assembled.plugins:
+        call_plugin(assembled.manager, plugin, "pegboard_openapi", document=document)
+    return document
 
 
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
