@@ -1,6 +1,5 @@
 """What serves where only one can: the cache, the sessions, who the clients are."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask
@@ -15,7 +14,7 @@ from pegboard.cache import (
     init_cache,
 )
 from pegboard.config import CoreSettings
-from pegboard.contributions import Plugin, call_hook
+from pegboard.contributions import call_plugin
 from pegboard.health import get_health
 from pegboard.problems import PluginError
 from pegboard.registry import Registry
@@ -43,7 +42,7 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return what the one plugin that implements a single-provider hook gives, if any."""
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, hook, app=app):
+        for result in call_plugin(assembled.manager, plugin, hook, app=app):
             return result
     return None
 
@@ -52,7 +51,7 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     """Return the stages of all plugins. Raises `PluginError` for two in one place."""
     stages: dict[int, Stage] = {}
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, "pegboard_stages", app=app):
+        for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
             for stage in result or ():
                 other = stages.setdefault(stage.order, stage)
                 if other is not stage:
@@ -65,19 +64,8 @@ def described(api: Api, assembled: Registry) -> dict[str, Any]:
     """Return the OpenAPI document with what plugins add to it."""
     document: dict[str, Any] = api.spec.to_dict()
     for plugin in assembled.plugins:
-        _call(plugin, assembled, "pegboard_openapi", document=document)
+        call_plugin(assembled.manager, plugin, "pegboard_openapi", document=document)
     return document
-
-
-def _call(plugin: Plugin, assembled: Registry, hook: str, **arguments: Any) -> Sequence[Any]:
-    try:
-        return call_hook(assembled.manager, plugin.name, hook, **arguments)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        summary = f"{hook} failed: {type(error).__name__}: {error}"
-        cure = f"Mend the plugin's implementation of {hook}."
-        raise PluginError(plugin.problem(summary, cure)) from error
 
 
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
