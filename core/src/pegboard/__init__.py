@@ -1,7 +1,9 @@
 """Pegboard, a Flask platform that a team assembles from plugins."""
 
+from pegboard.annotations import RateLimit, rate_limit, rate_limit_of
 from pegboard.api import Blueprint
 from pegboard.app import create_app
+from pegboard.clients import client_of
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
 from pegboard.errors import abort
@@ -25,10 +27,12 @@ __all__ = [
     "NotReadyError",
     "Problem",
     "ProductionConfig",
+    "RateLimit",
     "Settings",
     "StartupError",
     "TestingConfig",
     "abort",
+    "client_of",
     "create_app",
     "db",
     "get_redis",
@@ -38,6 +42,8 @@ __all__ = [
     "hookspec",
     "load_json",
     "no_time_limit",
+    "rate_limit",
+    "rate_limit_of",
     "setting",
     "transactional",
     "utcnow",
