@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
+from pegboard import channel
+from pegboard.channel import Channel
 from pegboard.problems import Problem, StartupError
 
 if TYPE_CHECKING:
@@ -14,7 +16,9 @@ EXTENSION = "pegboard.redis"
 
 def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -> None:
     """Give the app its client; connects to nothing yet. Times in seconds."""
-    app.extensions[EXTENSION] = _client(url, timeout, pool_size) if url else None
+    client = _client(url, timeout, pool_size) if url else None
+    app.extensions[EXTENSION] = client
+    app.extensions[channel.EXTENSION] = _channel(client, pool_size) if client else None
 
 
 def get_redis(app: Flask | None = None) -> "Redis | None":
@@ -45,3 +49,10 @@ def _client(url: str, timeout: float, pool_size: int) -> "Redis":
     except ValueError:
         cure = "Write it as redis://host:6379/0, rediss://… for TLS, or unix:///path/to/socket."
         raise StartupError([Problem("REDIS_URL cannot be read", cure)]) from None
+
+
+def _channel(client: "Redis", size: int) -> Channel:
+    from pegboard.wire import ServerChannel  # noqa: PLC0415 - as above
+
+    pool = client.connection_pool
+    return ServerChannel(lambda: pool.connection_class(**pool.connection_kwargs), size=size)

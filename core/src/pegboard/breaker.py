@@ -1,0 +1,79 @@
+"""A circuit breaker: who finds a server away spares all others the wait."""
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds from a failure to the first probe, and between probes: no request pays more often."""
+
+
+class Breaker:
+    """Open while a server is away; a probe in the background, one at a time, closes it again.
+
+    `probe` raises as long as the server cannot serve. The breaker of an app that nobody uses any
+    more ends its probe.
+    """
+
+    def __init__(self, name: str, probe: Callable[[], object]) -> None:
+        self.is_open = False
+        self._name = name
+        # A bound method would keep its owner, and so this breaker, alive.
+        self._probe = weakref.WeakMethod(probe) if hasattr(probe, "__self__") else (lambda: probe)
+        self._lock = threading.Lock()
+        _breakers.add(self)
+
+    def trip(self, cause: BaseException) -> None:
+        """Open it."""
+        with self._lock:
+            if self.is_open:
+                return
+            self.is_open = True
+        logger.warning("%s is away, and done without until it is back: %s", self._name, cause)
+        threading.Thread(
+            target=_probe_until_back, args=(weakref.ref(self),), name="pegboard-breaker", daemon=True
+        ).start()
+
+    def attempt(self) -> bool:
+        """Probe once; return whether there is nothing left to do."""
+        probe = self._probe()
+        if probe is None:
+            return True
+        try:
+            probe()
+        except Exception as error:  # noqa: BLE001 - however it fails, the server is not back
+            logger.debug("%s is still away: %s", self._name, error)
+            return False
+        with self._lock:
+            self.is_open = False
+        logger.warning("%s is back", self._name)
+        return True
+
+    def reset(self) -> None:
+        """Forget everything; for a process just forked, which has no probe running."""
+        self.is_open = False
+        self._lock = threading.Lock()
+
+
+_breakers: "weakref.WeakSet[Breaker]" = weakref.WeakSet()
+
+
+def _probe_until_back(breaker: "weakref.ref[Breaker]") -> None:
+    while True:
+        time.sleep(PAUSE)
+        if (known := breaker()) is None or known.attempt():
+            return
+        del known
+
+
+def _reset_all() -> None:
+    for breaker in tuple(_breakers):
+        breaker.reset()
+
+
+os.register_at_fork(after_in_child=_reset_all)

@@ -1,0 +1,105 @@
+"""Round trips to Redis: what is sent, what comes back, and the channel that carries both.
+
+Commands are made ready to send by whoever wants something, and sent together with those of others.
+This module needs no Redis library; a channel does.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from flask import Flask, current_app
+
+if TYPE_CHECKING:
+    from redis.exceptions import ResponseError
+
+EXTENSION = "pegboard.channel"
+
+Argument = bytes | str | int
+Value = "bytes | int | list[Value] | ResponseError | None"
+"""What Redis answers to one command; an error it reports is a value as well."""
+
+
+class ChannelError(Exception):
+    """Raised when Redis did not answer: refused, too late, or known to be away."""
+
+
+class Command(NamedTuple):
+    """One command, ready to be sent (RESP, as all servers read it)."""
+
+    key: bytes
+    """What decides which server of a cluster is asked."""
+    packed: bytes
+    fallback: bytes | None = None
+    """Sent instead when the server does not know the script."""
+
+
+class Reply(NamedTuple):
+    """What one command was answered."""
+
+    value: "Value"  # type: ignore[valid-type]  # it is recursive
+    server: str
+    """The identity of the server: another one after a restart or a failover; empty if unknown."""
+
+
+class Channel(Protocol):
+    """Carries commands to Redis and brings the replies, within bounds of time."""
+
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send all commands, then read all replies; returns them in order.
+
+        Each command is executed at most once, by a server that may also execute it later than its
+        reply is waited for. Raises `ChannelError`.
+        """
+
+    def reset(self) -> None:
+        """Drop idle connections: the next exchange learns anew who the servers are."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis is known not to answer; `exchange` then fails at once."""
+
+    def close(self) -> None:
+        """Close every idle connection."""
+
+
+def get_channel(app: Flask | None = None) -> Channel | None:
+    """Return the channel of the app, or of the current app; None when no `REDIS_URL` is set."""
+    channel: Channel | None = (app or current_app).extensions[EXTENSION]
+    return channel
+
+
+def command(*arguments: Argument, key: Argument) -> Command:
+    """Make a command: its name and arguments, of which `key` is one."""
+    return Command(_encode(key), _pack(arguments))
+
+
+class Script:
+    """A Lua script, sent by its digest and in full only to a server that does not know it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source.encode()
+        self._digest = hashlib.sha1(self._source, usedforsecurity=False).hexdigest().encode()
+
+    def call(self, *, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> Command:
+        """Return the command that runs it; in a cluster all keys must have one hash tag."""
+        tail = (len(keys), *keys, *arguments)
+        return Command(
+            _encode(keys[0]),
+            _pack((b"EVALSHA", self._digest, *tail)),
+            _pack((b"EVAL", self._source, *tail)),
+        )
+
+
+def _encode(argument: Argument) -> bytes:
+    if isinstance(argument, bytes):
+        return argument
+    return str(argument).encode()
+
+
+def _pack(arguments: Sequence[Argument]) -> bytes:
+    parts = [b"*%d\r\n" % len(arguments)]
+    for argument in arguments:
+        data = argument if isinstance(argument, bytes) else str(argument).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
