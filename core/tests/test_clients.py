@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pegboard
-from pegboard.clients import Clients, Proxies, identity_key
+from pegboard.clients import Clients, Proxies, client_key, identity_key
 
 
 def ask(clients: Clients, peer: str | None = "192.0.2.1", **headers: str) -> str:
@@ -254,3 +254,46 @@ def test_proxies_that_cannot_be_read_stop_the_start(value):
     """With the setting's name."""
     with pytest.raises(pegboard.StartupError, match="TRUSTED_PROXIES"):
         pegboard.create_app({"ENV": "testing", "TRUSTED_PROXIES": value}, plugins=[])
+
+
+@pytest.mark.parametrize(
+    "name, key",
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        (" ::ffff:192.0.2.1 ", "192.0.2.1"),
+        ("2001:db8::5", "2001:db8::/64"),
+        ("2001:db8::/64", "2001:db8::/64"),
+        ("user:alice", "user:alice"),
+        ("user:é", identity_key("é")),
+        ("unknown", "unknown"),
+    ],
+)
+def test_an_operator_names_a_client_as_it_comes(name, key):
+    """The key is the one that its requests have."""
+    assert key == client_key(name)
+
+
+@pytest.mark.parametrize("name", ["", "alice", "10.0.0.0/8", "2001:db8::/48", "1.2.3"])
+def test_a_name_that_is_no_client_says_what_is(name):
+    """An address, a user or unknown."""
+    with pytest.raises(ValueError, match="no client"):
+        client_key(name)
+
+
+def test_the_app_tells_its_clients_apart(make_app):
+    """By its settings and by the plugin that knows names."""
+
+    class Names:
+        name = "names"
+
+        @pegboard.hookimpl
+        def pegboard_client_identity(self, app: Any) -> Any:
+            return lambda environ: environ.get("HTTP_X_USER")
+
+    app = make_app(plugins=[Names()], TRUSTED_PROXIES="10.0.0.0/8")
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+
+    assert "198.51.100.7" == pegboard.client_of(environ, app)
+    assert "user:alice" == pegboard.client_of({**environ, "HTTP_X_USER": "alice"}, app)
+    with app.app_context():
+        assert "198.51.100.7" == pegboard.client_of(environ)

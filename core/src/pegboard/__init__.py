@@ -3,7 +3,22 @@
 from pegboard.annotations import RateLimit, rate_limit, rate_limit_of
 from pegboard.api import Blueprint
 from pegboard.app import create_app
-from pegboard.clients import client_of
+from pegboard.cache import (
+    LEASED,
+    CacheStrategy,
+    Key,
+    Lease,
+    Miss,
+    RemoteStrategy,
+    Touched,
+    Transaction,
+    UnconfirmedError,
+    cached,
+    get_cache,
+)
+from pegboard.channel import Channel, ChannelError, Command, Reply, Script, command, get_channel
+from pegboard.clients import Clients, client_key, client_of, get_clients
+from pegboard.conditional import require_preconditions
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
 from pegboard.errors import abort
@@ -13,28 +28,57 @@ from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
 from pegboard.registry import get_registry
 from pegboard.settings import Settings, get_settings, setting
+from pegboard.stages import ANSWER, LIMIT, Answer, Call, Handler, Route, Stage
 from pegboard.strict_json import InvalidJSONError, load_json
 from pegboard.transactions import transactional
 from pegboard.watchdog import no_time_limit
 
 __all__ = [
+    "ANSWER",
+    "LEASED",
+    "LIMIT",
+    "Answer",
     "Blueprint",
+    "CacheStrategy",
+    "Call",
+    "Channel",
+    "ChannelError",
+    "Clients",
+    "Command",
     "CoreSettings",
     "DevelopmentConfig",
+    "Handler",
     "HealthCheck",
     "InvalidJSONError",
+    "Key",
+    "Lease",
+    "Miss",
     "Model",
     "NotReadyError",
     "Problem",
     "ProductionConfig",
     "RateLimit",
+    "RemoteStrategy",
+    "Reply",
+    "Route",
+    "Script",
     "Settings",
+    "Stage",
     "StartupError",
     "TestingConfig",
+    "Touched",
+    "Transaction",
+    "UnconfirmedError",
     "abort",
+    "cached",
+    "client_key",
     "client_of",
+    "command",
     "create_app",
     "db",
+    "get_cache",
+    "get_channel",
+    "get_clients",
     "get_redis",
     "get_registry",
     "get_settings",
@@ -44,6 +88,7 @@ __all__ = [
     "no_time_limit",
     "rate_limit",
     "rate_limit_of",
+    "require_preconditions",
     "setting",
     "transactional",
     "utcnow",

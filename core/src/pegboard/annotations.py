@@ -32,7 +32,7 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
 
     It only leaves a mark: a limiter such as pegboard-ratelimit acts on it.
     """
-    if limit is not None and not isinstance(limit, str):
+    if not isinstance(limit, str | None):
         message = f"rate_limit wants text such as '10/minute', or None, and got {limit!r}"
         raise TypeError(message)
 

@@ -5,21 +5,23 @@ from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response
+from flask import Flask
 from flask import Request as FlaskRequest
-from flask_cors import CORS
 from sqlalchemy import text
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard import health, registry
 from pegboard.api import Api, Blueprint, init_api, openapi_blueprint
 from pegboard.body import Request
+from pegboard.cache import CacheStage, get_cache
+from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
 from pegboard.config import Config, Configuration, CoreSettings, configure
 from pegboard.contributions import Plugin, call_hook
+from pegboard.cors import init_cors
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint
 from pegboard.envelope import Envelope
@@ -30,17 +32,32 @@ from pegboard.migrations import History, init_migrations, pending
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.redis import get_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
+from pegboard.stages import MATCH, Stages
+from pegboard.strategies import collect_stages, init_strategies
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
-
-EXPOSED_HEADERS = ("ETag", "Link", "Location", "Retry-After", "X-Pagination", "X-Request-ID")
 
 
 class Service(Flask):
     """The Flask application of an assembled service."""
 
     request_class = Request
+
+    def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
+        """Take over the route that a stage has found already."""
+        adapter = super().create_url_adapter(request)
+        if adapter is None or request is None or MATCH not in request.environ:
+            return adapter
+        found, search = request.environ[MATCH], adapter.match
+
+        def match(*args: Any, **kwargs: Any) -> Any:
+            if args or kwargs.keys() - {"return_rule"}:
+                return search(*args, **kwargs)  # of another path or method
+            return found.route.rule, dict(found.arguments)
+
+        adapter.match = match  # type: ignore[method-assign]  # of this request only
+        return adapter
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
         """Redirect relatively: a request's Host header must not steer where its answer leads."""
@@ -89,7 +106,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     init_migrations(app, _histories(assembled), Path(core.migrations_directory))
     api = init_api(app, assembled.packages)
     init_errors(app)
-    _init_cors(app, core.cors_origins)
+    static_headers = init_cors(app, core.cors_origins)
 
     app.extensions[health.EXTENSION] = Health(
         checks=(*_core_checks(app), *_plugin_checks(assembled)),
@@ -103,7 +120,10 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         _hang(plugin, app, api)
     for plugin in assembled.plugins:
         _set_up(plugin, app, assembled)
-    app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
+    init_strategies(app, assembled, core)
+    stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
+    wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
+    app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)
     return app
 
@@ -132,27 +152,6 @@ def _histories(assembled: Registry) -> list[History]:
         for plugin in assembled.plugins
         if plugin.migrations is not None
     ]
-
-
-def _init_cors(app: Flask, origins: tuple[str, ...]) -> None:
-    if origins:
-        anyone = "*" in origins
-        CORS(
-            app,
-            origins=list(origins),
-            expose_headers=list(EXPOSED_HEADERS),
-            send_wildcard=anyone,
-            # A browser must not send credentials to a service that any origin may call.
-            supports_credentials=not anyone,
-        )
-    if origins and "*" not in origins:
-        # A cache must keep the answers to different origins apart, also those without a header.
-        app.after_request(_vary_by_origin)
-
-
-def _vary_by_origin(response: Response) -> Response:
-    response.vary.add("Origin")
-    return response
 
 
 def _core_checks(app: Flask) -> list[HealthCheck]:

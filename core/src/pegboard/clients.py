@@ -32,6 +32,7 @@ HEADERS = {"X-Forwarded-For": forwarded_for, "Forwarded": forwarded}
 MAX_HOPS = 16
 
 _UNIX = "unix"
+_USER = "user:"
 _CUSTOMER = 64  # bits of an IPv6 address that a provider gives to one customer
 _PLAIN = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
 _REMEMBERED = 4096
@@ -140,7 +141,7 @@ def identity_key(identity: str) -> str:
     if not _PLAIN.fullmatch(identity):
         digest = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()
         identity = f"#{digest[:32]}"
-    return f"user:{identity}"
+    return _USER + identity
 
 
 def address_key(address: Address | None) -> str:
@@ -152,12 +153,34 @@ def address_key(address: Address | None) -> str:
     return str(IPv6Network((int(address), _CUSTOMER), strict=False))
 
 
+def client_key(name: str) -> str:
+    """Return what stands for a client that an operator names by address or as `user:alice`.
+
+    Raises `ValueError` with a sentence for the operator.
+    """
+    name = name.strip()
+    if name.startswith(_USER):
+        return identity_key(name.removeprefix(_USER))
+    if name == UNKNOWN:
+        return UNKNOWN
+    address = read_address(name.removesuffix(f"/{_CUSTOMER}") if ":" in name else name)
+    if address is None:
+        message = f"{name!r} is no client: an address, {_USER}NAME or {UNKNOWN}."
+        raise ValueError(message)
+    return address_key(address)
+
+
 def init_clients(app: Flask, proxies: Proxies, identify: Identify | None = None) -> None:
     """Tell the clients of the app apart."""
     app.extensions[EXTENSION] = Clients(proxies, identify)
 
 
+def get_clients(app: Flask | None = None) -> Clients:
+    """Return what tells the clients of the app, or of the current app, apart."""
+    clients: Clients = (app or current_app).extensions[EXTENSION]
+    return clients
+
+
 def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
     """Return what stands for the client of a request to the app, or to the current app."""
-    clients: Clients = (app or current_app).extensions[EXTENSION]
-    return clients.client_of(environ)
+    return get_clients(app).client_of(environ)

@@ -153,6 +153,24 @@ class CoreSettings(Settings):
         64, doc="Connections to Redis a process may hold.", validate=Range(1, 10000)
     )
 
+    cache: str = setting(
+        "auto",
+        doc="What stores cached answers: auto (a plugin, else memory on SQLite, else none), memory "
+        "(only if nothing but this one process writes to the database, or it is SQLite) or none.",
+        validate=OneOf(("auto", "memory", "none")),
+    )
+    cache_memory_size: int = setting(
+        10_000, doc="Answers that a cache in memory holds.", validate=Range(1, 10_000_000)
+    )
+    cache_status_header: bool = setting(
+        default=False, doc="Say in Cache-Status (RFC 9211) whether an answer was cached, and why."
+    )
+    sessions: str = setting(
+        "auto",
+        doc="What keeps sessions: auto (a plugin, else cookie) or cookie (signed cookies).",
+        validate=OneOf(("auto", "cookie")),
+    )
+
     plugins: tuple[str, ...] | None = setting(
         None, doc="The only plugins that may hang, comma-separated; no other is imported."
     )

@@ -4,16 +4,20 @@ Every hook is called while an app is built, never while it serves. An implementa
 of the same name in the plugin's module (or a method of the plugin object), marked with `hookimpl`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pluggy
 from flask import Blueprint, Flask
+from flask.sessions import SessionInterface
 from sqlalchemy.orm import DeclarativeBase
 
+from pegboard.cache import CacheStrategy
 from pegboard.health import HealthCheck
 from pegboard.settings import Settings
+from pegboard.stages import Stage
 
 PROJECT = "pegboard"
 
@@ -86,4 +90,49 @@ def pegboard_setup(app: Flask) -> None:
 
     Called once for each app, in the order of the plugins, after everything that the plugin hung on
     other hooks is in place.
+    """
+
+
+@hookspec
+def pegboard_cache_strategy(app: Flask) -> CacheStrategy | None:
+    """Return what stores the service's cached answers; None where it declines.
+
+    Called once for each app, unless `PEGBOARD_CACHE` chooses a strategy of the core's. Only one
+    plugin may implement it.
+    """
+
+
+@hookspec
+def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
+    """Return what keeps Flask's sessions; None where it declines.
+
+    Called once for each app, unless `PEGBOARD_SESSIONS` chooses signed cookies. Only one plugin may
+    implement it.
+    """
+
+
+@hookspec
+def pegboard_client_identity(
+    app: Flask,
+) -> Callable[[Mapping[str, Any]], str | None] | None:
+    """Return a function that tells from a request's WSGI environment who the client is.
+
+    Called once for each app; what it returns is called for requests, and returns None for a client
+    it does not know. Only one plugin may implement it.
+    """
+
+
+@hookspec
+def pegboard_stages(app: Flask) -> Sequence[Stage]:  # type: ignore[empty-body]
+    """Return the stages that see requests before Flask does.
+
+    Called once for each app, after `pegboard_setup` of all plugins.
+    """
+
+
+@hookspec
+def pegboard_openapi(document: dict[str, Any]) -> None:
+    """Add to the OpenAPI document what holds for the whole service; change it in place.
+
+    Called once for each app, after `pegboard_stages`, if the document is served.
     """

@@ -210,9 +210,7 @@ class Stages:
         except ChannelError as error:
             return error
 
-    def _give(
-        self, call: Call, answer: Answer, start_response: "StartResponse"
-    ) -> Iterable[bytes]:
+    def _give(self, call: Call, answer: Answer, start_response: "StartResponse") -> Iterable[bytes]:
         if "HTTP_ORIGIN" in call.environ or _after_request(self._app, call.route):
             return self._give_through_flask(call, answer, start_response)
         headers = [
@@ -325,7 +323,7 @@ def _after_request(app: Flask, route: Route | None) -> bool:
     )
 
 
-_OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.app"})
+_OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.cors"})
 
 
 def _scopes(endpoint: str) -> list[str | None]:

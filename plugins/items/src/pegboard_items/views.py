@@ -12,7 +12,6 @@ from werkzeug.routing import IntegerConverter, Map
 
 import pegboard
 from pegboard_items import listing
-from pegboard_items.conditional import conditional_response, require_preconditions
 from pegboard_items.models import MAX_ID, Item, table
 from pegboard_items.representation import Representation
 from pegboard_items.schemas import ItemInputSchema, ItemSchema, Listing, ListingSchema
@@ -46,6 +45,9 @@ _IF_NONE_MATCH = {
     "schema": {"type": "string"},
     "description": "ETags of the item as the client has it, or `*`.",
 }
+
+_LOOKUP_TTL = 300
+"""Seconds that the answer about one item may be cached."""
 
 blueprint = pegboard.Blueprint(
     "items", __name__, url_prefix="/api/items", description="Things with a name."
@@ -101,6 +103,7 @@ class Items(MethodView):
 class ItemById(MethodView):
     """One item."""
 
+    @pegboard.cached(Item, ttl=_LOOKUP_TTL)
     @blueprint.response(HTTPStatus.OK, ItemSchema, headers={"ETag": _ETAG})
     @blueprint.alt_response(
         HTTPStatus.NOT_MODIFIED,
@@ -115,7 +118,7 @@ class ItemById(MethodView):
         row = pegboard.db.session.execute(select(table).where(table.columns.id == item_id)).first()
         if row is None:
             _no_item(item_id)
-        return conditional_response(Representation.of(row))
+        return Representation.of(row).response()
 
     @blueprint.arguments(ItemInputSchema)
     @blueprint.response(HTTPStatus.OK, ItemSchema, headers={"ETag": _ETAG})
@@ -157,7 +160,7 @@ def _lock(item_id: int) -> Item:
     item = pegboard.db.session.scalars(query.execution_options(populate_existing=True)).first()
     if item is None:
         _no_item(item_id)
-    require_preconditions(Representation.of(item))
+    pegboard.require_preconditions(Representation.of(item).etag)
     return item
 
 

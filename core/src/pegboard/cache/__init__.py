@@ -1,0 +1,91 @@
+"""Caching that is never stale: what is cached, how it is kept coherent, and where it is stored."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from flask import Flask
+from flask.views import View
+from sqlalchemy import Table
+from werkzeug.routing import Rule
+
+from pegboard.cache.coherence import Tables, init_coherence
+from pegboard.cache.lookup import EXTENSION, Cache, Lookup, cached, get_cache, lookup_of
+from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
+from pegboard.cache.stage import CacheStage
+from pegboard.cache.strategy import (
+    LEASED,
+    CacheStrategy,
+    Key,
+    Lease,
+    Miss,
+    NullStrategy,
+    RemoteStrategy,
+    Touched,
+    Transaction,
+    UnconfirmedError,
+)
+from pegboard.database import db, is_in_memory
+
+__all__ = [
+    "LEASED",
+    "Cache",
+    "CacheStage",
+    "CacheStrategy",
+    "Key",
+    "Lease",
+    "Lookup",
+    "MemoryStrategy",
+    "Miss",
+    "NullStrategy",
+    "RemoteStrategy",
+    "Touched",
+    "Transaction",
+    "UnconfirmedError",
+    "cached",
+    "embedded_strategy",
+    "find_lookups",
+    "get_cache",
+    "init_cache",
+]
+
+
+def init_cache(
+    app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, tells: bool
+) -> None:
+    """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
+    app.extensions[EXTENSION] = Cache(strategy, tells=tells)
+    lookups = {lookup.name: lookup for _, lookup in find_lookups(app)}
+    if lookups and not isinstance(strategy, NullStrategy):
+        with app.app_context():
+            engine = db.engine
+        init_coherence(engine, strategy, Tables(lookups.values(), tables))
+
+
+def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
+    """Yield the cached look-ups that the app's views declare, each with its rule."""
+    for rule in app.url_map.iter_rules():
+        for function in _functions(app.view_functions[rule.endpoint]):
+            lookup = lookup_of(function)
+            if lookup is not None:
+                yield rule, lookup
+
+
+def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    view_class: type[View] | None = getattr(view, "view_class", None)
+    if view_class is None:
+        yield view
+        return
+    for name in ("get", "dispatch_request"):
+        if (function := getattr(view_class, name, None)) is not None:
+            yield function
+
+
+def embedded_strategy(app: Flask, size: int) -> CacheStrategy | None:
+    """Return a cache in the process where it is right beside other processes: on SQLite."""
+    with app.app_context():
+        url = db.engine.url
+    if is_in_memory(url):
+        return MemoryStrategy(size=size)
+    if url.get_backend_name() == "sqlite" and url.database:
+        return MemoryStrategy(size=size, version=SQLiteVersion(url.database))
+    return None

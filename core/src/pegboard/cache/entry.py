@@ -1,0 +1,99 @@
+"""An answer as it is cached: the bytes that go out, and what conditional requests need."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+from werkzeug.http import quote_etag
+
+from pegboard.conditional import STALE, evaluate
+from pegboard.errors import error_body
+from pegboard.stages import Answer, Headers
+
+_PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
+_IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
+"""What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
+
+_JSON = ("Content-Type", "application/json")
+_blocks: dict[bytes, Headers] = {}
+_MAX_BLOCKS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A 200 answer to GET."""
+
+    etag: str
+    headers: Headers
+    body: bytes
+
+    @classmethod
+    def of(cls, response: Response) -> "Entry | None":
+        """Return what there is to cache of a view's answer; None if it is for one client only."""
+        control = response.cache_control
+        if (
+            response.status_code != HTTPStatus.OK
+            or response.is_streamed
+            or "Set-Cookie" in response.headers
+            or control.no_store
+            or control.private
+        ):
+            return None
+        body = response.get_data()
+        etag, is_weak = response.get_etag()
+        if etag is None or is_weak:
+            etag = hashlib.blake2b(body, digest_size=16).hexdigest()
+        headers = [pair for pair in response.headers if pair[0].lower() not in _PER_ANSWER]
+        return cls(etag, headers, body)
+
+    def encode(self) -> bytes:
+        """Return it as bytes: ETag, other headers, a blank line, the body."""
+        head = "\n".join((self.etag, *(f"{name}: {value}" for name, value in self.headers)))
+        return head.encode() + b"\n\n" + self.body
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Entry":
+        """Return what `encode` made bytes of. Raises `ValueError` for other bytes."""
+        head, blank, body = data.partition(b"\n\n")
+        if not blank:
+            message = "no blank line after the headers"
+            raise ValueError(message)
+        etag, _, block = head.partition(b"\n")
+        headers = _blocks.get(block)
+        if headers is None:
+            headers = _parse(block)
+        return cls(etag.decode(), headers, body)
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer:
+        """Return the answer to a request for it."""
+        etag = ("ETag", quote_etag(self.etag))
+        if "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ:
+            status = evaluate(
+                self.etag,
+                method=environ["REQUEST_METHOD"],
+                if_match=environ.get("HTTP_IF_MATCH"),
+                if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+            )
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                return Answer(status, [_JSON, etag], error_body(status, STALE))
+            if status == HTTPStatus.NOT_MODIFIED:
+                kept = [pair for pair in self.headers if pair[0].lower() in _IN_304]
+                return Answer(status, [etag, *kept], b"")
+        return Answer(200, [*self.headers, etag], self.body)
+
+
+def _parse(block: bytes) -> Headers:
+    headers = []
+    for line in block.decode().split("\n") if block else ():
+        name, colon, value = line.partition(": ")
+        if not colon:
+            message = f"{line!r} is no header"
+            raise ValueError(message)
+        headers.append((name, value))
+    if len(_blocks) >= _MAX_BLOCKS:
+        _blocks.clear()
+    _blocks[block] = headers
+    return headers

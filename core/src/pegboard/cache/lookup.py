@@ -1,0 +1,220 @@
+"""Cached look-ups: what a view declares, and how its answers are found, filled and shared."""
+
+import functools
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, cast
+from urllib.parse import quote
+
+from flask import Flask, Response, current_app, request
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.cache.entry import Entry
+from pegboard.cache.strategy import LEASED, CacheStrategy, Key, Lease, Miss
+from pegboard.database import db
+
+P = ParamSpec("P")
+
+EXTENSION = "pegboard.cache"
+
+STATUS = "pegboard.cache_status"
+"""The key of what a stage has found out already, in the WSGI environment."""
+
+_LOOKUP = "__pegboard_lookup__"
+_PATIENCE = 1.0
+"""Seconds a request waits for another of this process that reads the same."""
+
+_POLL, _POLLS = 0.005, 10
+_LONGEST = 160
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A view whose answer depends on one row, and on nothing else of the request."""
+
+    model: type[DeclarativeBase]
+    ttl: int
+    depends: tuple[type[DeclarativeBase], ...]
+    version: int
+    may_precede: bool
+    name: str
+    function: Callable[..., Any]
+    """What the decorator made; something else around it may want to see the request first."""
+
+    @property
+    def table(self) -> Table:
+        """The table of the row."""
+        return cast("Table", self.model.__table__)
+
+    def key(self, values: Sequence[Any]) -> Key:
+        """Return the key for a row, by the values of its primary key in the column's order."""
+        text = "/".join([_plain(value) for value in values])
+        if len(text) > _LONGEST:
+            text = "#" + hashlib.blake2b(text.encode(), digest_size=24).hexdigest()
+        return Key(self.table.fullname, f"{self.name}:{text}")
+
+
+def _plain(value: Any) -> str:
+    return str(value) if type(value) is int else quote(str(value), safe="")
+
+
+def cached(
+    model: type[DeclarativeBase],
+    *,
+    ttl: int,
+    depends: Sequence[type[DeclarativeBase]] = (),
+    version: int = 1,
+    may_precede: bool = False,
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Cache what a GET view answers about one row of `model`, for `ttl` seconds at most.
+
+    The variables of the view's URL are the row's primary key, in the order of its columns. The
+    answer must depend on that row alone, and on rows of the models in `depends`, any write to which
+    forgets all answers. It is the same for every client. No write needs to be told: the platform
+    watches the database connections. Only a 200 is cached; `ETag`, 304 and 412 are taken care of.
+
+    Put it above all other decorators. Then an answer is given before Flask sees the request, unless
+    a plugin hangs something before views; `may_precede` says that the answer may even be given
+    then. Raise `version` when the view begins to answer differently.
+    """
+
+    def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
+        @functools.wraps(view)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return get_cache().answer(lookup, lambda: view(*args, **kwargs))
+
+        name = f"{view.__module__}.{view.__qualname__}.{version}"
+        lookup = Lookup(
+            model,
+            ttl,
+            tuple(depends),
+            version,
+            may_precede,
+            hashlib.blake2b(name.encode(), digest_size=6).hexdigest(),
+            run,
+        )
+        setattr(run, _LOOKUP, lookup)
+        return run
+
+    return decorate
+
+
+def lookup_of(function: Callable[..., Any]) -> Lookup | None:
+    """Return the look-up that a view declares, also under other decorators."""
+    return cast("Lookup | None", getattr(function, _LOOKUP, None))
+
+
+class _Flight:
+    """One reading of the database that several requests of this process wait for."""
+
+    __slots__ = ("done", "entry")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.entry: Entry | None = None
+
+
+class Cache:
+    """The cache of one app: its strategy, and the readings that are under way."""
+
+    def __init__(self, strategy: CacheStrategy, *, tells: bool) -> None:
+        """`tells` makes every answer say how it came about (`Cache-Status`, RFC 9211)."""
+        self.strategy = strategy
+        self.tells = tells
+        self._flights: dict[Key, _Flight] = {}
+        self._boarding = threading.Lock()
+
+    def answer(self, lookup: Lookup, view: Callable[[], Any]) -> Response:
+        """Answer a request for a look-up from the cache, or from the view."""
+        key = lookup.key(tuple((request.view_args or {}).values()))
+        found: bytes | Miss = request.environ.get(STATUS) or self.strategy.look_up(key)
+        if isinstance(found, bytes):
+            return self._respond(Entry.decode(found), "hit")
+        if not found.may_fill:
+            return self._produce(view, f"fwd=bypass; detail={found.reason}")
+        if db.session().in_transaction():
+            # What the view reads may be older than the lease.
+            return self._produce(view, "fwd=bypass; detail=in-transaction")
+        with self._boarding:
+            flight = self._flights.get(key)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[key] = _Flight()
+        return self._lead(lookup, key, flight, view) if leads else self._follow(key, flight, view)
+
+    def _follow(self, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
+        """Wait for another request of this process that reads the same."""
+        flight.done.wait(_PATIENCE)
+        if flight.entry is not None:
+            return self._respond(flight.entry, "hit; detail=shared")
+        found = self.strategy.look_up(key)
+        if isinstance(found, bytes):
+            return self._respond(Entry.decode(found), "hit")
+        return self._produce(view, "fwd=miss; detail=not-shared")
+
+    def _lead(self, lookup: Lookup, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
+        """Read the database, and fill the cache if nothing was written meanwhile."""
+        try:
+            lease = self._lease(key)
+            if isinstance(lease, bytes):
+                return self._respond(Entry.decode(lease), "hit; detail=filled-elsewhere")
+            if isinstance(lease, Miss):
+                return self._produce(view, f"fwd=miss; detail={lease.reason}")
+            response = current_app.make_response(view())
+            entry = Entry.of(response)
+            # Nobody may join any more: what is filled is known to be new only for those who came
+            # before.
+            self._land(key)
+            stored = entry is not None and self.strategy.fill(lease, entry.encode(), lookup.ttl)
+            if stored:
+                flight.entry = entry
+            return self._finish(
+                entry, response, "fwd=miss; stored" if stored else "fwd=miss; detail=not-stored"
+            )
+        finally:
+            self._land(key, flight)
+            flight.done.set()
+
+    def _land(self, key: Key, flight: _Flight | None = None) -> None:
+        with self._boarding:
+            if flight is None or self._flights.get(key) is flight:
+                self._flights.pop(key, None)
+
+    def _lease(self, key: Key) -> Lease | bytes | Miss:
+        lease = self.strategy.lease(key)
+        for _ in range(_POLLS):
+            if not isinstance(lease, Miss) or lease.reason != LEASED:
+                break
+            time.sleep(_POLL)  # another process is about to fill it
+            lease = self.strategy.lease(key)
+        return lease
+
+    def _produce(self, view: Callable[[], Any], status: str) -> Response:
+        response = current_app.make_response(view())
+        return self._finish(Entry.of(response), response, status)
+
+    def _finish(self, entry: Entry | None, response: Response, status: str) -> Response:
+        if entry is None:
+            if self.tells:
+                response.headers["Cache-Status"] = f"pegboard; {status}"
+            return response
+        return self._respond(entry, status)
+
+    def _respond(self, entry: Entry, status: str) -> Response:
+        answer = entry.answer(request.environ)
+        response = Response(answer.body, answer.status)
+        del response.headers["Content-Type"]
+        response.headers.extend(answer.headers)
+        if self.tells:
+            response.headers["Cache-Status"] = f"pegboard; {status}"
+        return response
+
+
+def get_cache(app: Flask | None = None) -> Cache:
+    """Return the cache of the app, or of the current app."""
+    cache: Cache = (app or current_app).extensions[EXTENSION]
+    return cache

@@ -1,0 +1,158 @@
+"""The cache in the process itself: right as long as this process is the only one that writes.
+
+On SQLite it is right beside other processes too: each commit to a file, whoever makes it, changes
+what `PRAGMA data_version` tells a connection, and a value is valid for one version only.
+"""
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pegboard.cache.counters import Counters
+from pegboard.cache.strategy import LEASED, Key, Lease, Miss, Touched, Transaction, keys_of
+
+LEASE_TIME = 5.0
+"""Seconds after which a reader that took a lease and never filled is given up."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    value: bytes
+    version: object
+    expires_at: float
+
+
+@dataclass(slots=True)
+class _Fence:
+    touched: Touched = field(default_factory=Touched)
+
+
+class MemoryStrategy:
+    """Values of one process, the least recently filled forgotten first."""
+
+    name = "memory"
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        version: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep `size` values at most; `version` changes whenever another may have written."""
+        self._size = size
+        self._version = version
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._leases: dict[Key, tuple[str, float]] = {}
+        self._standing: dict[int, _Fence] = {}
+        self._counters = Counters("hits", "misses", "fills", "refused", "fences")
+
+    def look_up(self, key: Key) -> bytes | Miss:
+        """Return the value, or why there is none."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.expires_at > self._clock():
+            # Asked last: the value is not older than the moment of this question.
+            value, version = entry.value, self._version()
+            if entry.version == version and self._entries.get(key) is entry:
+                self._counters.add("hits")
+                return value
+        self._counters.add("misses")
+        return Miss("miss")
+
+    def lease(self, key: Key) -> Lease | bytes | Miss:
+        """Return the right to fill the key."""
+        version = self._version()
+        now = self._clock()
+        with self._lock:
+            if self._is_fenced(key):
+                return Miss("fenced", may_fill=False)
+            token, until = self._leases.get(key, ("", 0.0))
+            if token and until > now:
+                return Miss(LEASED)
+            lease = Lease(key, secrets.token_hex(8), str(version))
+            self._leases[key] = (lease.token, now + LEASE_TIME)
+            return lease
+
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
+        """Store a value if the lease still stands."""
+        version = self._version()
+        with self._lock:
+            token, _ = self._leases.get(lease.key, ("", 0.0))
+            stands = token == lease.token
+            if stands:
+                del self._leases[lease.key]
+            if not stands or str(version) != lease.mark:
+                self._counters.add("refused")
+                return False
+            self._entries[lease.key] = _Entry(value, version, self._clock() + ttl)
+            self._entries.move_to_end(lease.key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        self._counters.add("fills")
+        return True
+
+    def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002 - not needed
+        """Forget what is touched, and keep anyone from filling it."""
+        fence = _Fence(touched)
+        with self._lock:
+            self._forget(touched)
+            self._standing[id(fence)] = fence
+        self._counters.add("fences")
+        return fence
+
+    def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002 - not needed
+        """Lift the fence; nothing can have been filled under it."""
+        with self._lock:
+            self._standing.pop(id(fence), None)
+        return 0.0
+
+    def clear(self, group: str | None = None) -> None:
+        """Forget all values, or those of a group."""
+        with self._lock:
+            groups = {key.group for key in (*self._entries, *self._leases)}
+            wanted = groups if group is None else groups & {group}
+            self._forget(Touched(groups=frozenset(wanted)))
+
+    def figures(self) -> Mapping[str, int | float | str | bool]:
+        """Return the counters, and how many values there are."""
+        return {**self._counters.figures(), "values": len(self._entries)}
+
+    def _is_fenced(self, key: Key) -> bool:
+        return any(
+            key in fence.touched.keys or key.group in fence.touched.groups
+            for fence in self._standing.values()
+        )
+
+    def _forget(self, touched: Touched) -> None:
+        for kept in (self._entries, self._leases):
+            for key in keys_of(touched):
+                kept.pop(key, None)  # type: ignore[attr-defined]  # both are dictionaries
+            if touched.groups:
+                for key in [key for key in kept if key.group in touched.groups]:
+                    del kept[key]  # type: ignore[attr-defined]
+
+
+class SQLiteVersion:
+    """Tells whether anybody has committed to an SQLite file since; callable from any thread."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._process = 0
+
+    def __call__(self) -> object:
+        """Return a number that is another one after each commit of another connection."""
+        with self._lock:
+            # A forked process must not use its parent's connection.
+            if self._process != os.getpid():
+                self._connection = sqlite3.connect(self._path, check_same_thread=False)
+                self._process = os.getpid()
+            return self._connection.execute("PRAGMA data_version").fetchone()[0]

@@ -1,0 +1,82 @@
+"""The stage that gives a cached answer before Flask sees the request."""
+
+from collections.abc import Mapping, Sequence
+
+from pegboard.cache.entry import Entry
+from pegboard.cache.lookup import STATUS, Cache, Lookup, lookup_of
+from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
+from pegboard.channel import ChannelError, Command, Reply
+from pegboard.stages import ANSWER, Answer, Call, Route
+
+
+class CacheStage:
+    """Binds to routes whose view is a cached look-up that nothing of a plugin stands before."""
+
+    name = "cache"
+    order = ANSWER
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def bind(self, route: Route | None) -> "LookupHandler | RemoteLookupHandler | None":
+        """Return what looks up the answers of a route."""
+        if route is None or route.method not in {"GET", "HEAD"}:
+            return None
+        lookup = lookup_of(route.function)
+        if lookup is None or isinstance(self._cache.strategy, NullStrategy):
+            return None
+        is_outermost = lookup.function is route.function
+        if not lookup.may_precede and (route.is_guarded or not is_outermost):
+            return None
+        if isinstance(self._cache.strategy, RemoteStrategy):
+            return RemoteLookupHandler(self._cache, lookup, self._cache.strategy)
+        return LookupHandler(self._cache, lookup)
+
+
+class LookupHandler:
+    """Asks a strategy in this process."""
+
+    def __init__(self, cache: Cache, lookup: Lookup) -> None:
+        self._cache = cache
+        self._lookup = lookup
+
+    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+        """Return the answer, if it is cached."""
+        key = self._key(call.arguments)
+        return self._answer(call, self._cache.strategy.look_up(key))
+
+    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+        """Never called: nothing is asked."""
+
+    def _key(self, arguments: Mapping[str, object]) -> Key:
+        return self._lookup.key(tuple(arguments.values()))
+
+    def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
+        if isinstance(found, Miss):
+            # The view's own look-up need not ask again.
+            call.environ[STATUS] = found
+            return None
+        answer = Entry.decode(found).answer(call.environ)
+        if self._cache.tells:
+            answer.headers.append(("Cache-Status", "pegboard; hit"))
+        return answer
+
+
+class RemoteLookupHandler(LookupHandler):
+    """Asks a strategy whose storage is a round trip away, together with other stages."""
+
+    def __init__(self, cache: Cache, lookup: Lookup, strategy: RemoteStrategy) -> None:
+        super().__init__(cache, lookup)
+        self._strategy = strategy
+
+    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+        """Return the command that looks up the answer."""
+        asked = self._strategy.ask(self._key(call.arguments))
+        if isinstance(asked, Miss):
+            return self._answer(call, asked)
+        return (asked,)
+
+    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+        """Return the answer, if it is cached."""
+        reply = replies if isinstance(replies, ChannelError) else replies[0]
+        return self._answer(call, self._strategy.hear(self._key(call.arguments), reply))

@@ -1,0 +1,170 @@
+"""What a cache must be able to do, so that nobody reads an older value than one that is saved.
+
+The core knows what to cache and what a transaction has touched; a strategy stores. The core calls
+
+- a reader: `look_up`; on a miss `lease`, then it reads the database in a transaction begun *after*
+  the lease, then `fill`;
+- a writer: `fence` right before its transaction commits, `release` right after, and only when that
+  has returned, and the moment it named is past, is the write acknowledged.
+
+The contract, for any number of threads and processes that share the storage:
+
+1. `look_up` and `lease` return a value only if no `release` of a fence on its key, or on its group,
+   has returned and passed its moment since the value was read from the database.
+2. `fill` stores only while its lease stands. A fence on the key or the group ends the lease.
+3. While a fence stands there are neither values nor leases under it, and none are given.
+4. At most one lease stands for a key.
+5. Nothing a storage does raises: what cannot be done is a `Miss`, a `False` or, where a write could
+   not be made safe at all, `UnconfirmedError` from `release`.
+
+`pegboard.testing.contracts.CacheStrategyContract` tests it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from sqlalchemy import Executable
+
+from pegboard.channel import ChannelError, Command, Reply
+
+LEASED = "leased"
+"""The reason of a `Miss` when another is about to fill the key."""
+
+
+class Key(NamedTuple):
+    """What a value is stored under; both parts are printable ASCII without spaces."""
+
+    group: str
+    """The table whose rows it is made of."""
+    name: str
+    """The look-up, and the row's primary key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No value, and why."""
+
+    reason: str
+    may_fill: bool = True
+    """Whether it is worth asking for a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to fill a key, as long as it stands."""
+
+    key: Key
+    token: str
+    mark: str = ""
+    """Whatever the strategy must know again when the key is filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a transaction has written: single keys, and groups of which anything may be changed."""
+
+    keys: frozenset[Key] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+class Transaction(Protocol):
+    """The connection of a writer: in its transaction before the commit, in a new one after it."""
+
+    def execute(self, statement: Executable) -> Sequence[Any]:
+        """Run a statement; returns its rows."""
+
+    def commit(self) -> None:
+        """Commit what was executed since the writer's own commit; only for `release`."""
+
+
+class UnconfirmedError(Exception):
+    """Raised when a write is committed but may not be acknowledged: caches could still be older."""
+
+
+class CacheStrategy(Protocol):
+    """Stores bytes under keys; see the contract at the head of this module."""
+
+    name: str
+
+    def look_up(self, key: Key) -> bytes | Miss:
+        """Return the value, or why there is none. Waits no longer than its storage's bound."""
+
+    def lease(self, key: Key) -> Lease | bytes | Miss:
+        """Return the right to fill the key, or the value that another filled in meanwhile.
+
+        A `Miss` whose reason is `LEASED` means that another is about to fill it.
+        """
+
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
+        """Store a value for `ttl` seconds; returns whether it was stored."""
+
+    def fence(self, touched: Touched, transaction: Transaction) -> Any:
+        """Forget what is touched, and keep anyone from filling it until `release`.
+
+        May write in the transaction, to undo with it what cannot be confirmed. Returns what
+        `release` gets back.
+        """
+
+    def release(self, fence: Any, transaction: Transaction) -> float:
+        """Forget again what the fence covers, and lift it.
+
+        Called after the commit, or after a commit that failed for certain. Returns the moment of
+        `time.monotonic` from which the write may be acknowledged, 0 for at once. Raises
+        `UnconfirmedError`.
+        """
+
+    def clear(self, group: str | None = None) -> None:
+        """Forget all values, or those of a group. Raises `UnconfirmedError`."""
+
+    def figures(self) -> Mapping[str, int | float | str | bool]:
+        """Return what an operator wants to know, by name: hits, misses, fills, and the like."""
+
+
+@runtime_checkable
+class RemoteStrategy(Protocol):
+    """A strategy whose look-up can share the round trip of the stages: `look_up` in two halves."""
+
+    def ask(self, key: Key) -> Command | Miss:
+        """Return the command that asks for the value, or why it is not asked for."""
+
+    def hear(self, key: Key, reply: Reply | ChannelError) -> bytes | Miss:
+        """Return the value that the reply holds, or why it holds none."""
+
+
+class NullStrategy:
+    """No cache: nothing is stored, so nothing can be old."""
+
+    name = "none"
+
+    def look_up(self, key: Key) -> bytes | Miss:  # noqa: ARG002 - the contract's arguments
+        """Return no value."""
+        return Miss("off", may_fill=False)
+
+    def lease(self, key: Key) -> Lease | bytes | Miss:  # noqa: ARG002
+        """Give no lease."""
+        return Miss("off", may_fill=False)
+
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:  # noqa: ARG002
+        """Store nothing."""
+        return False
+
+    def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002
+        """Need no fence."""
+        return None
+
+    def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002
+        """Have nothing to forget."""
+        return 0.0
+
+    def clear(self, group: str | None = None) -> None:
+        """Have nothing to forget."""
+
+    def figures(self) -> Mapping[str, int | float | str | bool]:
+        """Return nothing."""
+        return {}
+
+
+def keys_of(touched: Touched) -> Iterable[Key]:
+    """Return the keys of what is touched that no group covers already."""
+    return (key for key in touched.keys if key.group not in touched.groups)

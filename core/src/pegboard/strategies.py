@@ -1,0 +1,98 @@
+"""What serves where only one can: the cache, the sessions, who the clients are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask
+
+from pegboard.cache import (
+    CacheStrategy,
+    MemoryStrategy,
+    NullStrategy,
+    embedded_strategy,
+    find_lookups,
+    init_cache,
+)
+from pegboard.clients import Proxies, init_clients
+from pegboard.config import CoreSettings
+from pegboard.contributions import Plugin, call_hook
+from pegboard.problems import PluginError
+from pegboard.registry import Registry
+from pegboard.stages import Stage
+
+
+def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
+    """Give the app its clients, its sessions and its cache; all views are in place."""
+    proxies = Proxies.parse(core.trusted_proxies, core.proxy_header)
+    init_clients(app, proxies, provided(app, assembled, "pegboard_client_identity"))
+    if core.sessions == "auto":
+        sessions = provided(app, assembled, "pegboard_session_strategy")
+        app.session_interface = sessions or app.session_interface
+    _check_lookups(app, assembled)
+    tables = [
+        table
+        for plugin in assembled.plugins
+        if plugin.metadata is not None
+        for table in plugin.metadata.tables.values()
+    ]
+    init_cache(app, _cache(app, assembled, core), tables, tells=core.cache_status_header)
+
+
+def provided(app: Flask, assembled: Registry, hook: str) -> Any:
+    """Return what the one plugin that implements a single-provider hook gives, if any."""
+    for plugin in assembled.plugins:
+        for result in _call(plugin, assembled, hook, app):
+            return result
+    return None
+
+
+def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
+    """Return the stages of all plugins. Raises `PluginError` for two in one place."""
+    stages: dict[int, Stage] = {}
+    for plugin in assembled.plugins:
+        for result in _call(plugin, assembled, "pegboard_stages", app):
+            for stage in result or ():
+                other = stages.setdefault(stage.order, stage)
+                if other is not stage:
+                    summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
+                    raise PluginError(plugin.problem(summary, "Give its `order` another number."))
+    return list(stages.values())
+
+
+def _call(plugin: Plugin, assembled: Registry, hook: str, app: Flask) -> Sequence[Any]:
+    try:
+        return call_hook(assembled.manager, plugin.name, hook, app=app)
+    except PluginError:
+        raise
+    except (Exception, SystemExit) as error:
+        summary = f"{hook} failed: {type(error).__name__}: {error}"
+        cure = f"Mend the plugin's implementation of {hook}."
+        raise PluginError(plugin.problem(summary, cure)) from error
+
+
+def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
+    if core.cache == "none":
+        return NullStrategy()
+    strategy: CacheStrategy | None = None
+    if core.cache == "auto":
+        strategy = provided(app, assembled, "pegboard_cache_strategy")
+    strategy = strategy or embedded_strategy(app, core.cache_memory_size)
+    if strategy is None and core.cache == "memory":
+        strategy = MemoryStrategy(size=core.cache_memory_size)
+    return strategy or NullStrategy()
+
+
+def _check_lookups(app: Flask, assembled: Registry) -> None:
+    for rule, lookup in find_lookups(app):
+        columns = len(lookup.table.primary_key.columns)
+        if len(rule.arguments) == columns:
+            continue
+        module = lookup.function.__module__
+        name = assembled.packages.get(module.partition(".")[0])
+        plugin = next(plugin for plugin in assembled.plugins if plugin.name == name)
+        summary = (
+            f"the cached view {module}.{lookup.function.__qualname__} is at {rule.rule}, whose "
+            f"variables are not the primary key of {lookup.table.name}"
+        )
+        cure = "Give the URL one variable for each column of the key, and no other."
+        raise PluginError(plugin.problem(summary, cure))

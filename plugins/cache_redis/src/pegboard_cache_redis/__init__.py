@@ -1,0 +1,1 @@
+"""A cache and sessions in Redis for Pegboard, never stale."""

@@ -1,0 +1,28 @@
+"""The row that says whether the fleet may cache, and in which epoch."""
+
+from typing import cast
+
+from sqlalchemy import BigInteger, Boolean, Table, Text, false
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+import pegboard
+
+
+class Base(pegboard.Model, DeclarativeBase):
+    """The declarative base of this plugin."""
+
+
+class CacheState(Base):
+    """The one row, id 1, that all processes look at."""
+
+    __tablename__ = "cache_state"
+
+    epoch: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Counts how often caching was turned on; 0 for never. Part of every key."""
+    enabled: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    servers: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """The identities of the Redis servers that hold this epoch's values, separated by spaces."""
+
+
+table = cast("Table", CacheState.__table__)
+"""The table itself, for statements."""

@@ -1,0 +1,27 @@
+"""What the cache_redis plugin hangs on which hook."""
+
+from pathlib import Path
+
+from sqlalchemy.orm import DeclarativeBase
+
+import pegboard
+from pegboard_cache_redis.models import Base
+from pegboard_cache_redis.settings import CacheRedisSettings
+
+
+@pegboard.hookimpl
+def pegboard_settings() -> type[CacheRedisSettings]:
+    """Declare how keys begin and what a value may weigh."""
+    return CacheRedisSettings
+
+
+@pegboard.hookimpl
+def pegboard_models() -> type[DeclarativeBase]:
+    """Own the table `cache_state`."""
+    return Base
+
+
+@pegboard.hookimpl
+def pegboard_migrations() -> Path:
+    """Say where the history of the table is."""
+    return Path(__file__).parent / "migrations"
