@@ -287,7 +287,7 @@ def test_the_app_tells_its_clients_apart(make_app):
         name = "names"
 
         @pegboard.hookimpl
-        def pegboard_client_identity(self, app: Any) -> Any:
+        def pegboard_client_identity(self) -> Any:
             return lambda environ: environ.get("HTTP_X_USER")
 
     app = make_app(plugins=[Names()], TRUSTED_PROXIES="10.0.0.0/8")

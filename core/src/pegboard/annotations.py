@@ -32,8 +32,9 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
 
     It only leaves a mark: a limiter such as pegboard-ratelimit acts on it.
     """
-    if not isinstance(limit, str | None):
-        message = f"rate_limit wants text such as '10/minute', or None, and got {limit!r}"
+    given: object = limit
+    if not isinstance(given, str | None):
+        message = f"rate_limit wants text such as '10/minute', or None, and got {given!r}"
         raise TypeError(message)
 
     def mark(target: T) -> T:

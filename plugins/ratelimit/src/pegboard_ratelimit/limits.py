@@ -23,7 +23,10 @@ _ABBREVIATIONS = {
     **{unit: unit for unit in _UNITS},
     **{f"{unit}s": unit for unit in _UNITS},
     **{unit[0]: unit for unit in _UNITS},
-    **{"sec": "second", "secs": "second", "min": "minute", "mins": "minute"},
+    "sec": "second",
+    "secs": "second",
+    "min": "minute",
+    "mins": "minute",
 }
 _POLICY = re.compile(r"(\d{1,12})\s*/\s*(\d{0,9})\s*([a-z]+)", re.ASCII | re.IGNORECASE)
 
