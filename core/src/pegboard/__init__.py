@@ -6,6 +6,7 @@ from pegboard.app import create_app
 from pegboard.cache import (
     LEASED,
     CacheStrategy,
+    Counters,
     Key,
     Lease,
     Miss,
@@ -46,6 +47,7 @@ __all__ = [
     "Clients",
     "Command",
     "CoreSettings",
+    "Counters",
     "DevelopmentConfig",
     "Handler",
     "HealthCheck",

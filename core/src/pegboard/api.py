@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -179,17 +180,25 @@ def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
     return f"{plugin}.{bare}" if plugin else bare
 
 
-def openapi_blueprint(api: Api) -> flask.Blueprint:
+@dataclass
+class Document:
+    """The OpenAPI document of one app, as it is served."""
+
+    content: bytes = b""
+
+    def render(self, document: Mapping[str, Any]) -> None:
+        """Make its bytes."""
+        self.content = json.dumps(document, indent=2, sort_keys=False).encode()
+
+
+def openapi_blueprint(document: Document) -> flask.Blueprint:
     """Return a blueprint that serves `/openapi.json`."""
     blueprint = flask.Blueprint("openapi", __name__)
-    rendered: list[bytes] = []
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        if not rendered:
-            rendered.append(json.dumps(api.spec.to_dict(), indent=2, sort_keys=False).encode())
-        response = Response(rendered[0], mimetype="application/json")
-        response.set_etag(hashlib.sha256(rendered[0]).hexdigest())
+        response = Response(document.content, mimetype="application/json")
+        response.set_etag(hashlib.sha256(document.content).hexdigest())
         response.make_conditional(request)
         return response
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard import health, registry
-from pegboard.api import Api, Blueprint, init_api, openapi_blueprint
+from pegboard.api import Api, Blueprint, Document, init_api, openapi_blueprint
 from pegboard.body import Request
 from pegboard.cache import CacheStage, get_cache
 from pegboard.channel import get_channel
@@ -33,7 +33,7 @@ from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.redis import get_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.stages import MATCH, Stages
-from pegboard.strategies import collect_stages, init_strategies
+from pegboard.strategies import collect_stages, described, init_strategies
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -113,8 +113,9 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
     )
     api.register_blueprint(health_blueprint())
+    document = Document()
     if core.api_docs:
-        app.register_blueprint(openapi_blueprint(api))
+        app.register_blueprint(openapi_blueprint(document))
         app.register_blueprint(docs_blueprint())
     for plugin in assembled.plugins:
         _hang(plugin, app, api)
@@ -122,6 +123,8 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         _set_up(plugin, app, assembled)
     init_strategies(app, assembled, core)
     stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
+    if core.api_docs:
+        document.render(described(api, assembled))
     wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
     app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)

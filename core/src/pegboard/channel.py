@@ -52,6 +52,13 @@ class Channel(Protocol):
         reply is waited for. Raises `ChannelError`.
         """
 
+    def servers(self) -> frozenset[str]:
+        """Ask every server that takes writes for its identity. Raises `ChannelError`."""
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether keys are divided among servers by their slots."""
+
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 
+from pegboard.api import Api
 from pegboard.cache import (
     CacheStrategy,
     MemoryStrategy,
@@ -41,7 +42,7 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return what the one plugin that implements a single-provider hook gives, if any."""
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, hook, app):
+        for result in _call(plugin, assembled, hook, app=app):
             return result
     return None
 
@@ -50,7 +51,7 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     """Return the stages of all plugins. Raises `PluginError` for two in one place."""
     stages: dict[int, Stage] = {}
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, "pegboard_stages", app):
+        for result in _call(plugin, assembled, "pegboard_stages", app=app):
             for stage in result or ():
                 other = stages.setdefault(stage.order, stage)
                 if other is not stage:
@@ -59,9 +60,17 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     return list(stages.values())
 
 
-def _call(plugin: Plugin, assembled: Registry, hook: str, app: Flask) -> Sequence[Any]:
+def described(api: Api, assembled: Registry) -> dict[str, Any]:
+    """Return the OpenAPI document with what plugins add to it."""
+    document: dict[str, Any] = api.spec.to_dict()
+    for plugin in assembled.plugins:
+        _call(plugin, assembled, "pegboard_openapi", document=document)
+    return document
+
+
+def _call(plugin: Plugin, assembled: Registry, hook: str, **arguments: Any) -> Sequence[Any]:
     try:
-        return call_hook(assembled.manager, plugin.name, hook, app=app)
+        return call_hook(assembled.manager, plugin.name, hook, **arguments)
     except PluginError:
         raise
     except (Exception, SystemExit) as error:

@@ -18,7 +18,7 @@ from redis.exceptions import (
 )
 
 from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply
+from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
     from redis.connection import AbstractConnection as Connection
@@ -111,7 +111,7 @@ class ServerChannel:
         packed = (
             commands[0].packed
             if len(commands) == 1
-            else b"".join([command.packed for command in commands])
+            else b"".join([one.packed for one in commands])
         )
         wire = self._take()
         try:
@@ -128,6 +128,16 @@ class ServerChannel:
         wire.used_at = time.monotonic()
         self._idle.append(wire)
         return [Reply(value, server) for value in values]
+
+    def servers(self) -> frozenset[str]:
+        """Ask the server for its identity."""
+        (reply,) = self.exchange([command("PING", key="")])
+        return frozenset({reply.server})
+
+    @property
+    def is_sharded(self) -> bool:
+        """There is one server for all keys."""
+        return False
 
     def reset(self) -> None:
         """Drop idle connections."""

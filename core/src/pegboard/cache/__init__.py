@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from werkzeug.routing import Rule
 
 from pegboard.cache.coherence import Tables, init_coherence
+from pegboard.cache.counters import Counters
 from pegboard.cache.lookup import EXTENSION, Cache, Lookup, cached, get_cache, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.stage import CacheStage
@@ -31,6 +32,7 @@ __all__ = [
     "Cache",
     "CacheStage",
     "CacheStrategy",
+    "Counters",
     "Key",
     "Lease",
     "Lookup",

@@ -71,12 +71,13 @@ class RemoteLookupHandler(LookupHandler):
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the command that looks up the answer."""
-        asked = self._strategy.ask(self._key(call.arguments))
-        if isinstance(asked, Miss):
-            return self._answer(call, asked)
-        return (asked,)
+        question = self._strategy.ask(self._key(call.arguments))
+        if isinstance(question, Miss):
+            return self._answer(call, question)
+        call.state[CacheStage.name] = question
+        return (question.command,)
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return the answer, if it is cached."""
         reply = replies if isinstance(replies, ChannelError) else replies[0]
-        return self._answer(call, self._strategy.hear(self._key(call.arguments), reply))
+        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], reply))

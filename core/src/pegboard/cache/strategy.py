@@ -56,7 +56,7 @@ class Lease:
 
     key: Key
     token: str
-    mark: str = ""
+    mark: Any = None
     """Whatever the strategy must know again when the key is filled."""
 
 
@@ -121,15 +121,23 @@ class CacheStrategy(Protocol):
         """Return what an operator wants to know, by name: hits, misses, fills, and the like."""
 
 
+class Question(Protocol):
+    """A look-up under way; the strategy adds what it needs to read the reply."""
+
+    @property
+    def command(self) -> Command:
+        """What to ask Redis."""
+
+
 @runtime_checkable
 class RemoteStrategy(Protocol):
     """A strategy whose look-up can share the round trip of the stages: `look_up` in two halves."""
 
-    def ask(self, key: Key) -> Command | Miss:
-        """Return the command that asks for the value, or why it is not asked for."""
+    def ask(self, key: Key) -> Question | Miss:
+        """Return the question for the value, or why it is not asked."""
 
-    def hear(self, key: Key, reply: Reply | ChannelError) -> bytes | Miss:
-        """Return the value that the reply holds, or why it holds none."""
+    def hear(self, question: Any, reply: Reply | ChannelError) -> bytes | Miss:
+        """Return the value that the reply to a question of `ask` holds, or why it holds none."""
 
 
 class NullStrategy:

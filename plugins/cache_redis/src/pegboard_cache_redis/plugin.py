@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from flask import Flask
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
+from pegboard_cache_redis.assembly import make_strategy
 from pegboard_cache_redis.models import Base
 from pegboard_cache_redis.settings import CacheRedisSettings
 
@@ -25,3 +27,9 @@ def pegboard_models() -> type[DeclarativeBase]:
 def pegboard_migrations() -> Path:
     """Say where the history of the table is."""
     return Path(__file__).parent / "migrations"
+
+
+@pegboard.hookimpl
+def pegboard_cache_strategy(app: Flask) -> pegboard.CacheStrategy | None:
+    """Store cached answers in Redis."""
+    return make_strategy(app)

@@ -14,8 +14,3 @@ class CacheRedisSettings(pegboard.Settings):
     max_value_bytes: int = pegboard.setting(
         1024 * 1024, doc="Largest answer that is cached.", validate=Range(1, 64 * 1024**2)
     )
-    buckets: int = pegboard.setting(
-        64,
-        doc="Parts into which the keys of a table are divided among the servers of a cluster.",
-        validate=Range(1, 1024),
-    )

@@ -1,0 +1,59 @@
+"""How a value looks in Redis: authenticated, bound to its key, and nothing that could be run."""
+
+import hashlib
+import hmac
+
+FORMAT = 1
+"""Part of every key; raised when the form of values or keys changes."""
+
+_KIND = b"V"
+_TAG_SIZE = 16
+_GENERATION_SIZE = 16
+_HEAD = 1 + _GENERATION_SIZE + _TAG_SIZE
+
+
+class InvalidValueError(ValueError):
+    """Raised for bytes that this service did not store under this key; the message says why."""
+
+
+class Codec:
+    """Encodes values, and decodes only what it has encoded for the same key and generation."""
+
+    def __init__(self, secret: str, *, max_size: int) -> None:
+        """Derive the key of the tags from the service's secret; sizes in bytes."""
+        purpose = f"pegboard-cache-{FORMAT}".encode()
+        self._key = hmac.digest(secret.encode(), purpose, "sha256")
+        self._max_size = max_size
+
+    def encode(self, key: bytes, mark: bytes, value: bytes) -> bytes | None:
+        """Return what to store; None for a value that is too large."""
+        if len(value) > self._max_size:
+            return None
+        generation = mark[1:]
+        return b"".join((_KIND, generation, self._tag(key, generation, value), value))
+
+    def decode(self, key: bytes, mark: bytes, data: bytes) -> bytes | None:
+        """Return the value; None if it is of another generation.
+
+        Raises `InvalidValueError`.
+        """
+        if len(data) > _HEAD + self._max_size:
+            message = f"it has {len(data)} bytes"
+            raise InvalidValueError(message)
+        if len(data) < _HEAD or not data.startswith(_KIND):
+            message = "it is no value"
+            raise InvalidValueError(message)
+        generation = data[1 : 1 + _GENERATION_SIZE]
+        value = data[_HEAD:]
+        if not hmac.compare_digest(
+            self._tag(key, generation, value), data[1 + _GENERATION_SIZE : _HEAD]
+        ):
+            message = "it was not stored by this service for this key"
+            raise InvalidValueError(message)
+        return value if generation == mark[1:] else None
+
+    def _tag(self, key: bytes, generation: bytes, value: bytes) -> bytes:
+        tag = hashlib.blake2b(key, digest_size=_TAG_SIZE, key=self._key)
+        tag.update(generation)  # its length is fixed, so nothing can move across the boundary
+        tag.update(value)
+        return tag.digest()

@@ -1,0 +1,177 @@
+"""What this process knows of the row that says whether the fleet may cache.
+
+A process trusts what it has read for `TRUST` seconds. Who turns caching off waits a little longer,
+and then knows that nobody takes a value from a cache any more.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine, Select, Update, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+
+import pegboard
+from pegboard_cache_redis.models import table
+
+logger = logging.getLogger(__name__)
+
+TRUST = 2.0
+"""Seconds for which a process goes by what it has read."""
+
+WAIT = 2.1
+"""Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
+
+ROW: Select[tuple[int, bool, str]] = select(
+    table.columns.epoch, table.columns.enabled, table.columns.servers
+).where(table.columns.id == 1)
+
+DISABLE: Update = (
+    update(table).where(table.columns.id == 1, table.columns.enabled.is_(True)).values(enabled=False)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The row as it was read."""
+
+    epoch: int
+    enabled: bool
+    servers: frozenset[str]
+    read_at: float
+    """`time.monotonic` before the row was asked for."""
+
+
+class Fleet:
+    """The row, as this process knows it; callable from all threads."""
+
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._state: State | None = None
+        self._disabled_at: float | None = None
+        self.is_absent = False
+        """Whether the table is not there: the migrations have not run yet."""
+
+    @property
+    def latest(self) -> State | None:
+        """What was read last, however long ago."""
+        return self._state
+
+    def trusted(self) -> State | None:
+        """Return what is known, if it is young enough to go by."""
+        state = self._state
+        if state is not None and self._clock() - state.read_at < TRUST:
+            return state
+        return None
+
+    def current(self) -> State | None:
+        """Return what is known, reading the row if need be; None if it cannot be read."""
+        state = self.trusted()
+        if state is not None:
+            return state
+        # One reads for all that wait.
+        with self._reading:
+            return self.trusted() or self.refresh()
+
+    def refresh(self) -> State | None:
+        """Read the row on a connection of its own; None if it cannot be read."""
+        read_at = self._clock()
+        try:
+            with self._engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT"
+            ) as connection:
+                row = connection.execute(ROW).first()
+        except DBAPIError as error:
+            self.is_absent = _is_missing_table(error)
+            if not self.is_absent:
+                logger.warning("the state of the cache cannot be read: %s", error.orig)
+            return None
+        except SQLAlchemyError as error:
+            logger.warning("the state of the cache cannot be read: %s", error)
+            return None
+        self.is_absent = row is None
+        return None if row is None else self.note(tuple(row), read_at)
+
+    def read_after_commit(self, transaction: pegboard.Transaction) -> State | None:
+        """Read the row on the connection of a writer, in a transaction after its own."""
+        read_at = self._clock()
+        rows = transaction.execute(ROW)
+        transaction.commit()
+        return self.note(tuple(rows[0]), read_at) if rows else None
+
+    def note(self, row: tuple[int, bool, str], read_at: float) -> State:
+        """Take over what was read; returns the newest that is known."""
+        epoch, enabled, servers = row
+        state = State(int(epoch), bool(enabled), frozenset(servers.split()), read_at)
+        now = self._clock()
+        with self._lock:
+            known = self._state
+            if known is not None and known.read_at > read_at:
+                return known
+            if state.enabled:
+                self._disabled_at = None
+            elif self._disabled_at is None or known is None or known.epoch != state.epoch:
+                self._disabled_at = now
+            self._state = state
+            return state
+
+    def note_disabled(self) -> None:
+        """Take over that this process has just turned caching off."""
+        now = self._clock()
+        with self._lock:
+            # Counted anew even if it was known to be off: it may have been on again meanwhile.
+            self._disabled_at = now
+            if self._state is not None:
+                self._state = replace(self._state, enabled=False, read_at=now)
+
+    @property
+    def nobody_trusts_at(self) -> float:
+        """The moment from which nobody takes values from a cache, now that it is off."""
+        disabled_at = self._disabled_at
+        return (self._clock() if disabled_at is None else disabled_at) + WAIT
+
+    def disable(self) -> None:
+        """Turn caching off, outside any transaction. Raises `SQLAlchemyError`."""
+        with self._engine.begin() as connection:
+            connection.execute(DISABLE)
+        self.note_disabled()
+
+    def enable(self, servers: frozenset[str]) -> bool:
+        """Turn caching on in a new epoch, if nobody has yet; returns whether it may be tried again.
+
+        Before `nobody_trusts_at` only an epoch that never was may begin. Raises `SQLAlchemyError`.
+        """
+        state = self._state
+        if state is None or state.enabled:
+            return False
+        if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
+            return True
+        statement = (
+            update(table)
+            .where(
+                table.columns.id == 1,
+                table.columns.enabled.is_(False),
+                table.columns.epoch == state.epoch,
+            )
+            .values(enabled=True, epoch=state.epoch + 1, servers=" ".join(sorted(servers)))
+        )
+        with self._engine.begin() as connection:
+            is_done = connection.execute(statement).rowcount == 1
+        if is_done:
+            logger.warning("caching is on, epoch %d", state.epoch + 1)
+        self.refresh()
+        return False
+
+
+def _is_missing_table(error: DBAPIError) -> bool:
+    text = str(error.orig)
+    if isinstance(error, ProgrammingError):
+        return getattr(error.orig, "pgcode", None) == "42P01" or "cache_state" in text
+    return isinstance(error, OperationalError) and "no such table" in text
