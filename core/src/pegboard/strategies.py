@@ -60,11 +60,11 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     return list(stages.values())
 
 
-def described(api: Api, assembled: Registry) -> dict[str, Any]:
+def described(app: Flask, api: Api, assembled: Registry) -> dict[str, Any]:
     """Return the OpenAPI document with what plugins add to it."""
     document: dict[str, Any] = api.spec.to_dict()
     for plugin in assembled.plugins:
-        _call(plugin, assembled, "pegboard_openapi", document=document)
+        _call(plugin, assembled, "pegboard_openapi", app=app, document=document)
     return document
 
 

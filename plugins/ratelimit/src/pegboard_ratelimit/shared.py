@@ -8,7 +8,14 @@ from pegboard_ratelimit.storage import StorageError, Verdict
 
 PREFIX = "pegboard:ratelimit:"
 
-WINDOW = Script((files(__package__) / "window.lua").read_text("utf-8"))
+
+
+def window_source() -> str:
+    """Return the script that counts."""
+    return (files(__package__) / "window.lua").read_text("utf-8")
+
+
+WINDOW = Script(window_source())
 
 
 class SharedStorage:
