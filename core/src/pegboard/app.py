@@ -125,7 +125,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     init_strategies(app, assembled, core)
     stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
     if core.api_docs:
-        document.render(described(api, assembled))
+        document.render(described(app, api, assembled))
     wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
     app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)
