@@ -1,5 +1,6 @@
 """Pegboard, a Flask platform that a team assembles from plugins."""
 
+from pegboard.annotations import RateLimit, rate_limit, rate_limit_of
 from pegboard.api import Blueprint
 from pegboard.app import create_app
 from pegboard.cache import (
@@ -17,6 +18,7 @@ from pegboard.cache import (
     get_cache,
 )
 from pegboard.channel import Channel, ChannelError, Command, Reply, Script, command, get_channel
+from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
@@ -42,6 +44,7 @@ __all__ = [
     "Call",
     "Channel",
     "ChannelError",
+    "Clients",
     "Command",
     "CoreSettings",
     "Counters",
@@ -56,6 +59,7 @@ __all__ = [
     "NotReadyError",
     "Problem",
     "ProductionConfig",
+    "RateLimit",
     "RemoteStrategy",
     "Reply",
     "Route",
@@ -69,11 +73,14 @@ __all__ = [
     "UnconfirmedError",
     "abort",
     "cached",
+    "client_key",
+    "client_of",
     "command",
     "create_app",
     "db",
     "get_cache",
     "get_channel",
+    "get_clients",
     "get_redis",
     "get_registry",
     "get_settings",
@@ -81,6 +88,8 @@ __all__ = [
     "hookspec",
     "load_json",
     "no_time_limit",
+    "rate_limit",
+    "rate_limit_of",
     "require_preconditions",
     "setting",
     "transactional",

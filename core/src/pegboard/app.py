@@ -21,7 +21,7 @@ from pegboard.cache import CacheStage, get_cache
 from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
 from pegboard.config import Config, Configuration, CoreSettings, configure
-from pegboard.contributions import Plugin, call_hook
+from pegboard.contributions import Plugin, call_plugin
 from pegboard.cors import init_cors
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint
@@ -125,7 +125,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     init_strategies(app, assembled, core)
     stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
     if core.api_docs:
-        document.render(described(api, assembled))
+        document.render(described(app, api, assembled))
     wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
     app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)
@@ -210,15 +210,7 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
 
 def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
     routes = Counter(claimed_routes(app))
-    try:
-        call_hook(assembled.manager, plugin.name, "pegboard_setup", app=app)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            plugin.problem(
-                f"pegboard_setup failed: {type(error).__name__}: {error}",
-                "Mend the plugin's implementation of pegboard_setup.",
-            )
-        ) from error
+    call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
     added = Counter(claimed_routes(app)) - routes
     if taken := sorted(added.keys() & routes.keys()):
         summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"

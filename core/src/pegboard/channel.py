@@ -6,18 +6,15 @@ This module needs no Redis library; a channel does.
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 from flask import Flask, current_app
-
-if TYPE_CHECKING:
-    from redis.exceptions import ResponseError
 
 EXTENSION = "pegboard.channel"
 
 Argument = bytes | str | int
-Value: TypeAlias = "bytes | int | list[Value] | ResponseError | None"
-"""What Redis answers to one command; an error it reports is a value as well."""
+Value = Any
+"""bytes, int, None or a list of these; an error that Redis reports is one, too, not raised."""
 
 
 class ChannelError(Exception):
@@ -64,10 +61,7 @@ class Channel(Protocol):
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is known not to answer; `exchange` then fails at once.
-
-        In a cluster, whether any of its servers is; commands to the others are still exchanged.
-        """
+        """Whether Redis is known not to answer; `exchange` then fails at once."""
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -260,9 +260,7 @@ class Stages:
             handlers = tuple(
                 handler for stage in self._stages if (handler := stage.bind(route)) is not None
             )
-        return self._routes.setdefault(
-            key, _Match(route, {}, handlers, _is_seen(self._app, route))
-        )
+        return self._routes.setdefault(key, _Match(route, {}, handlers, _is_seen(self._app, route)))
 
 
 _UNSTAGED = frozenset({"docs", "health", "openapi"})

@@ -113,9 +113,7 @@ class ServerChannel:
             message = "Redis is away"
             raise ChannelError(message)
         packed = (
-            commands[0].packed
-            if len(commands) == 1
-            else b"".join([one.packed for one in commands])
+            commands[0].packed if len(commands) == 1 else b"".join([one.packed for one in commands])
         )
         wire = self.take()
         try:

@@ -45,9 +45,9 @@ class Names:
         markers = self.markers(key.group)
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
-        key = marker + name
-        packed = b"%b$%d\r\n%b\r\n" % (self._asking(marker), len(key), key)
-        return Place(marker, key, pegboard.Command(marker, packed))
+        full = marker + name
+        packed = b"%b$%d\r\n%b\r\n" % (self._asking(marker), len(full), full)
+        return Place(marker, full, pegboard.Command(marker, packed))
 
     def _asking(self, marker: bytes) -> bytes:
         """Return an MGET but for its last key."""
