@@ -15,13 +15,13 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
+from pegboard.links import Line, read_reply
 
 if TYPE_CHECKING:
-    from pegboard.topology import Endpoint, Link
+    from pegboard.topology import Endpoint
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 """Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
@@ -29,7 +29,7 @@ _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-_INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"
+_INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
 class Wire:
@@ -37,11 +37,11 @@ class Wire:
 
     __slots__ = ("connection", "server", "used_at")
 
-    def __init__(self, connection: "Link") -> None:
-        self.connection = connection
+    def __init__(self, line: Line) -> None:
+        """Connect."""
         self.used_at = time.monotonic()
-        connection.connect()
-        self.server = self._identify()
+        self.server = _identity(line.open(*_INFO))
+        self.connection = line.link
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
@@ -52,23 +52,12 @@ class Wire:
         except (RedisError, OSError):
             return True
 
-    def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new when promoted."""
-        facts: dict[bytes, bytes] = {}
-        for text in self.converse(_INFO, 2):
-            if isinstance(text, bytes):
-                facts |= dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
-        try:
-            return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
-        except KeyError:
-            return ""  # its ACL forbids INFO; who needs to know it says so
-
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
         self.connection.send_packed_command([packed], check_health=False)
         if count == 1:
-            return [self.read()]
-        return [self.read() for _ in range(count)]
+            return [read_reply(self.connection)]
+        return [read_reply(self.connection) for _ in range(count)]
 
     def send(self, packed: bytes) -> None:
         """Send only; the replies have to be read."""
@@ -76,17 +65,24 @@ class Wire:
 
     def read(self) -> Any:
         """Read one reply; an error that the server reports is a value."""
-        try:
-            return self.connection.read_response(disable_decoding=True)
-        except RedisConnectionError:
-            raise
-        except ResponseError as error:
-            return error
+        return read_reply(self.connection)
 
     def close(self) -> None:
         """Close it."""
         with suppress(RedisError, OSError):
             self.connection.disconnect()
+
+
+def _identity(infos: Sequence[Any]) -> str:
+    """Return the run id, new after a restart, and the replication id, new when promoted."""
+    facts: dict[bytes, bytes] = {}
+    for info in infos:
+        if isinstance(info, bytes):
+            facts |= dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    try:
+        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
+    except KeyError:
+        return ""  # its ACL forbids INFO; who needs to know it says so
 
 
 class ServerChannel:
