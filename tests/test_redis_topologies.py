@@ -1,6 +1,5 @@
 """The assembled service on Redis as it is run: by sentinels, in clusters, with few rights."""
 
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -14,7 +13,7 @@ PLUGINS = ("items", "cache_redis", "ratelimit")
 RECOVERY = 10.0
 
 
-def serve(make_app: MakeApp, postgres_url: str, redis_url: str, **settings: object) -> Flask:
+def serve(make_app: MakeApp, postgres_url: str, redis_url: str) -> Flask:
     """Assemble all plugins that use Redis, and tell how each answer came about."""
     return make_app(
         plugins=PLUGINS,
@@ -22,7 +21,6 @@ def serve(make_app: MakeApp, postgres_url: str, redis_url: str, **settings: obje
         REDIS_URL=redis_url,
         CACHE_STATUS_HEADER=True,
         RATELIMIT_DEFAULT="1000000/minute",
-        **settings,
     )
 
 

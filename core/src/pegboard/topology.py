@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.links import Connector, Line
+from pegboard.opening import Connector, Opening
 from pegboard.redis_url import Address, RedisURL
 from pegboard.search import Search
 
@@ -28,7 +28,7 @@ PAUSE = 0.5
 class Endpoint(Protocol):
     """The one server to speak with."""
 
-    def connection(self) -> Line:
+    def connection(self) -> Opening:
         """Make a connection to it, not connected yet.
 
         Raises `RedisError` or `OSError` when it is not found.
@@ -43,13 +43,13 @@ class FixedEndpoint:
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
         connector = Connector(url, timeout)
-        self._connect: Callable[[], Line] = (
+        self._connect: Callable[[], Opening] = (
             partial(connector.through, url.socket)
             if url.socket
             else partial(connector.to, url.addresses[0])
         )
 
-    def connection(self) -> Line:
+    def connection(self) -> Opening:
         """Make a connection to it."""
         return self._connect()
 
@@ -67,7 +67,7 @@ class SentinelEndpoint:
         self._to_server = Connector(url, timeout)
         self._master = Search("The master", self._find, timeout)
 
-    def connection(self) -> Line:
+    def connection(self) -> Opening:
         """Make a connection to the master."""
         return self._to_server.to(self._master.result())
 
@@ -140,7 +140,7 @@ class ClusterTopology:
         self._map: Search[SlotMap] = Search("A node of the cluster", self._find, timeout)
         self._asked_at = -math.inf
 
-    def connection(self, node: Address) -> Line:
+    def connection(self, node: Address) -> Opening:
         """Make a connection to a node, not connected yet."""
         return self._connector.to(node)
 
@@ -194,7 +194,7 @@ class NodeEndpoint:
         self._topology = topology
         self._node = node
 
-    def connection(self) -> Line:
+    def connection(self) -> Opening:
         """Make a connection to it."""
         return self._topology.connection(self._node)
 

@@ -5,7 +5,6 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -18,9 +17,9 @@ from redis.exceptions import (
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
-from pegboard.links import Line, read_reply
 
 if TYPE_CHECKING:
+    from pegboard.opening import Opening
     from pegboard.topology import Endpoint
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
@@ -35,46 +34,34 @@ _INFO = [command("INFO", section, key="").packed for section in ("server", "repl
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("connection", "server", "used_at")
+    __slots__ = ("line", "server", "used_at")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, opening: "Opening") -> None:
         """Connect."""
         self.used_at = time.monotonic()
-        self.server = _identity(line.open(*_INFO))
-        self.connection = line.link
+        self.line, infos = opening.open(*_INFO)
+        self.server = _identity(infos)
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
         if time.monotonic() - self.used_at < _TRUSTED_IDLE:
             return False
         try:
-            return self.connection.can_read(timeout=0)
+            return self.line.has_input(0)
         except (RedisError, OSError):
             return True
 
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
-        self.connection.send_packed_command([packed], check_health=False)
+        line = self.line
+        line.send(packed)
         if count == 1:
-            return [read_reply(self.connection)]
-        return [read_reply(self.connection) for _ in range(count)]
-
-    def send(self, packed: bytes) -> None:
-        """Send only; the replies have to be read."""
-        self.connection.send_packed_command([packed], check_health=False)
-
-    def read(self) -> Any:
-        """Read one reply; an error that the server reports is a value."""
-        return read_reply(self.connection)
-
-    def close(self) -> None:
-        """Close it."""
-        with suppress(RedisError, OSError):
-            self.connection.disconnect()
+            return [line.read()]
+        return [line.read() for _ in range(count)]
 
 
 def _identity(infos: Sequence[Any]) -> str:
-    """Return the run id, new after a restart, and the replication id, new when promoted."""
+    """Return the run id, new after a restart, and the replication id, new if promoted."""
     facts: dict[bytes, bytes] = {}
     for info in infos:
         if isinstance(info, bytes):
@@ -123,8 +110,7 @@ class ServerChannel:
         except BaseException:
             self.discard(wire)
             raise
-        wire.used_at = time.monotonic()
-        self._idle.append(wire)
+        self.give(wire)
         return [Reply(value, server) for value in values]
 
     def servers(self) -> frozenset[str]:
@@ -169,7 +155,7 @@ class ServerChannel:
 
     def discard(self, wire: Wire) -> None:
         """Close a connection whose replies nobody reads."""
-        wire.close()
+        wire.line.close()
         with self._counting:
             self._count -= 1
 

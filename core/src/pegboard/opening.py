@@ -1,77 +1,50 @@
-"""Connections to a server of Redis: how one is made, and what has to be said on it first."""
+"""How a connection to a server of Redis begins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from redis.backoff import AbstractBackoff, NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from pegboard.channel import command
+from pegboard.line import Line, Link, connect
 from pegboard.redis_url import Address, RedisURL
 
 _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
 
 
-class Link(Protocol):
-    """What is used of a connection of redis-py, which has no types for it."""
-
-    def connect(self) -> None:
-        """Connect, unless connected."""
-
-    def disconnect(self) -> None:
-        """Close it."""
-
-    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
-        """Send."""
-
-    def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: FBT001, FBT002 - redis-py's
-        """Read one reply; raises the errors that a server reports."""
-
-    def can_read(self, timeout: float) -> bool:
-        """Wait for something to read, or for the end of the connection."""
-
-
-def read_reply(link: Link) -> Any:
-    """Read one reply; strings are bytes, and an error that the server reports is a value."""
-    try:
-        return link.read_response(disable_decoding=True)
-    except RedisConnectionError:
-        raise
-    except ResponseError as error:
-        return error
-
-
-class Line:
-    """A connection that is not connected yet, with what has to be said first."""
+class Opening:
+    """A connection that is not connected yet, with what has to be said on it first."""
 
     def __init__(self, link: Link, greeting: Sequence[bytes]) -> None:
-        self.link = link
+        self._link = link
         self._greeting = greeting
 
-    def open(self, *commands: bytes) -> list[Any]:
-        """Connect, and return the replies to commands, sent with the greeting in one round trip."""
-        link = self.link
-        link.connect()
-        link.send_packed_command([b"".join((*self._greeting, *commands))], check_health=False)
-        for _ in self._greeting:
-            if isinstance(reply := read_reply(link), ResponseError):
-                raise reply
-        return [read_reply(link) for _ in commands]
+    def open(self, *commands: bytes) -> tuple[Line, list[Any]]:
+        """Connect, greet and send commands in one round trip; returns their replies as well."""
+        line = connect(self._link)
+        try:
+            line.send(b"".join((*self._greeting, *commands)))
+            for _ in self._greeting:
+                _demand(line.read())
+            return line, [line.read() for _ in commands]
+        except BaseException:
+            line.close()
+            raise
 
     def ask(self, *words: str) -> Any:
         """Connect, ask one thing, and disconnect; raises the error that the server reports."""
-        try:
-            [reply] = self.open(command(*words, key="").packed)
-        finally:
-            with suppress(RedisError, OSError):
-                self.link.disconnect()
-        if isinstance(reply, ResponseError):
-            raise reply
-        return reply
+        line, [reply] = self.open(command(*words, key="").packed)
+        line.close()
+        return _demand(reply)
+
+
+def _demand(reply: Any) -> Any:
+    if isinstance(reply, ResponseError):
+        raise reply
+    return reply
 
 
 class Connector:
@@ -91,20 +64,20 @@ class Connector:
         # What a server pushes on its own is of no use here, and only the third protocol has it.
         self._options = {**given, **connection_options(timeout), "protocol": 2}
 
-    def to(self, address: Address) -> Line:
+    def to(self, address: Address) -> Opening:
         """Make a connection to a server."""
-        return self._line(self._make(host=address.host, port=address.port, **self._options))
+        return self._opening(self._make(host=address.host, port=address.port, **self._options))
 
-    def through(self, socket: str) -> Line:
+    def through(self, socket: str) -> Opening:
         """Make a connection through a socket of the file system."""
         make: Callable[..., Link] = UnixDomainSocketConnection
-        return self._line(make(path=socket, **self._options))
+        return self._opening(make(path=socket, **self._options))
 
-    def _line(self, link: Link) -> Line:
+    def _opening(self, link: Link) -> Opening:
         for name in ("driver_info", "lib_name", "lib_version"):  # the latter two before redis-py 8
             if hasattr(link, name):
                 setattr(link, name, None)
-        return Line(link, self._greeting)
+        return Opening(link, self._greeting)
 
 
 def _greeting(options: dict[str, Any]) -> list[bytes]:
