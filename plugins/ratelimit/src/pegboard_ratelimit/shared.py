@@ -9,7 +9,6 @@ from pegboard_ratelimit.storage import StorageError, Verdict
 PREFIX = "pegboard:ratelimit:"
 
 
-
 def window_source() -> str:
     """Return the script that counts."""
     return (files(__package__) / "window.lua").read_text("utf-8")
