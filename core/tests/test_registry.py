@@ -227,6 +227,21 @@ def test_a_route_of_a_set_up_that_is_taken_is_reported(plugin_folder: PluginFold
     assert "GET /health" in problem.summary
 
 
+def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFolder):
+    """A `StartupError` of its own is told in its words, with the plugin's name and distribution."""
+    plugin_folder.add(
+        "needy",
+        """
+        @pegboard.hookimpl
+        def pegboard_session_strategy(app):
+            raise pegboard.StartupError([pegboard.Problem("no vault", "Buy one.")])
+        """,
+    )
+    (problem,) = problems(PLUGINS="needy")
+    assert ("no vault", "Buy one.", "needy") == (problem.summary, problem.cure, problem.plugin)
+    assert problem.distribution
+
+
 def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
     """Two kinds of mistakes do not take two starts."""
     plugin_folder.add("broken", "1 / 0")

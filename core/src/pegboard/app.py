@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +21,7 @@ from pegboard.cache import CacheStage, get_cache
 from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
 from pegboard.config import Config, Configuration, CoreSettings, configure
-from pegboard.contributions import Plugin, call_hook
+from pegboard.contributions import Plugin, call_plugin
 from pegboard.cors import init_cors
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint
@@ -30,7 +31,7 @@ from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
 from pegboard.problems import PluginError, Problem, StartupError
-from pegboard.redis import get_redis, init_redis
+from pegboard.redis import check_redis, has_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.stages import MATCH, Stages
 from pegboard.strategies import collect_stages, described, init_strategies
@@ -168,8 +169,8 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
             raise NotReadyError(message)
 
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
-    if client := get_redis(app):
-        checks.append(HealthCheck("redis", client.ping))
+    if has_redis(app):
+        checks.append(HealthCheck("redis", partial(check_redis, app)))
     return checks
 
 
@@ -209,15 +210,7 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
 
 def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
     routes = Counter(claimed_routes(app))
-    try:
-        call_hook(assembled.manager, plugin.name, "pegboard_setup", app=app)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            plugin.problem(
-                f"pegboard_setup failed: {type(error).__name__}: {error}",
-                "Mend the plugin's implementation of pegboard_setup.",
-            )
-        ) from error
+    call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
     added = Counter(claimed_routes(app)) - routes
     if taken := sorted(added.keys() & routes.keys()):
         summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"

@@ -68,7 +68,9 @@ class CoreSettings(Settings):
         "sqlite:///pegboard.db", doc="SQLAlchemy URL of the database.", secret=True
     )
     redis_url: str | None = setting(
-        None, doc="URL of a Redis or Valkey server: redis://, rediss:// or unix://.", secret=True
+        None,
+        doc="URL of Redis or Valkey: a server, sentinels or a cluster; see the guide on Redis.",
+        secret=True,
     )
     cors_origins: tuple[str, ...] = setting(
         (), doc="Origins that browsers may call from, comma-separated.", validate=_origins

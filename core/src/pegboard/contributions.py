@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.discovery import Candidate, Distribution
 from pegboard.health import HealthCheck
-from pegboard.problems import PluginError, Problem
+from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import Settings, declarations_of
 
 
@@ -55,6 +55,27 @@ def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments
         for implementation in implementations
         if implementation.plugin_name == plugin
     ]
+
+
+def call_plugin(
+    manager: pluggy.PluginManager, plugin: Plugin, hook: str, **arguments: Any
+) -> list[Any]:
+    """Call a plugin's implementation as `call_hook` does. Raises `PluginError`, naming the plugin.
+
+    What the plugin says by a `StartupError` of its own is told in its words.
+    """
+    try:
+        return call_hook(manager, plugin.name, hook, **arguments)
+    except PluginError:
+        raise
+    except StartupError as error:
+        summary = "; ".join(problem.summary for problem in error.problems)
+        cure = " ".join(problem.cure for problem in error.problems)
+        raise PluginError(plugin.problem(summary, cure)) from error
+    except (Exception, SystemExit) as error:
+        summary = f"{hook} failed: {type(error).__name__}: {error}"
+        cure = f"Mend the plugin's implementation of {hook}."
+        raise PluginError(plugin.problem(summary, cure)) from error
 
 
 def collect(

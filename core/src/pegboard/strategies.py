@@ -1,6 +1,5 @@
 """What serves where only one can: the cache, the sessions, who the clients are."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask
@@ -16,7 +15,8 @@ from pegboard.cache import (
 )
 from pegboard.clients import Proxies, init_clients
 from pegboard.config import CoreSettings
-from pegboard.contributions import Plugin, call_hook
+from pegboard.contributions import call_plugin
+from pegboard.health import get_health
 from pegboard.problems import PluginError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
@@ -36,13 +36,16 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
         if plugin.metadata is not None
         for table in plugin.metadata.tables.values()
     ]
-    init_cache(app, _cache(app, assembled, core), tables, tells=core.cache_status_header)
+    strategy = _cache(app, assembled, core)
+    init_cache(app, strategy, tables, tells=core.cache_status_header)
+    if not isinstance(strategy, NullStrategy):
+        get_health(app).details["cache"] = strategy.figures
 
 
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return what the one plugin that implements a single-provider hook gives, if any."""
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, hook, app=app):
+        for result in call_plugin(assembled.manager, plugin, hook, app=app):
             return result
     return None
 
@@ -51,7 +54,7 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     """Return the stages of all plugins. Raises `PluginError` for two in one place."""
     stages: dict[int, Stage] = {}
     for plugin in assembled.plugins:
-        for result in _call(plugin, assembled, "pegboard_stages", app=app):
+        for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
             for stage in result or ():
                 other = stages.setdefault(stage.order, stage)
                 if other is not stage:
@@ -64,19 +67,8 @@ def described(app: Flask, api: Api, assembled: Registry) -> dict[str, Any]:
     """Return the OpenAPI document with what plugins add to it."""
     document: dict[str, Any] = api.spec.to_dict()
     for plugin in assembled.plugins:
-        _call(plugin, assembled, "pegboard_openapi", app=app, document=document)
+        call_plugin(assembled.manager, plugin, "pegboard_openapi", app=app, document=document)
     return document
-
-
-def _call(plugin: Plugin, assembled: Registry, hook: str, **arguments: Any) -> Sequence[Any]:
-    try:
-        return call_hook(assembled.manager, plugin.name, hook, **arguments)
-    except PluginError:
-        raise
-    except (Exception, SystemExit) as error:
-        summary = f"{hook} failed: {type(error).__name__}: {error}"
-        cure = f"Mend the plugin's implementation of {hook}."
-        raise PluginError(plugin.problem(summary, cure)) from error
 
 
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:

@@ -4,27 +4,27 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
-    MasterDownError,
+    ClusterDownError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
-    from redis.connection import AbstractConnection as Connection
+    from pegboard.topology import Endpoint, Link
 
-_NOT_SERVING = (ReadOnlyError, MasterDownError)
-"""Errors of a server that is no longer the one to ask."""
+_NOT_SERVING = (ReadOnlyError, ClusterDownError)
+"""Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
 
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
@@ -37,7 +37,7 @@ class Wire:
 
     __slots__ = ("connection", "server", "used_at")
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Link") -> None:
         self.connection = connection
         self.used_at = time.monotonic()
         connection.connect()
@@ -53,7 +53,7 @@ class Wire:
             return True
 
     def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new after a promotion."""
+        """Ask for the run id, new after a restart, and the replication id, new when promoted."""
         facts: dict[bytes, bytes] = {}
         for text in self.converse(_INFO, 2):
             if isinstance(text, bytes):
@@ -65,13 +65,17 @@ class Wire:
 
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
-        connection = self.connection
-        connection.send_packed_command([packed], check_health=False)
+        self.connection.send_packed_command([packed], check_health=False)
         if count == 1:
-            return [self._read()]
-        return [self._read() for _ in range(count)]
+            return [self.read()]
+        return [self.read() for _ in range(count)]
 
-    def _read(self) -> Any:
+    def send(self, packed: bytes) -> None:
+        """Send only; the replies have to be read."""
+        self.connection.send_packed_command([packed], check_health=False)
+
+    def read(self) -> Any:
+        """Read one reply; an error that the server reports is a value."""
         try:
             return self.connection.read_response(disable_decoding=True)
         except RedisConnectionError:
@@ -88,14 +92,14 @@ class Wire:
 class ServerChannel:
     """A `Channel` to one server, or to whichever server is the master at the moment."""
 
-    def __init__(self, connect: "Callable[[], Connection]", *, size: int) -> None:
-        """`connect` makes a connection that is not connected yet; `size` bounds their number."""
-        self._make = connect
+    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
+        """`endpoint` is where the server is; `size` bounds the number of connections."""
+        self._endpoint = endpoint
         self._size = size
         self._idle: list[Wire] = []
         self._count = 0
         self._counting = threading.Lock()
-        self._breaker = Breaker("Redis", self._probe)
+        self._breaker = Breaker(name, self._probe)
         _channels.add(self)
 
     @property
@@ -109,21 +113,19 @@ class ServerChannel:
             message = "Redis is away"
             raise ChannelError(message)
         packed = (
-            commands[0].packed
-            if len(commands) == 1
-            else b"".join([one.packed for one in commands])
+            commands[0].packed if len(commands) == 1 else b"".join([one.packed for one in commands])
         )
-        wire = self._take()
+        wire = self.take()
         try:
             values = wire.converse(packed, len(commands))
             server = wire.server
             for number, value in enumerate(values):
                 if isinstance(value, ResponseError):
-                    values[number] = self._resolve(wire, commands[number], value)
+                    values[number] = resolve(wire, commands[number], value)
         except (RedisError, OSError) as error:
-            raise self._lost(wire, error) from error
+            raise self.lost(wire, error) from error
         except BaseException:
-            self._discard(wire)
+            self.discard(wire)
             raise
         wire.used_at = time.monotonic()
         self._idle.append(wire)
@@ -140,17 +142,21 @@ class ServerChannel:
         return False
 
     def reset(self) -> None:
-        """Drop idle connections."""
+        """Drop idle connections, and find out anew where the server is."""
+        self._endpoint.renew()
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
                 return
-            self._discard(wire)
+            self.discard(wire)
 
-    close = reset
-
-    def _take(self) -> Wire:
+    def take(self) -> Wire:
+        """Return an idle connection or a new one; it is given back, lost or discarded."""
         while True:
             try:
                 wire = self._idle.pop()
@@ -158,7 +164,26 @@ class ServerChannel:
                 return self._connect()
             if not wire.is_stale():
                 return wire
-            self._discard(wire)
+            self.discard(wire)
+
+    def give(self, wire: Wire) -> None:
+        """Take back a connection that has read all replies."""
+        wire.used_at = time.monotonic()
+        self._idle.append(wire)
+
+    def discard(self, wire: Wire) -> None:
+        """Close a connection whose replies nobody reads."""
+        wire.close()
+        with self._counting:
+            self._count -= 1
+
+    def lost(self, wire: Wire, error: Exception) -> ChannelError:
+        """Close a connection that failed, and do without the server until it is back."""
+        self.discard(wire)
+        # What ends one connection is seldom good for the others.
+        self.reset()
+        self._breaker.trip(error)
+        return ChannelError(str(error))
 
     def _connect(self) -> Wire:
         with self._counting:
@@ -167,32 +192,13 @@ class ServerChannel:
                 raise ChannelError(message)
             self._count += 1
         try:
-            return Wire(self._make())
+            return Wire(self._endpoint.connection())
         except (RedisError, OSError) as error:
             with self._counting:
                 self._count -= 1
+            self._endpoint.renew()
             self._breaker.trip(error)
             raise ChannelError(str(error)) from error
-
-    def _discard(self, wire: Wire) -> None:
-        wire.close()
-        with self._counting:
-            self._count -= 1
-
-    def _lost(self, wire: Wire, error: Exception) -> ChannelError:
-        self._discard(wire)
-        # What ends one connection is seldom good for the others.
-        self.reset()
-        self._breaker.trip(error)
-        return ChannelError(str(error))
-
-    def _resolve(self, wire: Wire, command: Command, error: ResponseError) -> Any:
-        """Return the value for a command that was answered with an error."""
-        if isinstance(error, NoScriptError) and command.fallback is not None:
-            return wire.converse(command.fallback, 1)[0]
-        if isinstance(error, _NOT_SERVING):
-            raise error
-        return error
 
     def _probe(self) -> None:
         self._idle.append(self._probed())
@@ -201,15 +207,25 @@ class ServerChannel:
         with self._counting:
             self._count += 1
         try:
-            return Wire(self._make())
+            return Wire(self._endpoint.connection())
         except BaseException:
             with self._counting:
                 self._count -= 1
+            self._endpoint.renew()
             raise
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
         self._idle, self._count, self._counting = [], 0, threading.Lock()
+
+
+def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
+    """Return the value for a command that was answered with an error."""
+    if isinstance(error, NoScriptError) and command.fallback is not None:
+        return wire.converse(command.fallback, 1)[0]
+    if isinstance(error, _NOT_SERVING):
+        raise error
+    return error
 
 
 _channels: "weakref.WeakSet[ServerChannel]" = weakref.WeakSet()

@@ -1,0 +1,20 @@
+"""What the plugin cannot do without."""
+
+from flask import Flask
+
+import pegboard
+
+_CURE = (
+    "Set REDIS_URL, as in redis://host:6379/0; or keep both elsewhere by PEGBOARD_CACHE=memory "
+    "(or none) and PEGBOARD_SESSIONS=cookie; or leave the plugin out by "
+    "PEGBOARD_PLUGINS_DISABLED=cache_redis."
+)
+
+
+def require_channel(app: Flask) -> pegboard.Channel:
+    """Return the app's channel to Redis. Raises `pegboard.StartupError` when there is none."""
+    channel = pegboard.get_channel(app)
+    if channel is None:
+        summary = "REDIS_URL is not set, and the cache and the sessions are to be kept there"
+        raise pegboard.StartupError([pegboard.Problem(summary, _CURE)])
+    return channel

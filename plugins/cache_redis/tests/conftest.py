@@ -1,0 +1,3 @@
+"""Fixtures of this test tree."""
+
+pytest_plugins = ["pegboard.testing.fixtures"]
