@@ -38,7 +38,7 @@ def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
         counter.ask(f"makes-room-{number}")
     admitted += sum(not counter.ask("alice").wait for _ in range(20))
 
-    assert 5 == admitted
+    assert 3 <= admitted <= 5
     clock.go(60_000_000)
     assert [0] * 5 == [counter.ask("alice").wait for _ in range(5)]
 

@@ -146,6 +146,21 @@ def test_a_broken_row_is_reported_and_skipped(write, get, reread, caplog, row):
     assert 429 not in [get("10.0.0.1") for _ in range(9)]
 
 
+def test_readiness_tells_of_broken_rules_but_does_not_fail(app, write, reread):
+    """It serves without them."""
+    write({"limits": "often"}, {"limits": "9/minute"})
+    reread()
+    ready = app.test_client().get("/health/ready")
+
+    assert 200 == ready.status_code
+    assert {
+        "counted_by": "memory",
+        "can_count": True,
+        "rules": 2,
+        "broken_rules": [1],
+    } == ready.get_json()["details"]["ratelimit"]
+
+
 def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
     """A time that is none, a number in place of a name, bytes."""
     app = make_app(plugins=["ratelimit"], DATABASE_URL=sqlite_url)

@@ -55,6 +55,11 @@ class Keeper:
         self.due = -1.0
         """When to call `refresh`, by the clock."""
 
+    @property
+    def broken(self) -> list[int]:
+        """The numbers of the rules that are left out."""
+        return sorted(row.number for row in self._broken)
+
     def refresh(self, now: float) -> None:
         """See to it that the rules are read again."""
         with self._lock:
