@@ -68,8 +68,8 @@ def in_redis(clock: Any, redis: Redis) -> Ask:
 
     def ask(client: str, limit: Limit, *, charge: bool = True) -> Verdict:
         arguments: list[int] = [int(charge)]
-        for policy in limit.policies:
-            arguments += (policy.quota, policy.span, policy.grain)
+        for terms in limit.terms:
+            arguments += terms
         value: Any = script([f"test:{client}"], [*arguments, *divmod(clock.now, 1_000_000)])
         return SharedCounter("rule", limit).hear(value)
 
@@ -198,6 +198,17 @@ def test_clients_are_counted_apart(ask):
     limit = Limit((Policy(1, 60),))
 
     assert [0, 60_000_000, 0] == [ask(client, limit).wait for client in ("a", "a", "b")]
+
+
+def test_a_steady_client_below_the_limit_is_never_refused(ask, clock):
+    """Although its requests follow each other so closely that they are counted in runs."""
+    limit = Limit((Policy(55, 60),))
+    refused = 0
+    for _ in range(300):
+        refused += bool(ask("alice", limit).wait)
+        clock.go(60_000_000 * 51 // 50 // 54)
+
+    assert 0 == refused
 
 
 @pytest.mark.parametrize("quota", [51, 10**6, 10**9])

@@ -29,8 +29,6 @@ PATIENCE = 0.2
 FIRST_PATIENCE = 1.0
 """Seconds that the first requests of a process wait."""
 
-_READ = 3.0  # seconds after which a reading that has not come back is no longer waited for
-
 
 class Keeper:
     """The rules of one app: those that never change, and those of the table as last read."""

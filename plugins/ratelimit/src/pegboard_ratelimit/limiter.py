@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 EXTENSION = "pegboard_ratelimit"
 
 _PLANS = 10_000
+_COUNTED_BY = {MemoryStorage: "each worker", SharedStorage: "Redis"}
 
 
 class Limiter:
@@ -73,7 +74,7 @@ class Limiter:
     def figures(self) -> dict[str, object]:
         """Return what an operator wants to know at a glance."""
         return {
-            "counted_by": type(self.storage).__name__.removesuffix("Storage").lower(),
+            "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
             "can_count": not self._is_failing,
             "rules": len(self.keeper.book.rules),
             "broken_rules": self.keeper.broken,
