@@ -58,7 +58,9 @@ class Fleet:
     def wrong(self, state: State) -> str | None:
         for reader in state.readers:
             if reader.place == Reading.STALE:
-                return f"given {reader.value}, though {reader.floor} was acknowledged before it began"
+                return (
+                    f"given {reader.value}, though {reader.floor} was acknowledged before it began"
+                )
         return None
 
     def steps(self, state: State) -> Iterator[Step]:
@@ -109,7 +111,11 @@ class Fleet:
         for cell in state.cells:
             value = hit(cell, self.rules)
             floor = state.floor(cell.epoch)
-            if value != NOTHING and value < floor and self._is_believed(state, cell.server, cell.epoch):
+            if (
+                value != NOTHING
+                and value < floor
+                and self._is_believed(state, cell.server, cell.epoch)
+            ):
                 stale = Reader(Reading.STALE, cell.epoch, floor, value=value)
                 yield f"reader {index + 1} is given {value}", _with_reader(state, index, stale)
 
@@ -148,9 +154,7 @@ class Fleet:
             case Writing.COMMITTED:
                 yield from self._check(state, index)
             case Writing.RELEASING:
-                release = Command(
-                    Verb.RELEASE, writer.epoch, index, self.group_writers[index]
-                )
+                release = Command(Verb.RELEASE, writer.epoch, index, self.group_writers[index])
                 for fate, reply, after in self._send(state, release):
                     if reply or not rules.epochs or not rules.release_is_confirmed:
                         yield f"{who} releases{fate}, acknowledges", _acknowledged(after, index)
@@ -233,7 +237,9 @@ class Fleet:
             trusted = tuple(sorted({*state.trusted, epoch}))
             yield (
                 f"the keeper turns caching on in epoch {epoch}, server {server}",
-                state._replace(epoch=epoch, enabled=True, owners=owners, trusted=trusted, floors=floors),
+                state._replace(
+                    epoch=epoch, enabled=True, owners=owners, trusted=trusted, floors=floors
+                ),
             )
 
     # Servers

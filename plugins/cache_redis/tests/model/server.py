@@ -41,7 +41,9 @@ def _release(cell: Cell, command: Command, rules: Rules) -> Cell:
         cell = cell._replace(group_fences=kept(cell.group_fences))
         return cell._replace(generation=0) if rules.release_erases else cell
     cell = cell._replace(fences=kept(cell.fences))
-    return cell._replace(value=NOTHING, value_generation=0, lease=0) if rules.release_erases else cell
+    return (
+        cell._replace(value=NOTHING, value_generation=0, lease=0) if rules.release_erases else cell
+    )
 
 
 def _lease(cell: Cell, command: Command, rules: Rules, new_generation: int) -> tuple[int, Cell]:
@@ -62,6 +64,4 @@ def _fill(cell: Cell, command: Command, rules: Rules) -> tuple[int, Cell]:
         rules.checks_generation and cell.generation != generation
     ):
         return 0, cell
-    return 1, cell._replace(
-        value=command.value, value_generation=generation, lease=0, fences=()
-    )
+    return 1, cell._replace(value=command.value, value_generation=generation, lease=0, fences=())
