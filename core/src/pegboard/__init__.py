@@ -1,5 +1,6 @@
 """Pegboard, a Flask platform that a team assembles from plugins."""
 
+from pegboard.annotations import RateLimit, rate_limit, rate_limit_of
 from pegboard.api import Blueprint
 from pegboard.app import create_app
 from pegboard.cache import (
@@ -17,11 +18,12 @@ from pegboard.cache import (
     get_cache,
 )
 from pegboard.channel import Channel, ChannelError, Command, Reply, Script, command, get_channel
+from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
 from pegboard.errors import abort
-from pegboard.health import HealthCheck, NotReadyError
+from pegboard.health import HealthCheck, NotReadyError, get_health
 from pegboard.hooks import hookimpl, hookspec
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
@@ -42,6 +44,7 @@ __all__ = [
     "Call",
     "Channel",
     "ChannelError",
+    "Clients",
     "Command",
     "CoreSettings",
     "Counters",
@@ -56,6 +59,7 @@ __all__ = [
     "NotReadyError",
     "Problem",
     "ProductionConfig",
+    "RateLimit",
     "RemoteStrategy",
     "Reply",
     "Route",
@@ -69,11 +73,15 @@ __all__ = [
     "UnconfirmedError",
     "abort",
     "cached",
+    "client_key",
+    "client_of",
     "command",
     "create_app",
     "db",
     "get_cache",
     "get_channel",
+    "get_clients",
+    "get_health",
     "get_redis",
     "get_registry",
     "get_settings",
@@ -81,6 +89,8 @@ __all__ = [
     "hookspec",
     "load_json",
     "no_time_limit",
+    "rate_limit",
+    "rate_limit_of",
     "require_preconditions",
     "setting",
     "transactional",

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,13 +32,14 @@ from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
 from pegboard.problems import PluginError, Problem, StartupError
-from pegboard.redis import get_redis, init_redis
+from pegboard.redis import check_redis, has_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.stages import MATCH, Stages
 from pegboard.strategies import collect_stages, described, init_strategies
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
+
 
 class Service(Flask):
     """The Flask application of an assembled service."""
@@ -131,7 +133,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     init_strategies(app, assembled, core)
     stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
     if core.api_docs:
-        document.render(described(api, assembled))
+        document.render(described(app, api, assembled))
     wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
     app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
     _report(app, assembled)
@@ -175,8 +177,8 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
             raise NotReadyError(message)
 
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
-    if client := get_redis(app):
-        checks.append(HealthCheck("redis", client.ping))
+    if has_redis(app):
+        checks.append(HealthCheck("redis", partial(check_redis, app)))
     return checks
 
 

@@ -36,7 +36,10 @@ class Breaker:
             self.is_open = True
         logger.warning("%s is away, and done without until it is back: %s", self._name, cause)
         threading.Thread(
-            target=_probe_until_back, args=(weakref.ref(self),), name="pegboard-breaker", daemon=True
+            target=_probe_until_back,
+            args=(weakref.ref(self),),
+            name="pegboard-breaker",
+            daemon=True,
         ).start()
 
     def attempt(self) -> bool:

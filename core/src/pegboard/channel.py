@@ -6,18 +6,15 @@ This module needs no Redis library; a channel does.
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from flask import Flask, current_app
-
-if TYPE_CHECKING:
-    from redis.exceptions import ResponseError
 
 EXTENSION = "pegboard.channel"
 
 Argument = bytes | str | int
-Value = "bytes | int | list[Value] | ResponseError | None"
-"""What Redis answers to one command; an error it reports is a value as well."""
+Value = Any
+"""bytes, int, None or a list of these; an error that Redis reports is one, too, not raised."""
 
 
 class ChannelError(Exception):
@@ -37,7 +34,7 @@ class Command(NamedTuple):
 class Reply(NamedTuple):
     """What one command was answered."""
 
-    value: "Value"  # type: ignore[valid-type]  # it is recursive
+    value: Value
     server: str
     """The identity of the server: another one after a restart or a failover; empty if unknown."""
 

@@ -13,7 +13,18 @@ from pegboard.settings import declarations_of, prefix_of
 
 CORE_BLUEPRINTS = ("docs", "health", "openapi")
 CORE_ROUTES = ("/docs", "/docs/assets/<>", "/health", "/health/ready", "/openapi.json")
-CORE_COMMANDS = ("config", "db", "dev", "openapi", "plugins", "routes", "run", "serve", "shell")
+CORE_COMMANDS = (
+    "cache",
+    "config",
+    "db",
+    "dev",
+    "openapi",
+    "plugins",
+    "routes",
+    "run",
+    "serve",
+    "shell",
+)
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else where a plugin's name can stand."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
+from pegboard.clients import HEADERS, Proxies
 from pegboard.problems import Problem, StartupError
 from pegboard.settings import Settings, Sources, Value, load, setting
 
@@ -39,6 +40,13 @@ def _policies(value: dict[str, str]) -> None:
         raise ValidationError(message)
 
 
+def _proxies(value: tuple[str, ...]) -> None:
+    try:
+        Proxies.parse(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
 class CoreSettings(Settings):
     """Settings of the core; durations are in seconds, sizes in bytes."""
 
@@ -60,7 +68,9 @@ class CoreSettings(Settings):
         "sqlite:///pegboard.db", doc="SQLAlchemy URL of the database.", secret=True
     )
     redis_url: str | None = setting(
-        None, doc="URL of a Redis or Valkey server: redis://, rediss:// or unix://.", secret=True
+        None,
+        doc="URL of Redis or Valkey: a server, sentinels or a cluster; see the guide on Redis.",
+        secret=True,
     )
     cors_origins: tuple[str, ...] = setting(
         (), doc="Origins that browsers may call from, comma-separated.", validate=_origins
@@ -87,6 +97,17 @@ class CoreSettings(Settings):
     )
     max_content_length: int = setting(
         1024 * 1024, doc="Largest request body.", validate=Range(1, 1024**3)
+    )
+
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        doc="Proxies that may say who called them: their number (1), or their networks and unix.",
+        validate=_proxies,
+    )
+    proxy_header: str = setting(
+        "X-Forwarded-For",
+        doc="The one header in which they say it.",
+        validate=OneOf(tuple(HEADERS)),
     )
 
     log_level: str = setting("INFO", doc="Least severe level that is logged.", validate=_level)

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from flask import current_app
+from flask import Flask, current_app
 from marshmallow import Schema, fields
 
 from pegboard.api import Blueprint
@@ -47,6 +47,11 @@ class ReadinessSchema(HealthSchema):
     skipped = fields.List(
         fields.String(), metadata={"description": "Plugins that failed and were left out."}
     )
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String()),
+        metadata={"description": "Figures by part of the service, as of the cache."},
+    )
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,14 @@ class Health:
 
     checks: tuple[HealthCheck, ...]
     skipped: tuple[str, ...]
+    details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    """What `/health/ready` tells besides; figures of a part of the service by its name."""
+
+
+def get_health(app: Flask | None = None) -> Health:
+    """Return the checks of the app, or of the current app."""
+    health: Health = (app or current_app).extensions[EXTENSION]
+    return health
 
 
 def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
@@ -97,7 +110,7 @@ def health_blueprint() -> Blueprint:
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
     def ready() -> tuple[dict[str, Any], int]:
         """Tell whether the service can serve, and what keeps it from it."""
-        health: Health = current_app.extensions[EXTENSION]
+        health = get_health()
         results = check_readiness(health.checks)
         failing = [name for name, result in results.items() if result != "ok"]
         status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
@@ -108,6 +121,8 @@ def health_blueprint() -> Blueprint:
         }
         if health.skipped:
             body["skipped"] = health.skipped
+        if details := {name: figures() for name, figures in health.details.items()}:
+            body["details"] = details
         return body, status
 
     return blueprint

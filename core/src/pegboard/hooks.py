@@ -131,7 +131,7 @@ def pegboard_stages(app: Flask) -> Sequence[Stage]:  # type: ignore[empty-body]
 
 
 @hookspec
-def pegboard_openapi(document: dict[str, Any]) -> None:
+def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
     """Add to the OpenAPI document what holds for the whole service; change it in place.
 
     Called once for each app, after `pegboard_stages`, if the document is served.

@@ -1,6 +1,7 @@
 """Log lines: readable in development, JSON in production, each with its request's id."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -9,7 +10,7 @@ from typing import TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
-trace_id: ContextVar[str] = ContextVar("pegboard_trace_id", default="-")
+trace_id: ContextVar[str | None] = ContextVar("pegboard_trace_id", default="-")
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))} | {
     0x2028: "\\u2028",
@@ -23,7 +24,10 @@ class RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with `request_id` and `trace_id`."""
         record.request_id = request_id.get()
-        record.trace_id = trace_id.get()
+        if (trace := trace_id.get()) is None:
+            trace = os.urandom(16).hex()
+            trace_id.set(trace)
+        record.trace_id = trace
         return True
 
 

@@ -1,58 +1,90 @@
 """The one Redis client of an app, made from `REDIS_URL`; there is none without it."""
 
+import threading
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from pegboard import channel
-from pegboard.channel import Channel
+from pegboard import channel, redis_url
 from pegboard.problems import Problem, StartupError
 
 if TYPE_CHECKING:
-    from redis import Redis
+    from collections.abc import Callable
+
+    from redis import Redis, RedisCluster
+
+    from pegboard.channel import Channel
+
+    Client = Redis | RedisCluster
 
 EXTENSION = "pegboard.redis"
 
 
 def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -> None:
-    """Give the app its client; connects to nothing yet. Times in seconds."""
-    client = _client(url, timeout, pool_size) if url else None
-    app.extensions[EXTENSION] = client
-    app.extensions[channel.EXTENSION] = _channel(client, pool_size) if client else None
+    """Give the app its client and its channel; connects to nothing yet. Times in seconds."""
+    made: tuple[Callable[[], Client], Channel] | None = None
+    if url:
+        parsed = redis_url.parse(url)
+        try:
+            # Imported here because a service without Redis need not have the library.
+            from pegboard import redis_clients  # noqa: PLC0415
+        except ImportError:
+            cure = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
+            problem = Problem("REDIS_URL is set, but the redis library is not installed", cure)
+            raise StartupError([problem]) from None
+        made = redis_clients.make(parsed, timeout=timeout, pool_size=pool_size)
+    app.extensions[EXTENSION] = _Lazy(made[0]) if made else None
+    app.extensions[channel.EXTENSION] = made[1] if made else None
 
 
-def get_redis(app: Flask | None = None) -> "Redis | None":
-    """Return the client of the app, or of the current app; None when no `REDIS_URL` is set."""
-    client: Redis | None = (app or current_app).extensions[EXTENSION]
-    return client
+def get_redis(app: Flask | None = None) -> "Client | None":
+    """Return the client of the app, or of the current app; None when no `REDIS_URL` is set.
+
+    For a cluster it is a `redis.RedisCluster`, whose making asks the nodes: the first call raises
+    `redis.RedisError` when none of them answers.
+    """
+    lazy: _Lazy | None = (app or current_app).extensions[EXTENSION]
+    return lazy.get() if lazy else None
 
 
-def _client(url: str, timeout: float, pool_size: int) -> "Redis":
-    try:
-        # Imported here because a service without Redis need not have the library.
-        from redis import Redis  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
-    except ImportError:
-        cure = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
-        problem = Problem("REDIS_URL is set, but the redis library is not installed", cure)
-        raise StartupError([problem]) from None
-    try:
-        return Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            max_connections=pool_size,
-            # A retry would pay the time-out again, within the same request.
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError:
-        cure = "Write it as redis://host:6379/0, rediss://… for TLS, or unix:///path/to/socket."
-        raise StartupError([Problem("REDIS_URL cannot be read", cure)]) from None
+def has_redis(app: Flask) -> bool:
+    """Return whether the app has a client, which need not be there yet."""
+    return app.extensions[EXTENSION] is not None
 
 
-def _channel(client: "Redis", size: int) -> Channel:
-    from pegboard.wire import ServerChannel  # noqa: PLC0415 - as above
+def check_redis(app: Flask) -> None:
+    """Raise when a server, or the master of a shard, does not answer."""
+    from pegboard import redis_clients  # noqa: PLC0415 - as above
 
-    pool = client.connection_pool
-    return ServerChannel(lambda: pool.connection_class(**pool.connection_kwargs), size=size)
+    client = get_redis(app)
+    assert client is not None, "who has no client is not checked"
+    redis_clients.ping(client)
+
+
+def close_redis(app: Flask) -> None:
+    """Close the idle connections of the app."""
+    lazy: _Lazy | None = app.extensions[EXTENSION]
+    if lazy:
+        lazy.close()
+    if found := channel.get_channel(app):
+        found.close()
+
+
+class _Lazy:
+    """A client that is made when somebody wants it."""
+
+    def __init__(self, make: "Callable[[], Client]") -> None:
+        self._make = make
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> "Client":
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._make()
+        return self._client
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()

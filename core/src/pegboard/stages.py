@@ -6,7 +6,7 @@ the stages. The first that answers ends the request. Without stages a request go
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -130,6 +130,8 @@ class _Match:
     route: Route | None
     arguments: Mapping[str, Any]
     handlers: tuple[Handler, ...]
+    passes_flask: bool
+    """Whether a plugin wants to see every answer, also one that a stage gives."""
 
 
 class Stages:
@@ -150,7 +152,7 @@ class Stages:
         self._channel = channel
         self._static_headers = list(static_headers)
         self._adapter = app.url_map.bind("")
-        self._handlers: dict[tuple[str, str] | None, tuple[Route | None, tuple[Handler, ...]]] = {}
+        self._routes: dict[tuple[int, str] | None, _Match] = {}
         self._matches: dict[str, dict[str, _Match]] = {method: {} for method in _METHODS}
 
     def __call__(
@@ -170,7 +172,7 @@ class Stages:
         call = Call(environ, method, match.route, match.arguments)
         answer = self._pass(call, match.handlers)
         if answer is not None:
-            return self._give(call, answer, start_response)
+            return self._give(call, match, answer, start_response)
         if call.headers:
             return self._flask_app(environ, _adding(call.headers, start_response))
         return self._flask_app(environ, start_response)
@@ -211,18 +213,13 @@ class Stages:
             return error
 
     def _give(
-        self, call: Call, answer: Answer, start_response: "StartResponse"
+        self, call: Call, match: "_Match", answer: Answer, start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        if "HTTP_ORIGIN" in call.environ or _after_request(self._app, call.route):
+        if match.passes_flask or "HTTP_ORIGIN" in call.environ:
             return self._give_through_flask(call, answer, start_response)
-        headers = [
-            *answer.headers,
-            ("Content-Length", str(len(answer.body))),
-            *call.headers,
-            *self._static_headers,
-        ]
-        if answer.status == HTTPStatus.NOT_MODIFIED:
-            headers = [header for header in headers if header[0] not in _NOT_IN_304]
+        headers = [*answer.headers, *call.headers, *self._static_headers]
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers.append(("Content-Length", str(len(answer.body))))
         start_response(_STATUS[answer.status], headers)
         return [] if call.method == "HEAD" else [answer.body]
 
@@ -242,9 +239,9 @@ class Stages:
         try:
             rule, arguments = self._adapter.match(text, method, return_rule=True)
         except (HTTPException, RequestRedirect):
-            return _Match(None, {}, self._handlers_at(None, method)[1])
-        route, handlers = self._handlers_at(rule, method)
-        match = _Match(route, arguments, handlers)
+            return self._bound(None, method)
+        bound = self._bound(rule, method)
+        match = replace(bound, arguments=arguments)
         remembered = self._matches.get(method)
         if remembered is not None and len(path) <= _REMEMBERED_LENGTH:
             if len(remembered) >= _REMEMBERED_PATHS:
@@ -252,25 +249,22 @@ class Stages:
             remembered[path] = match
         return match
 
-    def _handlers_at(
-        self, rule: Rule | None, method: str
-    ) -> tuple[Route | None, tuple[Handler, ...]]:
-        key = (rule.endpoint + " " + rule.rule, method) if rule is not None else None
-        if (known := self._handlers.get(key)) is not None:
+    def _bound(self, rule: Rule | None, method: str) -> _Match:
+        """Return what requests of one method that match a rule have in common."""
+        key = None if rule is None else (id(rule), method)
+        if (known := self._routes.get(key)) is not None:
             return known
-        route = _route(self._app, rule, method) if rule is not None else None
-        bound = ()
+        route = None if rule is None else _route(self._app, rule, method)
+        handlers: tuple[Handler, ...] = ()
         if route is None or route.blueprint not in _UNSTAGED:
-            bound = tuple(
+            handlers = tuple(
                 handler for stage in self._stages if (handler := stage.bind(route)) is not None
             )
-        return self._handlers.setdefault(key, (route, bound))
+        return self._routes.setdefault(key, _Match(route, {}, handlers, _is_seen(self._app, route)))
 
 
 _UNSTAGED = frozenset({"docs", "health", "openapi"})
 """The core's own blueprints: an orchestrator and a person in need are not kept waiting."""
-
-_NOT_IN_304 = frozenset({"Content-Type", "Content-Length"})
 
 
 def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":
@@ -315,7 +309,7 @@ def _is_wrapped(view: Callable[..., Any], view_class: type | None) -> bool:
     )
 
 
-def _after_request(app: Flask, route: Route | None) -> bool:
+def _is_seen(app: Flask, route: Route | None) -> bool:
     """Return whether a plugin wants to see every answer; the core's CORS needs an `Origin`."""
     scopes = _scopes(route.endpoint) if route else [None]
     return any(

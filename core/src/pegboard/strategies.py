@@ -13,15 +13,19 @@ from pegboard.cache import (
     find_lookups,
     init_cache,
 )
+from pegboard.clients import Proxies, init_clients
 from pegboard.config import CoreSettings
 from pegboard.contributions import call_plugin
+from pegboard.health import get_health
 from pegboard.problems import PluginError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
 
 
 def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
-    """Give the app its cache and its sessions; all views are in place."""
+    """Give the app its clients, its sessions and its cache; all views are in place."""
+    proxies = Proxies.parse(core.trusted_proxies, core.proxy_header)
+    init_clients(app, proxies, provided(app, assembled, "pegboard_client_identity"))
     if core.sessions == "auto":
         sessions = provided(app, assembled, "pegboard_session_strategy")
         app.session_interface = sessions or app.session_interface
@@ -32,7 +36,10 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
         if plugin.metadata is not None
         for table in plugin.metadata.tables.values()
     ]
-    init_cache(app, _cache(app, assembled, core), tables, tells=core.cache_status_header)
+    strategy = _cache(app, assembled, core)
+    init_cache(app, strategy, tables, tells=core.cache_status_header)
+    if not isinstance(strategy, NullStrategy):
+        get_health(app).details["cache"] = strategy.figures
 
 
 def provided(app: Flask, assembled: Registry, hook: str) -> Any:
@@ -56,11 +63,11 @@ def collect_stages(app: Flask, assembled: Registry) -> list[Stage]:
     return list(stages.values())
 
 
-def described(api: Api, assembled: Registry) -> dict[str, Any]:
+def described(app: Flask, api: Api, assembled: Registry) -> dict[str, Any]:
     """Return the OpenAPI document with what plugins add to it."""
     document: dict[str, Any] = api.spec.to_dict()
     for plugin in assembled.plugins:
-        call_plugin(assembled.manager, plugin, "pegboard_openapi", document=document)
+        call_plugin(assembled.manager, plugin, "pegboard_openapi", app=app, document=document)
     return document
 
 

@@ -4,92 +4,85 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
-    from redis.connection import AbstractConnection as Connection
+    from pegboard.opening import Opening
+    from pegboard.topology import Endpoint
 
-_NOT_SERVING = (ReadOnlyError, MasterDownError)
-"""Errors of a server that is no longer the one to ask."""
+_NOT_SERVING = (ReadOnlyError, ClusterDownError)
+"""Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
 
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-_INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"
+_INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("connection", "server", "used_at")
+    __slots__ = ("line", "server", "used_at")
 
-    def __init__(self, connection: "Connection") -> None:
-        self.connection = connection
+    def __init__(self, opening: "Opening") -> None:
+        """Connect."""
         self.used_at = time.monotonic()
-        connection.connect()
-        self.server = self._identify()
+        self.line, infos = opening.open(*_INFO)
+        self.server = _identity(infos)
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
         if time.monotonic() - self.used_at < _TRUSTED_IDLE:
             return False
         try:
-            return self.connection.can_read(timeout=0)
+            return self.line.has_input(0)
         except (RedisError, OSError):
             return True
 
-    def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new after a promotion."""
-        facts: dict[bytes, bytes] = {}
-        for text in self.converse(_INFO, 2):
-            if isinstance(text, bytes):
-                facts |= dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
-        try:
-            return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
-        except KeyError:
-            return ""  # its ACL forbids INFO; who needs to know it says so
-
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
-        connection = self.connection
-        connection.send_packed_command([packed], check_health=False)
+        line = self.line
+        line.send(packed)
         if count == 1:
-            return [self._read()]
-        return [self._read() for _ in range(count)]
+            return [line.read()]
+        return [line.read() for _ in range(count)]
 
-    def _read(self) -> Any:
-        try:
-            return self.connection.read_response(disable_decoding=True)
-        except RedisConnectionError:
-            raise
-        except ResponseError as error:
-            return error
 
-    def close(self) -> None:
-        """Close it."""
-        with suppress(RedisError, OSError):
-            self.connection.disconnect()
+def _identity(infos: Sequence[Any]) -> str:
+    """Return the run id, new after a restart, and the replication id, new if promoted."""
+    facts: dict[bytes, bytes] = {}
+    for info in infos:
+        if isinstance(info, bytes):
+            facts |= dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    try:
+        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
+    except KeyError:
+        return ""  # its ACL forbids INFO; who needs to know it says so
 
 
 class ServerChannel:
     """A `Channel` to one server, or to whichever server is the master at the moment."""
 
-    def __init__(self, connect: "Callable[[], Connection]", *, size: int) -> None:
-        """`connect` makes a connection that is not connected yet; `size` bounds their number."""
-        self._make = connect
+    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
+        """`endpoint` is where the server is; `size` bounds the number of connections."""
+        self._endpoint = endpoint
         self._size = size
         self._idle: list[Wire] = []
         self._count = 0
         self._counting = threading.Lock()
-        self._breaker = Breaker("Redis", self._probe)
+        self._breaker = Breaker(name, self._probe)
         _channels.add(self)
 
     @property
@@ -103,24 +96,21 @@ class ServerChannel:
             message = "Redis is away"
             raise ChannelError(message)
         packed = (
-            commands[0].packed
-            if len(commands) == 1
-            else b"".join([one.packed for one in commands])
+            commands[0].packed if len(commands) == 1 else b"".join([one.packed for one in commands])
         )
-        wire = self._take()
+        wire = self.take()
         try:
             values = wire.converse(packed, len(commands))
             server = wire.server
             for number, value in enumerate(values):
                 if isinstance(value, ResponseError):
-                    values[number] = self._resolve(wire, commands[number], value)
+                    values[number] = resolve(wire, commands[number], value)
         except (RedisError, OSError) as error:
-            raise self._lost(wire, error) from error
+            raise self.lost(wire, error) from error
         except BaseException:
-            self._discard(wire)
+            self.discard(wire)
             raise
-        wire.used_at = time.monotonic()
-        self._idle.append(wire)
+        self.give(wire)
         return [Reply(value, server) for value in values]
 
     def servers(self) -> frozenset[str]:
@@ -134,17 +124,21 @@ class ServerChannel:
         return False
 
     def reset(self) -> None:
-        """Drop idle connections."""
+        """Drop idle connections, and find out anew where the server is."""
+        self._endpoint.renew()
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
                 return
-            self._discard(wire)
+            self.discard(wire)
 
-    close = reset
-
-    def _take(self) -> Wire:
+    def take(self) -> Wire:
+        """Return an idle connection or a new one; it is given back, lost or discarded."""
         while True:
             try:
                 wire = self._idle.pop()
@@ -152,7 +146,26 @@ class ServerChannel:
                 return self._connect()
             if not wire.is_stale():
                 return wire
-            self._discard(wire)
+            self.discard(wire)
+
+    def give(self, wire: Wire) -> None:
+        """Take back a connection that has read all replies."""
+        wire.used_at = time.monotonic()
+        self._idle.append(wire)
+
+    def discard(self, wire: Wire) -> None:
+        """Close a connection whose replies nobody reads."""
+        wire.line.close()
+        with self._counting:
+            self._count -= 1
+
+    def lost(self, wire: Wire, error: Exception) -> ChannelError:
+        """Close a connection that failed, and do without the server until it is back."""
+        self.discard(wire)
+        # What ends one connection is seldom good for the others.
+        self.reset()
+        self._breaker.trip(error)
+        return ChannelError(str(error))
 
     def _connect(self) -> Wire:
         with self._counting:
@@ -161,32 +174,13 @@ class ServerChannel:
                 raise ChannelError(message)
             self._count += 1
         try:
-            return Wire(self._make())
+            return Wire(self._endpoint.connection())
         except (RedisError, OSError) as error:
             with self._counting:
                 self._count -= 1
+            self._endpoint.renew()
             self._breaker.trip(error)
             raise ChannelError(str(error)) from error
-
-    def _discard(self, wire: Wire) -> None:
-        wire.close()
-        with self._counting:
-            self._count -= 1
-
-    def _lost(self, wire: Wire, error: Exception) -> ChannelError:
-        self._discard(wire)
-        # What ends one connection is seldom good for the others.
-        self.reset()
-        self._breaker.trip(error)
-        return ChannelError(str(error))
-
-    def _resolve(self, wire: Wire, command: Command, error: ResponseError) -> Any:
-        """Return the value for a command that was answered with an error."""
-        if isinstance(error, NoScriptError) and command.fallback is not None:
-            return wire.converse(command.fallback, 1)[0]
-        if isinstance(error, _NOT_SERVING):
-            raise error
-        return error
 
     def _probe(self) -> None:
         self._idle.append(self._probed())
@@ -195,15 +189,25 @@ class ServerChannel:
         with self._counting:
             self._count += 1
         try:
-            return Wire(self._make())
+            return Wire(self._endpoint.connection())
         except BaseException:
             with self._counting:
                 self._count -= 1
+            self._endpoint.renew()
             raise
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
         self._idle, self._count, self._counting = [], 0, threading.Lock()
+
+
+def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
+    """Return the value for a command that was answered with an error."""
+    if isinstance(error, NoScriptError) and command.fallback is not None:
+        return wire.converse(command.fallback, 1)[0]
+    if isinstance(error, _NOT_SERVING):
+        raise error
+    return error
 
 
 _channels: "weakref.WeakSet[ServerChannel]" = weakref.WeakSet()

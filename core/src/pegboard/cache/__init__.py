@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flask import Flask
-from flask.views import View
 from sqlalchemy import Table
 from werkzeug.routing import Rule
 
-from pegboard.cache.coherence import Tables, init_coherence
+from pegboard.cache.coherence import init_coherence
 from pegboard.cache.counters import Counters
 from pegboard.cache.lookup import EXTENSION, Cache, Lookup, cached, get_cache, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
@@ -25,6 +24,7 @@ from pegboard.cache.strategy import (
     Transaction,
     UnconfirmedError,
 )
+from pegboard.cache.tables import Tables
 from pegboard.database import db, is_in_memory
 
 __all__ = [
@@ -73,7 +73,7 @@ def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
 
 
 def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    view_class: type[View] | None = getattr(view, "view_class", None)
+    view_class: type | None = getattr(view, "view_class", None)
     if view_class is None:
         yield view
         return

@@ -6,189 +6,32 @@ fence what was touched, commit, release, and return when no reader can get an ol
 """
 
 import re
-import threading
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Executable, Table, event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
-from sqlalchemy.sql import Delete, Insert, Update, operators
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, ColumnElement
+from sqlalchemy.sql import Delete, Insert, Update
 
-from pegboard.cache.lookup import Lookup
-from pegboard.cache.strategy import CacheStrategy, Key, Touched
+from pegboard.cache.acknowledgement import acknowledge, watch_sessions
+from pegboard.cache.strategy import CacheStrategy
+from pegboard.cache.tables import Tables, Writes
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
-_MOST_KEYS = 500
-"""Keys of one group in a transaction above which the whole group is forgotten."""
-
-_CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
 _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
-_acknowledgement = threading.local()
-
-
-@dataclass
-class _Writes:
-    """What a transaction has touched so far."""
-
-    keys: dict[str, set[Key]] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
-
-    def add(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            if key.group in self.groups:
-                continue
-            found = self.keys.setdefault(key.group, set())
-            found.add(key)
-            if len(found) > _MOST_KEYS:
-                self.add_group(key.group)
-
-    def add_group(self, group: str) -> None:
-        self.groups.add(group)
-        self.keys.pop(group, None)
-
-    def touched(self) -> Touched:
-        return Touched(frozenset().union(*self.keys.values()), frozenset(self.groups))
-
-
-class Tables:
-    """Which tables matter to which look-ups."""
-
-    def __init__(self, lookups: Iterable[Lookup], known: Iterable[Table]) -> None:
-        """`known` are all tables that may refer to each other."""
-        self._by_row: dict[str, list[Lookup]] = {}
-        self._groups: dict[str, set[str]] = {}
-        self._keys: dict[str, tuple[Any, ...]] = {}
-        for lookup in lookups:
-            table = lookup.table
-            self._by_row.setdefault(table.fullname, []).append(lookup)
-            self._keys[table.fullname] = tuple(table.primary_key.columns)
-            for model in lookup.depends:
-                name = cast("Table", model.__table__).fullname
-                self._groups.setdefault(name, set()).add(table.fullname)
-        self._cascades: dict[str, set[str]] = {}
-        self._add_cascades(list(known))
-        names = {*self._by_row, *self._groups, *self._cascades}
-        bare = sorted({name.rpartition(".")[2] for name in names}, key=len, reverse=True)
-        self._mentioned = re.compile(rf"\b({'|'.join(map(re.escape, bare))})\b", re.IGNORECASE)
-        self._names = names
-
-    def _add_cascades(self, known: Sequence[Table]) -> None:
-        """Find the tables that the database itself changes when another is written."""
-        changed = True
-        while changed:
-            changed = False
-            for table in known:
-                reached = self.groups_of(table.fullname) | self._cascades.get(table.fullname, set())
-                for key in table.foreign_keys:
-                    acts = {(key.ondelete or "").upper(), (key.onupdate or "").upper()}
-                    parent = key.column.table.fullname
-                    found = self._cascades.get(parent, set())
-                    if reached - found and acts & set(_CASCADES):
-                        self._cascades[parent] = found | reached
-                        changed = True
-
-    def groups_of(self, name: str) -> set[str]:
-        """Return the groups that hold something of a table's rows."""
-        own = {name} if name in self._by_row else set()
-        return own | self._groups.get(name, set())
-
-    def note(self, writes: _Writes, statement: Any, compiled: Any, parameters: Any) -> None:
-        """Note what an INSERT, UPDATE or DELETE touches."""
-        for table in _targets(statement):
-            name = table.fullname
-            if name not in self._names:
-                continue
-            for group in self._groups.get(name, ()):
-                writes.add_group(group)
-            is_insert = isinstance(statement, Insert)
-            if not is_insert:
-                for group in self._cascades.get(name, ()):
-                    writes.add_group(group)
-            if name not in self._by_row:
-                continue
-            if is_insert and getattr(statement, "_post_values_clause", None) is None:
-                continue  # nothing is cached of a row that was not there
-            rows = None if is_insert else _rows(self._keys[name], statement, compiled, parameters)
-            if rows is None:
-                writes.add_group(name)
-            else:
-                lookups = self._by_row[name]
-                writes.add(lookup.key(row) for row in rows for lookup in lookups)
-
-    def note_text(self, writes: _Writes, text: str) -> None:
-        """Note what a statement that is only text may touch: every table that it mentions."""
-        mentioned = {found.lower() for found in self._mentioned.findall(text)}
-        for name in self._names:
-            if name.rpartition(".")[2].lower() in mentioned:
-                for group in self.groups_of(name) | self._cascades.get(name, set()):
-                    writes.add_group(group)
-
-
-def _targets(statement: Any) -> list[Table]:
-    table = statement.table
-    if isinstance(table, Table):
-        return [table]
-    return [found for found in table._from_objects if isinstance(found, Table)]  # noqa: SLF001 - a join
-
-
-def _rows(
-    columns: Sequence[Any], statement: Update | Delete, compiled: Any, parameters: Any
-) -> list[tuple[Any, ...]] | None:
-    """Return the primary keys that a statement is bound to, or None when it is to others too."""
-    bound: dict[str, BindParameter[Any]] = {}
-    for clause in _conjuncts(statement.whereclause):
-        if (
-            isinstance(clause, BinaryExpression)
-            and clause.operator in {operators.eq, operators.in_op}
-            and isinstance(clause.right, BindParameter)
-            and getattr(clause.left, "table", None) is not None
-            and clause.left.table.fullname == columns[0].table.fullname
-            and (clause.operator is operators.eq or len(columns) == 1)
-        ):
-            bound[clause.left.name] = clause.right
-    if any(column.name not in bound for column in columns):
-        return None
-    rows: list[tuple[Any, ...]] = []
-    for values in parameters:
-        row = [values.get(compiled.bind_names[bound[column.name]]) for column in columns]
-        if len(row) == 1 and isinstance(row[0], list | tuple):
-            rows += [(value,) for value in row[0]]
-        else:
-            rows.append(tuple(row))
-    plain = [tuple(_plain(c, value) for c, value in zip(columns, row, strict=True)) for row in rows]
-    return None if any(value is None for row in plain for value in row) else plain
-
-
-def _plain(column: Any, value: Any) -> Any:
-    """Return a value as a URL converter would have it: a number sent as text is that number."""
-    try:
-        wanted = column.type.python_type
-    except NotImplementedError:
-        return None
-    if value is None or isinstance(value, wanted):
-        return value
-    try:
-        return wanted(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _conjuncts(clause: ColumnElement[Any] | None) -> list[Any]:
-    if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
-        return [part for inner in clause.clauses for part in _conjuncts(cast("Any", inner))]
-    return [] if clause is None else [clause]
 
 
 class WriterTransaction:
     """The `Transaction` of a strategy: statements on the connection that is committing."""
 
-    def __init__(self, connection: PoolProxiedConnection, dialect: Dialect, commit: Any) -> None:
+    def __init__(
+        self,
+        connection: PoolProxiedConnection,
+        dialect: Dialect,
+        commit: Callable[[PoolProxiedConnection], None],
+    ) -> None:
         self._connection = connection
         self._dialect = dialect
         self._commit = commit
@@ -210,13 +53,18 @@ class WriterTransaction:
         self._commit(self._connection)
 
 
-def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
-    """Watch the engine's connections, and let no commit return before it is safe to."""
-    dialect = engine.dialect
-    commit, rollback = dialect.do_commit, dialect.do_rollback
+class Coherence:
+    """What the connections of one engine do at a statement, a commit and a rollback."""
 
-    @event.listens_for(engine, "before_cursor_execute")
+    def __init__(self, dialect: Dialect, strategy: CacheStrategy, tables: Tables) -> None:
+        self._dialect = dialect
+        self._strategy = strategy
+        self._tables = tables
+        self._commit = dialect.do_commit
+        self._rollback = dialect.do_rollback
+
     def note(
+        self,
         connection: Connection,
         _cursor: object,
         text: str,
@@ -224,56 +72,62 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
         context: Any,
         _many: object,
     ) -> None:
+        """Note what a statement touches."""
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
         if not is_dml and _only_reads(text):
             return
-        writes: _Writes = connection.info.setdefault(_TOUCHED, _Writes())
+        writes: Writes = connection.info.setdefault(_TOUCHED, Writes())
         if is_dml:
-            tables.note(writes, statement, compiled, context.compiled_parameters)
+            self._tables.note(writes, statement, compiled, context.compiled_parameters)
         if not is_dml or compiled.ctes:
-            tables.note_text(writes, text)
-        if _is_autocommit(connection):
-            _fence_at_once(connection)
-
-    def _fence_at_once(connection: Connection) -> None:
-        """Fence what the next statement commits by itself."""
-        proxied = connection.connection
-        writes: _Writes = connection.info.pop(_TOUCHED)
-        if writes.keys or writes.groups:
-            transaction = WriterTransaction(proxied, dialect, commit)
-            fence = strategy.fence(writes.touched(), transaction)
+            self._tables.note_text(writes, text)
+        if writes and _is_autocommit(connection):
+            # The statement commits by itself.
+            del connection.info[_TOUCHED]
+            transaction = self._transaction(connection.connection)
+            fence = self._strategy.fence(writes.touched(), transaction)
             connection.info[_FENCE] = (fence, transaction)
 
-    @event.listens_for(engine, "after_cursor_execute")
-    def release(connection: Connection, *_: object) -> None:
+    def release(self, connection: Connection, *_: object) -> None:
+        """Release what a statement that commits by itself has fenced."""
         if (fenced := connection.info.pop(_FENCE, None)) is not None:
-            _acknowledge(strategy.release(*fenced))
+            acknowledge(self._strategy.release(*fenced))
 
-    def do_commit(connection: PoolProxiedConnection) -> None:
-        writes: _Writes | None = connection.info.pop(_TOUCHED, None)
-        if writes is None or not (writes.keys or writes.groups):
-            commit(connection)
+    def commit(self, connection: PoolProxiedConnection) -> None:
+        """Fence, commit, release, acknowledge."""
+        writes: Writes | None = connection.info.pop(_TOUCHED, None)
+        if not writes:
+            self._commit(connection)
             return
-        transaction = WriterTransaction(connection, dialect, commit)
-        fence = strategy.fence(writes.touched(), transaction)
+        transaction = self._transaction(connection)
+        fence = self._strategy.fence(writes.touched(), transaction)
         # Should this fail, nobody knows whether the server has committed: the fence stays until it
         # expires.
-        commit(connection)
-        _acknowledge(strategy.release(fence, transaction))
+        self._commit(connection)
+        acknowledge(self._strategy.release(fence, transaction))
 
-    def do_rollback(connection: PoolProxiedConnection) -> None:
+    def rollback(self, connection: PoolProxiedConnection) -> None:
+        """Forget what was touched."""
         # The connection with which a dialect takes its first look at a server has no `info`.
         with suppress(NotImplementedError):
             connection.info.pop(_TOUCHED, None)
-        rollback(connection)
+        self._rollback(connection)
 
-    dialect.do_commit = do_commit  # type: ignore[method-assign, assignment]  # the dialect's own place
-    dialect.do_rollback = do_rollback  # type: ignore[method-assign, assignment]  # likewise
-    for name, function in _SESSION_EVENTS.items():
-        if not event.contains(Session, name, function):
-            event.listen(Session, name, function)
+    def _transaction(self, connection: PoolProxiedConnection) -> WriterTransaction:
+        return WriterTransaction(connection, self._dialect, self._commit)
+
+
+def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
+    """Watch the engine's connections, and let no commit return before it is safe to."""
+    coherence = Coherence(engine.dialect, strategy, tables)
+    event.listen(engine, "before_cursor_execute", coherence.note)
+    event.listen(engine, "after_cursor_execute", coherence.release)
+    # SQLAlchemy has an event before a commit, and none right after it.
+    engine.dialect.do_commit = coherence.commit  # type: ignore[method-assign, assignment]  # see above
+    engine.dialect.do_rollback = coherence.rollback  # type: ignore[method-assign, assignment]  # also at a reset
+    watch_sessions()
 
 
 def _only_reads(text: str) -> bool:
@@ -285,34 +139,3 @@ def _is_autocommit(connection: Connection) -> bool:
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return True
     return getattr(connection.connection.driver_connection, "autocommit", None) is True
-
-
-def _acknowledge(moment: float) -> None:
-    """Wait until a write may be acknowledged; a session first returns its connection."""
-    if getattr(_acknowledgement, "session", None) is not None:
-        _acknowledgement.moment = max(moment, getattr(_acknowledgement, "moment", 0.0))
-    else:
-        _wait(moment)
-
-
-def _wait(moment: float) -> None:
-    if (rest := moment - time.monotonic()) > 0:
-        time.sleep(rest)
-
-
-def _before_commit(session: Session) -> None:
-    if not session.in_nested_transaction():
-        _acknowledgement.session = session
-
-
-def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None and getattr(_acknowledgement, "session", None) is session:
-        _acknowledgement.session = None
-        moment, _acknowledgement.moment = getattr(_acknowledgement, "moment", 0.0), 0.0
-        _wait(moment)
-
-
-_SESSION_EVENTS: Mapping[str, Any] = {
-    "before_commit": _before_commit,
-    "after_transaction_end": _after_transaction_end,
-}

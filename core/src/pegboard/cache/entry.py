@@ -97,5 +97,3 @@ def _parse(block: bytes) -> Headers:
         _blocks.clear()
     _blocks[block] = headers
     return headers
-
-

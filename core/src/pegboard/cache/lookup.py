@@ -156,9 +156,7 @@ class Cache:
             return self._respond(Entry.decode(found), "hit")
         return self._produce(view, "fwd=miss; detail=not-shared")
 
-    def _lead(
-        self, lookup: Lookup, key: Key, flight: _Flight, view: Callable[[], Any]
-    ) -> Response:
+    def _lead(self, lookup: Lookup, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
         """Read the database, and fill the cache if nothing was written meanwhile."""
         try:
             lease = self._lease(key)

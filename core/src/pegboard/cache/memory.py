@@ -134,10 +134,10 @@ class MemoryStrategy:
     def _forget(self, touched: Touched) -> None:
         for kept in (self._entries, self._leases):
             for key in keys_of(touched):
-                kept.pop(key, None)  # type: ignore[attr-defined]  # both are dictionaries
+                kept.pop(key, None)
             if touched.groups:
                 for key in [key for key in kept if key.group in touched.groups]:
-                    del kept[key]  # type: ignore[attr-defined]
+                    del kept[key]
 
 
 class SQLiteVersion:

@@ -6,6 +6,7 @@ import click
 from flask.cli import FlaskGroup
 
 from pegboard.app import create_app
+from pegboard.cli.cache import cache
 from pegboard.cli.config import config
 from pegboard.cli.db import db
 from pegboard.cli.explained import explained
@@ -28,5 +29,5 @@ main = PlatformGroup(
     set_debug_flag=False,  # the configuration decides, not FLASK_DEBUG
     help="Assemble, serve and look after a service made of plugins.",
 )
-for _command in (serve, dev, db, plugins, config):
+for _command in (serve, dev, db, plugins, config, cache):
     main.add_command(_command)

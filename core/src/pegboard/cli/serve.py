@@ -16,7 +16,7 @@ from pegboard.database import db
 from pegboard.errors import error_body
 from pegboard.migrations import pending, upgrade
 from pegboard.problems import Problem, StartupError
-from pegboard.redis import get_redis
+from pegboard.redis import close_redis
 from pegboard.registry import get_registry
 from pegboard.server import Address, Limits, find_address, run
 from pegboard.settings import get_settings
@@ -171,5 +171,4 @@ def _disconnect(app: Flask) -> None:
     db.session.remove()
     for engine in db.engines.values():
         engine.dispose()
-    if redis := get_redis(app):
-        redis.close()
+    close_redis(app)

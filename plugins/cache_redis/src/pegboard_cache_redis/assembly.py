@@ -7,6 +7,7 @@ from flask import Flask
 import pegboard
 from pegboard_cache_redis.codec import Codec
 from pegboard_cache_redis.keeper import Keeper
+from pegboard_cache_redis.requirements import require_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_cache_redis.state import Fleet
 from pegboard_cache_redis.strategy import RedisStrategy
@@ -16,8 +17,7 @@ logger = logging.getLogger(__name__)
 
 def make_strategy(app: Flask) -> RedisStrategy | None:
     """Return the strategy; None where no other process can share the database."""
-    channel = pegboard.get_channel(app)
-    assert channel is not None
+    channel = require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
     if engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}:

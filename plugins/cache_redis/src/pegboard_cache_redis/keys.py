@@ -17,6 +17,8 @@ class Place:
 
     marker: bytes
     key: bytes
+    look_up: pegboard.Command
+    """The command that reads both."""
 
 
 class Names:
@@ -26,6 +28,7 @@ class Names:
         self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
+        self._heads: dict[bytes, bytes] = {}
 
     def markers(self, group: str) -> tuple[bytes, ...]:
         """Return the markers of a group: one for each slot that its keys are in."""
@@ -42,4 +45,14 @@ class Names:
         markers = self.markers(key.group)
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
-        return Place(marker, marker + name)
+        full = marker + name
+        packed = b"%b$%d\r\n%b\r\n" % (self._asking(marker), len(full), full)
+        return Place(marker, full, pegboard.Command(marker, packed))
+
+    def _asking(self, marker: bytes) -> bytes:
+        """Return an MGET but for its last key."""
+        known = self._heads.get(marker)
+        if known is None:
+            head = b"*3\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n" % (len(marker), marker)
+            known = self._heads[marker] = head
+        return known

@@ -1,7 +1,7 @@
 """What Redis does in one step; a key holds one string that begins with its kind.
 
-`V` a value, `L` the token of a fill lease, `F` fences, each a token of 16 characters and the time in
-milliseconds, 13 digits, at which it expires, and for the marker of a group `G` its generation.
+`V` a value, `L` the token of a fill lease, `F` fences, each a token of 16 characters and the time
+in milliseconds, 13 digits, at which it expires, and for the marker of a group `G` its generation.
 Anything else, of whatever type, was put there by a stranger and is replaced.
 """
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine, Select, Update, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 import pegboard
@@ -24,12 +24,14 @@ TRUST = 2.0
 WAIT = 2.1
 """Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
 
-ROW: Select[tuple[int, bool, str]] = select(
-    table.columns.epoch, table.columns.enabled, table.columns.servers
-).where(table.columns.id == 1)
+ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).where(
+    table.columns.id == 1
+)
 
-DISABLE: Update = (
-    update(table).where(table.columns.id == 1, table.columns.enabled.is_(True)).values(enabled=False)
+DISABLE = (
+    update(table)
+    .where(table.columns.id == 1, table.columns.enabled.is_(True))
+    .values(enabled=False)
 )
 
 
@@ -47,9 +49,7 @@ class State:
 class Fleet:
     """The row, as this process knows it; callable from all threads."""
 
-    def __init__(
-        self, engine: Engine, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
         self._clock = clock
         self._lock = threading.Lock()
@@ -97,19 +97,21 @@ class Fleet:
             logger.warning("the state of the cache cannot be read: %s", error)
             return None
         self.is_absent = row is None
-        return None if row is None else self.note(tuple(row), read_at)
+        return None if row is None else self.note(row[0], row[1], row[2], read_at)
 
     def read_after_commit(self, transaction: pegboard.Transaction) -> State | None:
         """Read the row on the connection of a writer, in a transaction after its own."""
         read_at = self._clock()
         rows = transaction.execute(ROW)
         transaction.commit()
-        return self.note(tuple(rows[0]), read_at) if rows else None
+        if not rows:
+            return None
+        epoch, enabled, servers = rows[0]
+        return self.note(epoch, enabled, servers, read_at)
 
-    def note(self, row: tuple[int, bool, str], read_at: float) -> State:
+    def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> State:  # noqa: FBT001 - a row
         """Take over what was read; returns the newest that is known."""
-        epoch, enabled, servers = row
-        state = State(int(epoch), bool(enabled), frozenset(servers.split()), read_at)
+        state = State(epoch, bool(enabled), frozenset(servers.split()), read_at)
         now = self._clock()
         with self._lock:
             known = self._state

@@ -100,8 +100,7 @@ class RedisStrategy:
         if isinstance(state, pegboard.Miss):
             return state
         place = self._names_of(state.epoch).place(key)
-        command = pegboard.command(b"MGET", place.marker, place.key, key=place.marker)
-        return Question(command, key, place, state)
+        return Question(place.look_up, key, place, state)
 
     def hear(
         self, question: Question, reply: pegboard.Reply | pegboard.ChannelError
@@ -114,8 +113,15 @@ class RedisStrategy:
             return self._bypass("foreign-server")
         if not isinstance(reply.value, list):
             return self._bypass("redis-error")
-        mark, data = reply.value
-        if data is not None and data[:1] == b"V" and mark is not None and mark[:1] == b"G":
+        return self._read(question, *reply.value)
+
+    def _read(
+        self, question: Question, mark: bytes | None, data: bytes | None
+    ) -> bytes | pegboard.Miss:
+        kinds = (mark or b"")[:1] + (data or b"")[:1]
+        if kinds == b"GV":
+            assert mark is not None
+            assert data is not None
             try:
                 value = self._codec.decode(question.place.key, mark, data)
             except InvalidValueError as error:
@@ -124,7 +130,7 @@ class RedisStrategy:
             if value is not None:
                 self._count("hits")
                 return value
-        if (data is not None and data[:1] == b"F") or (mark is not None and mark[:1] == b"F"):
+        if b"F" in kinds:
             return self._bypass("fenced")
         self._count("misses")
         return pegboard.Miss("miss")
@@ -180,8 +186,9 @@ class RedisStrategy:
                 arguments=[lease.token, mark.generation, encoded, ttl],
             ),
         )
-        self._count("fills" if done == 1 else "refused_fills")
-        return done == 1
+        is_stored: bool = done == 1
+        self._count("fills" if is_stored else "refused_fills")
+        return is_stored
 
     # Writing
 

@@ -1,0 +1,50 @@
+"""What a plugin can say about its views without requiring the plugin that acts on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_RATE_LIMIT = "__pegboard_rate_limit__"
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """How often a client may call; nobody heeds it where no limiter hangs."""
+
+    limit: str | None
+    """As in `10/minute;100/day`; None is no limit at all."""
+    on_failure: str | None = None
+    """What to do while nobody can count: `local`, `open` or `closed`; None is as configured."""
+
+
+def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[[T], T]:
+    """Limit how often each client may call a view, or exempt the view with `rate_limit(None)`.
+
+    Decorates a view function, a `MethodView` or one of its methods; a blueprint is handed over::
+
+        blueprint = pegboard.rate_limit("60/minute")(pegboard.Blueprint("search", __name__))
+
+        @blueprint.get("/api/search/")
+        @pegboard.rate_limit("10/minute;100/day")
+        def search(): ...
+
+    It only leaves a mark: a limiter such as pegboard-ratelimit acts on it.
+    """
+    given: object = limit
+    if not isinstance(given, str | None):
+        message = f"rate_limit wants text such as '10/minute', or None, and got {given!r}"
+        raise TypeError(message)
+
+    def mark(target: T) -> T:
+        setattr(target, _RATE_LIMIT, RateLimit(limit, on_failure))
+        return target
+
+    return mark
+
+
+def rate_limit_of(target: object) -> RateLimit | None:
+    """Return the mark that `rate_limit` left on a view, a class or a blueprint."""
+    found: RateLimit | None = getattr(target, _RATE_LIMIT, None)
+    return found

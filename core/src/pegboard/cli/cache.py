@@ -1,0 +1,41 @@
+"""`pegboard cache`: what the cache does, and how to empty it."""
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from pegboard.cache import UnconfirmedError, find_lookups, get_cache
+
+
+@click.group()
+def cache() -> None:
+    """Look at the cache, and empty it."""
+
+
+@cache.command()
+@with_appcontext
+def stats() -> None:
+    """Print the strategy in force and its figures."""
+    strategy = get_cache().strategy
+    rows = {"strategy": strategy.name, **strategy.figures()}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+@cache.command()
+@click.argument("group", required=False)
+@with_appcontext
+def clear(group: str | None) -> None:
+    """Forget all cached answers, or those of GROUP: the table that they are made of."""
+    groups = sorted({lookup.table.fullname for _, lookup in find_lookups(current_app)})
+    if group is not None and group not in groups:
+        known = ", ".join(groups) or "none"
+        message = f"nothing is cached of {group!r}; the groups: {known}."
+        raise click.ClickException(message)
+    try:
+        get_cache().strategy.clear(group)
+    except UnconfirmedError as error:
+        message = f"It may not be empty: {error}."
+        raise click.ClickException(message) from error
+    click.echo(f"The cached answers{f' of {group}' if group else ''} are forgotten.")

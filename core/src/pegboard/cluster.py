@@ -1,0 +1,234 @@
+"""The channel to a cluster: one channel to each of its nodes, and one round trip to all of them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from pegboard.breaker import Breaker
+from pegboard.channel import ChannelError, Command, Reply, command
+from pegboard.redis_url import Address
+from pegboard.topology import ClusterTopology, NodeEndpoint, SlotMap
+from pegboard.wire import ServerChannel, Wire, resolve
+
+_ASKING = b"*1\r\n$6\r\nASKING\r\n"
+
+
+class ClusterChannel:
+    """A `Channel` to all nodes of a cluster that own slots.
+
+    A node that is away fails only the exchanges that need it.
+    """
+
+    def __init__(self, topology: ClusterTopology, *, size: int, timeout: float) -> None:
+        """`size` bounds the number of connections to each node."""
+        self._topology = topology
+        self._size = size
+        self._timeout = timeout
+        self._nodes: dict[Address, ServerChannel] = {}
+        self._breaker = Breaker("Redis Cluster", self._probe)
+        self._seen: SlotMap | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the cluster, or any node in use, is known not to answer."""
+        self._part_with_former()
+        return self._breaker.is_open or any(node.is_away for node in tuple(self._nodes.values()))
+
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send all commands to their nodes, then read all replies; see `Channel`."""
+        deadline = time.monotonic() + self._timeout
+        known = self._known()
+        legs: dict[Address, _Leg] = {}
+        for number, one in enumerate(commands):
+            node = self._owner(known, key_slot(one.key))
+            self._leg(legs, node).add(number, one.packed)
+        replies: list[Reply] = [_UNANSWERED] * len(commands)
+        _travel(legs, commands, replies, deadline)
+        moved = {
+            number: reply.value
+            for number, reply in enumerate(replies)
+            if isinstance(reply.value, AskError)
+        }
+        if moved:
+            self._redirect(moved, commands, replies, deadline)
+        return replies
+
+    def servers(self) -> frozenset[str]:
+        """Ask every node that owns slots for its identity."""
+        keys = [_key(slots) for slots in self._known().slots().values()]
+        return frozenset(reply.server for reply in self.exchange([_ping(key) for key in keys]))
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether keys are divided among servers by their slots: they are."""
+        return True
+
+    def reset(self) -> None:
+        """Drop idle connections, and find out anew which node owns what."""
+        self._topology.renew()
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for node in tuple(self._nodes.values()):
+            node.close()
+
+    def _known(self) -> SlotMap:
+        if self._breaker.is_open:
+            message = "Redis Cluster is away"
+            raise ChannelError(message)
+        self._part_with_former()
+        try:
+            return self._topology.map()
+        except (RedisError, OSError) as error:
+            self._breaker.trip(error)
+            raise ChannelError(str(error)) from error
+
+    def _owner(self, known: SlotMap, slot: int) -> Address:
+        if owner := known.owners[slot]:
+            return owner
+        self._topology.renew()
+        message = f"no node of the cluster serves slot {slot}"
+        raise ChannelError(message)
+
+    def _part_with_former(self) -> None:
+        """Forget nodes that own nothing any more; a breaker's probe of such a node ends."""
+        known = self._topology.known
+        if known is self._seen or known is None:
+            return
+        self._seen = known
+        for address in tuple(self._nodes):
+            if address not in known.nodes and (node := self._nodes.pop(address, None)):
+                node.close()
+
+    def _leg(self, legs: "dict[Address, _Leg]", address: Address) -> "_Leg":
+        if address not in legs:
+            legs[address] = _Leg(self._nodes.get(address) or self._add(address))
+        return legs[address]
+
+    def _add(self, address: Address) -> ServerChannel:
+        endpoint = NodeEndpoint(self._topology, address)
+        name = f"Redis at {address.host}:{address.port}"
+        channel = ServerChannel(endpoint, size=self._size, name=name)
+        return self._nodes.setdefault(address, channel)
+
+    def _redirect(
+        self,
+        moved: Mapping[int, AskError],
+        commands: Sequence[Command],
+        replies: list[Reply],
+        deadline: float,
+    ) -> None:
+        """Send commands again, once, that a node has not executed because another one should."""
+        legs: dict[Address, _Leg] = {}
+        for number, error in moved.items():
+            # A node that leaves the host out means its own.
+            sender = self._owner(self._known(), error.slot_id)
+            target = Address(error.host or sender.host, error.port)
+            is_final = isinstance(error, MovedError)
+            if is_final:
+                self._topology.learn(error.slot_id, target)
+            self._leg(legs, target).add(number, commands[number].packed, asking=not is_final)
+        _travel(legs, commands, replies, deadline)
+        if any(isinstance(replies[number].value, AskError) for number in moved):
+            message = "the cluster is being arranged anew"
+            raise ChannelError(message)
+
+    def _probe(self) -> None:
+        self._topology.map()
+
+
+_UNANSWERED = Reply(None, "")
+
+
+class _Leg:
+    """What one exchange has to do with one node."""
+
+    def __init__(self, node: ServerChannel) -> None:
+        self.node = node
+        self.wire: Wire | None = None
+        self._numbers: list[tuple[int, bool]] = []
+        self._packed: list[bytes] = []
+
+    def add(self, number: int, packed: bytes, *, asking: bool = False) -> None:
+        if asking:
+            self._packed.append(_ASKING)
+        self._packed.append(packed)
+        self._numbers.append((number, asking))
+
+    def send(self) -> None:
+        wire = self.wire = self.node.take()
+        try:
+            wire.line.send(b"".join(self._packed))
+        except (RedisError, OSError) as error:
+            raise self._lost(error) from error
+
+    def read(self, commands: Sequence[Command], replies: list[Reply], deadline: float) -> None:
+        wire = self.wire
+        assert wire
+        try:
+            remaining = deadline - time.monotonic()
+            if not wire.line.has_input(max(remaining, 0.001)):
+                message = "Timeout reading from a node of the cluster"
+                raise RedisTimeoutError(message)
+            values = [self._read_one(wire, asking=asking) for _, asking in self._numbers]
+            for (number, _), value in zip(self._numbers, values, strict=True):
+                resolved = value
+                if isinstance(value, ResponseError) and not isinstance(value, AskError):
+                    resolved = resolve(wire, commands[number], value)
+                replies[number] = Reply(resolved, wire.server)
+        except (RedisError, OSError) as error:
+            raise self._lost(error) from error
+        self.wire = None
+        self.node.give(wire)
+
+    @staticmethod
+    def _read_one(wire: Wire, *, asking: bool) -> Any:
+        if asking:
+            wire.line.read()
+        return wire.line.read()
+
+    def abandon(self) -> None:
+        if self.wire:
+            self.node.discard(self.wire)
+
+    def _lost(self, error: Exception) -> ChannelError:
+        wire, self.wire = self.wire, None
+        assert wire
+        return self.node.lost(wire, error)
+
+
+def _travel(
+    legs: dict[Address, _Leg], commands: Sequence[Command], replies: list[Reply], deadline: float
+) -> None:
+    """Send everything before anything is read: it takes as long as the slowest node."""
+    for address, leg in legs.items():
+        if leg.node.is_away:
+            message = f"Redis at {address.host}:{address.port} is away"
+            raise ChannelError(message)
+    try:
+        for leg in legs.values():
+            leg.send()
+        for leg in legs.values():
+            leg.read(commands, replies, deadline)
+    except BaseException:
+        for leg in legs.values():
+            leg.abandon()
+        raise
+
+
+def _ping(key: bytes) -> Command:
+    """Make a command that concerns no key, but is sent to the owner of one."""
+    return command("PING", key=key)
+
+
+def _key(slots: set[int]) -> bytes:
+    """Find a key that falls into one of the slots."""
+    number = 0
+    while key_slot(key := b"%d" % number) not in slots:
+        number += 1
+    return key

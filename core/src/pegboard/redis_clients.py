@@ -1,0 +1,70 @@
+"""The client and the channel for each arrangement of servers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from redis import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis.cluster import ClusterNode
+from redis.connection import UnixDomainSocketConnection
+from redis.sentinel import SentinelConnectionPool
+
+from pegboard.channel import Channel
+from pegboard.cluster import ClusterChannel
+from pegboard.opening import connection_options
+from pegboard.redis_url import RedisURL
+from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
+from pegboard.wire import ServerChannel
+
+Client = Redis | RedisCluster
+
+_node: Callable[[str, int], ClusterNode] = ClusterNode  # which has no types
+
+
+def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[], Client], Channel]:
+    """Return what makes the client, and the channel; neither connects before it is used."""
+    options = {**url.options, **connection_options(timeout), "max_connections": pool_size}
+    if url.arrangement == "cluster":
+        topology = ClusterTopology(url, timeout)
+        channel = ClusterChannel(topology, size=pool_size, timeout=timeout)
+        return partial(_cluster_client, url, topology, options), channel
+    if url.arrangement == "sentinel":
+        endpoint = SentinelEndpoint(url, timeout)
+        pool = partial(SentinelConnectionPool, url.service, endpoint, ssl=url.tls, **options)
+        return lambda: Redis.from_pool(pool()), ServerChannel(endpoint, size=pool_size)
+    return partial(_client, url, options), ServerChannel(
+        FixedEndpoint(url, timeout), size=pool_size
+    )
+
+
+def ping(client: Client) -> None:
+    """Raise when a server, or the master of a shard, does not answer."""
+    if isinstance(client, RedisCluster):
+        client.ping(target_nodes=RedisCluster.PRIMARIES)
+    else:
+        client.ping()
+
+
+def _client(url: RedisURL, options: dict[str, Any]) -> Redis:
+    if url.socket:
+        pool = ConnectionPool(
+            connection_class=UnixDomainSocketConnection, path=url.socket, **options
+        )
+    else:
+        [(host, port)] = url.addresses
+        kind = SSLConnection if url.tls else Connection
+        pool = ConnectionPool(connection_class=kind, host=host, port=port, **options)
+    return Redis.from_pool(pool)
+
+
+def _cluster_client(
+    url: RedisURL, topology: ClusterTopology, options: dict[str, Any]
+) -> RedisCluster:
+    # The nodes that are known to serve come first: the client tries one after the other.
+    nodes = dict.fromkeys((*topology.map().nodes, *url.addresses))
+    return RedisCluster(
+        startup_nodes=[_node(host, port) for host, port in nodes],
+        require_full_coverage=False,
+        ssl=url.tls,
+        **options,
+    )

@@ -1,0 +1,237 @@
+"""What `REDIS_URL` says: which servers there are, how they are arranged, and how to get in.
+
+Nothing of the URL is ever repeated in an error but names that are known: a password with a special
+character that is not encoded may turn up in any part of it.
+"""
+
+import difflib
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from pegboard.problems import Problem, StartupError
+
+FORMS = (
+    "Write it as redis://[user:password@]host[:port][/db], unix:///path/to/socket[?db=0], "
+    "redis+sentinel://[user:password@]host[:port],host[:port]/service[/db] or "
+    "redis+cluster://[user:password@]host[:port],host[:port]; rediss in place of redis means TLS; "
+    "percent-encode special characters of a password, as in %40 for @."
+)
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class RedisURL:
+    """A `REDIS_URL` that has been read."""
+
+    arrangement: str
+    """`server`, `sentinel` or `cluster`."""
+    tls: bool
+    addresses: tuple[Address, ...]
+    """The server, the sentinels, or some nodes of the cluster; none with a socket."""
+    socket: str = ""
+    service: str = ""
+    """What the sentinels call the master."""
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """How to get into a server: arguments of redis-py's connections."""
+    sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """How to get into a sentinel, likewise."""
+
+
+def parse(url: str) -> RedisURL:
+    """Read the URL; raises `StartupError` when it or a file it names is unusable."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        _refuse("cannot be read")
+    scheme, _, arrangement = parts.scheme.partition("+")
+    if (scheme, arrangement) not in _SCHEMES:
+        _refuse("has an unknown scheme")
+    options = _options(parts.query, _PARAMETERS[arrangement])
+    tls = scheme == "rediss"
+    encryption = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    if encryption and not tls:
+        _refuse("has TLS parameters, but not the scheme of TLS", "Write rediss in place of redis.")
+    _check_files(encryption)
+    userinfo, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    sentinel_options = dict(encryption) if arrangement == "sentinel" else {}
+    for name in ("username", "password"):
+        if value := options.pop(f"sentinel_{name}", None):
+            sentinel_options[name] = value
+    if user:
+        options["username"] = unquote(user)
+    if password:
+        options["password"] = unquote(password)
+    if scheme == "unix":
+        return _socket(parts, hosts, options)
+    addresses = _addresses(hosts, 26379 if arrangement == "sentinel" else 6379)
+    service = _ARRANGEMENTS[arrangement](parts.path, addresses, options)
+    return RedisURL(arrangement or "server", tls, addresses, "", service, options, sentinel_options)
+
+
+def _refuse(what: str, cure: str = FORMS) -> NoReturn:
+    raise StartupError([Problem(f"REDIS_URL {what}", cure)]) from None
+
+
+def _socket(parts: SplitResult, hosts: str, options: Mapping[str, Any]) -> RedisURL:
+    if hosts or len(parts.path) < len("/x"):
+        _refuse("names no socket", "Write it as unix:///path/to/socket, with three slashes.")
+    return RedisURL("server", tls=False, addresses=(), socket=unquote(parts.path), options=options)
+
+
+def _addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
+    addresses = []
+    for text in hosts.split(","):
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?", text)
+        port = int(match[3] or default_port) if match else 0
+        if not match or not 0 < port < 2**16:
+            _refuse("has a host or a port that cannot be read")
+        addresses.append(Address(match[1] or match[2], port))
+    return tuple(addresses)
+
+
+def _server(path: str, addresses: tuple[Address, ...], options: dict[str, Any]) -> str:
+    if len(addresses) > 1:
+        cure = "Say how they are arranged: redis+sentinel://… or redis+cluster://…"
+        _refuse("names several servers", cure)
+    _read_database(path.removeprefix("/"), options)
+    return ""
+
+
+def _sentinel(path: str, _: tuple[Address, ...], options: dict[str, Any]) -> str:
+    service, __, database = path.removeprefix("/").partition("/")
+    if not service:
+        _refuse("does not say what the sentinels call the master")
+    _read_database(database, options)
+    return unquote(service)
+
+
+def _cluster(path: str, _: tuple[Address, ...], options: dict[str, Any]) -> str:
+    _read_database(path.removeprefix("/"), options)
+    if options.pop("db", 0):
+        _refuse("names a database other than 0, which a cluster has not")
+    return ""
+
+
+def _read_database(text: str, options: dict[str, Any]) -> None:
+    """Read the part of the path that stands for the parameter `db`."""
+    if text and "db" not in options:
+        options["db"] = _number(text)
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        _refuse("has a database that is no number")
+    return int(text)
+
+
+def _truth(text: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in known:
+        _refuse("has a parameter that is neither true nor false")
+    return known[text.lower()]
+
+
+def _requirement(text: str) -> str:
+    if text not in {"none", "optional", "required"}:
+        _refuse("has an ssl_cert_reqs other than none, optional or required")
+    return text
+
+
+_ARRANGEMENTS: Mapping[str, Callable[[str, tuple[Address, ...], dict[str, Any]], str]] = {
+    "": _server,
+    "sentinel": _sentinel,
+    "cluster": _cluster,
+}
+_SCHEMES = {(scheme, how) for scheme in ("redis", "rediss") for how in _ARRANGEMENTS} | {
+    ("unix", "")
+}
+
+_COMMON: Mapping[str, Callable[[str], Any]] = {
+    "username": str,
+    "password": str,
+    "db": _number,
+    "client_name": str,
+    "ssl_ca_certs": str,
+    "ssl_ca_path": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_password": str,
+    "ssl_ciphers": str,
+    "ssl_cert_reqs": _requirement,
+    "ssl_check_hostname": _truth,
+}
+_PARAMETERS: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
+    "": _COMMON,
+    "sentinel": {**_COMMON, "sentinel_username": str, "sentinel_password": str},
+    "cluster": _COMMON,
+}
+_SETTINGS = {
+    "socket_timeout": "PEGBOARD_REDIS_TIMEOUT",
+    "socket_connect_timeout": "PEGBOARD_REDIS_TIMEOUT",
+    "timeout": "PEGBOARD_REDIS_TIMEOUT",
+    "max_connections": "PEGBOARD_REDIS_POOL_SIZE",
+}
+
+
+def _options(query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError:
+        _refuse("has parameters that cannot be read")
+    for name, value in pairs:
+        if name in _SETTINGS:
+            _refuse(f"has the parameter {name}", f"Set {_SETTINGS[name]} instead.")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"Did you mean {near[0]}? " if near else ""
+            _refuse("has an unknown parameter", f"{cure}It may have {', '.join(known)}.")
+        if name in options:
+            _refuse(f"has the parameter {name} twice", "Give it once.")
+        options[name] = known[name](value)
+    return options
+
+
+def _check_files(options: Mapping[str, Any]) -> None:
+    """Use the files as every connection will; their own mistakes would only show there."""
+    context = ssl.create_default_context() if options else None
+    authority = {
+        argument: options[name]
+        for argument, name in (("cafile", "ssl_ca_certs"), ("capath", "ssl_ca_path"))
+        if name in options
+    }
+    try:
+        if context and authority:
+            context.load_verify_locations(**authority)
+    except OSError as error:
+        cure = "ssl_ca_certs is a file of certificates in PEM format, ssl_ca_path a folder of such."
+        _refuse(f"names authorities that cannot be loaded ({_reason(error)})", cure)
+    try:
+        if context and (certificate := options.get("ssl_certfile")):
+            key, password = options.get("ssl_keyfile"), options.get("ssl_password", "")
+            context.load_cert_chain(certificate, key, password)
+    except OSError as error:
+        cure = (
+            "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key."
+        )
+        _refuse(f"names a certificate that cannot be loaded ({_reason(error)})", cure)
+    try:
+        if context and (ciphers := options.get("ssl_ciphers")):
+            context.set_ciphers(ciphers)
+    except ssl.SSLError:
+        _refuse("has ssl_ciphers of which none is known", "Write them as OpenSSL does.")
+
+
+def _reason(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or type(error).__name__

@@ -1,0 +1,79 @@
+"""Redis-protocol servers that belong together."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from redis import Redis
+from redis.backoff import AbstractBackoff, NoBackoff
+from redis.retry import Retry
+
+from pegboard.testing.processes import Server
+from pegboard.testing.servers import RedisServer
+
+PASSWORD = "of-every-server"  # noqa: S105 - of servers that live as long as a test
+
+_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
+
+
+class ServerGroup:
+    """Servers that start and end together."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self._clients: dict[int, Redis] = {}
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        with self.stack:
+            self.begin()
+            self.stack = self.stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop them."""
+        self.stack.close()
+
+    def begin(self) -> None:
+        """Start and arrange them."""
+        raise NotImplementedError
+
+    def serve(self, **options: str) -> RedisServer:
+        """Start a server with directives of its configuration file."""
+        options = {name.replace("_", "-"): value for name, value in options.items()}
+        common = {"masterauth": PASSWORD, "repl-diskless-sync-delay": "0"}
+        server = RedisServer(password=PASSWORD, options={**common, **options})
+        return self.stack.enter_context(server)
+
+    def client_of(self, server: Server) -> Redis:
+        """Return a client of one server alone, with little patience; its strings are no bytes."""
+        if server.port not in self._clients:
+            client = Redis(
+                port=server.port,
+                password=PASSWORD,
+                socket_timeout=1.0,
+                retry=Retry(_no_backoff(), 0),
+                decode_responses=True,
+                protocol=2,
+            )
+            self._clients[server.port] = client
+            self.stack.callback(client.close)
+        return self._clients[server.port]
+
+
+def say(client: Redis, *command: str | int) -> Any:
+    """Run a command for which redis-py has no types."""
+    run: Callable[..., Any] = client.execute_command
+    return run(*command)
+
+
+def follows(replica: Redis) -> bool:
+    """Return whether the replica has all that its master has."""
+    facts: Any = replica.info("replication")
+    return bool(facts.get("master_link_status") == "up")

@@ -1,0 +1,225 @@
+"""A proxy before a Redis server that makes the faults of a network, one at a time and on order."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import hiredis
+
+from pegboard.testing.holds import Command, Hold
+from pegboard.testing.processes import PATIENCE, free_port
+from pegboard.testing.servers import Certificates
+
+
+class _Pair:
+    """A client's connection and the one to the server that belongs to it."""
+
+    def __init__(self, proxy: "RedisProxy", client: asyncio.StreamWriter) -> None:
+        self.lost = False
+        """Whether nothing goes on any more in either direction."""
+        self._proxy = proxy
+        self._client = client
+        self._server: asyncio.StreamWriter | None = None
+        self._unanswered: list[asyncio.Event] = []
+        self._replies_held: tuple[Hold, Command] | None = None
+
+    async def serve(self, reader: asyncio.StreamReader, port: int) -> None:
+        """Carry everything until both ends have closed."""
+        replies = None
+        try:
+            answers, self._server = await asyncio.open_connection("127.0.0.1", port)
+            replies = asyncio.create_task(self._carry_replies(answers))
+            await self._carry_commands(reader, self._server)
+            if self._server.can_write_eof():
+                self._server.write_eof()  # the server executes what it has, then closes
+            await replies
+        except (OSError, hiredis.ProtocolError):
+            pass
+        finally:
+            if replies:
+                replies.cancel()
+            self._executed()
+            self.cut()
+
+    def cut(self) -> None:
+        """Reset both connections."""
+        for writer in (self._client, self._server):
+            if writer:
+                writer.transport.abort()
+
+    async def _carry_commands(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter
+    ) -> None:
+        parser = hiredis.Reader()
+        while data := await reader.read(65536):
+            parser.feed(data)
+            names: list[str] = []
+            self._proxy.round_trips.append(names)
+            while (command := parser.gets()) is not False:
+                names.append(command[0].decode())
+                await self._carry_command(command, server)
+
+    async def _carry_command(self, command: Command, server: asyncio.StreamWriter) -> None:
+        parts = [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in command]
+        packed = b"*%d\r\n%b" % (len(parts), b"".join(parts))
+        if hold := self._proxy.holding_command(command):
+            self.lost |= not await hold.keep(command)
+            if not self.lost:
+                self._unanswered.append(hold.expect())
+        if self.lost:
+            return
+        if hold := self._proxy.holding_reply(command):
+            self._replies_held = hold, command
+        server.write(packed)
+        await server.drain()
+
+    async def _carry_replies(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(65536):
+            self._executed()
+            if self._replies_held:
+                hold, command = self._replies_held
+                self.lost |= not await hold.keep(command)
+                self._replies_held = None
+            if delay := self._proxy.delay:
+                await asyncio.sleep(delay)
+            if not self.lost and not self._client.is_closing():
+                self._client.write(data)
+                with suppress(OSError):  # it no longer waits for the reply
+                    await self._client.drain()
+        if not self._client.is_closing():
+            self._client.close()
+
+    def _executed(self) -> None:
+        while self._unanswered:
+            self._unanswered.pop().set()
+
+
+class RedisProxy:
+    """A TCP proxy on a port of the loopback address; `url` is that of the server through it.
+
+    With certificates it speaks TLS to its clients, so that a server without TLS can be reached by
+    it. What the server has executed, and what it has not, is exact: see `hold_commands` and
+    `hold_replies`.
+    """
+
+    def __init__(self, url: str, certificates: Certificates | None = None) -> None:
+        """Stand before the server of the URL, one of the loopback address."""
+        parts = urlsplit(url)
+        assert parts.port
+        self.delay = 0.0
+        """Seconds by which each reply comes late."""
+        self.round_trips: list[list[str]] = []
+        """The names of the commands that a client sent together, each time that one sent."""
+        self.port = free_port()
+        self.url = parts._replace(
+            netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".removeprefix("@")
+        ).geturl()
+        self._server_port = parts.port
+        self._context = certificates.server_context() if certificates else None
+        if certificates:
+            self.url = f"{self.url.replace('redis:', 'rediss:', 1)}?ssl_ca_certs=" + quote(
+                str(certificates.authority)
+            )
+        self._command_holds: list[Hold] = []
+        self._reply_holds: list[Hold] = []
+        self._pairs: dict[_Pair, asyncio.Task[None] | None] = {}
+        self._listener: asyncio.Server | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def hold_commands(self, *words: str | bytes, times: int = 1) -> Hold:
+        """Keep the next command that has all these words, name or arguments, from the server.
+
+        Released, it is executed late, even when the client has given up and gone; dropped, it is
+        lost. Without words any command is meant that is not part of a handshake.
+        """
+        return self._hold(self._command_holds, words, times)
+
+    def hold_replies(self, *words: str | bytes, times: int = 1) -> Hold:
+        """Let the server execute the next such command, and keep its reply from the client."""
+        return self._hold(self._reply_holds, words, times)
+
+    def swallow(self, *words: str | bytes, times: int = 1) -> Hold:
+        """Lose the next such command: it is never executed nor answered."""
+        return self._hold(self._command_holds, words, times, lost=True)
+
+    def cut(self) -> None:
+        """Reset every connection; new ones are accepted."""
+        self.run(self._cut())
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Reset every connection and refuse new ones."""
+        self.run(self._stop_listening())
+        try:
+            yield
+        finally:
+            self.run(self._listen())
+
+    def __enter__(self) -> Self:
+        """Accept connections."""
+        self._thread.start()
+        self.run(self._listen())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Reset every connection and go."""
+        self.run(self._stop_listening())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, task: Coroutine[Any, Any, None]) -> None:
+        """Run something where the connections live, and wait for it."""
+        asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE)
+
+    def holding_command(self, command: Command) -> Hold | None:
+        """Return what keeps the command from the server."""
+        return next((hold for hold in self._command_holds if hold.takes(command)), None)
+
+    def holding_reply(self, command: Command) -> Hold | None:
+        """Return what keeps the reply to the command from the client."""
+        return next((hold for hold in self._reply_holds if hold.takes(command)), None)
+
+    def _hold(
+        self, holds: list[Hold], words: tuple[str | bytes, ...], times: int, *, lost: bool = False
+    ) -> Hold:
+        encoded = (word.encode() if isinstance(word, str) else word for word in words)
+        hold = Hold(self.run, tuple(word.upper() for word in encoded), times, lost=lost)
+        holds.append(hold)
+        return hold
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, ssl=self._context
+        )
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pair = _Pair(self, writer)
+        self._pairs[pair] = asyncio.current_task()
+        try:
+            with suppress(asyncio.CancelledError):
+                await pair.serve(reader, self._server_port)
+        finally:
+            del self._pairs[pair]
+
+    async def _cut(self) -> None:
+        tasks = [task for task in self._pairs.values() if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop_listening(self) -> None:
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+        await self._cut()

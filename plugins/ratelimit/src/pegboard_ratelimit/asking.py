@@ -1,0 +1,45 @@
+"""How a client stands under a rule, without counting anything."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+import pegboard
+from pegboard import ChannelError, Command
+from pegboard_ratelimit.limiter import Limiter
+from pegboard_ratelimit.limits import SECOND
+from pegboard_ratelimit.memory import MemoryStorage
+from pegboard_ratelimit.plans import Plan
+from pegboard_ratelimit.storage import StorageError
+
+TIMEOUT = 5.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is left to a client."""
+
+    lines: tuple[tuple[str, int, int], ...]
+    """Of each policy: itself, how many requests are left, in how many seconds there are more."""
+    wait: float
+    """Seconds for which the client is refused."""
+
+
+def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
+    """Return how a client stands, or why that cannot be told."""
+    if isinstance(limiter.storage, MemoryStorage):
+        return "Each process counts for itself, so only they know what is left."
+    counter = plan.counting.counter
+    try:
+        asked = counter.ask(client, charge=False)
+        if isinstance(asked, Command):
+            channel = pegboard.get_channel(current_app)
+            if channel is None:
+                return "There is no Redis to ask what is left."
+            asked = counter.hear(channel.exchange([asked])[0].value)
+    except (ChannelError, StorageError) as error:
+        return f"What is left cannot be told: {error}"
+    numbers = asked.numbers
+    policies = map(str, plan.counting.limit.policies)
+    lines = tuple(zip(policies, numbers[::2], numbers[1::2], strict=True))
+    return Standing(lines, asked.wait / SECOND)

@@ -1,0 +1,20 @@
+"""The hooks that other plugins can implement."""
+
+from flask import Flask
+
+import pegboard
+from pegboard_ratelimit.storage import Storage
+
+
+@pegboard.hookspec
+def pegboard_ratelimit_storage(app: Flask) -> Storage | None:
+    """Return what counts requests, in place of Redis or the process; None to decline.
+
+    Called once for each app. Only one plugin may return a storage.
+
+    Example::
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(app: Flask) -> Storage:
+            return TableStorage(app)
+    """

@@ -1,0 +1,147 @@
+"""The limiter of one app: its rules, where they are counted, and which one a request meets."""
+
+import logging
+from collections.abc import Iterator
+
+from flask import Flask, current_app
+from sqlalchemy import Engine
+from werkzeug.routing import Rule as URLRule
+
+import pegboard
+from pegboard import Route
+from pegboard_ratelimit.keeper import Keeper
+from pegboard_ratelimit.limits import LimitError
+from pegboard_ratelimit.memory import MemoryStorage
+from pegboard_ratelimit.plans import Plan, Planner
+from pegboard_ratelimit.rules import OnFailure, Rule, marks_of
+from pegboard_ratelimit.settings import RatelimitSettings, rules_of
+from pegboard_ratelimit.shared import SharedStorage
+from pegboard_ratelimit.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "pegboard_ratelimit"
+
+_PLANS = 10_000
+_COUNTED_BY = {MemoryStorage: "each worker", SharedStorage: "Redis"}
+
+
+class Limiter:
+    """Knows the rules of one app and what they come to."""
+
+    def __init__(self, app: Flask, engine: Engine, settings: RatelimitSettings) -> None:
+        self._app = app
+        memory = MemoryStorage(settings.memory_clients)
+        self.storage = _storage(app) or memory
+        workers = pegboard.get_settings(pegboard.CoreSettings, app).workers
+        self._planner = Planner(
+            storage=self.storage,
+            memory=memory,
+            workers=workers,
+            on_failure=OnFailure(settings.on_failure),
+            legacy=settings.legacy_headers,
+        )
+        self.has_legacy_headers = settings.legacy_headers
+        self._plans: dict[Rule, Plan | None] = {}
+        self._is_failing = False
+        self.keeper = Keeper(engine, rules_of(settings))
+        self.client_of = pegboard.get_clients(app).client_of
+
+    def plan(self, rule: Rule) -> Plan | None:
+        """Return what a rule comes to: the same as long as the rule is the same."""
+        if rule not in self._plans:
+            if len(self._plans) >= _PLANS:
+                self._plans = {}
+            self._plans[rule] = self._planner.plan(rule)
+        return self._plans[rule]
+
+    def marks(self, route: Route | None) -> tuple[Rule, ...]:
+        """Return the rules that a route is marked with; one that cannot be read is left out."""
+        try:
+            return tuple(marks_of(self._app, route))
+        except LimitError:
+            logger.exception("a mark is left out")
+            return ()
+
+    def rules_at(self, route: Route | None) -> tuple[Rule, ...]:
+        """Return the rules for a route, up to the first that is for all clients."""
+        return self.keeper.book.at(route, self.marks(route))
+
+    def limits(self, route: Route | None) -> bool:
+        """Tell whether the requests of some client to a route are counted."""
+        return any(rule.limit is not None for rule in self.rules_at(route))
+
+    def figures(self) -> dict[str, object]:
+        """Return what an operator wants to know at a glance."""
+        return {
+            "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
+            "can_count": not self._is_failing,
+            "rules": len(self.keeper.book.rules),
+            "broken_rules": self.keeper.broken,
+        }
+
+    def note_failure(self, error: Exception) -> None:
+        """Tell the operator, once, that nobody counts."""
+        if not self._is_failing:
+            self._is_failing = True
+            logger.warning("requests cannot be counted, the policy on failure holds: %s", error)
+
+    def note_success(self) -> None:
+        """Tell the operator, once, that all is well again."""
+        if self._is_failing:
+            self._is_failing = False
+            logger.info("requests are counted again")
+
+
+def init_limiter(app: Flask) -> Limiter | None:
+    """Give the app its limiter, unless the settings say that it has none.
+
+    Raises `ValueError` for a mark that cannot be read.
+    """
+    settings = pegboard.get_settings(RatelimitSettings, app)
+    if not settings.enabled:
+        app.extensions[EXTENSION] = None
+        return None
+    for route in routes_of(app):
+        tuple(marks_of(app, route))
+    with app.app_context():
+        engine = pegboard.db.engine
+    app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
+    pegboard.get_health(app).details["ratelimit"] = limiter.figures
+    return limiter
+
+
+def get_limiter(app: Flask | None = None) -> Limiter | None:
+    """Return the limiter of the app, or of the current app; None when it is switched off."""
+    limiter: Limiter | None = (app or current_app).extensions[EXTENSION]
+    return limiter
+
+
+def _storage(app: Flask) -> Storage | None:
+    """Return the storage that a plugin provides, else Redis where there is one."""
+    hook = pegboard.get_registry(app).hook.pegboard_ratelimit_storage
+    provided = [storage for storage in hook(app=app) if storage is not None]
+    if len(provided) > 1:
+        names = ", ".join(type(storage).__qualname__ for storage in provided)
+        message = f"several plugins provide a storage: {names}; let one of them hang"
+        raise ValueError(message)
+    if provided:
+        storage: Storage = provided[0]
+        return storage
+    return SharedStorage() if pegboard.get_channel(app) is not None else None
+
+
+def routes_of(app: Flask) -> Iterator[Route]:
+    """Yield every method of every route."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted(rule.methods or ()):
+            yield route_of(app, rule, method)
+
+
+def route_of(app: Flask, rule: URLRule, method: str) -> Route:
+    """Return one method of a rule of the app's."""
+    view = app.view_functions[rule.endpoint]
+    view_class = getattr(view, "view_class", None)
+    name = "get" if method == "HEAD" else method.lower()
+    function = getattr(view_class, name, view) if view_class is not None else view
+    return Route(rule, method, rule.endpoint, view, function, is_guarded=False)

@@ -1,0 +1,150 @@
+"""Counts that are kept in the process, in bounded memory."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NoReturn
+
+from pegboard_ratelimit.limits import Limit
+from pegboard_ratelimit.log import Log, weigh
+from pegboard_ratelimit.storage import StorageError, Verdict
+
+MAX_CLIENTS = 10_000
+
+SHARED = 256
+"""Counts per rule that the clients share who come when the memory is full."""
+
+_SWEEP = 10_000  # microseconds between two looks for what can be forgotten
+
+
+def microseconds() -> int:
+    """Return the time of a clock that is never set back."""
+    return time.monotonic_ns() // 1000
+
+
+class _Record:
+    __slots__ = ("counted_at", "logs")
+
+    def __init__(self, policies: int) -> None:
+        self.logs = [Log() for _ in range(policies)]
+        self.counted_at = 0
+
+
+class _Table:
+    """The clients of one rule, who was counted longest ago first."""
+
+    __slots__ = ("records", "shared", "span")
+
+    def __init__(self, span: int) -> None:
+        self.span = span
+        self.records: OrderedDict[str, _Record] = OrderedDict()
+        self.shared: dict[int, _Record] = {}
+
+    def is_over(self, record: _Record, now: int) -> bool:
+        """Tell whether nothing of the record counts any more."""
+        return now - record.counted_at >= self.span
+
+    def forget(self, now: int, most: int) -> int:
+        """Forget at most so many records that are over; return how many were."""
+        forgotten = 0
+        while self.records and forgotten < most:
+            client, record = next(iter(self.records.items()))
+            if not self.is_over(record, now):
+                break
+            del self.records[client]
+            forgotten += 1
+        return forgotten
+
+
+class MemoryStorage:
+    """A storage of one process.
+
+    It remembers at most so many clients, and forgets one only when its windows are over. When all
+    that it remembers still counts, newcomers share a few counts: a flood of clients can slow other
+    newcomers, but it lets nobody have more than the limit.
+    """
+
+    def __init__(
+        self, max_clients: int = MAX_CLIENTS, clock: Callable[[], int] = microseconds
+    ) -> None:
+        """`clock` tells microseconds and is never set back."""
+        self._max_clients = max_clients
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tables: dict[tuple[str, tuple[int, ...]], _Table] = {}
+        self._count = 0
+        self._swept_at = -_SWEEP
+
+    def counter(self, rule: str, limit: Limit) -> "MemoryCounter":
+        """Return what counts for a rule."""
+        key = (rule, tuple(policy.window for policy in limit.policies))
+        with self._lock:
+            table = self._tables.setdefault(key, _Table(limit.span))
+        return MemoryCounter(self, table, limit)
+
+    def take(self, table: _Table, client: str, limit: Limit, *, charge: bool) -> Verdict:
+        """Admit a request of the client and count it."""
+        with self._lock:
+            now = self._clock()
+            record = table.records.get(client)
+            is_own = record is not None
+            if record is None:
+                record = self._newcomer(table, client, len(limit.policies), now, keep=charge)
+                is_own = client in table.records
+            verdict = weigh(record.logs, limit, now, charge=charge)
+            if charge and not verdict.wait:
+                record.counted_at = now
+                if is_own:
+                    table.records.move_to_end(client)
+            return verdict
+
+    def _newcomer(
+        self, table: _Table, client: str, policies: int, now: int, *, keep: bool
+    ) -> _Record:
+        place = hash(client) % SHARED
+        shared = table.shared.get(place)
+        if shared is not None:
+            if not table.is_over(shared, now):
+                # The client may be among those who were counted here.
+                return shared
+            del table.shared[place]
+        record = _Record(policies)
+        if not keep:
+            return record
+        self._count -= table.forget(now, 2)
+        if self._count >= self._max_clients:
+            self._sweep(now)
+        if self._count >= self._max_clients:
+            table.shared[place] = record
+        else:
+            record.counted_at = now
+            table.records[client] = record
+            self._count += 1
+        return record
+
+    def _sweep(self, now: int) -> None:
+        if now - self._swept_at >= _SWEEP:
+            self._swept_at = now
+            for table in self._tables.values():
+                self._count -= table.forget(now, self._count)
+
+
+class MemoryCounter:
+    """Counts for one rule in the process."""
+
+    __slots__ = ("_limit", "_storage", "_table")
+
+    def __init__(self, storage: MemoryStorage, table: _Table, limit: Limit) -> None:
+        self._storage = storage
+        self._table = table
+        self._limit = limit
+
+    def ask(self, client: str, *, charge: bool = True) -> Verdict:
+        """Admit a request of the client and count it, or only look."""
+        return self._storage.take(self._table, client, self._limit, charge=charge)
+
+    def hear(self, value: object) -> NoReturn:
+        """Refuse: nothing was asked."""
+        message = f"a process has no reply such as {value!r}"
+        raise StorageError(message)

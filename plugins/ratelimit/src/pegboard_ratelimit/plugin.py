@@ -1,0 +1,61 @@
+"""What the ratelimit plugin hangs on which hook."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+from sqlalchemy.orm import DeclarativeBase
+
+import pegboard
+from pegboard_ratelimit import hookspecs
+from pegboard_ratelimit.commands import ratelimit
+from pegboard_ratelimit.limiter import init_limiter
+from pegboard_ratelimit.models import Base
+from pegboard_ratelimit.openapi import describe_limits
+from pegboard_ratelimit.settings import RatelimitSettings
+from pegboard_ratelimit.stage import LimitStage
+
+
+@pegboard.hookimpl
+def pegboard_settings() -> type[RatelimitSettings]:
+    """Declare the limits, and what becomes of requests that cannot be counted."""
+    return RatelimitSettings
+
+
+@pegboard.hookimpl
+def pegboard_models() -> type[DeclarativeBase]:
+    """Own the table `ratelimit_rules`."""
+    return Base
+
+
+@pegboard.hookimpl
+def pegboard_migrations() -> Path:
+    """Say where the history of the table is."""
+    return Path(__file__).parent / "migrations"
+
+
+@pegboard.hookimpl
+def pegboard_commands() -> Sequence[click.Command]:
+    """Add `pegboard ratelimit rules`."""
+    return [ratelimit]
+
+
+@pegboard.hookimpl
+def pegboard_hookspecs() -> object:
+    """Let another plugin provide the storage."""
+    return hookspecs
+
+
+@pegboard.hookimpl
+def pegboard_stages(app: Flask) -> Sequence[pegboard.Stage]:
+    """Count each request before Flask sees it."""
+    limiter = init_limiter(app)
+    return [LimitStage(limiter)] if limiter is not None else []
+
+
+@pegboard.hookimpl
+def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
+    """Document 429 and the headers."""
+    describe_limits(app, document)

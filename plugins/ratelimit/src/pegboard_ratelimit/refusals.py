@@ -1,0 +1,49 @@
+"""Refusals that still hold: who is known to be refused need not be counted again.
+
+Nothing is charged for a refused request, so a refusal holds until its time has come, whatever the
+client sends meanwhile. A flood of one client costs a round trip a second, not one for each request.
+"""
+
+from pegboard_ratelimit.limits import SECOND
+from pegboard_ratelimit.storage import Verdict
+
+MAX_CLIENTS = 10_000
+
+MAX_TIME = SECOND
+"""The longest a refusal is recalled: an operator may have lifted it meanwhile."""
+
+
+class Refusals:
+    """The refused clients of one rule. Times are microseconds."""
+
+    __slots__ = ("_refused",)
+
+    def __init__(self) -> None:
+        self._refused: dict[str, tuple[int, Verdict]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._refused)
+
+    def note(self, client: str, verdict: Verdict, now: int) -> None:
+        """Take note that a client is refused."""
+        if len(self._refused) >= MAX_CLIENTS:
+            self._refused = {}
+        self._refused[client] = (now, verdict)
+
+    def recall(self, client: str, now: int) -> Verdict | None:
+        """Return the verdict on a client that is refused still, as it is by now."""
+        found = self._refused.get(client)
+        if found is None:
+            return None
+        since, verdict = found
+        passed = now - since
+        if passed >= min(verdict.wait, MAX_TIME):
+            self._refused.pop(client, None)
+            return None
+        wait = verdict.wait - passed
+        # The seconds until there is more of anything pass as well.
+        gone = -(-verdict.wait // SECOND) + (-wait // SECOND)
+        numbers = list(verdict.numbers)
+        for place in range(1, len(numbers), 2):
+            numbers[place] = max(1, numbers[place] - gone)
+        return Verdict(wait, tuple(numbers))

@@ -1,0 +1,76 @@
+"""The settings of the ratelimit plugin."""
+
+import re
+from collections.abc import Iterator
+
+from marshmallow import ValidationError
+from marshmallow.validate import OneOf, Range
+
+import pegboard
+from pegboard_ratelimit.limits import parse_limit
+from pegboard_ratelimit.matching import METHODS
+from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text
+
+_METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
+_ROUTE = re.compile(
+    rf"(?P<methods>{_METHODS}(?:\|{_METHODS})*)?(?(methods)(?:\s+|$))(?P<where>\S*)"
+)
+
+
+def _limit(value: str) -> None:
+    try:
+        parse_limit(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _routes(value: dict[str, str]) -> None:
+    try:
+        tuple(_rules_of(value))
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+class RatelimitSettings(pegboard.Settings):
+    """How often clients may call, and what becomes of them when nobody can count."""
+
+    enabled: bool = pegboard.setting(default=True, doc="Whether anything is limited at all.")
+    default: str = pegboard.setting(
+        "1000/minute",
+        doc="What each client may call where no other rule holds; none is no limit.",
+        validate=_limit,
+    )
+    routes: dict[str, str] = pegboard.setting(
+        {},
+        doc="Limits of routes and methods: GET /api/items/*=10/second;99/minute,POST=9/hour.",
+        validate=_routes,
+    )
+    on_failure: str = pegboard.setting(
+        "local",
+        doc="While Redis is away: local (each worker admits its share), open or closed (503).",
+        validate=OneOf(tuple(OnFailure)),
+    )
+    legacy_headers: bool = pegboard.setting(
+        default=False, doc="Send X-RateLimit-Limit, -Remaining and -Reset as well."
+    )
+    memory_clients: int = pegboard.setting(
+        10_000,
+        doc="Clients that a process remembers when it counts by itself.",
+        validate=Range(100, 10_000_000),
+    )
+
+
+def rules_of(settings: RatelimitSettings) -> Iterator[Rule]:
+    """Yield the rules that the settings hold."""
+    yield Text(settings.default).read("default", Source.DEFAULT)
+    yield from _rules_of(settings.routes)
+
+
+def _rules_of(routes: dict[str, str]) -> Iterator[Rule]:
+    for text, limit in routes.items():
+        found = _ROUTE.fullmatch(text.strip())
+        if not found or not text.strip():
+            message = f"{text!r} is no route: write GET|POST /api/items/*, a path, or methods."
+            raise ValueError(message)
+        written = Text(limit, route=found["where"], methods=found["methods"] or "")
+        yield written.read(text.strip(), Source.SETTING)

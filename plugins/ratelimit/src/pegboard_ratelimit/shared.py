@@ -1,0 +1,78 @@
+"""Counts that all processes share, kept by Redis."""
+
+from importlib.resources import files
+
+from pegboard import Command, Script
+from pegboard_ratelimit.limits import Limit
+from pegboard_ratelimit.storage import StorageError, Verdict
+
+PREFIX = "pegboard:ratelimit:"
+
+
+def window_source() -> str:
+    """Return the script that counts."""
+    return (files(__package__) / "window.lua").read_text("utf-8")
+
+
+WINDOW = Script(window_source())
+
+
+class SharedStorage:
+    """A storage in Redis: one key per rule and client, which expires by itself."""
+
+    def counter(self, rule: str, limit: Limit) -> "SharedCounter":
+        """Return what counts for a rule."""
+        return SharedCounter(rule, limit)
+
+
+class SharedCounter:
+    """Counts for one rule in Redis.
+
+    The command is made ready but for the client, as making it is most of what a request costs here.
+    """
+
+    __slots__ = ("_charged", "_looked", "_prefix", "_replies")
+
+    def __init__(self, rule: str, limit: Limit) -> None:
+        windows = ",".join(str(policy.window) for policy in limit.policies)
+        # What stands in braces would decide the node of a cluster: the same one for all clients.
+        self._prefix = f"{PREFIX}{rule}:{windows}:".translate(_NO_BRACES)
+        self._charged = _Template(limit, charge=True)
+        self._looked = _Template(limit, charge=False)
+        self._replies = 1 + 2 * len(limit.policies)
+
+    def ask(self, client: str, *, charge: bool = True) -> Command:
+        """Return the command that admits a request of the client and counts it, or only looks."""
+        key = (self._prefix + client).encode()
+        return (self._charged if charge else self._looked).fill(key)
+
+    def hear(self, value: object) -> Verdict:
+        """Read the reply."""
+        if type(value) is list and len(value) == self._replies:
+            return Verdict(value[0], tuple(value[1:]))
+        message = f"Redis does not count: {value!r}"
+        raise StorageError(message)
+
+
+class _Template:
+    """A call of the script that lacks its key."""
+
+    __slots__ = ("_fallback_head", "_head", "_tail")
+
+    def __init__(self, limit: Limit, *, charge: bool) -> None:
+        arguments: list[int] = [int(charge)]
+        for terms in limit.terms:
+            arguments += terms
+        blank = WINDOW.call(keys=[b""], arguments=arguments)
+        assert blank.fallback is not None
+        self._head, _, self._tail = blank.packed.partition(_BLANK)
+        self._fallback_head = blank.fallback.rpartition(_BLANK)[0]
+
+    def fill(self, key: bytes) -> Command:
+        """Return the call with its key."""
+        rest = b"$%d\r\n%b\r\n%b" % (len(key), key, self._tail)
+        return Command(key, self._head + rest, self._fallback_head + rest)
+
+
+_NO_BRACES = str.maketrans("{}", "()")
+_BLANK = b"$0\r\n\r\n"

@@ -1,0 +1,130 @@
+"""The stage that counts each request, and refuses those that are too many."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from pegboard import LIMIT, Answer, Call, ChannelError, Command, Reply, Route
+from pegboard_ratelimit.limiter import Limiter
+from pegboard_ratelimit.memory import microseconds
+from pegboard_ratelimit.plans import UNCOUNTED, Counting, Plan
+from pegboard_ratelimit.rules import OnFailure, Rule, RuleBook, choose
+from pegboard_ratelimit.storage import StorageError, Verdict
+
+NAME = "ratelimit"
+
+_REMEMBERED = 4096
+
+
+class LimitStage:
+    """Counts the requests of all routes."""
+
+    name = NAME
+    order = LIMIT
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+
+    def bind(self, route: Route | None) -> "LimitHandler":
+        """Return what counts the requests of one route."""
+        return LimitHandler(self._limiter, route)
+
+
+class _Choice:
+    """What a rule book comes to at one route."""
+
+    __slots__ = ("_limiter", "_plans", "_rules", "book", "common")
+
+    def __init__(self, limiter: Limiter, book: RuleBook, rules: tuple[Rule, ...]) -> None:
+        self.book = book
+        self._limiter = limiter
+        # Most often there is one rule for all clients, and nothing to choose.
+        self._rules = () if len(rules) == 1 and rules[0].who.is_anyone else rules
+        self.common = limiter.plan(rules[0]) if rules and not self._rules else None
+        self._plans: dict[str, Plan | None] = {}
+
+    def plan(self, client: str) -> Plan | None:
+        """Return the plan for a client; None if its requests are not counted."""
+        if not self._rules:
+            return self.common
+        try:
+            return self._plans[client]
+        except KeyError:
+            rule = choose(self._rules, client)
+            plan = self._limiter.plan(rule) if rule is not None else None
+            if len(self._plans) >= _REMEMBERED:
+                self._plans = {}
+            self._plans[client] = plan
+            return plan
+
+
+class LimitHandler:
+    """Counts the requests of one route."""
+
+    __slots__ = ("_choice", "_limiter", "_marks", "_route")
+
+    def __init__(self, limiter: Limiter, route: Route | None) -> None:
+        self._limiter = limiter
+        self._route = route
+        self._marks = limiter.marks(route)
+        self._choice = self._choose()
+
+    def _choose(self) -> _Choice:
+        book = self._limiter.keeper.book
+        self._choice = choice = _Choice(self._limiter, book, book.at(self._route, self._marks))
+        return choice
+
+    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+        """Count the request, or ask Redis to."""
+        limiter = self._limiter
+        keeper = limiter.keeper
+        if (now := monotonic()) >= keeper.due:
+            keeper.refresh(now)
+        choice = self._choice
+        if choice.book is not keeper.book:
+            choice = self._choose()
+        client = limiter.client_of(call.environ)
+        plan = choice.plan(client)
+        if plan is None:
+            return None
+        if plan.refusals and (refused := plan.refusals.recall(client, microseconds())):
+            return _judge(call, plan.counting, refused)
+        try:
+            asked = plan.counting.counter.ask(client)
+        except StorageError as error:
+            return self._do_without(call, plan, client, error)
+        if isinstance(asked, Command):
+            call.state[NAME] = plan, client
+            return (asked,)
+        return _judge(call, plan.counting, asked)
+
+    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+        """Refuse the request, or let it pass with the headers that say how its client stands."""
+        plan: Plan
+        client: str
+        plan, client = call.state[NAME]
+        if isinstance(replies, ChannelError):
+            return self._do_without(call, plan, client, replies)
+        try:
+            verdict = plan.counting.counter.hear(replies[0].value)
+        except StorageError as error:
+            return self._do_without(call, plan, client, error)
+        self._limiter.note_success()
+        if verdict.wait:
+            plan.refusals.note(client, verdict, microseconds())
+        return _judge(call, plan.counting, verdict)
+
+    def _do_without(self, call: Call, plan: Plan, client: str, error: Exception) -> Answer | None:
+        """Do what the rule says for when nobody can count."""
+        self._limiter.note_failure(error)
+        if plan.on_failure is OnFailure.OPEN:
+            return None
+        if plan.on_failure is OnFailure.CLOSED:
+            return UNCOUNTED
+        verdict = plan.local.counter.ask(client)
+        assert isinstance(verdict, Verdict)
+        return _judge(call, plan.local, verdict)
+
+
+def _judge(call: Call, counting: Counting, verdict: Verdict) -> Answer | None:
+    counting.headers.add(call.headers, verdict.numbers)
+    return counting.refuse(verdict.wait) if verdict.wait else None

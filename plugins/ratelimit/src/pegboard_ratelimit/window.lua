@@ -1,0 +1,94 @@
+-- Admits a request if every policy does, and counts it with all of them then. This is log.py, which
+-- says why it holds, where all processes can reach it: whoever changes one changes the other.
+--
+-- KEYS[1] is what is counted. ARGV[1] is 1 to count a request, 0 only to look. Then come for each
+-- policy its quota, its span and its grain. Times are microseconds of the server's clock.
+--
+-- Returns how long to wait, 0 if the request is admitted, and then for each policy how many more
+-- requests it admits now and in how many seconds it admits more.
+--
+-- The value is a mark and then for each policy a head: earlier runs, requests in the window,
+-- requests in the newest run, its first and its last time. Behind it are the earlier runs, the
+-- oldest first: last time, requests.
+
+local MARK, HEAD, HEAD_SIZE, RUN, RUN_SIZE = 'PR1', '<I2I4I4dd', 26, '<dI4', 12
+local read, write, sub = struct.unpack, struct.pack, string.sub
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) ~= 'string' or sub(stored, 1, 3) ~= MARK then
+  stored = MARK -- nothing yet, or nothing of ours
+end
+
+local is_charged, is_set_back, wait, longest = ARGV[1] == '1', false, 0, 0
+local size, place, logs = #stored, 4, {}
+
+for i = 2, #ARGV, 3 do
+  local quota, span = ARGV[i] + 0, ARGV[i + 1] + 0
+  local runs, total, newest, first, last, oldest = 0, 0, 0, now, now, size + 1
+  if size >= place + HEAD_SIZE - 1 then
+    runs, total, newest, first, last, oldest = read(HEAD, stored, place)
+    place = oldest + runs * RUN_SIZE
+    if now - last >= span or place > size + 1 then
+      runs, total, newest = 0, 0, 0
+    elseif last > now then
+      -- The clock was set back: whatever is counted is counted from now on.
+      runs, newest, first, last, is_set_back = 0, total, now, now, true
+    end
+  end
+  local opening = last
+  while runs > 0 do
+    local time, requests = read(RUN, stored, oldest)
+    if now - time < span then
+      opening = time
+      break
+    end
+    total, oldest, runs = total - requests, oldest + RUN_SIZE, runs - 1
+  end
+  if total >= quota then
+    local rest, at = total, oldest
+    opening = last
+    for _ = 1, runs do
+      local time, requests = read(RUN, stored, at)
+      rest, at = rest - requests, at + RUN_SIZE
+      if rest < quota then
+        opening = time
+        break
+      end
+    end
+    if opening + span - now > wait then wait = opening + span - now end
+  elseif total == 0 then
+    opening = now
+  end
+  if span > longest then longest = span end
+  logs[#logs + 1] = {quota, span, ARGV[i + 2] + 0, runs, total, newest, first, last, oldest, opening}
+end
+
+local is_counted = is_charged and wait == 0
+local is_written = is_counted or is_set_back
+local answer, parts = {wait}, {MARK}
+
+for i = 1, #logs do
+  local quota, span, grain, runs, total, newest, first, last, oldest, opening = unpack(logs[i])
+  if is_written then
+    local earlier = sub(stored, oldest, oldest + runs * RUN_SIZE - 1)
+    if is_counted then
+      if newest == 0 then
+        first = now
+      elseif now - first > grain then
+        earlier, runs, newest, first = earlier .. write(RUN, last, newest), runs + 1, 0, now
+      end
+      total, newest, last = total + 1, newest + 1, now
+      if runs == 0 then opening = last end
+    end
+    parts[#parts + 1] = write(HEAD, runs, total, newest, first, last) .. earlier
+  end
+  answer[#answer + 1] = quota > total and quota - total or 0
+  answer[#answer + 1] = math.ceil((opening + span - now) / 1000000)
+end
+
+if is_written then
+  redis.call('SET', KEYS[1], table.concat(parts), 'PX', math.ceil(longest / 1000))
+end
+return answer
