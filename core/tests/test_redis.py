@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -70,6 +71,14 @@ def test_a_url_that_cannot_be_read_stops_the_start():
     with pytest.raises(StartupError, match="REDIS_URL") as caught:
         create_app({"ENV": "testing", "REDIS_URL": "http://:hunter2@host"}, plugins=[])
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_url_without_the_library_stops_the_start(monkeypatch: pytest.MonkeyPatch):
+    """The cure says what to install."""
+    monkeypatch.delattr("pegboard.redis_clients", raising=False)
+    monkeypatch.setitem(sys.modules, "pegboard.redis_clients", None)
+    with pytest.raises(StartupError, match=r"pip install 'pegboard\[redis\]'"):
+        create_app({"ENV": "testing", "REDIS_URL": "redis://host"}, plugins=[])
 
 
 def test_tls_by_a_proxy(make_app: MakeApp, redis_url, certificates: Certificates):
