@@ -5,7 +5,6 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -15,13 +14,13 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
-    from pegboard.topology import Endpoint, Link
+    from pegboard.opening import Opening
+    from pegboard.topology import Endpoint
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 """Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
@@ -29,64 +28,48 @@ _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-_INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"
+_INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("connection", "server", "used_at")
+    __slots__ = ("line", "server", "used_at")
 
-    def __init__(self, connection: "Link") -> None:
-        self.connection = connection
+    def __init__(self, opening: "Opening") -> None:
+        """Connect."""
         self.used_at = time.monotonic()
-        connection.connect()
-        self.server = self._identify()
+        self.line, infos = opening.open(*_INFO)
+        self.server = _identity(infos)
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
         if time.monotonic() - self.used_at < _TRUSTED_IDLE:
             return False
         try:
-            return self.connection.can_read(timeout=0)
+            return self.line.has_input(0)
         except (RedisError, OSError):
             return True
 
-    def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new when promoted."""
-        facts: dict[bytes, bytes] = {}
-        for text in self.converse(_INFO, 2):
-            if isinstance(text, bytes):
-                facts |= dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
-        try:
-            return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
-        except KeyError:
-            return ""  # its ACL forbids INFO; who needs to know it says so
-
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
-        self.connection.send_packed_command([packed], check_health=False)
+        line = self.line
+        line.send(packed)
         if count == 1:
-            return [self.read()]
-        return [self.read() for _ in range(count)]
+            return [line.read()]
+        return [line.read() for _ in range(count)]
 
-    def send(self, packed: bytes) -> None:
-        """Send only; the replies have to be read."""
-        self.connection.send_packed_command([packed], check_health=False)
 
-    def read(self) -> Any:
-        """Read one reply; an error that the server reports is a value."""
-        try:
-            return self.connection.read_response(disable_decoding=True)
-        except RedisConnectionError:
-            raise
-        except ResponseError as error:
-            return error
-
-    def close(self) -> None:
-        """Close it."""
-        with suppress(RedisError, OSError):
-            self.connection.disconnect()
+def _identity(infos: Sequence[Any]) -> str:
+    """Return the run id, new after a restart, and the replication id, new if promoted."""
+    facts: dict[bytes, bytes] = {}
+    for info in infos:
+        if isinstance(info, bytes):
+            facts |= dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    try:
+        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
+    except KeyError:
+        return ""  # its ACL forbids INFO; who needs to know it says so
 
 
 class ServerChannel:
@@ -127,8 +110,7 @@ class ServerChannel:
         except BaseException:
             self.discard(wire)
             raise
-        wire.used_at = time.monotonic()
-        self._idle.append(wire)
+        self.give(wire)
         return [Reply(value, server) for value in values]
 
     def servers(self) -> frozenset[str]:
@@ -173,7 +155,7 @@ class ServerChannel:
 
     def discard(self, wire: Wire) -> None:
         """Close a connection whose replies nobody reads."""
-        wire.close()
+        wire.line.close()
         with self._counting:
             self._count -= 1
 
