@@ -1,7 +1,9 @@
 """What Redis does in one step; a key holds one string that begins with its kind.
 
-`V` a value, `L` the token of a fill lease, `F` fences, each a token of 16 characters and the time
-in milliseconds, 13 digits, at which it expires, and for the marker of a group `G` its generation.
+`V` a value, `L` the token of a fill lease and the generation that it was given in, `F` fences, each
+a token of 16 characters and the time in milliseconds, 13 digits, at which it expires, and for the
+marker of a group `G` its generation. What is of another generation than the marker is as good as
+absent.
 Anything else, of whatever type, was put there by a stranger and is replaced.
 """
 
@@ -12,7 +14,10 @@ TOKEN_LENGTH = 16
 _HELD = """
 local function held(key)
   local found = redis.pcall('GET', key)
-  if type(found) == 'table' then
+  -- A stranger's: of another type, or a fence that would never end.
+  local is_strange = type(found) == 'table'
+    or found and string.sub(found, 1, 1) == 'F' and redis.call('PTTL', key) == -1
+  if is_strange then
     redis.call('DEL', key)
     return false
   end
@@ -28,7 +33,7 @@ LEASE = pegboard.Script(
 -- milliseconds of the marker, 1 to replace a value that is not to be trusted.
 local mark = held(KEYS[1])
 if kind(mark) == 'F' then return {'F'} end
-if kind(mark) ~= 'G' then
+if kind(mark) ~= 'G' or #mark ~= 17 then
   mark = 'G' .. ARGV[2]
   redis.call('SET', KEYS[1], mark, 'PX', ARGV[4])
 else
@@ -37,11 +42,12 @@ end
 local found = held(KEYS[2])
 local what = kind(found)
 if what == 'F' then return {'F'} end
-if what == 'L' then return {'B'} end
-if what == 'V' and ARGV[5] == '0' and string.sub(found, 2, 17) == string.sub(mark, 2, 17) then
+local generation = string.sub(mark, 2)
+if what == 'L' and string.sub(found, 18) == generation then return {'B'} end
+if what == 'V' and ARGV[5] == '0' and string.sub(found, 2, 17) == generation then
   return {'V', mark, found}
 end
-redis.call('SET', KEYS[2], 'L' .. ARGV[1], 'PX', ARGV[3])
+redis.call('SET', KEYS[2], 'L' .. ARGV[1] .. generation, 'PX', ARGV[3])
 return {'L', mark}
 """
 )
@@ -50,8 +56,19 @@ FILL = pegboard.Script(
     _HELD
     + """
 -- KEYS: marker, key. ARGV: token, mark, value, seconds.
-if held(KEYS[1]) ~= ARGV[2] or held(KEYS[2]) ~= 'L' .. ARGV[1] then return 0 end
+local lease = 'L' .. ARGV[1] .. string.sub(ARGV[2], 2)
+if held(KEYS[1]) ~= ARGV[2] or held(KEYS[2]) ~= lease then return 0 end
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
+return 1
+"""
+)
+
+GIVE_BACK = pegboard.Script(
+    _HELD
+    + """
+-- KEYS: key. ARGV: token.
+local found = held(KEYS[1])
+if found and string.sub(found, 1, 17) == 'L' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 )

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import pegboard
 from pegboard_cache_redis.codec import Codec, InvalidValueError
 from pegboard_cache_redis.keeper import Keeper
 from pegboard_cache_redis.keys import Names, Place
-from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE, TOKEN_LENGTH
+from pegboard_cache_redis.scripts import FENCE, FILL, GIVE_BACK, LEASE, RELEASE, TOKEN_LENGTH
 from pegboard_cache_redis.state import DISABLE, Fleet, State
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,9 @@ class RedisStrategy:
                 self._count("hits")
                 return value
         if b"F" in kinds:
-            return self._bypass("fenced")
+            # Whether it is a stranger's, only the server can tell when a lease is asked for.
+            self._count("bypasses")
+            return pegboard.Miss("fenced")
         self._count("misses")
         return pegboard.Miss("miss")
 
@@ -176,6 +178,7 @@ class RedisStrategy:
         encoded = self._codec.encode(mark.place.key, mark.generation, value)
         if encoded is None:
             logger.warning("an answer of %d bytes is too large to be cached", len(value))
+            self.give_back(lease)
             return False
         done = self._run(
             mark.state,
@@ -187,6 +190,11 @@ class RedisStrategy:
         is_stored: bool = done == 1
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
+
+    def give_back(self, lease: pegboard.Lease) -> None:
+        """End the lease if it still stands."""
+        mark: Mark = lease.mark
+        self._run(mark.state, GIVE_BACK.call(keys=[mark.place.key], arguments=[lease.token]))
 
     # Writing
 
@@ -245,6 +253,11 @@ class RedisStrategy:
         self._keeper.wake()
         return self._fleet.nobody_trusts_at
 
+    def abandon(self, fence: Fence) -> None:
+        """Lift the fence if Redis hears of it; if not, it expires."""
+        if fence.state is not None:
+            self._cover(fence.state, fence.touched, RELEASE, [fence.token])
+
     def _cover(
         self,
         state: State,
@@ -271,12 +284,18 @@ class RedisStrategy:
         if state is None:
             message = "the database cannot say whether caching is on"
             raise pegboard.UnconfirmedError(message)
-        if not state.enabled:
+        if group is not None and state.enabled:
+            self._clear_group(state, group)
             return
-        if group is None:
-            self._fleet.disable()
+        try:
+            if state.enabled:
+                self._fleet.disable()
+        except SQLAlchemyError as error:
+            raise pegboard.UnconfirmedError(str(error)) from error
+        if state.epoch > 0:
             time.sleep(max(0.0, self._fleet.nobody_trusts_at - time.monotonic()))
-            return
+
+    def _clear_group(self, state: State, group: str) -> None:
         touched = pegboard.Touched(groups=frozenset({group}))
         token = _token()
         if not self._cover(state, touched, FENCE, [token, FENCE_TIME]):
