@@ -35,13 +35,18 @@ _INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplica
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("connection", "server", "used_at")
+    __slots__ = ("connection", "is_replica", "server", "used_at")
 
     def __init__(self, connection: "Link") -> None:
         self.connection = connection
         self.used_at = time.monotonic()
-        connection.connect()
-        self.server = self._identify()
+        self.is_replica = False
+        try:
+            connection.connect()
+            self.server = self._identify()
+        except BaseException:
+            self.close()
+            raise
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
@@ -58,6 +63,7 @@ class Wire:
         for text in self.converse(_INFO, 2):
             if isinstance(text, bytes):
                 facts |= dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
+        self.is_replica = facts.get(b"role") == b"slave"
         try:
             return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
         except KeyError:
@@ -193,9 +199,11 @@ class ServerChannel:
             self._count += 1
         try:
             return Wire(self._endpoint.connection())
-        except (RedisError, OSError) as error:
+        except BaseException as error:
             with self._counting:
                 self._count -= 1
+            if not isinstance(error, RedisError | OSError | ValueError):
+                raise
             self._endpoint.renew()
             self._breaker.trip(error)
             raise ChannelError(str(error)) from error
@@ -207,12 +215,18 @@ class ServerChannel:
         with self._counting:
             self._count += 1
         try:
-            return Wire(self._endpoint.connection())
+            wire = Wire(self._endpoint.connection())
         except BaseException:
             with self._counting:
                 self._count -= 1
             self._endpoint.renew()
             raise
+        if wire.is_replica:
+            self.discard(wire)
+            self._endpoint.renew()
+            message = "it is a replica"
+            raise RedisConnectionError(message)
+        return wire
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""

@@ -2,18 +2,32 @@
 
 `V` a value, `L` the token of a fill lease, `F` fences, each a token of 16 characters and the time
 in milliseconds, 13 digits, at which it expires, and for the marker of a group `G` its generation.
-Anything else, of whatever type, was put there by a stranger and is replaced.
+Anything else, of whatever type, was put there by a stranger and is replaced. So is a lease that
+never expires, and a fence that stands longer than any.
 """
 
 import pegboard
 
 TOKEN_LENGTH = 16
 
+LONGEST_FENCE = 120_000
+"""Milliseconds that no fence stands."""
+
+_ONE_FENCE = TOKEN_LENGTH + 13
+
+
+def is_fenced(found: bytes | None) -> bool:
+    """Return whether what was found has the form of fences; the scripts know if they stand."""
+    return found is not None and found[:1] == b"F" and len(found) % _ONE_FENCE == 1 < len(found)
+
+
 _HELD = """
+local is_strange = 0
 local function held(key)
   local found = redis.pcall('GET', key)
   if type(found) == 'table' then
     redis.call('DEL', key)
+    is_strange = 1
     return false
   end
   return found
@@ -21,14 +35,39 @@ end
 local function kind(found) return found and string.sub(found, 1, 1) end
 """
 
-LEASE = pegboard.Script(
+_FENCES = (
     _HELD
+    + f"""
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function standing(found, without)
+  local kept, last = {{}}, 0
+  if kind(found) == 'F' then
+    for position = 2, #found, 29 do
+      local token = string.sub(found, position, position + 15)
+      local expiry = tonumber(string.sub(found, position + 16, position + 28))
+      if token ~= without and expiry and expiry > now and expiry <= now + {LONGEST_FENCE} then
+        kept[#kept + 1] = string.sub(found, position, position + 28)
+        last = math.max(last, expiry)
+      end
+    end
+  end
+  return table.concat(kept), last
+end
+"""
+)
+
+LEASE = pegboard.Script(
+    _FENCES
     + """
 -- KEYS: marker, key. ARGV: token, generation for a marker that has none, milliseconds of the lease,
 -- milliseconds of the marker, 1 to replace a value that is not to be trusted.
+-- Returns the kind of what stands in the way and what it is, or `L`, the marker, and whether
+-- something was replaced that no service has put there.
 local mark = held(KEYS[1])
-if kind(mark) == 'F' then return {'F'} end
-if kind(mark) ~= 'G' then
+if standing(mark) ~= '' then return {'F'} end
+if kind(mark) ~= 'G' or #mark ~= 17 then
+  if mark and kind(mark) ~= 'F' then is_strange = 1 end
   mark = 'G' .. ARGV[2]
   redis.call('SET', KEYS[1], mark, 'PX', ARGV[4])
 else
@@ -36,13 +75,16 @@ else
 end
 local found = held(KEYS[2])
 local what = kind(found)
-if what == 'F' then return {'F'} end
-if what == 'L' then return {'B'} end
-if what == 'V' and ARGV[5] == '0' and string.sub(found, 2, 17) == string.sub(mark, 2, 17) then
-  return {'V', mark, found}
+if standing(found) ~= '' then return {'F'} end
+if what == 'L' and #found == 17 then
+  local rest = redis.call('PTTL', KEYS[2])
+  if rest > 0 and rest <= tonumber(ARGV[3]) then return {'B'} end
 end
+local is_current = what == 'V' and string.sub(found, 2, 17) == string.sub(mark, 2, 17)
+if is_current and ARGV[5] == '0' then return {'V', mark, found} end
+if found and (is_current or what ~= 'V') then is_strange = 1 end
 redis.call('SET', KEYS[2], 'L' .. ARGV[1], 'PX', ARGV[3])
-return {'L', mark}
+return {'L', mark, is_strange}
 """
 )
 
@@ -53,28 +95,6 @@ FILL = pegboard.Script(
 if held(KEYS[1]) ~= ARGV[2] or held(KEYS[2]) ~= 'L' .. ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
 return 1
-"""
-)
-
-_FENCES = (
-    _HELD
-    + """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function standing(found, without)
-  local kept, last = {}, 0
-  if kind(found) == 'F' then
-    for position = 2, #found, 29 do
-      local token = string.sub(found, position, position + 15)
-      local expiry = tonumber(string.sub(found, position + 16, position + 28))
-      if token ~= without and expiry and expiry > now then
-        kept[#kept + 1] = string.sub(found, position, position + 28)
-        last = math.max(last, expiry)
-      end
-    end
-  end
-  return table.concat(kept), last
-end
 """
 )
 
