@@ -29,9 +29,14 @@ endef
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
 PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
+PLUGINS := $(patsubst plugins/%/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 export PEGBOARD_ENV ?= development
 export DATABASE_URL ?= sqlite:///$(CURDIR)/instance/pegboard.db
+# Without a REDIS_URL the cache and the limits are in the process.
+ifndef REDIS_URL
+export PEGBOARD_PLUGINS_DISABLED ?= cache_redis
+endif
 
 .PHONY: help
 help: ## List the targets
@@ -96,7 +101,7 @@ clean: ## Remove environments and what tools leave; data in instance/ stays
 	"$$python" -m venv --clear .venv
 	@.venv/bin/python $(PIP_INSTALL) hatchling editables
 	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation \
-		--editable './core[redis]' --editable ./plugins/items
+		--editable './core[redis]' $(foreach plugin,$(PLUGINS),--editable ./plugins/$(plugin))
 	@touch $@
 
 .tools/installed: constraints.txt

@@ -15,11 +15,13 @@ from typing import Any
 import pegboard
 from pegboard.settings import Declaration, declarations_of
 from pegboard_items.settings import ItemsSettings
+from pegboard_ratelimit.settings import RatelimitSettings
 
 ROOT = Path(__file__).parent.parent
 OWNERS: dict[str, type[pegboard.Settings]] = {
     "core": pegboard.CoreSettings,
     "items": ItemsSettings,
+    "ratelimit": RatelimitSettings,
 }
 MARKED = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

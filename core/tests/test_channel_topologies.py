@@ -9,11 +9,11 @@ from flask import Flask
 from redis import Redis, RedisCluster
 
 from pegboard import Channel, ChannelError, Command, Reply, Script, command, get_channel, get_redis
+from pegboard.line import PlainLine
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.sentinels import SentinelServers
-from pegboard.wire import Wire
 
 BOUND = 0.05
 RECOVERY = 10.0
@@ -181,7 +181,7 @@ def test_one_exchange_takes_one_round_trip(
     steps: list[str] = []
 
     def noted(name: str) -> Callable[..., object]:
-        original: Callable[..., object] = getattr(Wire, name)
+        original: Callable[..., object] = getattr(PlainLine, name)
 
         def step(*given: object) -> object:
             steps.append(name)
@@ -189,8 +189,8 @@ def test_one_exchange_takes_one_round_trip(
 
         return step
 
-    monkeypatch.setattr(Wire, "send", noted("send"))
-    monkeypatch.setattr(Wire, "read", noted("read"))
+    monkeypatch.setattr(PlainLine, "send", noted("send"))
+    monkeypatch.setattr(PlainLine, "read", noted("read"))
     cluster_channel.exchange([get(key) for key in keys])
     assert ["send"] * 3 + ["read"] * 3 == steps
 

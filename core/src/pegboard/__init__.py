@@ -13,7 +13,6 @@ from pegboard.cache import (
     RemoteStrategy,
     Touched,
     Transaction,
-    UnconfirmedError,
     cached,
     get_cache,
 )
@@ -22,8 +21,8 @@ from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
-from pegboard.errors import abort
-from pegboard.health import HealthCheck, NotReadyError
+from pegboard.errors import UnconfirmedError, abort
+from pegboard.health import HealthCheck, NotReadyError, get_health
 from pegboard.hooks import hookimpl, hookspec
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
@@ -81,6 +80,7 @@ __all__ = [
     "get_cache",
     "get_channel",
     "get_clients",
+    "get_health",
     "get_redis",
     "get_registry",
     "get_settings",

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask
+from flask import Flask, Response
 from flask import Request as FlaskRequest
 from sqlalchemy import text
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard import health, registry
@@ -69,6 +70,13 @@ class Service(Flask):
         location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
         status = HTTPStatus.PERMANENT_REDIRECT
         abort(status, f"The resource is at {location}.", headers={"Location": location})
+
+    def process_response(self, response: Response) -> Response:
+        """Answer an HTTP error that is raised when an answer is finished, as by its session."""
+        try:
+            return super().process_response(response)
+        except HTTPException as error:
+            return super().process_response(self.make_response(self.handle_user_exception(error)))
 
 
 def create_app(config: Config = None, *, plugins: Sequence[object] | None = None) -> Flask:

@@ -163,7 +163,7 @@ class _Leg:
     def send(self) -> None:
         wire = self.wire = self.node.take()
         try:
-            wire.send(b"".join(self._packed))
+            wire.line.send(b"".join(self._packed))
         except (RedisError, OSError) as error:
             raise self._lost(error) from error
 
@@ -172,7 +172,7 @@ class _Leg:
         assert wire
         try:
             remaining = deadline - time.monotonic()
-            if not wire.connection.can_read(max(remaining, 0.001)):
+            if not wire.line.has_input(max(remaining, 0.001)):
                 message = "Timeout reading from a node of the cluster"
                 raise RedisTimeoutError(message)
             values = [self._read_one(wire, asking=asking) for _, asking in self._numbers]
@@ -189,8 +189,8 @@ class _Leg:
     @staticmethod
     def _read_one(wire: Wire, *, asking: bool) -> Any:
         if asking:
-            wire.read()
-        return wire.read()
+            wire.line.read()
+        return wire.line.read()
 
     def abandon(self) -> None:
         if self.wire:

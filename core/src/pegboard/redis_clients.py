@@ -11,8 +11,9 @@ from redis.sentinel import SentinelConnectionPool
 
 from pegboard.channel import Channel
 from pegboard.cluster import ClusterChannel
+from pegboard.opening import connection_options
 from pegboard.redis_url import RedisURL
-from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint, connection_options
+from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
 from pegboard.wire import ServerChannel
 
 Client = Redis | RedisCluster

@@ -64,7 +64,7 @@ def parse(url: str) -> RedisURL:
     _check_files(encryption)
     userinfo, _, hosts = parts.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
-    sentinel_options = dict(encryption)
+    sentinel_options = dict(encryption) if arrangement == "sentinel" else {}
     for name in ("username", "password"):
         if value := options.pop(f"sentinel_{name}", None):
             sentinel_options[name] = value

@@ -11,102 +11,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from redis.backoff import AbstractBackoff, NoBackoff
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
+from pegboard.opening import Connector, Opening
 from pegboard.redis_url import Address, RedisURL
 from pegboard.search import Search
 
 SLOTS = 16384
 
-
 PAUSE = 0.5
 """Seconds between two questions for the map of a cluster, however many nodes fail or redirect."""
-
-
-class Link(Protocol):
-    """What is used of a connection of redis-py, which has no types for it."""
-
-    def connect(self) -> None:
-        """Connect and authenticate, unless connected."""
-
-    def disconnect(self) -> None:
-        """Close it."""
-
-    def send_command(self, *arguments: str) -> None:
-        """Pack and send."""
-
-    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
-        """Send."""
-
-    def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: FBT001, FBT002 - redis-py's
-        """Read one reply; raises the errors that a server reports."""
-
-    def can_read(self, timeout: float) -> bool:
-        """Wait for something to read, or for the end of the connection."""
-
-
-class Connector:
-    """Makes connections with one time-out and one way in; none of them is connected yet."""
-
-    def __init__(
-        self, url: RedisURL, timeout: float, options: Mapping[str, Any] | None = None
-    ) -> None:
-        """`options` are those of another way in than that to the servers."""
-        self._make: Callable[..., Link] = SSLConnection if url.tls else Connection
-        given = url.options if options is None else options
-        # What a server pushes on its own is of no use here, and only the third protocol has it.
-        self._options = {**given, **connection_options(timeout), "protocol": 2}
-
-    def to(self, address: Address) -> Link:
-        """Make a connection to a server."""
-        return _plain(self._make(host=address.host, port=address.port, **self._options))
-
-    def through(self, socket: str) -> Link:
-        """Make a connection through a socket of the file system."""
-        make: Callable[..., Link] = UnixDomainSocketConnection
-        return _plain(make(path=socket, **self._options))
-
-
-def connection_options(timeout: float) -> dict[str, Any]:
-    """Return the arguments that bound the time of a connection of redis-py."""
-    return {
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        # A retry would pay the time-out again, within the same request.
-        "retry": Retry(_no_backoff(), 0),
-    }
-
-
-_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
-
-
-def _plain(connection: Link) -> Link:
-    """Keep the library from introducing itself, which takes two round trips."""
-    for name in ("driver_info", "lib_name", "lib_version"):  # the latter two before redis-py 8
-        if hasattr(connection, name):
-            setattr(connection, name, None)
-    return connection
-
-
-def ask(connection: Link, *command: str) -> Any:
-    """Connect, ask one thing, and disconnect; strings come as bytes."""
-    try:
-        connection.connect()
-        connection.send_command(*command)
-        return connection.read_response(disable_decoding=True)
-    finally:
-        connection.disconnect()
 
 
 class Endpoint(Protocol):
     """The one server to speak with."""
 
-    def connection(self) -> Link:
+    def connection(self) -> Opening:
         """Make a connection to it, not connected yet.
 
         Raises `RedisError` or `OSError` when it is not found.
@@ -121,13 +43,13 @@ class FixedEndpoint:
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
         connector = Connector(url, timeout)
-        self._connect: Callable[[], Link] = (
+        self._connect: Callable[[], Opening] = (
             partial(connector.through, url.socket)
             if url.socket
             else partial(connector.to, url.addresses[0])
         )
 
-    def connection(self) -> Link:
+    def connection(self) -> Opening:
         """Make a connection to it."""
         return self._connect()
 
@@ -145,7 +67,7 @@ class SentinelEndpoint:
         self._to_server = Connector(url, timeout)
         self._master = Search("The master", self._find, timeout)
 
-    def connection(self) -> Link:
+    def connection(self) -> Opening:
         """Make a connection to the master."""
         return self._to_server.to(self._master.result())
 
@@ -164,9 +86,8 @@ class SentinelEndpoint:
         errors = []
         for sentinel in tuple(self._sentinels):
             try:
-                found = ask(
-                    self._to_sentinel.to(sentinel),
-                    *("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service),
+                found = self._to_sentinel.to(sentinel).ask(
+                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service
                 )
             except (RedisError, OSError) as error:
                 errors.append(str(error))
@@ -219,7 +140,7 @@ class ClusterTopology:
         self._map: Search[SlotMap] = Search("A node of the cluster", self._find, timeout)
         self._asked_at = -math.inf
 
-    def connection(self, node: Address) -> Link:
+    def connection(self, node: Address) -> Opening:
         """Make a connection to a node, not connected yet."""
         return self._connector.to(node)
 
@@ -249,7 +170,7 @@ class ClusterTopology:
         errors = []
         for node in self._candidates():
             try:
-                ranges = ask(self._connector.to(node), "CLUSTER", "SLOTS")
+                ranges = self._connector.to(node).ask("CLUSTER", "SLOTS")
             except (RedisError, OSError) as error:
                 errors.append(str(error))
                 continue
@@ -273,7 +194,7 @@ class NodeEndpoint:
         self._topology = topology
         self._node = node
 
-    def connection(self) -> Link:
+    def connection(self) -> Opening:
         """Make a connection to it."""
         return self._topology.connection(self._node)
 

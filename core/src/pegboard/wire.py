@@ -4,8 +4,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -15,13 +14,13 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 
 if TYPE_CHECKING:
-    from pegboard.topology import Endpoint, Link
+    from pegboard.opening import Opening
+    from pegboard.topology import Endpoint
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 """Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
@@ -29,70 +28,56 @@ _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-_INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n"
+_REPLICA = "it is a replica, which takes no writes"
+_INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("connection", "is_replica", "server", "used_at")
+    __slots__ = ("is_replica", "line", "server", "used_at")
 
-    def __init__(self, connection: "Link") -> None:
-        self.connection = connection
+    def __init__(self, opening: "Opening") -> None:
+        """Connect."""
         self.used_at = time.monotonic()
-        self.is_replica = False
-        try:
-            connection.connect()
-            self.server = self._identify()
-        except BaseException:
-            self.close()
-            raise
+        self.line, infos = opening.open(*_INFO)
+        facts = _facts(infos)
+        self.server = _identity(facts)
+        self.is_replica = facts.get(b"role") == b"slave"
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
         if time.monotonic() - self.used_at < _TRUSTED_IDLE:
             return False
         try:
-            return self.connection.can_read(timeout=0)
+            return self.line.has_input(0)
         except (RedisError, OSError):
             return True
 
-    def _identify(self) -> str:
-        """Ask for the run id, new after a restart, and the replication id, new when promoted."""
-        facts: dict[bytes, bytes] = {}
-        for text in self.converse(_INFO, 2):
-            if isinstance(text, bytes):
-                facts |= dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
-        self.is_replica = facts.get(b"role") == b"slave"
-        try:
-            return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
-        except KeyError:
-            return ""  # its ACL forbids INFO; who needs to know it says so
-
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
-        self.connection.send_packed_command([packed], check_health=False)
+        line = self.line
+        line.send(packed)
         if count == 1:
-            return [self.read()]
-        return [self.read() for _ in range(count)]
+            return [line.read()]
+        return [line.read() for _ in range(count)]
 
-    def send(self, packed: bytes) -> None:
-        """Send only; the replies have to be read."""
-        self.connection.send_packed_command([packed], check_health=False)
 
-    def read(self) -> Any:
-        """Read one reply; an error that the server reports is a value."""
-        try:
-            return self.connection.read_response(disable_decoding=True)
-        except RedisConnectionError:
-            raise
-        except ResponseError as error:
-            return error
+def _facts(infos: Sequence[Any]) -> Mapping[bytes, bytes]:
+    """Return what a server tells of itself; nothing if its ACL forbids INFO."""
+    facts: dict[bytes, bytes] = {}
+    for info in infos:
+        if isinstance(info, bytes):
+            facts |= dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    return facts
 
-    def close(self) -> None:
-        """Close it."""
-        with suppress(RedisError, OSError):
-            self.connection.disconnect()
+
+def _identity(facts: Mapping[bytes, bytes]) -> str:
+    """Return the run id, new after a restart, and the replication id, new if promoted."""
+    try:
+        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode(errors="replace")
+    except KeyError:
+        return ""  # who needs to know it says so
 
 
 class ServerChannel:
@@ -133,8 +118,7 @@ class ServerChannel:
         except BaseException:
             self.discard(wire)
             raise
-        wire.used_at = time.monotonic()
-        self._idle.append(wire)
+        self.give(wire)
         return [Reply(value, server) for value in values]
 
     def servers(self) -> frozenset[str]:
@@ -179,7 +163,7 @@ class ServerChannel:
 
     def discard(self, wire: Wire) -> None:
         """Close a connection whose replies nobody reads."""
-        wire.close()
+        wire.line.close()
         with self._counting:
             self._count -= 1
 
@@ -198,15 +182,20 @@ class ServerChannel:
                 raise ChannelError(message)
             self._count += 1
         try:
-            return Wire(self._endpoint.connection())
-        except BaseException as error:
-            with self._counting:
-                self._count -= 1
-            if not isinstance(error, RedisError | OSError | ValueError):
-                raise
+            return self._opened()
+        except (RedisError, OSError) as error:
             self._endpoint.renew()
             self._breaker.trip(error)
             raise ChannelError(str(error)) from error
+
+    def _opened(self) -> Wire:
+        """Return a new connection, which is counted already."""
+        try:
+            return Wire(self._endpoint.connection())
+        except BaseException:
+            with self._counting:
+                self._count -= 1
+            raise
 
     def _probe(self) -> None:
         self._idle.append(self._probed())
@@ -215,17 +204,13 @@ class ServerChannel:
         with self._counting:
             self._count += 1
         try:
-            wire = Wire(self._endpoint.connection())
+            wire = self._opened()
+            if wire.is_replica:
+                self.discard(wire)
+                raise ReadOnlyError(_REPLICA)
         except BaseException:
-            with self._counting:
-                self._count -= 1
             self._endpoint.renew()
             raise
-        if wire.is_replica:
-            self.discard(wire)
-            self._endpoint.renew()
-            message = "it is a replica"
-            raise RedisConnectionError(message)
         return wire
 
     def forget(self) -> None:

@@ -1,3 +1,117 @@
-"""Fixtures of this test tree."""
+"""Fixtures of this test tree: a plugin whose views do whatever the test wants with the session."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, jsonify
+from flask.testing import FlaskClient
+from redis import Redis
+from werkzeug.test import TestResponse
+
+import pegboard
 
 pytest_plugins = ["pegboard.testing.fixtures"]
+
+PATIENCE = 60
+Action = Callable[[], Any]
+
+
+class Desk:
+    """A plugin with one view, which runs what the test hands over."""
+
+    name = "desk"
+
+    def __init__(self) -> None:
+        self._action: dict[str, Action] = {}
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> list[Blueprint]:
+        """Serve `/desk/NUMBER`."""
+        blueprint = Blueprint("desk", __name__)
+        blueprint.add_url_rule(
+            "/desk/<number>", "run", lambda number: jsonify(self._action[number]())
+        )
+        return [blueprint]
+
+    def run(self, client: FlaskClient, action: Action) -> TestResponse:
+        """Let a client's request run the action; what it returns is the JSON of the answer."""
+        number = str(len(self._action))
+        self._action[number] = action
+        return client.get(f"/desk/{number}")
+
+    @contextmanager
+    def under_way(
+        self, client: FlaskClient, first: Action, then: Action
+    ) -> Iterator[Future[TestResponse]]:
+        """Hold a request between two actions, for as long as the block lasts."""
+        reached, released = Event(), Event()
+
+        def action() -> Any:
+            first()
+            reached.set()
+            assert released.wait(PATIENCE)
+            return then()
+
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(self.run, client, action)
+            assert reached.wait(PATIENCE)
+            try:
+                yield future
+            finally:
+                released.set()
+                future.exception(PATIENCE)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """The plugin that runs the test's actions."""
+    return Desk()
+
+
+@pytest.fixture
+def app(make_app: Any, desk: Desk, redis_url: str) -> Flask:
+    """An app with cache_redis and the desk."""
+    # A busy machine is no fault of Redis.
+    patience = {"REDIS_TIMEOUT": 5}
+    app: Flask = make_app(plugins=["cache_redis", desk], REDIS_URL=redis_url, **patience)
+    return app
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of the server, as an operator or an intruder has one."""
+    with closing(Redis.from_url(redis_url)) as client:
+        yield client
+
+
+@pytest.fixture
+def twin(app: Flask) -> Callable[[FlaskClient], FlaskClient]:
+    """Make a client that shows the same cookie as another."""
+
+    def make(client: FlaskClient) -> FlaskClient:
+        other = app.test_client()
+        if cookie := client.get_cookie("session"):
+            other.set_cookie("session", cookie.value)
+        return other
+
+    return make
+
+
+@pytest.fixture
+def round_trips(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many commands each round trip to Redis had, while the test lasts."""
+    counted: list[int] = []
+    channel = pegboard.get_channel(app)
+    assert channel
+    exchange = channel.exchange
+
+    def count(commands: Any) -> Any:
+        counted.append(len(commands))
+        return exchange(commands)
+
+    monkeypatch.setattr(channel, "exchange", count)
+    return counted

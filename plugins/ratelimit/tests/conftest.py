@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 
@@ -22,6 +21,7 @@ class Clock:
         self.now = 1_700_000_000_000_000
 
     def __call__(self) -> int:
+        """Return the time."""
         return self.now
 
     def go(self, microseconds: int) -> None:
@@ -46,7 +46,8 @@ def serve(make_app: Any) -> Callable[..., FlaskClient]:
     """Build an app with items and ratelimit, and return a client of it; settings as keywords."""
 
     def serve(plugins: tuple[object, ...] = (), **config: object) -> FlaskClient:
-        app: Flask = make_app(plugins=["items", "ratelimit", *plugins], **config)
-        return app.test_client()
+        app = make_app(plugins=["items", "ratelimit", *plugins], **config)
+        client: FlaskClient = app.test_client()
+        return client
 
     return serve

@@ -54,7 +54,7 @@ def in_process(clock: Any) -> Ask:
     return ask
 
 
-def in_redis(clock: Any, redis: "Redis[bytes]") -> Ask:
+def in_redis(clock: Any, redis: Redis) -> Ask:
     """Ask the script, whose clock is the test's and whose keys do not expire meanwhile."""
     source = window_source()
     for old, new in (
@@ -68,8 +68,8 @@ def in_redis(clock: Any, redis: "Redis[bytes]") -> Ask:
 
     def ask(client: str, limit: Limit, *, charge: bool = True) -> Verdict:
         arguments: list[int] = [int(charge)]
-        for policy in limit.policies:
-            arguments += (policy.quota, policy.span, policy.grain)
+        for terms in limit.terms:
+            arguments += terms
         value: Any = script([f"test:{client}"], [*arguments, *divmod(clock.now, 1_000_000)])
         return SharedCounter("rule", limit).hear(value)
 
@@ -77,7 +77,7 @@ def in_redis(clock: Any, redis: "Redis[bytes]") -> Ask:
 
 
 @pytest.fixture
-def redis(redis_url: str) -> Iterator["Redis[bytes]"]:
+def redis(redis_url: str) -> Iterator[Redis]:
     """A client of an empty Redis."""
     with closing(Redis.from_url(redis_url)) as client:
         yield client
@@ -200,13 +200,22 @@ def test_clients_are_counted_apart(ask):
     assert [0, 60_000_000, 0] == [ask(client, limit).wait for client in ("a", "a", "b")]
 
 
+def test_a_steady_client_below_the_limit_is_never_refused(ask, clock):
+    """Although its requests follow each other so closely that they are counted in runs."""
+    limit = Limit((Policy(55, 60),))
+    refused = 0
+    for _ in range(300):
+        refused += bool(ask("alice", limit).wait)
+        clock.go(60_000_000 * 51 // 50 // 54)
+
+    assert 0 == refused
+
+
 @pytest.mark.parametrize("quota", [51, 10**6, 10**9])
 def test_the_largest_quotas_and_windows_are_exact_at_their_edge(ask, clock, quota):
     """A million requests in a day take no more room than a hundred in a minute."""
     limit = Limit((Policy(quota, 86400),))
-    for _ in range(51):
-        verdict = ask("alice", limit)
-    assert quota - 51 == verdict.numbers[0]
+    assert [quota - 1 - n for n in range(51)] == [ask("alice", limit).numbers[0] for _ in range(51)]
     clock.go(86_400_000_000 - 1)
     assert quota - 51 == ask("alice", limit, charge=False).numbers[0]
     clock.go(1)

@@ -1,11 +1,9 @@
 """Caching that is never stale: what is cached, how it is kept coherent, and where it is stored."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask
 from sqlalchemy import Table
 from werkzeug.routing import Rule
 
@@ -24,13 +22,9 @@ from pegboard.cache.strategy import (
     RemoteStrategy,
     Touched,
     Transaction,
-    UnconfirmedError,
 )
 from pegboard.cache.tables import Tables
 from pegboard.database import db, is_in_memory
-from pegboard.errors import RETRY_AFTER, error_response
-
-logger = logging.getLogger(__name__)
 
 __all__ = [
     "LEASED",
@@ -47,7 +41,6 @@ __all__ = [
     "RemoteStrategy",
     "Touched",
     "Transaction",
-    "UnconfirmedError",
     "cached",
     "embedded_strategy",
     "find_lookups",
@@ -61,21 +54,11 @@ def init_cache(
 ) -> None:
     """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
     app.extensions[EXTENSION] = Cache(strategy, tells=tells)
-    app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     lookups = {lookup.name: lookup for _, lookup in find_lookups(app)}
     if lookups and not isinstance(strategy, NullStrategy):
         with app.app_context():
             engine = db.engine
         init_coherence(engine, strategy, Tables(lookups.values(), tables))
-
-
-def _answer_unconfirmed(error: UnconfirmedError) -> Response:
-    logger.error("a write is saved, but cannot be acknowledged: %s", error)
-    return error_response(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "It is not known whether everybody would see this write. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER)},
-    )
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:

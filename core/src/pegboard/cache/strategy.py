@@ -78,10 +78,6 @@ class Transaction(Protocol):
         """Commit what was executed since the writer's own commit; only for `release`."""
 
 
-class UnconfirmedError(Exception):
-    """Raised when a write is committed but may not be acknowledged: caches could still be older."""
-
-
 class CacheStrategy(Protocol):
     """Stores bytes under keys; see the contract at the head of this module."""
 

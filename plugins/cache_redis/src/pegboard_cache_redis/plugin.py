@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from flask import Flask
+from flask.sessions import SessionInterface
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
 from pegboard_cache_redis.assembly import make_strategy
 from pegboard_cache_redis.models import Base
+from pegboard_cache_redis.sessions import make_session_interface
 from pegboard_cache_redis.settings import CacheRedisSettings
 
 
@@ -33,3 +35,9 @@ def pegboard_migrations() -> Path:
 def pegboard_cache_strategy(app: Flask) -> pegboard.CacheStrategy | None:
     """Store cached answers in Redis."""
     return make_strategy(app)
+
+
+@pegboard.hookimpl
+def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
+    """Keep sessions in Redis."""
+    return make_session_interface(app)

@@ -4,13 +4,32 @@ from marshmallow.validate import Range
 
 import pegboard
 
+_LIFETIME = Range(60, 10 * 365 * 24 * 3600)
+
 
 class CacheRedisSettings(pegboard.Settings):
-    """What the cache may hold, and how its keys begin."""
+    """What the cache and sessions may hold, and how their keys begin; durations are in seconds."""
 
     prefix: str = pegboard.setting(
         "pb", doc="What every key in Redis begins with; tell deployments on one server apart by it."
     )
     max_value_bytes: int = pegboard.setting(
         1024 * 1024, doc="Largest answer that is cached.", validate=Range(1, 64 * 1024**2)
+    )
+    session_lifetime: int = pegboard.setting(
+        24 * 3600,
+        doc="How long a session lives that nobody uses, or half as long at least; the cookie goes "
+        "with the browser.",
+        validate=_LIFETIME,
+    )
+    session_permanent_lifetime: int = pegboard.setting(
+        14 * 24 * 3600,
+        doc="The same of a session with `session.permanent = True`, whose cookie stays; it takes "
+        "the place of Flask's `PERMANENT_SESSION_LIFETIME`.",
+        validate=_LIFETIME,
+    )
+    session_max_bytes: int = pegboard.setting(
+        64 * 1024,
+        doc="What one session may weigh; more is an error of the view.",
+        validate=Range(1024, 1024**2),
     )

@@ -61,7 +61,9 @@ def list_() -> None:
 @click.option("--limit", "limits", help="As in 100/minute;10/second.")
 @click.option("--exempt", is_flag=True, help="No limit at all.")
 @click.option("--until", help="When it ends: a time in UTC, or 30m, 12h, 7d from now.")
-@click.option("--on-failure", type=click.Choice(list(OnFailure)), help="While Redis is away.")
+@click.option(
+    "--on-failure", type=click.Choice([one.value for one in OnFailure]), help="While Redis is away."
+)
 @click.option("--note", help="What it is for.")
 @with_appcontext
 def add(  # noqa: PLR0913 - one for each option

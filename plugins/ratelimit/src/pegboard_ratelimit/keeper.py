@@ -29,8 +29,6 @@ PATIENCE = 0.2
 FIRST_PATIENCE = 1.0
 """Seconds that the first requests of a process wait."""
 
-_READ = 3.0  # seconds after which a reading that has not come back is no longer waited for
-
 
 class Keeper:
     """The rules of one app: those that never change, and those of the table as last read."""
@@ -54,6 +52,11 @@ class Keeper:
         """The rules in force; another object as soon as one of them is another."""
         self.due = -1.0
         """When to call `refresh`, by the clock."""
+
+    @property
+    def broken(self) -> list[int]:
+        """The numbers of the rules that are left out."""
+        return sorted(row.number for row in self._broken)
 
     def refresh(self, now: float) -> None:
         """See to it that the rules are read again."""

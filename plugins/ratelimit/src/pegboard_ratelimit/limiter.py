@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 EXTENSION = "pegboard_ratelimit"
 
 _PLANS = 10_000
+_COUNTED_BY = {MemoryStorage: "each worker", SharedStorage: "Redis"}
 
 
 class Limiter:
@@ -70,6 +71,15 @@ class Limiter:
         """Tell whether the requests of some client to a route are counted."""
         return any(rule.limit is not None for rule in self.rules_at(route))
 
+    def figures(self) -> dict[str, object]:
+        """Return what an operator wants to know at a glance."""
+        return {
+            "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
+            "can_count": not self._is_failing,
+            "rules": len(self.keeper.book.rules),
+            "broken_rules": self.keeper.broken,
+        }
+
     def note_failure(self, error: Exception) -> None:
         """Tell the operator, once, that nobody counts."""
         if not self._is_failing:
@@ -97,6 +107,7 @@ def init_limiter(app: Flask) -> Limiter | None:
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
+    pegboard.get_health(app).details["ratelimit"] = limiter.figures
     return limiter
 
 

@@ -1,7 +1,6 @@
 """Limits: how many requests in how much time, and how they are written."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,6 +82,11 @@ class Limit:
         """The longest window, in microseconds."""
         return max(policy.span for policy in self.policies)
 
+    @cached_property
+    def terms(self) -> tuple[tuple[int, int, int], ...]:
+        """Of each policy the quota, the span and the grain."""
+        return tuple((policy.quota, policy.span, policy.grain) for policy in self.policies)
+
     def shared_by(self, workers: int) -> "Limit":
         """Return what each of so many processes may admit, so that together they keep the limit."""
         return Limit(
@@ -127,9 +131,3 @@ def _parse_policy(text: str) -> Policy:
         message = f"{text.strip()!r}: the time is from 1 second to {MAX_WINDOW // 86400} days."
         raise LimitError(message)
     return Policy(quota, window)
-
-
-def periods(limit: Limit) -> Iterator[str]:
-    """Yield what tells the policies of a limit apart."""
-    for policy in limit.policies:
-        yield policy.period

@@ -13,8 +13,9 @@ late. A quota up to 50 has no need of runs: each request is counted by itself, a
 """
 
 from array import array
+from collections.abc import Sequence
 
-from pegboard_ratelimit.limits import SECOND, Limit, Policy
+from pegboard_ratelimit.limits import SECOND, Limit
 from pegboard_ratelimit.storage import Verdict
 
 _TRIMMED = 64
@@ -69,25 +70,19 @@ class Log:
         return self._last
 
 
-def weigh(logs: list[Log], limit: Limit, now: int, *, charge: bool) -> Verdict:
+def weigh(logs: Sequence[Log], limit: Limit, now: int, *, charge: bool) -> Verdict:
     """Admit a request if every policy does, and count it with all of them then if it is charged."""
+    terms = limit.terms
     wait = 0
-    for log, policy in zip(logs, limit.policies, strict=True):
-        log.forget(now - policy.span)
-        if log.total >= policy.quota:
-            wait = max(wait, log.opening(policy.quota) + policy.span - now)
-    if charge and not wait:
-        for log, policy in zip(logs, limit.policies, strict=True):
-            log.add(now, policy.grain)
+    for log, (quota, span, _) in zip(logs, terms, strict=True):
+        log.forget(now - span)
+        if log.total >= quota:
+            wait = max(wait, log.opening(quota) + span - now)
     numbers: list[int] = []
-    for log, policy in zip(logs, limit.policies, strict=True):
-        numbers += (max(0, policy.quota - log.total), _reset(log, policy, now))
+    for log, (quota, span, grain) in zip(logs, terms, strict=True):
+        if charge and not wait:
+            log.add(now, grain)
+        total = log.total
+        free_at = (log.opening(min(quota, total)) if total else now) + span
+        numbers += (max(0, quota - total), -((now - free_at) // SECOND))
     return Verdict(wait, tuple(numbers))
-
-
-def _reset(log: Log, policy: Policy, now: int) -> int:
-    """Return in how many seconds there is more."""
-    if not log.total:
-        return policy.window
-    quota = min(policy.quota, log.total)
-    return -(-(log.opening(quota) + policy.span - now) // SECOND)

@@ -42,7 +42,7 @@ class RatelimitSettings(pegboard.Settings):
     )
     routes: dict[str, str] = pegboard.setting(
         {},
-        doc="Limits of routes and methods: GET|HEAD /api/items/*=10/second;99/minute,POST=9/hour.",
+        doc="Limits of routes and methods: GET /api/items/*=10/second;99/minute,POST=9/hour.",
         validate=_routes,
     )
     on_failure: str = pegboard.setting(

@@ -35,7 +35,8 @@ class SharedCounter:
 
     def __init__(self, rule: str, limit: Limit) -> None:
         windows = ",".join(str(policy.window) for policy in limit.policies)
-        self._prefix = f"{PREFIX}{rule}:{windows}:"
+        # What stands in braces would decide the node of a cluster: the same one for all clients.
+        self._prefix = f"{PREFIX}{rule}:{windows}:".translate(_NO_BRACES)
         self._charged = _Template(limit, charge=True)
         self._looked = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
@@ -60,8 +61,8 @@ class _Template:
 
     def __init__(self, limit: Limit, *, charge: bool) -> None:
         arguments: list[int] = [int(charge)]
-        for policy in limit.policies:
-            arguments += (policy.quota, policy.span, policy.grain)
+        for terms in limit.terms:
+            arguments += terms
         blank = WINDOW.call(keys=[b""], arguments=arguments)
         assert blank.fallback is not None
         self._head, _, self._tail = blank.packed.partition(_BLANK)
@@ -73,4 +74,5 @@ class _Template:
         return Command(key, self._head + rest, self._fallback_head + rest)
 
 
+_NO_BRACES = str.maketrans("{}", "()")
 _BLANK = b"$0\r\n\r\n"

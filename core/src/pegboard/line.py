@@ -1,0 +1,157 @@
+"""Bytes to a Redis server and replies back, over a connection that the library has set up.
+
+redis-py connects, authenticates and encrypts. A plain socket is then used directly: time-outs that
+the kernel keeps spare each call a look at whether the socket is ready, and the thread a turn of
+waiting for the interpreter's lock. An encrypted one is left to the library.
+"""
+
+import math
+import select
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import hiredis
+from redis.connection import DefaultParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_CHUNK = 65_536
+
+
+class Link(Protocol):
+    """What is used of a connection of redis-py, which has no types for it."""
+
+    def connect(self) -> None:
+        """Connect, unless connected."""
+
+    def disconnect(self) -> None:
+        """Close it."""
+
+    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's
+        """Send."""
+
+    def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: FBT001, FBT002 - redis-py's
+        """Read one reply; raises the errors that a server reports."""
+
+    def can_read(self, timeout: float) -> bool:
+        """Wait for something to read, or for the end of the connection."""
+
+
+class Line(Protocol):
+    """What a wire speaks over; every method but `close` raises `RedisError` or `OSError`."""
+
+    def send(self, packed: bytes) -> None:
+        """Send everything."""
+
+    def read(self) -> Any:
+        """Return the next reply; an error that the server reports is a value."""
+
+    def has_input(self, timeout: float) -> bool:
+        """Wait so many seconds for something to read, or for the end of the connection."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def connect(link: Link) -> Line:
+    """Connect, and return what to speak over."""
+    link.connect()
+    plain = getattr(link, "_sock", None)
+    if isinstance(plain, socket.socket) and not isinstance(plain, ssl.SSLSocket):
+        return PlainLine(link, plain)
+    return LibraryLine(link)
+
+
+class PlainLine:
+    """A socket, and a parser of what it brings."""
+
+    __slots__ = ("_link", "_reader", "_receive", "_send", "_socket")
+
+    def __init__(self, link: Link, plain: socket.socket) -> None:
+        fraction, seconds = math.modf(plain.gettimeout() or 0.0)
+        bound = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
+        plain.settimeout(None)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+        self._link = link
+        self._socket = plain
+        self._send = plain.sendall
+        self._receive = plain.recv
+        self._reader = hiredis.Reader(protocolError=InvalidResponse)
+
+    def send(self, packed: bytes) -> None:
+        """Send everything."""
+        try:
+            self._send(packed)
+        except BlockingIOError as error:
+            raise _too_late() from error
+
+    def read(self) -> Any:
+        """Return the next reply."""
+        reader = self._reader
+        reply = reader.gets()
+        while reply is False:
+            try:
+                data = self._receive(_CHUNK)
+            except BlockingIOError as error:
+                raise _too_late() from error
+            if not data:
+                message = "the server has closed the connection"
+                raise RedisConnectionError(message)
+            reader.feed(data)
+            reply = reader.gets()
+        if isinstance(reply, hiredis.ReplyError):
+            reported: Exception = DefaultParser.parse_error(str(reply))  # type: ignore[no-untyped-call]  # it has none
+            if isinstance(reported, RedisConnectionError):
+                raise reported  # the server is loading, or wants a password
+            return reported
+        return reply
+
+    def has_input(self, timeout: float) -> bool:
+        """Wait for something to read."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+
+    def close(self) -> None:
+        """Close the socket."""
+        with suppress(RedisError, OSError):
+            self._link.disconnect()
+
+
+class LibraryLine:
+    """The library's own connection."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def send(self, packed: bytes) -> None:
+        """Send everything."""
+        self._link.send_packed_command([packed], check_health=False)
+
+    def read(self) -> Any:
+        """Return the next reply."""
+        try:
+            return self._link.read_response(disable_decoding=True)
+        except RedisConnectionError:
+            raise
+        except ResponseError as error:
+            return error
+
+    def has_input(self, timeout: float) -> bool:
+        """Wait for something to read."""
+        return self._link.can_read(timeout)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(RedisError, OSError):
+            self._link.disconnect()
+
+
+def _too_late() -> RedisTimeoutError:
+    return RedisTimeoutError("the server did not answer in time")

@@ -1,0 +1,167 @@
+"""`pegboard ratelimit rules`."""
+
+import re
+
+import pytest
+from sqlalchemy import insert
+
+import pegboard
+from pegboard_ratelimit.models import table
+
+
+@pytest.fixture
+def app(make_app, database_url):
+    """An app with items and ratelimit, on SQLite and on PostgreSQL."""
+    return make_app(
+        plugins=["items", "ratelimit"],
+        DATABASE_URL=database_url,
+        RATELIMIT_DEFAULT="100/minute;10/second",
+        RATELIMIT_ROUTES="POST /api/items/=5/hour",
+    )
+
+
+@pytest.fixture
+def run(cli, app):
+    """Run `pegboard ratelimit rules ...`, which should succeed; return what it says."""
+
+    def run(*arguments, status=0):
+        result = cli("ratelimit", "rules", *arguments, app=app)
+        assert status == result.exit_code, result.output
+        return result.output
+
+    return run
+
+
+def test_rules_are_added_listed_and_removed(run):
+    """Each with its number, next to those of the settings."""
+    added = run(
+        *("add", "--client", "10.0.0.0/8", "--route", "/api/items/*", "--method", "get"),
+        *("--method", "POST", "--limit", "7/minute;1/s", "--on-failure", "closed"),
+        *("--until", "2099-01-31T18:00", "--note", "the crawler"),
+    )
+    run("add", "--client", "user:alice", "--exempt")
+    listed = run("list")
+
+    described = "7/minute;1/second, for 10.0.0.0/8, GET POST, at /api/items/*, on failure closed"
+    assert f"Rule 1 is added: {described}.\n" == added
+    assert [
+        "default: 100/minute;10/second",
+        "POST /api/items/: 5/hour, POST, at /api/items/",
+        f"1: {described}, until 2099-01-31T18:00:00 UTC (the crawler)",
+        "2: no limit, for user:alice",
+    ] == listed.splitlines()
+    assert "Removed: 1, 2.\n" == run("remove", "2", "1")
+    assert 2 == len(run("list").splitlines())
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["--limit", "often"], "'often' is no limit"),
+        (["--client", "everybody", "--exempt"], "'everybody' is no client"),
+        (["--route", "a b", "--exempt"], "'a b' is no route"),
+        (["--method", "FETCH", "--exempt"], "FETCH is none of the methods"),
+        (["--until", "soon", "--exempt"], "'soon' is no time"),
+        (["--on-failure", "panic", "--exempt"], "panic"),
+        (["--note", "x" * 201, "--exempt"], "more than 200 characters"),
+        ([], "Say either --limit LIMIT or --exempt"),
+        (["--exempt", "--limit", "1/s"], "Say either --limit LIMIT or --exempt"),
+    ],
+)
+def test_what_cannot_be_a_rule_is_not_added(run, arguments, complaint):
+    """The complaint says what is wrong."""
+    assert complaint in run("add", *arguments, status=2)
+    assert 2 == len(run("list").splitlines())
+
+
+def test_a_rule_may_end_in_a_while(run):
+    """Written as 90s, 30m, 12h or 7d."""
+    run("add", "--exempt", "--until", "30m")
+
+    assert re.search(r"1: no limit, until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d UTC\n", run("list"))
+
+
+def test_rules_that_are_of_no_use_say_so(run):
+    """Those that are over, and those for routes that there are not."""
+    warned = run("add", "--exempt", "--route", "/nowhere", "--until", "2020-01-01")
+
+    assert "Warning: no route of this service is /nowhere." in warned
+    assert "over since 2020-01-01T00:00:00 UTC, no such route here" in run("list")
+
+
+def test_all_or_none_are_removed(run):
+    """A wrong number removes nothing."""
+    run("add", "--exempt")
+
+    assert "There is no rule 7, 8; nothing was removed." in run("remove", "7", "1", "8", status=1)
+    assert 3 == len(run("list").splitlines())
+
+
+def test_broken_rules_are_shown_as_such(app, run):
+    """With what is wrong, and an exit status for scripts."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(insert(table).values(limits="often", client="10.0.0.1"))
+    listed = run("list", status=1)
+
+    assert "1: BROKEN, left out: 'often' is no limit" in listed
+    assert "('often' for '10.0.0.1' at '*' '*')" in listed
+
+
+def test_a_broken_database_is_said_in_a_line(make_app, cli):
+    """Without a trace."""
+    app = make_app(plugins=["ratelimit"], upgrade=False)
+    result = cli("ratelimit", "rules", "list", app=app)
+
+    assert 1 == result.exit_code
+    assert "Error: The database refuses: no such table: ratelimit_rules\n" == result.output
+
+
+@pytest.mark.parametrize(
+    "arguments, rule",
+    [
+        (["192.0.2.1", "get", "/api/items/7?x=1"], "192.0.2.1 at items.ItemById: default: 100/m"),
+        (["2001:db8::7", "POST", "/api/items/"], "2001:db8::/64 at items.Items: POST /api/items/"),
+        (["user:alice", "HEAD", "/api/items/"], "user:alice at items.Items: rule-1: no limit, for"),
+        (["192.0.2.1", "GET", "/nowhere"], "192.0.2.1 at no route: default: 100/minute;10/second"),
+        (["192.0.2.1", "PATCH", "/api/items/"], "192.0.2.1 at no route: default: 100/minute"),
+        (["192.0.2.1", "GET", "/health"], "health.alive is never limited."),
+    ],
+)
+def test_it_is_told_which_rule_a_client_meets(run, arguments, rule):
+    """At any route; what is left only the processes know, where each counts for itself."""
+    run("add", "--client", "user:alice", "--exempt")
+    told = run("test", *arguments)
+
+    assert rule in told
+    assert ("Each process counts for itself" in told) == ("default" in told or "POST" in told)
+
+
+def test_it_is_told_what_is_left(make_app, redis_url, cli):
+    """By the storage itself, which counts nothing for that."""
+    app = make_app(
+        plugins=["items", "ratelimit"], REDIS_URL=redis_url, RATELIMIT_DEFAULT="100/minute;2/hour"
+    )
+    for _ in range(3):
+        app.test_client().get("/api/items/", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+    told = {
+        cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/api/items/", app=app).output
+        for _ in range(3)
+    }
+
+    lines = told.pop().splitlines()
+    assert "192.0.2.1 at items.Items: default: 100/minute;2/hour" == lines[0]
+    assert re.fullmatch(r"  100/minute: 98 left, more in (60|59|58) s", lines[1])
+    assert re.fullmatch(r"  2/hour: 0 left, more in 3\d\d\d s", lines[2])
+    assert re.fullmatch(r"  refused for 3\d\d\d\.\d s", lines[3])
+
+
+def test_it_is_told_when_nothing_can_be_told(make_app, own_redis, cli):
+    """Redis is away, or nothing is limited."""
+    own_redis.kill()
+    away = make_app(plugins=["ratelimit"], REDIS_URL=own_redis.url)
+    off = make_app(plugins=["ratelimit"], RATELIMIT_ENABLED=False)
+    arguments = ("ratelimit", "rules", "test", "192.0.2.1", "GET", "/x")
+
+    assert "What is left cannot be told" in cli(*arguments, app=away).output
+    assert "Nothing is limited" in cli(*arguments, app=off).output
+    assert "is no client" in cli("ratelimit", "rules", "test", "me", "GET", "/", app=off).output

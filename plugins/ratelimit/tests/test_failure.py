@@ -1,0 +1,142 @@
+"""Redis is away: what becomes of requests, and that they are counted again after that."""
+
+import logging
+import time
+
+import pytest
+from redis import Redis
+
+import pegboard
+from pegboard.testing.processes import wait_until
+
+LIMIT = "4/minute"
+
+
+@pytest.fixture
+def start(serve, own_redis):
+    """Build an app on a Redis of its own; settings as keywords. Returns its client."""
+
+    def start(plugins=(), **config):
+        return serve(plugins, REDIS_URL=own_redis.url, RATELIMIT_DEFAULT=LIMIT, **config)
+
+    return start
+
+
+def get(client, path="/api/items/"):
+    """Ask once; return the status."""
+    return client.get(path).status_code
+
+
+def test_each_worker_counts_its_share(start, own_redis):
+    """By default; the limit that is told is the share."""
+    client = start(WORKERS=2)
+    get(client)
+    own_redis.kill()
+    answers = [client.get("/api/items/") for _ in range(3)]
+
+    assert [200, 200, 429] == [one.status_code for one in answers]
+    assert {'"default-minute";q=2;w=60'} == {one.headers["RateLimit-Policy"] for one in answers}
+
+
+def test_all_are_admitted_where_the_door_is_open(start, own_redis):
+    """Without headers, as nobody knows how the client stands."""
+    client = start(RATELIMIT_ON_FAILURE="open")
+    own_redis.kill()
+    answers = [client.get("/api/items/") for _ in range(9)]
+
+    assert {200} == {one.status_code for one in answers}
+    assert not any("RateLimit" in one.headers for one in answers)
+
+
+def test_none_is_admitted_where_the_door_is_closed(start, own_redis):
+    """503, in the platform's format, with the time to come again."""
+    client = start(RATELIMIT_ON_FAILURE="closed")
+    own_redis.kill()
+    answer = client.get("/api/items/")
+
+    assert 503 == answer.status_code
+    assert {
+        "message": "Requests cannot be counted at the moment. Try again.",
+        "status": 503,
+    } == answer.get_json()
+    assert "1" == answer.headers["Retry-After"]
+    assert 200 == client.get("/health").status_code
+
+
+def test_a_rule_has_a_policy_of_its_own(start, own_redis):
+    """A plugin knows which of its views must not be called uncounted."""
+    blueprint = pegboard.Blueprint("login", __name__)
+    blueprint.get("/login")(pegboard.rate_limit("9/minute", on_failure="closed")(lambda: "in"))
+
+    class Login:
+        name = "login"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    client = start((Login(),), RATELIMIT_ON_FAILURE="open")
+    assert [200, 200] == [get(client), get(client, "/login")]
+    own_redis.kill()
+
+    assert [200, 503] == [get(client), get(client, "/login")]
+
+
+def test_redis_counts_again_by_itself(start, own_redis, caplog):
+    """Once it is back; the operator is told of both, once."""
+    client = start()
+    caplog.set_level(logging.INFO, "pegboard_ratelimit")
+    get(client)
+    own_redis.kill()
+    for _ in range(3):
+        get(client)
+    own_redis.start()
+    url = own_redis.url
+
+    def is_counted() -> bool:
+        get(client)
+        with Redis.from_url(url) as redis:
+            return bool(redis.keys("pegboard:ratelimit:*"))
+
+    wait_until(is_counted, "Redis counts again", timeout=10)
+    said = [record.message for record in caplog.records if record.name.endswith("limiter")]
+    assert 2 == len(said)
+    assert said[0].startswith("requests cannot be counted, the policy on failure holds: ")
+    assert "requests are counted again" == said[1]
+
+
+def test_a_redis_that_hangs_costs_little(start, own_redis):
+    """At most 50 ms once a second, whatever number of requests comes."""
+    client = start(RATELIMIT_ON_FAILURE="open")
+    get(client)
+    with own_redis.suspended():
+        began = time.monotonic()
+        statuses = [get(client) for _ in range(50)]
+        taken = time.monotonic() - began
+
+    assert {200} == set(statuses)
+    assert 1.0 > taken
+
+
+@pytest.mark.parametrize("command", ["CONFIG SET maxmemory 1", "SCRIPT FLUSH", "FLUSHALL"])
+def test_what_redis_refuses_is_no_error_of_the_client(start, own_redis, command):
+    """Out of memory counts as away; a script that is forgotten is sent again."""
+    client = start()
+    get(client)
+    with Redis.from_url(own_redis.url) as redis:
+        redis.execute_command(*command.split())
+    answers = [client.get("/api/items/") for _ in range(2)]
+
+    assert [200, 200] == [one.status_code for one in answers]
+    assert all("RateLimit" in one.headers for one in answers)
+
+
+def test_a_value_of_somebody_else_is_a_count_that_begins(start, own_redis):
+    """Whatever its type; and it expires."""
+    client = start()
+    key = "pegboard:ratelimit:d.default:60:127.0.0.1"
+    with Redis.from_url(own_redis.url) as redis:
+        redis.rpush(key, "x")
+        assert [200] * 4 + [429] == [get(client) for _ in range(5)]
+        assert 60_000 >= redis.pttl(key) > 50_000
+        assert [key.encode()] == redis.keys()

@@ -1,0 +1,111 @@
+"""Whom and what rules are about."""
+
+import pytest
+from werkzeug.routing import Map, Rule
+
+from pegboard_ratelimit.matching import MatchError, Where, Who, parse_methods
+
+
+@pytest.mark.parametrize(
+    "text, client, is_covered",
+    [
+        ("*", "192.0.2.1", True),
+        ("", "user:alice", True),
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1/32", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("10.0.0.0/8", "10.9.8.7", True),
+        ("10.0.0.0/8", "11.0.0.1", False),
+        ("10.0.0.0/8", "user:10.9.8.7", False),
+        ("10.0.0.0/8", "2001:db8::/64", False),
+        ("10.0.0.0/8", "unknown", False),
+        ("0.0.0.0/0", "10.9.8.7", True),
+        ("2001:db8::7", "2001:db8::/64", True),
+        ("2001:db8::/64", "2001:db8::/64", True),
+        ("2001:db8::/32", "2001:db8:1:2::/64", True),
+        ("2001:db8::/32", "2001:db9::/64", False),
+        ("user:alice", "user:alice", True),
+        ("user:alice", "user:alicia", False),
+        ("user:team-*", "user:team-7", True),
+        ("user:*", "192.0.2.1", False),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_clients_are_an_address_a_network_or_a_name(text, client, is_covered):
+    """An address of IPv6 means its /64, as that is one client."""
+    assert is_covered == Who.parse(text).covers(client)
+
+
+@pytest.mark.parametrize(
+    "text", ["alice", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/65", "1.2.3", "10.0.0.*", "a/b"]
+)
+def test_clients_that_cannot_be_read_say_so(text):
+    """In a sentence that quotes them."""
+    with pytest.raises(MatchError, match=r".+\.$"):
+        Who.parse(text)
+
+
+def test_who_is_fewer_comes_first():
+    """A client, the smaller network, the longer name, anyone."""
+    texts = ["10.0.0.1", "10.0.0.0/31", "10.0.0.0/8", "0.0.0.0/0", "*"]
+
+    assert texts == sorted(texts, key=lambda text: Who.parse(text).rank, reverse=True)
+    assert Who.parse("2001:db8::/48").rank > Who.parse("2001:db8::/32").rank
+    assert Who.parse("user:team-*").rank > Who.parse("user:*").rank > Who.parse("*").rank
+
+
+@pytest.mark.parametrize(
+    "text, is_covered",
+    [
+        ("*", True),
+        ("/api/items/<int:id>", True),
+        ("/api/items/{anything}", True),
+        ("/api/items/*", True),
+        ("/api/*", True),
+        ("*/items/*", False),
+        ("/api/items/", False),
+        ("/api/items/7", False),
+        ("/api/items", False),
+        ("items.Item", True),
+        ("items.*", True),
+        ("*.Item", True),
+        ("items", False),
+        ("items.Items", False),
+        ("itemsxItem", False),
+    ],
+)
+def test_routes_are_a_path_or_an_endpoint(text, is_covered):
+    """A star in it stands for anything, the name of a variable does not matter."""
+    rule = Rule("/api/items/<int:item_id>", endpoint="items.Item")
+    Map([rule])
+
+    assert is_covered == Where.parse(text).covers(rule)
+
+
+def test_only_everything_is_about_no_route():
+    """Requests that match no route."""
+    assert Where.parse("*").covers(None)
+    assert not Where.parse("/*").covers(None)
+
+
+def test_what_is_fewer_routes_comes_first():
+    """A route, the longer pattern, everything."""
+    texts = ["/a/{id}", "/api/items/*", "/api/*", "*"]
+
+    assert texts == sorted(texts, key=lambda text: Where.parse(text).rank, reverse=True)
+
+
+@pytest.mark.parametrize("text", ["/a b", "/a\nb", "/a\x00"])
+def test_routes_that_cannot_be_read_say_so(text):
+    """In a sentence that quotes them."""
+    with pytest.raises(MatchError, match=r".+\.$"):
+        Where.parse(text)
+
+
+def test_methods_are_named():
+    """HEAD is GET, and nothing is any."""
+    assert {"GET", "POST"} == parse_methods("head, post|GET")
+    assert frozenset() == parse_methods("*") == parse_methods("")
+    with pytest.raises(MatchError, match="FETCH"):
+        parse_methods("GET,FETCH")

@@ -1,0 +1,106 @@
+"""The storage of one process: bounded, and nobody escapes it."""
+
+import threading
+
+from pegboard_ratelimit import Limit, Policy
+from pegboard_ratelimit.memory import SHARED, MemoryStorage
+
+LIMIT = Limit((Policy(2, 60), Policy(1, 1)))
+
+
+def remembered(storage: MemoryStorage) -> int:
+    """Return how many records the storage holds."""
+    return sum(len(one.records) + len(one.shared) for one in storage._tables.values())
+
+
+def test_a_flood_of_newcomers_frees_nobody(clock):
+    """Who is counted stays counted, whatever number of others comes."""
+    storage = MemoryStorage(max_clients=100, clock=clock)
+    counter = storage.counter("rule", LIMIT)
+    counter.ask("alice")
+    for number in range(20_000):
+        counter.ask(f"flood-{number}")
+
+    assert 100 + SHARED >= remembered(storage)
+    assert counter.ask("alice").wait
+
+
+def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
+    """Not by its share of a common count first, and by a count of its own later."""
+    storage = MemoryStorage(max_clients=100, clock=clock)
+    counter = storage.counter("rule", Limit((Policy(5, 60),)))
+    short = storage.counter("short", Limit((Policy(5, 1),)))
+    for number in range(100):
+        short.ask(f"flood-{number}")
+    admitted = sum(not counter.ask("alice").wait for _ in range(3))
+    clock.go(1_000_000)
+    for number in range(100):
+        counter.ask(f"makes-room-{number}")
+    admitted += sum(not counter.ask("alice").wait for _ in range(20))
+
+    assert 3 <= admitted <= 5
+    clock.go(60_000_000)
+    assert [0] * 5 == [counter.ask("alice").wait for _ in range(5)]
+
+
+def test_newcomers_share_what_is_left_in_a_flood(clock):
+    """They are slowed, and not all by one."""
+    storage = MemoryStorage(max_clients=100, clock=clock)
+    counter = storage.counter("rule", Limit((Policy(1, 60),)))
+    admitted = sum(not counter.ask(f"flood-{number}").wait for number in range(20_000))
+
+    assert 100 + SHARED == admitted
+
+
+def test_windows_that_are_over_make_room(clock):
+    """The one that was counted longest ago first; one that still counts stays."""
+    storage = MemoryStorage(max_clients=100, clock=clock)
+    counter = storage.counter("rule", Limit((Policy(1, 60),)))
+    for number in range(100):
+        counter.ask(f"early-{number}")
+    clock.go(30_000_000)
+    daily = storage.counter("daily", Limit((Policy(1, 86400),)))
+    clock.go(30_000_000)
+    for number in range(100):
+        daily.ask(f"late-{number}")
+
+    assert 100 >= remembered(storage)
+    assert all(daily.ask(f"late-{number}").wait for number in range(100))
+
+
+def test_looking_remembers_nobody(clock):
+    """A question costs no memory."""
+    storage = MemoryStorage(clock=clock)
+    for number in range(100):
+        storage.counter("rule", LIMIT).ask(f"client-{number}", charge=False)
+
+    assert 0 == remembered(storage)
+
+
+def test_a_counter_that_is_made_anew_has_not_forgotten(clock):
+    """A rule that is read again, or has another quota, goes on where it was."""
+    storage = MemoryStorage(clock=clock)
+    storage.counter("rule", Limit((Policy(1, 60),))).ask("alice")
+
+    assert storage.counter("rule", Limit((Policy(1, 60),))).ask("alice").wait
+    assert (3, 60) == storage.counter("rule", Limit((Policy(5, 60),))).ask("alice").numbers
+    assert (4, 60) == storage.counter("other", Limit((Policy(5, 60),))).ask("alice").numbers
+
+
+def test_threads_do_not_overrun_the_limit():
+    """By the real clock: of 800 requests at once, 100 are admitted."""
+    counter = MemoryStorage().counter("rule", Limit((Policy(100, 60),)))
+    start = threading.Barrier(8)
+    admitted: list[bool] = []
+
+    def run() -> None:
+        start.wait()
+        admitted.extend(not counter.ask("alice").wait for _ in range(100))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 100 == sum(admitted)

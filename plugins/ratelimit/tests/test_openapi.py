@@ -1,0 +1,70 @@
+"""What the API's description says about limits."""
+
+import pytest
+from openapi_spec_validator import validate
+
+import pegboard
+
+
+def operations(document):
+    """Return each operation with its path."""
+    return [
+        (path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+    ]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_every_limited_call_documents_429_and_the_headers(serve, legacy):
+    """In a valid document."""
+    document = serve(RATELIMIT_LEGACY_HEADERS=legacy).get("/openapi.json").get_json()
+    names = {"RateLimit", "RateLimit-Policy"}
+    if legacy:
+        names |= {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+    validate(document)
+    refused = document["components"]["responses"]["RATE_LIMITED"]
+    assert names | {"Retry-After"} == refused["headers"].keys()
+    found = operations(document)
+    assert len(found) > 5
+    for path, operation in found:
+        is_limited = path.startswith("/api/")
+        assert ("429" in operation["responses"]) == is_limited, path
+        for response in operation["responses"].values():
+            if "$ref" not in response:
+                assert (names <= response.get("headers", {}).keys()) == is_limited, path
+
+
+def test_exempt_calls_document_nothing(serve):
+    """Whether a setting or a mark exempts them."""
+    blueprint = pegboard.rate_limit(None)(pegboard.Blueprint("free", __name__))
+
+    @blueprint.get("/api/free")
+    @blueprint.response(200)
+    def free() -> str:
+        """Be free."""
+        return ""
+
+    class Free:
+        name = "free"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    client = serve((Free(),), RATELIMIT_ROUTES="GET /api/items/=none")
+    paths = client.get("/openapi.json").get_json()["paths"]
+
+    assert "429" not in paths["/api/free"]["get"]["responses"]
+    assert "429" not in paths["/api/items/"]["get"]["responses"]
+    assert "429" in paths["/api/items/"]["post"]["responses"]
+
+
+def test_a_limiter_that_is_off_documents_nothing(serve):
+    """The document is as without it."""
+    document = serve(RATELIMIT_ENABLED=False).get("/openapi.json").get_json()
+
+    assert not any("429" in operation["responses"] for _, operation in operations(document))
+    assert "RATE_LIMITED" not in document["components"]["responses"]

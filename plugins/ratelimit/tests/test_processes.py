@@ -1,0 +1,106 @@
+"""Several processes, one limit."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from redis import Redis
+
+from pegboard_ratelimit.shared import WINDOW
+
+HAMMER = textwrap.dedent("""
+    import json, multiprocessing, sys, threading, time
+    import pegboard
+
+    url, limit, processes, threads, requests, pause = json.loads(sys.argv[1])
+    config = {"ENV": "testing", "REDIS_URL": url, "RATELIMIT_DEFAULT": limit}
+    app = pegboard.create_app(
+        {**config, "LOG_LEVEL": "CRITICAL", "REDIS_TIMEOUT": 30}, plugins=["ratelimit"]
+    )
+
+    def ask(admitted):
+        client = app.test_client()
+        for _ in range(requests):
+            before = time.monotonic()
+            if client.get("/x").status_code != 429:
+                admitted.append((before, time.monotonic()))
+            time.sleep(pause)
+
+    def run(start, results):
+        admitted = []
+        workers = [threading.Thread(target=ask, args=[admitted]) for _ in range(threads)]
+        start.wait()
+        [worker.start() for worker in workers]
+        [worker.join() for worker in workers]
+        results.put(admitted)
+
+    fork = multiprocessing.get_context("fork")
+    start, results = fork.Barrier(processes), fork.SimpleQueue()
+    children = [fork.Process(target=run, args=[start, results]) for _ in range(processes)]
+    [child.start() for child in children]
+    print(json.dumps([times for _ in children for times in results.get()]))
+""")
+
+
+def hammer(url, limit, *, processes, threads, requests, pause=0.0):
+    """Send requests from several processes at once; return when each admitted one was sent."""
+    plan = json.dumps([url, limit, processes, threads, requests, pause])
+    done = subprocess.run(
+        [sys.executable, "-c", HAMMER, plan],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return sorted(tuple(times) for times in json.loads(done.stdout))
+
+
+def test_800_requests_of_4_processes_find_a_limit_of_100(redis_url):
+    """Exactly 100 are admitted."""
+    admitted = hammer(redis_url, "100/minute", processes=4, threads=4, requests=50)
+
+    assert 100 == len(admitted)
+
+
+@pytest.mark.slow
+def test_no_two_seconds_hold_more_than_ten(redis_url):
+    """However the requests fall on an edge; and it is not always fewer."""
+    admitted = hammer(redis_url, "10/2s", processes=4, threads=2, requests=150, pause=0.04)
+
+    # Certainly within a window: sent after it began, and answered before it ended.
+    worst = max(
+        sum(1 for sent, got in admitted if sent >= start and got < start + 2.0)
+        for start, _ in admitted
+    )
+    assert 10 >= worst
+    assert 20 <= len(admitted) <= 50
+
+
+def test_a_request_is_one_round_trip(serve, redis_url):
+    """One script; a refused client costs none for a while."""
+    client = serve(REDIS_URL=redis_url, RATELIMIT_DEFAULT="3/minute;3/hour")
+    client.get("/api/items/")
+
+    def calls(redis):
+        found = redis.info("commandstats")
+        return sum(
+            found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha")
+        )
+
+    with Redis.from_url(redis_url) as redis:
+        before = calls(redis)
+        for _ in range(2):
+            client.get("/api/items/")
+        assert 2 == calls(redis) - before
+        for _ in range(20):
+            assert 429 == client.get("/api/items/").status_code
+        assert 3 >= calls(redis) - before - 2
+
+
+def test_time_is_the_servers(redis_url):
+    """The script takes no time from who calls it."""
+    command = WINDOW.call(keys=["k"], arguments=[1, 5, 1_000_000, 0])
+
+    assert b"TIME" in (command.fallback or b"")

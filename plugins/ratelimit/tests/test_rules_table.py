@@ -1,0 +1,272 @@
+"""Rules in the table: in force without a restart, and never fatal."""
+
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+import pegboard
+from pegboard.testing.processes import wait_until
+from pegboard_ratelimit import keeper as keeping
+from pegboard_ratelimit.keeper import Keeper
+from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.models import table
+from pegboard_ratelimit.rules import RuleBook
+
+
+@pytest.fixture
+def app(make_app, database_url):
+    """An app with a table of rules, on SQLite and on PostgreSQL."""
+    return make_app(
+        plugins=["items", "ratelimit"], DATABASE_URL=database_url, RATELIMIT_DEFAULT="2/minute"
+    )
+
+
+@pytest.fixture
+def write(app):
+    """Write rows as another program would."""
+
+    def write(*rows: dict[str, Any]) -> None:
+        with app.app_context(), pegboard.db.engine.begin() as connection:
+            for row in rows:
+                connection.execute(insert(table).values({"limits": "1/minute", **row}))
+
+    return write
+
+
+@pytest.fixture
+def get(app):
+    """Ask for the items as a client from some address; return the status."""
+    client = app.test_client()
+
+    def get(peer: str = "192.0.2.1", path: str = "/api/items/", method: str = "GET") -> int:
+        status: int = client.open(
+            path, method=method, environ_overrides={"REMOTE_ADDR": peer}
+        ).status_code
+        return status
+
+    return get
+
+
+@pytest.fixture
+def reread(app):
+    """Have the rules of the app be read again now."""
+
+    def reread() -> None:
+        limiter = get_limiter(app)
+        assert limiter is not None
+        limiter.keeper.read()
+
+    return reread
+
+
+def test_the_first_request_meets_the_rules(write, get):
+    """Nobody slips through before they are known."""
+    write({"limits": "1/minute"})
+
+    assert [200, 429] == [get() for _ in range(2)]
+
+
+def test_rules_are_in_force_soon_and_without_a_restart(write, get):
+    """Within 5 s, in a process that serves all the time."""
+    assert [200, 200, 429] == [get() for _ in range(3)]
+    write({"client": "192.0.2.1", "limits": "none"})
+
+    wait_until(lambda: get() == 200, "the exemption holds", timeout=5)
+
+
+def test_a_quiet_process_knows_new_rules_at_its_first_request(app, write, get):
+    """However long it had nothing to do."""
+    assert 200 == get("192.0.2.9")
+    write({"limits": "1/minute"})
+    limiter = get_limiter(app)
+    assert limiter is not None
+    # As if an hour had passed.
+    limiter.keeper._read_at = limiter.keeper.due = -3600.0
+
+    assert [200, 429] == [get() for _ in range(2)]
+
+
+def test_the_most_special_rule_holds(write, get, reread):
+    """First for whom, then where, then for which methods; the last of equals."""
+    write(
+        {"client": "10.0.0.0/8", "limits": "3/minute"},
+        {"client": "10.1.0.0/16", "limits": "4/minute"},
+        {"client": "10.1.0.1", "limits": "none"},
+        {"route": "/api/items/", "limits": "1/minute"},
+        {"route": "/api/items/", "limits": "5/minute"},
+    )
+    reread()
+
+    def admitted(peer: str) -> int:
+        return [get(peer) for _ in range(9)].count(200)
+
+    assert [3, 4, 9, 5] == [
+        admitted(peer) for peer in ("10.2.0.1", "10.1.0.2", "10.1.0.1", "192.0.2.1")
+    ]
+
+
+def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):
+    """And is not in force after that."""
+    now = pegboard.utcnow()
+    past, future = now - timedelta(seconds=1), now + timedelta(hours=1)
+    write(
+        {"limits": "none", "until": past}, {"client": "10.0.0.1", "limits": "none", "until": future}
+    )
+    reread()
+
+    assert 429 in [get() for _ in range(3)]
+    assert 429 not in [get("10.0.0.1") for _ in range(9)]
+
+
+BROKEN = [
+    {"limits": "often"},
+    {"client": "everybody"},
+    {"route": "a b"},
+    {"methods": "FETCH"},
+    {"on_failure": "panic"},
+    {"limits": ""},
+]
+
+
+@pytest.mark.parametrize("row", BROKEN)
+def test_a_broken_row_is_reported_and_skipped(write, get, reread, caplog, row):
+    """Once, with its number; the others hold."""
+    write({"limits": "none", **row}, {"client": "10.0.0.1", "limits": "none"})
+    for _ in range(3):
+        reread()
+
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert 1 == len(errors)
+    assert errors[0].startswith("rule 1 is broken, and left out: ")
+    assert [200, 200, 429] == [get() for _ in range(3)]
+    assert 429 not in [get("10.0.0.1") for _ in range(9)]
+
+
+def test_readiness_tells_of_broken_rules_but_does_not_fail(app, write, reread):
+    """It serves without them."""
+    write({"limits": "often"}, {"limits": "9/minute"})
+    reread()
+    ready = app.test_client().get("/health/ready")
+
+    assert 200 == ready.status_code
+    assert {
+        "counted_by": "each worker",
+        "can_count": True,
+        "rules": 2,
+        "broken_rules": [1],
+    } == ready.get_json()["details"]["ratelimit"]
+
+
+def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
+    """A time that is none, a number in place of a name, bytes."""
+    app = make_app(plugins=["ratelimit"], DATABASE_URL=sqlite_url)
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        for values in ("7, 'soon'", "x'ff00', NULL", "'1/minute', 'tomorrow'", "'1/minute', 5"):
+            connection.exec_driver_sql(
+                f"INSERT INTO ratelimit_rules (limits, until) VALUES ({values})"  # noqa: S608
+            )
+        connection.exec_driver_sql("INSERT INTO ratelimit_rules (limits) VALUES ('9/minute')")
+    limiter = get_limiter(app)
+    assert limiter is not None
+    limiter.keeper.read()
+
+    names = {rule.name for rule in limiter.keeper.book.rules}
+    assert {"default", "rule-5"} == names
+
+
+def test_a_table_that_cannot_be_read_keeps_the_last_rules(app, write, get, reread, caplog):
+    """It is said once, and once again when it can be read."""
+    write({"client": "10.0.0.1", "limits": "none"})
+    reread()
+    with app.app_context():
+        engine = pegboard.db.engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE ratelimit_rules RENAME TO away")
+    with caplog.at_level(logging.INFO, "pegboard_ratelimit"):
+        for _ in range(3):
+            reread()
+        assert 429 not in [get("10.0.0.1") for _ in range(9)]
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO ratelimit_rules")
+        reread()
+
+    said = [record.message for record in caplog.records if record.name.endswith("keeper")]
+    assert 2 == len(said)
+    assert said[0].startswith("the rules cannot be read, and the last ones hold: ")
+    assert "the rules can be read again" == said[1]
+
+
+def test_a_database_without_the_table_limits_by_the_settings(make_app):
+    """Requests are served before the migrations have run."""
+    app = make_app(plugins=["ratelimit"], upgrade=False, RATELIMIT_DEFAULT="1/minute")
+    client = app.test_client()
+
+    assert [404, 429] == [client.get("/x").status_code for _ in range(2)]
+
+
+class Slow(Keeper):
+    """A keeper whose database hangs until it is let go."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__(engine, ())
+        self.go = threading.Event()
+        self.readings = 0
+
+    def read(self) -> None:
+        """Wait."""
+        self.readings += 1
+        self.go.wait(30)
+        self._read_at = self._clock()
+        self.due = self._read_at + keeping.INTERVAL
+
+
+def test_a_database_that_hangs_delays_nobody_for_long(app, monkeypatch):
+    """The first requests wait a moment; there is one reading, and no more is waited for it."""
+    monkeypatch.setattr(keeping, "FIRST_PATIENCE", 0.05)
+    with app.app_context():
+        keeper = Slow(pegboard.db.engine)
+    clock = keeper._clock
+    began = clock()
+    keeper.refresh(began)
+    first = clock() - began
+    for _ in range(1000):
+        keeper.refresh(clock())
+    all_of_them = clock() - began
+    keeper.go.set()
+    wait_until(lambda: keeper._reading is None, "the reading ends")
+
+    assert 0.05 <= first
+    assert 2 > all_of_them
+    assert 1 == keeper.readings
+    assert keeper.due > clock()
+
+
+def test_rules_that_did_not_change_are_the_same_book(app, reread):
+    """So that requests need not choose anew every two seconds."""
+    limiter = get_limiter(app)
+    assert limiter is not None
+    reread()
+    book = limiter.keeper.book
+    reread()
+
+    assert book is limiter.keeper.book
+    assert isinstance(book, RuleBook)
+
+
+def test_a_request_sends_no_query_once_the_rules_are_known(app, get):
+    """A refused request touches the database in no way."""
+    get()
+    get()
+    sent = []
+    with app.app_context():
+        engine = pegboard.db.engine
+    from sqlalchemy import event  # noqa: PLC0415 - only here
+
+    event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
+    assert {429} == {get() for _ in range(20)}
+
+    assert [] == sent

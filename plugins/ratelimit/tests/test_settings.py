@@ -1,0 +1,58 @@
+"""The settings of the plugin."""
+
+import pytest
+
+import pegboard
+from pegboard_ratelimit.settings import RatelimitSettings
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("DEFAULT", "many"),
+        ("DEFAULT", ""),
+        ("DEFAULT", "0/minute"),
+        ("ROUTES", "/api/items/"),
+        ("ROUTES", "/api/items/=often"),
+        ("ROUTES", "GET|FETCH /api/items/=1/second"),
+        ("ROUTES", "=1/second"),
+        ("ON_FAILURE", "panic"),
+        ("LEGACY_HEADERS", "perhaps"),
+        ("MEMORY_CLIENTS", 1),
+        ("ENABLED", "perhaps"),
+        ("DEFOULT", "1/second"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_stops_the_start(setting, value):
+    """With its name."""
+    with pytest.raises(pegboard.StartupError, match=f"RATELIMIT_{setting}"):
+        pegboard.create_app(
+            {"ENV": "testing", f"RATELIMIT_{setting}": value}, plugins=["ratelimit"]
+        )
+
+
+def test_a_client_may_do_a_thousand_requests_a_minute(make_app):
+    """By default; and no old header is sent."""
+    settings = pegboard.get_settings(RatelimitSettings, make_app(plugins=["ratelimit"]))
+
+    assert ("1000/minute", "local", False) == (
+        settings.default,
+        settings.on_failure,
+        settings.legacy_headers,
+    )
+
+
+def test_a_mark_that_cannot_be_read_stops_the_start(make_app):
+    """With the name of the view."""
+    blueprint = pegboard.Blueprint("search", __name__)
+    blueprint.get("/search")(pegboard.rate_limit("often")(lambda: "found"))
+
+    class Search:
+        name = "search"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    with pytest.raises(pegboard.StartupError, match=r"search\.<lambda>.*'often' is no limit"):
+        make_app(plugins=["ratelimit", Search()])

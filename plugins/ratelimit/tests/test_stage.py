@@ -1,0 +1,305 @@
+"""Requests that are counted, refused, or not."""
+
+import re
+
+import pytest
+from flask.views import MethodView
+
+import pegboard
+from pegboard import rate_limit
+
+blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_prefix="/parts"))
+
+
+@blueprint.get("/plain")
+def plain() -> str:
+    """Be limited by the blueprint's mark."""
+    return "plain"
+
+
+@blueprint.get("/also-plain")
+def also_plain() -> str:
+    """Likewise, by the same count."""
+    return "also plain"
+
+
+@blueprint.get("/free")
+@rate_limit(None)
+def free() -> str:
+    """Be exempt."""
+    return "free"
+
+
+@blueprint.route("/of-class")
+@rate_limit("2/minute")
+class OfClass(MethodView):
+    """Be limited as a class, and one method by itself."""
+
+    def get(self) -> str:
+        """Be limited by the class's mark."""
+        return "get"
+
+    @rate_limit("1/minute;1/hour")
+    def post(self) -> str:
+        """Be limited by a mark of its own."""
+        return "post"
+
+
+class Parts:
+    """A plugin whose views are marked."""
+
+    name = "parts"
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self):
+        """Serve the blueprint."""
+        return [blueprint]
+
+
+def statuses(client, *requests, **options):
+    """Send requests such as `GET /path`; return the statuses."""
+    found = []
+    for request in requests:
+        method, _, path = request.partition(" ")
+        found.append(client.open(path, method=method, **options).status_code)
+    return found
+
+
+def test_the_limit_is_what_it_says(serve):
+    """Two pass, the third is refused, in the platform's format; 429 and not before."""
+    client = serve(RATELIMIT_DEFAULT="2/minute")
+    passed = [client.get("/api/items/") for _ in range(2)]
+    refused = client.get("/api/items/")
+
+    assert [200, 200, 429] == [*(one.status_code for one in passed), refused.status_code]
+    assert {
+        "message": "Too many requests: at most 2/minute are allowed.",
+        "status": 429,
+    } == refused.get_json()
+    assert "application/json" == refused.content_type
+    assert refused.headers["X-Request-ID"]
+    assert "nosniff" == refused.headers["X-Content-Type-Options"]
+
+
+def test_every_answer_says_how_the_client_stands(serve):
+    """As draft-ietf-httpapi-ratelimit-headers-11 writes it; Retry-After comes with 429 only."""
+    client = serve(RATELIMIT_DEFAULT="100/minute;2/10s")
+    answers = [client.get("/api/items/") for _ in range(3)]
+
+    policy = '"default-minute";q=100;w=60, "default-10-seconds";q=2;w=10'
+    assert [policy] * 3 == [one.headers["RateLimit-Policy"] for one in answers]
+    assert (
+        '"default-minute";r=99;t=60, "default-10-seconds";r=1;t=10'
+        == answers[0].headers["RateLimit"]
+    )
+    assert answers[2].headers["RateLimit"].startswith('"default-minute";r=98;t=')
+    assert re.search(r'"default-10-seconds";r=0;t=(10|9)$', answers[2].headers["RateLimit"])
+    assert [None, None] == [one.headers.get("Retry-After") for one in answers[:2]]
+    assert answers[2].headers["Retry-After"] in {"9", "10"}
+    assert not any(name.startswith("X-RateLimit") for name, _ in answers[0].headers)
+
+
+@pytest.mark.parametrize("path", ["/api/items/9", "/api/items/", "/nowhere", "/api/items/x"])
+def test_errors_and_unknown_routes_are_counted(serve, path):
+    """Whatever the answer, it carries the headers."""
+    client = serve(RATELIMIT_DEFAULT="2/minute")
+    answers = [client.post(path) for _ in range(3)]
+
+    assert 429 not in [one.status_code for one in answers[:2]]
+    assert all("RateLimit" in one.headers for one in answers)
+    assert 429 == answers[2].status_code
+
+
+def test_old_headers_are_sent_where_they_are_wanted(serve):
+    """They tell of the limit that is nearest to its end."""
+    client = serve(RATELIMIT_DEFAULT="100/minute;2/hour", RATELIMIT_LEGACY_HEADERS=True)
+    headers = client.get("/api/items/").headers
+
+    assert ("2", "1") == (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"])
+    assert int(headers["X-RateLimit-Reset"]) > 1_700_000_000
+
+
+def test_health_and_documents_are_never_limited(serve):
+    """Nor do they count."""
+    client = serve(RATELIMIT_DEFAULT="1/minute")
+    paths = ["/health", "/health/ready", "/openapi.json", "/docs"] * 2
+    answers = [client.get(path) for path in paths]
+
+    assert {200} == {one.status_code for one in answers}
+    assert not any("RateLimit" in one.headers for one in answers)
+    assert 200 == client.get("/api/items/").status_code
+
+
+@pytest.mark.parametrize("config", [{"RATELIMIT_DEFAULT": "none"}, {"RATELIMIT_ENABLED": False}])
+def test_no_limit_is_no_header(serve, config):
+    """And no refusal."""
+    client = serve(**config)
+    answers = [client.get("/api/items/") for _ in range(5)]
+
+    assert {200} == {one.status_code for one in answers}
+    assert not any("RateLimit" in one.headers for one in answers)
+
+
+def test_nobody_escapes_get_by_head(serve):
+    """They are one count."""
+    client = serve(RATELIMIT_ROUTES="GET /api/items/=2/minute")
+
+    assert [200, 200, 429, 429] == statuses(
+        client, "GET /api/items/", "HEAD /api/items/", "HEAD /api/items/", "GET /api/items/"
+    )
+    assert b"" == client.head("/api/items/").data
+
+
+def test_routes_and_methods_have_limits_of_their_own(serve):
+    """From the settings; a limit is counted over all routes that it covers."""
+    client = serve(
+        RATELIMIT_ROUTES="GET /api/items/*=3/minute,POST|PUT=1/minute,DELETE /api/items/{id}=none"
+    )
+    requests = ["GET /api/items/", "GET /api/items/1", "POST /api/items/", "GET /api/items/"]
+    refused = ["GET /api/items/2", "POST /api/items/", "PUT /api/items/1"]
+
+    assert [200, 404, 422, 200] == statuses(client, *requests, json={})
+    assert [429, 429, 429] == statuses(client, *refused, json={})
+    assert [404] * 5 == statuses(client, *["DELETE /api/items/1"] * 5)
+
+
+def test_the_more_special_route_wins_over_the_method(serve):
+    """One rule holds for a request: first for whom, then where, then for which method."""
+    client = serve(RATELIMIT_ROUTES="/api/items/=3/minute,POST=1/minute")
+
+    assert [422, 422, 422, 429] == statuses(client, *["POST /api/items/"] * 4, json={})
+
+
+def test_marks_of_plugins_are_heeded(serve):
+    """The method's before the view's, the view's before the blueprint's."""
+    client = serve((Parts(),), RATELIMIT_DEFAULT="100/minute")
+
+    assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+    assert [200, 429] == statuses(client, *["POST /parts/of-class"] * 2)
+    assert [200] * 8 == statuses(client, *["GET /parts/free"] * 8)
+    assert [200] * 3 == statuses(client, *["GET /parts/plain"] * 3)
+    assert [200, 200, 429] == statuses(client, *["GET /parts/also-plain"] * 3)
+    assert 200 == client.get("/api/items/").status_code
+
+
+def test_a_setting_wins_over_a_mark_of_the_same_route(serve):
+    """The operator has the last word; but what is special wins over what is not."""
+    client = serve((Parts(),), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
+
+    assert [200, 200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 4)
+    assert [200] * 2 == statuses(client, *["GET /parts/free"] * 2)
+
+
+def test_marks_are_inert_without_the_plugin(make_app):
+    """The plugin that put them needs no limiter."""
+    client = make_app(plugins=[Parts()]).test_client()
+
+    assert [200] * 9 == statuses(client, *["GET /parts/of-class"] * 9)
+    assert "RateLimit" not in client.get("/parts/of-class").headers
+
+
+def test_clients_are_counted_apart(serve):
+    """200 forged addresses are one client, 200 addresses of one /64 as well; another is another."""
+    client = serve(RATELIMIT_DEFAULT="10/minute")
+
+    def get(peer, **headers):
+        return client.get(
+            "/api/items/", environ_overrides={"REMOTE_ADDR": peer}, headers=headers
+        ).status_code
+
+    forged = [
+        get("192.0.2.1", **{"X-Forwarded-For": f"10.0.0.{n}", "Forwarded": f"for=10.0.0.{n}"})
+        for n in range(200)
+    ]
+    network = [get(f"2001:db8::{n:x}") for n in range(1, 201)]
+
+    assert (10, 10) == (forged.count(200), network.count(200))
+    assert 200 == get("192.0.2.2")
+
+
+def test_an_identity_is_what_is_counted(serve):
+    """From wherever it calls."""
+
+    class Names:
+        name = "names"
+
+        @pegboard.hookimpl
+        def pegboard_client_identity(self):
+            return lambda environ: environ.get("HTTP_X_USER")
+
+    client = serve((Names(),), RATELIMIT_DEFAULT="2/minute")
+
+    def get(peer, user):
+        return client.get(
+            "/api/items/", environ_overrides={"REMOTE_ADDR": peer}, headers={"X-User": user}
+        ).status_code
+
+    assert [200, 200, 429] == [get(f"192.0.2.{n}", "alice") for n in range(3)]
+    assert 200 == get("192.0.2.1", "bob")
+
+
+def test_a_storage_of_another_plugin_counts(serve):
+    """In place of the process and of Redis; what it cannot do is a matter of the policy."""
+    from pegboard_ratelimit import StorageError, Verdict  # noqa: PLC0415 - as its author would
+
+    class Tally:
+        name = "tally"
+
+        def __init__(self):
+            self.asked = []
+            self.is_broken = False
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+        def counter(self, rule, _limit):
+            self.rule = rule
+            return self
+
+        def ask(self, client, **_):
+            if self.is_broken:
+                raise StorageError
+            self.asked.append(client)
+            return Verdict(0 if len(self.asked) < 3 else 1_500_000, (7, 8))
+
+    tally = Tally()
+    client = serve((tally,), RATELIMIT_ON_FAILURE="closed")
+    answers = [client.get("/api/items/") for _ in range(3)]
+    tally.is_broken = True
+
+    assert ["127.0.0.1"] * 3 == tally.asked
+    assert "d.default" == tally.rule
+    assert [200, 200, 429] == [one.status_code for one in answers]
+    assert '"default-minute";r=7;t=8' == answers[0].headers["RateLimit"]
+    assert "2" == answers[2].headers["Retry-After"]
+    assert 503 == client.get("/api/items/").status_code
+
+
+def test_two_storages_stop_the_start(make_app):
+    """With the names of both."""
+
+    class Storage:
+        def __init__(self, name):
+            self.name = name
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+    with pytest.raises(pegboard.StartupError, match="several plugins provide a storage"):
+        make_app(plugins=["ratelimit", Storage("one"), Storage("two")])
+
+
+def test_two_apps_in_one_process_count_apart(serve):
+    """Nothing is kept in a module."""
+    clients = [serve(RATELIMIT_DEFAULT="1/minute") for _ in range(2)]
+
+    assert [200, 200] == [client.get("/api/items/").status_code for client in clients]
+
+
+def test_workers_share_the_limit_when_each_counts_by_itself(serve):
+    """Two of four workers cannot admit more than half of it."""
+    client = serve(RATELIMIT_DEFAULT="8/minute", WORKERS=4)
+
+    assert [200, 200, 429] == statuses(client, *["GET /api/items/"] * 3)

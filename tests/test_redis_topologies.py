@@ -1,0 +1,101 @@
+"""The assembled service on Redis as it is run: by sentinels, in clusters, with few rights."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from pegboard.testing.clusters import ClusterServers
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import wait_until
+from pegboard.testing.sentinels import SentinelServers
+
+PLUGINS = ("items", "cache_redis", "ratelimit")
+RECOVERY = 10.0
+
+
+def serve(make_app: MakeApp, postgres_url: str, redis_url: str) -> Flask:
+    """Assemble all plugins that use Redis, and tell how each answer came about."""
+    return make_app(
+        plugins=PLUGINS,
+        DATABASE_URL=postgres_url,
+        REDIS_URL=redis_url,
+        CACHE_STATUS_HEADER=True,
+        RATELIMIT_DEFAULT="1000000/minute",
+    )
+
+
+def is_hit(client: FlaskClient, path: str) -> bool:
+    """Get an item; return whether its answer was cached."""
+    response = client.get(path)
+    assert 200 == response.status_code
+    return "hit" in response.headers["Cache-Status"]
+
+
+def make_items(client: FlaskClient, number: int) -> list[str]:
+    """Make items; return their paths."""
+    made = [client.post("/api/items/", json={"name": f"item {n}"}) for n in range(number)]
+    return [response.headers["Location"] for response in made]
+
+
+def wait_for_hits(client: FlaskClient, paths: list[str]) -> None:
+    """Get the items until all of them are cached."""
+    wait_until(
+        lambda: len(paths) == sum(is_hit(client, path) for path in paths), "all are hits", RECOVERY
+    )
+
+
+def rename(client: FlaskClient, path: str, name: str) -> None:
+    """Change an item; what is read then is what was written."""
+    assert 200 == client.put(path, json={"name": name}).status_code
+    assert name == client.get(path).get_json()["name"]
+
+
+def test_cached_answers_survive_a_failover_by_sentinels(
+    make_app: MakeApp, postgres_url, own_sentinels: SentinelServers
+):
+    """Nobody notices but by the time it takes; hits are back within ten seconds."""
+    client = serve(make_app, postgres_url, own_sentinels.url).test_client()
+    paths = make_items(client, 3)
+    wait_for_hits(client, paths)
+    own_sentinels.master.kill()
+    rename(client, paths[0], "written while the master is away")
+    wait_for_hits(client, paths)
+    rename(client, paths[0], "written to the new master")
+    wait_for_hits(client, paths)
+
+
+def test_cached_answers_survive_the_failover_of_a_shard(
+    make_app: MakeApp, postgres_url, own_cluster: ClusterServers
+):
+    """Items are cached on all shards, one of which loses its master."""
+    client = serve(make_app, postgres_url, own_cluster.url).test_client()
+    paths = make_items(client, 40)
+    wait_for_hits(client, paths)
+    masters = own_cluster.servers[:3]
+    assert all(own_cluster.client_of(master).dbsize() > 2 for master in masters)
+    masters[0].kill()
+    for path in paths[:3]:
+        rename(client, path, "written while a shard is away")
+    wait_for_hits(client, paths)
+    for path in paths[:3]:
+        rename(client, path, "written to the new master")
+
+
+@pytest.mark.parametrize("kind", ["own_sentinels", "own_cluster"])
+def test_requests_are_counted_together(
+    make_app: MakeApp, postgres_url, kind, request: pytest.FixtureRequest
+):
+    """Two processes admit together what the limit allows, and no more."""
+    url = request.getfixturevalue(kind).url
+    apps = [
+        make_app(
+            plugins=PLUGINS,
+            DATABASE_URL=postgres_url,
+            REDIS_URL=url,
+            RATELIMIT_DEFAULT="10/minute",
+        )
+        for _ in range(2)
+    ]
+    statuses = [app.test_client().get("/api/items/").status_code for app in apps * 10]
+    assert 10 == statuses.count(200)
+    assert 10 == statuses.count(429)
