@@ -116,15 +116,11 @@ class RedisStrategy:
     def _read(
         self, question: Question, mark: bytes | None, data: bytes | None
     ) -> bytes | pegboard.Miss:
-        kinds = (mark or b"")[:1] + (data or b"")[:1]
-        if kinds == b"GV":
-            assert mark is not None
-            assert data is not None
+        if mark is not None and data is not None and mark[:1] + data[:1] == b"GV":
             try:
                 value = self._codec.decode(question.place.key, mark, data)
-            except InvalidValueError as error:
-                self._report_invalid(question.key, error)
-                return pegboard.Miss("invalid")
+            except InvalidValueError:
+                return pegboard.Miss("invalid")  # who replaces it reports it
             if value is not None:
                 self._count("hits")
                 return value
@@ -141,21 +137,28 @@ class RedisStrategy:
         if isinstance(state, pegboard.Miss):
             return state
         place = self._names_of(state.epoch).place(key)
-        found = self._take_lease(key, place, state, distrust=False)
-        if found is None:
-            found = self._take_lease(key, place, state, distrust=True)
-        return found if found is not None else pegboard.Miss("invalid", may_fill=False)
+        found = self._take_lease(key, place, state)
+        if isinstance(found, InvalidValueError):
+            found = self._take_lease(key, place, state, distrust=found)
+        if isinstance(found, InvalidValueError):
+            return pegboard.Miss("invalid", may_fill=False)
+        return found
 
     def _take_lease(
-        self, key: pegboard.Key, place: Place, state: State, *, distrust: bool
-    ) -> pegboard.Lease | bytes | pegboard.Miss | None:
-        """Ask for a lease; None if there is a value that is not to be trusted."""
+        self,
+        key: pegboard.Key,
+        place: Place,
+        state: State,
+        *,
+        distrust: InvalidValueError | None = None,
+    ) -> pegboard.Lease | bytes | pegboard.Miss | InvalidValueError:
+        """Ask for a lease; returns why, if there is a value that is not to be trusted."""
         token = _token()
         value = self._run(
             state,
             LEASE.call(
                 keys=[place.marker, place.key],
-                arguments=[token, _token(), LEASE_TIME, MARKER_TIME, int(distrust)],
+                arguments=[token, _token(), LEASE_TIME, MARKER_TIME, int(distrust is not None)],
             ),
         )
         if not isinstance(value, list):
@@ -165,12 +168,15 @@ class RedisStrategy:
         if value[0] == b"B":
             return pegboard.Miss(pegboard.LEASED)
         if value[0] == b"L":
+            if value[2]:
+                self._report_invalid(key, distrust or InvalidValueError("it is no value"))
             return pegboard.Lease(key, token, Mark(place, state, value[1]))
         try:
-            return self._codec.decode(place.key, value[1], value[2])
+            found = self._codec.decode(place.key, value[1], value[2])
         except InvalidValueError as error:
-            self._report_invalid(key, error)
-            return None
+            return error
+        assert found is not None, "the script compares the generations"
+        return found
 
     def fill(self, lease: pegboard.Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
@@ -187,7 +193,10 @@ class RedisStrategy:
                 arguments=[lease.token, mark.generation, encoded, ttl],
             ),
         )
-        is_stored: bool = done == 1
+        # What others wait for must not be older than a write whose fence could not be confirmed: it
+        # turns caching off, and is acknowledged once nobody trusts this epoch any more.
+        state = self._fleet.trusted()
+        is_stored = done == 1 and state is not None and state.is_same_epoch(mark.state)
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
@@ -214,10 +223,12 @@ class RedisStrategy:
 
     def release(self, fence: Fence, transaction: pegboard.Transaction) -> float:
         """Forget what was touched for good, or see to it that nobody trusts a cache any more."""
-        if fence.is_needless:
-            return 0.0
+        if fence.is_needless and (moment := self._fleet.moment_if_absent()) is not None:
+            return moment
         if fence.has_disabled:
-            return self._turned_off("a fence was not confirmed")
+            # With this very transaction. But if it was off already, or the statement committed by
+            # itself, another epoch may have begun before the commit: so it is looked at again.
+            self._turned_off("a fence was not confirmed")
         try:
             return self._release(fence, transaction)
         except DBAPIError as error:
