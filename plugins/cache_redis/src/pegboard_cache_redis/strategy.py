@@ -116,7 +116,10 @@ class RedisStrategy:
     def _read(
         self, question: Question, mark: bytes | None, data: bytes | None
     ) -> bytes | pegboard.Miss:
-        if mark is not None and data is not None and mark[:1] + data[:1] == b"GV":
+        kinds = (mark or b"")[:1] + (data or b"")[:1]
+        if kinds == b"GV":
+            assert mark is not None
+            assert data is not None
             try:
                 value = self._codec.decode(question.place.key, mark, data)
             except InvalidValueError:
