@@ -82,7 +82,7 @@ if what == 'L' and #found == 17 then
 end
 local is_current = what == 'V' and string.sub(found, 2, 17) == string.sub(mark, 2, 17)
 if is_current and ARGV[5] == '0' then return {'V', mark, found} end
-if found and (is_current or what ~= 'V') then is_strange = 1 end
+if found and (is_current or what ~= 'V' or #found < 33) then is_strange = 1 end
 redis.call('SET', KEYS[2], 'L' .. ARGV[1], 'PX', ARGV[3])
 return {'L', mark, is_strange}
 """
