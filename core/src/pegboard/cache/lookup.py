@@ -273,7 +273,7 @@ def read(found: bytes | Miss) -> Entry | Miss:
 def _has_used_session() -> bool:
     """Return whether the answer may be for one client only, as its session was looked at."""
     # The proxy `flask.session` would count as a look.
-    context = vars(request_ctx._get_current_object())  # noqa: SLF001 - Werkzeug's documented way
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
     session = context.get("_session", context.get("session"))
     return bool(getattr(session, "accessed", False))
 
