@@ -13,7 +13,6 @@ from pegboard.cache import (
     RemoteStrategy,
     Touched,
     Transaction,
-    UnconfirmedError,
     cached,
     get_cache,
 )
@@ -22,7 +21,7 @@ from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
 from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
 from pegboard.database import Model, db, utcnow
-from pegboard.errors import abort
+from pegboard.errors import UnconfirmedError, abort
 from pegboard.health import HealthCheck, NotReadyError, get_health
 from pegboard.hooks import hookimpl, hookspec
 from pegboard.problems import Problem, StartupError

@@ -19,6 +19,8 @@ def init_cors(app: Flask, origins: tuple[str, ...]) -> tuple[tuple[str, str], ..
         origins=list(origins),
         expose_headers=list(EXPOSED_HEADERS),
         send_wildcard=anyone,
+        # Who is no browser has no use for it, and a stage's answer needs no detour for it.
+        always_send=False,
         # A browser must not send credentials to a service that any origin may call.
         supports_credentials=not anyone,
     )

@@ -36,6 +36,10 @@ class APIError(HTTPException):
         self.headers = headers or {}
 
 
+class UnconfirmedError(Exception):
+    """Raised when a write is committed but not acknowledged, as a cache could still be older."""
+
+
 def abort(
     status: int,
     message: str,
@@ -73,6 +77,7 @@ def init_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(DBAPIError, _answer_database)
     app.register_error_handler(PoolTimeoutError, _answer_unavailable)
+    app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     app.register_error_handler(InternalServerError, _answer_bug)
 
 
@@ -136,6 +141,15 @@ def _answer_unavailable(error: Exception) -> Response:
     return error_response(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database cannot answer at the moment. Try again.",
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )
+
+
+def _answer_unconfirmed(error: UnconfirmedError) -> Response:
+    logger.error("a write is committed and not acknowledged: %s", _one_line(error))
+    return error_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Whether the change is seen by all cannot be confirmed. Read it before you try again.",
         headers={"Retry-After": str(RETRY_AFTER)},
     )
 

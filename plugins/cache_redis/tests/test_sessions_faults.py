@@ -160,6 +160,13 @@ def test_redis_without_memory_is_answered_503(app, desk, client, server):
         assert [] == redis.keys("pb:session:*")
 
 
+def test_redis_that_forbids_the_end_of_a_session_is_answered_503(desk, client, server):
+    """The client must not believe that it is logged out."""
+    with closing(Redis.from_url(server.url)) as redis:
+        redis.execute_command("ACL", "SETUSER", "default", "-del")
+    expect_503(desk.run(client, end_session))
+
+
 def test_the_answer_503_is_for_browsers_of_other_origins_too(make_app, desk, server):
     """What other plugins and CORS add to answers is on it, and `Vary` is."""
     config = {"REDIS_URL": server.url, "CORS_ORIGINS": "https://app.example"}

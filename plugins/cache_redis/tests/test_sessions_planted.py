@@ -90,11 +90,25 @@ def test_a_truncated_field_is_not_believed(desk, client, redis, key, caplog):
     expect_new_session(desk, client, redis, key, caplog)
 
 
+def test_another_content_behind_a_seal_is_not_believed(desk, client, redis, key, caplog):
+    """Nobody becomes another by a number."""
+    redis.hset(key, "user", redis.hget(key, "user")[:16] + b"2")
+    expect_new_session(desk, client, redis, key, caplog)
+
+
+def test_ten_megabytes_stay_where_they_are(desk, client, redis, key):
+    """They would take longer to read than Redis is given."""
+    redis.hset(key, "huge", b"x" * 10_000_000)
+    before = redis.info("stats")["total_net_output_bytes"]
+    assert {} == desk.run(client, read).json
+    assert redis.info("stats")["total_net_output_bytes"] - before < 100_000
+
+
 def test_a_field_of_the_same_session_is_not_believed_under_another_name(
     desk, client, redis, key, caplog
 ):
     """The seal is of the name, too."""
-    redis.hset(key, "admin", redis.hget(key, "user"))
+    redis.hset(key, "cart", redis.hget(key, "user"))
     expect_new_session(desk, client, redis, key, caplog)
 
 

@@ -22,7 +22,6 @@ from pegboard.cache.strategy import (
     RemoteStrategy,
     Touched,
     Transaction,
-    UnconfirmedError,
 )
 from pegboard.cache.tables import Tables
 from pegboard.database import db, is_in_memory
@@ -42,7 +41,6 @@ __all__ = [
     "RemoteStrategy",
     "Touched",
     "Transaction",
-    "UnconfirmedError",
     "cached",
     "embedded_strategy",
     "find_lookups",

@@ -4,7 +4,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.cache import UnconfirmedError, find_lookups, get_cache
+from pegboard.cache import find_lookups, get_cache
+from pegboard.errors import UnconfirmedError
 
 
 @click.group()

@@ -20,10 +20,12 @@ READ = pegboard.Script("""
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return 0 end
 if kind ~= 'hash' or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return -1 end
-local stored = redis.call('HGETALL', KEYS[1])
 local size = 0
-for _, part in ipairs(stored) do size = size + #part end
-if size > tonumber(ARGV[1]) then return -1 end
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  size = size + #name + redis.call('HSTRLEN', KEYS[1], name)
+  if size > tonumber(ARGV[1]) then return -1 end -- before anything large is copied
+end
+local stored = redis.call('HGETALL', KEYS[1])
 stored[#stored + 1] = redis.call('PTTL', KEYS[1])
 return stored
 """)

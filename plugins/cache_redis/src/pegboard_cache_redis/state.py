@@ -28,11 +28,8 @@ ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).
     table.columns.id == 1
 )
 
-DISABLE = (
-    update(table)
-    .where(table.columns.id == 1, table.columns.enabled.is_(True))
-    .values(enabled=False)
-)
+DISABLE = update(table).where(table.columns.id == 1).values(enabled=False)
+"""Also where it is off already: the lock on the row keeps it off until the writer has committed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ MARKER_TIME = 86_400_000
 class Question:
     """A look-up under way."""
 
-    command: pegboard.Command
+    commands: Sequence[pegboard.Command]
     key: pegboard.Key
     place: Place
     state: State
@@ -88,10 +88,9 @@ class RedisStrategy:
         if isinstance(question, pegboard.Miss):
             return question
         try:
-            (reply,) = self._channel.exchange([question.command])
+            return self.hear(question, self._channel.exchange(question.commands))
         except pegboard.ChannelError as error:
             return self.hear(question, error)
-        return self.hear(question, reply)
 
     def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
         """Return the question for the value, or why it is not asked."""
@@ -103,17 +102,16 @@ class RedisStrategy:
         return Question(place.look_up, key, place, state)
 
     def hear(
-        self, question: Question, reply: pegboard.Reply | pegboard.ChannelError
+        self, question: Question, replies: Sequence[pegboard.Reply] | pegboard.ChannelError
     ) -> bytes | pegboard.Miss:
-        """Return the value that the reply holds, or why it holds none."""
-        if isinstance(reply, pegboard.ChannelError):
+        """Return the value that the replies hold, or why they hold none."""
+        if isinstance(replies, pegboard.ChannelError):
             return self._bypass("redis-away")
-        if reply.server not in question.state.servers:
-            self._keeper.report_foreign(reply.server)
+        mark, data = replies
+        if data.server not in question.state.servers:
+            self._keeper.report_foreign(data.server)
             return self._bypass("foreign-server")
-        if not isinstance(reply.value, list):
-            return self._bypass("redis-error")
-        return self._read(question, *reply.value)
+        return self._read(question, _string(mark.value), _string(data.value))
 
     def _read(
         self, question: Question, mark: bytes | None, data: bytes | None
@@ -321,6 +319,11 @@ class RedisStrategy:
     def _report_invalid(self, key: pegboard.Key, error: InvalidValueError) -> None:
         self._count("invalid")
         logger.warning("the cached value of %s in %s is replaced: %s", key.name, key.group, error)
+
+
+def _string(value: object) -> bytes | None:
+    """Return what a key held; a key of another type, which Redis reports, holds nothing."""
+    return value if isinstance(value, bytes) else None
 
 
 def _token() -> str:

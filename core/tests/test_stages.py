@@ -1,0 +1,296 @@
+"""Stages: their order, their one round trip, and answers that look as if Flask had given them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask
+import pytest
+from flask import Flask
+
+import pegboard
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.proxy import RedisProxy
+
+VARYING = {"X-Request-ID", "Date"}
+
+
+@dataclass
+class Script:
+    """A stage that does at every route what the test says, and remembers what it saw."""
+
+    name: str
+    order: int
+    asks: Callable[[pegboard.Call], Any] = lambda _: None
+    hears: Callable[[pegboard.Call, Any], Any] = lambda _call, _replies: None
+    binds: Callable[[pegboard.Route | None], bool] = lambda _: True
+    bound: list[pegboard.Route | None] = field(default_factory=list)
+    heard: list[Any] = field(default_factory=list)
+
+    def bind(self, route: pegboard.Route | None) -> "Script | None":
+        """Bind where the test says."""
+        self.bound.append(route)
+        return self if self.binds(route) else None
+
+    def ask(self, call: pegboard.Call) -> Any:
+        """Ask what the test says."""
+        return self.asks(call)
+
+    def hear(self, call: pegboard.Call, replies: Any) -> Any:
+        """Hear, and do what the test says."""
+        self.heard.append(replies)
+        return self.hears(call, replies)
+
+
+class Plugin:
+    """A plugin with a few routes and the stages of a test."""
+
+    name = "staged"
+
+    def __init__(self, *stages: Script) -> None:
+        self.stages = stages
+        self.blueprint = flask.Blueprint("staged", __name__, url_prefix="/staged")
+
+        @self.blueprint.get("/<int:number>")
+        def show(number: int) -> dict[str, int]:
+            return {"number": number}
+
+        @self.blueprint.get("/refused")
+        def refuse() -> None:
+            pegboard.abort(409, "No.", headers={"X-Why": "so"})
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> Sequence[flask.Blueprint]:
+        """Serve the routes."""
+        return [self.blueprint]
+
+    @pegboard.hookimpl
+    def pegboard_stages(self, app: Flask) -> Sequence[Script]:
+        """Hang the stages."""
+        assert app.name == "pegboard"
+        return self.stages
+
+
+class Elsewhere:
+    """Another plugin, with a stage of its own."""
+
+    name = "elsewhere"
+
+    def __init__(self, stage: Script) -> None:
+        self.stage = stage
+
+    @pegboard.hookimpl
+    def pegboard_stages(self) -> Sequence[Script]:
+        """Hang the stage."""
+        return [self.stage]
+
+
+def ping(call: pegboard.Call) -> list[pegboard.Command]:
+    """Ask Redis for an echo of the path."""
+    return [pegboard.command("ECHO", call.environ["PATH_INFO"], key="x")]
+
+
+def answering(body: bytes, status: int = 200) -> Callable[..., pegboard.Answer]:
+    """Return what answers with a text."""
+    return lambda *_: pegboard.Answer(status, [("Content-Type", "text/plain")], body)
+
+
+def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None:
+    """The lower number first, not the order of the plugins; an answer ends it."""
+    seen: list[str] = []
+    stages = [
+        Script(name, order, asks=lambda _, name=name: seen.append(name))
+        for name, order in (("last", 900), ("first", 100))
+    ]
+    middle = Script("middle", 500, asks=lambda _: seen.append("middle"))
+    app = make_app(plugins=[Plugin(*stages), Elsewhere(middle)])
+
+    assert {"number": 1} == app.test_client().get("/staged/1").get_json()
+    assert ["first", "middle", "last"] == seen
+
+
+def test_first_answer_ends_the_request(make_app: MakeApp) -> None:
+    """Later stages are not asked, and Flask sees nothing."""
+    late = Script("late", 2, asks=answering(b"late"))
+    app = make_app(plugins=[Plugin(Script("early", 1, asks=answering(b"early")), late)])
+    answer = app.test_client().get("/staged/1")
+
+    assert (200, b"early", "5") == (
+        answer.status_code,
+        answer.data,
+        answer.headers["Content-Length"],
+    )
+
+
+def test_two_stages_of_one_place_stop_the_start(make_app: MakeApp) -> None:
+    """The order is declared, never accidental."""
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[Plugin(Script("one", 7)), Elsewhere(Script("two", 7))])
+
+    assert "place 7" in str(caught.value)
+
+
+def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisProxy) -> None:
+    """One exchange for all; each hears the replies to its own commands."""
+    one = Script("one", 1, asks=lambda call: ping(call) * 2)
+    two = Script("two", 2, asks=ping)
+    app = make_app(plugins=[Plugin(one, two)], REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0)
+    client = app.test_client()
+    client.get("/staged/1")
+    redis_proxy.round_trips.clear()
+    client.get("/staged/2")
+
+    assert [["ECHO"] * 3] == redis_proxy.round_trips
+    assert [b"/staged/2"] * 2 == [reply.value for reply in one.heard[-1]]
+    assert [b"/staged/2"] == [reply.value for reply in two.heard[-1]]
+
+
+def test_answer_of_the_first_to_hear_wins(make_app: MakeApp, redis_url: str) -> None:
+    """A stage that answers at once still lets those before it hear first."""
+    limit = Script("limit", 1, asks=ping, hears=answering(b"refused", 429))
+    cache = Script("cache", 2, asks=answering(b"cached"))
+    app = make_app(plugins=[Plugin(limit, cache)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
+
+    assert (429, b"refused") == (
+        (answer := app.test_client().get("/staged/1")).status_code,
+        answer.data,
+    )
+
+
+def test_without_redis_a_stage_hears_why(make_app: MakeApp) -> None:
+    """It gets the error, and decides."""
+    stage = Script("one", 1, asks=ping)
+    answer = make_app(plugins=[Plugin(stage)]).test_client().get("/staged/1")
+
+    assert 200 == answer.status_code
+    assert isinstance(stage.heard[0], pegboard.ChannelError)
+
+
+@pytest.mark.parametrize("path", ["/staged/1", "/staged/refused", "/nothing"])
+def test_headers_of_a_stage_are_on_every_answer(make_app: MakeApp, path: str) -> None:
+    """Whoever gives it, also an error."""
+    stage = Script("one", 1, asks=lambda call: call.headers.append(("X-Stage", "was here")))
+    answer = make_app(plugins=[Plugin(stage)]).test_client().get(path)
+
+    assert "was here" == answer.headers["X-Stage"]
+
+
+@pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_error_of_a_stage_is_as_flask_gives_it(
+    make_app: MakeApp, origin: str | None, method: str
+) -> None:
+    """Status, body and headers, those of CORS included, are those of the same error in a view."""
+
+    def refuse(call: pegboard.Call) -> pegboard.Answer | None:
+        if call.environ["PATH_INFO"] == "/staged/1":
+            return pegboard.Answer.error(409, "No.", [("X-Why", "so")])
+        return None
+
+    app = make_app(
+        plugins=[Plugin(Script("one", 1, asks=refuse))], CORS_ORIGINS="https://app.example"
+    )
+    headers = {"Origin": origin} if origin else {}
+    by_stage, by_flask = (
+        app.test_client().open(path, method=method, headers=headers)
+        for path in ("/staged/1", "/staged/refused")
+    )
+
+    assert (by_flask.status_code, by_flask.data) == (by_stage.status_code, by_stage.data)
+    assert visible(by_flask) == visible(by_stage)
+
+
+def visible(response: Any) -> dict[str, str]:
+    """The headers that two answers to one question share."""
+    return {name: value for name, value in response.headers.items() if name not in VARYING}
+
+
+def test_answer_of_a_stage_passes_what_plugins_hang_after_requests(make_app: MakeApp) -> None:
+    """A plugin that adds a header to every answer adds it to this one."""
+    app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text")))])
+
+    @app.after_request
+    def sign(response: flask.Response) -> flask.Response:
+        response.headers["X-Signed"] = "yes"
+        return response
+
+    answer = app.test_client().get("/staged/1")
+    assert (b"text", "yes") == (answer.data, answer.headers["X-Signed"])
+
+
+def test_stage_is_bound_once_for_each_route_and_method(make_app: MakeApp) -> None:
+    """With the rule and the view; None stands for what matches nothing; health is left out."""
+    stage = Script("one", 1)
+    client = make_app(plugins=[Plugin(stage)]).test_client()
+    for _ in range(2):
+        for path in ("/staged/1", "/staged/2", "/nothing", "/staged/x", "/health"):
+            client.get(path)
+        client.head("/staged/3")
+
+    bound = [(route.endpoint, route.method) if route else None for route in stage.bound]
+    assert [("staged.show", "GET"), None, ("staged.show", "HEAD")] == bound
+
+
+def test_stage_that_does_not_bind_is_never_asked(make_app: MakeApp) -> None:
+    """It costs that route nothing."""
+    stage = Script("one", 1, asks=answering(b"stage"), binds=lambda route: route is None)
+    client = make_app(plugins=[Plugin(stage)]).test_client()
+
+    assert {"number": 1} == client.get("/staged/1").get_json()
+    assert b"stage" == client.get("/nothing").data
+
+
+def test_call_carries_the_variables_of_the_url(make_app: MakeApp) -> None:
+    """They are converted, and fresh for each request."""
+    seen: list[Any] = []
+    stage = Script("one", 1, asks=lambda call: seen.append(dict(call.arguments)))
+    client = make_app(plugins=[Plugin(stage)]).test_client()
+    answers = [client.get(f"/staged/{number}").get_json() for number in (1, 2, 1)]
+
+    assert [{"number": number} for number in (1, 2, 1)] == seen == answers
+
+
+def test_route_is_looked_for_once(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flask takes over what the stages have found."""
+    app = make_app(plugins=[Plugin(Script("one", 1))])
+    client = app.test_client()
+    client.get("/staged/1")
+    searched: list[str] = []
+    matcher = app.url_map._matcher
+    search = matcher.match
+    monkeypatch.setattr(
+        matcher,
+        "match",
+        lambda domain, path, *rest: searched.append(path) or search(domain, path, *rest),
+    )
+    answer = client.get("/staged/2")
+
+    assert {"number": 2} == answer.get_json()
+    assert ["/staged/2"] == searched
+
+
+def test_stage_that_raises_is_one_error(make_app: MakeApp) -> None:
+    """500 in the one format; the next request is fine."""
+    failing = iter([True, False])
+
+    def fail(_: pegboard.Call) -> None:
+        if next(failing):
+            message = "a bug"
+            raise RuntimeError(message)
+
+    app = make_app(plugins=[Plugin(Script("one", 1, asks=fail))], TESTING=False)
+    answers = [app.test_client().get("/staged/1") for _ in range(2)]
+
+    assert [500, 200] == [answer.status_code for answer in answers]
+    assert 500 == answers[0].get_json()["status"]
+    assert "bug" not in answers[0].get_data(as_text=True)
+
+
+@pytest.mark.parametrize("path", ["/st%C3%A4ge/%E2%82%AC", "/staged/%ff%fe", "/staged//1"])
+def test_odd_paths_pass_the_stages_too(make_app: MakeApp, path: str) -> None:
+    """No request escapes by its spelling."""
+    seen: list[str] = []
+    stage = Script("one", 1, asks=lambda call: seen.append(call.environ["PATH_INFO"]))
+    make_app(plugins=[Plugin(stage)]).test_client().get(path)
+
+    assert 1 == len(seen)
