@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pegboard.testing.proxy import RedisProxy
     from pegboard.testing.sentinels import SentinelServers
 
+# What the contracts assert is then told in full.
+pytest.register_assert_rewrite("pegboard.testing.contracts")
+
 
 class MakeApp(Protocol):
     """Builds an app whose database is at head; see the fixture `make_app`."""
