@@ -243,7 +243,7 @@ def test_a_proxy_that_is_not_named_is_told_to_the_operator_once(caplog):
         ask(clients, peer, x_forwarded_for="198.51.100.7")
 
     assert [
-        "all clients of the proxy at 10.0.0.1 are one client, as TRUSTED_PROXIES does not name it"
+        "all clients of the proxy at 10.0.0.1 count as one: set PEGBOARD_TRUSTED_PROXIES"
     ] == caplog.messages
 
 

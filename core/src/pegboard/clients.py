@@ -139,7 +139,7 @@ class Clients:
         if address is None or address.is_private:
             self._has_hinted = True
             logger.warning(
-                "all clients of the proxy at %s are one client, as TRUSTED_PROXIES does not name it",
+                "all clients of the proxy at %s count as one: set PEGBOARD_TRUSTED_PROXIES",
                 address or "a Unix socket",
             )
 
