@@ -1,8 +1,8 @@
 """Breadth-first exploration of everything a transition system can do."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 S = TypeVar("S", bound=Hashable)
 

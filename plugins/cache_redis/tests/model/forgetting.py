@@ -12,7 +12,7 @@ Each thing is forgotten for a rule, and only while that rule is in force:
 
 from .rules import Rules
 from .server import hit
-from .state import EMPTY, IDLE, NOTHING, Cell, Late, Reader, State, Verb
+from .state import EMPTY, IDLE, NOTHING, Cell, Late, State, Verb
 
 UNREAD = 99
 """Stands for the value of a reader that has yet to read, and so reads nothing old."""
