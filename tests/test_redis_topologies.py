@@ -1,13 +1,21 @@
 """The assembled service on Redis as it is run: by sentinels, in clusters, with few rights."""
 
+import re
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.groups import PASSWORD, say
 from pegboard.testing.processes import wait_until
 from pegboard.testing.sentinels import SentinelServers
+from pegboard.testing.servers import RedisServer
+
+pytestmark = pytest.mark.slow
 
 PLUGINS = ("items", "cache_redis", "ratelimit")
 RECOVERY = 10.0
@@ -99,3 +107,49 @@ def test_requests_are_counted_together(
     statuses = [app.test_client().get("/api/items/").status_code for app in apps * 10]
     assert 10 == statuses.count(200)
     assert 10 == statuses.count(429)
+
+
+def documented_rules(kind: str) -> str:
+    """Return the rules of a user as the guide gives them, for a server or for a cluster."""
+    guide = (Path(__file__).parent.parent / "docs" / "how-to" / "redis.md").read_text()
+    [rules] = re.findall(r"^user pegboard on >PASSWORD (.+)$", guide, re.MULTILINE)
+    [more] = re.findall(r"^- In a cluster: `(.+)` as well\.$", guide, re.MULTILINE)
+    return f"on >secret {rules} {more if kind == 'cluster' else ''}"
+
+
+def test_documented_rights_are_enough(make_app: MakeApp, postgres_url, any_redis_program: Path):
+    """Caching, counting and readiness need no other command."""
+    rules = documented_rules("server")
+    with RedisServer(program=any_redis_program, users={"pegboard": rules}) as server:
+        app = serve(make_app, postgres_url, server.url_of("pegboard", "secret"))
+        client = app.test_client()
+        [path] = make_items(client, 1)
+        wait_for_hits(client, [path])
+        rename(client, path, "new")
+        wait_for_hits(client, [path])
+        assert "ok" == client.get("/health/ready").get_json()["checks"]["redis"]
+        with Redis.from_url(server.url) as admin:
+            assert [] == admin.acl_log()
+
+
+def test_documented_rights_are_enough_in_a_cluster(
+    make_app: MakeApp, postgres_url, own_cluster: ClusterServers
+):
+    """Those of a server, and two more."""
+    for node in own_cluster.servers:
+        say(
+            own_cluster.client_of(node),
+            "ACL",
+            "SETUSER",
+            "pegboard",
+            *documented_rules("cluster").split(),
+        )
+    url = own_cluster.url.replace("//:" + PASSWORD, "//pegboard:secret")
+    client = serve(make_app, postgres_url, url).test_client()
+    paths = make_items(client, 5)
+    wait_for_hits(client, paths)
+    rename(client, paths[0], "new")
+    wait_for_hits(client, paths)
+    assert "ok" == client.get("/health/ready").get_json()["checks"]["redis"]
+    for node in own_cluster.servers:
+        assert [] == say(own_cluster.client_of(node), "ACL", "LOG")

@@ -6,8 +6,10 @@ import sys
 import textwrap
 
 import pytest
-from redis import Redis
+from redis import Redis, RedisCluster
+from redis.crc import key_slot
 
+import pegboard
 from pegboard_ratelimit.shared import WINDOW
 
 HAMMER = textwrap.dedent("""
@@ -104,3 +106,24 @@ def test_time_is_the_servers(redis_url):
     command = WINDOW.call(keys=["k"], arguments=[1, 5, 1_000_000, 0])
 
     assert b"TIME" in (command.fallback or b"")
+
+
+@pytest.mark.parametrize("servers", ["own_sentinels", "own_cluster"])
+def test_sentinels_and_clusters_count_as_one_server_does(request, serve, servers):
+    """In a cluster the clients are spread over the nodes, whatever braces a route has."""
+    running = request.getfixturevalue(servers)
+    client = serve(
+        REDIS_URL=running.url, RATELIMIT_ROUTES="GET /api/items/{id}=2/minute", REDIS_TIMEOUT=5
+    )
+
+    def get(number: int) -> int:
+        peer = {"REMOTE_ADDR": f"192.0.2.{number}"}
+        status: int = client.get("/api/items/1", environ_overrides=peer).status_code
+        return status
+
+    assert {(404, 404, 429)} == {tuple(get(number) for _ in range(3)) for number in range(20)}
+    redis = pegboard.get_redis(client.application)
+    if isinstance(redis, RedisCluster):
+        keys = redis.keys("*", target_nodes=RedisCluster.PRIMARIES)
+        assert 20 == len(keys)
+        assert 10 < len({key_slot(key) for key in keys if isinstance(key, bytes)})

@@ -13,6 +13,9 @@ from pegboard.conditional import STALE, evaluate
 from pegboard.errors import error_body
 from pegboard.stages import Answer, Headers
 
+FORMAT = 1
+"""Part of every key; raised when the form of `encode` changes."""
+
 _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
 _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
