@@ -111,7 +111,8 @@ def cached(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        name = f"{FORMAT}.{view.__module__}.{view.__qualname__}.{version}"
+        table = cast("Table", model.__table__).fullname
+        name = f"{FORMAT}.{table}.{view.__module__}.{view.__qualname__}.{version}"
         lookup = Lookup(
             model,
             ttl,
