@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ParamSpec, cast
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from sqlalchemy import Table
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
@@ -210,8 +211,10 @@ class Cache:
         try:
             # What the session still holds may be older than the lease.
             db.session.expire_all()
+            knows_client = _session_is_used()
             response = current_app.make_response(view())
-            entry = Entry.of(response)
+            if knows_client or not _session_is_used():
+                entry = Entry.of(response)
         finally:
             if entry is None:
                 self.strategy.give_back(lease)
@@ -256,6 +259,12 @@ class Cache:
         if self.tells:
             response.headers["Cache-Status"] = f"pegboard; {status}"
         return response
+
+
+def _session_is_used() -> bool:
+    """Return whether anything of the request has looked at its session, without doing so."""
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - a proxy's one way
+    return bool(getattr(context.get("_session", context.get("session")), "accessed", False))
 
 
 def read(found: bytes | Miss) -> Entry | Miss:
