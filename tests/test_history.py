@@ -371,6 +371,9 @@ def test_no_read_is_older_than_what_was_acknowledged(
 
 
 BROKEN = """
+import time
+
+
 class DeleteAfterCommit:
     name = "broken"
 
@@ -384,6 +387,7 @@ class DeleteAfterCommit:
         return pegboard.Lease(key, "")
 
     def fill(self, lease, value, ttl):
+        time.sleep(0.01)
         return self._redis.set(lease.key.name, value, ex=ttl)
 
     def fence(self, touched, transaction):

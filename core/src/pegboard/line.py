@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import hiredis
 from redis.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _CHUNK = 65_536
@@ -82,7 +82,7 @@ class PlainLine:
         self._socket = plain
         self._send = plain.sendall
         self._receive = plain.recv
-        self._reader = hiredis.Reader()
+        self._reader = hiredis.Reader(protocolError=InvalidResponse)
 
     def send(self, packed: bytes) -> None:
         """Send everything."""

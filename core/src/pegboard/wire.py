@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -28,19 +28,22 @@ _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
+_REPLICA = "it is a replica, which takes no writes"
 _INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("line", "server", "used_at")
+    __slots__ = ("is_replica", "line", "server", "used_at")
 
     def __init__(self, opening: "Opening") -> None:
         """Connect."""
         self.used_at = time.monotonic()
         self.line, infos = opening.open(*_INFO)
-        self.server = _identity(infos)
+        facts = _facts(infos)
+        self.server = _identity(facts)
+        self.is_replica = facts.get(b"role") == b"slave"
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
@@ -60,16 +63,21 @@ class Wire:
         return [line.read() for _ in range(count)]
 
 
-def _identity(infos: Sequence[Any]) -> str:
-    """Return the run id, new after a restart, and the replication id, new if promoted."""
+def _facts(infos: Sequence[Any]) -> Mapping[bytes, bytes]:
+    """Return what a server tells of itself; nothing if its ACL forbids INFO."""
     facts: dict[bytes, bytes] = {}
     for info in infos:
         if isinstance(info, bytes):
             facts |= dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    return facts
+
+
+def _identity(facts: Mapping[bytes, bytes]) -> str:
+    """Return the run id, new after a restart, and the replication id, new if promoted."""
     try:
-        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode()
+        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode(errors="replace")
     except KeyError:
-        return ""  # its ACL forbids INFO; who needs to know it says so
+        return ""  # who needs to know it says so
 
 
 class ServerChannel:
@@ -174,13 +182,20 @@ class ServerChannel:
                 raise ChannelError(message)
             self._count += 1
         try:
-            return Wire(self._endpoint.connection())
+            return self._opened()
         except (RedisError, OSError) as error:
-            with self._counting:
-                self._count -= 1
             self._endpoint.renew()
             self._breaker.trip(error)
             raise ChannelError(str(error)) from error
+
+    def _opened(self) -> Wire:
+        """Return a new connection, which is counted already."""
+        try:
+            return Wire(self._endpoint.connection())
+        except BaseException:
+            with self._counting:
+                self._count -= 1
+            raise
 
     def _probe(self) -> None:
         self._idle.append(self._probed())
@@ -189,12 +204,14 @@ class ServerChannel:
         with self._counting:
             self._count += 1
         try:
-            return Wire(self._endpoint.connection())
+            wire = self._opened()
+            if wire.is_replica:
+                self.discard(wire)
+                raise ReadOnlyError(_REPLICA)
         except BaseException:
-            with self._counting:
-                self._count -= 1
             self._endpoint.renew()
             raise
+        return wire
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
@@ -203,8 +220,8 @@ class ServerChannel:
 
 def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
     """Return the value for a command that was answered with an error."""
-    if isinstance(error, NoScriptError) and command.fallback is not None:
-        return wire.converse(command.fallback, 1)[0]
+    if isinstance(error, NoScriptError) and command.script is not None:
+        return wire.converse(command.script.in_full(command.packed), 1)[0]
     if isinstance(error, _NOT_SERVING):
         raise error
     return error

@@ -211,9 +211,8 @@ class Cache:
         try:
             # What the session still holds may be older than the lease.
             db.session.expire_all()
-            knows_client = _session_is_used()
             response = current_app.make_response(view())
-            if knows_client or not _session_is_used():
+            if not _has_used_session():
                 entry = Entry.of(response)
         finally:
             if entry is None:
@@ -261,12 +260,6 @@ class Cache:
         return response
 
 
-def _session_is_used() -> bool:
-    """Return whether anything of the request has looked at its session, without doing so."""
-    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - a proxy's one way
-    return bool(getattr(context.get("_session", context.get("session")), "accessed", False))
-
-
 def read(found: bytes | Miss) -> Entry | Miss:
     """Return the answer that a strategy has found; a miss for bytes that are none."""
     if isinstance(found, Miss):
@@ -276,6 +269,14 @@ def read(found: bytes | Miss) -> Entry | Miss:
     except ValueError as error:
         logger.warning("a cached answer cannot be read: %s", error)
         return Miss("unreadable", may_fill=False)
+
+
+def _has_used_session() -> bool:
+    """Return whether the answer may be for one client only, as its session was looked at."""
+    # The proxy `flask.session` would count as a look.
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
+    session = context.get("_session", context.get("session"))
+    return bool(getattr(session, "accessed", False))
 
 
 def get_cache(app: Flask | None = None) -> Cache:

@@ -75,9 +75,8 @@ class RemoteLookupHandler(LookupHandler):
         if isinstance(question, Miss):
             return self._answer(call, question)
         call.state[CacheStage.name] = question
-        return (question.command,)
+        return question.commands
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return the answer, if it is cached."""
-        reply = replies if isinstance(replies, ChannelError) else replies[0]
-        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], reply))
+        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], replies))

@@ -124,10 +124,10 @@ class CacheStrategy(Protocol):
 
 
 class Question(Protocol):
-    """A look-up under way; the strategy adds what it needs to read the reply."""
+    """A look-up under way; the strategy adds what it needs to read the replies."""
 
     @property
-    def command(self) -> Command:
+    def commands(self) -> Sequence[Command]:
         """What to ask Redis."""
 
 
@@ -138,8 +138,8 @@ class RemoteStrategy(Protocol):
     def ask(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
 
-    def hear(self, question: Any, reply: Reply | ChannelError) -> bytes | Miss:
-        """Return the value that the reply to a question of `ask` holds, or why it holds none."""
+    def hear(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+        """Return the value that the replies to a question hold, or why they hold none."""
 
 
 class NullStrategy:

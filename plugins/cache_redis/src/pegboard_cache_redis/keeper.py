@@ -40,15 +40,18 @@ class Keeper:
         self._fleet = fleet
         self._prefix = prefix
         self._used_at = 0.0
+        self._disposals = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._foreign: str | None = None
+        self._obstacle: str | None = None
         self._sent: Mapping[str, int] = {}
         _keepers.add(self)
 
     def wake(self) -> None:
         """Note that the cache is used; begin to look after it if nobody does."""
         self._used_at = time.monotonic()
+        self._disposals = self._fleet.disposals
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
@@ -60,7 +63,7 @@ class Keeper:
     def begin(self) -> State | None:
         """Return the state, read from the database; a cache that never was on is turned on."""
         state = self._fleet.current()
-        if state is not None and state.epoch == 0 and not state.enabled:
+        if state is not None and state.is_never_on and self._obstacle is None:
             self._turn_on()
             state = self._fleet.trusted()
         return state
@@ -71,8 +74,11 @@ class Keeper:
             self._foreign = server
 
     def look(self) -> bool:
-        """Do what there is to do; returns whether to go on."""
-        if time.monotonic() - self._used_at > IDLE:
+        """Do what there is to do; returns whether to go on.
+
+        An app that nobody uses any more, or that has closed its connections, is left in peace.
+        """
+        if self._disposals != self._fleet.disposals or time.monotonic() - self._used_at > IDLE:
             return False
         state = self._fleet.refresh()
         if state is not None and not self._channel.is_away:
@@ -88,15 +94,21 @@ class Keeper:
             servers = self._channel.servers()
             (reply,) = self._channel.exchange([_probe(self._prefix)])
             if reply.value != b"OK":
-                logger.warning("caching stays off: Redis does not take writes: %s", reply.value)
-                return
-            if "" in servers:
-                logger.error("caching stays off: Redis does not tell its run id (ACL: +info)")
-                return
-            self._foreign = None
-            self._fleet.enable(servers)
+                self._stay_off(f"Redis does not take writes: {reply.value}")
+            elif "" in servers:
+                self._stay_off("Redis does not tell its run id (ACL: +info)")
+            else:
+                self._obstacle = None
+                self._foreign = None
+                self._fleet.enable(servers)
         except (pegboard.ChannelError, SQLAlchemyError) as error:
             logger.debug("caching stays off: %s", error)
+
+    def _stay_off(self, obstacle: str) -> None:
+        """Say once what keeps caching off."""
+        if self._obstacle != obstacle:
+            self._obstacle = obstacle
+            logger.warning("caching stays off: %s", obstacle)
 
     def _leave(self, state: State) -> None:
         """Turn caching off in an epoch whose servers are not those that answer."""

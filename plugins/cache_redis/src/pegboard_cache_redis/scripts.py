@@ -3,22 +3,24 @@
 `V` a value, `L` the token of a fill lease and the generation that it was given in, `F` fences, each
 a token of 16 characters and the time in milliseconds, 13 digits, at which it expires, and for the
 marker of a group `G` its generation. What is of another generation than the marker is as good as
-absent.
-Anything else, of whatever type, was put there by a stranger and is replaced.
+absent. Anything else, of whatever type, was put there by a stranger and is replaced. So is a lease
+that never expires, and a fence that stands longer than any.
 """
 
 import pegboard
 
 TOKEN_LENGTH = 16
 
+LONGEST_FENCE = 120_000
+"""Milliseconds that no fence stands."""
+
 _HELD = """
+local is_strange = 0
 local function held(key)
   local found = redis.pcall('GET', key)
-  -- A stranger's: of another type, or a fence that would never end.
-  local is_strange = type(found) == 'table'
-    or found and string.sub(found, 1, 1) == 'F' and redis.call('PTTL', key) == -1
-  if is_strange then
+  if type(found) == 'table' then
     redis.call('DEL', key)
+    is_strange = 1
     return false
   end
   return found
@@ -26,29 +28,61 @@ end
 local function kind(found) return found and string.sub(found, 1, 1) end
 """
 
-LEASE = pegboard.Script(
+_FENCES = (
     _HELD
+    + f"""
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function standing(found, without)
+  local kept, last = {{}}, 0
+  if kind(found) == 'F' then
+    for position = 2, #found, 29 do
+      local token = string.sub(found, position, position + 15)
+      local expiry = tonumber(string.sub(found, position + 16, position + 28))
+      if token ~= without and expiry and expiry > now and expiry <= now + {LONGEST_FENCE} then
+        kept[#kept + 1] = string.sub(found, position, position + 28)
+        last = math.max(last, expiry)
+      end
+    end
+  end
+  return table.concat(kept), last
+end
+"""
+)
+
+LEASE = pegboard.Script(
+    _FENCES
     + """
 -- KEYS: marker, key. ARGV: token, generation for a marker that has none, milliseconds of the lease,
 -- milliseconds of the marker, 1 to replace a value that is not to be trusted.
+-- Returns the kind of what stands in the way and what it is, or `L`, the marker, and whether
+-- something was replaced that no service has put there.
 local mark = held(KEYS[1])
-if kind(mark) == 'F' then return {'F'} end
+if standing(mark) ~= '' then return {'F'} end
 if kind(mark) ~= 'G' or #mark ~= 17 then
+  if mark and kind(mark) ~= 'F' then is_strange = 1 end
   mark = 'G' .. ARGV[2]
   redis.call('SET', KEYS[1], mark, 'PX', ARGV[4])
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
+local generation = string.sub(mark, 2)
 local found = held(KEYS[2])
 local what = kind(found)
-if what == 'F' then return {'F'} end
-local generation = string.sub(mark, 2)
-if what == 'L' and string.sub(found, 18) == generation then return {'B'} end
-if what == 'V' and ARGV[5] == '0' and string.sub(found, 2, 17) == generation then
+if standing(found) ~= '' then return {'F'} end
+local is_lease = what == 'L' and #found == 33
+local is_current = is_lease and string.sub(found, 18) == generation
+  or what == 'V' and string.sub(found, 2, 17) == generation
+if is_lease and is_current then
+  local rest = redis.call('PTTL', KEYS[2])
+  if rest > 0 and rest <= tonumber(ARGV[3]) then return {'B'} end
+elseif is_current and ARGV[5] == '0' then
   return {'V', mark, found}
 end
+local is_ours = is_lease or what == 'V' and #found >= 33
+if found and (is_current or not is_ours) then is_strange = 1 end
 redis.call('SET', KEYS[2], 'L' .. ARGV[1] .. generation, 'PX', ARGV[3])
-return {'L', mark}
+return {'L', mark, is_strange}
 """
 )
 
@@ -70,28 +104,6 @@ GIVE_BACK = pegboard.Script(
 local found = held(KEYS[1])
 if found and string.sub(found, 1, 17) == 'L' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
-"""
-)
-
-_FENCES = (
-    _HELD
-    + """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function standing(found, without)
-  local kept, last = {}, 0
-  if kind(found) == 'F' then
-    for position = 2, #found, 29 do
-      local token = string.sub(found, position, position + 15)
-      local expiry = tonumber(string.sub(found, position + 16, position + 28))
-      if token ~= without and expiry and expiry > now then
-        kept[#kept + 1] = string.sub(found, position, position + 28)
-        last = math.max(last, expiry)
-      end
-    end
-  end
-  return table.concat(kept), last
-end
 """
 )
 

@@ -5,12 +5,13 @@ and then knows that nobody takes a value from a cache any more.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 import pegboard
@@ -30,9 +31,10 @@ ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).
 
 DISABLE = (
     update(table)
-    .where(table.columns.id == 1, table.columns.enabled.is_(True))
-    .values(enabled=False)
+    .where(table.columns.id == 1)
+    .values(enabled=False, updated_at=func.current_timestamp())
 )
+"""Also where it is off already: the lock on the row keeps it off until the writer has committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,45 @@ class State:
     read_at: float
     """`time.monotonic` before the row was asked for."""
 
+    @property
+    def is_never_on(self) -> bool:
+        """Whether nobody can have cached anything yet."""
+        return self.epoch == 0 and not self.enabled
+
+    def is_same_epoch(self, other: "State") -> bool:
+        """Return whether both allow to cache in one epoch."""
+        return self.enabled and other.enabled and self.epoch == other.epoch
+
 
 class Fleet:
     """The row, as this process knows it; callable from all threads."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
-        self._engine = engine
+        # Connections of its own, made and watched like the app's: a writer needs the state while it
+        # holds one of the app's, and hits go on when requests have taken all of them.
+        self._engine = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(engine, "engine_disposed", self._dispose)
+        self._process = os.getpid()
         self._clock = clock
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._state: State | None = None
         self._disabled_at: float | None = None
+        self._vanished_at: float | None = None
         self.is_absent = False
         """Whether the table is not there: the migrations have not run yet."""
+        self.disposals = 0
+        """How often the app has closed its connections, and with them those for the state."""
+
+    def _dispose(self, _: Engine) -> None:
+        """Close the connections; in a forked process, which must not touch them, forget them."""
+        is_forked, self._process = self._process != os.getpid(), os.getpid()
+        if is_forked:
+            self._lock, self._reading = threading.Lock(), threading.Lock()
+        with self._reading:
+            self.disposals += 1
+            self._engine.dispose(close=not is_forked)
 
     @property
     def latest(self) -> State | None:
@@ -78,26 +106,45 @@ class Fleet:
             return state
         # One reads for all that wait.
         with self._reading:
-            return self.trusted() or self.refresh()
+            return self.trusted() or self._read()
 
     def refresh(self) -> State | None:
         """Read the row on a connection of its own; None if it cannot be read."""
+        with self._reading:
+            return self._read()
+
+    def _read(self) -> State | None:
         read_at = self._clock()
         try:
-            with self._engine.connect().execution_options(
-                isolation_level="AUTOCOMMIT"
-            ) as connection:
+            with self._reader.connect() as connection:
                 row = connection.execute(ROW).first()
         except DBAPIError as error:
-            self.is_absent = _is_missing_table(error)
-            if not self.is_absent:
+            if not _is_missing_table(error):
+                self.is_absent = False
                 logger.warning("the state of the cache cannot be read: %s", error.orig)
-            return None
+                return None
+            row = None
         except SQLAlchemyError as error:
             logger.warning("the state of the cache cannot be read: %s", error)
             return None
-        self.is_absent = row is None
-        return None if row is None else self.note(row[0], row[1], row[2], read_at)
+        if row is None:
+            self._note_absent()
+            return None
+        return self.note(row[0], row[1], row[2], read_at)
+
+    def _note_absent(self) -> None:
+        with self._lock:
+            self.is_absent = True
+            if self._state is not None:
+                self._state, self._vanished_at = None, self._clock()
+
+    def moment_if_absent(self) -> float | None:
+        """Return when a write may be acknowledged if the table is still not there, else None."""
+        self.refresh()
+        if not self.is_absent:
+            return None
+        # It was there a moment ago: others may trust what they have read of it.
+        return 0.0 if self._vanished_at is None else self._vanished_at + WAIT
 
     def read_after_commit(self, transaction: pegboard.Transaction) -> State | None:
         """Read the row on the connection of a writer, in a transaction after its own."""
@@ -117,6 +164,7 @@ class Fleet:
             known = self._state
             if known is not None and known.read_at > read_at:
                 return known
+            self.is_absent = False
             if state.enabled:
                 self._disabled_at = None
             elif self._disabled_at is None or known is None or known.epoch != state.epoch:
@@ -155,6 +203,9 @@ class Fleet:
             return False
         if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
             return True
+        # Never used before, even where the table was dropped and created anew: what is left in Redis
+        # of an epoch that came back would be taken for new.
+        epoch = max(state.epoch + 1, int(time.time()))
         statement = (
             update(table)
             .where(
@@ -162,12 +213,12 @@ class Fleet:
                 table.columns.enabled.is_(False),
                 table.columns.epoch == state.epoch,
             )
-            .values(enabled=True, epoch=state.epoch + 1, servers=" ".join(sorted(servers)))
+            .values(enabled=True, epoch=epoch, servers=" ".join(sorted(servers)))
         )
         with self._engine.begin() as connection:
             is_done = connection.execute(statement).rowcount == 1
         if is_done:
-            logger.warning("caching is on, epoch %d", state.epoch + 1)
+            logger.warning("caching is on, epoch %d", epoch)
         self.refresh()
         return False
 

@@ -35,7 +35,7 @@ MARKER_TIME = 86_400_000
 class Question:
     """A look-up under way."""
 
-    command: pegboard.Command
+    commands: Sequence[pegboard.Command]
     key: pegboard.Key
     place: Place
     state: State
@@ -88,10 +88,9 @@ class RedisStrategy:
         if isinstance(question, pegboard.Miss):
             return question
         try:
-            (reply,) = self._channel.exchange([question.command])
+            return self.hear(question, self._channel.exchange(question.commands))
         except pegboard.ChannelError as error:
             return self.hear(question, error)
-        return self.hear(question, reply)
 
     def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
         """Return the question for the value, or why it is not asked."""
@@ -103,17 +102,16 @@ class RedisStrategy:
         return Question(place.look_up, key, place, state)
 
     def hear(
-        self, question: Question, reply: pegboard.Reply | pegboard.ChannelError
+        self, question: Question, replies: Sequence[pegboard.Reply] | pegboard.ChannelError
     ) -> bytes | pegboard.Miss:
-        """Return the value that the reply holds, or why it holds none."""
-        if isinstance(reply, pegboard.ChannelError):
+        """Return the value that the replies hold, or why they hold none."""
+        if isinstance(replies, pegboard.ChannelError):
             return self._bypass("redis-away")
-        if reply.server not in question.state.servers:
-            self._keeper.report_foreign(reply.server)
+        mark, data = replies
+        if data.server not in question.state.servers:
+            self._keeper.report_foreign(data.server)
             return self._bypass("foreign-server")
-        if not isinstance(reply.value, list):
-            return self._bypass("redis-error")
-        return self._read(question, *reply.value)
+        return self._read(question, _string(mark.value), _string(data.value))
 
     def _read(
         self, question: Question, mark: bytes | None, data: bytes | None
@@ -124,9 +122,8 @@ class RedisStrategy:
             assert data is not None
             try:
                 value = self._codec.decode(question.place.key, mark, data)
-            except InvalidValueError as error:
-                self._report_invalid(question.key, error)
-                return pegboard.Miss("invalid")
+            except InvalidValueError:
+                return pegboard.Miss("invalid")  # who replaces it reports it
             if value is not None:
                 self._count("hits")
                 return value
@@ -143,21 +140,28 @@ class RedisStrategy:
         if isinstance(state, pegboard.Miss):
             return state
         place = self._names_of(state.epoch).place(key)
-        found = self._take_lease(key, place, state, distrust=False)
-        if found is None:
-            found = self._take_lease(key, place, state, distrust=True)
-        return found if found is not None else pegboard.Miss("invalid", may_fill=False)
+        found = self._take_lease(key, place, state)
+        if isinstance(found, InvalidValueError):
+            found = self._take_lease(key, place, state, distrust=found)
+        if isinstance(found, InvalidValueError):
+            return pegboard.Miss("invalid", may_fill=False)
+        return found
 
     def _take_lease(
-        self, key: pegboard.Key, place: Place, state: State, *, distrust: bool
-    ) -> pegboard.Lease | bytes | pegboard.Miss | None:
-        """Ask for a lease; None if there is a value that is not to be trusted."""
+        self,
+        key: pegboard.Key,
+        place: Place,
+        state: State,
+        *,
+        distrust: InvalidValueError | None = None,
+    ) -> pegboard.Lease | bytes | pegboard.Miss | InvalidValueError:
+        """Ask for a lease; returns why, if there is a value that is not to be trusted."""
         token = _token()
         value = self._run(
             state,
             LEASE.call(
                 keys=[place.marker, place.key],
-                arguments=[token, _token(), LEASE_TIME, MARKER_TIME, int(distrust)],
+                arguments=[token, _token(), LEASE_TIME, MARKER_TIME, int(distrust is not None)],
             ),
         )
         if not isinstance(value, list):
@@ -167,12 +171,15 @@ class RedisStrategy:
         if value[0] == b"B":
             return pegboard.Miss(pegboard.LEASED)
         if value[0] == b"L":
+            if value[2]:
+                self._report_invalid(key, distrust or InvalidValueError("it is no value"))
             return pegboard.Lease(key, token, Mark(place, state, value[1]))
         try:
-            return self._codec.decode(place.key, value[1], value[2])
+            found = self._codec.decode(place.key, value[1], value[2])
         except InvalidValueError as error:
-            self._report_invalid(key, error)
-            return None
+            return error
+        assert found is not None, "the script compares the generations"
+        return found
 
     def fill(self, lease: pegboard.Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
@@ -189,7 +196,10 @@ class RedisStrategy:
                 arguments=[lease.token, mark.generation, encoded, ttl],
             ),
         )
-        is_stored: bool = done == 1
+        # What others wait for must not be older than a write whose fence could not be confirmed: it
+        # turns caching off, and is acknowledged once nobody trusts this epoch any more.
+        state = self._fleet.trusted()
+        is_stored = done == 1 and state is not None and state.is_same_epoch(mark.state)
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
@@ -216,10 +226,12 @@ class RedisStrategy:
 
     def release(self, fence: Fence, transaction: pegboard.Transaction) -> float:
         """Forget what was touched for good, or see to it that nobody trusts a cache any more."""
-        if fence.is_needless:
-            return 0.0
+        if fence.is_needless and (moment := self._fleet.moment_if_absent()) is not None:
+            return moment
         if fence.has_disabled:
-            return self._turned_off("a fence was not confirmed")
+            # With this very transaction. But if it was off already, or the statement committed by
+            # itself, another epoch may have begun before the commit: so it is looked at again.
+            self._turned_off("a fence was not confirmed")
         try:
             return self._release(fence, transaction)
         except DBAPIError as error:
@@ -241,7 +253,7 @@ class RedisStrategy:
             if fence.state is not None:
                 state = self._fleet.read_after_commit(transaction) or state
             if not state.enabled:
-                return self._fleet.nobody_trusts_at
+                return 0.0 if state.is_never_on else self._fleet.nobody_trusts_at
         if self._cover(state, fence.touched, RELEASE, [fence.token]):
             return 0.0
         transaction.execute(DISABLE)
@@ -311,7 +323,9 @@ class RedisStrategy:
 
     def _usable(self) -> State | pegboard.Miss:
         """Return the state under which Redis may be asked."""
-        state = self._fleet.trusted() or self._keeper.begin()
+        state = self._fleet.trusted()
+        if state is None or state.is_never_on:
+            state = self._keeper.begin()
         if state is None:
             return self._bypass("state-unknown")
         if not state.enabled:
@@ -340,6 +354,11 @@ class RedisStrategy:
     def _report_invalid(self, key: pegboard.Key, error: InvalidValueError) -> None:
         self._count("invalid")
         logger.warning("the cached value of %s in %s is replaced: %s", key.name, key.group, error)
+
+
+def _string(value: object) -> bytes | None:
+    """Return what a key held; a key of another type, which Redis reports, holds nothing."""
+    return value if isinstance(value, bytes) else None
 
 
 def _token() -> str:
