@@ -161,6 +161,9 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
 
     # The figures of the cache are sent in the background.
     seen = [names for names in redis_proxy.round_trips if "HINCRBY" not in names]
-    wanted = [*(["EVALSHA"] if HAS_LIMITS else []), *(["MGET"] if HAS_CACHE and HAS_ITEMS else [])]
+    wanted = [
+        *(["EVALSHA"] if HAS_LIMITS else []),
+        *(["GET", "GETEX"] if HAS_CACHE and HAS_ITEMS else []),
+    ]
     assert ([wanted] if wanted else []) == seen
     assert {200 if HAS_ITEMS else 404} == {answer.status_code for answer in answers}

@@ -17,6 +17,7 @@ from pegboard.testing.services import run_pegboard
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
+LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
 
@@ -169,3 +170,23 @@ def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> 
         assert any(
             line.startswith(begin) and line.endswith(end) for line in done.stdout.splitlines()
         ), done.stdout
+
+
+def test_the_plugin_of_the_limits_guide_names_and_counts_clients(
+    plugin_folder: PluginFolder, make_app: MakeApp
+) -> None:
+    """pegboard_client_identity and pegboard_ratelimit_storage are called."""
+    name = hang(plugin_folder, LIMITS_GUIDE)
+    client = make_app(
+        plugins=["items", "ratelimit", name],
+        RATELIMIT_DEFAULT="2/minute;9/hour",
+        DOORMAN_KEYS="s3cret=alice",
+    ).test_client()
+
+    def get(peer: str, key: str) -> int:
+        return client.get(
+            "/api/items/", headers={"X-API-Key": key}, environ_overrides={"REMOTE_ADDR": peer}
+        ).status_code
+
+    assert [200, 200, 429] == [get(f"192.0.2.{number}", "s3cret") for number in range(3)]
+    assert [200, 200, 429] == [get("192.0.2.1", f"guess-{number}") for number in range(3)]

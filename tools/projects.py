@@ -35,7 +35,7 @@ def tools() -> list[str]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(ROOT / "tox.ini", encoding="utf-8")
     lines = {
-        line
+        line.rpartition(": ")[2]  # behind what says in which of them
         for section in parser.sections()
         for line in parser.get(section, "deps", fallback="").splitlines()
     }

@@ -127,6 +127,30 @@ def test_abort_carries_errors_and_headers(client):
     assert "taken" == response.headers["X-Why"]
 
 
+def test_an_answer_that_cannot_be_finished_is_the_error_that_says_so(make_app: MakeApp):
+    """As when its session cannot be saved; what others add to answers is on it, too."""
+
+    class Late:
+        name = "late"
+
+        @hookimpl
+        def pegboard_setup(self, app):
+            @app.after_request
+            def refuse(response):
+                if 200 == response.status_code:
+                    abort(503, "Not saved.", headers={"Retry-After": "1"})
+                return response
+
+            @app.after_request
+            def sign(response):
+                response.headers["X-Signed"] = "yes"
+                return response
+
+    answer = make_app(plugins=[Late()]).test_client().get("/health")
+    assert (503, {"message": "Not saved.", "status": 503}) == (answer.status_code, answer.json)
+    assert ("1", "yes") == (answer.headers["Retry-After"], answer.headers["X-Signed"])
+
+
 def test_a_wrong_statement_is_a_bug_on_every_database(make_app: MakeApp, database_url, caplog):
     """It is a 500 that tells no SQL, not a 503 that asks to try again."""
     client = make_app(plugins=[Trouble()], TESTING=False, DATABASE_URL=database_url).test_client()

@@ -14,7 +14,7 @@ def test_both_servers_serve(any_redis: RedisServer, request: pytest.FixtureReque
     """The fixture runs a test on Valkey and on Redis."""
     with closing(Redis.from_url(any_redis.url)) as client:
         name = client.info("server").get("server_name", "redis")
-    assert name == request.node.callspec.params["any_redis"]
+    assert name == request.node.callspec.params["any_redis_program"]
 
 
 def test_users_have_the_rights_of_their_rules():

@@ -9,6 +9,8 @@ from redis.retry import Retry
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.sentinels import SentinelServers
 
+pytestmark = pytest.mark.slow
+
 
 def test_failover_changes_the_master(own_sentinels: SentinelServers):
     """What was written is there, the former master follows, and it works in both directions."""

@@ -37,7 +37,7 @@ class APIError(HTTPException):
 
 
 class UnconfirmedError(Exception):
-    """Raised when a write is committed, but a cache could still be older: it is not acknowledged."""
+    """Raised when a write is committed but not acknowledged, as a cache could still be older."""
 
 
 def abort(

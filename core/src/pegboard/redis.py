@@ -53,12 +53,10 @@ def has_redis(app: Flask) -> bool:
 
 
 def check_redis(app: Flask) -> None:
-    """Raise when a server, or the master of a shard, does not answer."""
-    from pegboard import redis_clients  # noqa: PLC0415 - as above
-
-    client = get_redis(app)
-    assert client is not None, "who has no client is not checked"
-    redis_clients.ping(client)
+    """Raise when a server that takes writes does not answer."""
+    found = channel.get_channel(app)
+    assert found is not None, "who has no channel is not checked"
+    found.servers()
 
 
 def close_redis(app: Flask) -> None:

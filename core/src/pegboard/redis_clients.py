@@ -37,14 +37,6 @@ def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[],
     )
 
 
-def ping(client: Client) -> None:
-    """Raise when a server, or the master of a shard, does not answer."""
-    if isinstance(client, RedisCluster):
-        client.ping(target_nodes=RedisCluster.PRIMARIES)
-    else:
-        client.ping()
-
-
 def _client(url: RedisURL, options: dict[str, Any]) -> Redis:
     if url.socket:
         pool = ConnectionPool(

@@ -8,7 +8,7 @@ from flask import session
 from redis import Redis
 
 import pegboard
-from pegboard.testing.processes import wait_until
+from pegboard.testing.processes import free_port, wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
 
@@ -158,6 +158,16 @@ def test_redis_without_memory_is_answered_503(app, desk, client, server):
         assert {"user": 2} == desk.run(client, read).json
         assert 200 == desk.run(client, end_session).status_code
         assert [] == redis.keys("pb:session:*")
+
+
+def test_a_server_that_was_replaced_is_not_believed(app, desk, client, server):
+    """It does not know yet which sessions have begun and ended since."""
+    with closing(Redis.from_url(server.url)) as redis:
+        redis.replicaof("127.0.0.1", str(free_port()))
+        expect_503(desk.run(client, read))
+        redis.replicaof("NO", "ONE")
+    wait_for_redis(app)
+    assert {"user": 1} == desk.run(client, read).json
 
 
 def test_redis_that_forbids_the_end_of_a_session_is_answered_503(desk, client, server):

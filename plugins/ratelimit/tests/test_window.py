@@ -1,5 +1,6 @@
 """The window's promise, in the process and in Redis, against an exact count of all requests."""
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -281,6 +282,7 @@ def test_a_clock_that_is_set_back_frees_nobody(redis, clock):
     [
         *(b"", b"PR1", b"PR", b"x" * 1000, b"PR1" + b"\xff" * 26, b"PR1" + b"\xff" * 2000),
         b"PR1\x05\x00" + b"\x00" * 24,
+        b"PR9" + struct.pack("<HIIdd", 0, 3, 3, 1.7e15, 1.7e15),
     ],
 )
 def test_a_value_of_somebody_else_is_replaced(redis, clock, value):

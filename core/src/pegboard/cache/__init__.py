@@ -53,8 +53,8 @@ def init_cache(
     app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, tells: bool
 ) -> None:
     """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
-    app.extensions[EXTENSION] = Cache(strategy, tells=tells)
     lookups = {lookup.name: lookup for _, lookup in find_lookups(app)}
+    app.extensions[EXTENSION] = Cache(strategy, lookups.values(), tells=tells)
     if lookups and not isinstance(strategy, NullStrategy):
         with app.app_context():
             engine = db.engine
@@ -87,5 +87,5 @@ def embedded_strategy(app: Flask, size: int) -> CacheStrategy | None:
     if is_in_memory(url):
         return MemoryStrategy(size=size)
     if url.get_backend_name() == "sqlite" and url.database:
-        return MemoryStrategy(size=size, version=SQLiteVersion(url.database))
+        return MemoryStrategy(size=size, version=SQLiteVersion(url))
     return None

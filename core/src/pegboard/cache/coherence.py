@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import SelectBase
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
 from pegboard.cache.strategy import CacheStrategy
@@ -21,6 +23,7 @@ from pegboard.cache.tables import Tables, Writes
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
 _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_COMMITTING = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
 
 
 class WriterTransaction:
@@ -76,19 +79,18 @@ class Coherence:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
-        if not is_dml and _only_reads(text):
+        if not is_dml and _only_reads(statement, compiled, text):
             return
         writes: Writes = connection.info.setdefault(_TOUCHED, Writes())
         if is_dml:
             self._tables.note(writes, statement, compiled, context.compiled_parameters)
         if not is_dml or compiled.ctes:
             self._tables.note_text(writes, text)
-        if writes and _is_autocommit(connection):
+        if writes and (_is_autocommit(connection) or _COMMITTING.match(text)):
             # The statement commits by itself.
             del connection.info[_TOUCHED]
-            transaction = self._transaction(connection.connection)
-            fence = self._strategy.fence(writes.touched(), transaction)
-            connection.info[_FENCE] = (fence, transaction)
+            self._abandon(connection.info)
+            self._fence(connection.connection, writes)
 
     def release(self, connection: Connection, *_: object) -> None:
         """Release what a statement that commits by itself has fenced."""
@@ -101,22 +103,31 @@ class Coherence:
         if not writes:
             self._commit(connection)
             return
-        transaction = self._transaction(connection)
-        fence = self._strategy.fence(writes.touched(), transaction)
-        # Should this fail, nobody knows whether the server has committed: the fence stays until it
-        # expires.
+        self._fence(connection, writes)
         self._commit(connection)
-        acknowledge(self._strategy.release(fence, transaction))
+        acknowledge(self._strategy.release(*connection.info.pop(_FENCE)))
 
     def rollback(self, connection: PoolProxiedConnection) -> None:
         """Forget what was touched."""
+        self._rollback(connection)
         # The connection with which a dialect takes its first look at a server has no `info`.
         with suppress(NotImplementedError):
             connection.info.pop(_TOUCHED, None)
-        self._rollback(connection)
+            self._abandon(connection.info)
 
-    def _transaction(self, connection: PoolProxiedConnection) -> WriterTransaction:
-        return WriterTransaction(connection, self._dialect, self._commit)
+    def _fence(self, connection: PoolProxiedConnection, writes: Writes) -> None:
+        transaction = WriterTransaction(connection, self._dialect, self._commit)
+        fence = self._strategy.fence(writes.touched(), transaction)
+        connection.info[_FENCE] = (fence, transaction)
+
+    def _abandon(self, info: dict[Any, Any]) -> None:
+        """Lift the fence of a commit that failed.
+
+        The connection has answered since, so the commit is not under way any more. Of one that is
+        lost nobody knows whether the server has committed: there the fence stays until it expires.
+        """
+        if (fenced := info.pop(_FENCE, None)) is not None:
+            self._strategy.abandon(fenced[0])
 
 
 def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
@@ -130,9 +141,14 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     watch_sessions()
 
 
-def _only_reads(text: str) -> bool:
+def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
+    if isinstance(statement, SelectBase):
+        # A locking SELECT reads, however it ends.
+        return not any(isinstance(cte.element, UpdateBase) for cte in compiled.ctes or ())
     start = text[:6].upper()
-    return start == "SELECT" or (start.startswith("WITH") and not _WRITING.search(text))
+    if start == "SELECT":
+        return ";" not in text.rstrip("; \n")
+    return start.startswith("WITH") and not _WRITING.search(text)
 
 
 def _is_autocommit(connection: Connection) -> bool:

@@ -2,20 +2,26 @@
 
 import functools
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ParamSpec, cast
-from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from sqlalchemy import Table
+from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.cache.entry import Entry
+from pegboard.cache.entry import FORMAT, Entry
+from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
 from pegboard.cache.strategy import LEASED, CacheStrategy, Key, Lease, Miss
 from pegboard.database import db
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
@@ -29,6 +35,7 @@ _PATIENCE = 1.0
 """Seconds a request waits for another of this process that reads the same."""
 
 _POLL, _POLLS = 0.005, 10
+_METHODS = frozenset({"GET", "HEAD"})
 _LONGEST = 160
 
 
@@ -50,16 +57,33 @@ class Lookup:
         """The table of the row."""
         return cast("Table", self.model.__table__)
 
-    def key(self, values: Sequence[Any]) -> Key:
-        """Return the key for a row, by the values of its primary key in the column's order."""
-        text = "/".join([_plain(value) for value in values])
+    @property
+    def others(self) -> Iterator[Table]:
+        """The other tables: of the row, if its model inherits, and of the models it depends on."""
+        for model in (self.model, *self.depends):
+            for table in sa_inspect(model).tables:
+                if table is not self.table:
+                    yield cast("Table", table)
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """How the columns of the primary key compare their values."""
+        return tuple(kind_of(column) for column in self.table.primary_key.columns)
+
+    def key(self, values: Iterable[Any]) -> Key | None:
+        """Return the key for a row, by the values of its primary key in the columns' order.
+
+        None for values that are no key, or not certain to be the only spelling of one.
+        """
+        try:
+            text = "/".join(
+                [spell(kind, value) for kind, value in zip(self.kinds, values, strict=True)]
+            )
+        except INVALID:
+            return None
         if len(text) > _LONGEST:
             text = "#" + hashlib.blake2b(text.encode(), digest_size=24).hexdigest()
         return Key(self.table.fullname, f"{self.name}:{text}")
-
-
-def _plain(value: Any) -> str:
-    return str(value) if type(value) is int else quote(str(value), safe="")
 
 
 def cached(
@@ -87,7 +111,8 @@ def cached(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        name = f"{view.__module__}.{view.__qualname__}.{version}"
+        table = cast("Table", model.__table__).fullname
+        name = f"{FORMAT}.{table}.{view.__module__}.{view.__qualname__}.{version}"
         lookup = Lookup(
             model,
             ttl,
@@ -121,19 +146,27 @@ class _Flight:
 class Cache:
     """The cache of one app: its strategy, and the readings that are under way."""
 
-    def __init__(self, strategy: CacheStrategy, *, tells: bool) -> None:
-        """`tells` makes every answer say how it came about (`Cache-Status`, RFC 9211)."""
+    def __init__(self, strategy: CacheStrategy, watched: Iterable[Lookup], *, tells: bool) -> None:
+        """`watched` are the look-ups of which every write is noticed; no other is cached.
+
+        `tells` makes every answer say how it came about (`Cache-Status`, RFC 9211).
+        """
         self.strategy = strategy
         self.tells = tells
+        self._watched = frozenset(lookup.name for lookup in watched)
         self._flights: dict[Key, _Flight] = {}
         self._boarding = threading.Lock()
 
     def answer(self, lookup: Lookup, view: Callable[[], Any]) -> Response:
         """Answer a request for a look-up from the cache, or from the view."""
-        key = lookup.key(tuple((request.view_args or {}).values()))
-        found: bytes | Miss = request.environ.get(STATUS) or self.strategy.look_up(key)
-        if isinstance(found, bytes):
-            return self._respond(Entry.decode(found), "hit")
+        if request.method not in _METHODS:
+            return current_app.make_response(view())
+        key = lookup.key((request.view_args or {}).values())
+        if key is None or lookup.name not in self._watched:
+            return self._produce(view, "fwd=bypass; detail=not-cacheable")
+        found = request.environ.get(STATUS) or read(self.strategy.look_up(key))
+        if isinstance(found, Entry):
+            return self._respond(found, "hit")
         if not found.may_fill:
             return self._produce(view, f"fwd=bypass; detail={found.reason}")
         if db.session().in_transaction():
@@ -151,38 +184,51 @@ class Cache:
         flight.done.wait(_PATIENCE)
         if flight.entry is not None:
             return self._respond(flight.entry, "hit; detail=shared")
-        found = self.strategy.look_up(key)
-        if isinstance(found, bytes):
-            return self._respond(Entry.decode(found), "hit")
+        found = read(self.strategy.look_up(key))
+        if isinstance(found, Entry):
+            return self._respond(found, "hit")
         return self._produce(view, "fwd=miss; detail=not-shared")
 
     def _lead(self, lookup: Lookup, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
-        """Read the database, and fill the cache if nothing was written meanwhile."""
+        """Read the database for all, unless another process does."""
         try:
-            lease = self._lease(key)
-            if isinstance(lease, bytes):
-                return self._respond(Entry.decode(lease), "hit; detail=filled-elsewhere")
-            if isinstance(lease, Miss):
-                return self._produce(view, f"fwd=miss; detail={lease.reason}")
-            response = current_app.make_response(view())
-            entry = Entry.of(response)
-            # Nobody may join any more: what is filled is known to be new only for those who came
-            # before.
-            self._land(key)
-            stored = entry is not None and self.strategy.fill(lease, entry.encode(), lookup.ttl)
-            if stored:
-                flight.entry = entry
-            return self._finish(
-                entry, response, "fwd=miss; stored" if stored else "fwd=miss; detail=not-stored"
-            )
+            given = self._lease(key)
+            if isinstance(given, Lease):
+                return self._read(lookup, given, flight, view)
+            found = read(given)
+            if isinstance(found, Entry):
+                return self._respond(found, "hit; detail=filled-elsewhere")
+            return self._produce(view, f"fwd=miss; detail={found.reason}")
         finally:
             self._land(key, flight)
             flight.done.set()
 
-    def _land(self, key: Key, flight: _Flight | None = None) -> None:
+    def _read(
+        self, lookup: Lookup, lease: Lease, flight: _Flight, view: Callable[[], Any]
+    ) -> Response:
+        """Read the database, and fill the cache if nothing was written meanwhile."""
+        entry: Entry | None = None
+        try:
+            # What the session still holds may be older than the lease.
+            db.session.expire_all()
+            response = current_app.make_response(view())
+            if not _has_used_session():
+                entry = Entry.of(response)
+        finally:
+            if entry is None:
+                self.strategy.give_back(lease)
+        # Nobody may join any more: what is filled is known to be new only for those who came
+        # before.
+        self._land(lease.key, flight)
+        if entry is not None and self.strategy.fill(lease, entry.encode(), lookup.ttl):
+            flight.entry = entry
+            return self._finish(entry, response, "fwd=miss; stored")
+        return self._finish(entry, response, "fwd=miss; detail=not-stored")
+
+    def _land(self, key: Key, flight: _Flight) -> None:
         with self._boarding:
-            if flight is None or self._flights.get(key) is flight:
-                self._flights.pop(key, None)
+            if self._flights.get(key) is flight:
+                del self._flights[key]
 
     def _lease(self, key: Key) -> Lease | bytes | Miss:
         lease = self.strategy.lease(key)
@@ -212,6 +258,25 @@ class Cache:
         if self.tells:
             response.headers["Cache-Status"] = f"pegboard; {status}"
         return response
+
+
+def read(found: bytes | Miss) -> Entry | Miss:
+    """Return the answer that a strategy has found; a miss for bytes that are none."""
+    if isinstance(found, Miss):
+        return found
+    try:
+        return Entry.decode(found)
+    except ValueError as error:
+        logger.warning("a cached answer cannot be read: %s", error)
+        return Miss("unreadable", may_fill=False)
+
+
+def _has_used_session() -> bool:
+    """Return whether the answer may be for one client only, as its session was looked at."""
+    # The proxy `flask.session` would count as a look.
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
+    session = context.get("_session", context.get("session"))
+    return bool(getattr(session, "accessed", False))
 
 
 def get_cache(app: Flask | None = None) -> Cache:

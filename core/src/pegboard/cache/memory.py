@@ -11,14 +11,20 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from sqlalchemy.engine import URL
 
 from pegboard.cache.counters import Counters
 from pegboard.cache.strategy import LEASED, Key, Lease, Miss, Touched, Transaction, keys_of
 
 LEASE_TIME = 5.0
 """Seconds after which a reader that took a lease and never filled is given up."""
+
+FENCE_TIME = 60.0
+"""Seconds after which a writer whose commit never ended is given up."""
 
 
 @dataclass(slots=True)
@@ -28,9 +34,10 @@ class _Entry:
     expires_at: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Fence:
-    touched: Touched = field(default_factory=Touched)
+    touched: Touched
+    expires_at: float
 
 
 class MemoryStrategy:
@@ -51,8 +58,8 @@ class MemoryStrategy:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
-        self._leases: dict[Key, tuple[str, float]] = {}
-        self._standing: dict[int, _Fence] = {}
+        self._leases: dict[Key, tuple[str, float]] = {}  # in the order of their ends
+        self._standing: set[_Fence] = set()
         self._counters = Counters("hits", "misses", "fills", "refused", "fences")
 
     def look_up(self, key: Key) -> bytes | Miss:
@@ -68,28 +75,36 @@ class MemoryStrategy:
         return Miss("miss")
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key."""
+        """Return the right to fill the key, or the value that another filled in meanwhile."""
         version = self._version()
         now = self._clock()
         with self._lock:
-            if self._is_fenced(key):
+            if self._is_fenced(key, now):
                 return Miss("fenced", may_fill=False)
-            token, until = self._leases.get(key, ("", 0.0))
-            if token and until > now:
+            entry = self._entries.get(key)
+            if entry is not None and entry.expires_at > now and entry.version == version:
+                return entry.value
+            self._drop_leases(now)
+            if key in self._leases:
                 return Miss(LEASED)
-            lease = Lease(key, secrets.token_hex(8), str(version))
+            lease = Lease(key, secrets.token_hex(8), version)
             self._leases[key] = (lease.token, now + LEASE_TIME)
             return lease
+
+    def give_back(self, lease: Lease) -> None:
+        """End the lease if it still stands."""
+        with self._lock:
+            if self._stands(lease):
+                del self._leases[lease.key]
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
         version = self._version()
         with self._lock:
-            token, _ = self._leases.get(lease.key, ("", 0.0))
-            stands = token == lease.token
+            stands = self._stands(lease)
             if stands:
                 del self._leases[lease.key]
-            if not stands or str(version) != lease.mark:
+            if not stands or version != lease.mark:
                 self._counters.add("refused")
                 return False
             self._entries[lease.key] = _Entry(value, version, self._clock() + ttl)
@@ -101,18 +116,23 @@ class MemoryStrategy:
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002 - not needed
         """Forget what is touched, and keep anyone from filling it."""
-        fence = _Fence(touched)
+        fence = _Fence(touched, self._clock() + FENCE_TIME)
         with self._lock:
             self._forget(touched)
-            self._standing[id(fence)] = fence
+            self._standing.add(fence)
         self._counters.add("fences")
         return fence
 
     def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002 - not needed
         """Lift the fence; nothing can have been filled under it."""
         with self._lock:
-            self._standing.pop(id(fence), None)
+            self._standing.discard(fence)
         return 0.0
+
+    def abandon(self, fence: Any) -> None:
+        """Lift the fence."""
+        with self._lock:
+            self._standing.discard(fence)
 
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group."""
@@ -125,11 +145,22 @@ class MemoryStrategy:
         """Return the counters, and how many values there are."""
         return {**self._counters.figures(), "values": len(self._entries)}
 
-    def _is_fenced(self, key: Key) -> bool:
+    def _is_fenced(self, key: Key, now: float) -> bool:
+        if self._standing:
+            self._standing = {fence for fence in self._standing if fence.expires_at > now}
         return any(
             key in fence.touched.keys or key.group in fence.touched.groups
-            for fence in self._standing.values()
+            for fence in self._standing
         )
+
+    def _stands(self, lease: Lease) -> bool:
+        return self._leases.get(lease.key, ("",))[0] == lease.token
+
+    def _drop_leases(self, now: float) -> None:
+        for key, (_, until) in tuple(self._leases.items()):
+            if until > now:
+                break
+            del self._leases[key]
 
     def _forget(self, touched: Touched) -> None:
         for kept in (self._entries, self._leases):
@@ -143,16 +174,32 @@ class MemoryStrategy:
 class SQLiteVersion:
     """Tells whether anybody has committed to an SQLite file since; callable from any thread."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._lock = threading.Lock()
+    def __init__(self, url: URL) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: sqlite3.Connection | None = None
         self._process = 0
+        self._lock = threading.Lock()
+        arguments, options = url.get_dialect()().create_connect_args(url)
+        options["check_same_thread"] = False
+        self._connect = partial(sqlite3.connect, *arguments, **options)
 
     def __call__(self) -> object:
-        """Return a number that is another one after each commit of another connection."""
-        with self._lock:
-            # A forked process must not use its parent's connection.
-            if self._process != os.getpid():
-                self._connection = sqlite3.connect(self._path, check_same_thread=False)
-                self._process = os.getpid()
-            return self._connection.execute("PRAGMA data_version").fetchone()[0]
+        """Return what is another value after each commit of another connection."""
+        try:
+            with self._lock:
+                return self._read()
+        except sqlite3.Error:
+            return object()  # equals nothing
+
+    def __del__(self) -> None:
+        if self._connection is not None and self._process == os.getpid():
+            self._connection.close()
+
+    def _read(self) -> tuple[int, int]:
+        if self._connection is None or self._process != os.getpid():
+            # A forked process must neither use nor close its parent's connection.
+            self._inherited = self._connection
+            self._connection = self._connect()
+            self._process = os.getpid()
+        # Another process counts from the beginning.
+        return self._process, self._connection.execute("PRAGMA data_version").fetchone()[0]

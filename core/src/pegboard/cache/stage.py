@@ -1,10 +1,9 @@
 """The stage that gives a cached answer before Flask sees the request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from pegboard.cache.entry import Entry
-from pegboard.cache.lookup import STATUS, Cache, Lookup, lookup_of
-from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
+from pegboard.cache.lookup import STATUS, Cache, Lookup, lookup_of, read
+from pegboard.cache.strategy import Miss, NullStrategy, RemoteStrategy
 from pegboard.channel import ChannelError, Command, Reply
 from pegboard.stages import ANSWER, Answer, Call, Route
 
@@ -42,21 +41,19 @@ class LookupHandler:
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the answer, if it is cached."""
-        key = self._key(call.arguments)
-        return self._answer(call, self._cache.strategy.look_up(key))
+        key = self._lookup.key(call.arguments.values())
+        return None if key is None else self._answer(call, self._cache.strategy.look_up(key))
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Never called: nothing is asked."""
 
-    def _key(self, arguments: Mapping[str, object]) -> Key:
-        return self._lookup.key(tuple(arguments.values()))
-
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
-        if isinstance(found, Miss):
+        entry = read(found)
+        if isinstance(entry, Miss):
             # The view's own look-up need not ask again.
-            call.environ[STATUS] = found
+            call.environ[STATUS] = entry
             return None
-        answer = Entry.decode(found).answer(call.environ)
+        answer = entry.answer(call.environ)
         if self._cache.tells:
             answer.headers.append(("Cache-Status", "pegboard; hit"))
         return answer
@@ -71,13 +68,15 @@ class RemoteLookupHandler(LookupHandler):
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the command that looks up the answer."""
-        question = self._strategy.ask(self._key(call.arguments))
+        key = self._lookup.key(call.arguments.values())
+        if key is None:
+            return None
+        question = self._strategy.ask(key)
         if isinstance(question, Miss):
             return self._answer(call, question)
         call.state[CacheStage.name] = question
-        return (question.command,)
+        return question.commands
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return the answer, if it is cached."""
-        reply = replies if isinstance(replies, ChannelError) else replies[0]
-        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], reply))
+        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], replies))

@@ -3,9 +3,10 @@
 The core knows what to cache and what a transaction has touched; a strategy stores. The core calls
 
 - a reader: `look_up`; on a miss `lease`, then it reads the database in a transaction begun *after*
-  the lease, then `fill`;
+  the lease, then `fill`, or `give_back` if there is nothing to store;
 - a writer: `fence` right before its transaction commits, `release` right after, and only when that
-  has returned, and the moment it named is past, is the write acknowledged.
+  has returned, and the moment it named is past, is the write acknowledged; `abandon` if the commit
+  failed and was rolled back.
 
 The contract, for any number of threads and processes that share the storage:
 
@@ -33,7 +34,7 @@ LEASED = "leased"
 
 
 class Key(NamedTuple):
-    """What a value is stored under; both parts are printable ASCII without spaces."""
+    """What a value is stored under; both parts are printable ASCII without spaces, at least one."""
 
     group: str
     """The table whose rows it is made of."""
@@ -95,6 +96,9 @@ class CacheStrategy(Protocol):
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value for `ttl` seconds; returns whether it was stored."""
 
+    def give_back(self, lease: Lease) -> None:
+        """End a lease that came to nothing, if it still stands: the next reader need not wait."""
+
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
         """Forget what is touched, and keep anyone from filling it until `release`.
 
@@ -105,10 +109,12 @@ class CacheStrategy(Protocol):
     def release(self, fence: Any, transaction: Transaction) -> float:
         """Forget again what the fence covers, and lift it.
 
-        Called after the commit, or after a commit that failed for certain. Returns the moment of
-        `time.monotonic` from which the write may be acknowledged, 0 for at once. Raises
-        `UnconfirmedError`.
+        Called after the commit. Returns the moment of `time.monotonic` from which the write may be
+        acknowledged, 0 for at once. Raises `UnconfirmedError`.
         """
+
+    def abandon(self, fence: Any) -> None:
+        """Lift a fence whose transaction was rolled back, if that can be done at once."""
 
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group. Raises `UnconfirmedError`."""
@@ -118,10 +124,10 @@ class CacheStrategy(Protocol):
 
 
 class Question(Protocol):
-    """A look-up under way; the strategy adds what it needs to read the reply."""
+    """A look-up under way; the strategy adds what it needs to read the replies."""
 
     @property
-    def command(self) -> Command:
+    def commands(self) -> Sequence[Command]:
         """What to ask Redis."""
 
 
@@ -132,8 +138,8 @@ class RemoteStrategy(Protocol):
     def ask(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
 
-    def hear(self, question: Any, reply: Reply | ChannelError) -> bytes | Miss:
-        """Return the value that the reply to a question of `ask` holds, or why it holds none."""
+    def hear(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+        """Return the value that the replies to a question hold, or why they hold none."""
 
 
 class NullStrategy:
@@ -153,6 +159,9 @@ class NullStrategy:
         """Store nothing."""
         return False
 
+    def give_back(self, lease: Lease) -> None:
+        """Have nothing to end."""
+
     def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002
         """Need no fence."""
         return None
@@ -160,6 +169,9 @@ class NullStrategy:
     def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002
         """Have nothing to forget."""
         return 0.0
+
+    def abandon(self, fence: Any) -> None:
+        """Have nothing to lift."""
 
     def clear(self, group: str | None = None) -> None:
         """Have nothing to forget."""

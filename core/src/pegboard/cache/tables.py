@@ -1,11 +1,12 @@
 """Which look-ups a statement touches."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, product, takewhile
 from typing import Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Table, TableClause
 from sqlalchemy.sql import Delete, Insert, Update, operators
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -15,12 +16,14 @@ from sqlalchemy.sql.elements import (
 )
 
 from pegboard.cache.lookup import Lookup
+from pegboard.cache.spelling import Kind
 from pegboard.cache.strategy import Key, Touched
 
 _MOST_KEYS = 500
 """Keys of one group in a transaction above which the whole group is forgotten."""
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
+_TAKING_ALONG = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass
@@ -54,26 +57,23 @@ class Writes:
 
 
 class Tables:
-    """Which tables matter to which look-ups."""
+    """Which tables matter to which look-ups; a table is known by its name without the schema."""
 
     def __init__(self, lookups: Iterable[Lookup], known: Iterable[Table]) -> None:
         """`known` are all tables that may refer to each other."""
         self._by_row: dict[str, list[Lookup]] = {}
         self._groups: dict[str, set[str]] = {}
-        self._keys: dict[str, tuple[Any, ...]] = {}
         for lookup in lookups:
-            table = lookup.table
-            self._by_row.setdefault(table.fullname, []).append(lookup)
-            self._keys[table.fullname] = tuple(table.primary_key.columns)
-            for model in lookup.depends:
-                name = cast("Table", model.__table__).fullname
-                self._groups.setdefault(name, set()).add(table.fullname)
-        self._cascades: dict[str, set[str]] = {}
+            self._by_row.setdefault(lookup.table.name, []).append(lookup)
+            for table in lookup.others:
+                self._groups.setdefault(table.name, set()).add(lookup.table.fullname)
+        self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
-        names = {*self._by_row, *self._groups, *self._cascades}
-        bare = sorted({name.rpartition(".")[2] for name in names}, key=len, reverse=True)
-        self._mentioned = re.compile(rf"\b({'|'.join(map(re.escape, bare))})\b", re.IGNORECASE)
-        self._names = names
+        self._names = {*self._by_row, *self._groups, *(name for _, name in self._cascades)}
+        longest_first = sorted(self._names, key=len, reverse=True)
+        self._mentioned = re.compile(
+            rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE
+        )
 
     def _add_cascades(self, known: Sequence[Table]) -> None:
         """Find the tables that the database itself changes when another is written."""
@@ -81,99 +81,110 @@ class Tables:
         while changed:
             changed = False
             for table in known:
-                reached = self.groups_of(table.fullname) | self._cascades.get(table.fullname, set())
+                reached = self._groups_of(table.name) | self._cascades_of(table.name)
                 for key in table.foreign_keys:
-                    acts = {(key.ondelete or "").upper(), (key.onupdate or "").upper()}
-                    parent = key.column.table.fullname
-                    found = self._cascades.get(parent, set())
-                    if reached - found and acts & set(_CASCADES):
-                        self._cascades[parent] = found | reached
-                        changed = True
+                    for kind, action in (("delete", key.ondelete), ("update", key.onupdate)):
+                        place = (kind, key.column.table.name)
+                        found = self._cascades.get(place, set())
+                        if (action or "").upper() in _CASCADES and reached - found:
+                            self._cascades[place] = found | reached
+                            changed = True
 
-    def groups_of(self, name: str) -> set[str]:
+    def _cascades_of(self, name: str) -> set[str]:
+        return set().union(*(self._cascades.get((kind, name), ()) for kind in ("delete", "update")))
+
+    def _groups_of(self, name: str) -> set[str]:
         """Return the groups that hold something of a table's rows."""
-        own = {name} if name in self._by_row else set()
+        own = {lookup.table.fullname for lookup in self._by_row.get(name, ())}
         return own | self._groups.get(name, set())
 
     def note(self, writes: Writes, statement: Any, compiled: Any, parameters: Any) -> None:
         """Note what an INSERT, UPDATE or DELETE touches."""
-        for table in _targets(statement):
-            name = table.fullname
-            if name not in self._names:
-                continue
+        for name in _targets(statement):
             for group in self._groups.get(name, ()):
                 writes.add_group(group)
-            is_insert = isinstance(statement, Insert)
-            if not is_insert:
-                for group in self._cascades.get(name, ()):
-                    writes.add_group(group)
-            if name not in self._by_row:
+            if isinstance(statement, Insert):
+                # Nothing is cached of a row that was not there.
+                if _may_replace(statement):
+                    self._add_all(writes, name)
                 continue
-            if is_insert and getattr(statement, "_post_values_clause", None) is None:
-                continue  # nothing is cached of a row that was not there
-            rows = None if is_insert else _rows(self._keys[name], statement, compiled, parameters)
-            if rows is None:
-                writes.add_group(name)
-            else:
-                lookups = self._by_row[name]
-                writes.add(lookup.key(row) for row in rows for lookup in lookups)
+            kind = "delete" if isinstance(statement, Delete) else "update"
+            for group in self._cascades.get((kind, name), ()):
+                writes.add_group(group)
+            for lookup in self._by_row.get(name, ()):
+                keys = _keys(lookup, statement, compiled, parameters)
+                if keys is None:
+                    writes.add_group(lookup.table.fullname)
+                else:
+                    writes.add(keys)
 
     def note_text(self, writes: Writes, text: str) -> None:
         """Note what a statement that is only text may touch: every table that it mentions."""
         mentioned = {found.lower() for found in self._mentioned.findall(text)}
         for name in self._names:
-            if name.rpartition(".")[2].lower() in mentioned:
-                for group in self.groups_of(name) | self._cascades.get(name, set()):
-                    writes.add_group(group)
+            # TRUNCATE and DROP may take along whatever refers to a table.
+            if name.lower() in mentioned or _TAKING_ALONG.search(text):
+                self._add_all(writes, name)
+
+    def _add_all(self, writes: Writes, name: str) -> None:
+        for group in self._groups_of(name) | self._cascades_of(name):
+            writes.add_group(group)
 
 
-def _targets(statement: Any) -> list[Table]:
-    table = statement.table
-    if isinstance(table, Table):
-        return [table]
-    return [found for found in table._from_objects if isinstance(found, Table)]  # noqa: SLF001 - a join
+def _targets(statement: Any) -> list[str]:
+    """Return the names of the tables that a statement writes; of a join, all."""
+    tables = [
+        getattr(found, "element", found)
+        for found in statement.table._from_objects  # noqa: SLF001 - there is no public way
+    ]
+    return [table.name for table in tables if isinstance(table, TableClause)]
 
 
-def _rows(
-    columns: Sequence[Any], statement: Update | Delete, compiled: Any, parameters: Any
-) -> list[tuple[Any, ...]] | None:
-    """Return the primary keys that a statement is bound to, or None when it is to others too."""
+def _may_replace(statement: Insert) -> bool:
+    """Return whether an INSERT may change rows that are there: ON CONFLICT, OR REPLACE."""
+    clause = getattr(statement, "_post_values_clause", None)
+    return clause is not None or bool(statement._prefixes)  # noqa: SLF001 - there is no public way
+
+
+def _keys(
+    lookup: Lookup, statement: Update | Delete, compiled: Any, parameters: Any
+) -> list[Key] | None:
+    """Return the keys that a statement is bound to, or None when it is to others too."""
+    columns = lookup.table.primary_key.columns
+    if Kind.LOOSE in lookup.kinds:
+        return None
     bound: dict[str, BindParameter[Any]] = {}
     for clause in _conjuncts(statement.whereclause):
         if (
             isinstance(clause, BinaryExpression)
             and clause.operator in {operators.eq, operators.in_op}
             and isinstance(clause.right, BindParameter)
-            and getattr(clause.left, "table", None) is not None
-            and clause.left.table.fullname == columns[0].table.fullname
-            and (clause.operator is operators.eq or len(columns) == 1)
+            and _name(getattr(clause.left, "table", None)) == lookup.table.name
         ):
             bound[clause.left.name] = clause.right
     if any(column.name not in bound for column in columns):
         return None
-    rows: list[tuple[Any, ...]] = []
-    for values in parameters:
-        row = [values.get(compiled.bind_names[bound[column.name]]) for column in columns]
-        if len(row) == 1 and isinstance(row[0], list | tuple):
-            rows += [(value,) for value in row[0]]
-        else:
-            rows.append(tuple(row))
-    plain = [tuple(_plain(c, value) for c, value in zip(columns, row, strict=True)) for row in rows]
-    return None if any(value is None for row in plain for value in row) else plain
+    keys = [
+        lookup.key(row)
+        for values in parameters
+        for row in product(*(_values(bound[column.name], compiled, values) for column in columns))
+    ]
+    found = [key for key in keys if key is not None]
+    return found if found and len(found) == len(keys) else None
 
 
-def _plain(column: Any, value: Any) -> Any:
-    """Return a value as a URL converter would have it: a number sent as text is that number."""
-    try:
-        wanted = column.type.python_type
-    except NotImplementedError:
-        return None
-    if value is None or isinstance(value, wanted):
-        return value
-    try:
-        return wanted(value)
-    except (TypeError, ValueError):
-        return None
+def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the values of a parameter: one, or those of a list that was expanded."""
+    name = compiled.bind_names[bind]
+    if not bind.expanding:
+        return [values.get(name)]
+    names = (f"{name}_{number}" for number in count(1))
+    return [values[one] for one in takewhile(values.__contains__, names)]
+
+
+def _name(table: Any) -> str | None:
+    """Return the name of a table; an alias has none, as it may stand for another row."""
+    return table.name if isinstance(table, TableClause) else None
 
 
 def _conjuncts(clause: ColumnElement[Any] | None) -> list[Any]:

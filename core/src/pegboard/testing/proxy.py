@@ -26,6 +26,7 @@ class _Pair:
         self._server: asyncio.StreamWriter | None = None
         self._unanswered: list[asyncio.Event] = []
         self._replies_held: tuple[Hold, Command] | None = None
+        self._due = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, port: int) -> None:
         """Carry everything until both ends have closed."""
@@ -78,20 +79,23 @@ class _Pair:
         await server.drain()
 
     async def _carry_replies(self, reader: asyncio.StreamReader) -> None:
+        loop = asyncio.get_running_loop()
         while data := await reader.read(65536):
             self._executed()
             if self._replies_held:
                 hold, command = self._replies_held
                 self.lost |= not await hold.keep(command)
                 self._replies_held = None
-            if delay := self._proxy.delay:
-                await asyncio.sleep(delay)
-            if not self.lost and not self._client.is_closing():
-                self._client.write(data)
-                with suppress(OSError):  # it no longer waits for the reply
-                    await self._client.drain()
+            # What comes in pieces is late once, not once for each piece.
+            self._due = max(self._due + 1e-6, loop.time() + self._proxy.delay)
+            loop.call_at(self._due, self._deliver, data)
+        await asyncio.sleep(self._due - loop.time() + 1e-6)
         if not self._client.is_closing():
             self._client.close()
+
+    def _deliver(self, data: bytes) -> None:
+        if not self.lost and not self._client.is_closing():
+            self._client.write(data)
 
     def _executed(self) -> None:
         while self._unanswered:

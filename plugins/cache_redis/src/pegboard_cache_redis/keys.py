@@ -17,8 +17,8 @@ class Place:
 
     marker: bytes
     key: bytes
-    look_up: pegboard.Command
-    """The command that reads both."""
+    look_up: tuple[pegboard.Command, ...]
+    """The commands that read both."""
 
 
 class Names:
@@ -28,7 +28,7 @@ class Names:
         self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
-        self._heads: dict[bytes, bytes] = {}
+        self._heads: dict[bytes, pegboard.Command] = {}
 
     def markers(self, group: str) -> tuple[bytes, ...]:
         """Return the markers of a group: one for each slot that its keys are in."""
@@ -46,13 +46,13 @@ class Names:
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
         full = marker + name
-        packed = b"%b$%d\r\n%b\r\n" % (self._asking(marker), len(full), full)
-        return Place(marker, full, pegboard.Command(marker, packed))
+        # GETEX, as it is refused by a replica: what it holds may be older.
+        packed = b"*2\r\n$5\r\nGETEX\r\n$%d\r\n%b\r\n" % (len(full), full)
+        return Place(marker, full, (self._asking(marker), pegboard.Command(marker, packed)))
 
-    def _asking(self, marker: bytes) -> bytes:
-        """Return an MGET but for its last key."""
+    def _asking(self, marker: bytes) -> pegboard.Command:
+        """Return the command that reads a marker."""
         known = self._heads.get(marker)
         if known is None:
-            head = b"*3\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n" % (len(marker), marker)
-            known = self._heads[marker] = head
+            known = self._heads[marker] = pegboard.command("GET", marker, key=marker)
         return known

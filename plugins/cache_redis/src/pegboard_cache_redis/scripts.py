@@ -1,9 +1,10 @@
 """What Redis does in one step; a key holds one string that begins with its kind.
 
-`V` a value, `L` the token of a fill lease, `F` fences, each a token of 16 characters and the time
-in milliseconds, 13 digits, at which it expires, and for the marker of a group `G` its generation.
-Anything else, of whatever type, was put there by a stranger and is replaced. So is a lease that
-never expires, and a fence that stands longer than any.
+`V` a value, `L` the token of a fill lease and the generation that it was given in, `F` fences, each
+a token of 16 characters and the time in milliseconds, 13 digits, at which it expires, and for the
+marker of a group `G` its generation. What is of another generation than the marker is as good as
+absent. Anything else, of whatever type, was put there by a stranger and is replaced. So is a lease
+that never expires, and a fence that stands longer than any.
 """
 
 import pegboard
@@ -12,14 +13,6 @@ TOKEN_LENGTH = 16
 
 LONGEST_FENCE = 120_000
 """Milliseconds that no fence stands."""
-
-_ONE_FENCE = TOKEN_LENGTH + 13
-
-
-def is_fenced(found: bytes | None) -> bool:
-    """Return whether what was found has the form of fences; the scripts know if they stand."""
-    return found is not None and found[:1] == b"F" and len(found) % _ONE_FENCE == 1 < len(found)
-
 
 _HELD = """
 local is_strange = 0
@@ -73,17 +66,22 @@ if kind(mark) ~= 'G' or #mark ~= 17 then
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
+local generation = string.sub(mark, 2)
 local found = held(KEYS[2])
 local what = kind(found)
 if standing(found) ~= '' then return {'F'} end
-if what == 'L' and #found == 17 then
+local is_lease = what == 'L' and #found == 33
+local is_current = is_lease and string.sub(found, 18) == generation
+  or what == 'V' and string.sub(found, 2, 17) == generation
+if is_lease and is_current then
   local rest = redis.call('PTTL', KEYS[2])
   if rest > 0 and rest <= tonumber(ARGV[3]) then return {'B'} end
+elseif is_current and ARGV[5] == '0' then
+  return {'V', mark, found}
 end
-local is_current = what == 'V' and string.sub(found, 2, 17) == string.sub(mark, 2, 17)
-if is_current and ARGV[5] == '0' then return {'V', mark, found} end
-if found and (is_current or what ~= 'V' or #found < 33) then is_strange = 1 end
-redis.call('SET', KEYS[2], 'L' .. ARGV[1], 'PX', ARGV[3])
+local is_ours = is_lease or what == 'V' and #found >= 33
+if found and (is_current or not is_ours) then is_strange = 1 end
+redis.call('SET', KEYS[2], 'L' .. ARGV[1] .. generation, 'PX', ARGV[3])
 return {'L', mark, is_strange}
 """
 )
@@ -92,8 +90,19 @@ FILL = pegboard.Script(
     _HELD
     + """
 -- KEYS: marker, key. ARGV: token, mark, value, seconds.
-if held(KEYS[1]) ~= ARGV[2] or held(KEYS[2]) ~= 'L' .. ARGV[1] then return 0 end
+local lease = 'L' .. ARGV[1] .. string.sub(ARGV[2], 2)
+if held(KEYS[1]) ~= ARGV[2] or held(KEYS[2]) ~= lease then return 0 end
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
+return 1
+"""
+)
+
+GIVE_BACK = pegboard.Script(
+    _HELD
+    + """
+-- KEYS: key. ARGV: token.
+local found = held(KEYS[1])
+if found and string.sub(found, 1, 17) == 'L' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 )

@@ -18,8 +18,12 @@ REFUSED = -1
 # Returns names and values in turns, and last the milliseconds that it has left.
 READ = pegboard.Script("""
 local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' and kind ~= 'none' then return -1 end
+-- A field that cannot be: this removes nothing, and fails on a server that is no master any more,
+-- where a session that was ended may still be found.
+redis.call('HDEL', KEYS[1], '\\255')
 if kind == 'none' then return 0 end
-if kind ~= 'hash' or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return -1 end
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return -1 end
 local size = 0
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
   size = size + #name + redis.call('HSTRLEN', KEYS[1], name)

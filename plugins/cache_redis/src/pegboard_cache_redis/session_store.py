@@ -13,6 +13,9 @@ from pegboard_cache_redis.session_scripts import BEGIN, DONE, GONE, MOVE, READ, 
 MAX_BYTES = 1024 * 1024
 """What is read of a session at most, whatever the setting says that may be written."""
 
+_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
+_NOTHING = object()
+
 _TAG_LENGTH = 11
 """An id begins with what it keeps when it is changed: old and new one share a slot of a cluster."""
 
@@ -97,13 +100,14 @@ class SessionStore:
 
     def compare(self, stored: Stored, values: Mapping[str, Any]) -> Changes:
         """Return in what a session differs from what was read, however deep inside a value."""
-        contents = {name: self._codec.dumps(name, value) for name, value in values.items()}
-        written = {
-            name: content
-            for name, content in contents.items()
-            if name not in stored.fields or stored.fields[name][SEAL_SIZE:] != content
-        }
-        return Changes(written, frozenset(stored.fields.keys() - contents.keys()))
+        written = {}
+        for name, value in values.items():
+            if type(value) in _IMMUTABLE and value is stored.values.get(name, _NOTHING):
+                continue
+            content = self._codec.dumps(name, value)
+            if name not in stored.fields or stored.fields[name][SEAL_SIZE:] != content:
+                written[name] = content
+        return Changes(written, frozenset(stored.fields.keys() - values.keys()))
 
     def begin(self, values: Mapping[str, Any], lifetime: int, *, ended: str | None = None) -> str:
         """Store a new session, and end the one it takes the place of; returns its id.

@@ -31,9 +31,10 @@ ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).
 
 DISABLE = (
     update(table)
-    .where(table.columns.id == 1, table.columns.enabled.is_(True))
+    .where(table.columns.id == 1)
     .values(enabled=False, updated_at=func.current_timestamp())
 )
+"""Also where it is off already: the lock on the row keeps it off until the writer has committed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import pegboard
 from pegboard_cache_redis.codec import Codec, InvalidValueError
 from pegboard_cache_redis.keeper import Keeper
 from pegboard_cache_redis.keys import Names, Place
-from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE, TOKEN_LENGTH, is_fenced
+from pegboard_cache_redis.scripts import FENCE, FILL, GIVE_BACK, LEASE, RELEASE, TOKEN_LENGTH
 from pegboard_cache_redis.state import DISABLE, Fleet, State
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ MARKER_TIME = 86_400_000
 class Question:
     """A look-up under way."""
 
-    command: pegboard.Command
+    commands: Sequence[pegboard.Command]
     key: pegboard.Key
     place: Place
     state: State
@@ -88,10 +88,9 @@ class RedisStrategy:
         if isinstance(question, pegboard.Miss):
             return question
         try:
-            (reply,) = self._channel.exchange([question.command])
+            return self.hear(question, self._channel.exchange(question.commands))
         except pegboard.ChannelError as error:
             return self.hear(question, error)
-        return self.hear(question, reply)
 
     def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
         """Return the question for the value, or why it is not asked."""
@@ -103,22 +102,24 @@ class RedisStrategy:
         return Question(place.look_up, key, place, state)
 
     def hear(
-        self, question: Question, reply: pegboard.Reply | pegboard.ChannelError
+        self, question: Question, replies: Sequence[pegboard.Reply] | pegboard.ChannelError
     ) -> bytes | pegboard.Miss:
-        """Return the value that the reply holds, or why it holds none."""
-        if isinstance(reply, pegboard.ChannelError):
+        """Return the value that the replies hold, or why they hold none."""
+        if isinstance(replies, pegboard.ChannelError):
             return self._bypass("redis-away")
-        if reply.server not in question.state.servers:
-            self._keeper.report_foreign(reply.server)
+        mark, data = replies
+        if data.server not in question.state.servers:
+            self._keeper.report_foreign(data.server)
             return self._bypass("foreign-server")
-        if not isinstance(reply.value, list):
-            return self._bypass("redis-error")
-        return self._read(question, *reply.value)
+        return self._read(question, _string(mark.value), _string(data.value))
 
     def _read(
         self, question: Question, mark: bytes | None, data: bytes | None
     ) -> bytes | pegboard.Miss:
-        if mark is not None and data is not None and mark[:1] + data[:1] == b"GV":
+        kinds = (mark or b"")[:1] + (data or b"")[:1]
+        if kinds == b"GV":
+            assert mark is not None
+            assert data is not None
             try:
                 value = self._codec.decode(question.place.key, mark, data)
             except InvalidValueError:
@@ -126,8 +127,10 @@ class RedisStrategy:
             if value is not None:
                 self._count("hits")
                 return value
-        if is_fenced(mark) or is_fenced(data):
-            return self._bypass("fenced")
+        if b"F" in kinds:
+            # Whether it is a stranger's, only the server can tell when a lease is asked for.
+            self._count("bypasses")
+            return pegboard.Miss("fenced")
         self._count("misses")
         return pegboard.Miss("miss")
 
@@ -184,6 +187,7 @@ class RedisStrategy:
         encoded = self._codec.encode(mark.place.key, mark.generation, value)
         if encoded is None:
             logger.warning("an answer of %d bytes is too large to be cached", len(value))
+            self.give_back(lease)
             return False
         done = self._run(
             mark.state,
@@ -198,6 +202,11 @@ class RedisStrategy:
         is_stored = done == 1 and state is not None and state.is_same_epoch(mark.state)
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
+
+    def give_back(self, lease: pegboard.Lease) -> None:
+        """End the lease if it still stands."""
+        mark: Mark = lease.mark
+        self._run(mark.state, GIVE_BACK.call(keys=[mark.place.key], arguments=[lease.token]))
 
     # Writing
 
@@ -258,6 +267,11 @@ class RedisStrategy:
         self._keeper.wake()
         return self._fleet.nobody_trusts_at
 
+    def abandon(self, fence: Fence) -> None:
+        """Lift the fence if Redis hears of it; if not, it expires."""
+        if fence.state is not None:
+            self._cover(fence.state, fence.touched, RELEASE, [fence.token])
+
     def _cover(
         self,
         state: State,
@@ -284,12 +298,18 @@ class RedisStrategy:
         if state is None:
             message = "the database cannot say whether caching is on"
             raise pegboard.UnconfirmedError(message)
-        if not state.enabled:
+        if group is not None and state.enabled:
+            self._clear_group(state, group)
             return
-        if group is None:
-            self._fleet.disable()
+        try:
+            if state.enabled:
+                self._fleet.disable()
+        except SQLAlchemyError as error:
+            raise pegboard.UnconfirmedError(str(error)) from error
+        if state.epoch > 0:
             time.sleep(max(0.0, self._fleet.nobody_trusts_at - time.monotonic()))
-            return
+
+    def _clear_group(self, state: State, group: str) -> None:
         touched = pegboard.Touched(groups=frozenset({group}))
         token = _token()
         if not self._cover(state, touched, FENCE, [token, FENCE_TIME]):
@@ -334,6 +354,11 @@ class RedisStrategy:
     def _report_invalid(self, key: pegboard.Key, error: InvalidValueError) -> None:
         self._count("invalid")
         logger.warning("the cached value of %s in %s is replaced: %s", key.name, key.group, error)
+
+
+def _string(value: object) -> bytes | None:
+    """Return what a key held; a key of another type, which Redis reports, holds nothing."""
+    return value if isinstance(value, bytes) else None
 
 
 def _token() -> str:

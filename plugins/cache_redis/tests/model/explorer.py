@@ -1,58 +1,56 @@
 """Breadth-first exploration of everything a transition system can do."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 S = TypeVar("S", bound=Hashable)
 
 
 class System(Protocol[S]):
-    """What can be explored: where it starts, where it can go, and what must not be."""
+    """What can be explored."""
 
     def start(self) -> S:
-        """The state everything begins in."""
+        """Return the state everything begins in."""
+        ...
 
     def steps(self, state: S) -> Iterable[tuple[str, S]]:
-        """Every step that is possible, with what happens in it."""
+        """Yield every step that is possible, what happens in it and the state after it."""
+        ...
 
     def wrong(self, state: S) -> str | None:
-        """What must not be so, if it is."""
+        """Return what is wrong with this state, if anything is."""
+        ...
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """What was found: how many states, and the shortest way to one that must not be."""
+    """How many states were reached, and the shortest way to a wrong one (empty: there is none)."""
 
     states: int
-    trace: tuple[str, ...] | None
-
-    def __str__(self) -> str:
-        verdict = "nothing wrong" if self.trace is None else "\n  ".join(("", *self.trace))
-        return f"{self.states:,} states: {verdict}"
+    trace: tuple[str, ...] = ()
 
 
 def explore(system: System[S]) -> Exploration:
-    """Visit every reachable state once, nearest first, until one is wrong."""
+    """Visit every state that can be reached once, nearest first, until one is wrong."""
     start = system.start()
     came_from: dict[S, S | None] = {start: None}
     frontier = [start]
-    steps, wrong = system.steps, system.wrong
     while frontier:
-        following: list[S] = []
+        reached: list[S] = []
         for state in frontier:
-            for _, after in steps(state):
-                if after not in came_from:
-                    came_from[after] = state
-                    if wrong(after):
-                        return Exploration(len(came_from), _trace(system, came_from, after))
-                    following.append(after)
-        frontier = following
-    return Exploration(len(came_from), None)
+            for _, after in system.steps(state):
+                if after in came_from:
+                    continue
+                came_from[after] = state
+                if system.wrong(after):
+                    return Exploration(len(came_from), _trace(system, came_from, after))
+                reached.append(after)
+        frontier = reached
+    return Exploration(len(came_from))
 
 
 def _trace(system: System[S], came_from: dict[S, S | None], state: S) -> tuple[str, ...]:
-    """Say what happened on the way to a state, and what is wrong there."""
     told = [system.wrong(state) or ""]
     before = came_from[state]
     while before is not None:

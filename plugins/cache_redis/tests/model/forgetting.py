@@ -10,9 +10,11 @@ Each thing is forgotten for a rule, and only while that rule is in force:
   older than what was acknowledged by then can hurt.
 """
 
+from collections.abc import Set as AbstractSet
+
 from .rules import Rules
 from .server import hit
-from .state import EMPTY, IDLE, NOTHING, Cell, Late, Reader, State, Verb
+from .state import EMPTY, IDLE, NOTHING, Cell, Late, State, Verb
 
 UNREAD = 99
 """Stands for the value of a reader that has yet to read, and so reads nothing old."""
@@ -23,22 +25,22 @@ def forget(state: State, rules: Rules) -> State:
     if not (rules.leases and rules.checks_lease and rules.absent_marker_is_miss):
         return state
     leases = _leases(state)
-    cells = []
-    for cell in state.cells:
-        kept = _cell(cell, state, rules, leases)
-        if kept[2:] != EMPTY:
-            cells.append(kept)
-    standing = {cell.lease for cell in cells}
-    return state._replace(
-        cells=tuple(cells),
-        readers=tuple(
-            [IDLE if each.token and each.token not in standing else each for each in state.readers]
-        ),
-        late=tuple([each for each in state.late if _matters(each, state, rules, standing)]),
-        kept=tuple([each for each in state.kept if _hurts(*each, state, rules)])
-        if state.faults
-        else (),
-    )
+    seen = [_cell(cell, state, rules, leases) for cell in state.cells]
+    cells = tuple([cell for cell in seen if cell[2:] != EMPTY])
+    readers, late, kept = state.readers, state.late, state.kept
+    if leases:
+        standing = {cell.lease for cell in cells}
+        gone = leases.keys() - standing
+        if gone:
+            readers = tuple([IDLE if each.token in gone else each for each in readers])
+            late = tuple([each for each in late if not _fills(each, gone)])
+    if late:
+        late = tuple([each for each in late if _matters(each, state, rules)])
+    if kept:
+        kept = tuple([each for each in kept if state.faults and _hurts(*each, state, rules)])
+    if (cells, readers, late, kept) == (state.cells, state.readers, state.late, state.kept):
+        return state
+    return state._replace(cells=cells, readers=readers, late=late, kept=kept)
 
 
 def _leases(state: State) -> dict[int, tuple[int, int]]:
@@ -76,8 +78,11 @@ def _hurts(epoch: int, value: int, state: State, rules: Rules) -> bool:
     return epoch in state.trusted or not rules.raises_epoch or value < state.floors[epoch]
 
 
-def _matters(late: Late, state: State, rules: Rules, standing: set[int]) -> bool:
+def _fills(late: Late, tokens: AbstractSet[int]) -> bool:
+    return late.command.verb == Verb.FILL and late.command.token in tokens
+
+
+def _matters(late: Late, state: State, rules: Rules) -> bool:
     command = late.command
-    if command.verb == Verb.FILL:
-        return command.token in standing
-    return command.epoch in state.trusted or not rules.raises_epoch
+    trusted = command.epoch in state.trusted or not rules.raises_epoch
+    return trusted or command.verb == Verb.FILL

@@ -120,8 +120,8 @@ class State(NamedTuple):
     writers: tuple[Writer, ...]
     readers: tuple[Reader, ...]
     late: tuple[Late, ...]
-    kept: tuple[tuple[int, int, int], ...]
-    """Epoch, generation and value of every fill: what a snapshot or a replica may hold."""
+    kept: tuple[tuple[int, int], ...]
+    """Epoch and value of every fill: what a snapshot or a replica may hold."""
     faults: int
     """How many more may happen."""
 

@@ -1,0 +1,196 @@
+"""Measure side by side, in one run, what a feature costs: `python benchmarks/measure.py --help`.
+
+Each variant is the real service on a real PostgreSQL and a real Redis-protocol server. Variants
+take turns, so that a busy machine is busy for all; what counts is their ratio.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+
+import psutil
+from load import load, request
+
+from pegboard.testing.databases import fresh_database
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.servers import PostgresServer, RedisServer
+from pegboard.testing.services import LiveServer, run_pegboard
+
+UNLIMITED = {"PEGBOARD_RATELIMIT_DEFAULT": "1000000000/minute"}
+BASE = {
+    "PEGBOARD_ENV": "production",
+    "SECRET_KEY": "measured-with-a-key-that-nobody-uses-elsewhere",
+    "PEGBOARD_LOG_LEVEL": "WARNING",
+}
+ITEMS = 100
+PUT = json.dumps({"name": "Anvil", "description": "Heavy."}).encode()
+
+
+@dataclass
+class Variant:
+    """One way to run the service, and what it is asked."""
+
+    name: str
+    settings: dict[str, str]
+    packets: list[bytes]
+    status: int = 200
+    rates: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    server: LiveServer | None = None
+
+
+def gets() -> list[bytes]:
+    """Return requests for single items."""
+    return [request("GET", f"/api/items/{number}") for number in range(1, ITEMS + 1)]
+
+
+def puts() -> list[bytes]:
+    """Return requests that replace items."""
+    return [request("PUT", f"/api/items/{number}", PUT) for number in range(1, ITEMS + 1)]
+
+
+def cpu(server: LiveServer) -> float:
+    """Return the CPU seconds that the processes of a service have used."""
+    main = psutil.Process(server.pid)
+    times = [process.cpu_times() for process in (main, *main.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+class Bench:
+    """The servers that all variants share."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.postgres = stack.enter_context(PostgresServer())
+        self.redis = stack.enter_context(RedisServer())
+        self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+    def start(self, **settings: str) -> LiveServer:
+        """Start a service on a database of its own, with items in it."""
+        url = self.stack.enter_context(fresh_database(self.postgres.url))
+        settings = {**BASE, "DATABASE_URL": url, "REDIS_URL": self.redis.url, **settings}
+        for command in (("db", "upgrade"), ("items", "seed", "--count", str(ITEMS))):
+            done = run_pegboard(*command, directory=self.directory, **settings)
+            assert done.returncode == 0, done.stdout
+        return self.stack.enter_context(LiveServer(**settings))
+
+    def compare(self, variants: Sequence[Variant], *, rounds: int, seconds: float) -> None:
+        """Measure all variants in turns, and print them against the first."""
+        for variant in variants:
+            variant.server = self.start(**variant.settings)
+            load(variant.server.port, variant.packets, seconds=seconds / 2)
+        for _ in range(rounds):
+            for variant in variants:
+                server = variant.server
+                assert server is not None
+                before = cpu(server)
+                seen = load(server.port, variant.packets, seconds=seconds)
+                assert set(seen.statuses) == {variant.status}, seen.statuses
+                variant.rates.append(seen.rate)
+                variant.costs.append((cpu(server) - before) / seen.count * 1000)
+        first = variants[0]
+        print(f"{'variant':34} {'req/s':>9} {'ratio':>6} {'CPU ms/req':>11} {'ratio':>6}")
+        for one in variants:
+            rate = statistics.median(a / b for a, b in zip(one.rates, first.rates, strict=True))
+            cost = statistics.median(a / b for a, b in zip(one.costs, first.costs, strict=True))
+            print(
+                f"{one.name:34} {statistics.median(one.rates):9.0f} {rate:6.2f} "
+                f"{statistics.median(one.costs):11.3f} {cost:6.2f}"
+            )
+
+
+CACHED = {"PEGBOARD_PLUGINS": "items,cache_redis"}
+FULL = {"PEGBOARD_PLUGINS": "items,cache_redis,ratelimit"}
+NO_CACHE = {"PEGBOARD_CACHE": "none"}
+ONCE = {"PEGBOARD_RATELIMIT_DEFAULT": "1/day"}
+
+
+def idle(directory: Path) -> list[Variant]:
+    """Return services on which plugins hang that have nothing to do."""
+    variants = []
+    for count in (0, 1, 20):
+        path = directory / f"idle-{count}"
+        path.mkdir()
+        folder = PluginFolder(path)
+        for number in range(count):
+            folder.add(f"idle{number}", "def nothing(): ...")
+        settings = UNLIMITED | {"PYTHONPATH": str(path)}
+        variants.append(Variant(f"{count} idle plugins", settings, gets()))
+    return variants
+
+
+def comparison(what: str, directory: Path) -> list[Variant]:
+    """Return the variants to compare."""
+    if what == "hits":
+        return [Variant("hit", CACHED, gets()), Variant("database", CACHED | NO_CACHE, gets())]
+    if what == "writes":
+        return [
+            Variant("PUT, cache_redis", CACHED, puts()),
+            Variant("PUT, no cache", CACHED | NO_CACHE, puts()),
+        ]
+    if what == "refusals":
+        return [
+            Variant("admitted", FULL | UNLIMITED, gets()),
+            Variant("refused", FULL | ONCE, gets(), 429),
+        ]
+    return idle(directory)
+
+
+def hang(bench: Bench, *, seconds: float, rate: float = 50.0) -> None:
+    """Ask steadily while Redis is suspended, and print the slowest request of each second."""
+    server = bench.start(**UNLIMITED)
+    slowest: dict[int, float] = {}
+    failed = 0
+    began = time.perf_counter()
+    stop = threading.Event()
+
+    def suspend() -> None:
+        stop.wait(3)
+        with bench.redis.suspended():
+            stop.wait(seconds)
+
+    hanging = threading.Thread(target=suspend)
+    hanging.start()
+    number = 0
+    while (now := time.perf_counter() - began) < seconds + 8:
+        status, _ = server.request("GET", f"/api/items/{number % ITEMS + 1}")
+        failed += status != HTTPStatus.OK
+        took = time.perf_counter() - began - now
+        slowest[int(now)] = max(slowest.get(int(now), 0.0), took)
+        number += 1
+        time.sleep(max(0.0, number / rate - (time.perf_counter() - began)))
+    hanging.join()
+    print(f"{number} requests, {failed} failed; Redis hung from second 3 to {seconds + 3:.0f}")
+    print("slowest of each second, ms:", [round(took * 1000) for took in slowest.values()])
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=["hits", "writes", "refusals", "idle", "hang"], nargs="+")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    arguments = parser.parse_args()
+    for what in arguments.what:
+        print(f"\n{what}")
+        sys.stdout.flush()
+        with ExitStack() as stack:
+            bench = Bench(stack)
+            if what == "hang":
+                hang(bench, seconds=30)
+            else:
+                variants = comparison(what, bench.directory)
+                bench.compare(variants, rounds=arguments.rounds, seconds=arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The contract of cache strategies, between processes on a real server and a real database."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+from redis import Redis
+
+import pegboard
+from pegboard.cache.coherence import WriterTransaction
+from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
+from pegboard_cache_redis import state
+
+WARM = pegboard.Key("warm", "up")
+
+
+@pytest.fixture
+def make_process(make_app, database_url, redis_url):
+    """Make the app of one more process of the fleet."""
+
+    def make(**config):
+        config = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **config}
+        return make_app(plugins=["cache_redis"], **config)
+
+    return make
+
+
+@pytest.fixture
+def apps(make_process):
+    """The apps of two processes: each with connections and a knowledge of its own."""
+    return [make_process(), make_process()]
+
+
+@pytest.fixture
+def strategies(apps):
+    """Their strategies, of which the first has turned caching on."""
+    found: list[Any] = [pegboard.get_cache(app).strategy for app in apps]
+    for strategy in found:
+        strategy._keeper.begin()
+        assert pegboard.Miss("miss") == strategy.look_up(WARM)
+    yield found
+    for strategy in found:
+        strategy._keeper._used_at = float("-inf")  # it need not look after it any more
+
+
+@pytest.fixture
+def server(redis_url):
+    """A client of the server."""
+    with closing(Redis.from_url(redis_url)) as client:
+        yield client
+
+
+class TestRedisStrategy(CacheStrategyContract):
+    """Two processes, on SQLite and on PostgreSQL."""
+
+    @pytest.fixture
+    def strategies(self, strategies):
+        """Those of two processes."""
+        return strategies
+
+    @pytest.fixture
+    def transaction(self, apps):
+        """A writer's real connection."""
+        with apps[0].app_context():
+            engine = pegboard.db.engine
+        with engine.connect() as connection:
+            dialect = engine.dialect
+            yield WriterTransaction(connection.connection, dialect, dialect.do_commit)
+
+    @pytest.fixture
+    def pass_time(self, server) -> Callable[[float], None]:
+        """Let the server's keys expire so much earlier."""
+
+        def pass_time(seconds):
+            for key in server.scan_iter():
+                rest = server.pttl(key) - int(seconds * 1000)
+                server.pexpire(key, rest) if rest > 0 else server.delete(key)
+
+        return pass_time
+
+    @pytest.fixture
+    def broken(self, strategies, make_process):
+        """The strategy of a process that cannot reach the server."""
+        return pegboard.get_cache(make_process(REDIS_URL="redis://127.0.0.1:1")).strategy
+
+    @pytest.fixture(autouse=True)
+    def nobody_waits(self, monkeypatch):
+        """The other process trusts what it has read no longer than this one waits."""
+        monkeypatch.setattr(state, "TRUST", 0.2)
+        monkeypatch.setattr(state, "WAIT", 0.25)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda server, key: server.set(key, b""),
+        lambda server, key: server.set(key, b"\x80\x04N."),
+        lambda server, key: server.set(key, b"V" + b"0" * 100),
+        lambda server, key: server.set(key, b"L" + b"0" * 32),
+        lambda server, key: server.set(key, b"F" + b"9" * 29),
+        lambda server, key: server.set(key, b"G"),
+        lambda server, key: server.set(key, b"G" + b"x" * 100),
+        lambda server, key: server.set(key, b"V" * 3_000_000),
+        lambda server, key: server.rpush(key, "a", "list"),
+        lambda server, key: server.hset(key, "a", "hash"),
+        lambda server, key: server.xadd(key, {"a": "stream"}),
+    ],
+    ids=[
+        "empty",
+        "pickle",
+        "value",
+        "lease",
+        "fence",
+        "G",
+        "marker",
+        "huge",
+        "list",
+        "hash",
+        "stream",
+    ],
+)
+@pytest.mark.parametrize("place", ["key", "marker"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_stranger_planted_is_replaced(strategies, server, plant, place):
+    """It is never a value, and the next reader fills in a good one."""
+    one, other = strategies
+    where = lease(one).mark.place
+    name = where.key if place == "key" else where.marker
+    server.delete(name)
+    plant(server, name)
+    found = one.look_up(KEY)
+    assert isinstance(found, pegboard.Miss)
+    assert found.may_fill
+    assert one.fill(lease(one), b"value", 300)
+    assert b"value" == other.look_up(KEY)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_value_under_another_key_is_no_value(strategies, server):
+    """What this service stored for one key is not taken for the value of another."""
+    one, other = strategies
+    key = pegboard.Key("notes", "0a1b2c:2")
+    given = lease(one)
+    assert one.fill(given, b"value", 300)
+    target = lease(one, key).mark.place
+    server.set(target.key, server.get(given.mark.place.key))
+    assert pegboard.Miss("invalid") == other.look_up(key)
+    assert one.fill(lease(one, key), b"other", 300)
+    assert b"other" == other.look_up(key)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_answer_that_is_too_large_is_not_stored(strategies, caplog):
+    """And nobody waits for it."""
+    one, other = strategies
+    assert not one.fill(lease(one), bytes(1024 * 1024 + 1), 300)
+    assert "too large" in caplog.text
+    lease(other)
