@@ -205,12 +205,13 @@ class ServerChannel:
             self._count += 1
         try:
             wire = self._opened()
-            if wire.is_replica:
-                self.discard(wire)
-                raise ReadOnlyError(_REPLICA)
         except BaseException:
             self._endpoint.renew()
             raise
+        if wire.is_replica:
+            self.discard(wire)
+            self._endpoint.renew()
+            raise ReadOnlyError(_REPLICA)
         return wire
 
     def forget(self) -> None:
