@@ -15,10 +15,9 @@ from pegboard.testing.processes import wait_until
 from pegboard.testing.sentinels import SentinelServers
 from pegboard.testing.servers import RedisServer
 
-pytestmark = pytest.mark.slow
-
 PLUGINS = ("items", "cache_redis", "ratelimit")
 RECOVERY = 10.0
+ROOT = Path(__file__).parent.parent
 
 
 def serve(make_app: MakeApp, postgres_url: str, redis_url: str) -> Flask:
@@ -58,6 +57,7 @@ def rename(client: FlaskClient, path: str, name: str) -> None:
     assert name == client.get(path).get_json()["name"]
 
 
+@pytest.mark.slow
 def test_cached_answers_survive_a_failover_by_sentinels(
     make_app: MakeApp, postgres_url, own_sentinels: SentinelServers
 ):
@@ -72,6 +72,7 @@ def test_cached_answers_survive_a_failover_by_sentinels(
     wait_for_hits(client, paths)
 
 
+@pytest.mark.slow
 def test_cached_answers_survive_the_failover_of_a_shard(
     make_app: MakeApp, postgres_url, own_cluster: ClusterServers
 ):
@@ -89,6 +90,7 @@ def test_cached_answers_survive_the_failover_of_a_shard(
         rename(client, path, "written to the new master")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["own_sentinels", "own_cluster"])
 def test_requests_are_counted_together(
     make_app: MakeApp, postgres_url, kind, request: pytest.FixtureRequest
@@ -111,12 +113,24 @@ def test_requests_are_counted_together(
 
 def documented_rules(kind: str) -> str:
     """Return the rules of a user as the guide gives them, for a server or for a cluster."""
-    guide = (Path(__file__).parent.parent / "docs" / "how-to" / "redis.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "redis.md").read_text()
     [rules] = re.findall(r"^user pegboard on >PASSWORD (.+)$", guide, re.MULTILINE)
     [more] = re.findall(r"^- In a cluster: `(.+)` as well\.$", guide, re.MULTILINE)
     return f"on >secret {rules} {more if kind == 'cluster' else ''}"
 
 
+def test_guide_names_every_command():
+    """Those that scripts run, and those that are sent, and no other."""
+    files = [*ROOT.glob("plugins/*/src/**/*"), *ROOT.glob("core/src/pegboard/*.py")]
+    text = "".join(file.read_text() for file in files if file.suffix in {".py", ".lua"})
+    sent = r"""call\('([A-Z]+)'|command\(\s*"([A-Z]+)"|\\r\\n([A-Z]{3,})\\r\\n"""
+    found = {name.lower() for names in re.findall(sent, text) for name in names if name}
+    implied = {"eval", "evalsha", "client|setname", "client|setinfo"}
+    rules = set(documented_rules("server").replace("+", "").split()[4:])
+    assert found - {"auth", "client", "asking"} | implied == rules
+
+
+@pytest.mark.slow
 def test_documented_rights_are_enough(make_app: MakeApp, postgres_url, any_redis_program: Path):
     """Caching, counting and readiness need no other command."""
     rules = documented_rules("server")
@@ -132,6 +146,7 @@ def test_documented_rights_are_enough(make_app: MakeApp, postgres_url, any_redis
             assert [] == admin.acl_log()
 
 
+@pytest.mark.slow
 def test_documented_rights_are_enough_in_a_cluster(
     make_app: MakeApp, postgres_url, own_cluster: ClusterServers
 ):

@@ -16,9 +16,9 @@ from pegboard.cache import (
     MemoryStrategy,
     Miss,
     NullStrategy,
-    SQLiteVersion,
     Touched,
 )
+from pegboard.cache.memory import SQLiteVersion
 from pegboard.testing.contracts import KEY, SIBLING, CacheStrategyContract, NoTransaction, lease
 
 TOUCHED = Touched(keys=frozenset({KEY}))
@@ -27,13 +27,15 @@ TOUCHED = Touched(keys=frozenset({KEY}))
 class Clock:
     """A clock that is set by hand."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.time = 1000.0
 
-    def __call__(self):
+    def __call__(self) -> float:
+        """Return what it shows."""
         return self.time
 
-    def pass_time(self, seconds):
+    def pass_time(self, seconds: float) -> None:
+        """Set it."""
         self.time += seconds
 
 
@@ -53,7 +55,7 @@ class TestMemoryStrategy(CacheStrategyContract):
         return [strategy, strategy]
 
     @pytest.fixture
-    def pass_time(self, clock) -> Callable[[float], None]:
+    def pass_time(self, clock: Clock) -> Callable[[float], None]:
         """Set the clock."""
         return clock.pass_time
 
@@ -68,7 +70,7 @@ class TestMemoryStrategyOnSQLite(CacheStrategyContract):
         return [strategy, strategy]
 
     @pytest.fixture
-    def pass_time(self, clock) -> Callable[[float], None]:
+    def pass_time(self, clock: Clock) -> Callable[[float], None]:
         """Set the clock."""
         return clock.pass_time
 
@@ -182,6 +184,7 @@ def test_a_database_that_goes_away_is_a_miss(database):
     strategy = MemoryStrategy(size=100, version=version)
     slow = lease(strategy)
     fill(strategy, b"value", SIBLING)
+    assert version._connection is not None
     version._connection.close()
     assert isinstance(strategy.look_up(SIBLING), Miss)
     assert not strategy.fill(slow, b"value", 300)

@@ -236,6 +236,17 @@ def test_who_cannot_be_told_by_name_is_told_by_address(caplog):
     assert "192.0.2.1" == ask(Clients(identify=lambda _: 7))  # type: ignore[arg-type,return-value]
 
 
+def test_a_proxy_that_is_not_named_is_told_to_the_operator_once(caplog):
+    """Its clients are one, which nobody may want; a client out there is no proxy."""
+    clients = Clients()
+    for peer in ("8.8.8.8", "10.0.0.1", "10.0.0.2", ""):
+        ask(clients, peer, x_forwarded_for="198.51.100.7")
+
+    assert [
+        "all clients of the proxy at 10.0.0.1 count as one: set PEGBOARD_TRUSTED_PROXIES"
+    ] == caplog.messages
+
+
 def test_what_is_remembered_is_bounded():
     """However many clients there are, and however long their headers."""
     clients = behind("1")

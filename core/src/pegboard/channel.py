@@ -27,8 +27,8 @@ class Command(NamedTuple):
     key: bytes
     """What decides which server of a cluster is asked."""
     packed: bytes
-    fallback: bytes | None = None
-    """Sent instead when the server does not know the script."""
+    script: "Script | None" = None
+    """The script that it runs: sent in full when the server does not know it."""
 
 
 class Reply(NamedTuple):
@@ -75,24 +75,27 @@ def get_channel(app: Flask | None = None) -> Channel | None:
 
 def command(*arguments: Argument, key: Argument) -> Command:
     """Make a command: its name and arguments, of which `key` is one."""
-    return Command(_encode(key), _pack(arguments))
+    return Command(_encode(key), b"*%d\r\n%b" % (len(arguments), _pack_all(*arguments)))
 
 
 class Script:
     """A Lua script, sent by its digest and in full only to a server that does not know it."""
 
     def __init__(self, source: str) -> None:
-        self._source = source.encode()
-        self._digest = hashlib.sha1(self._source, usedforsecurity=False).hexdigest().encode()
+        text = source.encode()
+        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+        self._by_digest = _pack_all(b"EVALSHA", digest)
+        self._by_text = _pack_all(b"EVAL", text)
 
     def call(self, *, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> Command:
         """Return the command that runs it; in a cluster all keys must have one hash tag."""
-        tail = (len(keys), *keys, *arguments)
-        return Command(
-            _encode(keys[0]),
-            _pack((b"EVALSHA", self._digest, *tail)),
-            _pack((b"EVAL", self._source, *tail)),
-        )
+        count = 3 + len(keys) + len(arguments)
+        rest = _pack_all(len(keys), *keys, *arguments)
+        return Command(_encode(keys[0]), b"*%d\r\n%b%b" % (count, self._by_digest, rest), self)
+
+    def in_full(self, packed: bytes) -> bytes:
+        """Return a packed call with the text of the script in place of its digest."""
+        return packed.replace(self._by_digest, self._by_text, 1)
 
 
 def _encode(argument: Argument) -> bytes:
@@ -101,8 +104,8 @@ def _encode(argument: Argument) -> bytes:
     return str(argument).encode()
 
 
-def _pack(arguments: Sequence[Argument]) -> bytes:
-    parts = [b"*%d\r\n" % len(arguments)]
+def _pack_all(*arguments: Argument) -> bytes:
+    parts = []
     for argument in arguments:
         data = argument if isinstance(argument, bytes) else str(argument).encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(data), data))

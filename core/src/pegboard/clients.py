@@ -105,6 +105,7 @@ class Clients:
             "HTTP_" + self._proxies.header.upper().replace("-", "_") if self._proxies else None
         )
         self._known: dict[tuple[str, str] | str, str] = {}
+        self._has_hinted = False
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
         """Return what stands for the client: `user:alice`, `192.0.2.1` or `2001:db8::/64`."""
@@ -114,7 +115,10 @@ class Clients:
                 return identity
         peer: str = environ.get("REMOTE_ADDR") or ""
         if self._variable is None or not (header := environ.get(self._variable)):
-            return self._known.get(peer) or self._remember(peer, peer, "")
+            if (known := self._known.get(peer)) is not None:
+                return known
+            self._hint(peer, environ)
+            return self._remember(peer, peer, "")
         return self._known.get((peer, header)) or self._remember((peer, header), peer, header)
 
     def _identity(self, environ: Mapping[str, Any]) -> str | None:
@@ -126,6 +130,18 @@ class Clients:
             # Who cannot be told by name is still told by address.
             logger.exception("the client's identity cannot be told")
             return None
+
+    def _hint(self, peer: str, environ: Mapping[str, Any]) -> None:
+        """Tell the operator, once, that a proxy's clients are all one."""
+        if self._proxies or self._has_hinted or "HTTP_X_FORWARDED_FOR" not in environ:
+            return
+        address = read_address(peer)
+        if address is None or address.is_private:
+            self._has_hinted = True
+            logger.warning(
+                "all clients of the proxy at %s count as one: set PEGBOARD_TRUSTED_PROXIES",
+                address or "a Unix socket",
+            )
 
     def _remember(self, key: tuple[str, str] | str, peer: str, header: str) -> str:
         client = address_key(self._proxies.trace(peer, header))

@@ -220,8 +220,8 @@ class ServerChannel:
 
 def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
     """Return the value for a command that was answered with an error."""
-    if isinstance(error, NoScriptError) and command.fallback is not None:
-        return wire.converse(command.fallback, 1)[0]
+    if isinstance(error, NoScriptError) and command.script is not None:
+        return wire.converse(command.script.in_full(command.packed), 1)[0]
     if isinstance(error, _NOT_SERVING):
         raise error
     return error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -34,7 +35,7 @@ def apps(make_process):
 @pytest.fixture
 def strategies(apps):
     """Their strategies, of which the first has turned caching on."""
-    found = [pegboard.get_cache(app).strategy for app in apps]
+    found: list[Any] = [pegboard.get_cache(app).strategy for app in apps]
     for strategy in found:
         strategy._keeper.begin()
         assert pegboard.Miss("miss") == strategy.look_up(WARM)

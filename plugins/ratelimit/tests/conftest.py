@@ -4,14 +4,59 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Response, jsonify
 from flask.testing import FlaskClient
+from flask.views import MethodView
 from hypothesis import settings
+
+import pegboard
 
 pytest_plugins = ["pegboard.testing.fixtures"]
 
 # The same examples every time, and no limit of time: a busy machine is no failure.
 settings.register_profile("pegboard", deadline=None, derandomize=True)
 settings.load_profile("pegboard")
+
+
+class Shelf:
+    """A plugin with things, of which there is any that is asked for."""
+
+    name = "shelf"
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+        """Serve `/api/things/`."""
+        blueprint = pegboard.Blueprint("things", __name__, url_prefix="/api/things")
+
+        @blueprint.route("/")
+        class Things(MethodView):
+            @blueprint.response(200)
+            def get(self) -> Response:
+                return jsonify([])
+
+            @blueprint.response(200)
+            def post(self) -> Response:
+                return jsonify({})
+
+        @blueprint.route("/<int:thing_id>")
+        class ThingById(MethodView):
+            @blueprint.response(200)
+            def get(self, thing_id: int) -> Response:
+                return jsonify({"id": thing_id})
+
+            put = get
+
+            @blueprint.response(204)
+            def delete(self, thing_id: int) -> None:
+                assert thing_id
+
+        return [blueprint]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """A plugin with things."""
+    return Shelf()
 
 
 class Clock:
@@ -42,11 +87,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def serve(make_app: Any) -> Callable[..., FlaskClient]:
-    """Build an app with items and ratelimit, and return a client of it; settings as keywords."""
+def serve(make_app: Any, shelf: object) -> Callable[..., FlaskClient]:
+    """Build an app with things and ratelimit, and return a client of it; settings as keywords."""
 
     def serve(plugins: tuple[object, ...] = (), **config: object) -> FlaskClient:
-        app = make_app(plugins=["items", "ratelimit", *plugins], **config)
+        app = make_app(plugins=[shelf, "ratelimit", *plugins], **config)
         client: FlaskClient = app.test_client()
         return client
 

@@ -10,13 +10,13 @@ from pegboard_ratelimit.models import table
 
 
 @pytest.fixture
-def app(make_app, database_url):
-    """An app with items and ratelimit, on SQLite and on PostgreSQL."""
+def app(make_app, shelf, database_url):
+    """An app with things and ratelimit, on SQLite and on PostgreSQL."""
     return make_app(
-        plugins=["items", "ratelimit"],
+        plugins=[shelf, "ratelimit"],
         DATABASE_URL=database_url,
         RATELIMIT_DEFAULT="100/minute;10/second",
-        RATELIMIT_ROUTES="POST /api/items/=5/hour",
+        RATELIMIT_ROUTES="POST /api/things/=5/hour",
     )
 
 
@@ -35,18 +35,18 @@ def run(cli, app):
 def test_rules_are_added_listed_and_removed(run):
     """Each with its number, next to those of the settings."""
     added = run(
-        *("add", "--client", "10.0.0.0/8", "--route", "/api/items/*", "--method", "get"),
+        *("add", "--client", "10.0.0.0/8", "--route", "/api/things/*", "--method", "get"),
         *("--method", "POST", "--limit", "7/minute;1/s", "--on-failure", "closed"),
         *("--until", "2099-01-31T18:00", "--note", "the crawler"),
     )
     run("add", "--client", "user:alice", "--exempt")
     listed = run("list")
 
-    described = "7/minute;1/second, for 10.0.0.0/8, GET POST, at /api/items/*, on failure closed"
+    described = "7/minute;1/second, for 10.0.0.0/8, GET POST, at /api/things/*, on failure closed"
     assert f"Rule 1 is added: {described}.\n" == added
     assert [
         "default: 100/minute;10/second",
-        "POST /api/items/: 5/hour, POST, at /api/items/",
+        "POST /api/things/: 5/hour, POST, at /api/things/",
         f"1: {described}, until 2099-01-31T18:00:00 UTC (the crawler)",
         "2: no limit, for user:alice",
     ] == listed.splitlines()
@@ -119,11 +119,20 @@ def test_a_broken_database_is_said_in_a_line(make_app, cli):
 @pytest.mark.parametrize(
     "arguments, rule",
     [
-        (["192.0.2.1", "get", "/api/items/7?x=1"], "192.0.2.1 at items.ItemById: default: 100/m"),
-        (["2001:db8::7", "POST", "/api/items/"], "2001:db8::/64 at items.Items: POST /api/items/"),
-        (["user:alice", "HEAD", "/api/items/"], "user:alice at items.Items: rule-1: no limit, for"),
+        (
+            ["192.0.2.1", "get", "/api/things/7?x=1"],
+            "192.0.2.1 at things.ThingById: default: 100/m",
+        ),
+        (
+            ["2001:db8::7", "POST", "/api/things/"],
+            "2001:db8::/64 at things.Things: POST /api/things/",
+        ),
+        (
+            ["user:alice", "HEAD", "/api/things/"],
+            "user:alice at things.Things: rule-1: no limit, for",
+        ),
         (["192.0.2.1", "GET", "/nowhere"], "192.0.2.1 at no route: default: 100/minute;10/second"),
-        (["192.0.2.1", "PATCH", "/api/items/"], "192.0.2.1 at no route: default: 100/minute"),
+        (["192.0.2.1", "PATCH", "/api/things/"], "192.0.2.1 at no route: default: 100/minute"),
         (["192.0.2.1", "GET", "/health"], "health.alive is never limited."),
     ],
 )
@@ -136,20 +145,20 @@ def test_it_is_told_which_rule_a_client_meets(run, arguments, rule):
     assert ("Each process counts for itself" in told) == ("default" in told or "POST" in told)
 
 
-def test_it_is_told_what_is_left(make_app, redis_url, cli):
+def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):
     """By the storage itself, which counts nothing for that."""
     app = make_app(
-        plugins=["items", "ratelimit"], REDIS_URL=redis_url, RATELIMIT_DEFAULT="100/minute;2/hour"
+        plugins=[shelf, "ratelimit"], REDIS_URL=redis_url, RATELIMIT_DEFAULT="100/minute;2/hour"
     )
     for _ in range(3):
-        app.test_client().get("/api/items/", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+        app.test_client().get("/api/things/", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
     told = {
-        cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/api/items/", app=app).output
+        cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/api/things/", app=app).output
         for _ in range(3)
     }
 
     lines = told.pop().splitlines()
-    assert "192.0.2.1 at items.Items: default: 100/minute;2/hour" == lines[0]
+    assert "192.0.2.1 at things.Things: default: 100/minute;2/hour" == lines[0]
     assert re.fullmatch(r"  100/minute: 98 left, more in (60|59|58) s", lines[1])
     assert re.fullmatch(r"  2/hour: 0 left, more in 3\d\d\d s", lines[2])
     assert re.fullmatch(r"  refused for 3\d\d\d\.\d s", lines[3])

@@ -22,7 +22,7 @@ def start(serve, own_redis):
     return start
 
 
-def get(client, path="/api/items/"):
+def get(client, path="/api/things/"):
     """Ask once; return the status."""
     return client.get(path).status_code
 
@@ -32,7 +32,7 @@ def test_each_worker_counts_its_share(start, own_redis):
     client = start(WORKERS=2)
     get(client)
     own_redis.kill()
-    answers = [client.get("/api/items/") for _ in range(3)]
+    answers = [client.get("/api/things/") for _ in range(3)]
 
     assert [200, 200, 429] == [one.status_code for one in answers]
     assert {'"default-minute";q=2;w=60'} == {one.headers["RateLimit-Policy"] for one in answers}
@@ -42,7 +42,7 @@ def test_all_are_admitted_where_the_door_is_open(start, own_redis):
     """Without headers, as nobody knows how the client stands."""
     client = start(RATELIMIT_ON_FAILURE="open")
     own_redis.kill()
-    answers = [client.get("/api/items/") for _ in range(9)]
+    answers = [client.get("/api/things/") for _ in range(9)]
 
     assert {200} == {one.status_code for one in answers}
     assert not any("RateLimit" in one.headers for one in answers)
@@ -52,7 +52,7 @@ def test_none_is_admitted_where_the_door_is_closed(start, own_redis):
     """503, in the platform's format, with the time to come again."""
     client = start(RATELIMIT_ON_FAILURE="closed")
     own_redis.kill()
-    answer = client.get("/api/items/")
+    answer = client.get("/api/things/")
 
     assert 503 == answer.status_code
     assert {
@@ -125,7 +125,7 @@ def test_what_redis_refuses_is_no_error_of_the_client(start, own_redis, command)
     get(client)
     with Redis.from_url(own_redis.url) as redis:
         redis.execute_command(*command.split())
-    answers = [client.get("/api/items/") for _ in range(2)]
+    answers = [client.get("/api/things/") for _ in range(2)]
 
     assert [200, 200] == [one.status_code for one in answers]
     assert all("RateLimit" in one.headers for one in answers)

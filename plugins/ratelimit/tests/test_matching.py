@@ -59,25 +59,25 @@ def test_who_is_fewer_comes_first():
     "text, is_covered",
     [
         ("*", True),
-        ("/api/items/<int:id>", True),
-        ("/api/items/{anything}", True),
-        ("/api/items/*", True),
+        ("/api/things/<int:id>", True),
+        ("/api/things/{anything}", True),
+        ("/api/things/*", True),
         ("/api/*", True),
         ("*/items/*", False),
-        ("/api/items/", False),
-        ("/api/items/7", False),
-        ("/api/items", False),
+        ("/api/things/", False),
+        ("/api/things/7", False),
+        ("/api/things", False),
         ("items.Item", True),
         ("items.*", True),
         ("*.Item", True),
         ("items", False),
-        ("items.Items", False),
+        ("things.Things", False),
         ("itemsxItem", False),
     ],
 )
 def test_routes_are_a_path_or_an_endpoint(text, is_covered):
     """A star in it stands for anything, the name of a variable does not matter."""
-    rule = Rule("/api/items/<int:item_id>", endpoint="items.Item")
+    rule = Rule("/api/things/<int:item_id>", endpoint="items.Item")
     Map([rule])
 
     assert is_covered == Where.parse(text).covers(rule)
@@ -91,7 +91,7 @@ def test_only_everything_is_about_no_route():
 
 def test_what_is_fewer_routes_comes_first():
     """A route, the longer pattern, everything."""
-    texts = ["/a/{id}", "/api/items/*", "/api/*", "*"]
+    texts = ["/a/{id}", "/api/things/*", "/api/*", "*"]
 
     assert texts == sorted(texts, key=lambda text: Where.parse(text).rank, reverse=True)
 

@@ -54,12 +54,12 @@ def test_exempt_calls_document_nothing(serve):
         def pegboard_blueprints(self):
             return [blueprint]
 
-    client = serve((Free(),), RATELIMIT_ROUTES="GET /api/items/=none")
+    client = serve((Free(),), RATELIMIT_ROUTES="GET /api/things/=none")
     paths = client.get("/openapi.json").get_json()["paths"]
 
     assert "429" not in paths["/api/free"]["get"]["responses"]
-    assert "429" not in paths["/api/items/"]["get"]["responses"]
-    assert "429" in paths["/api/items/"]["post"]["responses"]
+    assert "429" not in paths["/api/things/"]["get"]["responses"]
+    assert "429" in paths["/api/things/"]["post"]["responses"]
 
 
 def test_a_limiter_that_is_off_documents_nothing(serve):

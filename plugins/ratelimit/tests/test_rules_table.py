@@ -18,10 +18,10 @@ from pegboard_ratelimit.rules import RuleBook
 
 
 @pytest.fixture
-def app(make_app, database_url):
+def app(make_app, shelf, database_url):
     """An app with a table of rules, on SQLite and on PostgreSQL."""
     return make_app(
-        plugins=["items", "ratelimit"], DATABASE_URL=database_url, RATELIMIT_DEFAULT="2/minute"
+        plugins=[shelf, "ratelimit"], DATABASE_URL=database_url, RATELIMIT_DEFAULT="2/minute"
     )
 
 
@@ -39,10 +39,10 @@ def write(app):
 
 @pytest.fixture
 def get(app):
-    """Ask for the items as a client from some address; return the status."""
+    """Ask for the things as a client from some address; return the status."""
     client = app.test_client()
 
-    def get(peer: str = "192.0.2.1", path: str = "/api/items/", method: str = "GET") -> int:
+    def get(peer: str = "192.0.2.1", path: str = "/api/things/", method: str = "GET") -> int:
         status: int = client.open(
             path, method=method, environ_overrides={"REMOTE_ADDR": peer}
         ).status_code
@@ -96,8 +96,8 @@ def test_the_most_special_rule_holds(write, get, reread):
         {"client": "10.0.0.0/8", "limits": "3/minute"},
         {"client": "10.1.0.0/16", "limits": "4/minute"},
         {"client": "10.1.0.1", "limits": "none"},
-        {"route": "/api/items/", "limits": "1/minute"},
-        {"route": "/api/items/", "limits": "5/minute"},
+        {"route": "/api/things/", "limits": "1/minute"},
+        {"route": "/api/things/", "limits": "5/minute"},
     )
     reread()
 

@@ -17,6 +17,9 @@ FORMAT = 1
 """Part of every key; raised when the form of `encode` changes."""
 
 _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
+_PERSONAL = frozenset({"*", "authorization", "cookie"})
+"""What an answer varies by that is not for everybody."""
+
 _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
 
@@ -43,6 +46,7 @@ class Entry:
             or "Set-Cookie" in response.headers
             or control.no_store
             or control.private
+            or not _PERSONAL.isdisjoint(name.lower() for name in response.vary)
         ):
             return None
         body = response.get_data()

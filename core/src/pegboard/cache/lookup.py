@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ParamSpec, cast
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from sqlalchemy import Table
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
@@ -110,7 +111,8 @@ def cached(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        name = f"{FORMAT}.{view.__module__}.{view.__qualname__}.{version}"
+        table = cast("Table", model.__table__).fullname
+        name = f"{FORMAT}.{table}.{view.__module__}.{view.__qualname__}.{version}"
         lookup = Lookup(
             model,
             ttl,
@@ -210,7 +212,8 @@ class Cache:
             # What the session still holds may be older than the lease.
             db.session.expire_all()
             response = current_app.make_response(view())
-            entry = Entry.of(response)
+            if not _has_used_session():
+                entry = Entry.of(response)
         finally:
             if entry is None:
                 self.strategy.give_back(lease)
@@ -266,6 +269,14 @@ def read(found: bytes | Miss) -> Entry | Miss:
     except ValueError as error:
         logger.warning("a cached answer cannot be read: %s", error)
         return Miss("unreadable", may_fill=False)
+
+
+def _has_used_session() -> bool:
+    """Return whether the answer may be for one client only, as its session was looked at."""
+    # The proxy `flask.session` would count as a look.
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
+    session = context.get("_session", context.get("session"))
+    return bool(getattr(session, "accessed", False))
 
 
 def get_cache(app: Flask | None = None) -> Cache:

@@ -1,8 +1,9 @@
 """Which look-ups a statement touches."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, product, takewhile
 from typing import Any, cast
 
 from sqlalchemy import Table, TableClause
@@ -66,9 +67,9 @@ class Tables:
             self._by_row.setdefault(lookup.table.name, []).append(lookup)
             for table in lookup.others:
                 self._groups.setdefault(table.name, set()).add(lookup.table.fullname)
-        self._cascades: dict[str, set[str]] = {}
+        self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
-        self._names = {*self._by_row, *self._groups, *self._cascades}
+        self._names = {*self._by_row, *self._groups, *(name for _, name in self._cascades)}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._mentioned = re.compile(
             rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE
@@ -80,14 +81,17 @@ class Tables:
         while changed:
             changed = False
             for table in known:
-                reached = self._groups_of(table.name) | self._cascades.get(table.name, set())
+                reached = self._groups_of(table.name) | self._cascades_of(table.name)
                 for key in table.foreign_keys:
-                    acts = {(key.ondelete or "").upper(), (key.onupdate or "").upper()}
-                    parent = key.column.table.name
-                    found = self._cascades.get(parent, set())
-                    if reached - found and acts & set(_CASCADES):
-                        self._cascades[parent] = found | reached
-                        changed = True
+                    for kind, action in (("delete", key.ondelete), ("update", key.onupdate)):
+                        place = (kind, key.column.table.name)
+                        found = self._cascades.get(place, set())
+                        if (action or "").upper() in _CASCADES and reached - found:
+                            self._cascades[place] = found | reached
+                            changed = True
+
+    def _cascades_of(self, name: str) -> set[str]:
+        return set().union(*(self._cascades.get((kind, name), ()) for kind in ("delete", "update")))
 
     def _groups_of(self, name: str) -> set[str]:
         """Return the groups that hold something of a table's rows."""
@@ -104,7 +108,8 @@ class Tables:
                 if _may_replace(statement):
                     self._add_all(writes, name)
                 continue
-            for group in self._cascades.get(name, ()):
+            kind = "delete" if isinstance(statement, Delete) else "update"
+            for group in self._cascades.get((kind, name), ()):
                 writes.add_group(group)
             for lookup in self._by_row.get(name, ()):
                 keys = _keys(lookup, statement, compiled, parameters)
@@ -122,7 +127,7 @@ class Tables:
                 self._add_all(writes, name)
 
     def _add_all(self, writes: Writes, name: str) -> None:
-        for group in self._groups_of(name) | self._cascades.get(name, set()):
+        for group in self._groups_of(name) | self._cascades_of(name):
             writes.add_group(group)
 
 
@@ -155,20 +160,26 @@ def _keys(
             and clause.operator in {operators.eq, operators.in_op}
             and isinstance(clause.right, BindParameter)
             and _name(getattr(clause.left, "table", None)) == lookup.table.name
-            and (clause.operator is operators.eq or len(columns) == 1)
         ):
             bound[clause.left.name] = clause.right
     if any(column.name not in bound for column in columns):
         return None
-    keys: list[Key | None] = []
-    for values in parameters:
-        row = [values.get(compiled.bind_names[bound[column.name]]) for column in columns]
-        if len(row) == 1 and isinstance(row[0], list | tuple):
-            keys += [lookup.key((value,)) for value in row[0]]
-        else:
-            keys.append(lookup.key(row))
+    keys = [
+        lookup.key(row)
+        for values in parameters
+        for row in product(*(_values(bound[column.name], compiled, values) for column in columns))
+    ]
     found = [key for key in keys if key is not None]
-    return found if len(found) == len(keys) else None
+    return found if found and len(found) == len(keys) else None
+
+
+def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the values of a parameter: one, or those of a list that was expanded."""
+    name = compiled.bind_names[bind]
+    if not bind.expanding:
+        return [values.get(name)]
+    names = (f"{name}_{number}" for number in count(1))
+    return [values[one] for one in takewhile(values.__contains__, names)]
 
 
 def _name(table: Any) -> str | None:

@@ -348,7 +348,7 @@ class CacheStrategyContract:
     def test_a_group_is_all_its_keys(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Values, leases, and keys that nobody has asked for yet; other groups are not concerned."""
+        """Values, leases, and keys that nobody has asked for yet; but no other group."""
         _fill(one, KEY, b"old")
         _fill(one, STRANGER, b"stranger")
         slow = lease(one, SIBLING)

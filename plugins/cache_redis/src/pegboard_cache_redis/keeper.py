@@ -63,7 +63,7 @@ class Keeper:
     def begin(self) -> State | None:
         """Return the state, read from the database; a cache that never was on is turned on."""
         state = self._fleet.current()
-        if state is not None and state.epoch == 0 and not state.enabled:
+        if state is not None and state.is_never_on and self._obstacle is None:
             self._turn_on()
             state = self._fleet.trusted()
         return state

@@ -18,7 +18,7 @@ class CacheState(Base):
     __tablename__ = "cache_state"
 
     epoch: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    """Counts how often caching was turned on; 0 for never. Part of every key."""
+    """Raised whenever caching is turned on; 0 for never. Part of every key."""
     enabled: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     servers: Mapped[str] = mapped_column(Text, default="", server_default="")
     """The identities of the Redis servers that hold this epoch's values, separated by spaces."""

@@ -79,7 +79,8 @@ if is_lease and is_current then
 elseif is_current and ARGV[5] == '0' then
   return {'V', mark, found}
 end
-if found and (is_current or what ~= 'V' and not is_lease) then is_strange = 1 end
+local is_ours = is_lease or what == 'V' and #found >= 33
+if found and (is_current or not is_ours) then is_strange = 1 end
 redis.call('SET', KEYS[2], 'L' .. ARGV[1] .. generation, 'PX', ARGV[3])
 return {'L', mark, is_strange}
 """

@@ -47,6 +47,11 @@ class State:
     read_at: float
     """`time.monotonic` before the row was asked for."""
 
+    @property
+    def is_never_on(self) -> bool:
+        """Whether nobody can have cached anything yet."""
+        return self.epoch == 0 and not self.enabled
+
     def is_same_epoch(self, other: "State") -> bool:
         """Return whether both allow to cache in one epoch."""
         return self.enabled and other.enabled and self.epoch == other.epoch
@@ -198,6 +203,9 @@ class Fleet:
             return False
         if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
             return True
+        # Never used before, even where the table was dropped and created anew: what is left in Redis
+        # of an epoch that came back would be taken for new.
+        epoch = max(state.epoch + 1, int(time.time()))
         statement = (
             update(table)
             .where(
@@ -205,12 +213,12 @@ class Fleet:
                 table.columns.enabled.is_(False),
                 table.columns.epoch == state.epoch,
             )
-            .values(enabled=True, epoch=state.epoch + 1, servers=" ".join(sorted(servers)))
+            .values(enabled=True, epoch=epoch, servers=" ".join(sorted(servers)))
         )
         with self._engine.begin() as connection:
             is_done = connection.execute(statement).rowcount == 1
         if is_done:
-            logger.warning("caching is on, epoch %d", state.epoch + 1)
+            logger.warning("caching is on, epoch %d", epoch)
         self.refresh()
         return False
 

@@ -253,7 +253,7 @@ class RedisStrategy:
             if fence.state is not None:
                 state = self._fleet.read_after_commit(transaction) or state
             if not state.enabled:
-                return self._fleet.nobody_trusts_at
+                return 0.0 if state.is_never_on else self._fleet.nobody_trusts_at
         if self._cover(state, fence.touched, RELEASE, [fence.token]):
             return 0.0
         transaction.execute(DISABLE)
@@ -323,7 +323,9 @@ class RedisStrategy:
 
     def _usable(self) -> State | pegboard.Miss:
         """Return the state under which Redis may be asked."""
-        state = self._fleet.trusted() or self._keeper.begin()
+        state = self._fleet.trusted()
+        if state is None or state.is_never_on:
+            state = self._keeper.begin()
         if state is None:
             return self._bypass("state-unknown")
         if not state.enabled:

@@ -43,7 +43,7 @@ class Limiter:
         )
         self.has_legacy_headers = settings.legacy_headers
         self._plans: dict[Rule, Plan | None] = {}
-        self._is_failing = False
+        self.is_failing = False
         self.keeper = Keeper(engine, rules_of(settings))
         self.client_of = pegboard.get_clients(app).client_of
 
@@ -75,22 +75,21 @@ class Limiter:
         """Return what an operator wants to know at a glance."""
         return {
             "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
-            "can_count": not self._is_failing,
+            "can_count": not self.is_failing,
             "rules": len(self.keeper.book.rules),
             "broken_rules": self.keeper.broken,
         }
 
     def note_failure(self, error: Exception) -> None:
         """Tell the operator, once, that nobody counts."""
-        if not self._is_failing:
-            self._is_failing = True
+        if not self.is_failing:
+            self.is_failing = True
             logger.warning("requests cannot be counted, the policy on failure holds: %s", error)
 
     def note_success(self) -> None:
         """Tell the operator, once, that all is well again."""
-        if self._is_failing:
-            self._is_failing = False
-            logger.info("requests are counted again")
+        self.is_failing = False
+        logger.info("requests are counted again")
 
 
 def init_limiter(app: Flask) -> Limiter | None:

@@ -16,29 +16,26 @@ MAX_TIME = SECOND
 class Refusals:
     """The refused clients of one rule. Times are microseconds."""
 
-    __slots__ = ("_refused",)
+    __slots__ = ("by_client",)
 
     def __init__(self) -> None:
-        self._refused: dict[str, tuple[int, Verdict]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._refused)
+        self.by_client: dict[str, tuple[int, Verdict]] = {}
 
     def note(self, client: str, verdict: Verdict, now: int) -> None:
         """Take note that a client is refused."""
-        if len(self._refused) >= MAX_CLIENTS:
-            self._refused = {}
-        self._refused[client] = (now, verdict)
+        if len(self.by_client) >= MAX_CLIENTS:
+            self.by_client = {}
+        self.by_client[client] = (now, verdict)
 
     def recall(self, client: str, now: int) -> Verdict | None:
         """Return the verdict on a client that is refused still, as it is by now."""
-        found = self._refused.get(client)
+        found = self.by_client.get(client)
         if found is None:
             return None
         since, verdict = found
         passed = now - since
         if passed >= min(verdict.wait, MAX_TIME):
-            self._refused.pop(client, None)
+            self.by_client.pop(client, None)
             return None
         wait = verdict.wait - passed
         # The seconds until there is more of anything pass as well.

@@ -57,21 +57,19 @@ class SharedCounter:
 class _Template:
     """A call of the script that lacks its key."""
 
-    __slots__ = ("_fallback_head", "_head", "_tail")
+    __slots__ = ("_head", "_tail")
 
     def __init__(self, limit: Limit, *, charge: bool) -> None:
         arguments: list[int] = [int(charge)]
         for terms in limit.terms:
             arguments += terms
         blank = WINDOW.call(keys=[b""], arguments=arguments)
-        assert blank.fallback is not None
         self._head, _, self._tail = blank.packed.partition(_BLANK)
-        self._fallback_head = blank.fallback.rpartition(_BLANK)[0]
 
     def fill(self, key: bytes) -> Command:
         """Return the call with its key."""
-        rest = b"$%d\r\n%b\r\n%b" % (len(key), key, self._tail)
-        return Command(key, self._head + rest, self._fallback_head + rest)
+        packed = b"%b$%d\r\n%b\r\n%b" % (self._head, len(key), key, self._tail)
+        return Command(key, packed, WINDOW)
 
 
 _NO_BRACES = str.maketrans("{}", "()")

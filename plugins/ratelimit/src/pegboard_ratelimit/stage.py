@@ -86,7 +86,8 @@ class LimitHandler:
         plan = choice.plan(client)
         if plan is None:
             return None
-        if plan.refusals and (refused := plan.refusals.recall(client, microseconds())):
+        refusals = plan.refusals
+        if client in refusals.by_client and (refused := refusals.recall(client, microseconds())):
             return _judge(call, plan.counting, refused)
         try:
             asked = plan.counting.counter.ask(client)
@@ -108,7 +109,8 @@ class LimitHandler:
             verdict = plan.counting.counter.hear(replies[0].value)
         except StorageError as error:
             return self._do_without(call, plan, client, error)
-        self._limiter.note_success()
+        if self._limiter.is_failing:
+            self._limiter.note_success()
         if verdict.wait:
             plan.refusals.note(client, verdict, microseconds())
         return _judge(call, plan.counting, verdict)
