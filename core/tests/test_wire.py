@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,8 @@ NewChannel = Callable[..., ServerChannel]
 def new_channel(make_app: MakeApp) -> NewChannel:
     """Make a channel by its URL and by settings."""
 
-    def make(url: str, **config: object) -> ServerChannel:
-        channel = get_channel(make_app(upgrade=False, **{"REDIS_URL": url, **config}))
+    def make(url: str, **config: Any) -> ServerChannel:
+        channel = get_channel(make_app(upgrade=False, REDIS_URL=url, **config))
         assert isinstance(channel, ServerChannel)
         return channel
 
@@ -95,7 +96,7 @@ def test_a_stranger_is_no_server(new_channel: NewChannel, answer: bytes):
                 channel.exchange([GET])
             wait_until(lambda: not channel.is_away or stranger.connections > 5, "probes")
             channel._breaker.is_open = False
-        assert channel._count <= 1
+        wait_until(lambda: len(channel._idle) == channel._count, "nothing is counted in vain")
 
 
 def test_who_asked_later_does_not_find_out_by_waiting_as_long(
