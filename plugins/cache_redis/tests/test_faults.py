@@ -33,7 +33,7 @@ SCRIPTS = {"LEASE": LEASE, "FILL": FILL, "FENCE": FENCE, "RELEASE": RELEASE}
 
 def digest(name: str) -> bytes:
     """Return what tells a script among the commands."""
-    return SCRIPTS[name]._digest
+    return SCRIPTS[name].digest.encode()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def new_process(
     Redis knows the scripts, so that each is sent by its digest.
     """
     for script in SCRIPTS.values():
-        redis.script_load(script._source.decode())
+        redis.script_load(script.source)
 
     def start(**config: Any) -> FlaskClient:
         app = make_app(
