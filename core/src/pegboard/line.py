@@ -62,6 +62,9 @@ class Line(Protocol):
     def has_input(self, timeout: float) -> bool:
         """Wait so many seconds for something to read, or for the end of the connection."""
 
+    def cut(self) -> None:
+        """End what another thread is waiting for."""
+
     def close(self) -> None:
         """Close it."""
 
@@ -130,6 +133,10 @@ class PlainLine:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(timeout * 1000))
 
+    def cut(self) -> None:
+        """Shut the socket."""
+        _shut(self._socket)
+
     def close(self) -> None:
         """Close the socket."""
         with suppress(RedisError, OSError):
@@ -159,10 +166,22 @@ class LibraryLine:
         """Wait for something to read."""
         return self._link.can_read(timeout)
 
+    def cut(self) -> None:
+        """Shut the socket."""
+        plain = getattr(self._link, "_sock", None)
+        if isinstance(plain, socket.socket):
+            _shut(plain)
+
     def close(self) -> None:
         """Close the connection."""
         with suppress(RedisError, OSError):
             self._link.disconnect()
+
+
+def _shut(plain: socket.socket) -> None:
+    with suppress(OSError):
+        # Not that of an encrypted one, which would take the encryption away from its reader.
+        socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
 
 def _too_late() -> RedisTimeoutError:
