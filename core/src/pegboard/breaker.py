@@ -34,7 +34,8 @@ class Breaker:
             if self.is_open:
                 return
             self.is_open = True
-        logger.warning("%s is away, and done without until it is back: %s", self._name, cause)
+        # Not the error itself: who keeps the record would keep all that the error had to do with.
+        logger.warning("%s is away, and done without until it is back: %s", self._name, str(cause))
         threading.Thread(
             target=_probe_until_back,
             args=(weakref.ref(self),),
@@ -50,7 +51,7 @@ class Breaker:
         try:
             probe()
         except Exception as error:  # noqa: BLE001 - however it fails, the server is not back
-            logger.debug("%s is still away: %s", self._name, error)
+            logger.debug("%s is still away: %s", self._name, str(error))
             return False
         with self._lock:
             self.is_open = False

@@ -14,6 +14,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
@@ -35,11 +36,12 @@ _INFO = [command("INFO", section, key="").packed for section in ("server", "repl
 class Wire:
     """One connection to a server whose identity is known."""
 
-    __slots__ = ("is_replica", "line", "server", "used_at")
+    __slots__ = ("is_cut", "is_replica", "line", "server", "used_at")
 
     def __init__(self, opening: "Opening") -> None:
         """Connect."""
         self.used_at = time.monotonic()
+        self.is_cut = False
         self.line, infos = opening.open(*_INFO)
         facts = _facts(infos)
         self.server = _identity(facts)
@@ -47,12 +49,19 @@ class Wire:
 
     def is_stale(self) -> bool:
         """Return whether it lay idle and was closed meanwhile."""
+        if self.is_cut:
+            return True
         if time.monotonic() - self.used_at < _TRUSTED_IDLE:
             return False
         try:
             return self.line.has_input(0)
         except (RedisError, OSError):
             return True
+
+    def cut(self) -> None:
+        """End it while another thread may be waiting for a reply."""
+        self.is_cut = True
+        self.line.cut()
 
     def converse(self, packed: bytes, count: int) -> list[Any]:
         """Send, and read so many replies."""
@@ -88,6 +97,7 @@ class ServerChannel:
         self._endpoint = endpoint
         self._size = size
         self._idle: list[Wire] = []
+        self._busy: set[Wire] = set()
         self._count = 0
         self._counting = threading.Lock()
         self._breaker = Breaker(name, self._probe)
@@ -151,18 +161,23 @@ class ServerChannel:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                return self._connect()
-            if not wire.is_stale():
-                return wire
-            self.discard(wire)
+                wire = self._connect()
+            else:
+                if wire.is_stale():
+                    self.discard(wire)
+                    continue
+            self._busy.add(wire)
+            return wire
 
     def give(self, wire: Wire) -> None:
         """Take back a connection that has read all replies."""
         wire.used_at = time.monotonic()
+        self._busy.discard(wire)
         self._idle.append(wire)
 
     def discard(self, wire: Wire) -> None:
         """Close a connection whose replies nobody reads."""
+        self._busy.discard(wire)
         wire.line.close()
         with self._counting:
             self._count -= 1
@@ -173,6 +188,10 @@ class ServerChannel:
         # What ends one connection is seldom good for the others.
         self.reset()
         self._breaker.trip(error)
+        if isinstance(error, TimeoutError | RedisTimeoutError):
+            # The server hangs: who asked a moment later need not find out by waiting as long.
+            for other in tuple(self._busy):
+                other.cut()
         return ChannelError(str(error))
 
     def _connect(self) -> Wire:
@@ -205,17 +224,19 @@ class ServerChannel:
             self._count += 1
         try:
             wire = self._opened()
-            if wire.is_replica:
-                self.discard(wire)
-                raise ReadOnlyError(_REPLICA)
         except BaseException:
             self._endpoint.renew()
             raise
+        if wire.is_replica:
+            self.discard(wire)
+            self._endpoint.renew()
+            raise ReadOnlyError(_REPLICA)
         return wire
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
-        self._idle, self._count, self._counting = [], 0, threading.Lock()
+        self._idle, self._busy, self._count = [], set(), 0
+        self._counting = threading.Lock()
 
 
 def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:

@@ -5,6 +5,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -51,7 +52,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def keys(redis: Redis, client: FlaskClient) -> tuple[bytes, bytes, bytes]:
+def keys(redis: Any, client: FlaskClient) -> tuple[bytes, bytes, bytes]:
     """The keys of the group's marker, of item 1 and of item 2."""
     marker, first, second = sorted(redis.keys("pb:*{items.*"), key=lambda key: (len(key), key))
     return marker, first, second
@@ -73,6 +74,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str
 def read(client: FlaskClient, number: int = 1) -> str:
     """Read an item, and return what the cache did."""
     response = client.get(f"{ITEMS}{number}")
+    assert response.json
     assert (200, f"item {number}") == (response.status_code, response.json["name"])
     return response.headers["Cache-Status"]
 
@@ -97,7 +99,7 @@ STRINGS: dict[str, Callable[[bytes, bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("plant", STRINGS.values(), ids=list(STRINGS))
-def test_a_string(client: FlaskClient, redis: Redis, keys, warnings, plant):
+def test_a_string(client: FlaskClient, redis: Any, keys, warnings, plant):
     """Whatever it looks like."""
     _, first, second = keys
     redis.set(first, plant(redis.get(first), redis.get(second)))
@@ -107,7 +109,7 @@ def test_a_string(client: FlaskClient, redis: Redis, keys, warnings, plant):
     assert [] == warnings()
 
 
-def test_a_pickle_is_not_executed(client: FlaskClient, redis: Redis, keys, warnings, tmp_path):
+def test_a_pickle_is_not_executed(client: FlaskClient, redis: Any, keys, warnings, tmp_path):
     """Neither bare nor in a value's form."""
     _, first, _ = keys
     bomb = pickle.dumps(Bomb(tmp_path / "executed"))
@@ -131,7 +133,7 @@ TYPES: dict[str, Callable[[Redis, bytes], object]] = {
 
 @pytest.mark.parametrize("plant", TYPES.values(), ids=list(TYPES))
 @pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
-def test_another_type(client: FlaskClient, redis: Redis, keys, warnings, plant, which: int):
+def test_another_type(client: FlaskClient, redis: Any, keys, warnings, plant, which: int):
     """Of the value, and of the marker of its group."""
     redis.delete(keys[which])
     plant(redis, keys[which])
@@ -142,7 +144,7 @@ def test_another_type(client: FlaskClient, redis: Redis, keys, warnings, plant, 
 
 
 @pytest.mark.parametrize("marker", [b"", b"Garbage", b"G", b"hello", b"False", b"V" + bytes(40)])
-def test_a_marker_of_a_stranger(client: FlaskClient, redis: Redis, keys, marker: bytes):
+def test_a_marker_of_a_stranger(client: FlaskClient, redis: Any, keys, marker: bytes):
     """It gets a new generation, and all values of the group are others."""
     redis.set(keys[0], marker)
     for number in (1, 2):
@@ -151,7 +153,7 @@ def test_a_marker_of_a_stranger(client: FlaskClient, redis: Redis, keys, marker:
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
-def test_a_fence_for_ever(client: FlaskClient, redis: Redis, keys, which: int):
+def test_a_fence_for_ever(client: FlaskClient, redis: Any, keys, which: int):
     """No fence stands so long: the next write lifts it, and until then nothing is cached."""
     redis.set(keys[which], b"F" + b"x" * 16 + b"9" * 13)
     assert "fenced" in read(client)
@@ -162,7 +164,7 @@ def test_a_fence_for_ever(client: FlaskClient, redis: Redis, keys, which: int):
 
 
 def test_a_value_of_another_generation_is_no_defect(
-    client: FlaskClient, redis: Redis, keys, warnings
+    client: FlaskClient, redis: Any, keys, warnings
 ):
     """Whoever forgot the group has made it one."""
     redis.set(keys[0], b"G" + b"x" * 16)
@@ -170,7 +172,7 @@ def test_a_value_of_another_generation_is_no_defect(
     assert [] == warnings()
 
 
-def test_a_value_of_another_epoch_is_not_seen(client: FlaskClient, redis: Redis, keys, warnings):
+def test_a_value_of_another_epoch_is_not_seen(client: FlaskClient, redis: Any, keys, warnings):
     """Its key is another one; under this one it is somebody else's."""
     _, first, _ = keys
     parts = first.split(b":")

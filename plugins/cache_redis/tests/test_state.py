@@ -24,6 +24,7 @@ class Clock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Tell the time."""
         return self.now
 
 
@@ -80,15 +81,15 @@ def test_what_was_read_is_trusted_for_two_seconds(fleet: Fleet, clock: Clock):
 
 def test_trust_counts_from_before_the_question(fleet: Fleet, clock: Clock):
     """The row may have been changed right after the database looked."""
-    fleet.note(1, True, "a", clock.now - 1.5)
+    fleet.note(1, enabled=True, servers="a", read_at=clock.now - 1.5)
     clock.now += 0.5
     assert fleet.trusted() is None
 
 
 def test_an_older_answer_does_not_replace_a_newer(fleet: Fleet, clock: Clock):
     """Two threads read at once, and the slower is heard last."""
-    newer = fleet.note(1, False, "a", clock.now)
-    assert newer is fleet.note(1, True, "a", clock.now - 0.1)
+    newer = fleet.note(1, enabled=False, servers="a", read_at=clock.now)
+    assert newer is fleet.note(1, enabled=True, servers="a", read_at=clock.now - 0.1)
     assert newer is fleet.trusted()
 
 

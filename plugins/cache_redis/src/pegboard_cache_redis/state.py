@@ -203,8 +203,8 @@ class Fleet:
             return False
         if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
             return True
-        # Never used before, even where the table was dropped and created anew: what is left in Redis
-        # of an epoch that came back would be taken for new.
+        # Never used before, even where the table was dropped and created anew: what Redis still
+        # holds of an epoch that came back would be taken for new.
         epoch = max(state.epoch + 1, int(time.time()))
         statement = (
             update(table)

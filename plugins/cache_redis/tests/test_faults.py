@@ -1,0 +1,383 @@
+"""What is lost, late or executed after nobody waits for it any more, makes no read old."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+import pegboard
+from pegboard.testing.databases import execute
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import wait_until
+from pegboard.testing.proxy import RedisProxy
+from pegboard.watchdog import WatchedConnection
+from pegboard_cache_redis.models import table
+from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE
+from pegboard_cache_redis.state import TRUST, WAIT, Fleet
+from pegboard_cache_redis.strategy import RedisStrategy
+
+ITEM = "/api/items/1"
+BOUND = 2.5
+"""Seconds within which a write is acknowledged whatever happens to Redis."""
+
+NewProcess = Callable[..., FlaskClient]
+SCRIPTS = {"LEASE": LEASE, "FILL": FILL, "FENCE": FENCE, "RELEASE": RELEASE}
+
+
+def digest(name: str) -> bytes:
+    """Return what tells a script among the commands."""
+    return SCRIPTS[name]._digest
+
+
+@pytest.fixture
+def new_process(
+    make_app: MakeApp, redis_proxy: RedisProxy, redis: Any, postgres_url: str
+) -> NewProcess:
+    """Start an app as another process of the fleet has it; returns a client of it.
+
+    Redis knows the scripts, so that each is sent by its digest.
+    """
+    for script in SCRIPTS.values():
+        redis.script_load(script._source.decode())
+
+    def start(**config: Any) -> FlaskClient:
+        app = make_app(
+            plugins=["cache_redis", "items"],
+            upgrade=True,
+            **{
+                "DATABASE_URL": postgres_url,
+                "CACHE_STATUS_HEADER": True,
+                "REDIS_URL": redis_proxy.url,
+                "REDIS_TIMEOUT": 0.2,
+                **config,
+            },
+        )
+        return app.test_client()
+
+    return start
+
+
+@pytest.fixture
+def writer(new_process: NewProcess) -> FlaskClient:
+    """A client of a process that writes; the item has the name `old`."""
+    client = new_process()
+    assert 201 == client.post("/api/items/", json={"name": "old"}).status_code
+    return client
+
+
+@pytest.fixture
+def reader(new_process: NewProcess, writer: FlaskClient) -> FlaskClient:
+    """A client of another process, which has filled the cache."""
+    client = new_process()
+    wait_until(lambda: "hit" in read(client)[1], "the item is cached")
+    return client
+
+
+def read(client: FlaskClient) -> tuple[str, str]:
+    """Read the item; return its name and what the cache did."""
+    response = client.get(ITEM)
+    assert 200 == response.status_code
+    assert response.json
+    return response.json["name"], response.headers["Cache-Status"]
+
+
+def write(client: FlaskClient, name: str = "new") -> int:
+    """Save the item under another name; return the status."""
+    return client.put(ITEM, json={"name": name}).status_code
+
+
+def strategy_of(client: FlaskClient) -> RedisStrategy:
+    """Return what a process stores answers with."""
+    strategy = pegboard.get_cache(client.application).strategy
+    assert isinstance(strategy, RedisStrategy)
+    return strategy
+
+
+@contextmanager
+def under_way(function: Callable[..., Any], *arguments: Any) -> Iterator[Future[Any]]:
+    """Call a function in a thread, which has to end after the block."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(function, *arguments)
+        yield future
+        future.result(60)
+
+
+def test_a_reader_that_was_held_before_its_fill(
+    writer: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy, redis: Any
+):
+    """It has read what was there before the write, and stores nothing of it."""
+    late = new_process(REDIS_TIMEOUT=30)
+    wait_until(lambda: "hit" in read(late)[1], "the item is cached")
+    redis.delete(*redis.keys("*:1"))
+    with redis_proxy.hold_commands(digest("FILL")) as hold, under_way(read, late) as reading:
+        hold.wait()
+        assert 200 == write(writer)
+        hold.release()
+        assert "old" == reading.result(60)[0]
+    assert "new" == read(late)[0]
+
+
+def test_a_reader_that_was_held_before_its_lease(
+    writer: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy, redis: Any
+):
+    """It reads the database afterwards."""
+    late = new_process(REDIS_TIMEOUT=30)
+    wait_until(lambda: "hit" in read(late)[1], "the item is cached")
+    redis.delete(*redis.keys("*:1"))
+    with redis_proxy.hold_commands(digest("LEASE")) as hold, under_way(read, late) as reading:
+        hold.wait()
+        assert 200 == write(writer)
+        hold.release()
+        assert "new" == reading.result(60)[0]
+
+
+def test_others_read_the_database_between_commit_and_release(
+    reader: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy
+):
+    """So it would be, were the writer killed there; its fence stands for a while."""
+    writer = new_process(REDIS_TIMEOUT=30)
+    read(writer)
+    with redis_proxy.hold_commands(digest("RELEASE")) as hold, under_way(write, writer) as writing:
+        hold.wait()
+        assert not writing.done()
+        assert ("new", "pegboard; fwd=bypass; detail=fenced") == read(reader)
+        hold.release()
+    wait_until(lambda: "hit" in read(reader)[1], "caching is back")
+    assert "new" == read(reader)[0]
+
+
+@pytest.mark.parametrize("name", ["FENCE", "RELEASE"])
+@pytest.mark.parametrize("what", ["swallow", "hold_commands", "hold_replies"])
+def test_a_step_of_a_writer_that_is_not_confirmed(
+    writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy, name: str, what: str
+):
+    """Lost, late or only its reply lost: the write turns caching off, and is acknowledged."""
+    read(writer)
+    hold = getattr(redis_proxy, what)(digest(name))
+    began = time.monotonic()
+    assert 200 == write(writer)
+    assert WAIT <= time.monotonic() - began < BOUND
+    assert 1 == len(hold.caught)
+    assert "new" == read(reader)[0]
+    hold.release()
+    assert "new" == read(reader)[0]
+    wait_until(lambda: "hit" in read(reader)[1], "caching is back", 10)
+    assert "new" == read(reader)[0]
+
+
+@pytest.mark.parametrize("name", ["LEASE", "FILL"])
+@pytest.mark.parametrize("what", ["swallow", "hold_commands", "hold_replies"])
+def test_a_step_of_a_reader_that_is_not_confirmed(
+    writer: FlaskClient,
+    reader: FlaskClient,
+    redis_proxy: RedisProxy,
+    redis: Any,
+    name: str,
+    what: str,
+):
+    """It costs the reader its time-out; executed late, it stores nothing that is old."""
+    redis.delete(*redis.keys("*:1"))
+    hold = getattr(redis_proxy, what)(digest(name))
+    assert "old" == read(reader)[0]
+    assert 1 == len(hold.caught)
+    assert 200 == write(writer)
+    hold.release()
+    assert "new" == read(reader)[0]
+    wait_until(lambda: "hit" in read(reader)[1], "caching is back", 10)
+    assert "new" == read(reader)[0]
+
+
+def test_a_fill_and_a_fence_that_come_late_in_the_wrong_order(
+    writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy, redis: Any
+):
+    """As a server executes them that was suspended and goes on."""
+    redis.delete(*redis.keys("*:1"))
+    read(writer)
+    redis.delete(*redis.keys("*:1"))
+    fill = redis_proxy.hold_commands(digest("FILL"))
+    fence = redis_proxy.hold_commands(digest("FENCE"))
+    assert "old" == read(reader)[0]
+    assert 200 == write(writer)
+    fence.release()
+    fill.release()
+    assert "new" == read(reader)[0]
+    wait_until(lambda: "hit" in read(reader)[1], "caching is back", 10)
+    assert "new" == read(reader)[0]
+
+
+def test_a_write_that_nobody_can_confirm_is_not_acknowledged(
+    new_process: NewProcess, reader: FlaskClient, redis_proxy: RedisProxy, postgres_url: str
+):
+    """The release is lost, and so is the database with which caching is turned off."""
+    writer = new_process(REDIS_TIMEOUT=30)
+    read(writer)
+    with redis_proxy.hold_commands(digest("RELEASE")) as hold, under_way(write, writer) as writing:
+        hold.wait()
+        execute(
+            postgres_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        redis_proxy.cut()
+        assert 503 == writing.result(60)
+    # It is saved, and nothing stands in the way of its being seen.
+    name, status = read(reader)
+    assert "new" == name
+    assert "hit" not in status
+
+
+def test_a_commit_that_fails_leaves_its_fence(
+    writer: FlaskClient, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch, redis: Any
+):
+    """Whether it happened is not known, so nobody caches the row until the fence expires."""
+    read(writer)
+
+    lost = psycopg2.OperationalError("lost")
+
+    def fail(connection: Any) -> None:
+        connection.close()
+        raise lost
+
+    monkeypatch.setattr(WatchedConnection, "commit", fail)
+    assert 503 == write(writer)
+    monkeypatch.undo()
+    assert ("old", "pegboard; fwd=bypass; detail=fenced") == read(reader)
+    (key,) = redis.keys("*:1")
+    assert 55_000 < redis.pttl(key) <= 60_000
+    # As when its time has come.
+    redis.delete(key)
+    assert "stored" in read(reader)[1]
+
+
+def test_another_epoch_began_while_a_writer_turned_caching_off(
+    writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy
+):
+    """It was off already when the writer did so, and somebody has filled the new epoch since."""
+    strategy, other = strategy_of(writer), strategy_of(reader)
+    key = pegboard.Key("items", "x:1")
+    touched = pegboard.Touched(frozenset({key}))
+    with writer.application.app_context():
+        engine = pegboard.db.engine
+    transaction = ByHand(engine)
+    read(writer)
+    redis_proxy.swallow(digest("FENCE"))
+    other._fleet.disable()
+    fence = strategy.fence(touched, transaction)
+    assert fence.has_disabled
+    with engine.begin() as connection:
+        connection.execute(update(table).values(enabled=True, epoch=table.columns.epoch + 1))
+    other._fleet.refresh()
+    lease = other.lease(key)
+    assert isinstance(lease, pegboard.Lease)
+    assert other.fill(lease, b"old", 300)
+    assert b"old" == other.look_up(key)
+    transaction.commit()
+    wait_until(lambda: not strategy._channel.is_away, "Redis is back")
+    moment = strategy.release(fence, transaction)
+    time.sleep(max(0.0, moment - time.monotonic()))
+    assert b"old" != other.look_up(key)
+
+
+class ByHand:
+    """The transaction of a writer that the test drives."""
+
+    def __init__(self, engine: Any) -> None:
+        self._connection = engine.connect()
+
+    def execute(self, statement: Any) -> Any:
+        """Run a statement."""
+        result = self._connection.execute(statement)
+        return result.all() if result.returns_rows else []
+
+    def commit(self) -> None:
+        """Commit."""
+        self._connection.commit()
+
+
+def test_what_was_filled_is_not_shared_once_nobody_trusts_the_epoch(
+    reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
+):
+    """A write that turned caching off may be acknowledged by then."""
+    strategy = strategy_of(reader)
+    lease = strategy.lease(pegboard.Key("items", "x:1"))
+    assert isinstance(lease, pegboard.Lease)
+    monkeypatch.setattr(strategy._fleet, "_clock", lambda: time.monotonic() + TRUST)
+    monkeypatch.setattr(Fleet, "_read", lambda _: None)
+    assert not strategy.fill(lease, b"old", 300)
+
+
+def test_writers_need_no_second_connection_of_the_pool(
+    new_process: NewProcess, redis_proxy: RedisProxy
+):
+    """Ten at once on a process that knows nothing of the state yet, and has two connections."""
+    process = new_process(DATABASE_POOL_SIZE=2)
+    assert 201 == process.post("/api/items/", json={"name": "old"}).status_code
+    wait_until(lambda: "hit" in read(process)[1], "the item is cached")
+    strategy_of(process)._fleet._state = None
+    app = process.application
+    began = time.monotonic()
+    with ThreadPoolExecutor(10) as pool:
+        statuses = list(pool.map(lambda n: write(app.test_client(), f"name {n}"), range(10)))
+    assert {200} == set(statuses)
+    assert time.monotonic() - began < WAIT  # nobody had to wait for anything but the row
+    assert 0 == strategy_of(process).figures()["unconfirmed"]
+
+
+def test_readers_have_connections_while_writers_wait(
+    new_process: NewProcess, redis_proxy: RedisProxy
+):
+    """Ten writers wait until nobody trusts the cache, with two connections to the database."""
+    process = new_process(DATABASE_POOL_SIZE=2)
+    app = process.application
+    for number in range(1, 11):
+        assert 201 == process.post("/api/items/", json={"name": f"item {number}"}).status_code
+    wait_until(lambda: "hit" in read(process)[1], "the item is cached")
+
+    def write_one(number: int) -> int:
+        return app.test_client().put(f"/api/items/{number}", json={"name": "new"}).status_code
+
+    with redis_proxy.refusing(), ThreadPoolExecutor(10) as pool:
+        writing = [pool.submit(write_one, number) for number in range(1, 11)]
+        wait_until(lambda: not pool._work_queue.qsize(), "all have begun")
+        reads = 0
+        while not all(one.done() for one in writing):
+            began = time.monotonic()
+            assert 200 == process.get("/api/items/1").status_code
+            assert time.monotonic() - began < 1.0
+            reads += 1
+        assert {200} == {one.result() for one in writing}
+    assert reads > 10
+
+
+def test_a_process_that_has_never_read_the_state_asks_once(
+    new_process: NewProcess, writer: FlaskClient
+):
+    """However many requests want to know it at once."""
+    process = new_process()
+    fleet = strategy_of(process)._fleet
+    fleet._state = None
+    asked = []
+    usual = fleet._read
+    gate = threading.Barrier(8)
+
+    def count() -> Any:
+        asked.append(1)
+        return usual()
+
+    fleet._read = count  # type: ignore[method-assign]
+
+    def ask() -> object:
+        gate.wait()
+        return fleet.current()
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask) for _ in range(8)]
+    assert all(one.result() for one in asking)
+    assert [1] == asked
