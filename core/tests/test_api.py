@@ -258,3 +258,17 @@ def test_a_wildcard_never_goes_with_credentials(make_app: MakeApp):
     response = client.get("/health", headers={"Origin": "https://app.example"})
     assert "*" == response.headers["Access-Control-Allow-Origin"]
     assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_a_plugin_adds_to_the_document(make_app: MakeApp):
+    """What it adds is served, whatever the order of the plugins."""
+
+    class Contact:
+        name = "contact"
+
+        @hookimpl
+        def pegboard_openapi(self, app, document):
+            document["info"]["contact"] = {"name": app.name}
+
+    document = make_app(plugins=[Contact()]).test_client().get("/openapi.json").get_json()
+    assert {"name": "pegboard"} == document["info"]["contact"]

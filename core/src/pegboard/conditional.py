@@ -27,7 +27,7 @@ def evaluate(
         return None
     if method in {"GET", "HEAD"}:
         return HTTPStatus.NOT_MODIFIED
-    return None if if_match is not None else HTTPStatus.PRECONDITION_FAILED
+    return HTTPStatus.PRECONDITION_FAILED
 
 
 def require_preconditions(etag: str) -> None:

@@ -9,7 +9,7 @@ from redis import Redis
 
 import pegboard
 from pegboard.cache.coherence import WriterTransaction
-from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
+from pegboard.testing.contracts import CacheStrategyContract, lease
 from pegboard_cache_redis import state
 
 WARM = pegboard.Key("warm", "up")
@@ -89,51 +89,6 @@ class TestRedisStrategy(CacheStrategyContract):
         """The other process trusts what it has read no longer than this one waits."""
         monkeypatch.setattr(state, "TRUST", 0.2)
         monkeypatch.setattr(state, "WAIT", 0.25)
-
-
-@pytest.mark.parametrize(
-    "plant",
-    [
-        lambda server, key: server.set(key, b""),
-        lambda server, key: server.set(key, b"\x80\x04N."),
-        lambda server, key: server.set(key, b"V" + b"0" * 100),
-        lambda server, key: server.set(key, b"L" + b"0" * 32),
-        lambda server, key: server.set(key, b"F" + b"9" * 29),
-        lambda server, key: server.set(key, b"G"),
-        lambda server, key: server.set(key, b"G" + b"x" * 100),
-        lambda server, key: server.set(key, b"V" * 3_000_000),
-        lambda server, key: server.rpush(key, "a", "list"),
-        lambda server, key: server.hset(key, "a", "hash"),
-        lambda server, key: server.xadd(key, {"a": "stream"}),
-    ],
-    ids=[
-        "empty",
-        "pickle",
-        "value",
-        "lease",
-        "fence",
-        "G",
-        "marker",
-        "huge",
-        "list",
-        "hash",
-        "stream",
-    ],
-)
-@pytest.mark.parametrize("place", ["key", "marker"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_a_stranger_planted_is_replaced(strategies, server, plant, place):
-    """It is never a value, and the next reader fills in a good one."""
-    one, other = strategies
-    where = lease(one).mark.place
-    name = where.key if place == "key" else where.marker
-    server.delete(name)
-    plant(server, name)
-    found = one.look_up(KEY)
-    assert isinstance(found, pegboard.Miss)
-    assert found.may_fill
-    assert one.fill(lease(one), b"value", 300)
-    assert b"value" == other.look_up(KEY)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -3,6 +3,7 @@
 Load them by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftest.py`.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from pegboard.testing.proxy import RedisProxy
     from pegboard.testing.sentinels import SentinelServers
 
-# What the contracts assert is then told in full.
-pytest.register_assert_rewrite("pegboard.testing.contracts")
+if "pegboard.testing.contracts" not in sys.modules:
+    # What the contracts assert is then told in full.
+    pytest.register_assert_rewrite("pegboard.testing.contracts")
 
 
 class MakeApp(Protocol):

@@ -1,0 +1,57 @@
+"""Contracts: test classes that a plugin team inherits, to learn whether theirs may serve.
+
+::
+
+    class TestMyStrategy(CacheStrategyContract):
+        @pytest.fixture
+        def strategies(self):
+            storage = make_storage()
+            return [MyStrategy(storage), MyStrategy(storage)]
+"""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from pegboard.cache import CacheStrategy, Transaction
+from pegboard.testing.contracts.operators import Operators
+from pegboard.testing.contracts.readers import Readers
+from pegboard.testing.contracts.schedules import Schedules
+from pegboard.testing.contracts.steps import KEY, SIBLING, NoTransaction, lease
+from pegboard.testing.contracts.writers import Writers
+
+__all__ = ["KEY", "SIBLING", "CacheStrategyContract", "NoTransaction", "lease"]
+
+
+class CacheStrategyContract(Readers, Writers, Schedules, Operators):
+    """What every `CacheStrategy` must do, each race as an explicit schedule of calls."""
+
+    @pytest.fixture
+    def strategies(self) -> Sequence[CacheStrategy]:
+        """Two strategies or more that share one empty storage, as in as many processes."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def transaction(self) -> Transaction:
+        """What a writer hands over; override it if the strategy uses it."""
+        return NoTransaction()
+
+    @pytest.fixture
+    def pass_time(self) -> Callable[[float], None]:
+        """Let so many seconds pass for the storage, without waiting."""
+        pytest.skip("the clock of this strategy's storage cannot be set")
+
+    @pytest.fixture
+    def broken(self) -> CacheStrategy:
+        """A strategy whose storage does not answer."""
+        pytest.skip("the storage of this strategy cannot fail")
+
+    @pytest.fixture
+    def one(self, strategies: Sequence[CacheStrategy]) -> CacheStrategy:
+        """The strategy of one process."""
+        return strategies[0]
+
+    @pytest.fixture
+    def other(self, strategies: Sequence[CacheStrategy]) -> CacheStrategy:
+        """The strategy of another process."""
+        return strategies[1]
