@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import hiredis
 import psycopg2
 import pytest
 from flask.testing import FlaskClient
@@ -33,7 +34,7 @@ SCRIPTS = {"LEASE": LEASE, "FILL": FILL, "FENCE": FENCE, "RELEASE": RELEASE}
 
 def digest(name: str) -> bytes:
     """Return what tells a script among the commands."""
-    return SCRIPTS[name]._digest
+    return SCRIPTS[name].call(keys=["key"]).packed.split(b"\r\n")[4]
 
 
 @pytest.fixture
@@ -45,7 +46,9 @@ def new_process(
     Redis knows the scripts, so that each is sent by its digest.
     """
     for script in SCRIPTS.values():
-        redis.script_load(script._source.decode())
+        reader = hiredis.Reader()
+        reader.feed(script.in_full(script.call(keys=["key"]).packed))
+        redis.script_load(reader.gets()[1])
 
     def start(**config: Any) -> FlaskClient:
         app = make_app(
