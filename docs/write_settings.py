@@ -14,12 +14,14 @@ from typing import Any
 
 import pegboard
 from pegboard.settings import Declaration, declarations_of
+from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_items.settings import ItemsSettings
 from pegboard_ratelimit.settings import RatelimitSettings
 
 ROOT = Path(__file__).parent.parent
 OWNERS: dict[str, type[pegboard.Settings]] = {
     "core": pegboard.CoreSettings,
+    "cache_redis": CacheRedisSettings,
     "items": ItemsSettings,
     "ratelimit": RatelimitSettings,
 }

@@ -6,6 +6,7 @@ Each runs where nothing else is installed (the environments `py*-core*` of tox.i
 import os
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -31,7 +32,7 @@ Make = Callable[..., Flask]
 def make(make_app: MakeApp, database_url: str) -> Make:
     """Build the app of all installed plugins, on SQLite and on PostgreSQL."""
 
-    def make(**config: object) -> Flask:
+    def make(**config: Any) -> Flask:
         return make_app(plugins=None, DATABASE_URL=database_url, **config)
 
     return make

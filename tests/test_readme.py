@@ -6,17 +6,24 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
+import pegboard
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.services import run_pegboard
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
+STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
+STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
@@ -109,17 +116,94 @@ def test_the_plugin_of_the_items_guide_refuses_and_logs(
     assert f"created item {created['id']}" in caplog.messages
 
 
+def test_the_plugin_of_the_cache_guide_passes_its_test(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """What it caches is new after a write of another plugin's."""
+    hang(plugin_folder, CACHE_GUIDE)
+    (test,) = (block for block in blocks(CACHE_GUIDE, "python") if "def test_" in block)
+    assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
+
+
+def test_the_plugin_of_the_stages_guide_shuts_the_service(
+    plugin_folder: PluginFolder, make_app: MakeApp, redis_url: str
+) -> None:
+    """For writes, as long as there is a notice; the command of the guide makes one."""
+    name = hang(plugin_folder, STAGES_GUIDE)
+    client = make_app(plugins=["items", name], REDIS_URL=redis_url).test_client()
+    assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
+
+    dialog = "".join(blocks(STAGES_GUIDE, "console"))
+    (command,) = re.findall(r"^\$ redis-cli (.*)\n", dialog, re.MULTILINE)
+    with closing(Redis.from_url(redis_url)) as redis:
+        redis.execute_command(*shlex.split(command))
+    ((request, shown),) = re.findall(r"^\$ curl (.*)\n(.*)\n", dialog, re.MULTILINE)
+    method, path, _ = parse_curl(request)
+    refused = client.open(path, method=method)
+    assert (503, shown, "60") == (refused.status_code, refused.text, refused.headers["Retry-After"])
+    assert 200 == client.get("/api/items/").status_code
+
+
+def test_the_plugin_of_the_stages_guide_needs_no_redis(
+    plugin_folder: PluginFolder, make_app: MakeApp
+) -> None:
+    """It has no stage then."""
+    name = hang(plugin_folder, STAGES_GUIDE)
+    client = make_app(plugins=["items", name]).test_client()
+    assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
+
+
+def test_the_script_of_the_stages_guide_runs(make_app: MakeApp, redis_url: str) -> None:
+    """And so does its command."""
+    examples = blocks(STAGES_GUIDE, "python")[1:3]
+    names: dict[str, Any] = {"pegboard": pegboard, "name": "Ada"}
+    exec("".join(examples), names)  # noqa: S102 - they are ours
+    channel = pegboard.get_channel(make_app(REDIS_URL=redis_url))
+    assert channel is not None
+    replies = channel.exchange([names["visits"], names["taking"]])
+    assert [1, -1] == [reply.value for reply in replies]
+
+
+@pytest.mark.slow
+def test_the_strategy_of_the_guide_keeps_the_contract(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Two processes that share its file, and one that cannot open it."""
+    hang(plugin_folder, STRATEGY_GUIDE)
+    contract = blocks(STRATEGY_GUIDE, "python")[1]
+    printed = run_tests(tmp_path, plugin_folder, contract)
+    assert re.search(r"^\d\d passed in", printed, re.MULTILINE), printed
+
+
+def test_the_strategy_of_the_guide_serves(
+    plugin_folder: PluginFolder, make_app: MakeApp, sqlite_url: str, tmp_path: Path
+) -> None:
+    """Two processes give out one answer, which is new after a write."""
+    config: dict[str, Any] = {"DATABASE_URL": sqlite_url, "SHELF_FOLDER": str(tmp_path)}
+    config["CACHE_STATUS_HEADER"] = True
+    plugins = ["items", hang(plugin_folder, STRATEGY_GUIDE)]
+    one, other = (make_app(plugins=plugins, **config).test_client() for _ in range(2))
+    path = one.post("/api/items/", json={"name": "Hammer"}).headers["Location"]
+    assert "pegboard; fwd=miss; stored" == one.get(path).headers["Cache-Status"]
+    assert "pegboard; hit" == other.get(path).headers["Cache-Status"]
+    other.put(path, json={"name": "Anvil"})
+    assert "Anvil" == one.get(path).get_json()["name"]
+
+
 def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path: Path) -> None:
-    """They test the plugin of the README, in a process of their own."""
+    """They test the plugins of the README and of the guide on stages, in a process of their own."""
     hang(plugin_folder, README)
-    conftest, tests, *_ = blocks(TEST_GUIDE, "python")
-    (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
-    (tmp_path / "test_greeter.py").write_text(tests, encoding="utf-8")
-    assert "2 passed" in run_tests(tmp_path, plugin_folder)
+    hang(plugin_folder, STAGES_GUIDE)
+    _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
+    assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
 
 
-def run_tests(directory: Path, plugin_folder: PluginFolder) -> str:
-    """Run the tests in a directory in a process of their own; returns what pytest prints."""
+def run_tests(directory: Path, plugin_folder: PluginFolder, tests: str | None = None) -> str:
+    """Run tests, or those in a directory, in a process of their own; returns what pytest prints."""
+    if tests is not None:
+        conftest = blocks(TEST_GUIDE, "python")[0]
+        (directory / "conftest.py").write_text(conftest, encoding="utf-8")
+        (directory / "test_shown.py").write_text(tests, encoding="utf-8")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(directory)],
         cwd=directory,
@@ -163,7 +247,10 @@ def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> 
     assert 4 == len(commands)
     for command, shown in commands:
         done = run_pegboard(
-            *shlex.split(command), directory=directory, PYTHONPATH=str(plugin_folder.path)
+            *shlex.split(command),
+            directory=directory,
+            PYTHONPATH=str(plugin_folder.path),
+            PEGBOARD_PLUGINS="notes",  # no other is installed in a tutorial
         )
         assert 0 == done.returncode, done.stdout
         begin, _, end = shown.partition("…")

@@ -16,11 +16,11 @@ def plugins_of(environment: str) -> list[str]:
     return environment.split("-")[2:]
 
 
-def install(environment: str, options: Sequence[str]) -> None:
-    """Install the core and the plugins, each as its users get it."""
+def install(environment: str, options: Sequence[str]) -> int:
+    """Install the core and the plugins, each as its users get it; returns the exit status."""
     folders = ["./core[testing]", *(f"./plugins/{name}" for name in plugins_of(environment))]
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation"]
-    subprocess.run([*pip, *options, *folders], check=True)
+    return subprocess.run([*pip, *options, *folders], check=False).returncode
 
 
 def suites(environment: str) -> Iterable[tuple[str, str]]:
@@ -38,7 +38,7 @@ def test(environment: str, options: Sequence[str]) -> int:
     """Run the suites; returns the exit status."""
     runner = ["-m", "pytest"]
     if environment.startswith(MEASURED):
-        runner = ["-m", "coverage", "run", "--append", *runner]
+        runner = ["-m", "coverage", "run", *runner]
     status = 0
     for name, folder in suites(environment):
         report = f"--junit-xml=.tox/reports/{environment}-{name}.xml"

@@ -412,6 +412,30 @@ def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginF
     assert f"command {name} belongs to the core already" == problem.summary
 
 
+PROVIDER = """
+@pegboard.hookimpl
+def {hook}(app):
+    raise AssertionError("it must not be asked")
+"""
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["pegboard_cache_strategy", "pegboard_session_strategy", "pegboard_client_identity"],
+)
+def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder: PluginFolder):
+    """Neither is asked; nothing needs a new name."""
+    plugin_folder.add("alpha", PROVIDER.format(hook=hook))
+    plugin_folder.add("beta", PROVIDER.format(hook=hook))
+    (problem,) = problems(PLUGINS="alpha,beta")
+    expected = (
+        f"single-provider strategy {hook} belongs to plugin alpha (example-alpha 1.0) already"
+    )
+    assert expected == problem.summary
+    assert "beta" == problem.plugin
+    assert "Disable one of the two plugins." == problem.cure
+
+
 def test_one_setting_prefix_of_two_plugins_is_reported(plugin_folder: PluginFolder):
     """Their variables could not be told apart."""
     plugin_folder.add("rate-limit")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import flask
 import pytest
@@ -56,7 +56,7 @@ class Plugin:
             return {"number": number}
 
         @self.blueprint.get("/refused")
-        def refuse() -> None:
+        def refuse() -> NoReturn:
             pegboard.abort(409, "No.", headers={"X-Why": "so"})
 
     @pegboard.hookimpl
@@ -98,10 +98,11 @@ def answering(body: bytes, status: int = 200) -> Callable[..., pegboard.Answer]:
 def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None:
     """The lower number first, not the order of the plugins; an answer ends it."""
     seen: list[str] = []
-    stages = [
-        Script(name, order, asks=lambda _, name=name: seen.append(name))
-        for name, order in (("last", 900), ("first", 100))
-    ]
+
+    def noting(name: str, order: int) -> Script:
+        return Script(name, order, asks=lambda _: seen.append(name))
+
+    stages = [noting("last", 900), noting("first", 100)]
     middle = Script("middle", 500, asks=lambda _: seen.append("middle"))
     app = make_app(plugins=[Plugin(*stages), Elsewhere(middle)])
 
@@ -258,11 +259,12 @@ def test_route_is_looked_for_once(make_app: MakeApp, monkeypatch: pytest.MonkeyP
     searched: list[str] = []
     matcher = app.url_map._matcher
     search = matcher.match
-    monkeypatch.setattr(
-        matcher,
-        "match",
-        lambda domain, path, *rest: searched.append(path) or search(domain, path, *rest),
-    )
+
+    def note(domain: str, path: str, *rest: Any) -> Any:
+        searched.append(path)
+        return search(domain, path, *rest)
+
+    monkeypatch.setattr(matcher, "match", note)
     answer = client.get("/staged/2")
 
     assert {"number": 2} == answer.get_json()

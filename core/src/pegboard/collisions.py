@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pluggy
 from flask import Flask
 
 from pegboard.config import CoreSettings
@@ -25,10 +26,18 @@ CORE_COMMANDS = (
     "serve",
     "shell",
 )
+SINGLE_PROVIDERS = (
+    "pegboard_cache_strategy",
+    "pegboard_client_identity",
+    "pegboard_session_strategy",
+)
+"""Hooks of which there can be one implementation: two would not know what the other does."""
+
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else where a plugin's name can stand."""
 
 
+_PROVIDER = "single-provider strategy"
 _VARIABLE = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>")
 
 
@@ -41,7 +50,7 @@ class Claim:
     plugin: Plugin | None
 
 
-def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
+def find_collisions(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> list[Problem]:
     """Return a problem for each thing that is claimed twice; the later plugin is blamed."""
     problems = []
     first: dict[tuple[str, str], Claim] = {}
@@ -52,6 +61,7 @@ def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a blueprint runs a plugin's code
             cure = "Mend the plugin's blueprints."
             problems.append(plugin.problem(f"a blueprint cannot be registered: {error}", cure))
+    claims += _provided(plugins, manager)
     for claim in claims:
         other = first.setdefault((claim.kind, claim.what), claim)
         if claim.plugin is None or other.plugin is claim.plugin:
@@ -60,10 +70,20 @@ def find_collisions(plugins: Sequence[Plugin]) -> list[Problem]:
         problems.append(
             claim.plugin.problem(
                 f"{claim.kind} {claim.what} belongs to {owner} already",
-                f"Rename it in {claim.plugin.name}, or disable one of the two plugins.",
+                "Disable one of the two plugins."
+                if claim.kind == _PROVIDER
+                else f"Rename it in {claim.plugin.name}, or disable one of the two plugins.",
             )
         )
     return problems
+
+
+def _provided(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iterator[Claim]:
+    for hook in SINGLE_PROVIDERS:
+        names = {one.plugin_name for one in getattr(manager.hook, hook).get_hookimpls()}
+        for plugin in plugins:
+            if plugin.name in names:
+                yield Claim(_PROVIDER, hook, plugin)
 
 
 def _core_claims() -> Iterator[Claim]:

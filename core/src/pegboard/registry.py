@@ -150,7 +150,7 @@ def _attempt(
         problems += check_hooks(manager, candidate)
     plugins, broken = collect(manager, registered)
     problems += broken
-    problems += find_collisions(plugins)
+    problems += find_collisions(plugins, manager)
     settings, values, misset = _load_settings(plugins, configuration)
     return Registry(tuple(plugins), (), settings, values, manager), problems + misset
 

@@ -3,10 +3,12 @@
 from typing import Any
 
 from flask import Flask
+from werkzeug.routing import Rule
 
 from pegboard.api import Api
 from pegboard.cache import (
     CacheStrategy,
+    Lookup,
     MemoryStrategy,
     NullStrategy,
     embedded_strategy,
@@ -17,7 +19,7 @@ from pegboard.clients import Proxies, init_clients
 from pegboard.config import CoreSettings
 from pegboard.contributions import call_plugin
 from pegboard.health import get_health
-from pegboard.problems import PluginError
+from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
 
@@ -84,16 +86,32 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
 
 
 def _check_lookups(app: Flask, assembled: Registry) -> None:
+    """Look whether each cached view can be told by its name, and its rows by the URL."""
+    named: dict[str, Lookup] = {}
     for rule, lookup in find_lookups(app):
-        columns = len(lookup.table.primary_key.columns)
-        if len(rule.arguments) == columns:
+        view = f"{lookup.function.__module__}.{lookup.function.__qualname__}"
+        if named.setdefault(lookup.name, lookup) is not lookup:
+            summary = f"another cached view of {lookup.table.name} is called {view}"
+            cure = "Give one of the two another `version`: @pegboard.cached(..., version=2)."
+        elif rule.defaults or len(rule.arguments) != len(lookup.table.primary_key.columns):
+            summary = (
+                f"the cached view {view} is at {rule.rule}, whose variables are not the primary "
+                f"key of {lookup.table.name}"
+            )
+            cure = "Give the URL one variable for each column of the key, and no other."
+        else:
             continue
-        module = lookup.function.__module__
-        name = assembled.packages.get(module.partition(".")[0])
-        plugin = next(plugin for plugin in assembled.plugins if plugin.name == name)
-        summary = (
-            f"the cached view {module}.{lookup.function.__qualname__} is at {rule.rule}, whose "
-            f"variables are not the primary key of {lookup.table.name}"
-        )
-        cure = "Give the URL one variable for each column of the key, and no other."
-        raise PluginError(plugin.problem(summary, cure))
+        raise _problem(assembled, rule, lookup, summary, cure)
+
+
+def _problem(
+    assembled: Registry, rule: Rule, lookup: Lookup, summary: str, cure: str
+) -> PluginError | StartupError:
+    """Return a problem of the plugin that a view belongs to."""
+    blueprint = rule.endpoint.partition(".")[0]
+    package = lookup.function.__module__.partition(".")[0]
+    for plugin in assembled.plugins:
+        names = {one.name for one in plugin.blueprints}
+        if blueprint in names or plugin.package == package:
+            return PluginError(plugin.problem(summary, cure))
+    return StartupError([Problem(summary, cure)])

@@ -303,3 +303,12 @@ def test_workers_share_the_limit_when_each_counts_by_itself(serve):
     client = serve(RATELIMIT_DEFAULT="8/minute", WORKERS=4)
 
     assert [200, 200, 429] == statuses(client, *["GET /api/things/"] * 3)
+
+
+def test_a_mark_that_comes_late_and_cannot_be_read_is_left_out(serve, caplog):
+    """The service runs already; the view is limited as if it had no mark."""
+    client = serve(RATELIMIT_DEFAULT="1/minute")
+    client.application.get("/late")(pegboard.rate_limit("often")(lambda: "late"))
+
+    assert [200, 429] == statuses(client, "GET /late", "GET /late")
+    assert any("'often' is no limit" in str(record.exc_info) for record in caplog.records)
