@@ -154,7 +154,7 @@ def test_a_marker_of_a_stranger(client: FlaskClient, redis: Any, keys, marker: b
 
 @pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
 def test_a_fence_for_ever(client: FlaskClient, redis: Any, keys, which: int):
-    """No fence stands so long: it is a stranger's."""
+    """No fence stands so long."""
     redis.set(keys[which], b"F" + b"x" * 16 + b"9" * 13)
     assert "stored" in read(client)
     assert "hit" in read(client)

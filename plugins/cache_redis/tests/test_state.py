@@ -182,11 +182,11 @@ def test_who_turns_it_off_waits_from_then_on(fleet: Fleet, clock: Clock):
     assert not trusted.enabled
 
 
-def test_it_is_kept_off_where_it_is_off_already(app: Flask):
-    """The row is written, and so locked until the writer has committed; it says when."""
-    write(epoch=1, enabled=True, servers="a")
+def test_who_turns_it_off_has_the_row_to_himself(app: Flask):
+    """Even if it was off already: nobody turns it on before his transaction has ended."""
+    write(epoch=1, enabled=False, servers="a")
     with pegboard.db.engine.begin() as connection:
-        assert [1, 1] == [connection.execute(DISABLE).rowcount for _ in range(2)]
+        assert 1 == connection.execute(DISABLE).rowcount
         assert connection.scalar(select(table.columns.updated_at))
 
 
