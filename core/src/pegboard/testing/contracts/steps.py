@@ -39,12 +39,12 @@ def fill(strategy: CacheStrategy, key: Key, value: bytes, ttl: int = TTL) -> boo
 
 
 def keys(*found: Key) -> Touched:
-    """What a writer of these keys has touched."""
+    """Return what a writer of these keys has touched."""
     return Touched(keys=frozenset(found))
 
 
 def touched(kind: str, key: Key = KEY) -> Touched:
-    """What a writer of the key has touched: the key, or its group."""
+    """Return what a writer of the key has touched: the key, or its group."""
     return keys(key) if kind == "key" else Touched(groups=frozenset({key.group}))
 
 
