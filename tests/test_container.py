@@ -165,11 +165,11 @@ class Container(Server):
 
 
 def test_steps_of_the_image_lead_to_a_service(
-    image: Path, database: dict[str, str], secrets: Path, tmp_path: Path
+    image: Path, database: dict[str, str], secrets: Path, redis_url: str, tmp_path: Path
 ) -> None:
     """Built by the Dockerfile's commands, it migrates, serves in production, and has no pip."""
     assert not list(image.glob("lib/*/site-packages/pip*"))
-    settings = {"SECRET_KEY_FILE": str(secrets / "secret_key")}
+    settings = {"SECRET_KEY_FILE": str(secrets / "secret_key"), "REDIS_URL": redis_url}
     subprocess.run(
         [image / "bin" / "pegboard", "db", "upgrade"],
         cwd=tmp_path,

@@ -179,8 +179,8 @@ def test_the_strategy_of_the_guide_serves(
     plugin_folder: PluginFolder, make_app: MakeApp, sqlite_url: str, tmp_path: Path
 ) -> None:
     """Two processes give out one answer, which is new after a write."""
-    config = {"DATABASE_URL": sqlite_url, "SHELF_FOLDER": str(tmp_path)}
-    config |= {"CACHE_STATUS_HEADER": True}
+    config: dict[str, Any] = {"DATABASE_URL": sqlite_url, "SHELF_FOLDER": str(tmp_path)}
+    config["CACHE_STATUS_HEADER"] = True
     plugins = ["items", hang(plugin_folder, STRATEGY_GUIDE)]
     one, other = (make_app(plugins=plugins, **config).test_client() for _ in range(2))
     path = one.post("/api/items/", json={"name": "Hammer"}).headers["Location"]

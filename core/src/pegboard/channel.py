@@ -82,10 +82,11 @@ class Script:
     """A Lua script, sent by its digest and in full only to a server that does not know it."""
 
     def __init__(self, source: str) -> None:
-        text = source.encode()
-        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-        self._by_digest = _pack_all(b"EVALSHA", digest)
-        self._by_text = _pack_all(b"EVAL", text)
+        self.source = source
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        """The SHA-1 of its text, in hexadecimal, by which servers know it."""
+        self._by_digest = _pack_all("EVALSHA", self.digest)
+        self._by_text = _pack_all("EVAL", source)
 
     def call(self, *, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> Command:
         """Return the command that runs it; in a cluster all keys must have one hash tag."""

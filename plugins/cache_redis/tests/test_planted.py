@@ -154,13 +154,10 @@ def test_a_marker_of_a_stranger(client: FlaskClient, redis: Any, keys, marker: b
 
 @pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
 def test_a_fence_for_ever(client: FlaskClient, redis: Any, keys, which: int):
-    """No fence stands so long: the next write lifts it, and until then nothing is cached."""
+    """No fence stands so long."""
     redis.set(keys[which], b"F" + b"x" * 16 + b"9" * 13)
-    assert "fenced" in read(client)
-    client.put(f"{ITEMS}1", json={"name": "item 1", "description": "another"})
-    if which:
-        assert "stored" in read(client)
-        assert "hit" in read(client)
+    assert "stored" in read(client)
+    assert "hit" in read(client)
 
 
 def test_a_value_of_another_generation_is_no_defect(

@@ -19,13 +19,12 @@ KILLS = {"kills_oblige": True, "evictions": False}
 
 
 @pytest.fixture
-def explored(record_property: Callable[[str, object], None]) -> Explore:
-    """Explore a scenario; the report has the number of states and the trace."""
+def explored() -> Explore:
+    """Explore a scenario; prints the number of states and the trace (`pytest -s` shows them)."""
 
     def explored(**scenario: Any) -> Exploration:
         found = explore(Fleet(**scenario))
-        record_property("states", found.states)
-        print(f"{found.states:,} states", *found.trace, sep="\n  ")  # noqa: T201  for pytest -s
+        print(f"{found.states:,} states", *found.trace, sep="\n  ")  # noqa: T201 - for pytest -s
         return found
 
     return explored

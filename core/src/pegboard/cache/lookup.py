@@ -34,6 +34,9 @@ _LOOKUP = "__pegboard_lookup__"
 _PATIENCE = 1.0
 """Seconds a request waits for another of this process that reads the same."""
 
+_ATTEMPTS = 2
+"""How often a request waits for another, at most."""
+
 _POLL, _POLLS = 0.005, 10
 _METHODS = frozenset({"GET", "HEAD"})
 _LONGEST = 160
@@ -136,11 +139,13 @@ def lookup_of(function: Callable[..., Any]) -> Lookup | None:
 class _Flight:
     """One reading of the database that several requests of this process wait for."""
 
-    __slots__ = ("done", "entry")
+    __slots__ = ("done", "entry", "is_elsewhere")
 
     def __init__(self) -> None:
         self.done = threading.Event()
         self.entry: Entry | None = None
+        self.is_elsewhere = False
+        """Whether another process was reading the same, and had not filled yet."""
 
 
 class Cache:
@@ -172,21 +177,26 @@ class Cache:
         if db.session().in_transaction():
             # What the view reads may be older than the lease.
             return self._produce(view, "fwd=bypass; detail=in-transaction")
+        return self._share(lookup, key, view, _ATTEMPTS)
+
+    def _share(self, lookup: Lookup, key: Key, view: Callable[[], Any], attempts: int) -> Response:
+        """Read the database, or wait for another request of this process that reads the same."""
         with self._boarding:
             flight = self._flights.get(key)
             leads = flight is None
             if flight is None:
                 flight = self._flights[key] = _Flight()
-        return self._lead(lookup, key, flight, view) if leads else self._follow(key, flight, view)
-
-    def _follow(self, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
-        """Wait for another request of this process that reads the same."""
+        if leads:
+            return self._lead(lookup, key, flight, view)
         flight.done.wait(_PATIENCE)
         if flight.entry is not None:
             return self._respond(flight.entry, "hit; detail=shared")
         found = read(self.strategy.look_up(key))
         if isinstance(found, Entry):
             return self._respond(found, "hit")
+        if flight.is_elsewhere and attempts > 1:
+            # It is filled any moment; until then again only one asks.
+            return self._share(lookup, key, view, attempts - 1)
         return self._produce(view, "fwd=miss; detail=not-shared")
 
     def _lead(self, lookup: Lookup, key: Key, flight: _Flight, view: Callable[[], Any]) -> Response:
@@ -198,6 +208,7 @@ class Cache:
             found = read(given)
             if isinstance(found, Entry):
                 return self._respond(found, "hit; detail=filled-elsewhere")
+            flight.is_elsewhere = found.reason == LEASED
             return self._produce(view, f"fwd=miss; detail={found.reason}")
         finally:
             self._land(key, flight)
