@@ -66,7 +66,7 @@ def service(url: str, strategy: CacheStrategy) -> Iterator[Flask]:
         Base.metadata.create_all(engine)
         with engine.begin() as connection:
             connection.execute(insert(Note), [{"text": "old"} for _ in range(3)])
-        init_cache(app, strategy, Base.metadata.tables.values(), tells=False)
+        init_cache(app, strategy, Base.metadata.tables.values(), gives=True, tells=False)
         yield app
         db.session.remove()
         engine.dispose()

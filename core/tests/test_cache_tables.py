@@ -181,7 +181,7 @@ def app(database_url: str, strategy: RecordingStrategy) -> Iterator[Flask]:
         db.session.add_all([Cat(id=1, name="Tom"), Device(id=DEVICE), Padded(code="abc")])
         db.session.commit()
         tables = [*Base.metadata.tables.values(), *Keyed.metadata.tables.values()]
-        init_cache(app, strategy, tables, tells=False)
+        init_cache(app, strategy, tables, gives=True, tells=False)
         yield app
         db.session.remove()
         db.engine.dispose()

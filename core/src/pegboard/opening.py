@@ -18,7 +18,9 @@ _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
 class Opening:
     """A connection that is not connected yet, with what has to be said on it first."""
 
-    def __init__(self, link: Link, greeting: Sequence[bytes]) -> None:
+    def __init__(self, link: Link, greeting: Sequence[bytes], database: int) -> None:
+        self.database = database
+        """The number of the database on the server."""
         self._link = link
         self._greeting = greeting
 
@@ -60,6 +62,7 @@ class Connector:
         """`options` are those of another way in than that to the servers."""
         self._make: Callable[..., Link] = SSLConnection if url.tls else Connection
         given = dict(url.options if options is None else options)
+        self._database = int(given.get("db", 0))
         self._greeting = tuple(_greeting(given))
         # What a server pushes on its own is of no use here, and only the third protocol has it.
         self._options = {**given, **connection_options(timeout), "protocol": 2}
@@ -77,7 +80,7 @@ class Connector:
         for name in ("driver_info", "lib_name", "lib_version"):  # the latter two before redis-py 8
             if hasattr(link, name):
                 setattr(link, name, None)
-        return Opening(link, self._greeting)
+        return Opening(link, self._greeting, self._database)
 
 
 def _greeting(options: dict[str, Any]) -> list[bytes]:

@@ -39,7 +39,8 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
         for table in plugin.metadata.tables.values()
     ]
     strategy = _cache(app, assembled, core)
-    init_cache(app, strategy, tables, tells=core.cache_status_header)
+    gives = core.cache != "none"
+    init_cache(app, strategy, tables, gives=gives, tells=core.cache_status_header)
     if not isinstance(strategy, NullStrategy):
         get_health(app).details["cache"] = strategy.figures
 
@@ -74,25 +75,30 @@ def described(app: Flask, api: Api, assembled: Registry) -> dict[str, Any]:
 
 
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
-    if core.cache == "none":
-        return NullStrategy()
     strategy: CacheStrategy | None = None
-    if core.cache == "auto":
+    if core.cache != "memory":
+        # Also where none is wanted: other processes may cache, and this one's writes matter to it.
         strategy = provided(app, assembled, "pegboard_cache_strategy")
+    if core.cache == "none":
+        return strategy or NullStrategy()
     strategy = strategy or embedded_strategy(app, core.cache_memory_size)
     if strategy is None and core.cache == "memory":
+        if core.workers > 1:
+            summary = "PEGBOARD_CACHE is memory, but several workers would each have their own"
+            cure = "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none."
+            raise StartupError([Problem(summary, cure)])
         strategy = MemoryStrategy(size=core.cache_memory_size)
     return strategy or NullStrategy()
 
 
 def _check_lookups(app: Flask, assembled: Registry) -> None:
     """Look whether each cached view can be told by its name, and its rows by the URL."""
-    named: dict[str, Lookup] = {}
+    named: dict[tuple[str, str], Lookup] = {}
     for rule, lookup in find_lookups(app):
         view = f"{lookup.function.__module__}.{lookup.function.__qualname__}"
-        if named.setdefault(lookup.name, lookup) is not lookup:
-            summary = f"another cached view of {lookup.table.name} is called {view}"
-            cure = "Give one of the two another `version`: @pegboard.cached(..., version=2)."
+        if named.setdefault(lookup.identity, lookup) is not lookup:
+            summary = f"the cached view {view} has the name of another one of {lookup.table.name}"
+            cure = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
         elif rule.defaults or len(rule.arguments) != len(lookup.table.primary_key.columns):
             summary = (
                 f"the cached view {view} is at {rule.rule}, whose variables are not the primary "

@@ -44,7 +44,7 @@ class Wire:
         self.is_cut = False
         self.line, infos = opening.open(*_INFO)
         facts = _facts(infos)
-        self.server = _identity(facts)
+        self.server = _identity(facts, opening.database)
         self.is_replica = facts.get(b"role") == b"slave"
 
     def is_stale(self) -> bool:
@@ -81,12 +81,13 @@ def _facts(infos: Sequence[Any]) -> Mapping[bytes, bytes]:
     return facts
 
 
-def _identity(facts: Mapping[bytes, bytes]) -> str:
-    """Return the run id, new after a restart, and the replication id, new if promoted."""
+def _identity(facts: Mapping[bytes, bytes], database: int) -> str:
+    """Return run id, new after a restart, replication id, new if promoted, and database."""
     try:
-        return (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode(errors="replace")
+        ids = (facts[b"run_id"] + b"/" + facts[b"master_replid"]).decode(errors="replace")
     except KeyError:
         return ""  # who needs to know it says so
+    return f"{ids}/{database}"
 
 
 class ServerChannel:

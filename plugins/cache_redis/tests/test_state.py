@@ -45,7 +45,7 @@ def app(make_app: MakeApp, redis_url: str, database_url: str) -> Iterator[Flask]
 @pytest.fixture
 def new_fleet(app: Flask, clock: Clock) -> Callable[[], Fleet]:
     """What another process knows, which is nothing yet."""
-    return lambda: Fleet(pegboard.db.engine, clock)
+    return lambda: Fleet(pegboard.db.engine, "pb:1", clock)
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ import pegboard
 from pegboard_cache_redis.state import Fleet
 app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=[])
 with app.app_context():
-    fleet = Fleet(pegboard.db.engine)
+    fleet = Fleet(pegboard.db.engine, "pb:1")
     first = fleet.refresh()
     with fleet._reading, fleet._lock:
         child = os.fork()

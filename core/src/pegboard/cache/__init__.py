@@ -50,11 +50,11 @@ __all__ = [
 
 
 def init_cache(
-    app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, tells: bool
+    app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, gives: bool, tells: bool
 ) -> None:
     """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
-    lookups = {lookup.name: lookup for _, lookup in find_lookups(app)}
-    app.extensions[EXTENSION] = Cache(strategy, lookups.values(), tells=tells)
+    lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
+    app.extensions[EXTENSION] = Cache(strategy, lookups.values(), gives=gives, tells=tells)
     if lookups and not isinstance(strategy, NullStrategy):
         with app.app_context():
             engine = db.engine

@@ -14,7 +14,11 @@ from pegboard.errors import error_body
 from pegboard.stages import Answer, Headers
 
 FORMAT = 1
-"""Part of every key; raised when the form of `encode` changes."""
+"""Raised when the form of `encode` changes.
+
+Part of every value and of no key: processes of an old and a new release, side by side, must forget
+each other's values when they write.
+"""
 
 _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
 _PERSONAL = frozenset({"*", "authorization", "cookie"})
@@ -26,6 +30,15 @@ _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 _JSON = ("Content-Type", "application/json")
 _blocks: dict[bytes, Headers] = {}
 _MAX_BLOCKS = 256
+
+
+class OtherFormError(ValueError):
+    """Raised for the value of another release."""
+
+
+def form_of(version: int) -> bytes:
+    """Return how the values of a view's version begin."""
+    return b"%d.%d\n" % (FORMAT, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +69,20 @@ class Entry:
         headers = [pair for pair in response.headers if pair[0].lower() not in _PER_ANSWER]
         return cls(etag, headers, body)
 
-    def encode(self) -> bytes:
-        """Return it as bytes: ETag, other headers, a blank line, the body."""
+    def encode(self, version: int) -> bytes:
+        """Return it as bytes: versions, ETag, other headers, a blank line, the body."""
         head = "\n".join((self.etag, *(f"{name}: {value}" for name, value in self.headers)))
-        return head.encode() + b"\n\n" + self.body
+        return form_of(version) + head.encode() + b"\n\n" + self.body
 
     @classmethod
-    def decode(cls, data: bytes) -> "Entry":
-        """Return what `encode` made bytes of. Raises `ValueError` for other bytes."""
-        head, blank, body = data.partition(b"\n\n")
+    def decode(cls, data: bytes, form: bytes) -> "Entry":
+        """Return what `encode` made bytes of in this form.
+
+        Raises `ValueError` for other bytes, `OtherFormError` for those of another release.
+        """
+        if not data.startswith(form):
+            raise OtherFormError
+        head, blank, body = data[len(form) :].partition(b"\n\n")
         if not blank:
             message = "no blank line after the headers"
             raise ValueError(message)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from sqlalchemy import Table
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.cache.entry import FORMAT, Entry
+from pegboard.cache.entry import Entry, OtherFormError, form_of
 from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
 from pegboard.cache.strategy import LEASED, CacheStrategy, Key, Lease, Miss
 from pegboard.database import db
@@ -52,6 +53,7 @@ class Lookup:
     version: int
     may_precede: bool
     name: str
+    """Tells it from other look-ups of the table; the same in every release."""
     function: Callable[..., Any]
     """What the decorator made; something else around it may want to see the request first."""
 
@@ -59,6 +61,16 @@ class Lookup:
     def table(self) -> Table:
         """The table of the row."""
         return cast("Table", self.model.__table__)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What no two look-ups of an app have in common: the table and the name."""
+        return self.table.fullname, self.name
+
+    @cached_property
+    def form(self) -> bytes:
+        """How its values begin."""
+        return form_of(self.version)
 
     @property
     def others(self) -> Iterator[Table]:
@@ -94,6 +106,7 @@ def cached(
     *,
     ttl: int,
     depends: Sequence[type[DeclarativeBase]] = (),
+    name: str = "view",
     version: int = 1,
     may_precede: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
@@ -106,25 +119,19 @@ def cached(
 
     Put it above all other decorators. Then an answer is given before Flask sees the request, unless
     a plugin hangs something before views; `may_precede` says that the answer may even be given
-    then. Raise `version` when the view begins to answer differently.
+    then. Raise `version` when the view begins to answer differently; of two views of one model, one
+    needs another `name`, which no release changes. Raises `ValueError`.
     """
+    if ttl < 1 or not re.fullmatch(r"[a-z0-9_-]{1,40}", name):
+        message = "ttl is a second at least, name is made of a-z, 0-9, _ and -"
+        raise ValueError(message)
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
         @functools.wraps(view)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        table = cast("Table", model.__table__).fullname
-        name = f"{FORMAT}.{table}.{view.__module__}.{view.__qualname__}.{version}"
-        lookup = Lookup(
-            model,
-            ttl,
-            tuple(depends),
-            version,
-            may_precede,
-            hashlib.blake2b(name.encode(), digest_size=6).hexdigest(),
-            run,
-        )
+        lookup = Lookup(model, ttl, tuple(depends), version, may_precede, name, run)
         setattr(run, _LOOKUP, lookup)
         return run
 
@@ -151,14 +158,19 @@ class _Flight:
 class Cache:
     """The cache of one app: its strategy, and the readings that are under way."""
 
-    def __init__(self, strategy: CacheStrategy, watched: Iterable[Lookup], *, tells: bool) -> None:
+    def __init__(
+        self, strategy: CacheStrategy, watched: Iterable[Lookup], *, gives: bool, tells: bool
+    ) -> None:
         """`watched` are the look-ups of which every write is noticed; no other is cached.
 
-        `tells` makes every answer say how it came about (`Cache-Status`, RFC 9211).
+        Unless it `gives`, nothing is taken from the cache nor filled in: it only keeps what other
+        processes have cached from growing old. `tells` makes every answer say how it came about
+        (`Cache-Status`, RFC 9211).
         """
         self.strategy = strategy
+        self.gives = gives
         self.tells = tells
-        self._watched = frozenset(lookup.name for lookup in watched)
+        self._watched = frozenset(lookup.identity for lookup in watched)
         self._flights: dict[Key, _Flight] = {}
         self._boarding = threading.Lock()
 
@@ -167,17 +179,25 @@ class Cache:
         if request.method not in _METHODS:
             return current_app.make_response(view())
         key = lookup.key((request.view_args or {}).values())
-        if key is None or lookup.name not in self._watched:
+        if key is None or lookup.identity not in self._watched:
             return self._produce(view, "fwd=bypass; detail=not-cacheable")
-        found = request.environ.get(STATUS) or read(self.strategy.look_up(key))
+        found = self._look_up(lookup, key)
         if isinstance(found, Entry):
             return self._respond(found, "hit")
         if not found.may_fill:
             return self._produce(view, f"fwd=bypass; detail={found.reason}")
-        if db.session().in_transaction():
-            # What the view reads may be older than the lease.
-            return self._produce(view, "fwd=bypass; detail=in-transaction")
         return self._share(lookup, key, view, _ATTEMPTS)
+
+    def _look_up(self, lookup: Lookup, key: Key) -> Entry | Miss:
+        if not self.gives:
+            return Miss("off", may_fill=False)
+        found: Entry | Miss | None = request.environ.get(STATUS)
+        if found is None:
+            found = read(self.strategy.look_up(key), lookup.form)
+        if isinstance(found, Miss) and found.may_fill and db.session().in_transaction():
+            # What the view reads may be older than the lease.
+            return Miss("in-transaction", may_fill=False)
+        return found
 
     def _share(self, lookup: Lookup, key: Key, view: Callable[[], Any], attempts: int) -> Response:
         """Read the database, or wait for another request of this process that reads the same."""
@@ -191,7 +211,7 @@ class Cache:
         flight.done.wait(_PATIENCE)
         if flight.entry is not None:
             return self._respond(flight.entry, "hit; detail=shared")
-        found = read(self.strategy.look_up(key))
+        found = read(self.strategy.look_up(key), lookup.form)
         if isinstance(found, Entry):
             return self._respond(found, "hit")
         if flight.is_elsewhere and attempts > 1:
@@ -205,7 +225,7 @@ class Cache:
             given = self._lease(key)
             if isinstance(given, Lease):
                 return self._read(lookup, given, flight, view)
-            found = read(given)
+            found = read(given, lookup.form)
             if isinstance(found, Entry):
                 return self._respond(found, "hit; detail=filled-elsewhere")
             flight.is_elsewhere = found.reason == LEASED
@@ -231,7 +251,9 @@ class Cache:
         # Nobody may join any more: what is filled is known to be new only for those who came
         # before.
         self._land(lease.key, flight)
-        if entry is not None and self.strategy.fill(lease, entry.encode(), lookup.ttl):
+        if entry is not None and self.strategy.fill(
+            lease, entry.encode(lookup.version), lookup.ttl
+        ):
             flight.entry = entry
             return self._finish(entry, response, "fwd=miss; stored")
         return self._finish(entry, response, "fwd=miss; detail=not-stored")
@@ -271,12 +293,15 @@ class Cache:
         return response
 
 
-def read(found: bytes | Miss) -> Entry | Miss:
+def read(found: bytes | Miss, form: bytes) -> Entry | Miss:
     """Return the answer that a strategy has found; a miss for bytes that are none."""
     if isinstance(found, Miss):
         return found
     try:
-        return Entry.decode(found)
+        return Entry.decode(found, form)
+    except OtherFormError:
+        # It stays until it expires or the row is written: the other release may need it yet.
+        return Miss("other-release", may_fill=False)
     except ValueError as error:
         logger.warning("a cached answer cannot be read: %s", error)
         return Miss("unreadable", may_fill=False)

@@ -60,7 +60,7 @@ class MemoryStrategy:
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._leases: dict[Key, tuple[str, float]] = {}  # in the order of their ends
         self._standing: set[_Fence] = set()
-        self._counters = Counters("hits", "misses", "fills", "refused", "fences")
+        self._counters = Counters("hits", "misses", "fills", "refused_fills", "fences")
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none."""
@@ -105,7 +105,7 @@ class MemoryStrategy:
             if stands:
                 del self._leases[lease.key]
             if not stands or version != lease.mark:
-                self._counters.add("refused")
+                self._counters.add("refused_fills")
                 return False
             self._entries[lease.key] = _Entry(value, version, self._clock() + ttl)
             self._entries.move_to_end(lease.key)

@@ -22,7 +22,11 @@ class CacheStage:
         if route is None or route.method not in {"GET", "HEAD"}:
             return None
         lookup = lookup_of(route.function)
-        if lookup is None or isinstance(self._cache.strategy, NullStrategy):
+        if (
+            lookup is None
+            or not self._cache.gives
+            or isinstance(self._cache.strategy, NullStrategy)
+        ):
             return None
         is_outermost = lookup.function is route.function
         if not lookup.may_precede and (route.is_guarded or not is_outermost):
@@ -48,7 +52,7 @@ class LookupHandler:
         """Never called: nothing is asked."""
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
-        entry = read(found)
+        entry = read(found, self._lookup.form)
         if isinstance(entry, Miss):
             # The view's own look-up need not ask again.
             call.environ[STATUS] = entry

@@ -4,7 +4,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.cache import find_lookups, get_cache
+from pegboard.cache import MemoryStrategy, find_lookups, get_cache
 from pegboard.errors import UnconfirmedError
 
 
@@ -34,8 +34,15 @@ def clear(group: str | None) -> None:
         known = ", ".join(groups) or "none"
         message = f"nothing is cached of {group!r}; the groups: {known}."
         raise click.ClickException(message)
+    strategy = get_cache().strategy
+    if isinstance(strategy, MemoryStrategy):
+        message = (
+            "the cache is in the memory of the process that serves. On SQLite any write makes it "
+            "forget; else restart the service."
+        )
+        raise click.ClickException(message)
     try:
-        get_cache().strategy.clear(group)
+        strategy.clear(group)
     except UnconfirmedError as error:
         message = f"It may not be empty: {error}."
         raise click.ClickException(message) from error

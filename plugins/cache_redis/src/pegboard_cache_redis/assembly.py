@@ -5,7 +5,7 @@ import logging
 from flask import Flask
 
 import pegboard
-from pegboard_cache_redis.codec import Codec
+from pegboard_cache_redis.codec import FORMAT, Codec
 from pegboard_cache_redis.keeper import Keeper
 from pegboard_cache_redis.requirements import require_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def make_strategy(app: Flask) -> RedisStrategy | None:
-    """Return the strategy; None where no other process can share the database."""
+    """Return the strategy; None where nobody can share the database, or no cache is wanted."""
+    core = pegboard.get_settings(pegboard.CoreSettings, app)
+    if core.cache == "none" and core.redis_url is None:
+        return None
     channel = require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
@@ -24,8 +27,7 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
-    secret = pegboard.get_settings(pegboard.CoreSettings, app).secret_key
-    fleet = Fleet(engine)
+    fleet = Fleet(engine, f"{settings.prefix}:{FORMAT}")
     keeper = Keeper(channel, fleet, prefix=settings.prefix)
-    codec = Codec(secret, max_size=settings.max_value_bytes)
+    codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
     return RedisStrategy(channel, fleet, codec, keeper, prefix=settings.prefix)

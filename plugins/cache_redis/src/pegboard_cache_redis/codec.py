@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 FORMAT = 1
-"""Part of every key; raised when the form of values or keys changes."""
+"""Raised when the form of values or keys changes; processes of two forms never cache together."""
 
 _KIND = b"V"
 _TAG_SIZE = 16

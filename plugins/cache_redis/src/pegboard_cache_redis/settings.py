@@ -1,6 +1,6 @@
 """The settings of the cache_redis plugin."""
 
-from marshmallow.validate import Range
+from marshmallow.validate import Range, Regexp
 
 import pegboard
 
@@ -11,7 +11,9 @@ class CacheRedisSettings(pegboard.Settings):
     """What the cache and sessions may hold, and how their keys begin; durations are in seconds."""
 
     prefix: str = pegboard.setting(
-        "pb", doc="What every key in Redis begins with; tell deployments on one server apart by it."
+        "pb",
+        doc="What every key in Redis begins with; tell deployments on one server apart by it.",
+        validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     max_value_bytes: int = pegboard.setting(
         1024 * 1024, doc="Largest answer that is cached.", validate=Range(1, 64 * 1024**2)

@@ -60,7 +60,11 @@ class State:
 class Fleet:
     """The row, as this process knows it; callable from all threads."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, engine: Engine, keys: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`keys` says how keys are made: who makes others must not take part in the epoch."""
+        self._keys = f"{keys}@"
         # Connections of its own, made and watched like the app's: a writer needs the state while it
         # holds one of the app's, and hits go on when requests have taken all of them.
         self._engine = Engine(engine.pool.recreate(), engine.dialect, engine.url)
@@ -158,7 +162,9 @@ class Fleet:
 
     def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> State:  # noqa: FBT001 - a row
         """Take over what was read; returns the newest that is known."""
-        state = State(epoch, bool(enabled), frozenset(servers.split()), read_at)
+        known_by_us = (name for name in servers.split() if name.startswith(self._keys))
+        names = frozenset(name.removeprefix(self._keys) for name in known_by_us)
+        state = State(epoch, bool(enabled), names, read_at)
         now = self._clock()
         with self._lock:
             known = self._state
@@ -193,6 +199,9 @@ class Fleet:
             connection.execute(DISABLE)
         self.note_disabled()
 
+    def _named(self, servers: frozenset[str]) -> str:
+        return " ".join(sorted(self._keys + server for server in servers))
+
     def enable(self, servers: frozenset[str]) -> bool:
         """Turn caching on in a new epoch, if nobody has yet; returns whether it may be tried again.
 
@@ -213,7 +222,7 @@ class Fleet:
                 table.columns.enabled.is_(False),
                 table.columns.epoch == state.epoch,
             )
-            .values(enabled=True, epoch=epoch, servers=" ".join(sorted(servers)))
+            .values(enabled=True, epoch=epoch, servers=self._named(servers))
         )
         with self._engine.begin() as connection:
             is_done = connection.execute(statement).rowcount == 1
