@@ -527,6 +527,12 @@ def test_only_reading_is_answered_from_the_cache(serve: Any, notes: Notes) -> No
 # Readers at the same time
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for another is woken: he would wait longer than a test does."""
+    monkeypatch.setattr(lookup, "_PATIENCE", 15.0)
+
+
 class Gate:
     """A view that waits after it has read, and tells when it has."""
 
@@ -567,7 +573,9 @@ def in_background(client: FlaskClient, pool: ThreadPoolExecutor) -> "Future[Test
     return pool.submit(lambda: client.application.test_client().get("/notes/1"))
 
 
-def test_of_a_hundred_readers_one_reads_the_database(serve: Any, notes: Notes) -> None:
+def test_of_a_hundred_readers_one_reads_the_database(
+    serve: Any, notes: Notes, patient: None
+) -> None:
     """The others get what it has read, whether they wait or come a moment later."""
     counting = CountingStrategy(100)
     notes.strategy = RecordingStrategy(counting)
@@ -582,7 +590,9 @@ def test_of_a_hundred_readers_one_reads_the_database(serve: Any, notes: Notes) -
     assert (100 * ["one"], 1) == (answers, gate.reads)
 
 
-def test_who_waits_gets_nothing_older_than_what_he_was_told(serve: Any, notes: Notes) -> None:
+def test_who_waits_gets_nothing_older_than_what_he_was_told(
+    serve: Any, notes: Notes, patient: None
+) -> None:
     """A write is acknowledged between the read and the fill; the reader comes after it."""
     counting = CountingStrategy(2)
     notes.strategy = RecordingStrategy(counting)
@@ -601,7 +611,9 @@ def test_who_waits_gets_nothing_older_than_what_he_was_told(serve: Any, notes: N
     assert "new" == client.get("/notes/1").json["text"]
 
 
-def test_who_waits_for_a_view_that_fails_reads_by_himself(serve: Any, notes: Notes) -> None:
+def test_who_waits_for_a_view_that_fails_reads_by_himself(
+    serve: Any, notes: Notes, patient: None
+) -> None:
     """Nobody is left waiting."""
     counting = CountingStrategy(2)
     notes.strategy = RecordingStrategy(counting)
