@@ -1,0 +1,244 @@
+"""What looks after the cache in the background, step by step by a clock that the test moves."""
+
+import gc
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import select, update
+
+import pegboard
+from pegboard.migrations import upgrade
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import wait_until
+from pegboard.testing.servers import RedisServer
+from pegboard_cache_redis.keeper import IDLE, Keeper
+from pegboard_cache_redis.models import table
+from pegboard_cache_redis.state import WAIT, Fleet
+from pegboard_cache_redis.strategy import RedisStrategy
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, own_redis: RedisServer, sqlite_url: str) -> Iterator[Flask]:
+    """An app on a Redis of the test's own, its context active."""
+    app = make_app(
+        plugins=["cache_redis"],
+        DATABASE_URL=sqlite_url,
+        REDIS_URL=own_redis.url,
+        REDIS_TIMEOUT=5,
+    )
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def keeper(app: Flask, clock: Clock) -> Keeper:
+    """A keeper whose looks the test takes, one by one."""
+    channel = pegboard.get_channel(app)
+    assert channel
+    keeper = Keeper(channel, Fleet(pegboard.db.engine, clock), prefix="test")
+    keeper._thread = threading.current_thread()
+    keeper.wake()
+    return keeper
+
+
+def write(**values: object) -> None:
+    """Write the row as another process does."""
+    with pegboard.db.engine.begin() as connection:
+        connection.execute(update(table).where(table.columns.id == 1).values(**values))
+
+
+def row() -> tuple[int, bool, str]:
+    """Return the row as the database has it."""
+    columns = table.columns
+    with pegboard.db.engine.connect() as connection:
+        found = connection.execute(select(columns.epoch, columns.enabled, columns.servers)).one()
+    return found[0], found[1], found[2]
+
+
+def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
+    """And no sooner."""
+    write(epoch=5, enabled=False)
+    assert keeper.look()
+    clock.now += WAIT - 0.001
+    assert keeper.look()
+    assert not row()[1]
+    clock.now += 0.001
+    assert keeper.look()
+    epoch, enabled, servers = row()
+    assert epoch > 5
+    assert enabled
+    channel = pegboard.get_channel()
+    assert channel
+    assert channel.servers() == set(servers.split())
+
+
+def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, clock: Clock):
+    """Whoever meets it says so; the next epoch is the new server's."""
+    write(epoch=5, enabled=True, servers="former")
+    keeper.look()
+    assert row()[1]
+    keeper.report_foreign("another")
+    keeper.look()
+    assert (5, False, "former") == row()
+    clock.now += WAIT
+    keeper.look()
+    assert row()[1]
+    assert "former" != row()[2]
+
+
+def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper):
+    """It is dropped, and the server that answers then is the right one."""
+    channel = pegboard.get_channel()
+    assert channel
+    (server,) = channel.servers()
+    write(epoch=5, enabled=True, servers=server)
+    keeper.report_foreign("former")
+    keeper.look()
+    assert (5, True, server) == row()
+
+
+def test_what_keeps_it_off_is_said_once(
+    keeper: Keeper, clock: Clock, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+):
+    """Redis is full, for minutes."""
+    write(epoch=5, enabled=False)
+    keeper.look()
+    clock.now += WAIT
+    with closing(Redis.from_url(own_redis.url)) as client:
+        client.config_set("maxmemory", 1)
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                keeper.look()
+        assert 1 == len(caplog.messages)
+        assert "does not take writes" in caplog.messages[0]
+        assert not row()[1]
+        client.config_set("maxmemory", 0)
+    keeper.look()
+    assert row()[1]
+
+
+def test_a_server_that_does_not_say_who_it_is_is_not_used(
+    app: Flask, make_app: MakeApp, sqlite_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+):
+    """Whether it was restarted, nobody could tell."""
+    rules = "on >secret ~* &* +@all -info"
+    with RedisServer(users={"app": rules}) as redis:
+        other = make_app(
+            plugins=["cache_redis"],
+            DATABASE_URL=sqlite_url,
+            REDIS_URL=redis.url_of("app", "secret"),
+            REDIS_TIMEOUT=5,
+        )
+        channel = pegboard.get_channel(other)
+        assert channel
+        keeper = Keeper(channel, Fleet(pegboard.db.engine, clock), prefix="test")
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            keeper.begin()
+            keeper.begin()
+    assert not row()[1]
+    assert ["caching stays off: Redis does not tell its run id (ACL: +info)"] == caplog.messages
+
+
+def test_it_rests_when_nobody_asks(keeper: Keeper, monkeypatch: pytest.MonkeyPatch):
+    """An idle service leaves its database in peace."""
+    assert keeper.look()
+    keeper._used_at -= IDLE
+    assert not keeper.look()
+
+
+def keepers() -> list[threading.Thread]:
+    """Return the threads of keepers."""
+    return [thread for thread in threading.enumerate() if thread.name == "pegboard-cache"]
+
+
+def use(app: Flask) -> None:
+    """Look something up."""
+    strategy = pegboard.get_cache(app).strategy
+    assert isinstance(strategy, RedisStrategy)
+    strategy.look_up(pegboard.Key("items", "1"))
+
+
+def test_it_ends_when_the_app_closes_its_connections(app: Flask):
+    """And begins again with the next request."""
+    wait_until(lambda: not keepers(), "those of other tests have ended")
+    use(app)
+    assert 1 == len(keepers())
+    pegboard.db.engine.dispose()
+    wait_until(lambda: not keepers(), "it ends")
+    use(app)
+    assert 1 == len(keepers())
+
+
+def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
+    """An app that nobody has any more leaves no thread behind."""
+    wait_until(lambda: not keepers(), "those of other tests have ended")
+    config = {
+        "ENV": "testing",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'gone.db'}",
+        "MIGRATIONS_DIRECTORY": str(tmp_path / "alembic"),
+        "REDIS_URL": redis_url,
+    }
+    app = pegboard.create_app(config, plugins=["cache_redis"])
+    use(app)
+    assert 1 == len(keepers())
+    with app.app_context():
+        # Python complains of SQLite's connections that nobody has closed.
+        pegboard.db.engine.dispose()
+    use(app)
+    del app
+    gc.collect()
+    wait_until(lambda: not keepers(), "it ends")
+
+
+def test_writes_before_the_migrations_of_the_cache_are_not_disturbed(
+    make_app: MakeApp, redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody waits; once the table is there, caching begins by itself."""
+    pytest.importorskip("pegboard_items")
+    app = make_app(
+        plugins=["items", "cache_redis"],
+        upgrade=False,
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        REDIS_TIMEOUT=5,
+        CACHE_STATUS_HEADER=True,
+    )
+    waits: list[float] = []
+    monkeypatch.setattr("pegboard.cache.acknowledgement._wait", waits.append)
+    upgrade(app, "items")
+    client = app.test_client()
+    assert 201 == client.post("/api/items/", json={"name": "one"}).status_code
+    assert 200 == client.put("/api/items/1", json={"name": "two"}).status_code
+    response = client.get("/api/items/1")
+    assert 200 == response.status_code
+    assert "bypass" in response.headers["Cache-Status"]
+    upgrade(app)
+    assert not any(waits)
+    use_until_hit: Callable[[], bool] = lambda: (  # noqa: E731
+        "hit" in client.get("/api/items/1").headers["Cache-Status"]
+    )
+    wait_until(use_until_hit, "caching begins")
