@@ -19,7 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 import pegboard
-from pegboard.cache import MemoryStrategy, Miss, NullStrategy, lookup
+from pegboard.cache import MemoryStrategy, Miss, lookup
+from pegboard.cache.entry import Entry
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.recording import RecordingStrategy
 
@@ -651,7 +652,7 @@ class ElsewhereStrategy(MemoryStrategy):
             return Miss(pegboard.LEASED)
         given = super().lease(key)
         assert isinstance(given, pegboard.Lease)
-        entry = b'tag\nContent-Type: application/json\n\n{"text": "elsewhere"}'
+        entry = b'1.1\ntag\nContent-Type: application/json\n\n{"text": "elsewhere"}'
         super().fill(given, entry, 300)
         return entry
 
@@ -747,7 +748,7 @@ def test_one_row_has_one_key_however_it_is_spelled(serve: Any, notes: Notes) -> 
 def test_two_views_of_one_row_have_each_their_own_answer(serve: Any, notes: Notes) -> None:
     """And one write forgets both."""
 
-    @pegboard.cached(Note, ttl=300)
+    @pegboard.cached(Note, ttl=300, name="other")
     def other(id: int) -> Any:  # noqa: A002
         return {"other": answer(id)["text"]}
 
@@ -768,7 +769,7 @@ def test_bytes_that_are_no_answer_are_a_miss(
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()
     client.get("/notes/1")
-    for junk in (b"", b"\xff\n\n", b"tag\nno header\n\n", b"\x80\x04."):
+    for junk in (b"1.1\n", b"1.1\n\xff\n\n", b"1.1\ntag\nno header\n\n", b"1.1\n\x80\x04."):
         for entry in notes.strategy._strategy._entries.values():  # type: ignore[attr-defined]
             entry.value = junk
         response = client.get("/notes/1")
@@ -789,7 +790,7 @@ def test_the_header_is_off_by_default(serve: Any, notes: Notes) -> None:
 
 @pytest.mark.parametrize(
     "choice, expected",
-    [("auto", RecordingStrategy), ("memory", MemoryStrategy), ("none", NullStrategy)],
+    [("auto", RecordingStrategy), ("memory", MemoryStrategy), ("none", RecordingStrategy)],
 )
 def test_the_operator_chooses_the_strategy(
     serve: Any, notes: Notes, choice: str, expected: type
@@ -876,8 +877,42 @@ def test_two_views_of_one_name_stop_the_start(serve: Any, notes: Notes) -> None:
     notes.add(make("bye"), "/<int:id>/bye", "bye")
     problem = start_problem(serve)
     assert "notes" == problem.plugin
-    assert "another cached view of notes is called" in problem.summary
-    assert "version" in problem.cure
+    assert "has the name of another one of notes" in problem.summary
+    assert "name=" in problem.cure
+
+
+def test_releases_side_by_side_forget_each_others_answers() -> None:
+    """Each takes its own only, and the writes of one are news to the other."""
+    one, two = (
+        lookup.lookup_of(pegboard.cached(Note, ttl=300, version=version)(answer))
+        for version in (1, 2)
+    )
+    assert one is not None
+    assert two is not None
+    assert one.key([1]) == two.key([1])
+    value = Entry("tag", [], b"answer").encode(one.version)
+    assert isinstance(lookup.read(value, one.form), Entry)
+    assert Miss("other-release", may_fill=False) == lookup.read(value, two.form)
+
+
+def test_who_does_not_cache_keeps_others_from_serving_what_is_old(serve: Any, notes: Notes) -> None:
+    """With PEGBOARD_CACHE=none a write is fenced all the same."""
+    notes.add(pegboard.cached(Note, ttl=300)(answer))
+    client = serve(CACHE="none")
+    notes.strategy.verbs.clear()
+    write(client, "new")
+    assert ["fence", "release"] == notes.strategy.verbs
+
+
+def test_an_answer_for_one_client_is_never_shared(serve: Any, notes: Notes) -> None:
+    """Whose view has looked at the session, or whose answer says so, is read anew each time."""
+
+    def personal(id: int) -> Any:  # noqa: A002
+        return {"text": flask.session.get("user", f"nobody at {id}")}
+
+    notes.add(pegboard.cached(Note, ttl=300)(personal))
+    client = serve(SESSIONS="cookie")
+    assert 2 * ["fwd=miss; detail=not-stored"] == [told(client.get("/notes/1")) for _ in range(2)]
 
 
 def test_one_view_at_two_urls_is_one_look_up(serve: Any, notes: Notes) -> None:

@@ -230,7 +230,7 @@ def test_it_counts_what_it_does():
     strategy.clear()
     strategy.fill(slow, b"value", 300)
     strategy.release(strategy.fence(TOUCHED, NoTransaction()), NoTransaction())
-    expected = {"hits": 1, "misses": 1, "fills": 1, "refused": 1, "fences": 1, "values": 0}
+    expected = {"hits": 1, "misses": 1, "fills": 1, "refused_fills": 1, "fences": 1, "values": 0}
     assert expected == strategy.figures()
 
 

@@ -58,7 +58,7 @@ def keeper(app: Flask, clock: Clock) -> Keeper:
     """A keeper whose looks the test takes, one by one."""
     channel = pegboard.get_channel(app)
     assert channel
-    keeper = Keeper(channel, Fleet(pegboard.db.engine, clock), prefix="test")
+    keeper = Keeper(channel, Fleet(pegboard.db.engine, "pb:1", clock), prefix="test")
     keeper._thread = threading.current_thread()
     keeper.wake()
     return keeper
@@ -154,7 +154,7 @@ def test_a_server_that_does_not_say_who_it_is_is_not_used(
         )
         channel = pegboard.get_channel(other)
         assert channel
-        keeper = Keeper(channel, Fleet(pegboard.db.engine, clock), prefix="test")
+        keeper = Keeper(channel, Fleet(pegboard.db.engine, "pb:1", clock), prefix="test")
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             keeper.begin()

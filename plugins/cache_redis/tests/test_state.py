@@ -110,7 +110,7 @@ def test_a_cache_that_was_never_on_is_turned_on_at_once(fleet: Fleet):
     """Nobody can have cached anything."""
     fleet.refresh()
     assert not fleet.enable(frozenset({"b", "a"}))
-    assert (True, "a b") == row()[1:]
+    assert (True, "pb:1@a pb:1@b") == row()[1:]
     assert fleet.latest
     assert frozenset({"a", "b"}) == fleet.latest.servers
 
@@ -141,7 +141,7 @@ def test_it_is_turned_on_again_when_nobody_trusts_the_former_epoch(fleet: Fleet,
     assert not row()[1]
     clock.now += 0.001
     assert not fleet.enable(frozenset({"a"}))
-    assert (True, "a") == row()[1:]
+    assert (True, "pb:1@a") == row()[1:]
 
 
 def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Clock):
@@ -154,7 +154,7 @@ def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Cl
     assert not first.enable(frozenset({"a"}))
     epoch = row()[0]
     assert not second.enable(frozenset({"b"}))
-    assert (epoch, True, "a") == row()
+    assert (epoch, True, "pb:1@a") == row()
     assert second.latest
     assert (epoch, True) == (second.latest.epoch, second.latest.enabled)
 
@@ -273,3 +273,10 @@ def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_
         timeout=60,
     )
     assert ("", 0) == (done.stderr, done.returncode)
+
+
+def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):
+    """Another prefix or another form: neither would forget what the other has cached."""
+    write(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
+    states = [Fleet(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
+    assert [{"a"}, set()] == [set(state.servers) for state in states if state]
