@@ -92,7 +92,7 @@ def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
     assert enabled
     channel = pegboard.get_channel()
     assert channel
-    assert channel.servers() == set(servers.split())
+    assert channel.servers() == {name.removeprefix("pb:1@") for name in servers.split()}
 
 
 def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, clock: Clock):
@@ -114,10 +114,10 @@ def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper):
     channel = pegboard.get_channel()
     assert channel
     (server,) = channel.servers()
-    write(epoch=5, enabled=True, servers=server)
+    write(epoch=5, enabled=True, servers=f"pb:1@{server}")
     keeper.report_foreign("former")
     keeper.look()
-    assert (5, True, server) == row()
+    assert (5, True, f"pb:1@{server}") == row()
 
 
 def test_what_keeps_it_off_is_said_once(
