@@ -20,7 +20,9 @@ def make_process(make_app, database_url, redis_url):
     """Make the app of one more process of the fleet."""
 
     def make(**config):
-        config = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **config}
+        # A busy machine is no fault of Redis.
+        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        config = {**urls, "REDIS_TIMEOUT": 5, **config}
         return make_app(plugins=["cache_redis"], **config)
 
     return make

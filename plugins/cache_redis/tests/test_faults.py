@@ -227,7 +227,9 @@ def test_a_write_that_nobody_can_confirm_is_not_acknowledged(
         )
         redis_proxy.cut()
         assert 503 == writing.result(60)
-    # It is saved, and nothing stands in the way of its being seen.
+    # It is saved, and nothing stands in the way of its being seen; connections that have lost their
+    # server may be the first to be used.
+    wait_until(lambda: 200 == reader.get(ITEM).status_code, "the database is back", 5)
     name, status = read(reader)
     assert "new" == name
     assert "hit" not in status

@@ -1,5 +1,6 @@
 """Every order in which readers and writers can take their steps."""
 
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -81,7 +82,8 @@ class _World:
         self._committed += 1
         mine = self._committed
         yield
-        strategy.release(fence, self._transaction)
+        moment = strategy.release(fence, self._transaction)
+        time.sleep(max(0.0, moment - time.monotonic()))
         self._acknowledged = max(self._acknowledged, mine)
         yield
 
