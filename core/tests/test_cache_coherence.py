@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, ForeignKey, String, delete, event, func, insert, select, text, update
@@ -390,6 +391,29 @@ def test_a_session_that_failed_owes_no_wait(
     db.session.execute(select(Note))
     db.session.commit()
     assert [] == waits
+
+
+def test_a_session_that_failed_and_was_left_holds_up_no_other_wait(
+    slow_app: Flask, slow: SlowStrategy, waits: list[Any]
+) -> None:
+    """Another write of the thread waits for itself."""
+    slow.moment = 101.5
+    with Session(db.engine) as failed:
+        failed.add(Note(id=1, text="there is one already"))
+        with pytest.raises(IntegrityError):
+            failed.commit()
+        with db.engine.begin() as connection:
+            connection.execute(change())
+        assert [1.5] == [seconds for seconds, _ in waits]
+
+
+def test_a_commit_of_two_phases_is_fenced(postgres_app: Flask, strategy: RecordingStrategy) -> None:
+    """It is no less a commit; here one that the server does not know."""
+    with db.engine.connect() as connection:
+        connection.execute(change())
+        with pytest.raises(psycopg2.ProgrammingError):
+            db.engine.dialect.do_commit_twophase(connection, "unknown")
+        assert ["fence"] == strategy.verbs
 
 
 def test_a_session_within_the_commit_of_another_waits_for_itself(

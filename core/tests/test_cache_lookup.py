@@ -364,7 +364,7 @@ def test_what_is_around_the_look_up_is_never_left_out(
         @functools.wraps(view)
         def guard(**arguments: Any) -> Any:
             calls.append("login_required")
-            if "Authorization" not in flask.request.headers:
+            if "X-Me" not in flask.request.headers:
                 pegboard.abort(401, "Say who you are.")
             return view(**arguments)
 
@@ -372,7 +372,7 @@ def test_what_is_around_the_look_up_is_never_left_out(
 
     notes.add(login_required(pegboard.cached(Note, ttl=300)(answer)))
     client = serve()
-    headers = {"Authorization": "me"}
+    headers = {"X-Me": "me"}
     expected = ["fwd=miss; stored", "hit"]
     assert expected == [told(client.get("/notes/1", headers=headers)) for _ in range(2)]
     assert 401 == client.get("/notes/1").status_code
@@ -902,6 +902,48 @@ def test_who_does_not_cache_keeps_others_from_serving_what_is_old(serve: Any, no
     notes.strategy.verbs.clear()
     write(client, "new")
     assert ["fence", "release"] == notes.strategy.verbs
+
+
+def test_a_query_is_not_looked_up(serve: Any, notes: Notes) -> None:
+    """The view may look at it."""
+
+    def echo(id: int) -> Any:  # noqa: A002
+        return {"id": id, "x": flask.request.args.get("x")}
+
+    notes.add(pegboard.cached(Note, ttl=300)(echo))
+    client = serve()
+    answers = [client.get(f"/notes/1?x={x}") for x in "ab"]
+    assert ["a", "b"] == [answer.json["x"] for answer in answers]
+    assert 2 * ["fwd=bypass; detail=query"] == [told(answer) for answer in answers]
+
+
+@pytest.mark.parametrize("control, expected", [("", "not-stored"), ("public", "stored")])
+def test_what_is_asked_with_credentials_is_stored_only_if_public(
+    serve: Any, notes: Notes, control: str, expected: str
+) -> None:
+    """RFC 9111, section 3.5."""
+
+    def secret(id: int) -> Any:  # noqa: A002
+        response = flask.jsonify(id=id)
+        response.headers["Cache-Control"] = control
+        return response
+
+    notes.add(pegboard.cached(Note, ttl=300)(secret))
+    answer = serve().get("/notes/1", headers={"Authorization": "Bearer me"})
+    assert expected in told(answer).split("; ")[-1]
+
+
+def test_an_answer_that_varies_is_never_shared(serve: Any, notes: Notes) -> None:
+    """Another client would get what was made for the first."""
+
+    def varying(id: int) -> Any:  # noqa: A002
+        response = flask.jsonify(id=id)
+        response.vary.add("Accept-Language")
+        return response
+
+    notes.add(pegboard.cached(Note, ttl=300)(varying))
+    client = serve()
+    assert 2 * ["fwd=miss; detail=not-stored"] == [told(client.get("/notes/1")) for _ in range(2)]
 
 
 def test_an_answer_for_one_client_is_never_shared(serve: Any, notes: Notes) -> None:

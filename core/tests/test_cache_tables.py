@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from typing import Any, cast
 
 import pytest
@@ -419,6 +420,53 @@ def test_a_text_touches_every_table_that_it_mentions(touched: Any, statement: st
 def test_a_text_that_only_reads_touches_nothing(touched: Any, statement: str) -> None:
     """Nor one about a table that is only called alike."""
     assert set() == touched(text(statement))
+
+
+def test_a_text_that_returns_rows_is_still_a_text(touched: Any) -> None:
+    """As a statement, and as a part of a SELECT."""
+    returning = "UPDATE notes SET text = 'changed' WHERE id = 2 RETURNING id"
+    assert {"notes/*"} <= touched(text(returning).columns(Note.id))
+    if db.engine.dialect.name == "postgresql":
+        part = text(returning).columns(Note.id).cte("changed")
+        assert {"notes/*"} <= touched(select(part.c.id))
+
+
+def test_a_statement_that_names_no_table_may_touch_all(app: Flask, touched: Any) -> None:
+    """A procedure, a block, a prepared statement."""
+    if db.engine.dialect.name == "postgresql":
+        assert {"notes/*", "marks/*"} <= touched(text("DO $$ BEGIN PERFORM 1; END $$"))
+
+
+def test_a_commit_anywhere_in_a_text_is_fenced(app: Flask, strategy: RecordingStrategy) -> None:
+    """As in a file of SQL, or behind a comment."""
+    if db.engine.dialect.name != "postgresql":
+        return
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE notes SET text = 'changed'; /* done */ COMMIT")
+    assert [{"notes/*"}] == [{"notes/*"} & fenced for fenced in strategy.fenced]
+
+
+def test_a_block_that_is_begun_by_hand_is_fenced_at_its_end(
+    app: Flask, strategy: RecordingStrategy
+) -> None:
+    """Also on a connection on which each statement would commit by itself."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("BEGIN")
+        connection.execute(update(Note).where(Note.id == 2).values(text="changed"))
+        assert [] == strategy.fenced
+        connection.exec_driver_sql("COMMIT")
+        assert [{"notes/2"}] == strategy.fenced
+
+
+def test_a_key_is_spelled_as_the_database_gets_it(touched: Any) -> None:
+    """Whatever a subclass of `str` makes of itself."""
+
+    class Row(str, Enum):  # noqa: UP042 - whose text is another one
+        A = "a"
+
+    assert {"seats/a/1"} == touched(
+        update(Seat).where(Seat.row == Row.A, Seat.number == 1).values(taken=1)
+    )
 
 
 def test_several_statements_in_one_text_are_seen(app: Flask, touched: Any) -> None:

@@ -1,5 +1,6 @@
 """What serves where only one can: the cache, the sessions, who the clients are."""
 
+import re
 from typing import Any
 
 from flask import Flask
@@ -99,15 +100,25 @@ def _check_lookups(app: Flask, assembled: Registry) -> None:
         if named.setdefault(lookup.identity, lookup) is not lookup:
             summary = f"the cached view {view} has the name of another one of {lookup.table.name}"
             cure = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
-        elif rule.defaults or len(rule.arguments) != len(lookup.table.primary_key.columns):
+        elif rule.defaults or not _spells_key(rule, lookup):
             summary = (
                 f"the cached view {view} is at {rule.rule}, whose variables are not the primary "
                 f"key of {lookup.table.name}"
             )
-            cure = "Give the URL one variable for each column of the key, and no other."
+            cure = "Give the URL one variable for each column of the key, in their order."
         else:
             continue
         raise _problem(assembled, rule, lookup, summary, cure)
+
+
+def _spells_key(rule: Rule, lookup: Lookup) -> bool:
+    """Return whether the variables of a URL can be the columns of the key."""
+    columns = [column.name for column in lookup.table.primary_key.columns]
+    variables = re.findall(r"<(?:[^<>]*:)?(\w+)>", rule.rule)
+    # Names that are those of the columns must be in their order; others are the author's business.
+    return variables == columns or (
+        len(variables) == len(columns) and set(variables) != set(columns)
+    )
 
 
 def _problem(

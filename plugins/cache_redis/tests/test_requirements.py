@@ -13,7 +13,7 @@ def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(make_a
         require_channel(app)
     (problem,) = caught.value.problems
     assert "REDIS_URL is not set" in problem.summary
-    for way in ("REDIS_URL", "PEGBOARD_CACHE=memory", "PEGBOARD_SESSIONS=cookie"):
+    for way in ("REDIS_URL", "PEGBOARD_CACHE=none", "PEGBOARD_SESSIONS=cookie"):
         assert way in problem.cure
     assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.cure
 

@@ -15,6 +15,7 @@ from pegboard.cache.stage import CacheStage
 from pegboard.cache.strategy import (
     LEASED,
     CacheStrategy,
+    FleetStrategy,
     Key,
     Lease,
     Miss,
@@ -32,6 +33,7 @@ __all__ = [
     "CacheStage",
     "CacheStrategy",
     "Counters",
+    "FleetStrategy",
     "Key",
     "Lease",
     "Lookup",
@@ -55,10 +57,13 @@ def init_cache(
     """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
     lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
     app.extensions[EXTENSION] = Cache(strategy, lookups.values(), gives=gives, tells=tells)
-    if lookups and not isinstance(strategy, NullStrategy):
+    if not isinstance(strategy, NullStrategy):
         with app.app_context():
             engine = db.engine
-        init_coherence(engine, strategy, Tables(lookups.values(), tables))
+        watched = Tables(lookups.values(), tables)
+        if isinstance(strategy, FleetStrategy):
+            strategy.join(watched.knowledge)
+        init_coherence(engine, strategy, watched)
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:

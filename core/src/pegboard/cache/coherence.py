@@ -6,24 +6,27 @@ fence what was touched, commit, release, and return when no reader can get an ol
 """
 
 import re
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
-from pegboard.cache.strategy import CacheStrategy
+from pegboard.cache.strategy import CacheStrategy, FleetStrategy
 from pegboard.cache.tables import Tables, Writes
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
 _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
-_COMMITTING = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
+_COMMITTING = re.compile(r"\bCOMMIT\b|\A\s*END\b", re.IGNORECASE)
 
 
 class WriterTransaction:
@@ -64,7 +67,9 @@ class Coherence:
         self._strategy = strategy
         self._tables = tables
         self._commit = dialect.do_commit
+        self._commit_prepared = dialect.do_commit_twophase
         self._rollback = dialect.do_rollback
+        self._fleet = strategy if isinstance(strategy, FleetStrategy) else None
 
     def note(
         self,
@@ -86,26 +91,43 @@ class Coherence:
             self._tables.note(writes, statement, compiled, context.compiled_parameters)
         if not is_dml or compiled.ctes:
             self._tables.note_text(writes, text)
-        if writes and (_is_autocommit(connection) or _COMMITTING.match(text)):
-            # The statement commits by itself.
-            del connection.info[_TOUCHED]
+        commits = not is_dml and bool(_COMMITTING.search(text))
+        if self._matters(writes) and (commits or _is_autocommit(connection)):
+            # The statement commits by itself. Of a text it is not certain, nor that it commits all.
+            if not commits:
+                del connection.info[_TOUCHED]
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
     def release(self, connection: Connection, *_: object) -> None:
         """Release what a statement that commits by itself has fenced."""
         if (fenced := connection.info.pop(_FENCE, None)) is not None:
-            acknowledge(self._strategy.release(*fenced))
+            acknowledge(self._strategy.release(*fenced), connection.info)
 
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
+        self._commit_by(connection, partial(self._commit, connection))
+
+    def commit_prepared(self, connection: Connection, *args: Any, **kwargs: Any) -> None:
+        """Do so with a transaction of two phases."""
+        commit = partial(self._commit_prepared, connection, *args, **kwargs)
+        self._commit_by(connection.connection, commit)
+
+    def _commit_by(self, connection: PoolProxiedConnection, commit: Callable[[], None]) -> None:
         writes: Writes | None = connection.info.pop(_TOUCHED, None)
-        if not writes:
-            self._commit(connection)
+        if writes is None or not self._matters(writes):
+            commit()
             return
         self._fence(connection, writes)
-        self._commit(connection)
-        acknowledge(self._strategy.release(*connection.info.pop(_FENCE)))
+        commit()
+        moment = self._strategy.release(*connection.info.pop(_FENCE))
+        acknowledge(moment, connection.info)
+
+    def _matters(self, writes: Writes) -> bool:
+        """Return whether anybody may have cached something of what is written."""
+        if writes:
+            return True
+        return writes.is_elsewhere and self._fleet is not None and self._fleet.minds_others()
 
     def rollback(self, connection: PoolProxiedConnection) -> None:
         """Forget what was touched."""
@@ -137,14 +159,17 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     event.listen(engine, "after_cursor_execute", coherence.release)
     # SQLAlchemy has an event before a commit, and none right after it.
     engine.dialect.do_commit = coherence.commit  # type: ignore[method-assign, assignment]  # see above
+    engine.dialect.do_commit_twophase = coherence.commit_prepared  # type: ignore[method-assign]  # likewise
     engine.dialect.do_rollback = coherence.rollback  # type: ignore[method-assign, assignment]  # also at a reset
     watch_sessions()
 
 
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
-    if isinstance(statement, SelectBase):
+    if isinstance(statement, SelectBase) and not isinstance(statement, TextualSelect):
         # A locking SELECT reads, however it ends.
-        return not any(isinstance(cte.element, UpdateBase) for cte in compiled.ctes or ())
+        return not any(
+            isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes or ()
+        )
     start = text[:6].upper()
     if start == "SELECT":
         return ";" not in text.rstrip("; \n")
@@ -152,6 +177,12 @@ def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
 
 
 def _is_autocommit(connection: Connection) -> bool:
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return True
-    return getattr(connection.connection.driver_connection, "autocommit", None) is True
+    """Return whether the next statement is a transaction of its own."""
+    driver: Any = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        # The core begins its transactions itself; see `pegboard.sqlite`.
+        return not driver.in_transaction
+    if getattr(driver, "autocommit", None) is not True:
+        return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    status = getattr(getattr(driver, "info", None), "transaction_status", None)
+    return status in {None, TRANSACTION_STATUS_IDLE}

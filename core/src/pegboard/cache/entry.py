@@ -21,8 +21,8 @@ each other's values when they write.
 """
 
 _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
-_PERSONAL = frozenset({"*", "authorization", "cookie"})
-"""What an answer varies by that is not for everybody."""
+_SHARED = frozenset({"accept-encoding", "origin"})
+"""What an answer may vary by and still be for everybody: what is added after it."""
 
 _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
@@ -59,7 +59,7 @@ class Entry:
             or "Set-Cookie" in response.headers
             or control.no_store
             or control.private
-            or not _PERSONAL.isdisjoint(name.lower() for name in response.vary)
+            or not _SHARED.issuperset(name.lower() for name in response.vary)
         ):
             return None
         body = response.get_data()

@@ -74,11 +74,12 @@ class Lookup:
 
     @property
     def others(self) -> Iterator[Table]:
-        """The other tables: of the row, if its model inherits, and of the models it depends on."""
+        """The other tables: of the row, if models inherit, and of the models it depends on."""
         for model in (self.model, *self.depends):
-            for table in sa_inspect(model).tables:
-                if table is not self.table:
-                    yield cast("Table", table)
+            for mapper in sa_inspect(model).self_and_descendants:
+                yield from (
+                    cast("Table", table) for table in mapper.tables if table is not self.table
+                )
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -191,6 +192,8 @@ class Cache:
     def _look_up(self, lookup: Lookup, key: Key) -> Entry | Miss:
         if not self.gives:
             return Miss("off", may_fill=False)
+        if request.query_string:
+            return Miss("query", may_fill=False)
         found: Entry | Miss | None = request.environ.get(STATUS)
         if found is None:
             found = read(self.strategy.look_up(key), lookup.form)
@@ -243,7 +246,7 @@ class Cache:
             # What the session still holds may be older than the lease.
             db.session.expire_all()
             response = current_app.make_response(view())
-            if not _has_used_session():
+            if not _is_personal(response):
                 entry = Entry.of(response)
         finally:
             if entry is None:
@@ -307,8 +310,10 @@ def read(found: bytes | Miss, form: bytes) -> Entry | Miss:
         return Miss("unreadable", may_fill=False)
 
 
-def _has_used_session() -> bool:
-    """Return whether the answer may be for one client only, as its session was looked at."""
+def _is_personal(response: Response) -> bool:
+    """Return whether an answer may be for one client only: by its session, or RFC 9111, 3.5."""
+    if "Authorization" in request.headers and not response.cache_control.public:
+        return True
     # The proxy `flask.session` would count as a look.
     context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
     session = context.get("_session", context.get("session"))

@@ -57,4 +57,7 @@ def spell(kind: Kind, value: Any) -> str:
         return str(value) if type(value) is int else str(int(value))
     if kind is Kind.UUID:
         return str(value if isinstance(value, UUID) else UUID(value))
-    return quote(str(value), safe="")
+    if not isinstance(value, str):
+        raise TypeError(kind)
+    # That of the database, not what a subclass makes of itself.
+    return quote(str.__str__(value), safe="")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pegboard.cache.lookup import STATUS, Cache, Lookup, lookup_of, read
-from pegboard.cache.strategy import Miss, NullStrategy, RemoteStrategy
+from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
 from pegboard.channel import ChannelError, Command, Reply
 from pegboard.stages import ANSWER, Answer, Call, Route
 
@@ -45,11 +45,16 @@ class LookupHandler:
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the answer, if it is cached."""
-        key = self._lookup.key(call.arguments.values())
+        key = self._key(call)
         return None if key is None else self._answer(call, self._cache.strategy.look_up(key))
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Never called: nothing is asked."""
+
+    def _key(self, call: Call) -> Key | None:
+        if call.environ.get("QUERY_STRING"):
+            return None  # the view may look at it
+        return self._lookup.key(call.arguments.values())
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
         entry = read(found, self._lookup.form)
@@ -72,7 +77,7 @@ class RemoteLookupHandler(LookupHandler):
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the command that looks up the answer."""
-        key = self._lookup.key(call.arguments.values())
+        key = self._key(call)
         if key is None:
             return None
         question = self._strategy.ask(key)

@@ -142,6 +142,24 @@ class RemoteStrategy(Protocol):
         """Return the value that the replies to a question hold, or why they hold none."""
 
 
+@runtime_checkable
+class FleetStrategy(Protocol):
+    """A strategy whose storage is shared by processes that may not all know the same look-ups."""
+
+    def join(self, knowledge: str) -> None:
+        """Take part only where all have the same knowledge; called once, before anything else.
+
+        It says which writes this process forgets which values for.
+        """
+
+    def minds_others(self) -> bool:
+        """Return whether processes with other knowledge cache.
+
+        Then `fence` is also called for writes to tables of which this process knows no look-up,
+        with nothing touched, and has to see to it that nobody gets an older value.
+        """
+
+
 class NullStrategy:
     """No cache: nothing is stored, so nothing can be old."""
 

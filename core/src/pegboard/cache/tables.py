@@ -1,12 +1,13 @@
 """Which look-ups a statement touches."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, product, takewhile
 from typing import Any, cast
 
-from sqlalchemy import Table, TableClause
+from sqlalchemy import Table, TableClause, TypeDecorator
 from sqlalchemy.sql import Delete, Insert, Update, operators
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -14,6 +15,7 @@ from sqlalchemy.sql.elements import (
     BooleanClauseList,
     ColumnElement,
 )
+from sqlalchemy.types import TypeEngine
 
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.spelling import Kind
@@ -23,6 +25,13 @@ _MOST_KEYS = 500
 """Keys of one group in a transaction above which the whole group is forgotten."""
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
+_NAMELESS = re.compile(r"\s*(CALL|DO|EXECUTE)\b", re.IGNORECASE)
+"""Statements that may write tables without naming them."""
+
+_DEFINING = re.compile(r"\s*(ALTER|CREATE|DROP|SET|SHOW|PRAGMA|LOCK|COMMENT)\b", re.IGNORECASE)
+"""Statements that write no rows of a table that they do not name."""
+
+# TRUNCATE and DROP may take along whatever refers to a table.
 _TAKING_ALONG = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -32,6 +41,8 @@ class Writes:
 
     keys: dict[str, set[Key]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
+    is_elsewhere: bool = False
+    """Whether tables were written of which nothing is cached, as far as this process knows."""
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.groups)
@@ -72,8 +83,18 @@ class Tables:
         self._names = {*self._by_row, *self._groups, *(name for _, name in self._cascades)}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._mentioned = re.compile(
-            rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE
+            rf"(?<!\w)({'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)", re.IGNORECASE
         )
+
+    @property
+    def knowledge(self) -> str:
+        """A digest of which writes touch which look-ups."""
+        facts = [
+            *((name, *sorted(one.name for one in found)) for name, found in self._by_row.items()),
+            *((name, ">", *sorted(groups)) for name, groups in self._groups.items()),
+            *((*place, ">", *sorted(groups)) for place, groups in self._cascades.items()),
+        ]
+        return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
 
     def _add_cascades(self, known: Sequence[Table]) -> None:
         """Find the tables that the database itself changes when another is written."""
@@ -101,6 +122,7 @@ class Tables:
     def note(self, writes: Writes, statement: Any, compiled: Any, parameters: Any) -> None:
         """Note what an INSERT, UPDATE or DELETE touches."""
         for name in _targets(statement):
+            writes.is_elsewhere |= name not in self._names
             for group in self._groups.get(name, ()):
                 writes.add_group(group)
             if isinstance(statement, Insert):
@@ -120,10 +142,11 @@ class Tables:
 
     def note_text(self, writes: Writes, text: str) -> None:
         """Note what a statement that is only text may touch: every table that it mentions."""
+        writes.is_elsewhere |= not _DEFINING.match(text)
         mentioned = {found.lower() for found in self._mentioned.findall(text)}
+        is_anything = bool(_NAMELESS.match(text) or _TAKING_ALONG.search(text))
         for name in self._names:
-            # TRUNCATE and DROP may take along whatever refers to a table.
-            if name.lower() in mentioned or _TAKING_ALONG.search(text):
+            if name.lower() in mentioned or is_anything:
                 self._add_all(writes, name)
 
     def _add_all(self, writes: Writes, name: str) -> None:
@@ -160,6 +183,7 @@ def _keys(
             and clause.operator in {operators.eq, operators.in_op}
             and isinstance(clause.right, BindParameter)
             and _name(getattr(clause.left, "table", None)) == lookup.table.name
+            and _is_sent_as_it_is(clause.right.type, clause.left.type)
         ):
             bound[clause.left.name] = clause.right
     if any(column.name not in bound for column in columns):
@@ -171,6 +195,11 @@ def _keys(
     ]
     found = [key for key in keys if key is not None]
     return found if found and len(found) == len(keys) else None
+
+
+def _is_sent_as_it_is(given: TypeEngine[Any], column: TypeEngine[Any]) -> bool:
+    """Return whether a parameter's type makes nothing else of a value than the column's."""
+    return not isinstance(given, TypeDecorator) or type(given) is type(column)
 
 
 def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) -> Sequence[Any]:

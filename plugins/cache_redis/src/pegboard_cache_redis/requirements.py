@@ -5,9 +5,8 @@ from flask import Flask
 import pegboard
 
 _CURE = (
-    "Set REDIS_URL, as in redis://host:6379/0; or keep both elsewhere by PEGBOARD_CACHE=memory "
-    "(or none) and PEGBOARD_SESSIONS=cookie; or leave the plugin out by "
-    "PEGBOARD_PLUGINS_DISABLED=cache_redis."
+    "Set REDIS_URL, as in redis://host:6379/0; or do without both by PEGBOARD_CACHE=none and "
+    "PEGBOARD_SESSIONS=cookie; or leave the plugin out by PEGBOARD_PLUGINS_DISABLED=cache_redis."
 )
 
 

@@ -64,6 +64,7 @@ class Fleet:
         self, engine: Engine, keys: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`keys` says how keys are made: who makes others must not take part in the epoch."""
+        self._own_keys = keys
         self._keys = f"{keys}@"
         # Connections of its own, made and watched like the app's: a writer needs the state while it
         # holds one of the app's, and hits go on when requests have taken all of them.
@@ -81,6 +82,10 @@ class Fleet:
         """Whether the table is not there: the migrations have not run yet."""
         self.disposals = 0
         """How often the app has closed its connections, and with them those for the state."""
+
+    def join(self, knowledge: str) -> None:
+        """Take part only beside processes that forget the same for the same writes."""
+        self._keys = f"{self._own_keys}:{knowledge}@"
 
     def _dispose(self, _: Engine) -> None:
         """Close the connections; in a forked process, which must not touch them, forget them."""

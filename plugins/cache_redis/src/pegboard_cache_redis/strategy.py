@@ -80,6 +80,17 @@ class RedisStrategy:
         self._prefix = prefix
         self._names = (-1, Names(prefix, -1, is_sharded=channel.is_sharded))
 
+    def join(self, knowledge: str) -> None:
+        """Take part only beside processes that forget the same for the same writes."""
+        self._fleet.join(knowledge)
+
+    def minds_others(self) -> bool:
+        """Return whether the epoch is one of processes that know, or make, other keys."""
+        state = self._fleet.current()
+        if state is None:
+            return not self._fleet.is_absent
+        return state.enabled and not state.servers
+
     # Reading
 
     def look_up(self, key: pegboard.Key) -> bytes | pegboard.Miss:
@@ -280,10 +291,14 @@ class RedisStrategy:
         arguments: Sequence[str | int],
     ) -> bool:
         """Run a script on everything that is touched; returns whether all of it is confirmed."""
+        if not state.servers:
+            return False  # other processes make other keys
         names = self._names_of(state.epoch)
         keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
         keys += [marker for group in touched.groups for marker in names.markers(group)]
         commands = [script.call(keys=[key], arguments=arguments) for key in keys]
+        if not commands:
+            return True
         try:
             replies = self._channel.exchange(commands)
         except pegboard.ChannelError:
