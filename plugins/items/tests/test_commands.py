@@ -375,7 +375,11 @@ def run_alone(database_url, make_app, tmp_path):
 
     def run_alone(*arguments: Any, **options: Any) -> tuple[str, int]:
         command = [sys.executable, "-m", "flask", "--app", "pegboard", "items"]
-        environment = {**os.environ, "DATABASE_URL": database_url, "PEGBOARD_ENV": "development"}
+        environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "PEGBOARD_ENV": "development",
+            "PEGBOARD_PLUGINS": "items",
+        }
         with subprocess.Popen(
             [*command, *map(str, arguments)],
             stdout=subprocess.PIPE,
