@@ -3,6 +3,7 @@
 import logging
 
 from flask import Flask
+from sqlalchemy.pool import StaticPool
 
 import pegboard
 from pegboard_cache_redis.codec import FORMAT, Codec
@@ -23,7 +24,7 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
     channel = require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
-    if engine.dialect.name == "sqlite" and engine.url.database in {None, "", ":memory:"}:
+    if engine.dialect.name == "sqlite" and isinstance(engine.pool, StaticPool):
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)

@@ -96,11 +96,6 @@ class Fleet:
             self.disposals += 1
             self._engine.dispose(close=not is_forked)
 
-    @property
-    def latest(self) -> State | None:
-        """What was read last, however long ago."""
-        return self._state
-
     def trusted(self) -> State | None:
         """Return what is known, if it is young enough to go by."""
         state = self._state
