@@ -276,6 +276,50 @@ def test_a_storage_of_another_plugin_counts(serve):
     assert 503 == client.get("/api/things/").status_code
 
 
+@pytest.mark.parametrize("fails", ["counter", "ask", "hear"])
+def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, caplog, fails):
+    """The policy holds, and the log shows the bug, once."""
+    from pegboard_ratelimit import Verdict  # noqa: PLC0415 - as its author would
+
+    class Buggy:
+        name = "buggy"
+
+        def __init__(self):
+            self.is_broken = True
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+        def fail(self, where):
+            if self.is_broken and where == fails:
+                raise KeyError(where)
+
+        def counter(self, _rule, _limit):
+            self.fail("counter")
+            return self
+
+        def ask(self, _client, **_):
+            self.fail("ask")
+            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            return command if fails == "hear" else Verdict(0, (7, 8))
+
+        def hear(self, _value):
+            self.fail("hear")
+            return Verdict(0, (7, 8))
+
+    buggy = Buggy()
+    client = serve((buggy,), RATELIMIT_DEFAULT="2/minute", REDIS_URL=redis_url)
+    answers = [client.get("/api/things/").status_code for _ in range(3)]
+    said = [one for one in caplog.records if "cannot be counted" in one.message]
+    buggy.is_broken = False
+
+    assert [200, 200, 429] == answers
+    assert 1 == len(said)
+    assert said[0].exc_info
+    assert 200 == client.get("/api/things/").status_code
+
+
 def test_two_storages_stop_the_start(make_app):
     """With the names of both."""
 
