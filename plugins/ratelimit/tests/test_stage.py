@@ -39,6 +39,11 @@ class OfClass(MethodView):
         """Be limited by the class's mark."""
         return "get"
 
+    @rate_limit("4/minute")
+    def head(self) -> str:
+        """Be limited by a mark of its own, and not with GET."""
+        return ""
+
     @rate_limit("1/minute;1/hour")
     def post(self) -> str:
         """Be limited by a mark of its own."""
@@ -180,6 +185,23 @@ def test_marks_of_plugins_are_heeded(serve):
     assert [200] * 3 == statuses(client, *["GET /parts/plain"] * 3)
     assert [200, 200, 429] == statuses(client, *["GET /parts/also-plain"] * 3)
     assert 200 == client.get("/api/things/").status_code
+
+
+def test_a_method_for_head_alone_has_its_own_mark(serve, cli):
+    """It is counted by itself and under its own name; `rules test` tells the same."""
+    client = serve((Parts(),))
+    answers = [client.head("/parts/of-class") for _ in range(5)]
+    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
+    told = [
+        cli(*arguments, method, "/parts/of-class", app=client.application).output
+        for method in ("HEAD", "GET")
+    ]
+
+    assert [200] * 4 + [429] == [one.status_code for one in answers]
+    assert '"parts.OfClass.head-minute";q=4;w=60' == answers[0].headers["RateLimit-Policy"]
+    assert "parts.OfClass.head: 4/minute, HEAD, at parts.OfClass\n" in told[0]
+    assert "parts.OfClass: 2/minute, at parts.OfClass\n" in told[1]
+    assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
 
 
 def test_a_setting_wins_over_a_mark_of_the_same_route(serve):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
-from werkzeug.routing import Rule as URLRule
 
 import pegboard
 from pegboard import ChannelError, Route
+from pegboard.stages import route_of
 from pegboard_ratelimit.keeper import Keeper
 from pegboard_ratelimit.limits import LimitError
 from pegboard_ratelimit.memory import MemoryStorage
@@ -156,12 +156,3 @@ def routes_of(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
-
-
-def route_of(app: Flask, rule: URLRule, method: str) -> Route:
-    """Return one method of a rule of the app's."""
-    view = app.view_functions[rule.endpoint]
-    view_class = getattr(view, "view_class", None)
-    name = "get" if method == "HEAD" else method.lower()
-    function = getattr(view_class, name, view) if view_class is not None else view
-    return Route(rule, method, rule.endpoint, view, function, is_guarded=False)
