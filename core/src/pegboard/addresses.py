@@ -52,10 +52,15 @@ def _elements(header: str) -> Iterator[str]:
     end = len(header)
     for place in range(len(header) - 1, -1, -1):
         if header[place] == '"':
-            before = header[:place]
-            is_escaped = (len(before) - len(before.rstrip("\\"))) % 2
-            is_quoted ^= not is_escaped
+            is_quoted ^= not _is_escaped(header, place)
         elif header[place] == "," and not is_quoted:
             yield header[place + 1 : end]
             end = place
     yield header[:end]
+
+
+def _is_escaped(text: str, place: int) -> bool:
+    before = place
+    while before and text[before - 1] == "\\":
+        before -= 1
+    return bool((place - before) % 2)

@@ -254,7 +254,7 @@ class Stages:
         key = None if rule is None else (id(rule), method)
         if (known := self._routes.get(key)) is not None:
             return known
-        route = None if rule is None else _route(self._app, rule, method)
+        route = None if rule is None else route_of(self._app, rule, method)
         handlers: tuple[Handler, ...] = ()
         if route is None or route.blueprint not in _UNSTAGED:
             handlers = tuple(
@@ -275,7 +275,8 @@ def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse
     return start
 
 
-def _route(app: Flask, rule: Rule, method: str) -> Route:
+def route_of(app: Flask, rule: Rule, method: str) -> Route:
+    """Return one method of a rule of the app's."""
     view = app.view_functions[rule.endpoint]
     view_class = getattr(view, "view_class", None)
     function = view

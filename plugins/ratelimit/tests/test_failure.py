@@ -2,12 +2,15 @@
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
 
 import pegboard
 from pegboard.testing.processes import wait_until
+from pegboard_ratelimit import limiter as limiting
+from pegboard_ratelimit.limiter import get_limiter
 
 LIMIT = "4/minute"
 
@@ -30,12 +33,47 @@ def get(client, path="/api/things/"):
 def test_each_worker_counts_its_share(start, own_redis):
     """By default; the limit that is told is the share."""
     client = start(WORKERS=2)
-    get(client)
+    client.get("/api/things/", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
     own_redis.kill()
     answers = [client.get("/api/things/") for _ in range(3)]
 
     assert [200, 200, 429] == [one.status_code for one in answers]
     assert {'"default-minute";q=2;w=60'} == {one.headers["RateLimit-Policy"] for one in answers}
+
+
+def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
+    """Who has used up the limit gets nothing, who has used a part gets a share of the rest."""
+    client = start(WORKERS=2)
+
+    def ask(number: int) -> int:
+        peer = {"REMOTE_ADDR": f"192.0.2.{number}"}
+        status: int = client.get("/api/things/", environ_overrides=peer).status_code
+        return status
+
+    used = [[ask(number) for _ in range(number)] for number in range(1, 5)]
+    own_redis.kill()
+
+    assert {200} == {status for statuses in used for status in statuses}
+    assert [1, 1, 1, 0] == [[ask(number) for _ in range(5)].count(200) for number in range(1, 5)]
+    assert 2 == [ask(9) for _ in range(5)].count(200)
+
+
+def test_an_outage_is_said_once(make_app):
+    """Though some of the requests that are under way are counted still, in whatever thread."""
+    limiter = get_limiter(make_app(plugins=["ratelimit"]))
+    assert limiter is not None
+    said = []
+    limiting.logger.addFilter(said.append)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(100):
+                pool.submit(limiter.note_failure, pegboard.ChannelError("away"))
+                pool.submit(limiter.note_success)
+    finally:
+        limiting.logger.removeFilter(said.append)
+
+    assert 1 == len(said)
+    assert limiter.is_failing
 
 
 def test_all_are_admitted_where_the_door_is_open(start, own_redis):
@@ -98,11 +136,15 @@ def test_redis_counts_again_by_itself(start, own_redis, caplog):
         with Redis.from_url(url) as redis:
             return bool(redis.keys("pegboard:ratelimit:*"))
 
+    def said() -> list[str]:
+        get(client)
+        return [record.message for record in caplog.records if record.name.endswith("limiter")]
+
     wait_until(is_counted, "Redis counts again", timeout=10)
-    said = [record.message for record in caplog.records if record.name.endswith("limiter")]
-    assert 2 == len(said)
-    assert said[0].startswith("requests cannot be counted, the policy on failure holds: ")
-    assert "requests are counted again" == said[1]
+    wait_until(lambda: len(said()) > 1, "it is said", timeout=10)
+    first, second = said()
+    assert first.startswith("requests cannot be counted, the policy on failure holds: ")
+    assert "requests are counted again" == second
 
 
 def test_a_redis_that_hangs_costs_little(start, own_redis):

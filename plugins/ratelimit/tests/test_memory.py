@@ -110,3 +110,20 @@ def test_threads_do_not_overrun_the_limit():
         sys.setswitchinterval(usual)
 
     assert 1500 == sum(admitted)
+
+
+def test_what_others_have_counted_is_counted(clock):
+    """Until a window after that; counting it twice changes nothing."""
+    counter = MemoryStorage(clock=clock).counter("rule", Limit((Policy(5, 60), Policy(3, 1))))
+    told_at = clock()
+    clock.go(500_000)
+    for _ in range(2):
+        counter.reach("alice", (2, 3), told_at)
+
+    assert [0, 0] == [counter.ask("alice").wait for _ in range(2)]
+    assert 59_500_000 == counter.ask("alice").wait
+    clock.go(59_500_000)
+    assert [0, 0, 0] == [counter.ask("alice").wait for _ in range(3)]
+    clock.go(60_000_000)
+    counter.reach("bob", (0, 0), told_at)
+    assert (4, 60, 2, 1) == counter.ask("bob").numbers

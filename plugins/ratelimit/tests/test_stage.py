@@ -39,6 +39,11 @@ class OfClass(MethodView):
         """Be limited by the class's mark."""
         return "get"
 
+    @rate_limit("4/minute")
+    def head(self) -> str:
+        """Be limited by a mark of its own, and not with GET."""
+        return ""
+
     @rate_limit("1/minute;1/hour")
     def post(self) -> str:
         """Be limited by a mark of its own."""
@@ -182,6 +187,23 @@ def test_marks_of_plugins_are_heeded(serve):
     assert 200 == client.get("/api/things/").status_code
 
 
+def test_a_method_for_head_alone_has_its_own_mark(serve, cli):
+    """It is counted by itself and under its own name; `rules test` tells the same."""
+    client = serve((Parts(),))
+    answers = [client.head("/parts/of-class") for _ in range(5)]
+    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
+    told = [
+        cli(*arguments, method, "/parts/of-class", app=client.application).output
+        for method in ("HEAD", "GET")
+    ]
+
+    assert [200] * 4 + [429] == [one.status_code for one in answers]
+    assert '"parts.OfClass.head-minute";q=4;w=60' == answers[0].headers["RateLimit-Policy"]
+    assert "parts.OfClass.head: 4/minute, HEAD, at parts.OfClass\n" in told[0]
+    assert "parts.OfClass: 2/minute, at parts.OfClass\n" in told[1]
+    assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+
+
 def test_a_setting_wins_over_a_mark_of_the_same_route(serve):
     """The operator has the last word; but what is special wins over what is not."""
     client = serve((Parts(),), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
@@ -274,6 +296,50 @@ def test_a_storage_of_another_plugin_counts(serve):
     assert '"default-minute";r=7;t=8' == answers[0].headers["RateLimit"]
     assert "2" == answers[2].headers["Retry-After"]
     assert 503 == client.get("/api/things/").status_code
+
+
+@pytest.mark.parametrize("fails", ["counter", "ask", "hear"])
+def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, caplog, fails):
+    """The policy holds, and the log shows the bug, once."""
+    from pegboard_ratelimit import Verdict  # noqa: PLC0415 - as its author would
+
+    class Buggy:
+        name = "buggy"
+
+        def __init__(self):
+            self.is_broken = True
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+        def fail(self, where):
+            if self.is_broken and where == fails:
+                raise KeyError(where)
+
+        def counter(self, _rule, _limit):
+            self.fail("counter")
+            return self
+
+        def ask(self, _client, **_):
+            self.fail("ask")
+            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            return command if fails == "hear" else Verdict(0, (7, 8))
+
+        def hear(self, _value):
+            self.fail("hear")
+            return Verdict(0, (7, 8))
+
+    buggy = Buggy()
+    client = serve((buggy,), RATELIMIT_DEFAULT="2/minute", REDIS_URL=redis_url)
+    answers = [client.get("/api/things/").status_code for _ in range(3)]
+    said = [one for one in caplog.records if "cannot be counted" in one.message]
+    buggy.is_broken = False
+
+    assert [200, 200, 429] == answers
+    assert 1 == len(said)
+    assert said[0].exc_info
+    assert 200 == client.get("/api/things/").status_code
 
 
 def test_two_storages_stop_the_start(make_app):

@@ -14,8 +14,9 @@ from werkzeug.exceptions import HTTPException
 
 import pegboard
 from pegboard import Route
+from pegboard.stages import route_of
 from pegboard_ratelimit.asking import Standing, ask_standing
-from pegboard_ratelimit.limiter import Limiter, get_limiter, route_of, routes_of
+from pegboard_ratelimit.limiter import Limiter, get_limiter, routes_of
 from pegboard_ratelimit.limits import UNLIMITED
 from pegboard_ratelimit.matching import METHODS, Where
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
@@ -175,7 +176,7 @@ def _describe(rule: Rule) -> str:
     if not rule.who.is_anyone:
         parts.append(f"for {rule.who.text}")
     if rule.methods:
-        parts.append(" ".join(name for name in METHODS if name in rule.methods))
+        parts.append(" ".join(name for name in ("HEAD", *METHODS) if name in rule.methods))
     if not rule.where.is_anywhere:
         parts.append(f"at {rule.where.text}")
     if rule.on_failure:

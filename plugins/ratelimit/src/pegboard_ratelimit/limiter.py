@@ -1,14 +1,16 @@
 """The limiter of one app: its rules, where they are counted, and which one a request meets."""
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
-from werkzeug.routing import Rule as URLRule
 
 import pegboard
-from pegboard import Route
+from pegboard import ChannelError, Route
+from pegboard.stages import route_of
 from pegboard_ratelimit.keeper import Keeper
 from pegboard_ratelimit.limits import LimitError
 from pegboard_ratelimit.memory import MemoryStorage
@@ -16,11 +18,14 @@ from pegboard_ratelimit.plans import Plan, Planner
 from pegboard_ratelimit.rules import OnFailure, Rule, marks_of
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 from pegboard_ratelimit.shared import SharedStorage
-from pegboard_ratelimit.storage import Storage
+from pegboard_ratelimit.storage import Storage, StorageError
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "pegboard_ratelimit"
+
+QUIET = 1.0
+"""Seconds without a failure after which requests are counted again."""
 
 _PLANS = 10_000
 _COUNTED_BY = {MemoryStorage: "each worker", SharedStorage: "Redis"}
@@ -44,6 +49,8 @@ class Limiter:
         self.has_legacy_headers = settings.legacy_headers
         self._plans: dict[Rule, Plan | None] = {}
         self.is_failing = False
+        self._failed_at = 0.0
+        self._lock = threading.Lock()
         self.keeper = Keeper(engine, rules_of(settings))
         self.client_of = pegboard.get_clients(app).client_of
 
@@ -82,13 +89,27 @@ class Limiter:
 
     def note_failure(self, error: Exception) -> None:
         """Tell the operator, once, that nobody counts."""
-        if not self.is_failing:
-            self.is_failing = True
-            logger.warning("requests cannot be counted, the policy on failure holds: %s", error)
+        with self._lock:
+            self._failed_at = time.monotonic()
+            is_news, self.is_failing = not self.is_failing, True
+        if not is_news:
+            return
+        is_expected = isinstance(error, ChannelError | StorageError)
+        logger.warning(
+            "requests cannot be counted, the policy on failure holds: %s",
+            error if is_expected else repr(error),
+            exc_info=None if is_expected else error,
+        )
 
     def note_success(self) -> None:
-        """Tell the operator, once, that all is well again."""
-        self.is_failing = False
+        """Tell the operator, once, that all is well again.
+
+        Of requests that are under way when Redis goes or comes some are counted and some are not.
+        """
+        with self._lock:
+            if not self.is_failing or time.monotonic() - self._failed_at < QUIET:
+                return
+            self.is_failing = False
         logger.info("requests are counted again")
 
 
@@ -135,12 +156,3 @@ def routes_of(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
-
-
-def route_of(app: Flask, rule: URLRule, method: str) -> Route:
-    """Return one method of a rule of the app's."""
-    view = app.view_functions[rule.endpoint]
-    view_class = getattr(view, "view_class", None)
-    name = "get" if method == "HEAD" else method.lower()
-    function = getattr(view_class, name, view) if view_class is not None else view
-    return Route(rule, method, rule.endpoint, view, function, is_guarded=False)

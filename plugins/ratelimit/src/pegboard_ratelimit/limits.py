@@ -90,10 +90,13 @@ class Limit:
     def shared_by(self, workers: int) -> "Limit":
         """Return what each of so many processes may admit, so that together they keep the limit."""
         return Limit(
-            tuple(
-                Policy(max(1, policy.quota // workers), policy.window) for policy in self.policies
-            )
+            tuple(Policy(share(policy.quota, workers), policy.window) for policy in self.policies)
         )
+
+
+def share(requests: int, workers: int) -> int:
+    """Return how many of so many requests each worker may admit: at least one."""
+    return max(1, requests // workers)
 
 
 def parse_limit(text: str) -> Limit | None:

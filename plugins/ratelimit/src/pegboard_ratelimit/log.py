@@ -60,6 +60,17 @@ class Log:
         self._newest += 1
         self.total += 1
 
+    def reach(self, total: int, at: int) -> None:
+        """Count as many requests as are missing from a total that somebody else has counted."""
+        missing = total - self.total
+        if missing <= 0:
+            return
+        if self._newest:
+            self._runs.extend((self._last, self._newest))
+        self._first = self._last = max(at, self._last)
+        self._newest = missing
+        self.total = total
+
     def opening(self, quota: int) -> int:
         """Return the end of the run with which the next request becomes free."""
         rest = self.total

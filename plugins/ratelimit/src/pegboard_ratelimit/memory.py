@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from pegboard_ratelimit.limits import Limit
@@ -99,6 +99,23 @@ class MemoryStorage:
                     table.records.move_to_end(client)
             return verdict
 
+    def reach(self, table: _Table, client: str, limit: Limit, left: Sequence[int], at: int) -> None:
+        """Count what somebody else has counted: no more than so many requests are left."""
+        with self._lock:
+            now = self._clock()
+            if now - at >= limit.span:
+                return
+            record = table.records.get(client)
+            if record is None:
+                record = self._newcomer(table, client, len(limit.policies), now, keep=True)
+            for log, (quota, span, _), rest in zip(record.logs, limit.terms, left, strict=False):
+                log.forget(now - span)
+                if now - at < span:
+                    log.reach(quota - min(rest, quota), at)
+            record.counted_at = now
+            if client in table.records:
+                table.records.move_to_end(client)
+
     def _newcomer(
         self, table: _Table, client: str, policies: int, now: int, *, keep: bool
     ) -> _Record:
@@ -143,6 +160,10 @@ class MemoryCounter:
     def ask(self, client: str, *, charge: bool = True) -> Verdict:
         """Admit a request of the client and count it, or only look."""
         return self._storage.take(self._table, client, self._limit, charge=charge)
+
+    def reach(self, client: str, left: Sequence[int], at: int) -> None:
+        """Count what somebody else has counted by then, so that no more than that is left."""
+        self._storage.reach(self._table, client, self._limit, left, at)
 
     def hear(self, value: object) -> NoReturn:
         """Refuse: nothing was asked."""

@@ -1,7 +1,7 @@
 """Rules: which limit a client meets at a route, and which of several rules that is."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from flask import Flask
@@ -132,8 +132,11 @@ def marks_of(app: Flask, route: Route | None) -> Iterator[Rule]:
     view_class = getattr(route.view, "view_class", None)
     endpoint = route.endpoint
     if view_class is not None and (mark := rate_limit_of(route.function)):
-        method = counted_as(route.method)
-        yield _marked(mark, f"{endpoint}.{method.lower()}", endpoint, method)
+        # A class may have a method for HEAD alone, which is another function than that for GET.
+        has_own = hasattr(view_class, route.method.lower())
+        method = route.method if has_own else counted_as(route.method)
+        rule = _marked(mark, f"{endpoint}.{method.lower()}", endpoint)
+        yield replace(rule, methods=frozenset({method}))
     if mark := rate_limit_of(view_class or route.view):
         yield _marked(mark, endpoint, endpoint)
     blueprint = route.blueprint
@@ -143,10 +146,10 @@ def marks_of(app: Flask, route: Route | None) -> Iterator[Rule]:
         blueprint = blueprint.rpartition(".")[0]
 
 
-def _marked(mark: RateLimit, name: str, where: str, methods: str = "") -> Rule:
+def _marked(mark: RateLimit, name: str, where: str) -> Rule:
     limit = UNLIMITED if mark.limit is None else mark.limit
     try:
-        text = Text(limit, route=where, methods=methods, on_failure=mark.on_failure or "")
+        text = Text(limit, route=where, on_failure=mark.on_failure or "")
         return text.read(name, Source.MARK)
     except ValueError as error:
         message = f"{name} is marked with a limit that cannot be read: {error}"

@@ -8,7 +8,7 @@ from pegboard_ratelimit.limiter import Limiter
 from pegboard_ratelimit.memory import microseconds
 from pegboard_ratelimit.plans import UNCOUNTED, Counting, Plan
 from pegboard_ratelimit.rules import OnFailure, Rule, RuleBook, choose
-from pegboard_ratelimit.storage import StorageError, Verdict
+from pegboard_ratelimit.storage import Verdict
 
 NAME = "ratelimit"
 
@@ -91,12 +91,12 @@ class LimitHandler:
             return _judge(call, plan.counting, refused)
         try:
             asked = plan.counting.counter.ask(client)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - a storage is a plugin's, and requests must be served
             return self._do_without(call, plan, client, error)
         if isinstance(asked, Command):
             call.state[NAME] = plan, client
             return (asked,)
-        return _judge(call, plan.counting, asked)
+        return self._heed(call, plan, client, asked)
 
     def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Refuse the request, or let it pass with the headers that say how its client stands."""
@@ -107,24 +107,28 @@ class LimitHandler:
             return self._do_without(call, plan, client, replies)
         try:
             verdict = plan.counting.counter.hear(replies[0].value)
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 - likewise
             return self._do_without(call, plan, client, error)
-        if self._limiter.is_failing:
-            self._limiter.note_success()
         if verdict.wait:
             plan.refusals.note(client, verdict, microseconds())
+        return self._heed(call, plan, client, verdict)
+
+    def _heed(self, call: Call, plan: Plan, client: str, verdict: Verdict) -> Answer | None:
+        """Do what the storage says, and keep it in mind."""
+        if self._limiter.is_failing:
+            self._limiter.note_success()
+        if plan.local is not None:
+            plan.local.note(client, verdict)
         return _judge(call, plan.counting, verdict)
 
     def _do_without(self, call: Call, plan: Plan, client: str, error: Exception) -> Answer | None:
         """Do what the rule says for when nobody can count."""
         self._limiter.note_failure(error)
-        if plan.on_failure is OnFailure.OPEN:
-            return None
         if plan.on_failure is OnFailure.CLOSED:
             return UNCOUNTED
-        verdict = plan.local.counter.ask(client)
-        assert isinstance(verdict, Verdict)
-        return _judge(call, plan.local, verdict)
+        if plan.on_failure is OnFailure.OPEN or plan.local is None:
+            return None
+        return _judge(call, plan.local.counting, plan.local.ask(client))
 
 
 def _judge(call: Call, counting: Counting, verdict: Verdict) -> Answer | None:

@@ -26,7 +26,7 @@ class Counter(Protocol):
         """Admit a request of the client and count it, or only look when it is not charged.
 
         A command is sent in the request's one round trip to Redis, and its reply given to `hear`.
-        Raises `StorageError`.
+        Raises `StorageError`; any other exception is taken as one, and logged with its traceback.
         """
 
     def hear(self, value: object) -> Verdict:
