@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -18,11 +18,12 @@ import pytest
 import pegboard
 from pegboard import breaker
 from pegboard.channel import ChannelError, command, get_channel
+from pegboard.line import PlainLine
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard.wire import ServerChannel
+from pegboard.wire import AT_ONCE, ServerChannel
 
 PING = command("PING", key="")
 GET = command("GET", "a", key="a")
@@ -121,8 +122,7 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
         for message, took in [other.result() for other in others]:
             assert "the server has closed the connection" == message
             assert took < 1.5
-    assert channel.is_away
-    assert (0, set()) == (channel._count, channel._busy)
+    assert (set(), AT_ONCE) == (channel._busy, channel._turns.qsize())
 
 
 @pytest.mark.usefixtures("probing")
@@ -142,18 +142,48 @@ def test_a_connection_that_was_cut_in_its_last_moment_is_not_used_again(
 def test_while_it_is_known_to_be_away_nobody_asks(
     new_channel: NewChannel, redis_proxy: RedisProxy, caplog: pytest.LogCaptureFixture
 ):
-    """One pays, and one line is logged, until a probe is answered."""
+    """It answers probes and nothing else: after the second time-out one pays in a second."""
     channel = new_channel(redis_proxy.url)
-    with caplog.at_level(logging.WARNING), redis_proxy.hold_commands(times=100) as hold:
-        for _ in range(50):
-            with pytest.raises(ChannelError):
-                channel.exchange([GET])
-        assert 1 == len(hold.caught)
-        assert 1 == len(caplog.messages)
-        wait_until(lambda: not channel.is_away, "a probe has been answered")
+
+    def fail() -> None:
         with pytest.raises(ChannelError):
             channel.exchange([GET])
-        assert 2 == len(hold.caught)
+
+    with caplog.at_level(logging.WARNING), redis_proxy.hold_commands(times=100) as hold:
+        fail()
+        wait_until(lambda: not channel.is_away, "a probe has been answered at once", 0.5)
+        for paid in (2, 3):
+            began = time.monotonic()
+            for _ in range(50):
+                fail()
+            assert paid == len(hold.caught)
+            wait_until(lambda: not channel.is_away, "a probe has been answered")
+            assert time.monotonic() - began > breaker.PAUSE
+        assert 6 == len(caplog.messages)
+
+
+def test_one_late_reply_costs_the_others_next_to_nothing(
+    new_channel: NewChannel, redis_proxy: RedisProxy
+):
+    """Those who wait with it fail with it, and do not open the breaker anew after the probe."""
+    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=0.3)
+
+    def exchange() -> bool:
+        try:
+            return bool(channel.exchange([GET]))
+        except ChannelError:
+            return False
+
+    with redis_proxy.hold_commands(times=8) as hold, ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(exchange) for _ in range(20)]
+        began = time.monotonic()
+        wait_until(lambda: 8 == len(hold.caught), "all wait")
+        assert not any(one.result() for one in asked[:8])
+        for one in asked:
+            one.result()
+        assert time.monotonic() - began < 0.6
+        wait_until(lambda: not channel.is_away, "a probe has been answered at once", 0.5)
+        assert all(pool.map(lambda _: exchange(), range(100)))
 
 
 @pytest.mark.usefixtures("probing")
@@ -178,8 +208,9 @@ def test_a_replica_does_not_bring_it_back(
 
 
 def test_no_more_connections_than_allowed(new_channel: NewChannel, redis_proxy: RedisProxy):
-    """The surplus fails at once, and that is no reason to do without the server."""
+    """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
+    channel._timeout = 0.1
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
@@ -189,6 +220,46 @@ def test_no_more_connections_than_allowed(new_channel: NewChannel, redis_proxy: 
         hold.release()
         assert [[None]] * 3 == [[reply.value for reply in one.result()] for one in asking]
     assert [None] == [reply.value for reply in channel.exchange([GET])]
+
+
+def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_proxy: RedisProxy):
+    """Nobody is turned away who need not wait longer than the time-out."""
+    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    with redis_proxy.hold_commands(times=64) as hold, ThreadPoolExecutor(64) as pool:
+        asking = [pool.submit(channel.exchange, [GET]) for _ in range(64)]
+        wait_until(lambda: AT_ONCE == len(hold.caught), "some wait")
+        time.sleep(0.1)
+        assert (AT_ONCE, AT_ONCE) == (len(hold.caught), channel._count)
+        hold.release()
+        assert [[None]] * 64 == [[reply.value for reply in one.result()] for one in asking]
+    assert (AT_ONCE, AT_ONCE) == (channel._turns.qsize(), len(channel._idle))
+
+
+def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
+    """One byte after the other, each in time."""
+    with closing(Stranger(b"$-1\r\n$-1\r\n")) as stranger:
+        channel = new_channel(stranger.url, REDIS_TIMEOUT=0.2)
+        wire = channel.take()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.2)
+        wire.line = PlainLine(wire.line._link, ours)  # type: ignore[attr-defined]  # it is plain
+        channel.give(wire)
+
+        def drip() -> None:
+            with suppress(OSError):
+                for byte in b"$20\r\n" + bytes(20):
+                    theirs.send(bytes([byte]))
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(ChannelError, match="in time"):
+            channel.exchange([GET])
+        assert time.monotonic() - began < 0.4
+        theirs.close()
+        thread.join()
 
 
 def test_whatever_ends_an_exchange_its_connection_is_not_used_again(

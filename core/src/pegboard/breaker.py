@@ -1,6 +1,7 @@
 """A circuit breaker: who finds a server away spares all others the wait."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -10,7 +11,10 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 PAUSE = 1.0
-"""Seconds from a failure to the first probe, and between probes: no request pays more often."""
+"""Seconds between probes, and the time within which failures belong together.
+
+In a row of failures at most one request in so many seconds pays, after the first two.
+"""
 
 
 class Breaker:
@@ -22,23 +26,30 @@ class Breaker:
 
     def __init__(self, name: str, probe: Callable[[], object]) -> None:
         self.is_open = False
+        self._closed_at = -math.inf
         self._name = name
         # A bound method would keep its owner, and so this breaker, alive.
         self._probe = weakref.WeakMethod(probe) if hasattr(probe, "__self__") else (lambda: probe)
         self._lock = threading.Lock()
         _breakers.add(self)
 
-    def trip(self, cause: BaseException) -> None:
-        """Open it."""
+    def trip(self, cause: BaseException, *, is_doubtful: bool = False) -> None:
+        """Open it; if it is doubtful whether the server is away, a probe finds out at once.
+
+        A doubt soon after the last one is none: a server that answers probes and nothing else is
+        away.
+        """
         with self._lock:
             if self.is_open:
                 return
             self.is_open = True
+            is_first = time.monotonic() - self._closed_at >= PAUSE
+        pause = 0.0 if is_doubtful and is_first else PAUSE
         # Not the error itself: who keeps the record would keep all that the error had to do with.
         logger.warning("%s is away, and done without until it is back: %s", self._name, str(cause))
         threading.Thread(
             target=_probe_until_back,
-            args=(weakref.ref(self),),
+            args=(weakref.ref(self), pause),
             name="pegboard-breaker",
             daemon=True,
         ).start()
@@ -54,6 +65,7 @@ class Breaker:
             logger.debug("%s is still away: %s", self._name, str(error))
             return False
         with self._lock:
+            self._closed_at = time.monotonic()
             self.is_open = False
         logger.warning("%s is back", self._name)
         return True
@@ -67,12 +79,13 @@ class Breaker:
 _breakers: "weakref.WeakSet[Breaker]" = weakref.WeakSet()
 
 
-def _probe_until_back(breaker: "weakref.ref[Breaker]") -> None:
+def _probe_until_back(breaker: "weakref.ref[Breaker]", pause: float) -> None:
     while True:
-        time.sleep(PAUSE)
+        time.sleep(pause)
         if (known := breaker()) is None or known.attempt():
             return
         del known
+        pause = PAUSE
 
 
 def _reset_all() -> None:

@@ -113,7 +113,7 @@ class ClusterChannel:
     def _add(self, address: Address) -> ServerChannel:
         endpoint = NodeEndpoint(self._topology, address)
         name = f"Redis at {address.host}:{address.port}"
-        channel = ServerChannel(endpoint, size=self._size, name=name)
+        channel = ServerChannel(endpoint, size=self._size, timeout=self._timeout, name=name)
         return self._nodes.setdefault(address, channel)
 
     def _redirect(
@@ -211,8 +211,9 @@ def _travel(
             message = f"Redis at {address.host}:{address.port} is away"
             raise ChannelError(message)
     try:
-        for leg in legs.values():
-            leg.send()
+        # In one order: two exchanges must not each wait for a connection that the other one has.
+        for address in sorted(legs):
+            legs[address].send()
         for leg in legs.values():
             leg.read(commands, replies, deadline)
     except BaseException:

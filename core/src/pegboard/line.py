@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -81,10 +82,22 @@ def connect(link: Link) -> Line:
 class PlainLine:
     """A socket, and a parser of what it brings."""
 
-    __slots__ = ("_link", "_number", "_reader", "_receive", "_socket")
+    __slots__ = (
+        "_bound",
+        "_deadline",
+        "_has_received",
+        "_link",
+        "_number",
+        "_reader",
+        "_receive",
+        "_socket",
+    )
 
     def __init__(self, link: Link, plain: socket.socket) -> None:
-        fraction, seconds = math.modf(plain.gettimeout() or 0.0)
+        self._bound = plain.gettimeout() or 0.0
+        self._deadline = 0.0
+        self._has_received = False
+        fraction, seconds = math.modf(self._bound)
         bound = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
         plain.settimeout(None)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
@@ -97,6 +110,8 @@ class PlainLine:
 
     def send(self, packed: bytes) -> None:
         """Send everything."""
+        self._deadline = time.monotonic() + self._bound
+        self._has_received = False
         sent = _send(self._number, packed, len(packed), _AT_ONCE)
         if sent == len(packed):
             return
@@ -111,6 +126,9 @@ class PlainLine:
         reader = self._reader
         reply = reader.gets()
         while reply is False:
+            # The kernel bounds each wait, and so the first; all together are bounded here.
+            if self._has_received and not self._has_more_in_time():
+                raise _too_late()
             try:
                 data = self._receive(_CHUNK)
             except BlockingIOError as error:
@@ -118,6 +136,7 @@ class PlainLine:
             if not data:
                 message = "the server has closed the connection"
                 raise RedisConnectionError(message)
+            self._has_received = True
             reader.feed(data)
             reply = reader.gets()
         if isinstance(reply, hiredis.ReplyError):
@@ -126,6 +145,10 @@ class PlainLine:
                 raise reported  # the server is loading, or wants a password
             return reported
         return reply
+
+    def _has_more_in_time(self) -> bool:
+        left = self._deadline - time.monotonic()
+        return left > 0 and self.has_input(left)
 
     def has_input(self, timeout: float) -> bool:
         """Wait for something to read."""

@@ -5,6 +5,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -26,8 +27,18 @@ if TYPE_CHECKING:
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 """Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
 
+_TOO_LATE = (TimeoutError, RedisTimeoutError)
+
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
+
+AT_ONCE = 8
+"""Connections of a process that speak at once; who comes later queues for one.
+
+Redis serves one command after the other, and Python one thread: more do not bring more through
+(800 requests at once over four processes), but let each wait longer for its reply, until one waits
+longer than it may, and a server that is only busy is taken for one that is away.
+"""
 
 _REPLICA = "it is a replica, which takes no writes"
 _INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
@@ -93,10 +104,17 @@ def _identity(facts: Mapping[bytes, bytes], database: int) -> str:
 class ServerChannel:
     """A `Channel` to one server, or to whichever server is the master at the moment."""
 
-    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
-        """`endpoint` is where the server is; `size` bounds the number of connections."""
+    def __init__(
+        self, endpoint: "Endpoint", *, size: int, timeout: float, name: str = "Redis"
+    ) -> None:
+        """`endpoint` is where the server is; `size` bounds the number of connections.
+
+        `timeout` is how long to queue for one, in seconds.
+        """
         self._endpoint = endpoint
-        self._size = size
+        self._turns_at_once = min(size, AT_ONCE)
+        self._timeout = timeout
+        self._turns = _turns(self._turns_at_once)
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
         self._count = 0
@@ -154,10 +172,17 @@ class ServerChannel:
                 wire = self._idle.pop()
             except IndexError:
                 return
-            self.discard(wire)
+            self._drop(wire)
 
     def take(self) -> Wire:
-        """Return an idle connection or a new one; it is given back, lost or discarded."""
+        """Return an idle connection or a new one; it is given back, lost or discarded.
+
+        Waits for its turn, up to the time-out.
+        """
+        try:
+            self._turns.get(block=False)
+        except Empty:
+            self._queue()
         while True:
             try:
                 wire = self._idle.pop()
@@ -165,48 +190,72 @@ class ServerChannel:
                 wire = self._connect()
             else:
                 if wire.is_stale():
-                    self.discard(wire)
+                    self._drop(wire)
                     continue
             self._busy.add(wire)
             return wire
+
+    def _queue(self) -> None:
+        try:
+            self._turns.get(timeout=self._timeout)
+        except Empty:
+            message = f"all {self._turns_at_once} connections to Redis are in use"
+            raise ChannelError(message) from None
+        if self._breaker.is_open:
+            self._turns.put(None)
+            message = "Redis is away"
+            raise ChannelError(message)
 
     def give(self, wire: Wire) -> None:
         """Take back a connection that has read all replies."""
         wire.used_at = time.monotonic()
         self._busy.discard(wire)
         self._idle.append(wire)
+        self._turns.put(None)
 
     def discard(self, wire: Wire) -> None:
-        """Close a connection whose replies nobody reads."""
+        """Close a connection that was taken and whose replies nobody reads."""
         self._busy.discard(wire)
+        self._drop(wire)
+        self._turns.put(None)
+
+    def _drop(self, wire: Wire) -> None:
         wire.line.close()
         with self._counting:
             self._count -= 1
 
     def lost(self, wire: Wire, error: Exception) -> ChannelError:
         """Close a connection that failed, and do without the server until it is back."""
-        self.discard(wire)
-        # What ends one connection is seldom good for the others.
-        self.reset()
-        self._breaker.trip(error)
-        if isinstance(error, TimeoutError | RedisTimeoutError):
+        if wire.is_cut:
+            # What this was cut for has been seen to already.
+            self.discard(wire)
+            return ChannelError(str(error))
+        self._busy.discard(wire)
+        if isinstance(error, _TOO_LATE):
             # The server hangs: who asked a moment later need not find out by waiting as long.
             for other in tuple(self._busy):
                 other.cut()
+        # What ends one connection is seldom good for the others.
+        self.reset()
+        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
+        # Only now, so that whoever queues finds out that the breaker is open.
+        self.discard(wire)
         return ChannelError(str(error))
 
     def _connect(self) -> Wire:
+        """Return a new connection for a turn, which is over if there is none."""
         with self._counting:
-            if self._count >= self._size:
-                message = f"all {self._size} connections to Redis are in use"
-                raise ChannelError(message)
             self._count += 1
         try:
             return self._opened()
         except (RedisError, OSError) as error:
             self._endpoint.renew()
-            self._breaker.trip(error)
+            self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
+            self._turns.put(None)
             raise ChannelError(str(error)) from error
+        except BaseException:
+            self._turns.put(None)
+            raise
 
     def _opened(self) -> Wire:
         """Return a new connection, which is counted already."""
@@ -229,7 +278,7 @@ class ServerChannel:
             self._endpoint.renew()
             raise
         if wire.is_replica:
-            self.discard(wire)
+            self._drop(wire)
             self._endpoint.renew()
             raise ReadOnlyError(_REPLICA)
         return wire
@@ -237,7 +286,16 @@ class ServerChannel:
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
         self._idle, self._busy, self._count = [], set(), 0
+        self._turns = _turns(self._turns_at_once)
         self._counting = threading.Lock()
+
+
+def _turns(count: int) -> SimpleQueue[None]:
+    """Return a semaphore: one that is written in C, for no exchange goes without."""
+    turns: SimpleQueue[None] = SimpleQueue()
+    for _ in range(count):
+        turns.put(None)
+    return turns
 
 
 def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
