@@ -137,6 +137,9 @@ def init_limiter(app: Flask) -> Limiter | None:
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
+    for rule in rules_of(settings):
+        if not is_of_use(app, rule):
+            logger.warning("no route of this service is meant by the limit of %s", rule.name)
     limiter.warn_of_shares((*rules_of(settings), *sorted(marks, key=lambda rule: rule.name)))
     pegboard.get_health(app).details["ratelimit"] = limiter.figures
     return limiter
@@ -167,3 +170,8 @@ def routes_of(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
+
+
+def is_of_use(app: Flask, rule: Rule) -> bool:
+    """Tell whether a rule is about any route of the app."""
+    return rule.where.is_anywhere or any(rule.covers(route) for route in routes_of(app))
