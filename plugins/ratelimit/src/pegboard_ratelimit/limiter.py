@@ -94,7 +94,7 @@ class Limiter:
             if rule.limit is not None and rule.limit.is_exceeded_by(self._planner.workers):
                 logger.warning(
                     "%d workers, each counting for itself, together exceed the limit %s of %s: "
-                    "set PEGBOARD_REDIS_URL or fewer workers",
+                    "set REDIS_URL or fewer workers",
                     *(self._planner.workers, rule.limit, rule.name),
                 )
 
