@@ -1,6 +1,7 @@
 """Who is told apart from whom: by identity, by address, behind proxies."""
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -175,6 +176,22 @@ def test_forwarded_is_read_as_rfc_7239_says(header, client):
 ANYTHING = st.text(
     st.sampled_from('0123456789.:,;="\\[]%/ _-forunkw\x00é') | st.characters(), max_size=60
 )
+
+
+@pytest.mark.parametrize("sent", ['"', "\\", 'for="', 'for="a\\"', "for=1.2.3.4,", ";for=", " "])
+def test_a_long_header_is_read_in_little_time_and_from_the_right(sent):
+    """Whatever the client sends, what the proxy adds counts; behind the cut nobody is known."""
+    header = sent * (31_000 // len(sent))
+    began = time.perf_counter()
+    for _ in range(20):
+        assert "198.51.100.7" == ask(
+            behind("1", header="Forwarded"), forwarded=f"{header}, for=198.51.100.7"
+        )
+        ask(behind("2", header="Forwarded"), forwarded=f"{header}, for=198.51.100.7")
+    assert 1.0 > time.perf_counter() - began
+
+    cut = f"for=203.0.113.5{' ' * 4100}, for=198.51.100.7"
+    assert "198.51.100.7" == ask(behind("2", header="Forwarded"), forwarded=cut)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

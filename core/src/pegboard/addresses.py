@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_LONGEST = 4096  # characters of `Forwarded` that are read
+
 # RFC 7239, section 6: an address, its port if any; one of IPv6 in brackets where there is a port.
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
 _FOR = re.compile(r'(?:^|;)\s*for=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))\s*(?=;|$)', re.IGNORECASE)
@@ -46,8 +48,11 @@ def _elements(header: str) -> Iterator[str]:
     """Split at the commas outside of quotes, from the right.
 
     What the nearest proxy has added is on the right. From there, a quote that a client left open
-    on the left cannot swallow it.
+    on the left cannot swallow it. Nor can what a client sends be read at length: what is cut off on
+    the left is an element that says nothing.
     """
+    is_whole = len(header) <= _LONGEST
+    header = header[-_LONGEST:]
     is_quoted = False
     end = len(header)
     for place in range(len(header) - 1, -1, -1):
@@ -56,7 +61,7 @@ def _elements(header: str) -> Iterator[str]:
         elif header[place] == "," and not is_quoted:
             yield header[place + 1 : end]
             end = place
-    yield header[:end]
+    yield header[:end] if is_whole else ""
 
 
 def _is_escaped(text: str, place: int) -> bool:

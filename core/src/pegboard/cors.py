@@ -6,6 +6,7 @@ from flask_cors import CORS
 EXPOSED_HEADERS = (
     *("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy"),
     *("Retry-After", "X-Pagination", "X-Request-ID"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
 )
 
 

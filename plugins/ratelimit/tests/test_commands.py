@@ -86,7 +86,45 @@ def test_rules_that_are_of_no_use_say_so(run):
     warned = run("add", "--exempt", "--route", "/nowhere", "--until", "2020-01-01")
 
     assert "Warning: no route of this service is /nowhere." in warned
+    assert "Warning: it is over already." in warned
     assert "over since 2020-01-01T00:00:00 UTC, no such route here" in run("list")
+
+
+def test_a_setting_for_no_route_is_told(make_app, shelf, cli, caplog):
+    """At the start and in the list."""
+    routes = "/api/thing/=1/minute,PUT /api/things/=2/minute,DELETE=3/minute"
+    app = make_app(plugins=[shelf, "ratelimit"], RATELIMIT_ROUTES=routes)
+    said = [one.message for one in caplog.records if "no route" in one.message]
+    listed = cli("ratelimit", "rules", "list", app=app).output.splitlines()
+
+    limit = "no route of this service is meant by the limit of"
+    assert [f"{limit} /api/thing/", f"{limit} PUT /api/things/"] == said
+    assert [False, True, True, False] == [line.endswith("no such route here") for line in listed]
+
+
+def test_it_is_told_where_another_rule_is_stronger(run):
+    """A new rule for everything does not touch what has a rule of its own."""
+    added = run("add", "--limit", "1/hour").splitlines()
+
+    assert added[-1].endswith("a more special one does: POST /api/things/ (POST /api/things/).")
+    assert 1 == len(run("add", "--limit", "1/hour", "--client", "10.0.0.1").splitlines())
+    same = ("--route", "things.Things", "--method", "POST")
+    assert 1 == len(run("add", "--limit", "1/hour", *same).splitlines())
+
+
+def test_a_note_cannot_steer_the_terminal(run):
+    """Line ends and escapes are shown as such."""
+    run("add", "--exempt", "--note", "a\n9: none\x1b[2J\u202e")
+
+    assert r"1: no limit (a\n9: none\x1b[2J\u202e)" == run("list").splitlines()[-1]
+
+
+def test_a_number_that_no_database_has_is_refused(run):
+    """Without a trace."""
+    assert "99999999999999999999 is not in the range" in run(
+        "remove", "99999999999999999999", status=2
+    )
+    assert "There is no rule 9999999999999999;" in run("remove", "9999999999999999", status=1)
 
 
 def test_all_or_none_are_removed(run):
@@ -113,7 +151,9 @@ def test_a_broken_database_is_said_in_a_line(make_app, cli):
     result = cli("ratelimit", "rules", "list", app=app)
 
     assert 1 == result.exit_code
-    assert "Error: The database refuses: no such table: ratelimit_rules\n" == result.output
+    assert (
+        "Error: There is no table ratelimit_rules yet: run pegboard db upgrade.\n" == result.output
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
     """Not by its share of a common count first, and by a count of its own later."""
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(5, 60),)))
-    short = storage.counter("short", Limit((Policy(5, 1),)))
     for number in range(100):
-        short.ask(f"flood-{number}")
+        counter.ask(f"flood-{number}")
+    clock.go(59_500_000)
     admitted = sum(not counter.ask("alice").wait for _ in range(3))
     clock.go(1_000_000)
     for number in range(100):
@@ -64,9 +64,22 @@ def test_windows_that_are_over_make_room(clock):
     clock.go(30_000_000)
     for number in range(100):
         daily.ask(f"late-{number}")
+        counter.ask(f"later-{number}")
 
-    assert 100 >= remembered(storage)
+    assert 200 >= remembered(storage)
     assert all(daily.ask(f"late-{number}").wait for number in range(100))
+
+
+def test_a_rule_with_a_long_window_takes_no_room_from_others(clock):
+    """Newcomers at another rule have a count of their own, whatever that one remembers."""
+    storage = MemoryStorage(max_clients=100, clock=clock)
+    daily = storage.counter("daily", Limit((Policy(5, 86400),)))
+    for number in range(1000):
+        daily.ask(f"flood-{number}")
+    clock.go(1_000_000)
+    counter = storage.counter("rule", Limit((Policy(1, 60),)))
+
+    assert [0] * 100 == [counter.ask(f"client-{number}").wait for number in range(100)]
 
 
 def test_looking_remembers_nobody(clock):

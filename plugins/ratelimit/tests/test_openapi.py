@@ -37,8 +37,8 @@ def test_every_limited_call_documents_429_and_the_headers(serve, legacy):
                 assert (names <= response.get("headers", {}).keys()) == is_limited, path
 
 
-def test_exempt_calls_document_nothing(serve):
-    """Whether a setting or a mark exempts them."""
+def test_exempt_calls_are_documented_as_well(serve):
+    """Whether a setting or a mark exempts them, a row can limit them."""
     blueprint = pegboard.rate_limit(None)(pegboard.Blueprint("free", __name__))
 
     @blueprint.get("/api/free")
@@ -57,9 +57,28 @@ def test_exempt_calls_document_nothing(serve):
     client = serve((Free(),), RATELIMIT_ROUTES="GET /api/things/=none")
     paths = client.get("/openapi.json").get_json()["paths"]
 
-    assert "429" not in paths["/api/free"]["get"]["responses"]
-    assert "429" not in paths["/api/things/"]["get"]["responses"]
+    assert "429" in paths["/api/free"]["get"]["responses"]
+    assert "429" in paths["/api/things/"]["get"]["responses"]
     assert "429" in paths["/api/things/"]["post"]["responses"]
+
+
+def test_answers_that_calls_share_document_the_headers(serve):
+    """Those of the calls that can be limited."""
+    document = serve().get("/openapi.json").get_json()
+    shared = document["components"]["responses"]
+    used = {
+        (path.startswith("/api/"), response["$ref"].rpartition("/")[2])
+        for path, operation in operations(document)
+        for response in operation["responses"].values()
+        if "$ref" in response
+    }
+
+    assert {(True, "NOT_FOUND"), (False, "SERVICE_UNAVAILABLE")} <= used
+    for is_limited, name in used:
+        if is_limited and (False, name) not in used:
+            assert {"RateLimit", "RateLimit-Policy"} <= shared[name]["headers"].keys()
+        elif not is_limited:
+            assert "headers" not in shared[name]
 
 
 def test_a_limiter_that_is_off_documents_nothing(serve):

@@ -54,5 +54,26 @@ def test_a_mark_that_cannot_be_read_stops_the_start(make_app):
         def pegboard_blueprints(self):
             return [blueprint]
 
-    with pytest.raises(pegboard.StartupError, match=r"search\.<lambda>.*'often' is no limit"):
+    with pytest.raises(
+        pegboard.StartupError, match=rf"search\.<lambda>, of {__name__}, is.*'often' is no limit"
+    ):
         make_app(plugins=["ratelimit", Search()])
+
+
+@pytest.mark.parametrize("workers, quota, is_warned", [(4, 3, True), (4, 4, False), (1, 1, False)])
+def test_a_limit_that_the_workers_together_exceed_is_told_at_the_start(
+    make_app, caplog, workers, quota, is_warned
+):
+    """Each worker admits one request at least; the rule is named."""
+    make_app(plugins=["ratelimit"], WORKERS=workers, RATELIMIT_ROUTES=f"POST /login={quota}/minute")
+    said = [one.message for one in caplog.records if "together exceed" in one.message]
+
+    assert is_warned == (len(said) == 1)
+    assert all("the limit 3/minute of POST /login" in one for one in said)
+
+
+def test_workers_that_share_a_count_exceed_nothing(make_app, caplog, redis_url):
+    """Nothing is said where Redis counts."""
+    make_app(plugins=["ratelimit"], WORKERS=4, RATELIMIT_DEFAULT="1/minute", REDIS_URL=redis_url)
+
+    assert not any("together exceed" in one.message for one in caplog.records)

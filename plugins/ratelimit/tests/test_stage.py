@@ -378,3 +378,28 @@ def test_a_mark_that_comes_late_and_cannot_be_read_is_left_out(serve, caplog):
 
     assert [200, 429] == statuses(client, "GET /late", "GET /late")
     assert any("'often' is no limit" in str(record.exc_info) for record in caplog.records)
+
+
+def test_what_a_browser_asks_beforehand_is_not_counted(serve):
+    """Nor refused: the page could not read why. Any other OPTIONS is counted."""
+    client = serve(RATELIMIT_DEFAULT="2/minute", CORS_ORIGINS="https://a.example")
+    browser = {"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"}
+    passed = [client.options("/api/things/1", headers=browser) for _ in range(5)]
+    counted = [client.options("/api/things/1", headers={"Origin": "x"}) for _ in range(3)]
+    refused = client.options("/api/things/1", headers=browser)
+
+    assert {200} == {one.status_code for one in (*passed, refused)}
+    assert "https://a.example" == refused.headers["Access-Control-Allow-Origin"]
+    assert "RateLimit" not in refused.headers
+    assert [200, 200, 429] == [one.status_code for one in counted]
+
+
+def test_a_page_may_read_the_headers(serve):
+    """Also the older ones."""
+    client = serve(CORS_ORIGINS="*", RATELIMIT_LEGACY_HEADERS=True)
+    answer = client.get("/api/things/", headers={"Origin": "https://a.example"})
+
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    sent = {name for name, _ in answer.headers if "ratelimit" in name.lower()}
+    assert 5 == len(sent)
+    assert sent <= set(exposed)

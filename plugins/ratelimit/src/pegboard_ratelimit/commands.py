@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
-from sqlalchemy import delete
+from sqlalchemy import delete, inspect
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -16,9 +17,9 @@ import pegboard
 from pegboard import Route
 from pegboard.stages import route_of
 from pegboard_ratelimit.asking import Standing, ask_standing
-from pegboard_ratelimit.limiter import Limiter, get_limiter, routes_of
+from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
 from pegboard_ratelimit.limits import UNLIMITED
-from pegboard_ratelimit.matching import METHODS, Where
+from pegboard_ratelimit.matching import METHODS
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
 from pegboard_ratelimit.openapi import UNLIMITED as UNSTAGED
 from pegboard_ratelimit.rows import Stored, parse_time, read_rows
@@ -26,6 +27,9 @@ from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text, choose
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
+_NUMBER = click.IntRange(-(2**63), 2**63 - 1)
+_NOWHERE = "no such route here"
+_SHOWN = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,10 +50,11 @@ def list_() -> None:
     with _plain_errors():
         stored = _read()
     for rule in rules_of(pegboard.get_settings(RatelimitSettings)):
-        click.echo(f"{rule.name}: {_describe(rule)}")
+        useless = "" if is_of_use(current_app, rule) else f", {_NOWHERE}"
+        click.echo(_printable(f"{rule.name}: {_describe(rule)}{useless}"))
     now = pegboard.utcnow()
     for row in stored:
-        click.echo(f"{row.number}: {_describe_row(row, now)}")
+        click.echo(_printable(f"{row.number}: {_describe_row(row, now)}"))
     if any(row.rule is None for row in stored):
         message = "Broken rules are left out; remove them, and add them as they should be."
         raise click.ClickException(message)
@@ -102,13 +107,19 @@ def add(  # noqa: PLR0913 - one for each option
         raise click.UsageError(message)
     with _plain_errors():
         number = _insert(row)
-    if not _is_of_use(rule.where):
+    if not is_of_use(current_app, rule):
         click.echo(f"Warning: no route of this service is {route}.", err=True)
-    click.echo(f"Rule {number} is added: {_describe(rule)}.")
+    if ending is not None and ending <= pegboard.utcnow():
+        click.echo("Warning: it is over already.", err=True)
+    click.echo(_printable(f"Rule {number} is added: {_describe(rule)}."))
+    if stronger := _stronger(replace(rule, number=number)):
+        others = f" and {len(stronger) - _SHOWN} more" if len(stronger) > _SHOWN else ""
+        listed = ", ".join(stronger[:_SHOWN])
+        click.echo(f"It does not hold where a more special one does: {listed}{others}.")
 
 
 @rules.command()
-@click.argument("numbers", nargs=-1, type=int, required=True)
+@click.argument("numbers", nargs=-1, type=_NUMBER, required=True)
 @with_appcontext
 def remove(numbers: Sequence[int]) -> None:
     """Remove rules by their numbers: all of them or, if one does not exist, none."""
@@ -193,14 +204,33 @@ def _describe_row(row: Stored, now: datetime) -> str:
     if row.until is not None:
         ending = f"{row.until:%Y-%m-%dT%H:%M:%S} UTC"
         parts.append(f"over since {ending}" if row.is_over(now) else f"until {ending}")
-    if not _is_of_use(row.rule.where):
-        parts.append("no such route here")
+    if not is_of_use(current_app, row.rule):
+        parts.append(_NOWHERE)
     described = ", ".join(parts)
     return f"{described} ({row.note})" if row.note else described
 
 
-def _is_of_use(where: Where) -> bool:
-    return where.is_anywhere or any(where.covers(route.rule) for route in routes_of(current_app))
+def _printable(text: str) -> str:
+    """Return a text as it can be shown: whoever wrote it must not steer the terminal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _stronger(rule: Rule) -> list[str]:
+    """Return where a rule does not hold though it is about it, and what holds there."""
+    limiter = get_limiter()
+    if limiter is None:
+        return []
+    limiter.keeper.read()
+    found: dict[str, str] = {}
+    for route in routes_of(current_app):
+        if route.blueprint not in UNSTAGED and rule.covers(route):
+            first = limiter.rules_at(route)[-1]
+            if first.who.is_anyone and first.rank > rule.rank:
+                found.setdefault(f"{route.method} {route.rule.rule}", first.name)
+    return [f"{where} ({name})" for where, name in found.items()]
 
 
 def _ending(text: str) -> datetime | None:
@@ -239,5 +269,15 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if _is_missing():
+            message = f"There is no table {table.name} yet: run pegboard db upgrade."
+            raise click.ClickException(message) from error
         message = f"The database refuses: {' '.join(str(error.orig).split())}"
         raise click.ClickException(message) from error
+
+
+def _is_missing() -> bool:
+    try:
+        return not inspect(pegboard.db.engine).has_table(table.name)
+    except DBAPIError:
+        return False

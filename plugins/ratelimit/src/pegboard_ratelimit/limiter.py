@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
@@ -74,10 +74,6 @@ class Limiter:
         """Return the rules for a route, up to the first that is for all clients."""
         return self.keeper.book.at(route, self.marks(route))
 
-    def limits(self, route: Route | None) -> bool:
-        """Tell whether the requests of some client to a route are counted."""
-        return any(rule.limit is not None for rule in self.rules_at(route))
-
     def figures(self) -> dict[str, object]:
         """Return what an operator wants to know at a glance."""
         return {
@@ -86,6 +82,21 @@ class Limiter:
             "rules": len(self.keeper.book.rules),
             "broken_rules": self.keeper.broken,
         }
+
+    def warn_of_shares(self, rules: Iterable[Rule]) -> None:
+        """Tell the operator which limits the workers together exceed.
+
+        Each of them admits one request at least, however small its share.
+        """
+        if not isinstance(self.storage, MemoryStorage):
+            return
+        for rule in rules:
+            if rule.limit is not None and rule.limit.is_exceeded_by(self._planner.workers):
+                logger.warning(
+                    "%d workers, each counting for itself, together exceed the limit %s of %s: "
+                    "set REDIS_URL or fewer workers",
+                    *(self._planner.workers, rule.limit, rule.name),
+                )
 
     def note_failure(self, error: Exception) -> None:
         """Tell the operator, once, that nobody counts."""
@@ -122,11 +133,14 @@ def init_limiter(app: Flask) -> Limiter | None:
     if not settings.enabled:
         app.extensions[EXTENSION] = None
         return None
-    for route in routes_of(app):
-        tuple(marks_of(app, route))
+    marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
+    for rule in rules_of(settings):
+        if not is_of_use(app, rule):
+            logger.warning("no route of this service is meant by the limit of %s", rule.name)
+    limiter.warn_of_shares((*rules_of(settings), *sorted(marks, key=lambda rule: rule.name)))
     pegboard.get_health(app).details["ratelimit"] = limiter.figures
     return limiter
 
@@ -156,3 +170,8 @@ def routes_of(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
+
+
+def is_of_use(app: Flask, rule: Rule) -> bool:
+    """Tell whether a rule is about any route of the app."""
+    return rule.where.is_anywhere or any(rule.covers(route) for route in routes_of(app))

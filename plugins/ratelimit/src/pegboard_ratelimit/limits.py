@@ -87,6 +87,10 @@ class Limit:
         """Of each policy the quota, the span and the grain."""
         return tuple((policy.quota, policy.span, policy.grain) for policy in self.policies)
 
+    def is_exceeded_by(self, workers: int) -> bool:
+        """Tell whether so many processes admit more together, as each admits one at least."""
+        return any(policy.quota < workers for policy in self.policies)
+
     def shared_by(self, workers: int) -> "Limit":
         """Return what each of so many processes may admit, so that together they keep the limit."""
         return Limit(

@@ -15,8 +15,6 @@ MAX_CLIENTS = 10_000
 SHARED = 256
 """Counts per rule that the clients share who come when the memory is full."""
 
-_SWEEP = 10_000  # microseconds between two looks for what can be forgotten
-
 
 def microseconds() -> int:
     """Return the time of a clock that is never set back."""
@@ -45,8 +43,8 @@ class _Table:
         """Tell whether nothing of the record counts any more."""
         return now - record.counted_at >= self.span
 
-    def forget(self, now: int, most: int) -> int:
-        """Forget at most so many records that are over; return how many were."""
+    def forget(self, now: int, most: int) -> None:
+        """Forget at most so many records that are over."""
         forgotten = 0
         while self.records and forgotten < most:
             client, record = next(iter(self.records.items()))
@@ -54,15 +52,14 @@ class _Table:
                 break
             del self.records[client]
             forgotten += 1
-        return forgotten
 
 
 class MemoryStorage:
     """A storage of one process.
 
-    It remembers at most so many clients, and forgets one only when its windows are over. When all
-    that it remembers still counts, newcomers share a few counts: a flood of clients can slow other
-    newcomers, but it lets nobody have more than the limit.
+    It remembers at most so many clients of each rule, and forgets one only when its windows are
+    over. When all that it remembers still counts, newcomers share a few counts: a flood of clients
+    can slow other newcomers at the same rule, but it lets nobody have more than the limit.
     """
 
     def __init__(
@@ -73,8 +70,6 @@ class MemoryStorage:
         self._clock = clock
         self._lock = threading.Lock()
         self._tables: dict[tuple[str, tuple[int, ...]], _Table] = {}
-        self._count = 0
-        self._swept_at = -_SWEEP
 
     def counter(self, rule: str, limit: Limit) -> "MemoryCounter":
         """Return what counts for a rule."""
@@ -129,22 +124,13 @@ class MemoryStorage:
         record = _Record(policies)
         if not keep:
             return record
-        self._count -= table.forget(now, 2)
-        if self._count >= self._max_clients:
-            self._sweep(now)
-        if self._count >= self._max_clients:
+        table.forget(now, 2)
+        if len(table.records) >= self._max_clients:
             table.shared[place] = record
         else:
             record.counted_at = now
             table.records[client] = record
-            self._count += 1
         return record
-
-    def _sweep(self, now: int) -> None:
-        if now - self._swept_at >= _SWEEP:
-            self._swept_at = now
-            for table in self._tables.values():
-                self._count -= table.forget(now, self._count)
 
 
 class MemoryCounter:

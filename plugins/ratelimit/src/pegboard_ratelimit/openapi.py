@@ -7,12 +7,14 @@ from flask import Flask
 
 from pegboard_ratelimit.headers import LEGACY, POLICY, STATE
 from pegboard_ratelimit.limiter import get_limiter, routes_of
-from pegboard_ratelimit.matching import shape
+from pegboard_ratelimit.matching import METHODS, shape
 
 UNLIMITED = frozenset({"docs", "health", "openapi"})
 """Blueprints of the core that no stage sees."""
 
 _RESPONSE = "RATE_LIMITED"
+_RESPONSES = "#/components/responses/"
+_TOO_MANY = str(HTTPStatus.TOO_MANY_REQUESTS.value)
 
 _HEADERS = {
     POLICY: {
@@ -56,23 +58,34 @@ def describe_limits(app: Flask, document: dict[str, Any]) -> None:
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         "headers": {**references, "Retry-After": _RETRY_AFTER},
     }
-    limited = {
-        (shape(route.rule.rule), route.method.lower())
-        for route in routes_of(app)
-        if route.blueprint not in UNLIMITED and limiter.limits(route)
-    }
+    # Whatever the rules are now, a row of the table can limit any other call at any time.
+    free = {shape(route.rule.rule) for route in routes_of(app) if route.blueprint in UNLIMITED}
+    answers: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
-            if (shape(path), method) in limited:
-                _describe(operation, references)
+            if method.upper() in METHODS or method == "head":
+                responses = operation.setdefault("responses", {})
+                is_limited = shape(path) not in free
+                answers[is_limited] += responses.values()
+                if is_limited:
+                    responses[_TOO_MANY] = {"$ref": f"{_RESPONSES}{_RESPONSE}"}
+    _describe(components["responses"], answers[True], answers[False], references)
 
 
-def _describe(operation: dict[str, Any], references: dict[str, Any]) -> None:
-    responses = operation.setdefault("responses", {})
-    for response in responses.values():
-        # An error that many calls share is described in one place, for all of them.
-        if "$ref" not in response:
+def _describe(
+    components: dict[str, Any],
+    limited: list[dict[str, Any]],
+    free: list[dict[str, Any]],
+    references: dict[str, Any],
+) -> None:
+    """Add the headers to the answers of limited calls."""
+    # An answer that calls share is described once for all, unless one of them is never limited.
+    shared_by_free = {response.get("$ref") for response in free}
+    for response in limited:
+        reference = response.get("$ref", "")
+        if not reference:
             response.setdefault("headers", {}).update(references)
-    responses[str(HTTPStatus.TOO_MANY_REQUESTS.value)] = {
-        "$ref": f"#/components/responses/{_RESPONSE}"
-    }
+        elif reference.startswith(_RESPONSES) and reference not in shared_by_free:
+            shared = components.get(reference.removeprefix(_RESPONSES), {})
+            if "$ref" not in shared:
+                shared.setdefault("headers", {}).update(references)

@@ -131,26 +131,27 @@ def marks_of(app: Flask, route: Route | None) -> Iterator[Rule]:
         return
     view_class = getattr(route.view, "view_class", None)
     endpoint = route.endpoint
+    module = str(getattr(view_class or route.view, "__module__", "an unknown module"))
     if view_class is not None and (mark := rate_limit_of(route.function)):
         # A class may have a method for HEAD alone, which is another function than that for GET.
         has_own = hasattr(view_class, route.method.lower())
         method = route.method if has_own else counted_as(route.method)
-        rule = _marked(mark, f"{endpoint}.{method.lower()}", endpoint)
+        rule = _marked(mark, f"{endpoint}.{method.lower()}", endpoint, module)
         yield replace(rule, methods=frozenset({method}))
     if mark := rate_limit_of(view_class or route.view):
-        yield _marked(mark, endpoint, endpoint)
+        yield _marked(mark, endpoint, endpoint, module)
     blueprint = route.blueprint
     while blueprint:
         if mark := rate_limit_of(app.blueprints.get(blueprint)):
-            yield _marked(mark, blueprint, f"{blueprint}.*")
+            yield _marked(mark, blueprint, f"{blueprint}.*", app.blueprints[blueprint].import_name)
         blueprint = blueprint.rpartition(".")[0]
 
 
-def _marked(mark: RateLimit, name: str, where: str) -> Rule:
+def _marked(mark: RateLimit, name: str, where: str, module: str) -> Rule:
     limit = UNLIMITED if mark.limit is None else mark.limit
     try:
         text = Text(limit, route=where, on_failure=mark.on_failure or "")
         return text.read(name, Source.MARK)
     except ValueError as error:
-        message = f"{name} is marked with a limit that cannot be read: {error}"
+        message = f"{name}, of {module}, is marked with a limit that cannot be read: {error}"
         raise LimitError(message) from error

@@ -55,7 +55,7 @@ class RatelimitSettings(pegboard.Settings):
     )
     memory_clients: int = pegboard.setting(
         10_000,
-        doc="Clients that a process remembers when it counts by itself.",
+        doc="Clients of each rule that a process remembers when it counts by itself.",
         validate=Range(100, 10_000_000),
     )
 

@@ -1,7 +1,8 @@
 """The stage that counts each request, and refuses those that are too many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 from pegboard import LIMIT, Answer, Call, ChannelError, Command, Reply, Route
 from pegboard_ratelimit.limiter import Limiter
@@ -60,11 +61,17 @@ class _Choice:
 class LimitHandler:
     """Counts the requests of one route."""
 
-    __slots__ = ("_choice", "_limiter", "_marks", "_route")
+    __slots__ = ("_choice", "_is_told_to_browsers", "_limiter", "_marks", "_route")
 
     def __init__(self, limiter: Limiter, route: Route | None) -> None:
         self._limiter = limiter
         self._route = route
+        # Not where a view of its own answers OPTIONS: that can be any amount of work.
+        self._is_told_to_browsers = (
+            route is not None
+            and route.method == "OPTIONS"
+            and bool(getattr(route.rule, "provide_automatic_options", False))
+        )
         self._marks = limiter.marks(route)
         self._choice = self._choose()
 
@@ -75,6 +82,8 @@ class LimitHandler:
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or ask Redis to."""
+        if self._is_told_to_browsers and is_preflight(call.environ):
+            return None
         limiter = self._limiter
         keeper = limiter.keeper
         if (now := monotonic()) >= keeper.due:
@@ -129,6 +138,11 @@ class LimitHandler:
         if plan.on_failure is OnFailure.OPEN or plan.local is None:
             return None
         return _judge(call, plan.local.counting, plan.local.ask(client))
+
+
+def is_preflight(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a browser asks what a page may call: an answer that no view gives."""
+    return "HTTP_ORIGIN" in environ and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
 
 
 def _judge(call: Call, counting: Counting, verdict: Verdict) -> Answer | None:
