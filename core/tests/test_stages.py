@@ -1,12 +1,17 @@
 """Stages: their order, their one round trip, and answers that look as if Flask had given them."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import flask
 import pytest
 from flask import Flask
+from flask.views import MethodView
+from werkzeug.routing import BaseConverter, IntegerConverter, UUIDConverter
+from werkzeug.test import EnvironBuilder
 
 import pegboard
 from pegboard.testing.fixtures import MakeApp
@@ -131,6 +136,42 @@ def test_two_stages_of_one_place_stop_the_start(make_app: MakeApp) -> None:
     assert "place 7" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "stage,summary",
+    [
+        (Script("one", 300), "place 300 of cache"),
+        (Script("cache", 1), "second stage of the name cache"),
+        (Script("", 1), "Script has no name"),
+        (Script(None, 1), "Script has no name"),  # type: ignore[arg-type]  # as the case wants
+        (Script("one", "1"), "one has no place: its order is '1'"),  # type: ignore[arg-type]
+        (Script("one", order=True), "one has no place"),
+        (Script("one", None), "one has no place"),  # type: ignore[arg-type]
+        (SimpleNamespace(name="one", order=1, bind=None), "one cannot be bound"),
+        (object(), "object has no name"),
+    ],
+)
+def test_a_stage_that_is_not_as_it_should_be_stops_the_start(
+    make_app: MakeApp, stage: Any, summary: str
+) -> None:
+    """The core's own are checked like the others; the problem names the plugin."""
+    with pytest.raises(pegboard.StartupError, match=f"staged: .*{summary}"):
+        make_app(plugins=[Plugin(stage)])
+
+
+def test_stages_that_are_no_list_stop_the_start(make_app: MakeApp) -> None:
+    """In words."""
+    plugin = Plugin()
+    plugin.stages = 5  # type: ignore[assignment]  # as the case wants
+    with pytest.raises(pegboard.StartupError, match="staged: pegboard_stages returned int"):
+        make_app(plugins=[plugin])
+
+
+def test_a_status_that_nobody_knows_is_sent(make_app: MakeApp) -> None:
+    """Numbers are free."""
+    app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text", 599)))])
+    assert "599 Unknown" == app.test_client().get("/staged/1").status
+
+
 def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisProxy) -> None:
     """One exchange for all; each hears the replies to its own commands."""
     one = Script("one", 1, asks=lambda call: ping(call) * 2)
@@ -149,7 +190,7 @@ def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisP
 def test_answer_of_the_first_to_hear_wins(make_app: MakeApp, redis_url: str) -> None:
     """A stage that answers at once still lets those before it hear first."""
     limit = Script("limit", 1, asks=ping, hears=answering(b"refused", 429))
-    cache = Script("cache", 2, asks=answering(b"cached"))
+    cache = Script("answer", 2, asks=answering(b"cached"))
     app = make_app(plugins=[Plugin(limit, cache)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
 
     assert (429, b"refused") == (
@@ -217,6 +258,182 @@ def test_answer_of_a_stage_passes_what_plugins_hang_after_requests(make_app: Mak
 
     answer = app.test_client().get("/staged/1")
     assert (b"text", "yes") == (answer.data, answer.headers["X-Signed"])
+
+
+def test_an_answer_of_a_stage_goes_without_a_function_that_fails(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it relies on was to be done before the request; the others have their part."""
+    app = make_app(
+        plugins=[Plugin(Script("one", 1, asks=answering(b"no", 429)))],
+        TESTING=False,
+        SECRET_KEY="k",
+    )
+
+    @app.after_request
+    def sign(response: flask.Response) -> flask.Response:
+        response.headers["X-Signed"] = "yes"
+        return response
+
+    @app.after_request
+    def measure(response: flask.Response) -> flask.Response:
+        response.headers["X-Started"] = str(flask.g.started)
+        return response
+
+    answer = app.test_client().get("/staged/1")
+    assert (429, b"no", "yes") == (answer.status_code, answer.data, answer.headers["X-Signed"])
+    assert "measure" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "gET"])
+def test_a_method_in_odd_case_is_the_one_that_flask_takes_it_for(
+    make_app: MakeApp, method: str
+) -> None:
+    """No request escapes by its spelling."""
+    stage = Script("one", 1, binds=lambda route: bool(route and route.method == "GET"))
+    stage.asks = answering(b"stage")
+    app = make_app(plugins=[Plugin(stage)])
+    answers = [app.test_client().open("/staged/1", method=one) for one in (method, "POST")]
+    environ = EnvironBuilder(path="/staged/1").get_environ()
+    environ["REQUEST_METHOD"] = method
+    answers += [app.test_client().open(environ)]
+
+    assert [b"stage", 405, b"stage"] == [answers[0].data, answers[1].status_code, answers[2].data]
+
+
+class Gate(Plugin):
+    """A plugin that lets only those in who know the word, by middleware."""
+
+    name = "gate"
+
+    @pegboard.hookimpl
+    def pegboard_setup(self, app: Flask) -> None:
+        """Hang the middleware."""
+        inner = app.wsgi_app
+
+        def middleware(environ: Any, start_response: Any) -> Any:
+            if environ.get("HTTP_X_WORD") == "please":
+                return inner(environ, start_response)
+            start_response("403 Forbidden", [("Content-Length", "0")])
+            return []
+
+        app.wsgi_app = middleware  # type: ignore[method-assign]  # Flask's way to add it
+
+
+def test_middleware_of_a_plugin_sees_a_request_before_the_stages(make_app: MakeApp) -> None:
+    """It may refuse what a stage would answer."""
+    app = make_app(plugins=[Gate(Script("one", 1, asks=answering(b"stage")))])
+    refused = app.test_client().get("/staged/1")
+    admitted = app.test_client().get("/staged/1", headers={"X-Word": "please"})
+
+    assert (403, b"") == (refused.status_code, refused.data)
+    assert "X-Request-ID" in refused.headers
+    assert b"stage" == admitted.data
+
+
+class Plain(MethodView):
+    """A view that nothing stands before."""
+
+    def get(self) -> str:
+        """Answer."""
+        return "plain"
+
+
+class Choosy(Plain):
+    """A view that may refuse when it is made."""
+
+    def __init__(self) -> None:
+        """Refuse."""
+        pegboard.abort(403, "No.")
+
+
+def refusing(view: Any) -> Any:
+    """Wrap a view without a trace but its class."""
+
+    def outer(**arguments: Any) -> Any:
+        return view(**arguments)
+
+    outer.view_class = view.view_class  # type: ignore[attr-defined]
+    return outer
+
+
+@pytest.mark.parametrize(
+    "view,replaced,expected",
+    [
+        (Plain.as_view("plain"), None, False),
+        (Choosy.as_view("plain"), None, True),
+        (refusing(Plain.as_view("plain")), None, True),
+        (Plain.as_view("plain"), "dispatch_request", True),
+        (Plain.as_view("plain"), "full_dispatch_request", True),
+        (Plain.as_view("plain"), "preprocess_request", True),
+    ],
+)
+def test_a_route_is_guarded_by_whatever_may_refuse(
+    make_app: MakeApp, view: Any, replaced: str | None, *, expected: bool
+) -> None:
+    """So that no stage answers in its place."""
+    stage = Script("one", 1)
+    app = make_app(plugins=[Plugin(stage)])
+    app.add_url_rule("/plain", "plain", view)
+    if replaced:
+        setattr(app, replaced, getattr(app, replaced))
+    app.test_client().get("/plain")
+
+    (route,) = stage.bound
+    assert route
+    assert expected is route.is_guarded
+
+
+class Basket(BaseConverter):
+    """Makes something that can be changed."""
+
+    def to_python(self, value: str) -> list[str]:
+        """Make it."""
+        return [value]
+
+
+class Clock(IntegerConverter):
+    """Makes of one text now this, now that."""
+
+    count = 0
+
+    def to_python(self, value: str) -> int:
+        """Count."""
+        Clock.count += 1
+        return Clock.count
+
+
+class Strict(IntegerConverter):
+    """Only matches otherwise."""
+
+    regex = "[1-9]"
+
+
+@pytest.mark.parametrize(
+    "converter,is_remembered",
+    [(Basket, False), (Clock, False), (Strict, True), (UUIDConverter, True)],
+)
+def test_arguments_are_remembered_if_they_are_always_the_same(
+    make_app: MakeApp, converter: type[BaseConverter], *, is_remembered: bool
+) -> None:
+    """What a view does to its arguments reaches no other request."""
+    app = make_app(plugins=[Plugin(Script("one", 1))])
+    app.url_map.converters["odd"] = converter
+    seen: list[Any] = []
+
+    @app.get("/odd/<odd:value>", endpoint="odd")
+    def show(value: Any) -> str:
+        seen.append(str(value))
+        if isinstance(value, list):
+            value.append("leaks")
+        return "shown"
+
+    path = "/odd/" + (str(uuid.UUID(int=1)) if converter is UUIDConverter else "1")
+    for _ in range(2):
+        assert 200 == app.test_client().get(path).status_code
+    stages = app.wsgi_app.app  # type: ignore[attr-defined]  # the envelope's
+    assert is_remembered is (path in stages._matches["GET"])
+    assert (seen[0] == seen[1]) is (converter is not Clock)
 
 
 def test_stage_is_bound_once_for_each_route_and_method(make_app: MakeApp) -> None:

@@ -126,16 +126,18 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     if core.api_docs:
         app.register_blueprint(openapi_blueprint(document))
         app.register_blueprint(docs_blueprint())
+    stages = Stages(app, app.wsgi_app, get_channel(app), static_headers)
+    # Before plugins hang middleware of their own, which may refuse what a stage would answer.
+    app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
     for plugin in assembled.plugins:
         _hang(plugin, app, api)
     for plugin in assembled.plugins:
         _set_up(plugin, app, assembled)
     init_strategies(app, assembled, core)
-    stages = [*collect_stages(app, assembled), CacheStage(get_cache(app))]
+    stages.hang(collect_stages(app, assembled, CacheStage(get_cache(app))))
     if core.api_docs:
         document.render(described(app, api, assembled))
-    wsgi_app = Stages(app, app.wsgi_app, stages, get_channel(app), static_headers)
-    app.wsgi_app = Envelope(wsgi_app, propagate=core.testing)  # type: ignore[method-assign]  # Flask's way to add middleware
+    app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]
     _report(app, assembled)
     return app
 

@@ -5,18 +5,21 @@ from Redis travels together, in one round trip; then each hears its own replies,
 the stages. The first that answers ends the request. Without stages a request goes straight on.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flask import Flask, Response, signals
-from flask.views import MethodView
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect, Rule
+from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
+from werkzeug.routing.converters import NumberConverter
 
 from pegboard.channel import Channel, ChannelError, Command, Reply
 from pegboard.errors import error_body
+from pegboard.finish import finish
+from pegboard.guards import is_guarded, is_seen
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +37,12 @@ Headers = list[tuple[str, str]]
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PLAIN = frozenset({str, int, float, uuid.UUID})
+_PURE = frozenset(
+    {BaseConverter.to_python, NumberConverter.to_python, UUIDConverter.to_python, int, float}
+)
+"""What converts a text always to the same value."""
+
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
@@ -135,25 +144,35 @@ class _Match:
 
 
 class Stages:
-    """WSGI middleware: the stages of one app, around Flask."""
+    """WSGI middleware: the stages of one app, around Flask.
+
+    It stands inside the middleware of plugins, which may refuse what a stage would answer; so it is
+    there before them, and is given its stages by `hang` when all plugins are set up.
+    """
 
     def __init__(
         self,
         app: Flask,
         flask_app: "WSGIApplication",
-        stages: Iterable[Stage],
         channel: Channel | None,
         static_headers: Iterable[tuple[str, str]] = (),
     ) -> None:
         """`static_headers` are on every answer of Flask's whose request has no `Origin`."""
         self._app = app
         self._flask_app = flask_app
-        self._stages = sorted(stages, key=lambda stage: stage.order)
+        self._stages: list[Stage] = []
         self._channel = channel
         self._static_headers = list(static_headers)
         self._adapter = app.url_map.bind("")
         self._routes: dict[tuple[int, str] | None, _Match] = {}
         self._matches: dict[str, dict[str, _Match]] = {method: {} for method in _METHODS}
+
+    def hang(self, stages: Iterable[Stage]) -> None:
+        """Give it its stages."""
+        self._stages = sorted(stages, key=lambda stage: stage.order)
+        self._routes.clear()
+        for remembered in self._matches.values():
+            remembered.clear()
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -162,6 +181,10 @@ class Stages:
         method = environ["REQUEST_METHOD"]
         path = environ.get("PATH_INFO", "")
         remembered = self._matches.get(method)
+        if remembered is None:
+            # Flask takes `get` for GET, so it is GET to every stage, too.
+            method = environ["REQUEST_METHOD"] = method.upper()
+            remembered = self._matches.get(method)
         match = remembered.get(path) if remembered is not None else None
         if match is None:
             match = self._match(method, path)
@@ -220,19 +243,20 @@ class Stages:
         headers = [*answer.headers, *call.headers, *self._static_headers]
         if answer.status != HTTPStatus.NOT_MODIFIED:
             headers.append(("Content-Length", str(len(answer.body))))
-        start_response(_STATUS[answer.status], headers)
+        status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
+        start_response(status, headers)
         return [] if call.method == "HEAD" else [answer.body]
 
     def _give_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Let what plugins hang on Flask's answers, and CORS, have their part."""
-        with self._app.request_context(call.environ):
+        with self._app.request_context(call.environ) as context:
             response = Response(answer.body, answer.status)
             del response.headers["Content-Type"]
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
-            return self._app.process_response(response)(call.environ, start_response)
+            return finish(self._app, context, response)(call.environ, start_response)
 
     def _match(self, method: str, path: str) -> _Match:
         text = path if path.isascii() else path.encode("latin1").decode(errors="replace")
@@ -243,7 +267,11 @@ class Stages:
         bound = self._bound(rule, method)
         match = replace(bound, arguments=arguments)
         remembered = self._matches.get(method)
-        if remembered is not None and len(path) <= _REMEMBERED_LENGTH:
+        if (
+            remembered is not None
+            and len(path) <= _REMEMBERED_LENGTH
+            and _is_repeatable(rule, arguments)
+        ):
             if len(remembered) >= _REMEMBERED_PATHS:
                 remembered.clear()
             remembered[path] = match
@@ -260,7 +288,10 @@ class Stages:
             handlers = tuple(
                 handler for stage in self._stages if (handler := stage.bind(route)) is not None
             )
-        return self._routes.setdefault(key, _Match(route, {}, handlers, _is_seen(self._app, route)))
+        endpoint = None if route is None else route.endpoint
+        return self._routes.setdefault(
+            key, _Match(route, {}, handlers, is_seen(self._app, endpoint))
+        )
 
 
 _UNSTAGED = frozenset({"docs", "health", "openapi"})
@@ -283,47 +314,17 @@ def route_of(app: Flask, rule: Rule, method: str) -> Route:
     if view_class is not None:
         name = "get" if method == "HEAD" and not hasattr(view_class, "head") else method.lower()
         function = getattr(view_class, name, view)
-    guarded = _is_hooked(app, rule.endpoint) or _is_wrapped(view, view_class)
+    guarded = is_guarded(app, rule.endpoint, view)
     return Route(rule, method, rule.endpoint, view, function, guarded)
 
 
-def _is_hooked(app: Flask, endpoint: str) -> bool:
-    """Return whether a plugin hung something on Flask's handling of requests that may refuse."""
-    scopes = _scopes(endpoint)
-    per_scope = (app.before_request_funcs, app.url_value_preprocessors, app.teardown_request_funcs)
-    if any(functions.get(scope) for functions in per_scope for scope in scopes):
-        return True
-    return any(
-        signal.receivers
-        for signal in (signals.request_started, signals.request_finished)
-        if hasattr(signal, "receivers")
+def _is_repeatable(rule: Rule, arguments: Mapping[str, Any]) -> bool:
+    """Return whether another request may have the same arguments: nobody can change them.
+
+    A converter of a plugin's may look something up, or make something that a view changes.
+    """
+    return all(type(value) in _PLAIN for value in arguments.values()) and all(
+        getattr(converter.to_python, "__func__", None) in _PURE
+        and getattr(converter, "num_convert", int) in _PURE
+        for converter in rule._converters.values()  # noqa: SLF001 - nothing public tells them
     )
-
-
-def _is_wrapped(view: Callable[..., Any], view_class: type | None) -> bool:
-    if view_class is None:
-        return False
-    return (
-        hasattr(view, "__wrapped__")
-        or bool(view_class.__dict__.get("decorators") or getattr(view_class, "decorators", ()))
-        or getattr(view_class, "dispatch_request", None) is not MethodView.dispatch_request
-    )
-
-
-def _is_seen(app: Flask, route: Route | None) -> bool:
-    """Return whether a plugin wants to see every answer; the core's CORS needs an `Origin`."""
-    scopes = _scopes(route.endpoint) if route else [None]
-    return any(
-        function.__module__ not in _OWN_AFTER_REQUEST
-        for scope in scopes
-        for function in app.after_request_funcs.get(scope, ())
-    )
-
-
-_OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.cors"})
-
-
-def _scopes(endpoint: str) -> list[str | None]:
-    """Return the names under which Flask keeps functions for an endpoint: app and blueprints."""
-    parts = endpoint.split(".")[:-1]
-    return [None, *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]
