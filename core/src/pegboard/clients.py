@@ -31,9 +31,11 @@ HEADERS = {"X-Forwarded-For": forwarded_for, "Forwarded": forwarded}
 
 MAX_HOPS = 16
 
+CUSTOMER = 64
+"""Bits of an IPv6 address that a provider gives to one customer."""
+
 _UNIX = "unix"
 _USER = "user:"
-_CUSTOMER = 64  # bits of an IPv6 address that a provider gives to one customer
 _PLAIN = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 256
@@ -166,7 +168,7 @@ def address_key(address: Address | None) -> str:
         return UNKNOWN
     if isinstance(address, IPv4Address):
         return str(address)
-    return str(IPv6Network((int(address), _CUSTOMER), strict=False))
+    return str(IPv6Network((int(address), CUSTOMER), strict=False))
 
 
 def client_key(name: str) -> str:
@@ -179,7 +181,7 @@ def client_key(name: str) -> str:
         return identity_key(name.removeprefix(_USER))
     if name == UNKNOWN:
         return UNKNOWN
-    address = read_address(name.removesuffix(f"/{_CUSTOMER}") if ":" in name else name)
+    address = read_address(name.removesuffix(f"/{CUSTOMER}") if ":" in name else name)
     if address is None:
         message = f"{name!r} is no client: an address, {_USER}NAME or {UNKNOWN}."
         raise ValueError(message)

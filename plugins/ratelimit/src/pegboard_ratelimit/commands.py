@@ -21,7 +21,7 @@ from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_o
 from pegboard_ratelimit.limits import UNLIMITED
 from pegboard_ratelimit.matching import METHODS
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
-from pegboard_ratelimit.openapi import UNLIMITED as UNSTAGED
+from pegboard_ratelimit.openapi import UNSTAGED
 from pegboard_ratelimit.rows import Stored, parse_time, read_rows
 from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text, choose
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of

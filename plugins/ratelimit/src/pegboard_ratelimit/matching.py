@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from werkzeug.routing import Rule as URLRule
 
 from pegboard import client_key
+from pegboard.clients import CUSTOMER
 
 ANYTHING = "*"
 
@@ -15,7 +16,6 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Methods that a rule can name; HEAD counts as GET."""
 
 _ANY, _SOME, _ONE = range(3)
-_CUSTOMER = 64  # IPv6 clients are told apart by their /64
 
 _VARIABLE = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 _ROUTE = re.compile(r"[^\s\x00-\x1f\x7f]+")
@@ -54,8 +54,8 @@ class Who:
                 raise MatchError(message) from None
             message = f"{problem.removesuffix('.')}, a network, user:PREFIX* or {ANYTHING}."
             raise MatchError(message) from None
-        if isinstance(network, IPv6Network) and network.prefixlen > _CUSTOMER:
-            message = f"{text!r}: clients of IPv6 are told apart by their /{_CUSTOMER}."
+        if isinstance(network, IPv6Network) and network.prefixlen > CUSTOMER:
+            message = f"{text!r}: clients of IPv6 are told apart by their /{CUSTOMER}."
             raise MatchError(message)
         if isinstance(network, IPv4Network) and network.prefixlen == network.max_prefixlen:
             return cls(str(network.network_address))
@@ -75,7 +75,7 @@ class Who:
             found = ip_network(self.text)
         except ValueError:
             return None
-        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else _CUSTOMER)
+        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else CUSTOMER)
         return None if is_single else found
 
     @property

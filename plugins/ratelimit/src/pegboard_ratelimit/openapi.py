@@ -9,7 +9,7 @@ from pegboard_ratelimit.headers import LEGACY, POLICY, STATE
 from pegboard_ratelimit.limiter import get_limiter, routes_of
 from pegboard_ratelimit.matching import METHODS, shape
 
-UNLIMITED = frozenset({"docs", "health", "openapi"})
+UNSTAGED = frozenset({"docs", "health", "openapi"})
 """Blueprints of the core that no stage sees."""
 
 _RESPONSE = "RATE_LIMITED"
@@ -59,7 +59,7 @@ def describe_limits(app: Flask, document: dict[str, Any]) -> None:
         "headers": {**references, "Retry-After": _RETRY_AFTER},
     }
     # Whatever the rules are now, a row of the table can limit any other call at any time.
-    free = {shape(route.rule.rule) for route in routes_of(app) if route.blueprint in UNLIMITED}
+    free = {shape(route.rule.rule) for route in routes_of(app) if route.blueprint in UNSTAGED}
     answers: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
