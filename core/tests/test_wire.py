@@ -235,6 +235,34 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
     assert (AT_ONCE, AT_ONCE) == (channel._turns.qsize(), len(channel._idle))
 
 
+def test_those_who_queue_are_served_in_the_order_of_coming(new_channel: NewChannel, redis_url: str):
+    """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
+    channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
+    channel._timeout = 30
+    wire = channel.take()
+    served: list[int] = []
+
+    def ask(number: int) -> None:
+        taken = channel.take()
+        served.append(number)
+        channel.give(taken)
+
+    with ThreadPoolExecutor(9) as pool:
+        asking = []
+        for number in range(9):
+            asking.append(pool.submit(ask, number))
+            wait_until(lambda: len(asking) == len(channel._waiting), "it queues")
+        channel._timeout = 0.05
+        with pytest.raises(ChannelError, match="all 1 connections"):
+            channel.take()
+        channel._timeout = 30
+        channel.give(wire)
+        for one in asking:
+            one.result()
+    assert list(range(9)) == served
+    assert (0, 1) == (len(channel._waiting), channel._turns.qsize())
+
+
 def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
     """One byte after the other, each in time."""
     with closing(Stranger(b"$-1\r\n$-1\r\n")) as stranger:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,7 @@ class ServerChannel:
         self._turns_at_once = min(size, AT_ONCE)
         self._timeout = timeout
         self._turns = _turns(self._turns_at_once)
+        self._waiting: deque[threading.Lock] = deque()
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
         self._count = 0
@@ -180,7 +182,10 @@ class ServerChannel:
         Waits for its turn, up to the time-out.
         """
         try:
-            self._turns.get(block=False)
+            if self._waiting:
+                self._queue()
+            else:
+                self._turns.get_nowait()
         except Empty:
             self._queue()
         while True:
@@ -196,13 +201,21 @@ class ServerChannel:
             return wire
 
     def _queue(self) -> None:
-        try:
-            self._turns.get(timeout=self._timeout)
-        except Empty:
-            message = f"all {self._turns_at_once} connections to Redis are in use"
-            raise ChannelError(message) from None
+        """Wait for a turn: in the order of coming, or a busy process would starve some."""
+        mine = threading.Lock()
+        mine.acquire()
+        self._waiting.append(mine)
+        self._hand_on()  # what ended before this was in the queue
+        if not mine.acquire(timeout=self._timeout):
+            try:
+                self._waiting.remove(mine)
+            except ValueError:
+                pass  # handed on in the last moment
+            else:
+                message = f"all {self._turns_at_once} connections to Redis are in use"
+                raise ChannelError(message)
         if self._breaker.is_open:
-            self._turns.put(None)
+            self._end_turn()
             message = "Redis is away"
             raise ChannelError(message)
 
@@ -212,12 +225,14 @@ class ServerChannel:
         self._busy.discard(wire)
         self._idle.append(wire)
         self._turns.put(None)
+        if self._waiting:
+            self._hand_on()
 
     def discard(self, wire: Wire) -> None:
         """Close a connection that was taken and whose replies nobody reads."""
         self._busy.discard(wire)
         self._drop(wire)
-        self._turns.put(None)
+        self._end_turn()
 
     def _drop(self, wire: Wire) -> None:
         wire.line.close()
@@ -242,6 +257,22 @@ class ServerChannel:
         self.discard(wire)
         return ChannelError(str(error))
 
+    def _end_turn(self) -> None:
+        self._turns.put(None)
+        if self._waiting:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._waiting:
+            try:
+                self._turns.get_nowait()
+            except Empty:
+                return
+            try:
+                self._waiting.popleft().release()
+            except IndexError:
+                self._turns.put(None)
+
     def _connect(self) -> Wire:
         """Return a new connection for a turn, which is over if there is none."""
         with self._counting:
@@ -251,10 +282,10 @@ class ServerChannel:
         except (RedisError, OSError) as error:
             self._endpoint.renew()
             self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
-            self._turns.put(None)
+            self._end_turn()
             raise ChannelError(str(error)) from error
         except BaseException:
-            self._turns.put(None)
+            self._end_turn()
             raise
 
     def _opened(self) -> Wire:
@@ -287,6 +318,7 @@ class ServerChannel:
         """Start afresh in a forked process: two processes must not speak on one wire."""
         self._idle, self._busy, self._count = [], set(), 0
         self._turns = _turns(self._turns_at_once)
+        self._waiting = deque()
         self._counting = threading.Lock()
 
 
