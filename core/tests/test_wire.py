@@ -17,6 +17,7 @@ import pytest
 
 import pegboard
 from pegboard import breaker
+from pegboard import wire as wires
 from pegboard.channel import ChannelError, command, get_channel
 from pegboard.line import PlainLine
 from pegboard.testing.fixtures import MakeApp
@@ -112,12 +113,12 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
             channel.exchange([GET])
         return str(caught.value), time.monotonic() - began
 
-    with redis_proxy.hold_commands(times=8) as hold, ThreadPoolExecutor(8) as pool:
+    with redis_proxy.hold_commands(times=AT_ONCE) as hold, ThreadPoolExecutor(AT_ONCE) as pool:
         first = pool.submit(exchange)
         hold.wait()
         time.sleep(1)
-        others = [pool.submit(exchange) for _ in range(7)]
-        wait_until(lambda: 8 == len(hold.caught), "all wait")
+        others = [pool.submit(exchange) for _ in range(AT_ONCE - 1)]
+        wait_until(lambda: AT_ONCE == len(hold.caught), "all wait")
         assert "the server did not answer in time" == first.result()[0]
         for message, took in [other.result() for other in others]:
             assert "the server has closed the connection" == message
@@ -174,11 +175,11 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
         except ChannelError:
             return False
 
-    with redis_proxy.hold_commands(times=8) as hold, ThreadPoolExecutor(20) as pool:
+    with redis_proxy.hold_commands(times=AT_ONCE) as hold, ThreadPoolExecutor(20) as pool:
         asked = [pool.submit(exchange) for _ in range(20)]
         began = time.monotonic()
-        wait_until(lambda: 8 == len(hold.caught), "all wait")
-        assert not any(one.result() for one in asked[:8])
+        wait_until(lambda: AT_ONCE == len(hold.caught), "all wait")
+        assert not any(one.result() for one in asked[:AT_ONCE])
         for one in asked:
             one.result()
         assert time.monotonic() - began < 0.6
@@ -207,10 +208,12 @@ def test_a_replica_does_not_bring_it_back(
     assert former != channel.exchange([write])[0].server
 
 
-def test_no_more_connections_than_allowed(new_channel: NewChannel, redis_proxy: RedisProxy):
+def test_no_more_connections_than_allowed(
+    new_channel: NewChannel, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
+):
     """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
-    channel._timeout = 0.1
+    monkeypatch.setattr(wires, "QUEUEING", 0.1)
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
@@ -235,10 +238,12 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
     assert (AT_ONCE, AT_ONCE) == (channel._turns.qsize(), len(channel._idle))
 
 
-def test_those_who_queue_are_served_in_the_order_of_coming(new_channel: NewChannel, redis_url: str):
+def test_those_who_queue_are_served_in_the_order_of_coming(
+    new_channel: NewChannel, redis_url: str, monkeypatch: pytest.MonkeyPatch
+):
     """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
-    channel._timeout = 30
+    monkeypatch.setattr(wires, "QUEUEING", 30.0)
     wire = channel.take()
     served: list[int] = []
 
@@ -252,10 +257,9 @@ def test_those_who_queue_are_served_in_the_order_of_coming(new_channel: NewChann
         for number in range(9):
             asking.append(pool.submit(ask, number))
             wait_until(lambda: len(asking) == len(channel._waiting), "it queues")
-        channel._timeout = 0.05
+        monkeypatch.setattr(wires, "QUEUEING", 0.05)
         with pytest.raises(ChannelError, match="all 1 connections"):
             channel.take()
-        channel._timeout = 30
         channel.give(wire)
         for one in asking:
             one.result()

@@ -29,7 +29,7 @@ from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
 from pegboard.registry import get_registry
 from pegboard.settings import Settings, get_settings, setting
-from pegboard.stages import ANSWER, LIMIT, Answer, Call, Handler, Route, Stage
+from pegboard.stages import ANSWER, LIMIT, Answer, Call, Handler, Route, Stage, route_of
 from pegboard.strict_json import InvalidJSONError, load_json
 from pegboard.transactions import transactional
 from pegboard.watchdog import no_time_limit
@@ -93,6 +93,7 @@ __all__ = [
     "rate_limit",
     "rate_limit_of",
     "require_preconditions",
+    "route_of",
     "setting",
     "transactional",
     "utcnow",

@@ -113,7 +113,7 @@ class ClusterChannel:
     def _add(self, address: Address) -> ServerChannel:
         endpoint = NodeEndpoint(self._topology, address)
         name = f"Redis at {address.host}:{address.port}"
-        channel = ServerChannel(endpoint, size=self._size, timeout=self._timeout, name=name)
+        channel = ServerChannel(endpoint, size=self._size, name=name)
         return self._nodes.setdefault(address, channel)
 
     def _redirect(

@@ -152,7 +152,9 @@ class CoreSettings(Settings):
         0.05, doc="Longest time of one command to Redis.", validate=Range(0.001, 60)
     )
     redis_pool_size: int = setting(
-        64, doc="Connections to Redis a process may hold.", validate=Range(1, 10000)
+        64,
+        doc="Connections of the Redis client of a process; the channel of stages needs few.",
+        validate=Range(1, 10000),
     )
 
     cache: str = setting(

@@ -132,7 +132,10 @@ class PlainLine:
             try:
                 data = self._receive(_CHUNK)
             except BlockingIOError as error:
-                raise _too_late() from error
+                # It may have come while this thread, of a busy process, waited to go on.
+                if not self.has_input(0):
+                    raise _too_late() from error
+                continue
             if not data:
                 message = "the server has closed the connection"
                 raise RedisConnectionError(message)

@@ -33,13 +33,16 @@ _TOO_LATE = (TimeoutError, RedisTimeoutError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Connections of a process that speak at once; who comes later queues for one.
 
 Redis serves one command after the other, and Python one thread: more do not bring more through
 (800 requests at once over four processes), but let each wait longer for its reply, until one waits
 longer than it may, and a server that is only busy is taken for one that is away.
 """
+
+QUEUEING = 1.0
+"""Seconds to wait for a turn. Whoever has one is done within the time-out, or opens the breaker."""
 
 _REPLICA = "it is a replica, which takes no writes"
 _INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
@@ -105,16 +108,10 @@ def _identity(facts: Mapping[bytes, bytes], database: int) -> str:
 class ServerChannel:
     """A `Channel` to one server, or to whichever server is the master at the moment."""
 
-    def __init__(
-        self, endpoint: "Endpoint", *, size: int, timeout: float, name: str = "Redis"
-    ) -> None:
-        """`endpoint` is where the server is; `size` bounds the number of connections.
-
-        `timeout` is how long to queue for one, in seconds.
-        """
+    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
+        """`endpoint` is where the server is; `size` bounds the number of connections."""
         self._endpoint = endpoint
         self._turns_at_once = min(size, AT_ONCE)
-        self._timeout = timeout
         self._turns = _turns(self._turns_at_once)
         self._waiting: deque[threading.Lock] = deque()
         self._idle: list[Wire] = []
@@ -179,7 +176,7 @@ class ServerChannel:
     def take(self) -> Wire:
         """Return an idle connection or a new one; it is given back, lost or discarded.
 
-        Waits for its turn, up to the time-out.
+        Waits for its turn.
         """
         try:
             if self._waiting:
@@ -206,7 +203,7 @@ class ServerChannel:
         mine.acquire()
         self._waiting.append(mine)
         self._hand_on()  # what ended before this was in the queue
-        if not mine.acquire(timeout=self._timeout):
+        if not mine.acquire(timeout=QUEUEING):
             try:
                 self._waiting.remove(mine)
             except ValueError:

@@ -134,7 +134,6 @@ def test_sentinels_and_clusters_count_as_one_server_does(request, serve, servers
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="a burst looks like Redis away until mend-stages is merged")
 def test_800_requests_at_once_find_a_limit_of_100_in_a_service(own_redis, tmp_path):
     """Exactly 100 are admitted, with the settings as they are by default."""
     settings = {

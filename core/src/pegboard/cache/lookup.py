@@ -32,8 +32,9 @@ STATUS = "pegboard.cache_status"
 """The key of what a stage has found out already, in the WSGI environment."""
 
 _LOOKUP = "__pegboard_lookup__"
-_PATIENCE = 1.0
-"""Seconds a request waits for another of this process that reads the same."""
+_PATIENCE = 5.0
+"""Seconds a request waits for another of this process that reads the same; the database's own bounds
+end that one sooner."""
 
 _ATTEMPTS = 2
 """How often a request waits for another, at most."""

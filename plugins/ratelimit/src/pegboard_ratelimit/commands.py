@@ -15,7 +15,6 @@ from werkzeug.exceptions import HTTPException
 
 import pegboard
 from pegboard import Route
-from pegboard.stages import route_of
 from pegboard_ratelimit.asking import Standing, ask_standing
 from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
 from pegboard_ratelimit.limits import UNLIMITED
@@ -179,7 +178,7 @@ def _find(method: str, path: str) -> Route | None:
         rule, _ = adapter.match(path.partition("?")[0], method, return_rule=True)
     except HTTPException:
         return None
-    return route_of(current_app, rule, method)
+    return pegboard.route_of(current_app, rule, method)
 
 
 def _describe(rule: Rule) -> str:

@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 
 import pegboard
 from pegboard import ChannelError, Route
-from pegboard.stages import route_of
 from pegboard_ratelimit.keeper import Keeper
 from pegboard_ratelimit.limits import LimitError
 from pegboard_ratelimit.memory import MemoryStorage
@@ -169,7 +168,7 @@ def routes_of(app: Flask) -> Iterator[Route]:
     """Yield every method of every route."""
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
-            yield route_of(app, rule, method)
+            yield pegboard.route_of(app, rule, method)
 
 
 def is_of_use(app: Flask, rule: Rule) -> bool:

@@ -8,7 +8,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from werkzeug.routing import Rule as URLRule
 
 from pegboard import client_key
-from pegboard.clients import CUSTOMER
 
 ANYTHING = "*"
 
@@ -22,6 +21,9 @@ _ROUTE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 Rank = tuple[int, int]
 """How special something is: the greater comes first."""
+
+_CUSTOMER = 64
+"""Bits of the network that IPv6 gives one customer; clients are told apart by it."""
 
 
 class MatchError(ValueError):
@@ -54,8 +56,8 @@ class Who:
                 raise MatchError(message) from None
             message = f"{problem.removesuffix('.')}, a network, user:PREFIX* or {ANYTHING}."
             raise MatchError(message) from None
-        if isinstance(network, IPv6Network) and network.prefixlen > CUSTOMER:
-            message = f"{text!r}: clients of IPv6 are told apart by their /{CUSTOMER}."
+        if isinstance(network, IPv6Network) and network.prefixlen > _CUSTOMER:
+            message = f"{text!r}: clients of IPv6 are told apart by their /{_CUSTOMER}."
             raise MatchError(message)
         if isinstance(network, IPv4Network) and network.prefixlen == network.max_prefixlen:
             return cls(str(network.network_address))
@@ -75,7 +77,7 @@ class Who:
             found = ip_network(self.text)
         except ValueError:
             return None
-        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else CUSTOMER)
+        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else _CUSTOMER)
         return None if is_single else found
 
     @property
