@@ -33,8 +33,7 @@ STATUS = "pegboard.cache_status"
 
 _LOOKUP = "__pegboard_lookup__"
 _PATIENCE = 5.0
-"""Seconds a request waits for another of this process that reads the same; the database's own bounds
-end that one sooner."""
+"""Seconds a request waits for another that reads the same; the database's bounds are shorter."""
 
 _ATTEMPTS = 2
 """How often a request waits for another, at most."""
