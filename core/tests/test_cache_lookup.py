@@ -877,7 +877,7 @@ def test_two_views_of_one_name_stop_the_start(serve: Any, notes: Notes) -> None:
     notes.add(make("bye"), "/<int:id>/bye", "bye")
     problem = start_problem(serve)
     assert "notes" == problem.plugin
-    assert "has the name of another one of notes" in problem.summary
+    assert "of notes have one name" in problem.summary
     assert "name=" in problem.cure
 
 

@@ -126,8 +126,10 @@ def _check_lookups(app: Flask, assembled: Registry) -> None:
     named: dict[tuple[str, str], Lookup] = {}
     for rule, lookup in find_lookups(app):
         view = f"{lookup.function.__module__}.{lookup.function.__qualname__}"
-        if named.setdefault(lookup.identity, lookup) is not lookup:
-            summary = f"the cached view {view} has the name of another one of {lookup.table.name}"
+        other = named.setdefault(lookup.identity, lookup)
+        if other is not lookup:
+            its = f"{other.function.__module__}.{other.function.__qualname__}"
+            summary = f"the cached views {its} and {view} of {lookup.table.name} have one name"
             cure = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
         elif rule.defaults or not _spells_key(rule, lookup):
             summary = (
