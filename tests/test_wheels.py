@@ -38,6 +38,9 @@ class Installation:
             "PATH": f"{self.binaries}{os.pathsep}{os.defpath}",
             "HOME": str(self.home),
             "DATABASE_URL": f"sqlite:///{self.home / 'pegboard.db'}",
+            # There is no Redis here.
+            "PEGBOARD_CACHE": "none",
+            "PEGBOARD_SESSIONS": "cookie",
         }
         return own | {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
 
