@@ -98,8 +98,8 @@ def test_cut_connections_are_made_again(redis_proxy, client):
     """A client that is in the middle of something learns of it."""
     patient = Redis.from_url(redis_proxy.url, retry=Retry(NoBackoff(), 0))
     with patient, ThreadPoolExecutor() as pool:
-        answer = pool.submit(patient.blpop, ["nothing"])
         with redis_proxy.hold_commands("BLPOP") as hold:
+            answer = pool.submit(patient.blpop, ["nothing"], 30)
             hold.wait()
             redis_proxy.cut()
         with pytest.raises(RedisConnectionError):
