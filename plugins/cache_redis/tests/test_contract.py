@@ -35,7 +35,7 @@ def apps(make_process):
 
 
 @pytest.fixture
-def strategies(apps):
+def fleet(apps):
     """Their strategies, of which the first has turned caching on."""
     found: list[Any] = [pegboard.get_cache(app).strategy for app in apps]
     for strategy in found:
@@ -44,6 +44,12 @@ def strategies(apps):
     yield found
     for strategy in found:
         strategy._keeper._used_at = float("-inf")  # it need not look after it any more
+
+
+@pytest.fixture
+def strategies(fleet):
+    """The strategies of two processes."""
+    return fleet
 
 
 @pytest.fixture
@@ -57,9 +63,9 @@ class TestRedisStrategy(CacheStrategyContract):
     """Two processes, on SQLite and on PostgreSQL."""
 
     @pytest.fixture
-    def strategies(self, strategies):
+    def strategies(self, fleet):
         """Those of two processes."""
-        return strategies
+        return fleet
 
     @pytest.fixture
     def transaction(self, apps):
