@@ -33,7 +33,7 @@ _TOO_LATE = (TimeoutError, RedisTimeoutError)
 _TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
-AT_ONCE = 4
+AT_ONCE = 16
 """Connections of a process that speak at once; who comes later queues for one.
 
 Redis serves one command after the other, and Python one thread: more do not bring more through
