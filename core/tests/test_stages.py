@@ -14,6 +14,7 @@ from werkzeug.routing import BaseConverter, IntegerConverter, UUIDConverter
 from werkzeug.test import EnvironBuilder
 
 import pegboard
+from pegboard.matches import Matches
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 
@@ -431,9 +432,10 @@ def test_arguments_are_remembered_if_they_are_always_the_same(
     path = "/odd/" + (str(uuid.UUID(int=1)) if converter is UUIDConverter else "1")
     for _ in range(2):
         assert 200 == app.test_client().get(path).status_code
-    stages = app.wsgi_app.app  # type: ignore[attr-defined]  # the envelope's
-    assert is_remembered is (path in stages._matches["GET"])
     assert (seen[0] == seen[1]) is (converter is not Clock)
+    matches = Matches(app)
+    first, second = (matches.find(EnvironBuilder(path).get_environ()) for _ in range(2))
+    assert is_remembered is (first is second)
 
 
 def test_stage_is_bound_once_for_each_route_and_method(make_app: MakeApp) -> None:

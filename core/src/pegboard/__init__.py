@@ -29,7 +29,17 @@ from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
 from pegboard.registry import get_registry
 from pegboard.settings import Settings, get_settings, setting
-from pegboard.stages import ANSWER, LIMIT, Answer, Call, Handler, Route, Stage, route_of
+from pegboard.stages import (
+    ANSWER,
+    LIMIT,
+    Answer,
+    Call,
+    Handler,
+    PromptHandler,
+    Route,
+    Stage,
+    route_of,
+)
 from pegboard.strict_json import InvalidJSONError, load_json
 from pegboard.transactions import transactional
 from pegboard.watchdog import no_time_limit
@@ -60,6 +70,7 @@ __all__ = [
     "NotReadyError",
     "Problem",
     "ProductionConfig",
+    "PromptHandler",
     "RateLimit",
     "RemoteStrategy",
     "Reply",

@@ -109,6 +109,11 @@ class Clients:
         self._known: dict[tuple[str, str] | str, str] = {}
         self._has_hinted = False
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether no plugin is asked who a client is."""
+        return self._identify is None
+
     def client_of(self, environ: Mapping[str, Any]) -> str:
         """Return what stands for the client: `user:alice`, `192.0.2.1` or `2001:db8::/64`."""
         if self._identify is not None:

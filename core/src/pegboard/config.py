@@ -83,7 +83,7 @@ class CoreSettings(Settings):
     workers: int = setting(1, doc="Worker processes of `pegboard serve`.", validate=Range(1, 512))
     threads: int = setting(
         64,
-        doc="Requests that each worker serves at once; more wait, and cannot be turned away.",
+        doc="Requests that each worker has Flask answer at once; more wait. Stages need no thread.",
         validate=Range(1, 512),
     )
     backlog: int = setting(
@@ -91,6 +91,11 @@ class CoreSettings(Settings):
     )
     header_timeout: float = setting(
         10.0, doc="Time in which a request's headers must arrive.", validate=Range(0.1, 300)
+    )
+    body_timeout: float = setting(
+        30.0,
+        doc="Longest time without a byte of a request's body before it is given up.",
+        validate=Range(0.1, 3600),
     )
     shutdown_timeout: float = setting(
         30.0, doc="Time that requests in flight get at a stop.", validate=Range(1, 3600)

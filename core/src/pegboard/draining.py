@@ -5,6 +5,7 @@ use it: under load each client loses a request. So a worker drains first. New co
 off, and every answer says `Connection: close`, until no connection is left or the time is up.
 """
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -12,17 +13,17 @@ import socket
 import stat
 import struct
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from _typeshed import OptExcInfo
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from pegboard.outlet import Stopping
+
+try:
+    from uvloop import Loop
+except ImportError:  # not made for every system
+    from asyncio import SelectorEventLoop as Loop  # type: ignore[assignment]
 
 DRAINING_TIME = 1.0
 """Seconds that clients get to learn that a connection ends."""
@@ -41,75 +42,38 @@ _DROP_NEW_CONNECTIONS = (
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
-Handler = Callable[[int, FrameType | None], object]
+
+class DrainingLoop(Loop):
+    """An event loop that drains before it does what is to be done at a signal."""
+
+    drain: Callable[[], Coroutine[None, None, None]] | None = None
+    """What to await first."""
+
+    _stopping: asyncio.Task[None] | None = None
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
+        """Call `callback` once, some time after the signal."""
+        super().add_signal_handler(sig, self._begin, callback, args)
+
+    def _begin(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        if self._stopping is None:
+            self._stopping = self.create_task(self._stop(callback, args))
+
+    async def _stop(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        try:
+            if self.drain is not None:
+                await self.drain()
+        finally:
+            callback(*args)
 
 
-class Draining:
-    """WSGI middleware around an app in a worker that listens on a port."""
-
-    def __init__(self, app: "WSGIApplication", port: int) -> None:
-        self._app = app
-        self._port = port
-        self._is_draining = False
-        self._stop: Handler | None = None
-
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Serve one request."""
-        if not self._is_draining:
-            return self._app(environ, start_response)
-
-        def start(
-            status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
-        ) -> Callable[[bytes], object]:
-            return start_response(status, [*headers, ("Connection", "close")], exc_info)
-
-        return self._app(environ, start)
-
-    def precede_stop(self) -> None:
-        """Drain before the worker's own handler of SIGINT and SIGTERM is called.
-
-        To be called in the main thread before that handler is set; it is waited for.
-        """
-        die_at_stop()
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        # Two signals at once, as from the terminal and from the parent, can both end up in a
-        # thread of Granian's, and Python's handlers would wait until the main thread wakes. The
-        # wake-up descriptor is written at once, whichever thread it is.
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(
-            target=self._await_stop, args=(reader,), name="pegboard-draining", daemon=True
-        ).start()
-
-        def take_over(_number: int, _frame: FrameType | None) -> None:
-            handler = signal.getsignal(signal.SIGTERM)
-            if not callable(handler):
-                return
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            self._stop = handler
-            for number in _STOPS:
-                signal.signal(number, lambda number, _frame: os.write(writer, bytes([number])))
-
-        signal.signal(signal.SIGALRM, take_over)
-        signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
-
-    def _await_stop(self, reader: int) -> None:
-        notice_lost_clients(self._port)
-        while True:
-            number = os.read(reader, 1)[0]
-            if number in _STOPS and self._stop is not None:
-                self._drain()
-                self._stop(number, None)
-                return
-
-    def _drain(self) -> None:
-        hold_off(self._port)
-        self._is_draining = True
-        deadline = time.monotonic() + DRAINING_TIME
-        while time.monotonic() < deadline and count_connections(self._port):
-            time.sleep(_TICK)
+async def drain(worker: Stopping, port: int) -> None:
+    """Let the clients of a port know that their connections end."""
+    hold_off(port)
+    worker.is_draining = True
+    deadline = time.monotonic() + DRAINING_TIME
+    while time.monotonic() < deadline and count_connections(port):
+        await asyncio.sleep(_TICK)  # noqa: ASYNC110 - the server tells nobody of their ends
 
 
 def die_at_stop() -> None:

@@ -47,20 +47,14 @@ class Envelope:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        identifier = _request_id(environ)
-        environ[REQUEST_ID] = identifier
-        request_id.set(identifier)
-        trace_id.set(_trace_id(environ.get("HTTP_TRACEPARENT")))
+        identifier = identify(environ)
         sent: list[str] = []
 
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
         ) -> Callable[[bytes], object]:
             sent[:] = [status]
-            headers.append(("X-Request-ID", identifier))
-            headers.extend(_SECURITY)
-            if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
-                headers.append(_POLICY)
+            seal(headers, identifier)
             return start_response(status, headers, exc_info)
 
         try:
@@ -70,16 +64,39 @@ class Envelope:
             if self.propagate:
                 raise
             body = _answer_bug(identifier, start, sys.exc_info() if sent else None)
-        if logger.isEnabledFor(logging.INFO):
-            elapsed = (time.perf_counter() - started) * 1000
-            logger.info(
-                "%s %s %s %.1f ms",
-                environ["REQUEST_METHOD"],
-                environ.get("PATH_INFO", ""),
-                sent[0][:3] if sent else "-",
-                elapsed,
-            )
+        report(environ, sent[0][:3] if sent else "-", started)
         return body
+
+
+def identify(environ: "WSGIEnvironment") -> str:
+    """Return the id of a request, which its log lines have from now on in this context."""
+    identifier: str | None = environ.get(REQUEST_ID)
+    if identifier is None:
+        identifier = environ[REQUEST_ID] = _request_id(environ)
+    request_id.set(identifier)
+    trace_id.set(_trace_id(environ.get("HTTP_TRACEPARENT")))
+    return identifier
+
+
+def seal(headers: list[tuple[str, str]], identifier: str) -> None:
+    """Add the headers that every answer has."""
+    headers.append(("X-Request-ID", identifier))
+    headers.extend(_SECURITY)
+    if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
+        headers.append(_POLICY)
+
+
+def report(environ: "WSGIEnvironment", status: str | int, started: float) -> None:
+    """Log one line for a request that was begun when `time.perf_counter` said `started`."""
+    if logger.isEnabledFor(logging.INFO):
+        elapsed = (time.perf_counter() - started) * 1000
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
+
+
+def bug_message(identifier: str) -> str:
+    """Return what a client is told of an error that nobody has foreseen."""
+    return f"Internal server error, request id {identifier}."
 
 
 def _request_id(environ: "WSGIEnvironment") -> str:
@@ -98,7 +115,7 @@ def _answer_bug(
 ) -> list[bytes]:
     """Answer 500; in place of an answer that has begun when `replaced` is given (PEP 3333)."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    body = error_body(status, f"Internal server error, request id {identifier}.")
+    body = error_body(status, bug_message(identifier))
     start(
         f"{status.value} {status.phrase}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

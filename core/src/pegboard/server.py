@@ -1,5 +1,6 @@
 """The production server: how Granian is configured and run."""
 
+import asyncio
 import logging
 import math
 import multiprocessing
@@ -12,24 +13,32 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import click
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian import Granian, loops
+from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.draining import DRAINING_TIME, Draining, die_at_stop
+from pegboard.draining import (
+    DRAINING_TIME,
+    DrainingLoop,
+    die_at_stop,
+    drain,
+    notice_lost_clients,
+)
+from pegboard.gateway import Gateway
 from pegboard.problems import Problem, StartupError
-from pegboard.stalls import Stalls
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from flask import Flask
 
 MAX_HEADERS = 32 * 1024
 """Bytes that the line and the headers of a request may have; Granian answers 431 to more."""
 
+_LOOP = "pegboard"
 _OPEN_FILES = 65_536
 _LISTENING_POLL = 0.01
 _TICK = 0.5
@@ -99,7 +108,7 @@ def find_address(host: str, port: int) -> Address:
 
 
 def run(
-    load: Callable[[], "WSGIApplication"],
+    load: Callable[[], "Flask"],
     address: Address,
     limits: Limits,
     announce: Callable[[], None],
@@ -114,11 +123,13 @@ def run(
         "pegboard:create_app",
         address=address.ip,
         port=address.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
+        loop=cast("Loops", _LOOP),
+        # Tasks of asyncio: Granian's own do not go on after an exception that they have caught.
+        task_impl=TaskImpl.asyncio,
         http=HTTPModes.http1,
         websockets=False,
         workers=limits.workers,
-        blocking_threads=limits.threads,
         backlog=limits.backlog,
         # This bounds the connections of a worker, idle ones included, and not the requests.
         backpressure=limits.backlog,
@@ -147,21 +158,34 @@ def run(
 class Worker:
     """What a worker process begins with."""
 
-    load: Callable[[], "WSGIApplication"]
+    load: Callable[[], "Flask"]
     port: int
     limits: Limits
 
-    def __call__(self) -> "WSGIApplication":
+    def __call__(self) -> Gateway:
         """Return the app to serve."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         try:
-            app = Draining(Stalls(self.load(), threads=self.limits.threads), self.port)
+            gateway = Gateway(self.load(), threads=self.limits.threads)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
         threading.Thread(target=_stop_with_parent, name="pegboard-parent", daemon=True).start()
-        app.precede_stop()
-        return app
+        threading.Thread(
+            target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
+        ).start()
+        loop = asyncio.get_event_loop()
+        assert isinstance(loop, DrainingLoop)
+        loop.drain = partial(drain, gateway, self.port)
+        die_at_stop()
+        return gateway
+
+
+@loops.register(_LOOP)
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = DrainingLoop()
+    asyncio.set_event_loop(loop)
+    return loop
 
 
 def _stop_with_parent() -> None:

@@ -74,6 +74,7 @@ class RemoteLookupHandler(LookupHandler):
     def __init__(self, cache: Cache, lookup: Lookup, strategy: RemoteStrategy) -> None:
         super().__init__(cache, lookup)
         self._strategy = strategy
+        self.is_prompt = strategy.is_prompt
 
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the command that looks up the answer."""

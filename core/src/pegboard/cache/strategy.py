@@ -135,11 +135,17 @@ class Question(Protocol):
 class RemoteStrategy(Protocol):
     """A strategy whose look-up can share the round trip of the stages: `look_up` in two halves."""
 
+    def is_prompt(self) -> bool:
+        """Return whether `ask` would wait for nothing now: the server's event loop may call it."""
+
     def ask(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
 
     def hear(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
-        """Return the value that the replies to a question hold, or why they hold none."""
+        """Return the value that the replies to a question hold, or why they hold none.
+
+        It waits for nothing.
+        """
 
 
 @runtime_checkable

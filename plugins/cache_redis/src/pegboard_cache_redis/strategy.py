@@ -103,6 +103,11 @@ class RedisStrategy:
         except pegboard.ChannelError as error:
             return self.hear(question, error)
 
+    def is_prompt(self) -> bool:
+        """Return whether the state is known, so that nobody need read it before Redis is asked."""
+        state = self._fleet.trusted()
+        return state is not None and not state.is_never_on
+
     def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
         """Return the question for the value, or why it is not asked."""
         self._keeper.wake()

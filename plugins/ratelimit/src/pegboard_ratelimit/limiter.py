@@ -51,7 +51,10 @@ class Limiter:
         self._failed_at = 0.0
         self._lock = threading.Lock()
         self.keeper = Keeper(engine, rules_of(settings))
-        self.client_of = pegboard.get_clients(app).client_of
+        clients = pegboard.get_clients(app)
+        self.client_of = clients.client_of
+        self.is_prompt = clients.is_prompt and getattr(self.storage, "is_prompt", False)
+        """Whether to tell clients apart and to count their requests waits for nothing."""
 
     def plan(self, rule: Rule) -> Plan | None:
         """Return what a rule comes to: the same as long as the rule is the same."""

@@ -62,6 +62,8 @@ class MemoryStorage:
     can slow other newcomers at the same rule, but it lets nobody have more than the limit.
     """
 
+    is_prompt = True
+
     def __init__(
         self, max_clients: int = MAX_CLIENTS, clock: Callable[[], int] = microseconds
     ) -> None:

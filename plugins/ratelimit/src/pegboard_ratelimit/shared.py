@@ -20,6 +20,8 @@ WINDOW = Script(window_source())
 class SharedStorage:
     """A storage in Redis: one key per rule and client, which expires by itself."""
 
+    is_prompt = True
+
     def counter(self, rule: str, limit: Limit) -> "SharedCounter":
         """Return what counts for a rule."""
         return SharedCounter(rule, limit)

@@ -80,6 +80,10 @@ class LimitHandler:
         self._choice = choice = _Choice(self._limiter, book, book.at(self._route, self._marks))
         return choice
 
+    def is_prompt(self) -> bool:
+        """Return whether nobody need wait: for the rules, the storage or the client's identity."""
+        return self._limiter.is_prompt and monotonic() < self._limiter.keeper.due
+
     def ask(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or ask Redis to."""
         if self._is_told_to_browsers and is_preflight(call.environ):

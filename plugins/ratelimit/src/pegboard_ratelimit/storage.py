@@ -34,7 +34,11 @@ class Counter(Protocol):
 
 
 class Storage(Protocol):
-    """Keeps the counts."""
+    """Keeps the counts.
+
+    One whose counters wait for nothing says so by an attribute `is_prompt = True`; then the server
+    needs no thread to ask it.
+    """
 
     def counter(self, rule: str, limit: Limit) -> Counter:
         """Return what counts for a rule; what it has counted outlives a change of the quotas."""

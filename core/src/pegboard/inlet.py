@@ -1,0 +1,126 @@
+"""Bodies of requests: received on the event loop, so that no thread waits for a slow client."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pegboard.errors import RETRY_AFTER, APIError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from _typeshed.wsgi import WSGIEnvironment
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+"""What brings the next part of a request (ASGI)."""
+
+MEMORY = 64 * 1024 * 1024
+"""Bytes of bodies that a process holds; who would need more is told to try again."""
+
+
+class ClientGoneError(Exception):
+    """Raised when a client has gone away, or has ended a body too early."""
+
+
+class Inlet:
+    """Receives the bodies of requests."""
+
+    def __init__(self, *, limit: int, timeout: float) -> None:
+        """`limit` is the largest body that is received in advance; `timeout` is in seconds."""
+        self._limit = limit
+        self._timeout = timeout
+        self._held = 0
+
+    async def receive(self, environ: "WSGIEnvironment", receive: Receive) -> int:
+        """Put a request's body in its environment; returns the bytes held, for `release`.
+
+        A body over the limit is left for its view to refuse, or to read. Raises `ClientGoneError`,
+        and `APIError` for a body that does not arrive.
+        """
+        body = _Body(receive, asyncio.get_running_loop(), self._timeout)
+        environ["wsgi.input"] = body
+        declared = environ.get("CONTENT_LENGTH") or "0"
+        if declared.isdecimal() and int(declared) > self._limit:
+            return 0
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size <= self._limit and (part := await body.next()):
+                parts.append(part)
+                size += len(part)
+                self._hold(len(part))
+        except BaseException:
+            self._held -= size
+            raise
+        whole = b"".join(parts)
+        if body.has_ended:
+            environ["wsgi.input"] = io.BytesIO(whole)
+        else:
+            body.push_back(whole)
+        return size
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > MEMORY:
+            raise APIError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "Too many requests are being received at the moment. Try again.",
+                headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
+            )
+
+    def release(self, size: int) -> None:
+        """Note that so many bytes are no longer held."""
+        self._held -= size
+
+
+class _Body(io.RawIOBase):
+    """A body that still arrives; a thread reads it as a file."""
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        self._receive = receive
+        self._loop = loop
+        self._timeout = timeout
+        self._waiting = b""
+        self.has_ended = False
+
+    async def next(self) -> bytes:
+        """Return the next part, nothing at the end."""
+        while not self.has_ended:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    message = await self._receive()
+            except TimeoutError:
+                raise _too_slow(self._timeout) from None
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            self.has_ended = not message.get("more_body", False)
+            if part := message.get("body", b""):
+                return bytes(part)
+        return b""
+
+    def push_back(self, part: bytes) -> None:
+        """Let the reader begin with this."""
+        self._waiting = part
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._waiting:
+            try:
+                self._waiting = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
+            except ClientGoneError as error:
+                raise ConnectionError from error
+        part, self._waiting = self._waiting[: len(target)], self._waiting[len(target) :]
+        target[: len(part)] = part
+        return len(part)
+
+
+def _too_slow(timeout: float) -> APIError:
+    return APIError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"Nothing of the request's body arrived for {timeout:g} seconds.",
+        headers={"Connection": "close"},
+    )

@@ -1,0 +1,188 @@
+"""A request's way through the stages, on a thread or on the server's event loop."""
+
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response
+
+from pegboard.channel import Channel, ChannelError, Command, Reply
+from pegboard.finish import finish
+from pegboard.matches import Match, Matches
+from pegboard.stages import Answer, Call, Handler, Headers, Stage
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MATCH = "pegboard.match"
+"""The key of the route that a request matches, and of its arguments, in the WSGI environment."""
+
+PASSAGE = "pegboard.passage"
+"""The key of a passage that the event loop has gone through, in the WSGI environment."""
+
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+NO_REDIS = ChannelError("no REDIS_URL is set")
+
+
+class Passage:
+    """One request's way through the stages of its route: `ask`, then `hear`, then an answer.
+
+    Whoever goes it carries the commands to Redis in between.
+    """
+
+    __slots__ = ("_asked", "answer", "call", "match")
+
+    def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
+        self.match = match
+        self.call = Call(environ, match.method, match.route, match.arguments)
+        self.answer: Answer | None = None
+        """What the first stage that answers has said."""
+        self._asked: list[tuple[Handler, Sequence[Command] | Answer]] = []
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether no stage would wait for anything now."""
+        for handler in self.match.handlers:
+            is_prompt = getattr(handler, "is_prompt", None)
+            if is_prompt is None or not is_prompt():
+                return False
+        return True
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the answer of a stage is for plugins, or CORS, to see."""
+        return self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
+
+    def ask(self) -> list[Command]:
+        """Return what the stages want from Redis."""
+        commands: list[Command] = []
+        for handler in self.match.handlers:
+            wanted = handler.ask(self.call)
+            if wanted is None:
+                continue
+            self._asked.append((handler, wanted))
+            if isinstance(wanted, Answer):
+                break
+            commands.extend(wanted)
+        return commands
+
+    def hear(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+        """Let the stages hear the replies; returns the first answer."""
+        position = 0
+        for handler, wanted in self._asked:
+            if isinstance(wanted, Answer):
+                answer: Answer | None = wanted
+            elif isinstance(replies, ChannelError):
+                answer = handler.hear(self.call, replies)
+            else:
+                end = position + len(wanted)
+                answer = handler.hear(self.call, replies[position:end])
+                position = end
+            if answer is not None:
+                self.answer = answer
+                return answer
+        return None
+
+
+class Stages:
+    """WSGI middleware: the stages of one app, around Flask.
+
+    It stands inside the middleware of plugins, which may refuse what a stage would answer; so it is
+    there before them, and is given its stages by `hang` when all plugins are set up.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        flask_app: "WSGIApplication",
+        channel: Channel | None,
+        static_headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """`static_headers` are on every answer of Flask's whose request has no `Origin`."""
+        self._app = app
+        self._flask_app = flask_app
+        self.channel = channel
+        self._matches = Matches(app)
+        self._static_headers = list(static_headers)
+
+    def hang(self, stages: Iterable[Stage]) -> None:
+        """Give it its stages."""
+        self._matches.hang(stages)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Serve one request."""
+        passage = environ.get(PASSAGE)
+        if passage is None:
+            match = self._matches.find(environ)
+            if match.route is not None:
+                environ[MATCH] = match
+            if not match.handlers:
+                return self._flask_app(environ, start_response)
+            passage = Passage(environ, match)
+            commands = passage.ask()
+            passage.hear(self._exchange(commands) if commands else [])
+        return self._end(passage, start_response)
+
+    def begin(self, environ: "WSGIEnvironment") -> Passage | None:
+        """Return the way of a request that need not wait for anything but Redis, if it is one."""
+        match = self._matches.recall(environ)
+        if match is None or not match.handlers:
+            return None
+        passage = Passage(environ, match)
+        if not passage.is_prompt:
+            return None
+        environ[PASSAGE] = passage
+        if match.route is not None:
+            environ[MATCH] = match
+        return passage
+
+    def headers_of(self, answer: Answer, passage: Passage | None) -> Headers:
+        """Return the headers of an answer that nobody else needs to see."""
+        headers = [*answer.headers, *self._static_headers]
+        if passage is not None:
+            headers.extend(passage.call.headers)
+        if answer.status != HTTPStatus.NOT_MODIFIED:
+            headers.append(("Content-Length", str(len(answer.body))))
+        return headers
+
+    def _exchange(self, commands: Sequence[Command]) -> list[Reply] | ChannelError:
+        if self.channel is None:
+            return NO_REDIS
+        try:
+            return self.channel.exchange(commands)
+        except ChannelError as error:
+            return error
+
+    def _end(self, passage: Passage, start_response: "StartResponse") -> Iterable[bytes]:
+        call, answer = passage.call, passage.answer
+        if answer is None:
+            if call.headers:
+                start_response = _adding(call.headers, start_response)
+            return self._flask_app(call.environ, start_response)
+        if passage.is_seen:
+            return self._end_through_flask(call, answer, start_response)
+        status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
+        start_response(status, self.headers_of(answer, passage))
+        return [] if call.method == "HEAD" else [answer.body]
+
+    def _end_through_flask(
+        self, call: Call, answer: Answer, start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Let what plugins hang on Flask's answers, and CORS, have their part."""
+        with self._app.request_context(call.environ) as context:
+            response = Response(answer.body, answer.status)
+            del response.headers["Content-Type"]
+            for name, value in (*answer.headers, *call.headers):
+                response.headers.add(name, value)
+            return finish(self._app, context, response)(call.environ, start_response)
+
+
+def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":
+    def start(status: str, given: Headers, exc_info: Any = None, /) -> Callable[[bytes], object]:
+        given.extend(headers)
+        return start_response(status, given, exc_info)
+
+    return start

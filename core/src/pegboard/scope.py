@@ -1,0 +1,82 @@
+"""The WSGI environment (PEP 3333) of a request that came by ASGI."""
+
+import io
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_KNOWN_NAMES = 1024
+_LONGEST_NAME = 64
+
+
+class Scope(TypedDict):
+    """What is used of an HTTP connection scope (ASGI, "HTTP & WebSocket")."""
+
+    type: str
+    http_version: str
+    method: str
+    scheme: str
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    headers: Iterable[tuple[bytes, bytes]]
+    client: tuple[str, Any] | None
+    server: tuple[str, Any] | None
+
+
+_ALWAYS: "WSGIEnvironment" = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.input_terminated": True,
+}
+_variables: dict[bytes, str] = {
+    b"content-type": "CONTENT_TYPE",
+    b"content-length": "CONTENT_LENGTH",
+}
+
+
+def environ_of(scope: Scope) -> "WSGIEnvironment":
+    """Return the environment, with no body."""
+    raw_path = scope["raw_path"]
+    environ: WSGIEnvironment = {
+        **_ALWAYS,
+        "REQUEST_METHOD": scope["method"],
+        "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode(
+            "latin-1"
+        ),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+    }
+    if (server := scope["server"]) is not None:
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = server[0], str(server[1])
+    if (client := scope["client"]) is not None:
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+    for name, value in scope["headers"]:
+        variable = _variables.get(name) or _variable(name)
+        if not variable:
+            continue
+        text = value.decode("latin-1")
+        if variable in environ:
+            text = environ[variable] + ("; " if name == b"cookie" else ",") + text
+        environ[variable] = text
+    return environ
+
+
+def _variable(name: bytes) -> str:
+    """Return the variable for a header, nothing for one that could pass itself off as another."""
+    if b"_" in name:
+        return ""
+    variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+    if len(_variables) < _KNOWN_NAMES and len(name) <= _LONGEST_NAME:
+        _variables[name] = variable
+    return variable
