@@ -11,8 +11,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 from pegboard.redis_url import Address
+from pegboard.server_channel import ServerChannel
 from pegboard.topology import ClusterTopology, NodeEndpoint, SlotMap
-from pegboard.wire import ServerChannel, Wire, resolve
+from pegboard.wire import Wire, resolve
 
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 

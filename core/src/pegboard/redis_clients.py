@@ -13,8 +13,8 @@ from pegboard.channel import Channel
 from pegboard.cluster import ClusterChannel
 from pegboard.opening import connection_options
 from pegboard.redis_url import RedisURL
+from pegboard.server_channel import ServerChannel
 from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
-from pegboard.wire import ServerChannel
 
 Client = Redis | RedisCluster
 
