@@ -14,9 +14,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
+from pegboard.pipeline import ServerPipeline
 from pegboard.wire import Wire, resolve
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pegboard.topology import Endpoint
 
 _TOO_LATE = (TimeoutError, RedisTimeoutError)
@@ -38,14 +41,18 @@ _REPLICA = "it is a replica, which takes no writes"
 class ServerChannel:
     """A `Channel` to one server, or to whichever server is the master at the moment."""
 
-    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
-        """`endpoint` is where the server is; `size` bounds the number of connections."""
+    def __init__(
+        self, endpoint: "Endpoint", *, size: int, timeout: float, name: str = "Redis"
+    ) -> None:
+        """`endpoint` is where the server is; `size` bounds the connections of threads."""
         self._endpoint = endpoint
+        self._timeout = timeout
         self._turns_at_once = min(size, AT_ONCE)
         self._turns = _turns(self._turns_at_once)
         self._waiting: deque[threading.Lock] = deque()
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
+        self._pipelines: set[ServerPipeline] = set()
         self._count = 0
         self._counting = threading.Lock()
         self._breaker = Breaker(name, self._probe)
@@ -89,6 +96,18 @@ class ServerChannel:
         """There is one server for all keys."""
         return False
 
+    def pipeline(self, loop: "asyncio.AbstractEventLoop") -> ServerPipeline | None:
+        """Make a pipeline, which takes no turns; None with TLS, which is left to the library."""
+        if self._endpoint.is_encrypted:
+            return None
+        pipeline = ServerPipeline(loop, self, self._breaker, self._timeout)
+        self._pipelines.add(pipeline)
+        return pipeline
+
+    def part(self, pipeline: ServerPipeline) -> None:
+        """Forget a pipeline that is closed."""
+        self._pipelines.discard(pipeline)
+
     def reset(self) -> None:
         """Drop idle connections, and find out anew where the server is."""
         self._endpoint.renew()
@@ -96,12 +115,14 @@ class ServerChannel:
 
     def close(self) -> None:
         """Close every idle connection."""
+        for pipeline in tuple(self._pipelines):
+            pipeline.retire()
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
                 return
-            self._drop(wire)
+            self.drop(wire)
 
     def take(self) -> Wire:
         """Return an idle connection or a new one; it is given back, lost or discarded.
@@ -119,13 +140,20 @@ class ServerChannel:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                wire = self._connect()
-            else:
-                if wire.is_stale():
-                    self._drop(wire)
-                    continue
+                return self._connected()
+            if wire.is_stale():
+                self.drop(wire)
+                continue
             self._busy.add(wire)
             return wire
+
+    def _connected(self) -> Wire:
+        """Return a new connection for a turn, which is over if there is none."""
+        try:
+            return self.connect()
+        except BaseException:
+            self._end_turn()
+            raise
 
     def _queue(self) -> None:
         """Wait for a turn: in the order of coming, or a busy process would starve some."""
@@ -157,31 +185,41 @@ class ServerChannel:
 
     def discard(self, wire: Wire) -> None:
         """Close a connection that was taken and whose replies nobody reads."""
-        self._busy.discard(wire)
-        self._drop(wire)
+        self.drop(wire)
         self._end_turn()
 
-    def _drop(self, wire: Wire) -> None:
+    def drop(self, wire: Wire) -> None:
+        """Close a connection that no turn is for, or no more."""
+        self._busy.discard(wire)
         wire.line.close()
         with self._counting:
             self._count -= 1
 
     def lost(self, wire: Wire, error: Exception) -> ChannelError:
-        """Close a connection that failed, and do without the server until it is back."""
-        if wire.is_cut:
-            # What this was cut for has been seen to already.
-            self.discard(wire)
-            return ChannelError(str(error))
-        self._busy.discard(wire)
-        if isinstance(error, _TOO_LATE):
-            # The server hangs: who asked a moment later need not find out by waiting as long.
-            for other in tuple(self._busy):
-                other.cut()
-        # What ends one connection is seldom good for the others.
-        self.reset()
-        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
+        """Close a connection that was taken and failed, and do without the server."""
+        failure = self.fail(wire, error)
         # Only now, so that whoever queues finds out that the breaker is open.
-        self.discard(wire)
+        self._end_turn()
+        return failure
+
+    def fail(self, wire: Wire, error: Exception) -> ChannelError:
+        """Close a connection that failed, and do without the server until it is back."""
+        self._busy.discard(wire)
+        if not wire.is_cut:  # else what it was cut for has been seen to already
+            if isinstance(error, _TOO_LATE):
+                # The server hangs: who asked a moment later need not find out by waiting as long.
+                for other in tuple(self._busy):
+                    other.cut()
+            # What ends one connection is seldom good for the others.
+            self.close()
+            self.miss(error)
+        self.drop(wire)
+        return ChannelError(str(error))
+
+    def miss(self, error: Exception) -> ChannelError:
+        """Do without the server until it is back, and find out anew where it is."""
+        self._endpoint.renew()
+        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
         return ChannelError(str(error))
 
     def _end_turn(self) -> None:
@@ -200,20 +238,16 @@ class ServerChannel:
             except IndexError:
                 self._turns.put(None)
 
-    def _connect(self) -> Wire:
-        """Return a new connection for a turn, which is over if there is none."""
+    def connect(self) -> Wire:
+        """Return a new connection, which is in use; raises `ChannelError`."""
         with self._counting:
             self._count += 1
         try:
-            return self._opened()
+            wire = self._opened()
         except (RedisError, OSError) as error:
-            self._endpoint.renew()
-            self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
-            self._end_turn()
-            raise ChannelError(str(error)) from error
-        except BaseException:
-            self._end_turn()
-            raise
+            raise self.miss(error) from error
+        self._busy.add(wire)
+        return wire
 
     def _opened(self) -> Wire:
         """Return a new connection, which is counted already."""
@@ -236,7 +270,7 @@ class ServerChannel:
             self._endpoint.renew()
             raise
         if wire.is_replica:
-            self._drop(wire)
+            self.drop(wire)
             self._endpoint.renew()
             raise ReadOnlyError(_REPLICA)
         return wire
@@ -247,6 +281,8 @@ class ServerChannel:
         self._turns = _turns(self._turns_at_once)
         self._waiting = deque()
         self._counting = threading.Lock()
+        for pipeline in self._pipelines:
+            pipeline.forget()
 
 
 def _turns(count: int) -> SimpleQueue[None]:
