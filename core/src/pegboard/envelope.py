@@ -103,7 +103,7 @@ def _request_id(environ: "WSGIEnvironment") -> str:
     given: str | None = environ.get("HTTP_X_REQUEST_ID")
     if given and _ACCEPTED_ID.fullmatch(given):
         return given
-    # Unique is enough, and the system's randomness can cost as much as all the rest of a cached GET.
+    # Unique is enough; the system's randomness can cost as much as all else of a cached answer.
     return f"{random.getrandbits(128):032x}"
 
 
