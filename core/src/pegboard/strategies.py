@@ -156,10 +156,7 @@ def _problem(
     assembled: Registry, rule: Rule, lookup: Lookup, summary: str, cure: str
 ) -> PluginError | StartupError:
     """Return a problem of the plugin that a view belongs to."""
-    blueprint = rule.endpoint.partition(".")[0]
-    package = lookup.function.__module__.partition(".")[0]
-    for plugin in assembled.plugins:
-        names = {one.name for one in plugin.blueprints}
-        if blueprint in names or plugin.package == package:
-            return PluginError(plugin.problem(summary, cure))
-    return StartupError([Problem(summary, cure)])
+    owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
+    if owner is None:
+        return StartupError([Problem(summary, cure)])
+    return PluginError(owner.problem(summary, cure))
