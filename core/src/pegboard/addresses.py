@@ -65,9 +65,9 @@ def _elements(header: str) -> Iterator[str]:
 
 
 def _right_end(header: str) -> tuple[str, bool]:
-    """Return as much of a header as is read, and whether that is all; else its first element is cut.
+    """Return as much of a header as is read, and whether that is all.
 
-    Half an address is another address, so an element that is cut says nothing.
+    Else its first element is cut, and says nothing: half an address is another address.
     """
     return header[-_LONGEST:], len(header) <= _LONGEST
 

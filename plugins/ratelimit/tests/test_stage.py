@@ -39,9 +39,8 @@ class OfClass(MethodView):
         """Be limited by the class's mark."""
         return "get"
 
-    @rate_limit("4/minute")
     def head(self) -> str:
-        """Be limited by a mark of its own, and not with GET."""
+        """Be limited with GET, though it is another function."""
         return ""
 
     @rate_limit("1/minute;1/hour")
@@ -187,21 +186,36 @@ def test_marks_of_plugins_are_heeded(serve):
     assert 200 == client.get("/api/things/").status_code
 
 
-def test_a_method_for_head_alone_has_its_own_mark(serve, cli):
-    """It is counted by itself and under its own name; `rules test` tells the same."""
-    client = serve((Parts(),))
-    answers = [client.head("/parts/of-class") for _ in range(5)]
-    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
-    told = [
-        cli(*arguments, method, "/parts/of-class", app=client.application).output
-        for method in ("HEAD", "GET")
-    ]
+def test_a_method_for_head_is_limited_with_get(serve, cli):
+    """By the mark of GET, though it has none; `rules test` tells the same."""
+    blueprint = pegboard.Blueprint("reports", __name__)
 
-    assert [200] * 4 + [429] == [one.status_code for one in answers]
-    assert '"parts.OfClass.head-minute";q=4;w=60' == answers[0].headers["RateLimit-Policy"]
-    assert "parts.OfClass.head: 4/minute, HEAD, at parts.OfClass\n" in told[0]
-    assert "parts.OfClass: 2/minute, at parts.OfClass\n" in told[1]
-    assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+    @blueprint.route("/reports")
+    class Reports(MethodView):
+        @rate_limit("2/minute")
+        def get(self) -> str:
+            return "report"
+
+        def head(self) -> str:
+            return ""
+
+    class Plugin:
+        name = "reports"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    client = serve((Plugin(),))
+    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
+    told = {
+        cli(*arguments, method, "/reports", app=client.application).output
+        for method in ("HEAD", "GET")
+    }
+
+    assert [200, 200, 429, 429] == statuses(client, *["HEAD /reports", "GET /reports"] * 2)
+    assert 1 == len(told)
+    assert "reports.Reports.get: 2/minute, GET, at reports.Reports\n" in told.pop()
 
 
 def test_a_setting_wins_over_a_mark_of_the_same_route(serve):

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 import pegboard
 from pegboard import ChannelError, Route
 from pegboard_ratelimit.keeper import Keeper
-from pegboard_ratelimit.limits import LimitError
+from pegboard_ratelimit.marks import MarkError, marks_of
 from pegboard_ratelimit.memory import MemoryStorage
 from pegboard_ratelimit.plans import Plan, Planner
-from pegboard_ratelimit.rules import OnFailure, Rule, marks_of
+from pegboard_ratelimit.rules import OnFailure, Rule
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 from pegboard_ratelimit.shared import SharedStorage
 from pegboard_ratelimit.storage import Storage, StorageError
@@ -65,8 +65,8 @@ class Limiter:
         """Return the rules that a route is marked with; one that cannot be read is left out."""
         try:
             return tuple(marks_of(self._app, route))
-        except LimitError:
-            logger.exception("a mark is left out")
+        except MarkError as error:
+            logger.exception("a mark of %s is left out", error.problem.plugin or "no plugin")
             return ()
 
     def rules_at(self, route: Route | None) -> tuple[Rule, ...]:
@@ -126,13 +126,16 @@ class Limiter:
 def init_limiter(app: Flask) -> Limiter | None:
     """Give the app its limiter, unless the settings say that it has none.
 
-    Raises `ValueError` for a mark that cannot be read.
+    Raises `StartupError` for a mark that cannot be heeded; its problem names the view's plugin.
     """
     settings = pegboard.get_settings(RatelimitSettings, app)
     if not settings.enabled:
         app.extensions[EXTENSION] = None
         return None
-    marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
+    try:
+        marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
+    except MarkError as error:
+        raise pegboard.StartupError([error.problem]) from error
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
