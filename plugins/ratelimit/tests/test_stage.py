@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 import pegboard
 from pegboard import rate_limit
+from pegboard_ratelimit import StorageError, Verdict
 
 blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_prefix="/parts"))
 
@@ -276,7 +277,6 @@ def test_an_identity_is_what_is_counted(serve):
 
 def test_a_storage_of_another_plugin_counts(serve):
     """In place of the process and of Redis; what it cannot do is a matter of the policy."""
-    from pegboard_ratelimit import StorageError, Verdict  # noqa: PLC0415 - as its author would
 
     class Tally:
         name = "tally"
@@ -315,7 +315,6 @@ def test_a_storage_of_another_plugin_counts(serve):
 @pytest.mark.parametrize("fails", ["counter", "ask", "hear"])
 def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, caplog, fails):
     """The policy holds, and the log shows the bug, once."""
-    from pegboard_ratelimit import Verdict  # noqa: PLC0415 - as its author would
 
     class Buggy:
         name = "buggy"
@@ -354,6 +353,59 @@ def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, cap
     assert 1 == len(said)
     assert said[0].exc_info
     assert 200 == client.get("/api/things/").status_code
+
+
+MALFORMED = [
+    None,
+    (0, (7, 8)),
+    Verdict(None, (7, 8)),  # type: ignore[arg-type]
+    Verdict(-1, (7, 8)),
+    Verdict(1.5, (7, 8)),  # type: ignore[arg-type]
+    Verdict(10**15, (7, 8)),
+    Verdict(0, None),  # type: ignore[arg-type]
+    Verdict(0, [7, 8]),  # type: ignore[arg-type]
+    Verdict(0, (7,)),
+    Verdict(0, (7, 8, 9)),
+    Verdict(0, (7, "8")),  # type: ignore[arg-type]
+    Verdict(0, (7, -8)),
+    Verdict(0, (7, 10**15)),
+]
+
+
+@pytest.mark.parametrize("verdict", MALFORMED, ids=range(len(MALFORMED)))
+@pytest.mark.parametrize("where", ["ask", "hear"])
+def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, verdict):
+    """The storage has failed: the policy holds, and the log says so once, in a line."""
+
+    class Odd:
+        name = "odd"
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+        def counter(self, _rule, _limit):
+            return self
+
+        def ask(self, _client, **_):
+            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            return command if where == "hear" else verdict
+
+        def hear(self, _value):
+            return verdict
+
+    options = {"REDIS_URL": redis_url, "RATELIMIT_LEGACY_HEADERS": True}
+    local = serve((Odd(),), RATELIMIT_DEFAULT="2/minute", **options)
+    closed = serve((Odd(),), RATELIMIT_ON_FAILURE="closed", **options)
+    caplog.clear()
+    answers = [local.get("/api/things/").status_code for _ in range(3)]
+    said = [one for one in caplog.records if one.name.startswith("pegboard_ratelimit")]
+
+    assert [200, 200, 429] == answers
+    assert 1 == len(said)
+    assert "Odd gave no verdict on 2/minute, but" in said[0].message
+    assert not said[0].exc_info
+    assert 503 == closed.get("/api/things/").status_code
 
 
 def test_two_storages_stop_the_start(make_app):
