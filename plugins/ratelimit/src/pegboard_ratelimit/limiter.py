@@ -36,7 +36,7 @@ class Limiter:
     def __init__(self, app: Flask, engine: Engine, settings: RatelimitSettings) -> None:
         self._app = app
         memory = MemoryStorage(settings.memory_clients)
-        self.storage = _storage(app) or memory
+        self.storage = _storage(app, settings) or memory
         workers = pegboard.get_settings(pegboard.CoreSettings, app).workers
         self._planner = Planner(
             storage=self.storage,
@@ -153,7 +153,7 @@ def get_limiter(app: Flask | None = None) -> Limiter | None:
     return limiter
 
 
-def _storage(app: Flask) -> Storage | None:
+def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
     """Return the storage that a plugin provides, else Redis where there is one."""
     hook = pegboard.get_registry(app).hook.pegboard_ratelimit_storage
     provided = [storage for storage in hook(app=app) if storage is not None]
@@ -164,7 +164,9 @@ def _storage(app: Flask) -> Storage | None:
     if provided:
         storage: Storage = provided[0]
         return storage
-    return SharedStorage() if pegboard.get_channel(app) is not None else None
+    if pegboard.get_channel(app) is None:
+        return None
+    return SharedStorage(settings.prefix)
 
 
 def routes_of(app: Flask) -> Iterator[Route]:
