@@ -131,8 +131,8 @@ def _warn_of_unused(assembled: Registry) -> None:
     if unused:
         logger.warning(
             "PEGBOARD_CACHE=memory caches in this process alone, and %s is not used: beside "
-            "any other process on this database answers may be stale; unset PEGBOARD_CACHE to share "
-            "one cache",
+            "any other process on this database answers may be stale; unset PEGBOARD_CACHE to "
+            "share one cache",
             ", ".join(unused),
         )
 
