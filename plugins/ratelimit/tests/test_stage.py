@@ -50,6 +50,17 @@ class OfClass(MethodView):
         return "post"
 
 
+@blueprint.route("/decorated")
+class Decorated(MethodView):
+    """Be limited as Flask decorates classes."""
+
+    decorators = [rate_limit("2/minute")]  # noqa: RUF012 - as Flask declares it
+
+    def get(self) -> str:
+        """Be limited by the class's mark."""
+        return "get"
+
+
 class Parts:
     """A plugin whose views are marked."""
 
@@ -180,6 +191,7 @@ def test_marks_of_plugins_are_heeded(serve):
     client = serve((Parts(),), RATELIMIT_DEFAULT="100/minute")
 
     assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+    assert [200, 200, 429] == statuses(client, *["GET /parts/decorated"] * 3)
     assert [200, 429] == statuses(client, *["POST /parts/of-class"] * 2)
     assert [200] * 8 == statuses(client, *["GET /parts/free"] * 8)
     assert [200] * 3 == statuses(client, *["GET /parts/plain"] * 3)

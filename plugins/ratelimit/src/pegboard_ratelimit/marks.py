@@ -36,7 +36,8 @@ def marks_of(app: Flask, route: Route | None) -> Iterator[Rule]:
         method = counted_as(route.method)
         rule = place.rule(mark, f"{route.endpoint}.{method.lower()}", route.endpoint)
         yield replace(rule, methods=frozenset({method}))
-    if mark := rate_limit_of(target):
+    # The `decorators` of a class mark the function that Flask makes of it.
+    if mark := rate_limit_of(view_class) or rate_limit_of(route.view):
         yield place.rule(mark, route.endpoint, route.endpoint)
     blueprint = route.blueprint
     while blueprint:
