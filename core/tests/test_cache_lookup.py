@@ -816,6 +816,26 @@ def test_without_a_plugin_memory_serves_where_it_is_right(
     assert ["memory", "memory", "memory", "memory", "none", "memory"] == found
 
 
+def test_a_cache_in_memory_beside_a_plugin_that_could_share_it_is_warned_of(
+    serve: Any, make_app: MakeApp, postgres_url: str, sqlite_url: str, caplog: Any
+) -> None:
+    """In one line at the start; not where it is right, or where there is nothing to share it."""
+    serve(CACHE="memory", DATABASE_URL=sqlite_url)
+    serve(CACHE="auto", DATABASE_URL=postgres_url)
+    make_app(CACHE="memory", DATABASE_URL=postgres_url)
+    assert not any("PEGBOARD_CACHE" in message for message in caplog.messages)
+    serve(CACHE="memory", DATABASE_URL=postgres_url)
+    (said,) = [message for message in caplog.messages if "PEGBOARD_CACHE=memory" in message]
+    assert "notes is not used" in said
+
+
+def test_workers_that_would_each_have_a_cache_stop_the_start(serve: Any, postgres_url: str) -> None:
+    """In memory beside PostgreSQL; it says what to do."""
+    problem = start_problem(serve, CACHE="memory", WORKERS=2, DATABASE_URL=postgres_url)
+    assert "several workers would each have their own" in problem.summary
+    assert "WORKERS=1" in problem.cure
+
+
 def test_a_plugin_may_decline(serve: Any, notes: Notes) -> None:
     """Then what serves without it serves."""
     notes.declines = True

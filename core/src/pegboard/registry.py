@@ -52,6 +52,15 @@ class Registry:
             if other.distribution and other is not plugin and name in other.distribution.requires
         ]
 
+    def owner_of(self, endpoint: str, module: str) -> Plugin | None:
+        """Return the plugin that a view belongs to: by its blueprint, else by its module."""
+        blueprint = endpoint.partition(".")[0]
+        for plugin in self.plugins:
+            if blueprint in {one.name for one in plugin.blueprints}:
+                return plugin
+        package = module.partition(".")[0]
+        return next((plugin for plugin in self.plugins if plugin.package == package), None)
+
     @property
     def packages(self) -> dict[str, str]:
         """The name of the plugin that lives in each import package."""

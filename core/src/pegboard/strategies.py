@@ -1,5 +1,6 @@
 """What serves where only one can: the cache, the sessions, who the clients are."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from pegboard.health import get_health
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.registry import Registry
 from pegboard.stages import Stage
+
+logger = logging.getLogger(__name__)
 
 
 def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
@@ -117,8 +120,21 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
             summary = "PEGBOARD_CACHE is memory, but several workers would each have their own"
             cure = "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none."
             raise StartupError([Problem(summary, cure)])
+        _warn_of_unused(assembled)
         strategy = MemoryStrategy(size=core.cache_memory_size)
     return strategy or NullStrategy()
+
+
+def _warn_of_unused(assembled: Registry) -> None:
+    """Tell the operator that a cache which all processes could share lies idle."""
+    unused = [one.plugin_name for one in assembled.hook.pegboard_cache_strategy.get_hookimpls()]
+    if unused:
+        logger.warning(
+            "PEGBOARD_CACHE=memory caches in this process alone, and %s is not used: beside "
+            "any other process on this database answers may be stale; unset PEGBOARD_CACHE to "
+            "share one cache",
+            ", ".join(unused),
+        )
 
 
 def _check_lookups(app: Flask, assembled: Registry) -> None:
@@ -156,10 +172,7 @@ def _problem(
     assembled: Registry, rule: Rule, lookup: Lookup, summary: str, cure: str
 ) -> PluginError | StartupError:
     """Return a problem of the plugin that a view belongs to."""
-    blueprint = rule.endpoint.partition(".")[0]
-    package = lookup.function.__module__.partition(".")[0]
-    for plugin in assembled.plugins:
-        names = {one.name for one in plugin.blueprints}
-        if blueprint in names or plugin.package == package:
-            return PluginError(plugin.problem(summary, cure))
-    return StartupError([Problem(summary, cure)])
+    owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
+    if owner is None:
+        return StartupError([Problem(summary, cure)])
+    return PluginError(owner.problem(summary, cure))
