@@ -31,11 +31,13 @@ from pegboard.errors import abort, init_errors
 from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
+from pegboard.openapi import described
+from pegboard.plugin_stages import collect_stages
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.redis import check_redis, has_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.stages import MATCH, Stages
-from pegboard.strategies import collect_stages, described, init_strategies
+from pegboard.strategies import init_strategies
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
