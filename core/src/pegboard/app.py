@@ -21,8 +21,9 @@ from pegboard.body import Request
 from pegboard.cache import CacheStage, get_cache
 from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
-from pegboard.config import Config, Configuration, CoreSettings, configure
+from pegboard.config import Config, Configuration, configure
 from pegboard.contributions import Plugin, call_plugin
+from pegboard.core_settings import CoreSettings
 from pegboard.cors import init_cors
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint

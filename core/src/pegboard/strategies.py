@@ -12,8 +12,8 @@ from pegboard.cache import (
     init_cache,
 )
 from pegboard.clients import Proxies, init_clients
-from pegboard.config import CoreSettings
 from pegboard.contributions import call_plugin
+from pegboard.core_settings import CoreSettings
 from pegboard.health import get_health
 from pegboard.lookupcheck import check_lookups
 from pegboard.problems import Problem, StartupError
