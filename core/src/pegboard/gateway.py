@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.channel import ChannelError, Pipeline
-from pegboard.config import CoreSettings
+from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import REQUEST_ID, APIError
 from pegboard.inlet import ClientGoneError, Inlet, Receive

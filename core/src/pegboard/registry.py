@@ -12,12 +12,14 @@ from packaging.utils import canonicalize_name
 
 from pegboard import hooks
 from pegboard.collisions import find_collisions
-from pegboard.config import Configuration, CoreSettings
+from pegboard.config import Configuration
 from pegboard.contributions import Plugin, collect
+from pegboard.core_settings import CoreSettings
 from pegboard.discovery import CORE, Candidate, core_version, handed_over, installed
 from pegboard.hookcheck import add_own_hookspecs, check_hooks, register
 from pegboard.problems import Problem, StartupError
-from pegboard.settings import Settings, Value, declarations_of, load, prefix_of, unknown_settings
+from pegboard.settings import Settings, declarations_of, prefix_of
+from pegboard.values import Value, load, unknown_settings
 
 EXTENSION = "pegboard"
 
