@@ -223,12 +223,86 @@ def test_cancelled_exchange_disturbs_no_other(
             asked[0].cancel()
             await asyncio.sleep(0)
             asked[4].cancel()
+            plain = [pipeline.exchange([echo(str(number))]) for number in range(3)]
+            await asyncio.sleep(0)
+            plain[1].cancel()
+            assert [[b"0"], [b"2"]] == [values(await plain[number]) for number in (0, 2)]
             kept = [one for one in asked if not one.cancelled()]
             assert [[b"%d" % number, 1] for number in (1, 2, 3, 5, 6, 7, 8)] == [
                 values(await one) for one in kept
             ]
 
     run(test())
+
+
+def test_reply_that_nobody_asked_for_is_no_others(
+    run: Run[None], new_channel: NewChannel, redis_url: str
+):
+    """A connection on which something else arrives is not used again."""
+    channel = new_channel(redis_url)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
+            await pipeline.exchange([command("SUBSCRIBE", "news", key="")])
+            publish = [command("PUBLISH", "news", "x", key="")]
+            assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+            assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
+        assert not channel.is_away
+
+    run(test())
+
+
+@pytest.mark.usefixtures("probing")
+def test_server_that_wants_a_password_again_is_away(
+    run: Run[None], new_channel: NewChannel, own_redis: RedisServer
+):
+    """That is no error of a command; the probe logs in, and so does the next connection."""
+    channel = new_channel(own_redis.url)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
+            await pipeline.exchange([command("RESET", key="RESET")])
+            assert "Authentication" in await failure(pipeline.exchange([echo("x"), GET]))
+            assert channel.is_away
+            await until(lambda: not channel.is_away, "it is back")
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+
+    run(test())
+
+
+def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own(
+    run: Run[None], new_channel: NewChannel, redis_url: str
+):
+    """Who cut it has seen to the breaker; what is asked before the loop notices fails."""
+    channel = new_channel(redis_url)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
+            for wire in tuple(channel._busy):
+                wire.cut()
+            await failure(pipeline.exchange([GET]))
+            assert not channel.is_away
+            assert [None] == values(await pipeline.exchange([GET]))
+
+    run(test())
+
+
+def test_channel_that_is_closed_after_the_loop_closes_the_connection(
+    new_channel: NewChannel, own_redis: RedisServer
+):
+    """Also when nobody has closed the pipeline, which then fails what it is asked."""
+    channel = new_channel(own_redis.url)
+    for new_loop in LOOPS.values():
+        loop = new_loop()
+        pipeline = channel.pipeline(loop)
+        assert pipeline
+        loop.run_until_complete(pipeline.exchange([GET]))
+        loop.close()
+        assert 1 == channel._count
+        channel.close()
+        assert 0 == channel._count
+    wait_until(lambda: not clients(own_redis.url), "the connections are closed")
 
 
 @pytest.mark.usefixtures("probing")
