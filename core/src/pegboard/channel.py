@@ -6,9 +6,12 @@ This module needs no Redis library; a channel does.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from flask import Flask, current_app
+
+if TYPE_CHECKING:
+    import asyncio
 
 EXTENSION = "pegboard.channel"
 
@@ -39,6 +42,20 @@ class Reply(NamedTuple):
     """The identity of the server: another one after a restart or a failover; empty if unknown."""
 
 
+class Pipeline(Protocol):
+    """Carries the commands of one event loop to Redis; to be used on that loop only."""
+
+    def exchange(self, commands: Sequence[Command]) -> "asyncio.Future[list[Reply]]":
+        """Send all commands; the future gets the replies, or `ChannelError`, in order of asking.
+
+        What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
+        be away, the future has failed already. It may be cancelled, which recalls no command.
+        """
+
+    def close(self) -> None:
+        """End it: what is under way fails, and so does what is asked afterwards."""
+
+
 class Channel(Protocol):
     """Carries commands to Redis and brings the replies, within bounds of time."""
 
@@ -55,6 +72,12 @@ class Channel(Protocol):
     @property
     def is_sharded(self) -> bool:
         """Whether keys are divided among servers by their slots."""
+
+    def pipeline(self, loop: "asyncio.AbstractEventLoop") -> Pipeline | None:
+        """Make a pipeline for an event loop, whose owner closes it before the loop.
+
+        Returns None where there is none, as for a cluster or with TLS; threads then exchange.
+        """
 
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
@@ -11,8 +11,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 from pegboard.redis_url import Address
+from pegboard.server_channel import ServerChannel
 from pegboard.topology import ClusterTopology, NodeEndpoint, SlotMap
-from pegboard.wire import ServerChannel, Wire, resolve
+from pegboard.wire import Wire, resolve
+
+if TYPE_CHECKING:
+    import asyncio
 
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
@@ -67,6 +71,9 @@ class ClusterChannel:
         """Whether keys are divided among servers by their slots: they are."""
         return True
 
+    def pipeline(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Return None: a cluster is for threads, which wait for several nodes at once."""
+
     def reset(self) -> None:
         """Drop idle connections, and find out anew which node owns what."""
         self._topology.renew()
@@ -113,7 +120,7 @@ class ClusterChannel:
     def _add(self, address: Address) -> ServerChannel:
         endpoint = NodeEndpoint(self._topology, address)
         name = f"Redis at {address.host}:{address.port}"
-        channel = ServerChannel(endpoint, size=self._size, name=name)
+        channel = ServerChannel(endpoint, size=self._size, timeout=self._timeout, name=name)
         return self._nodes.setdefault(address, channel)
 
     def _redirect(

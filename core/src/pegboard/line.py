@@ -83,71 +83,96 @@ class PlainLine:
     """A socket, and a parser of what it brings."""
 
     __slots__ = (
-        "_bound",
         "_deadline",
+        "_feed",
         "_has_received",
         "_link",
-        "_number",
-        "_reader",
         "_receive",
         "_socket",
+        "bound",
+        "gets",
+        "number",
     )
 
     def __init__(self, link: Link, plain: socket.socket) -> None:
-        self._bound = plain.gettimeout() or 0.0
+        self.bound = plain.gettimeout() or 0.0
+        """Seconds to wait for the server."""
         self._deadline = 0.0
         self._has_received = False
-        fraction, seconds = math.modf(self._bound)
+        fraction, seconds = math.modf(self.bound)
         bound = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
         plain.settimeout(None)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
         self._link = link
         self._socket = plain
-        self._number = plain.fileno()
+        self.number = plain.fileno()
+        """The number of the socket among the files of the process."""
         self._receive = plain.recv
-        self._reader = hiredis.Reader(protocolError=InvalidResponse)
+        reader = hiredis.Reader(protocolError=InvalidResponse, replyError=_reported)
+        self._feed = reader.feed
+        self.gets = reader.gets
+        """Returns the next reply of what has been taken in, which may be an error, or False."""
 
     def send(self, packed: bytes) -> None:
         """Send everything."""
-        self._deadline = time.monotonic() + self._bound
+        self._deadline = time.monotonic() + self.bound
         self._has_received = False
-        sent = _send(self._number, packed, len(packed), _AT_ONCE)
+        sent = _send(self.number, packed, len(packed), _AT_ONCE)
         if sent == len(packed):
             return
         try:
             # The rest, or all of it, and whatever is wrong with the connection.
             self._socket.sendall(packed[max(sent, 0) :])
         except BlockingIOError as error:
-            raise _too_late() from error
+            raise too_late() from error
 
     def read(self) -> Any:
         """Return the next reply."""
-        reader = self._reader
-        reply = reader.gets()
+        reply = self.gets()
         while reply is False:
             # The kernel bounds each wait, and so the first; all together are bounded here.
             if self._has_received and not self._has_more_in_time():
-                raise _too_late()
+                raise too_late()
             try:
-                data = self._receive(_CHUNK)
+                self._take_in(0)
             except BlockingIOError as error:
                 # It may have come while this thread, of a busy process, waited to go on.
                 if not self.has_input(0):
-                    raise _too_late() from error
+                    raise too_late() from error
                 continue
-            if not data:
-                message = "the server has closed the connection"
-                raise RedisConnectionError(message)
             self._has_received = True
-            reader.feed(data)
-            reply = reader.gets()
-        if isinstance(reply, hiredis.ReplyError):
-            reported: Exception = DefaultParser.parse_error(str(reply))  # type: ignore[no-untyped-call]  # it has none
-            if isinstance(reported, RedisConnectionError):
-                raise reported  # the server is loading, or wants a password
-            return reported
+            reply = self.gets()
+        if isinstance(reply, RedisConnectionError):
+            raise reply  # the server is loading, or wants a password
         return reply
+
+    def _take_in(self, flags: int) -> None:
+        data = self._receive(_CHUNK, flags)
+        if not data:
+            message = "the server has closed the connection"
+            raise RedisConnectionError(message)
+        self._feed(data)
+
+    def take_in(self) -> bool:
+        """Take in some of what has arrived, without waiting; returns whether anything has."""
+        try:
+            self._take_in(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
+    def push(self, packed: bytes) -> int:
+        """Send what can be sent without waiting; returns how many bytes."""
+        sent = _send(self.number, packed, len(packed), _AT_ONCE)
+        return sent if sent >= 0 else self.push_rest(memoryview(packed))
+
+    def push_rest(self, rest: memoryview) -> int:
+        """Send what can be sent of the rest, likewise."""
+        try:
+            return self._socket.send(rest, _AT_ONCE)
+        except BlockingIOError:
+            return 0
 
     def _has_more_in_time(self) -> bool:
         left = self._deadline - time.monotonic()
@@ -167,6 +192,12 @@ class PlainLine:
         """Close the socket."""
         with suppress(RedisError, OSError):
             self._link.disconnect()
+
+
+def _reported(text: str) -> Exception:
+    """Return the error that a server reports."""
+    error: Exception = DefaultParser.parse_error(text)  # type: ignore[no-untyped-call]  # it has none
+    return error
 
 
 class LibraryLine:
@@ -210,5 +241,6 @@ def _shut(plain: socket.socket) -> None:
         socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
 
-def _too_late() -> RedisTimeoutError:
+def too_late() -> RedisTimeoutError:
+    """Return the error of a server that is waited for no longer."""
     return RedisTimeoutError("the server did not answer in time")

@@ -13,8 +13,8 @@ from pegboard.channel import Channel
 from pegboard.cluster import ClusterChannel
 from pegboard.opening import connection_options
 from pegboard.redis_url import RedisURL
+from pegboard.server_channel import ServerChannel
 from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
-from pegboard.wire import ServerChannel
 
 Client = Redis | RedisCluster
 
@@ -31,9 +31,11 @@ def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[],
     if url.arrangement == "sentinel":
         endpoint = SentinelEndpoint(url, timeout)
         pool = partial(SentinelConnectionPool, url.service, endpoint, ssl=url.tls, **options)
-        return lambda: Redis.from_pool(pool()), ServerChannel(endpoint, size=pool_size)
+        return lambda: Redis.from_pool(pool()), ServerChannel(
+            endpoint, size=pool_size, timeout=timeout
+        )
     return partial(_client, url, options), ServerChannel(
-        FixedEndpoint(url, timeout), size=pool_size
+        FixedEndpoint(url, timeout), size=pool_size, timeout=timeout
     )
 
 

@@ -28,6 +28,10 @@ PAUSE = 0.5
 class Endpoint(Protocol):
     """The one server to speak with."""
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether connections to it speak TLS."""
+
     def connection(self) -> Opening:
         """Make a connection to it, not connected yet.
 
@@ -42,6 +46,8 @@ class FixedEndpoint:
     """A server at a known address."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
+        self.is_encrypted = url.tls
+        """Whether connections to it speak TLS."""
         connector = Connector(url, timeout)
         self._connect: Callable[[], Opening] = (
             partial(connector.through, url.socket)
@@ -61,6 +67,8 @@ class SentinelEndpoint:
     """The server that the sentinels call master at the moment."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
+        self.is_encrypted = url.tls
+        """Whether connections to the master speak TLS."""
         self._service = url.service
         self._sentinels = list(url.addresses)
         self._to_sentinel = Connector(url, timeout, url.sentinel_options)
@@ -135,6 +143,8 @@ class ClusterTopology:
     """The map of a cluster, asked for in the background from whichever node answers."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
+        self.is_encrypted = url.tls
+        """Whether connections to nodes speak TLS."""
         self._seeds = url.addresses
         self._connector = Connector(url, timeout)
         self._map: Search[SlotMap] = Search("A node of the cluster", self._find, timeout)
@@ -191,6 +201,8 @@ class NodeEndpoint:
     """One node of a cluster."""
 
     def __init__(self, topology: ClusterTopology, node: Address) -> None:
+        self.is_encrypted = topology.is_encrypted
+        """Whether connections to it speak TLS."""
         self._topology = topology
         self._node = node
 

@@ -1,12 +1,7 @@
-"""The channel to one Redis server: connections that are used again, and a breaker before them."""
+"""One connection to a Redis server, and what its answers mean."""
 
-import os
-import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Mapping, Sequence
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
@@ -16,35 +11,18 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply, command
+from pegboard.channel import Command, command
 
 if TYPE_CHECKING:
     from pegboard.opening import Opening
-    from pegboard.topology import Endpoint
+
+TRUSTED_IDLE = 1.0
+"""Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
 """Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
 
-_TOO_LATE = (TimeoutError, RedisTimeoutError)
-
-_TRUSTED_IDLE = 1.0
-"""Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
-
-AT_ONCE = 16
-"""Connections of a process that speak at once; who comes later queues for one.
-
-Redis serves one command after the other, and Python one thread: more do not bring more through
-(800 requests at once over four processes), but let each wait longer for its reply, until one waits
-longer than it may, and a server that is only busy is taken for one that is away.
-"""
-
-QUEUEING = 1.0
-"""Seconds to wait for a turn. Whoever has one is done within the time-out, or opens the breaker."""
-
-_REPLICA = "it is a replica, which takes no writes"
 _INFO = [command("INFO", section, key="").packed for section in ("server", "replication")]
 
 
@@ -66,7 +44,7 @@ class Wire:
         """Return whether it lay idle and was closed meanwhile."""
         if self.is_cut:
             return True
-        if time.monotonic() - self.used_at < _TRUSTED_IDLE:
+        if time.monotonic() - self.used_at < TRUSTED_IDLE:
             return False
         try:
             return self.line.has_input(0)
@@ -105,243 +83,22 @@ def _identity(facts: Mapping[bytes, bytes], database: int) -> str:
     return f"{ids}/{database}"
 
 
-class ServerChannel:
-    """A `Channel` to one server, or to whichever server is the master at the moment."""
-
-    def __init__(self, endpoint: "Endpoint", *, size: int, name: str = "Redis") -> None:
-        """`endpoint` is where the server is; `size` bounds the number of connections."""
-        self._endpoint = endpoint
-        self._turns_at_once = min(size, AT_ONCE)
-        self._turns = _turns(self._turns_at_once)
-        self._waiting: deque[threading.Lock] = deque()
-        self._idle: list[Wire] = []
-        self._busy: set[Wire] = set()
-        self._count = 0
-        self._counting = threading.Lock()
-        self._breaker = Breaker(name, self._probe)
-        _channels.add(self)
-
-    @property
-    def is_away(self) -> bool:
-        """Whether Redis is known not to answer."""
-        return self._breaker.is_open
-
-    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        """Send all commands, then read all replies; see `Channel`."""
-        if self._breaker.is_open:
-            message = "Redis is away"
-            raise ChannelError(message)
-        packed = (
-            commands[0].packed if len(commands) == 1 else b"".join([one.packed for one in commands])
-        )
-        wire = self.take()
-        try:
-            values = wire.converse(packed, len(commands))
-            server = wire.server
-            for number, value in enumerate(values):
-                if isinstance(value, ResponseError):
-                    values[number] = resolve(wire, commands[number], value)
-        except (RedisError, OSError) as error:
-            raise self.lost(wire, error) from error
-        except BaseException:
-            self.discard(wire)
-            raise
-        self.give(wire)
-        return [Reply(value, server) for value in values]
-
-    def servers(self) -> frozenset[str]:
-        """Ask the server for its identity."""
-        (reply,) = self.exchange([command("PING", key="")])
-        return frozenset({reply.server})
-
-    @property
-    def is_sharded(self) -> bool:
-        """There is one server for all keys."""
-        return False
-
-    def reset(self) -> None:
-        """Drop idle connections, and find out anew where the server is."""
-        self._endpoint.renew()
-        self.close()
-
-    def close(self) -> None:
-        """Close every idle connection."""
-        while True:
-            try:
-                wire = self._idle.pop()
-            except IndexError:
-                return
-            self._drop(wire)
-
-    def take(self) -> Wire:
-        """Return an idle connection or a new one; it is given back, lost or discarded.
-
-        Waits for its turn.
-        """
-        try:
-            if self._waiting:
-                self._queue()
-            else:
-                self._turns.get_nowait()
-        except Empty:
-            self._queue()
-        while True:
-            try:
-                wire = self._idle.pop()
-            except IndexError:
-                wire = self._connect()
-            else:
-                if wire.is_stale():
-                    self._drop(wire)
-                    continue
-            self._busy.add(wire)
-            return wire
-
-    def _queue(self) -> None:
-        """Wait for a turn: in the order of coming, or a busy process would starve some."""
-        mine = threading.Lock()
-        mine.acquire()
-        self._waiting.append(mine)
-        self._hand_on()  # what ended before this was in the queue
-        if not mine.acquire(timeout=QUEUEING):
-            try:
-                self._waiting.remove(mine)
-            except ValueError:
-                pass  # handed on in the last moment
-            else:
-                message = f"all {self._turns_at_once} connections to Redis are in use"
-                raise ChannelError(message)
-        if self._breaker.is_open:
-            self._end_turn()
-            message = "Redis is away"
-            raise ChannelError(message)
-
-    def give(self, wire: Wire) -> None:
-        """Take back a connection that has read all replies."""
-        wire.used_at = time.monotonic()
-        self._busy.discard(wire)
-        self._idle.append(wire)
-        self._turns.put(None)
-        if self._waiting:
-            self._hand_on()
-
-    def discard(self, wire: Wire) -> None:
-        """Close a connection that was taken and whose replies nobody reads."""
-        self._busy.discard(wire)
-        self._drop(wire)
-        self._end_turn()
-
-    def _drop(self, wire: Wire) -> None:
-        wire.line.close()
-        with self._counting:
-            self._count -= 1
-
-    def lost(self, wire: Wire, error: Exception) -> ChannelError:
-        """Close a connection that failed, and do without the server until it is back."""
-        if wire.is_cut:
-            # What this was cut for has been seen to already.
-            self.discard(wire)
-            return ChannelError(str(error))
-        self._busy.discard(wire)
-        if isinstance(error, _TOO_LATE):
-            # The server hangs: who asked a moment later need not find out by waiting as long.
-            for other in tuple(self._busy):
-                other.cut()
-        # What ends one connection is seldom good for the others.
-        self.reset()
-        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
-        # Only now, so that whoever queues finds out that the breaker is open.
-        self.discard(wire)
-        return ChannelError(str(error))
-
-    def _end_turn(self) -> None:
-        self._turns.put(None)
-        if self._waiting:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        while self._waiting:
-            try:
-                self._turns.get_nowait()
-            except Empty:
-                return
-            try:
-                self._waiting.popleft().release()
-            except IndexError:
-                self._turns.put(None)
-
-    def _connect(self) -> Wire:
-        """Return a new connection for a turn, which is over if there is none."""
-        with self._counting:
-            self._count += 1
-        try:
-            return self._opened()
-        except (RedisError, OSError) as error:
-            self._endpoint.renew()
-            self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
-            self._end_turn()
-            raise ChannelError(str(error)) from error
-        except BaseException:
-            self._end_turn()
-            raise
-
-    def _opened(self) -> Wire:
-        """Return a new connection, which is counted already."""
-        try:
-            return Wire(self._endpoint.connection())
-        except BaseException:
-            with self._counting:
-                self._count -= 1
-            raise
-
-    def _probe(self) -> None:
-        self._idle.append(self._probed())
-
-    def _probed(self) -> Wire:
-        with self._counting:
-            self._count += 1
-        try:
-            wire = self._opened()
-        except BaseException:
-            self._endpoint.renew()
-            raise
-        if wire.is_replica:
-            self._drop(wire)
-            self._endpoint.renew()
-            raise ReadOnlyError(_REPLICA)
-        return wire
-
-    def forget(self) -> None:
-        """Start afresh in a forked process: two processes must not speak on one wire."""
-        self._idle, self._busy, self._count = [], set(), 0
-        self._turns = _turns(self._turns_at_once)
-        self._waiting = deque()
-        self._counting = threading.Lock()
-
-
-def _turns(count: int) -> SimpleQueue[None]:
-    """Return a semaphore: one that is written in C, for no exchange goes without."""
-    turns: SimpleQueue[None] = SimpleQueue()
-    for _ in range(count):
-        turns.put(None)
-    return turns
-
-
 def resolve(wire: Wire, command: Command, error: ResponseError) -> Any:
     """Return the value for a command that was answered with an error."""
+    again = instead(command, error)
+    if again is None:
+        return error
+    [value] = wire.converse(again.packed, 1)
+    return resolve(wire, again, value) if isinstance(value, ResponseError) else value
+
+
+def instead(command: Command, error: ResponseError) -> Command | None:
+    """Return what to send in place of a command that was not executed; None if the error stands.
+
+    Raises the error of a server that is not the one to ask.
+    """
     if isinstance(error, NoScriptError) and command.script is not None:
-        return wire.converse(command.script.in_full(command.packed), 1)[0]
+        return Command(command.key, command.script.in_full(command.packed))
     if isinstance(error, _NOT_SERVING):
         raise error
-    return error
-
-
-_channels: "weakref.WeakSet[ServerChannel]" = weakref.WeakSet()
-
-
-def _forget_inherited() -> None:
-    for channel in tuple(_channels):
-        channel.forget()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)
+    return None

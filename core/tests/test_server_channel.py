@@ -16,15 +16,14 @@ from typing import Any
 import pytest
 
 import pegboard
-from pegboard import breaker
-from pegboard import wire as wires
+from pegboard import breaker, server_channel
 from pegboard.channel import ChannelError, command, get_channel
 from pegboard.line import PlainLine
+from pegboard.server_channel import AT_ONCE, ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard.wire import AT_ONCE, ServerChannel
 
 PING = command("PING", key="")
 GET = command("GET", "a", key="a")
@@ -213,7 +212,7 @@ def test_no_more_connections_than_allowed(
 ):
     """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
-    monkeypatch.setattr(wires, "QUEUEING", 0.1)
+    monkeypatch.setattr(server_channel, "QUEUEING", 0.1)
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
@@ -243,7 +242,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
 ):
     """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
-    monkeypatch.setattr(wires, "QUEUEING", 30.0)
+    monkeypatch.setattr(server_channel, "QUEUEING", 30.0)
     wire = channel.take()
     served: list[int] = []
 
@@ -257,7 +256,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
         for number in range(9):
             asking.append(pool.submit(ask, number))
             wait_until(lambda: len(asking) == len(channel._waiting), "it queues")
-        monkeypatch.setattr(wires, "QUEUEING", 0.05)
+        monkeypatch.setattr(server_channel, "QUEUEING", 0.05)
         with pytest.raises(ChannelError, match="all 1 connections"):
             channel.take()
         channel.give(wire)
