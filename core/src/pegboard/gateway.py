@@ -17,7 +17,7 @@ from flask import Flask
 from pegboard.channel import ChannelError
 from pegboard.config import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
-from pegboard.errors import APIError
+from pegboard.errors import REQUEST_ID, APIError
 from pegboard.inlet import ClientGoneError, Inlet, Receive
 from pegboard.outlet import Outlet, Send
 from pegboard.passage import NO_REDIS, Passage, Stages
@@ -67,7 +67,7 @@ class Gateway:
         headers = (
             answer.headers if self._stages is None else self._stages.headers_of(answer, passage)
         )
-        seal(headers, identify(environ))
+        seal(headers, environ.get(REQUEST_ID) or identify(environ))
         report(environ, answer.status, started)
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
         await outlet.give(answer.status, headers, body)
