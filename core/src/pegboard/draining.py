@@ -72,8 +72,8 @@ async def drain(worker: Stopping, port: int) -> None:
     hold_off(port)
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME
-    while time.monotonic() < deadline and count_connections(port):
-        await asyncio.sleep(_TICK)  # noqa: ASYNC110 - the server tells nobody of their ends
+    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(_TICK)
 
 
 def die_at_stop() -> None:

@@ -100,11 +100,11 @@ def bug_message(identifier: str) -> str:
 
 
 def _request_id(environ: "WSGIEnvironment") -> str:
-    given = environ.get("HTTP_X_REQUEST_ID")
+    given: str | None = environ.get("HTTP_X_REQUEST_ID")
     if given and _ACCEPTED_ID.fullmatch(given):
         return given
-    # Unique is enough, and the system's own randomness can cost as much as the rest of a cached GET.
-    return f"{random.getrandbits(128):032x}"  # noqa: S311 - nothing is guarded by it
+    # Unique is enough; the system's randomness can cost as much as all else of a cached answer.
+    return f"{random.getrandbits(128):032x}"
 
 
 def _trace_id(traceparent: str | None) -> str | None:

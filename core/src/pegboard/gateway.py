@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from pegboard.channel import ChannelError
+from pegboard.channel import ChannelError, Pipeline
 from pegboard.config import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import REQUEST_ID, APIError
 from pegboard.inlet import ClientGoneError, Inlet, Receive
 from pegboard.outlet import Outlet, Send
 from pegboard.passage import NO_REDIS, Passage, Stages
-from pegboard.pipeline import Pipeline
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
 from pegboard.stages import Answer
