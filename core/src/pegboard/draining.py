@@ -49,17 +49,18 @@ class DrainingLoop(Loop):
     drain: Callable[[], Coroutine[None, None, None]] | None = None
     """What to await first."""
 
-    _stopping: asyncio.Task[None] | None = None
+    # Not `_stopping`: loops of asyncio have one of their own.
+    _ending: asyncio.Task[None] | None = None
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
         """Call `callback` once, some time after the signal."""
         super().add_signal_handler(sig, self._begin, callback, args)
 
     def _begin(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        if self._stopping is None:
-            self._stopping = self.create_task(self._stop(callback, args))
+        if self._ending is None:
+            self._ending = self.create_task(self._end(callback, args))
 
-    async def _stop(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+    async def _end(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
         try:
             if self.drain is not None:
                 await self.drain()

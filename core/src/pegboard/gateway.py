@@ -59,7 +59,10 @@ class Gateway:
         outlet = Outlet(send, self)
         passage = self._begin(environ)
         answer = await self._go_through(passage) if passage is not None else None
-        if answer is None or (passage is not None and passage.is_seen):
+        if answer is None or (
+            # An error of a stage is seen by nobody, as Flask would go on without the stage.
+            passage is not None and answer is passage.answer and passage.is_seen
+        ):
             answer = await self._serve(environ, receive, outlet)
         if answer is None:
             return
@@ -85,7 +88,12 @@ class Gateway:
         """Return the way through the stages of a request for which no thread is needed."""
         if self._stages is None or not self._runs_stages:
             return None
-        passage = self._stages.begin(environ)
+        try:
+            passage = self._stages.begin(environ)
+        except Exception:
+            identify(environ)
+            logger.exception("whether a thread is needed cannot be said: one answers")
+            return None
         if passage is not None:
             identify(environ)
         return passage
@@ -121,8 +129,9 @@ class Gateway:
         try:
             await self._threads.serve(environ, receive, outlet)
         except Exception:
+            identify(environ)
             if outlet.has_begun:
-                raise
+                raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             return _bug(environ)
         finally:

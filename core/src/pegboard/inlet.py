@@ -74,6 +74,11 @@ class Inlet:
         self._held -= size
 
 
+def has_arrived(body: object) -> bool:
+    """Return whether a request has no more to bring than what stands in its environment."""
+    return not isinstance(body, _Body) or body.has_ended
+
+
 class _Body(io.RawIOBase):
     """A body that still arrives; a thread reads it as a file."""
 

@@ -33,12 +33,12 @@ class Outlet:
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send what stands before the body; `go_on` and `end` follow."""
-        self.has_begun = True
         encoded = [
             (_names.get(name) or _encode(name), value.encode("latin-1")) for name, value in headers
         ]
         if self._worker.is_draining:
             encoded.append((b"connection", b"close"))
+        self.has_begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def go_on(self, part: bytes) -> None:

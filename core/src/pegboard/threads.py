@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from pegboard.inlet import Receive
+from pegboard.inlet import Receive, has_arrived
 from pegboard.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class _Work:
     ) -> None:
         self._app = app
         self._environ = environ
+        self._body = environ["wsgi.input"]
         self._outlet = outlet
         self._receive = receive
         self._loop = asyncio.get_running_loop()
@@ -119,7 +120,8 @@ class _Work:
 
     async def _begin(self) -> None:
         await self._outlet.begin(self._status, self._headers)
-        self._watch = self._loop.create_task(self._watch_client())
+        if has_arrived(self._body):  # else the watch would take away what the view reads
+            self._watch = self._loop.create_task(self._watch_client())
 
     async def _watch_client(self) -> None:
         """Notice that nobody wants the rest."""
