@@ -52,6 +52,9 @@ class Pipeline(Protocol):
         be away, the future has failed already. It may be cancelled, which recalls no command.
         """
 
+    def open(self) -> None:
+        """Begin to connect: else the first exchange would have to wait for it."""
+
     def close(self) -> None:
         """End it: what is under way fails, and so does what is asked afterwards."""
 

@@ -28,8 +28,8 @@ _GRAIN = 0.001
 class Source(Protocol):
     """Where a pipeline has its connection from, and who is told when that fails."""
 
-    def connect(self) -> Wire:
-        """Return a new connection, which blocks; raises `ChannelError`."""
+    def lend(self) -> Wire:
+        """Return a connection, which blocks if it is a new one; raises `ChannelError`."""
 
     def drop(self, wire: Wire) -> None:
         """Close a connection in which nothing is under way."""
@@ -132,6 +132,10 @@ class ServerPipeline:
         """Let what was asked wait until it can be sent."""
         self._exchanges.wait(now + self._timeout)
         self._arm(self._timeout)
+        self.open()
+
+    def open(self) -> None:
+        """Begin to connect, unless that is done; see `Pipeline`."""
         if self._line is None and not self._is_opening:
             self._is_opening = True
             threading.Thread(target=self._open, name="pegboard-pipeline", daemon=True).start()
@@ -140,7 +144,7 @@ class ServerPipeline:
         """Connect, which blocks, in a thread of its own."""
         opened: Wire | ChannelError = ChannelError("no connection could be made")
         try:
-            opened = self._source.connect()
+            opened = self._source.lend()
         except ChannelError as error:
             opened = error
         finally:
