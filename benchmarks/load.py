@@ -1,10 +1,11 @@
-"""A load of keep-alive connections from one thread, and what it saw."""
+"""Loads of keep-alive connections from one thread, and what they saw."""
 
 import selectors
 import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from math import inf
 
 CHUNK = 65_536
 
@@ -15,7 +16,8 @@ class Seen:
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
-    slowest: float = 0.0
+    times: list[float] = field(default_factory=list)
+    """Seconds that each answer took."""
 
     @property
     def count(self) -> int:
@@ -27,11 +29,24 @@ class Seen:
         """Answers per second."""
         return self.count / self.seconds
 
+    def percentile(self, percent: int) -> float:
+        """Return the seconds within which so many of a hundred answers came."""
+        return sorted(self.times)[min(self.count - 1, self.count * percent // 100)]
 
-def request(method: str, path: str, body: bytes = b"") -> bytes:
-    """Return the bytes of a request."""
-    length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n".encode() + body
+    def note(self, client: "_Client", status: int) -> None:
+        """Take note of an answer."""
+        self.statuses[status] += 1
+        self.times.append(time.perf_counter() - client.sent_at)
+
+
+def request(method: str, path: str, body: bytes = b"", client: str = "") -> bytes:
+    """Return the bytes of a request, from a client that a trusted proxy names."""
+    headers = "Host: localhost\r\n"
+    if body:
+        headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    if client:
+        headers += f"X-Forwarded-For: {client}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{headers}\r\n".encode() + body
 
 
 class _Client:
@@ -65,24 +80,32 @@ class _Client:
 
 def load(port: int, packets: list[bytes], *, seconds: float, connections: int = 16) -> Seen:
     """Send the packets in turn, each connection its next one when it has its answer."""
+    return steady(port, packets, seconds=seconds, rate=inf, connections=connections)
+
+
+def steady(
+    port: int, packets: list[bytes], *, seconds: float, rate: float, connections: int = 16
+) -> Seen:
+    """Send the packets in turn, so many a second; fewer if no connection is free for the next."""
     seen = Seen()
-    clients = [_Client(port) for _ in range(connections)]
+    idle = [_Client(port) for _ in range(connections)]
+    clients = tuple(idle)
     selector = selectors.DefaultSelector()
     for client in clients:
         selector.register(client.socket, selectors.EVENT_READ, client)
-    number = 0
+    sent = 0
     began = time.perf_counter()
-    for client in clients:
-        client.send(packets[(number := number + 1) % len(packets)])
-    while (now := time.perf_counter()) < began + seconds:
-        for key, _ in selector.select(1):
+    while (passed := time.perf_counter() - began) < seconds:
+        while idle and sent <= passed * rate:
+            sent += 1
+            idle.pop().send(packets[sent % len(packets)])
+        pause = (sent / rate - passed) if idle else 1
+        for key, _ in selector.select(max(0, pause)):
             client = key.data
             status = client.receive()
-            if status is None:
-                continue
-            seen.statuses[status] += 1
-            seen.slowest = max(seen.slowest, now - client.sent_at)
-            client.send(packets[(number := number + 1) % len(packets)])
+            if status is not None:
+                seen.note(client, status)
+                idle.append(client)
     seen.seconds = time.perf_counter() - began
     for client in clients:
         client.socket.close()

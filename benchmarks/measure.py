@@ -6,19 +6,21 @@ take turns, so that a busy machine is busy for all; what counts is their ratio.
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
 import psutil
-from load import load, request
+from load import Seen, load, request, steady
 
 from pegboard.testing.databases import fresh_database
 from pegboard.testing.distributions import PluginFolder
@@ -31,6 +33,7 @@ BASE = {
     "SECRET_KEY": "measured-with-a-key-that-nobody-uses-elsewhere",
     "PEGBOARD_LOG_LEVEL": "WARNING",
 }
+CHOICES = ("hits", "writes", "refusals", "idle", "hang", "flood")
 ITEMS = 100
 PUT = json.dumps({"name": "Anvil", "description": "Heavy."}).encode()
 
@@ -48,9 +51,12 @@ class Variant:
     server: LiveServer | None = None
 
 
-def gets() -> list[bytes]:
-    """Return requests for single items."""
-    return [request("GET", f"/api/items/{number}") for number in range(1, ITEMS + 1)]
+def gets(*clients: str) -> list[bytes]:
+    """Return requests for single items, of the clients in turn."""
+    return [
+        request("GET", f"/api/items/{number % ITEMS + 1}", client=client)
+        for number, client in enumerate(clients or [""] * ITEMS)
+    ]
 
 
 def puts() -> list[bytes]:
@@ -74,11 +80,12 @@ class Bench:
         self.redis = stack.enter_context(RedisServer())
         self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
-    def start(self, **settings: str) -> LiveServer:
-        """Start a service on a database of its own, with items in it."""
+    def start(self, *commands: Sequence[str], **settings: str) -> LiveServer:
+        """Start a service on a database of its own, with items in it, after the commands."""
         url = self.stack.enter_context(fresh_database(self.postgres.url))
         settings = {**BASE, "DATABASE_URL": url, "REDIS_URL": self.redis.url, **settings}
-        for command in (("db", "upgrade"), ("items", "seed", "--count", str(ITEMS))):
+        seed = ("items", "seed", "--count", str(ITEMS))
+        for command in (("db", "upgrade"), seed, *commands):
             done = run_pegboard(*command, directory=self.directory, **settings)
             assert done.returncode == 0, done.stdout
         return self.stack.enter_context(LiveServer(**settings))
@@ -173,12 +180,82 @@ def hang(bench: Bench, *, seconds: float, rate: float = 50.0) -> None:
     print("slowest of each second, ms:", [round(took * 1000) for took in slowest.values()])
 
 
+@dataclass
+class Flooded:
+    """What one client sees while others send requests or do not."""
+
+    name: str
+    packets: list[bytes]
+    status: int = 200
+    seen: list[Seen] = field(default_factory=list)
+    flood: list[float] = field(default_factory=list)
+
+
+OTHER = "192.0.2.1"
+FLOODER = "198.51.100.1"
+CROWD = [f"198.18.{number // 250}.{number % 250}" for number in range(1000)]
+
+
+def flood(bench: Bench, *, rounds: int, seconds: float, rate: float) -> None:
+    """Measure one client beside a flood that is refused, and one of the same rate that is not."""
+    server = bench.start(
+        ("ratelimit", "rules", "add", "--client", FLOODER, "--limit", "1/day"),
+        **(FULL | UNLIMITED | {"PEGBOARD_TRUSTED_PROXIES": "1"}),
+    )
+    floods = [
+        Flooded("no flood", []),
+        Flooded("flood of many, admitted", gets(*CROWD)),
+        Flooded("flood of one, refused", gets(*[FLOODER] * ITEMS), 429),
+    ]
+    load(server.port, gets(FLOODER, *[OTHER] * ITEMS), seconds=seconds / 2)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        for _ in range(rounds):
+            for one in floods:
+                _measure_beside(server, pool, one, seconds=seconds, rate=rate)
+    columns = [
+        ("req/s", lambda seen: seen.rate),
+        ("p50 ms", lambda seen: seen.percentile(50) * 1000),
+        ("p99 ms", lambda seen: seen.percentile(99) * 1000),
+    ]
+    print(f"{'variant':34}" + "".join(f"{name:>9} ratio" for name, _ in columns) + "  flood/s")
+    for one in floods:
+        line = f"{one.name:34}"
+        for _, figure in columns:
+            values, first = (list(map(figure, which.seen)) for which in (one, floods[0]))
+            ratio = statistics.median(a / b for a, b in zip(values, first, strict=True))
+            line += f"{statistics.median(values):9.2f} {ratio:5.2f}"
+        print(f"{line}{statistics.median(one.flood):9.0f}")
+
+
+def _measure_beside(
+    server: LiveServer, pool: ProcessPoolExecutor, one: Flooded, *, seconds: float, rate: float
+) -> None:
+    """Let another process flood the service, and one client ask meanwhile."""
+    before, after = 0.5, 0.5
+    flooding: Future[Seen] | None = None
+    if one.packets:
+        lasting = before + seconds + after
+        flooding = pool.submit(steady, server.port, one.packets, seconds=lasting, rate=rate)
+    time.sleep(before)
+    seen = load(server.port, gets(*[OTHER] * ITEMS), seconds=seconds, connections=4)
+    assert set(seen.statuses) == {HTTPStatus.OK}, seen.statuses
+    one.seen.append(seen)
+    if flooding is None:
+        one.flood.append(0)
+        return
+    sent = flooding.result()
+    assert set(sent.statuses) == {one.status}, sent.statuses
+    one.flood.append(sent.rate)
+
+
 def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["hits", "writes", "refusals", "idle", "hang"], nargs="+")
+    parser.add_argument("what", choices=CHOICES, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rate", type=float, default=1000.0, help="requests a second of a flood")
     arguments = parser.parse_args()
     for what in arguments.what:
         print(f"\n{what}")
@@ -187,6 +264,13 @@ def main() -> None:
             bench = Bench(stack)
             if what == "hang":
                 hang(bench, seconds=30)
+            elif what == "flood":
+                flood(
+                    bench,
+                    rounds=arguments.rounds,
+                    seconds=arguments.seconds,
+                    rate=arguments.rate,
+                )
             else:
                 variants = comparison(what, bench.directory)
                 bench.compare(variants, rounds=arguments.rounds, seconds=arguments.seconds)

@@ -43,7 +43,7 @@ def client(make_app: Any, settings: dict[str, str]) -> FlaskClient:
     client: FlaskClient = app.test_client()
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
     strategy: Any = pegboard.get_cache(app).strategy
-    strategy._keeper.begin()
+    strategy._switch.begin()
     client.get(URL)
     assert "hit" == told(client)
     return client

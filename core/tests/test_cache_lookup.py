@@ -19,8 +19,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 import pegboard
-from pegboard.cache import MemoryStrategy, Miss, lookup
+from pegboard.cache import MemoryStrategy, Miss, answers, flights
 from pegboard.cache.entry import Entry
+from pegboard.cache.lookup import lookup_of
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.recording import RecordingStrategy
 
@@ -531,7 +532,7 @@ def test_only_reading_is_answered_from_the_cache(serve: Any, notes: Notes) -> No
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another is woken: he would wait longer than a test does."""
-    monkeypatch.setattr(lookup, "_PATIENCE", 15.0)
+    monkeypatch.setattr(flights, "_PATIENCE", 15.0)
 
 
 class Gate:
@@ -669,7 +670,7 @@ def test_what_another_process_is_about_to_fill_is_waited_for(
     class Time:
         sleep = pauses.append
 
-    monkeypatch.setattr(lookup, "time", Time)
+    monkeypatch.setattr(answers, "time", Time)
     notes.strategy = RecordingStrategy(ElsewhereStrategy(refusals))
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()
@@ -816,6 +817,26 @@ def test_without_a_plugin_memory_serves_where_it_is_right(
     assert ["memory", "memory", "memory", "memory", "none", "memory"] == found
 
 
+def test_a_cache_in_memory_beside_a_plugin_that_could_share_it_is_warned_of(
+    serve: Any, make_app: MakeApp, postgres_url: str, sqlite_url: str, caplog: Any
+) -> None:
+    """In one line at the start; not where it is right, or where there is nothing to share it."""
+    serve(CACHE="memory", DATABASE_URL=sqlite_url)
+    serve(CACHE="auto", DATABASE_URL=postgres_url)
+    make_app(CACHE="memory", DATABASE_URL=postgres_url)
+    assert not any("PEGBOARD_CACHE" in message for message in caplog.messages)
+    serve(CACHE="memory", DATABASE_URL=postgres_url)
+    (said,) = [message for message in caplog.messages if "PEGBOARD_CACHE=memory" in message]
+    assert "notes is not used" in said
+
+
+def test_workers_that_would_each_have_a_cache_stop_the_start(serve: Any, postgres_url: str) -> None:
+    """In memory beside PostgreSQL; it says what to do."""
+    problem = start_problem(serve, CACHE="memory", WORKERS=2, DATABASE_URL=postgres_url)
+    assert "several workers would each have their own" in problem.summary
+    assert "WORKERS=1" in problem.cure
+
+
 def test_a_plugin_may_decline(serve: Any, notes: Notes) -> None:
     """Then what serves without it serves."""
     notes.declines = True
@@ -884,15 +905,14 @@ def test_two_views_of_one_name_stop_the_start(serve: Any, notes: Notes) -> None:
 def test_releases_side_by_side_forget_each_others_answers() -> None:
     """Each takes its own only, and the writes of one are news to the other."""
     one, two = (
-        lookup.lookup_of(pegboard.cached(Note, ttl=300, version=version)(answer))
-        for version in (1, 2)
+        lookup_of(pegboard.cached(Note, ttl=300, version=version)(answer)) for version in (1, 2)
     )
     assert one is not None
     assert two is not None
     assert one.key([1]) == two.key([1])
     value = Entry("tag", [], b"answer").encode(one.version)
-    assert isinstance(lookup.read(value, one.form), Entry)
-    assert Miss("other-release", may_fill=False) == lookup.read(value, two.form)
+    assert isinstance(answers.read(value, one.form), Entry)
+    assert Miss("other-release", may_fill=False) == answers.read(value, two.form)
 
 
 def test_who_does_not_cache_keeps_others_from_serving_what_is_old(serve: Any, notes: Notes) -> None:

@@ -173,6 +173,32 @@ def test_forwarded_is_read_as_rfc_7239_says(header, client):
     assert client == ask(behind("1", header="Forwarded"), forwarded=header)
 
 
+@pytest.mark.parametrize(
+    "hops, client", [(16, "198.51.100.7"), (17, "10.0.0.1"), (3000, "10.0.0.1")]
+)
+@pytest.mark.parametrize("header, written", [("X-Forwarded-For", "{}"), ("Forwarded", "for={}")])
+def test_a_chain_that_is_longer_than_any_is_not_believed(header, written, hops, client):
+    """It is made up by somebody whose address is a proxy's: the peer counts, whatever it says."""
+    proxies = [f"10.0.{number // 256}.{number % 256}" for number in range(2, hops + 1)]
+    chain = ", ".join(written.format(one) for one in ["198.51.100.7", *proxies])
+    clients = behind("10.0.0.0/8", header=header)
+
+    assert client == ask(clients, "10.0.0.1", **{header.replace("-", "_"): chain})
+
+
+@pytest.mark.parametrize("header, written", [("X-Forwarded-For", "{}"), ("Forwarded", "for={}")])
+def test_only_the_right_end_of_a_long_header_is_read(header, written):
+    """Whatever stands further left is not looked at, and half an address is none."""
+    clients = behind("2", header=header)
+    name = header.replace("-", "_")
+    far = f"{written.format('203.0.113.5')}{' ' * 4100},{written.format('198.51.100.7')}"
+    near = f",{written.format('198.51.100.7')}"
+    cut = f"{written.format('203.0.113.5')}{' ' * (4096 - len(near) - 3)}{near}"
+
+    assert "198.51.100.7" == ask(clients, **{name: far})
+    assert "198.51.100.7" == ask(clients, **{name: cut})
+
+
 ANYTHING = st.text(
     st.sampled_from('0123456789.:,;="\\[]%/ _-forunkw\x00é') | st.characters(), max_size=60
 )

@@ -40,9 +40,10 @@ def run(request: pytest.FixtureRequest) -> "Iterator[Run[Any]]":
 
 @pytest.fixture
 def new_channel(make_app: MakeApp) -> Callable[..., ServerChannel]:
-    """Make a channel by its URL and by settings."""
+    """Make a channel by its URL and by settings; it is patient where time is no matter."""
 
     def make(url: str, **config: Any) -> ServerChannel:
+        config = {"REDIS_TIMEOUT": 10.0, **config}
         channel = get_channel(make_app(upgrade=False, REDIS_URL=url, **config))
         assert isinstance(channel, ServerChannel)
         return channel
@@ -135,7 +136,7 @@ def test_what_is_asked_in_one_turn_leaves_together(
     run: Run[None], new_channel: NewChannel, redis_proxy: RedisProxy
 ):
     """In one packet, while the one before is still under way."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    channel = new_channel(redis_proxy.url)
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
@@ -157,7 +158,7 @@ def test_what_is_asked_in_one_turn_leaves_together(
 
 def test_scripts_are_sent_once(run: Run[None], new_channel: NewChannel, redis_proxy: RedisProxy):
     """What the server does not know it is told, and nothing else is executed twice."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    channel = new_channel(redis_proxy.url)
     script = Script("return {KEYS[1], redis.call('INCR', KEYS[1])}")
     other = Script("return ARGV[1]")
 
@@ -223,6 +224,10 @@ def test_cancelled_exchange_disturbs_no_other(
             asked[0].cancel()
             await asyncio.sleep(0)
             asked[4].cancel()
+            plain = [pipeline.exchange([echo(str(number))]) for number in range(3)]
+            await asyncio.sleep(0)
+            plain[1].cancel()
+            assert [[b"0"], [b"2"]] == [values(await plain[number]) for number in (0, 2)]
             kept = [one for one in asked if not one.cancelled()]
             assert [[b"%d" % number, 1] for number in (1, 2, 3, 5, 6, 7, 8)] == [
                 values(await one) for one in kept
@@ -231,23 +236,93 @@ def test_cancelled_exchange_disturbs_no_other(
     run(test())
 
 
+def test_reply_that_nobody_asked_for_is_no_others(
+    run: Run[None], new_channel: NewChannel, redis_url: str
+):
+    """A connection on which something else arrives is not used again."""
+    channel = new_channel(redis_url)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
+            await pipeline.exchange([command("SUBSCRIBE", "news", key="")])
+            publish = [command("PUBLISH", "news", "x", key="")]
+            assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+            assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
+        assert not channel.is_away
+
+    run(test())
+
+
 @pytest.mark.usefixtures("probing")
-def test_server_that_hangs_is_done_without(
+def test_server_that_wants_a_password_again_is_away(
     run: Run[None], new_channel: NewChannel, own_redis: RedisServer
 ):
-    """All that is under way fails within the bound, what is asked then at once; it is back."""
+    """That is no error of a command; the probe logs in, and so does the next connection."""
     channel = new_channel(own_redis.url)
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
+            await pipeline.exchange([command("RESET", key="RESET")])
+            assert "Authentication" in await failure(pipeline.exchange([echo("x"), GET]))
+            assert channel.is_away
+            await until(lambda: not channel.is_away, "it is back")
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+
+    run(test())
+
+
+def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own(
+    run: Run[None], new_channel: NewChannel, redis_url: str
+):
+    """Who cut it has seen to the breaker; what is asked before the loop notices fails."""
+    channel = new_channel(redis_url)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
+            for wire in tuple(channel._busy):
+                wire.cut()
+            await failure(pipeline.exchange([GET]))
+            assert not channel.is_away
+            assert [None] == values(await pipeline.exchange([GET]))
+
+    run(test())
+
+
+def test_channel_that_is_closed_after_the_loop_closes_the_connection(
+    new_channel: NewChannel, own_redis: RedisServer
+):
+    """Also when nobody has closed the pipeline, which then fails what it is asked."""
+    channel = new_channel(own_redis.url)
+    for new_loop in LOOPS.values():
+        loop = new_loop()
+        pipeline = channel.pipeline(loop)
+        assert pipeline
+        loop.run_until_complete(pipeline.exchange([GET]))
+        loop.close()
+        assert 1 == channel._count
+        channel.close()
+        assert 0 == channel._count
+    wait_until(lambda: not clients(own_redis.url), "the connections are closed")
+
+
+@pytest.mark.usefixtures("probing")
+def test_server_that_hangs_is_done_without(
+    run: Run[None], new_channel: NewChannel, own_redis: RedisServer
+):
+    """All that is under way fails with the first, what is asked then at once; it is back."""
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.5)
+
+    async def test() -> None:
+        async with pipeline_of(channel) as pipeline:
             with own_redis.suspended():
-                began = time.monotonic()
                 asked = [pipeline.exchange([GET])]
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.1)
                 asked += [pipeline.exchange([GET]) for _ in range(99)]
+                assert "the server did not answer in time" == await failure(asked[0])
+                assert all(one.done() for one in asked)
                 for one in asked:
                     assert "the server did not answer in time" == await failure(one)
-                assert time.monotonic() - began < 1
                 assert channel.is_away
                 refused = pipeline.exchange([GET])
                 assert refused.done()
@@ -262,7 +337,7 @@ def test_late_loop_takes_no_server_for_hanging(
     run: Run[None], new_channel: NewChannel, redis_url: str
 ):
     """What arrived while the loop could not look is read before it judges."""
-    channel = new_channel(redis_url)
+    channel = new_channel(redis_url, REDIS_TIMEOUT=0.3)
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
@@ -270,7 +345,7 @@ def test_late_loop_takes_no_server_for_hanging(
                 first = pipeline.exchange([GET])
                 await asyncio.sleep(0)  # it is sent
                 second = pipeline.exchange([GET])
-                time.sleep(0.1)  # noqa: ASYNC251 - what a busy process does to a loop
+                time.sleep(0.6)  # noqa: ASYNC251 - what a busy process does to a loop
                 assert [[None]] * 2 == [values(await one) for one in (first, second)]
         assert not channel.is_away
 
@@ -289,10 +364,8 @@ def test_hang_that_a_thread_finds_fails_the_pipeline(
                 thread = asyncio.create_task(asyncio.to_thread(channel.exchange, [GET]))
                 await until(lambda: len(hold.caught) == 1, "the thread waits")
                 await asyncio.sleep(1)
-                began = time.monotonic()
                 asked = pipeline.exchange([GET])
                 assert "the server has closed the connection" == await failure(asked)
-                assert time.monotonic() - began < 1.8
                 assert "the server did not answer in time" == await failure(thread)
             await until(lambda: not channel.is_away, "a probe has been answered at once")
             assert [None] == values(await pipeline.exchange([GET]))
@@ -312,11 +385,9 @@ def test_hang_that_the_pipeline_finds_fails_threads(
                 asked = pipeline.exchange([GET])
                 await until(lambda: len(hold.caught) == 1, "the pipeline waits")
                 await asyncio.sleep(1)
-                began = time.monotonic()
                 thread = asyncio.create_task(asyncio.to_thread(channel.exchange, [GET]))
                 assert "the server did not answer in time" == await failure(asked)
                 assert "the server has closed the connection" == await failure(thread)
-                assert time.monotonic() - began < 1.8
 
     run(test())
 
@@ -364,7 +435,7 @@ def test_connection_that_is_reset_fails_what_is_under_way(
     run: Run[None], new_channel: NewChannel, redis_proxy: RedisProxy
 ):
     """It may have been executed; who asks again does so on a new one."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    channel = new_channel(redis_proxy.url)
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
@@ -429,16 +500,14 @@ def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
     run: Run[None], new_channel: NewChannel, own_redis: RedisServer
 ):
     """Connecting is within the bound of those who wait for it."""
-    channel = new_channel(own_redis.url)
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.2)
 
     async def test() -> None:
         pipeline = channel.pipeline(asyncio.get_running_loop())
         assert pipeline
         with closing(pipeline), own_redis.suspended():
-            began = time.monotonic()
             for one in [pipeline.exchange([GET]) for _ in range(3)]:
-                await failure(one)
-            assert time.monotonic() - began < 1
+                assert "the server did not answer in time" == await failure(one)
             assert channel.is_away
 
     run(test())
@@ -472,7 +541,7 @@ def test_replica_is_not_the_server_to_ask(
 
 def test_large_commands_are_sent_in_parts(run: Run[None], new_channel: NewChannel, redis_url: str):
     """What does not fit into the buffers waits for room, and what is asked meanwhile for it."""
-    channel = new_channel(redis_url, REDIS_TIMEOUT=5)
+    channel = new_channel(redis_url)
     large = bytes(range(256)) * 4 * 10_000
 
     async def test() -> None:
@@ -493,7 +562,7 @@ def test_large_command_that_a_hung_server_does_not_take_is_given_up(
     run: Run[None], new_channel: NewChannel, own_redis: RedisServer
 ):
     """The parts that are left are not sent to anybody."""
-    channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.2)
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.5)
     large = bytes(30_000_000)
 
     async def test() -> None:
@@ -511,7 +580,7 @@ def test_threads_have_all_turns_beside_a_pipeline(
     run: Run[None], new_channel: NewChannel, redis_proxy: RedisProxy
 ):
     """One connection for threads is one for threads."""
-    channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=1, REDIS_TIMEOUT=30)
+    channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=1)
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
@@ -530,7 +599,7 @@ def test_reset_gives_the_pipeline_a_new_connection(
     run: Run[None], new_channel: NewChannel, redis_proxy: RedisProxy
 ):
     """Nothing that is under way fails by it, and what is asked then goes to the new one."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    channel = new_channel(redis_proxy.url)
     me = command("CLIENT", "ID", key="")
 
     async def test() -> None:

@@ -242,6 +242,23 @@ def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFol
     assert problem.distribution
 
 
+def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder):
+    """Whoever finds it: the problem, and the policy, are those of the plugin that it names."""
+    plugin_folder.add("faulty", "def nothing(): ...")
+    plugin_folder.add(
+        "inspector",
+        """
+        @pegboard.hookimpl
+        def pegboard_stages(app):
+            for plugin in pegboard.get_registry(app).plugins:
+                if plugin.name == "faulty":
+                    raise pegboard.StartupError([plugin.problem("cracked", "Mend it.")])
+        """,
+    )
+    (problem,) = problems(PLUGINS="faulty,inspector")
+    assert ("cracked", "Mend it.", "faulty") == (problem.summary, problem.cure, problem.plugin)
+
+
 def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
     """Two kinds of mistakes do not take two starts."""
     plugin_folder.add("broken", "1 / 0")

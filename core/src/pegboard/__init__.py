@@ -20,7 +20,8 @@ from pegboard.cache import (
 from pegboard.channel import Channel, ChannelError, Command, Reply, Script, command, get_channel
 from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
-from pegboard.config import CoreSettings, DevelopmentConfig, ProductionConfig, TestingConfig
+from pegboard.config import DevelopmentConfig, ProductionConfig, TestingConfig
+from pegboard.core_settings import CoreSettings
 from pegboard.database import Model, db, utcnow
 from pegboard.errors import UnconfirmedError, abort
 from pegboard.health import HealthCheck, NotReadyError, get_health

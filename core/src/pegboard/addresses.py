@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_LONGEST = 4096  # characters of `Forwarded` that are read
+_LONGEST = 4096
+"""Characters of a header that are read: what is further on the left is a client's own talk."""
 
 # RFC 7239, section 6: an address, its port if any; one of IPv6 in brackets where there is a port.
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
@@ -31,9 +32,10 @@ def read_address(text: str) -> Address | None:
 
 def forwarded_for(header: str) -> Iterator[str]:
     """Yield who each proxy was called by, the nearest proxy first, from `X-Forwarded-For`."""
+    header, is_whole = _right_end(header)
     while header:
-        header, _, element = header.rpartition(",")
-        yield element
+        header, comma, element = header.rpartition(",")
+        yield element if comma or is_whole else ""
 
 
 def forwarded(header: str) -> Iterator[str]:
@@ -48,11 +50,9 @@ def _elements(header: str) -> Iterator[str]:
     """Split at the commas outside of quotes, from the right.
 
     What the nearest proxy has added is on the right. From there, a quote that a client left open
-    on the left cannot swallow it. Nor can what a client sends be read at length: what is cut off on
-    the left is an element that says nothing.
+    on the left cannot swallow it.
     """
-    is_whole = len(header) <= _LONGEST
-    header = header[-_LONGEST:]
+    header, is_whole = _right_end(header)
     is_quoted = False
     end = len(header)
     for place in range(len(header) - 1, -1, -1):
@@ -62,6 +62,14 @@ def _elements(header: str) -> Iterator[str]:
             yield header[place + 1 : end]
             end = place
     yield header[:end] if is_whole else ""
+
+
+def _right_end(header: str) -> tuple[str, bool]:
+    """Return as much of a header as is read, and whether that is all.
+
+    Else its first element is cut, and says nothing: half an address is another address.
+    """
+    return header[-_LONGEST:], len(header) <= _LONGEST
 
 
 def _is_escaped(text: str, place: int) -> bool:

@@ -30,7 +30,8 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
         @pegboard.rate_limit("10/minute;100/day")
         def search(): ...
 
-    It only leaves a mark: a limiter such as pegboard-ratelimit acts on it.
+    HEAD counts as GET and has no mark of its own. It only leaves a mark: a limiter such as
+    pegboard-ratelimit acts on it.
     """
     given: object = limit
     if not isinstance(given, str | None):

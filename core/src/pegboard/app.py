@@ -21,8 +21,9 @@ from pegboard.body import Request
 from pegboard.cache import CacheStage, get_cache
 from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
-from pegboard.config import Config, Configuration, CoreSettings, configure
+from pegboard.config import Config, Configuration, configure
 from pegboard.contributions import Plugin, call_plugin
+from pegboard.core_settings import CoreSettings
 from pegboard.cors import init_cors
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.docs import docs_blueprint
@@ -31,11 +32,13 @@ from pegboard.errors import abort, init_errors
 from pegboard.health import Health, HealthCheck, NotReadyError, health_blueprint
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations, pending
+from pegboard.openapi import described
 from pegboard.passage import MATCH, Stages
+from pegboard.plugin_stages import collect_stages
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.redis import check_redis, has_redis, init_redis
 from pegboard.registry import Registry, assemble, choose, may_skip
-from pegboard.strategies import collect_stages, described, init_strategies
+from pegboard.strategies import init_strategies
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint

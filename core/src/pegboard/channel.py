@@ -46,11 +46,14 @@ class Pipeline(Protocol):
     """Carries the commands of one event loop to Redis; to be used on that loop only."""
 
     def exchange(self, commands: Sequence[Command]) -> "asyncio.Future[list[Reply]]":
-        """Send all commands; the future gets the replies, or `ChannelError`, in order of asking.
+        """Send all commands; the future gets the replies, or `ChannelError`.
 
         What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
         be away, the future has failed already. It may be cancelled, which recalls no command.
         """
+
+    def open(self) -> None:
+        """Begin to connect: else the first exchange would have to wait for it."""
 
     def close(self) -> None:
         """End it: what is under way fails, and so does what is asked afterwards."""

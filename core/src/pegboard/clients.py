@@ -30,6 +30,7 @@ HEADERS = {"X-Forwarded-For": forwarded_for, "Forwarded": forwarded}
 """The headers in which a proxy can say who called it, and how each is read."""
 
 MAX_HOPS = 16
+"""How many proxies stand one behind the other at most; what a request costs is bounded by it."""
 
 CUSTOMER = 64
 """Bits of an IPv6 address that a provider gives to one customer."""
@@ -84,12 +85,15 @@ class Proxies:
         """Return the address of the client behind the trusted proxies.
 
         What a proxy reports that is no address leaves the client unknown, and the proxy in its
-        place.
+        place. No chain of proxies is longer than `MAX_HOPS`: one that is was made up by somebody
+        within their networks, and leaves the peer.
         """
-        client = read_address(peer)
+        nearest = client = read_address(peer)
         for hop, reported in enumerate(HEADERS[self.header](header)):
             if not self.trust(client, hop):
                 break
+            if hop == MAX_HOPS:
+                return nearest
             address = read_address(reported)
             if address is None:
                 break

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pluggy
 from flask import Flask
 
-from pegboard.config import CoreSettings
 from pegboard.contributions import Plugin
+from pegboard.core_settings import CoreSettings
 from pegboard.problems import Problem
 from pegboard.settings import declarations_of, prefix_of
 

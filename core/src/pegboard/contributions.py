@@ -62,13 +62,17 @@ def call_plugin(
 ) -> list[Any]:
     """Call a plugin's implementation as `call_hook` does. Raises `PluginError`, naming the plugin.
 
-    What the plugin says by a `StartupError` of its own is told in its words.
+    What the plugin says by a `StartupError` of its own is told in its words; a problem of it that
+    names another plugin is that one's.
     """
     try:
         return call_hook(manager, plugin.name, hook, **arguments)
     except PluginError:
         raise
     except StartupError as error:
+        for problem in error.problems:
+            if problem.plugin is not None:
+                raise PluginError(problem) from error
         summary = "; ".join(problem.summary for problem in error.problems)
         cure = " ".join(problem.cure for problem in error.problems)
         raise PluginError(plugin.problem(summary, cure)) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.channel import ChannelError, Pipeline
-from pegboard.config import CoreSettings
+from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import REQUEST_ID, APIError
 from pegboard.inlet import ClientGoneError, Inlet, Receive
@@ -53,7 +53,7 @@ class Gateway:
             message = f"Pegboard serves http, not {scope['type']}"
             raise NotImplementedError(message)
         if self._is_new:
-            self._start()
+            self.start(asyncio.get_running_loop())
         started = time.perf_counter()
         environ = environ_of(scope)
         outlet = Outlet(send, self)
@@ -74,13 +74,16 @@ class Gateway:
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
         await outlet.give(answer.status, headers, body)
 
-    def _start(self) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect to Redis for a loop, which runs or is about to; else the first request does."""
         self._is_new = False
         if self._stages is None:
             return
         channel = self._stages.channel
         if channel is not None:
-            self._pipeline = channel.pipeline(asyncio.get_running_loop())
+            self._pipeline = channel.pipeline(loop)
+            if self._pipeline is not None:
+                self._pipeline.open()
         # There are servers to which only threads can speak.
         self._runs_stages = channel is None or self._pipeline is not None
 

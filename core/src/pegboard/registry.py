@@ -12,12 +12,14 @@ from packaging.utils import canonicalize_name
 
 from pegboard import hooks
 from pegboard.collisions import find_collisions
-from pegboard.config import Configuration, CoreSettings
+from pegboard.config import Configuration
 from pegboard.contributions import Plugin, collect
+from pegboard.core_settings import CoreSettings
 from pegboard.discovery import CORE, Candidate, core_version, handed_over, installed
 from pegboard.hookcheck import add_own_hookspecs, check_hooks, register
 from pegboard.problems import Problem, StartupError
-from pegboard.settings import Settings, Value, declarations_of, load, prefix_of, unknown_settings
+from pegboard.settings import Settings, declarations_of, prefix_of
+from pegboard.values import Value, load, unknown_settings
 
 EXTENSION = "pegboard"
 
@@ -51,6 +53,15 @@ class Registry:
             for other in self.plugins
             if other.distribution and other is not plugin and name in other.distribution.requires
         ]
+
+    def owner_of(self, endpoint: str, module: str) -> Plugin | None:
+        """Return the plugin that a view belongs to: by its blueprint, else by its module."""
+        blueprint = endpoint.partition(".")[0]
+        for plugin in self.plugins:
+            if blueprint in {one.name for one in plugin.blueprints}:
+                return plugin
+        package = module.partition(".")[0]
+        return next((plugin for plugin in self.plugins if plugin.package == package), None)
 
     @property
     def packages(self) -> dict[str, str]:

@@ -177,6 +177,7 @@ class Worker:
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(drain, gateway, self.port)
+        gateway.start(loop)
         die_at_stop()
         return gateway
 

@@ -136,24 +136,24 @@ class ServerChannel:
                 self._turns.get_nowait()
         except Empty:
             self._queue()
+        try:
+            return self.lend()
+        except BaseException:
+            self._end_turn()
+            raise
+
+    def lend(self) -> Wire:
+        """Return an idle connection or a new one, for which there is a turn or need be none."""
         while True:
             try:
                 wire = self._idle.pop()
             except IndexError:
-                return self._connected()
+                return self._connect()
             if wire.is_stale():
                 self.drop(wire)
                 continue
             self._busy.add(wire)
             return wire
-
-    def _connected(self) -> Wire:
-        """Return a new connection for a turn, which is over if there is none."""
-        try:
-            return self.connect()
-        except BaseException:
-            self._end_turn()
-            raise
 
     def _queue(self) -> None:
         """Wait for a turn: in the order of coming, or a busy process would starve some."""
@@ -238,7 +238,7 @@ class ServerChannel:
             except IndexError:
                 self._turns.put(None)
 
-    def connect(self) -> Wire:
+    def _connect(self) -> Wire:
         """Return a new connection, which is in use; raises `ChannelError`."""
         with self._counting:
             self._count += 1

@@ -1,4 +1,4 @@
-"""Fixtures of this test tree: a plugin whose views do whatever the test wants with the session."""
+"""What these tests share: a plugin that does what a test wants, a clock, the row of the state."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,9 +11,12 @@ import pytest
 from flask import Blueprint, Flask, jsonify
 from flask.testing import FlaskClient
 from redis import Redis
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 import pegboard
+from pegboard_cache_redis.models import table
+from pegboard_cache_redis.state import Fleet
 
 pytest_plugins = ["pegboard.testing.fixtures"]
 
@@ -119,3 +122,48 @@ def round_trips(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(channel, "exchange", count)
     return counted
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def new_fleet(app: Flask, clock: Clock) -> Callable[[], Fleet]:
+    """What another process knows, which is nothing yet."""
+    with app.app_context():
+        engine = pegboard.db.engine
+    return lambda: Fleet(engine, "pb:1", clock)
+
+
+@pytest.fixture
+def fleet(new_fleet: Callable[[], Fleet]) -> Fleet:
+    """What one process knows, which is nothing yet."""
+    return new_fleet()
+
+
+def write_row(**values: object) -> None:
+    """Write the row of `cache_state` as another process does."""
+    with pegboard.db.engine.begin() as connection:
+        connection.execute(update(table).where(table.columns.id == 1).values(**values))
+
+
+def read_row() -> tuple[int, bool, str]:
+    """Return the row as the database has it."""
+    columns = table.columns
+    with pegboard.db.engine.connect() as connection:
+        found = connection.execute(select(columns.epoch, columns.enabled, columns.servers)).one()
+    return found[0], found[1], found[2]

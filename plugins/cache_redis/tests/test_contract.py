@@ -39,7 +39,7 @@ def fleet(apps):
     """Their strategies, of which the first has turned caching on."""
     found: list[Any] = [pegboard.get_cache(app).strategy for app in apps]
     for strategy in found:
-        strategy._keeper.begin()
+        strategy._switch.begin()
         assert pegboard.Miss("miss") == strategy.look_up(WARM)
     yield found
     for strategy in found:

@@ -109,33 +109,25 @@ def under_way(function: Callable[..., Any], *arguments: Any) -> Iterator[Future[
         future.result(60)
 
 
-def test_a_reader_that_was_held_before_its_fill(
-    writer: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy, redis: Any
+@pytest.mark.parametrize("before, answer", [("FILL", "old"), ("LEASE", "new")])
+def test_a_reader_that_was_held_while_another_wrote(
+    writer: FlaskClient,
+    new_process: NewProcess,
+    redis_proxy: RedisProxy,
+    redis: Any,
+    before: str,
+    answer: str,
 ):
-    """It has read what was there before the write, and stores nothing of it."""
+    """Before its fill it has read the database, and stores nothing; before its lease it has not."""
     late = new_process(REDIS_TIMEOUT=30)
     wait_until(lambda: "hit" in read(late)[1], "the item is cached")
     redis.delete(*redis.keys("*:1"))
-    with redis_proxy.hold_commands(digest("FILL")) as hold, under_way(read, late) as reading:
+    with redis_proxy.hold_commands(digest(before)) as hold, under_way(read, late) as reading:
         hold.wait()
         assert 200 == write(writer)
         hold.release()
-        assert "old" == reading.result(60)[0]
+        assert answer == reading.result(60)[0]
     assert "new" == read(late)[0]
-
-
-def test_a_reader_that_was_held_before_its_lease(
-    writer: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy, redis: Any
-):
-    """It reads the database afterwards."""
-    late = new_process(REDIS_TIMEOUT=30)
-    wait_until(lambda: "hit" in read(late)[1], "the item is cached")
-    redis.delete(*redis.keys("*:1"))
-    with redis_proxy.hold_commands(digest("LEASE")) as hold, under_way(read, late) as reading:
-        hold.wait()
-        assert 200 == write(writer)
-        hold.release()
-        assert "new" == reading.result(60)[0]
 
 
 def test_others_read_the_database_between_commit_and_release(

@@ -10,34 +10,19 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import select, update
 
 import pegboard
 from pegboard.migrations import upgrade
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import RedisServer
+from pegboard_cache_redis.figures import Figures
 from pegboard_cache_redis.keeper import IDLE, Keeper
-from pegboard_cache_redis.models import table
 from pegboard_cache_redis.state import WAIT, Fleet
 from pegboard_cache_redis.strategy import RedisStrategy
+from pegboard_cache_redis.switch import Switch
 
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that the test moves."""
-    return Clock()
+from .conftest import Clock, read_row, write_row
 
 
 @pytest.fixture
@@ -54,40 +39,34 @@ def app(make_app: MakeApp, own_redis: RedisServer, sqlite_url: str) -> Iterator[
 
 
 @pytest.fixture
-def keeper(app: Flask, clock: Clock) -> Keeper:
+def switch(app: Flask, fleet: Fleet) -> Switch:
+    """What turns caching on and off."""
+    channel = pegboard.get_channel(app)
+    assert channel
+    return Switch(channel, fleet, prefix="test")
+
+
+@pytest.fixture
+def keeper(app: Flask, fleet: Fleet, switch: Switch) -> Keeper:
     """A keeper whose looks the test takes, one by one."""
     channel = pegboard.get_channel(app)
     assert channel
-    keeper = Keeper(channel, Fleet(pegboard.db.engine, "pb:1", clock), prefix="test")
+    keeper = Keeper(channel, fleet, switch, Figures(channel, fleet, prefix="test"))
     keeper._thread = threading.current_thread()
     keeper.wake()
     return keeper
 
 
-def write(**values: object) -> None:
-    """Write the row as another process does."""
-    with pegboard.db.engine.begin() as connection:
-        connection.execute(update(table).where(table.columns.id == 1).values(**values))
-
-
-def row() -> tuple[int, bool, str]:
-    """Return the row as the database has it."""
-    columns = table.columns
-    with pegboard.db.engine.connect() as connection:
-        found = connection.execute(select(columns.epoch, columns.enabled, columns.servers)).one()
-    return found[0], found[1], found[2]
-
-
 def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
     """And no sooner."""
-    write(epoch=5, enabled=False)
+    write_row(epoch=5, enabled=False)
     assert keeper.look()
     clock.now += WAIT - 0.001
     assert keeper.look()
-    assert not row()[1]
+    assert not read_row()[1]
     clock.now += 0.001
     assert keeper.look()
-    epoch, enabled, servers = row()
+    epoch, enabled, servers = read_row()
     assert epoch > 5
     assert enabled
     channel = pegboard.get_channel()
@@ -95,36 +74,36 @@ def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
     assert channel.servers() == {name.removeprefix("pb:1@") for name in servers.split()}
 
 
-def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, clock: Clock):
+def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, switch: Switch, clock: Clock):
     """Whoever meets it says so; the next epoch is the new server's."""
-    write(epoch=5, enabled=True, servers="former")
+    write_row(epoch=5, enabled=True, servers="former")
     keeper.look()
-    assert row()[1]
-    keeper.report_foreign("another")
+    assert read_row()[1]
+    switch.report_foreign("another")
     keeper.look()
-    assert (5, False, "former") == row()
+    assert (5, False, "former") == read_row()
     clock.now += WAIT
     keeper.look()
-    assert row()[1]
-    assert "former" != row()[2]
+    assert read_row()[1]
+    assert "former" != read_row()[2]
 
 
-def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper):
+def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper, switch: Switch):
     """It is dropped, and the server that answers then is the right one."""
     channel = pegboard.get_channel()
     assert channel
     (server,) = channel.servers()
-    write(epoch=5, enabled=True, servers=f"pb:1@{server}")
-    keeper.report_foreign("former")
+    write_row(epoch=5, enabled=True, servers=f"pb:1@{server}")
+    switch.report_foreign("former")
     keeper.look()
-    assert (5, True, f"pb:1@{server}") == row()
+    assert (5, True, f"pb:1@{server}") == read_row()
 
 
 def test_what_keeps_it_off_is_said_once(
     keeper: Keeper, clock: Clock, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ):
     """Redis is full, for minutes."""
-    write(epoch=5, enabled=False)
+    write_row(epoch=5, enabled=False)
     keeper.look()
     clock.now += WAIT
     with closing(Redis.from_url(own_redis.url)) as client:
@@ -134,14 +113,14 @@ def test_what_keeps_it_off_is_said_once(
                 keeper.look()
         assert 1 == len(caplog.messages)
         assert "does not take writes" in caplog.messages[0]
-        assert not row()[1]
+        assert not read_row()[1]
         client.config_set("maxmemory", 0)
     keeper.look()
-    assert row()[1]
+    assert read_row()[1]
 
 
 def test_a_server_that_does_not_say_who_it_is_is_not_used(
-    app: Flask, make_app: MakeApp, sqlite_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, sqlite_url: str, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ):
     """Whether it was restarted, nobody could tell."""
     rules = "on >secret ~* &* +@all -info"
@@ -154,12 +133,12 @@ def test_a_server_that_does_not_say_who_it_is_is_not_used(
         )
         channel = pegboard.get_channel(other)
         assert channel
-        keeper = Keeper(channel, Fleet(pegboard.db.engine, "pb:1", clock), prefix="test")
+        switch = Switch(channel, fleet, prefix="test")
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            keeper.begin()
-            keeper.begin()
-    assert not row()[1]
+            switch.begin()
+            switch.begin()
+    assert not read_row()[1]
     assert ["caching stays off: Redis does not tell its run id (ACL: +info)"] == caplog.messages
 
 

@@ -9,29 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 import pegboard
 from pegboard.testing.fixtures import MakeApp
 from pegboard_cache_redis.models import table
 from pegboard_cache_redis.state import DISABLE, TRUST, WAIT, Fleet
 
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that the test moves."""
-    return Clock()
+from .conftest import Clock, read_row, write_row
 
 
 @pytest.fixture
@@ -40,32 +25,6 @@ def app(make_app: MakeApp, redis_url: str, database_url: str) -> Iterator[Flask]
     app = make_app(plugins=["cache_redis"], DATABASE_URL=database_url, REDIS_URL=redis_url)
     with app.app_context():
         yield app
-
-
-@pytest.fixture
-def new_fleet(app: Flask, clock: Clock) -> Callable[[], Fleet]:
-    """What another process knows, which is nothing yet."""
-    return lambda: Fleet(pegboard.db.engine, "pb:1", clock)
-
-
-@pytest.fixture
-def fleet(new_fleet: Callable[[], Fleet]) -> Fleet:
-    """What one process knows, which is nothing yet."""
-    return new_fleet()
-
-
-def write(**values: object) -> None:
-    """Write the row as another process does."""
-    with pegboard.db.engine.begin() as connection:
-        connection.execute(update(table).where(table.columns.id == 1).values(**values))
-
-
-def row() -> tuple[int, bool, str]:
-    """Return the row as the database has it."""
-    columns = table.columns
-    with pegboard.db.engine.connect() as connection:
-        found = connection.execute(select(columns.epoch, columns.enabled, columns.servers)).one()
-    return found[0], found[1], found[2]
 
 
 def test_what_was_read_is_trusted_for_two_seconds(fleet: Fleet, clock: Clock):
@@ -95,7 +54,7 @@ def test_an_older_answer_does_not_replace_a_newer(fleet: Fleet, clock: Clock):
 def test_the_row_is_read_when_what_is_known_has_aged(fleet: Fleet, clock: Clock):
     """And only then."""
     fleet.refresh()
-    write(epoch=4, enabled=True)
+    write_row(epoch=4, enabled=True)
     current = fleet.current()
     assert current
     assert 0 == current.epoch
@@ -109,7 +68,7 @@ def test_a_cache_that_was_never_on_is_turned_on_at_once(fleet: Fleet):
     """Nobody can have cached anything."""
     fleet.refresh()
     assert not fleet.enable(frozenset({"b", "a"}))
-    assert (True, "pb:1@a pb:1@b") == row()[1:]
+    assert (True, "pb:1@a pb:1@b") == read_row()[1:]
     state = fleet.trusted()
     assert state
     assert frozenset({"a", "b"}) == state.servers
@@ -117,44 +76,44 @@ def test_a_cache_that_was_never_on_is_turned_on_at_once(fleet: Fleet):
 
 def test_no_epoch_comes_back(fleet: Fleet, clock: Clock):
     """Even when the table was dropped and created anew, with what Redis holds still there."""
-    write(epoch=5, enabled=False)
+    write_row(epoch=5, enabled=False)
     fleet.refresh()
     clock.now += WAIT
     before = int(time.time())
     fleet.enable(frozenset({"a"}))
-    assert before <= row()[0] <= time.time()
-    write(epoch=2**40, enabled=False)
+    assert before <= read_row()[0] <= time.time()
+    write_row(epoch=2**40, enabled=False)
     fleet.refresh()
     clock.now += WAIT
     fleet.enable(frozenset({"a"}))
-    assert 2**40 + 1 == row()[0]
+    assert 2**40 + 1 == read_row()[0]
 
 
 def test_it_is_turned_on_again_when_nobody_trusts_the_former_epoch(fleet: Fleet, clock: Clock):
     """Since this process first knew it to be off, however often it has looked since."""
-    write(epoch=1, enabled=False)
+    write_row(epoch=1, enabled=False)
     fleet.refresh()
     clock.now += 1.0
     fleet.refresh()
     clock.now += WAIT - 1.001
     assert fleet.enable(frozenset({"a"}))
-    assert not row()[1]
+    assert not read_row()[1]
     clock.now += 0.001
     assert not fleet.enable(frozenset({"a"}))
-    assert (True, "pb:1@a") == row()[1:]
+    assert (True, "pb:1@a") == read_row()[1:]
 
 
 def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Clock):
     """The one who comes second finds another epoch."""
-    write(epoch=1, enabled=False)
+    write_row(epoch=1, enabled=False)
     first, second = new_fleet(), new_fleet()
     first.refresh()
     second.refresh()
     clock.now += WAIT
     assert not first.enable(frozenset({"a"}))
-    epoch = row()[0]
+    epoch = read_row()[0]
     assert not second.enable(frozenset({"b"}))
-    assert (epoch, True, "pb:1@a") == row()
+    assert (epoch, True, "pb:1@a") == read_row()
     state = second.trusted()
     assert state
     assert (epoch, True) == (state.epoch, state.enabled)
@@ -162,21 +121,21 @@ def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Cl
 
 def test_an_epoch_that_came_and_went_is_waited_out_anew(fleet: Fleet, clock: Clock):
     """That it was off before says nothing: somebody may trust the epoch between."""
-    write(epoch=1, enabled=False)
+    write_row(epoch=1, enabled=False)
     fleet.refresh()
     clock.now += 10.0
-    write(epoch=2)
+    write_row(epoch=2)
     fleet.refresh()
     assert clock.now + WAIT == fleet.nobody_trusts_at
 
 
 def test_who_turns_it_off_waits_from_then_on(fleet: Fleet, clock: Clock):
     """And others learn it from the row."""
-    write(epoch=1, enabled=True, servers="a")
+    write_row(epoch=1, enabled=True, servers="a")
     fleet.refresh()
     clock.now += 1.0
     fleet.disable()
-    assert (1, False, "a") == row()
+    assert (1, False, "a") == read_row()
     assert clock.now + WAIT == fleet.nobody_trusts_at
     trusted = fleet.trusted()
     assert trusted
@@ -185,7 +144,7 @@ def test_who_turns_it_off_waits_from_then_on(fleet: Fleet, clock: Clock):
 
 def test_who_turns_it_off_has_the_row_to_himself(app: Flask):
     """Even if it was off already: nobody turns it on before his transaction has ended."""
-    write(epoch=1, enabled=False, servers="a")
+    write_row(epoch=1, enabled=False, servers="a")
     with pegboard.db.engine.begin() as connection:
         assert 1 == connection.execute(DISABLE).rowcount
         assert connection.scalar(select(table.columns.updated_at))
@@ -204,7 +163,7 @@ def test_a_row_that_vanished_is_trusted_by_others_for_a_while(
     fleet: Fleet, clock: Clock, *, drop: bool
 ):
     """The plugin's data were removed while it served."""
-    write(epoch=1, enabled=True)
+    write_row(epoch=1, enabled=True)
     fleet.refresh()
     if drop:
         table.drop(pegboard.db.engine)
@@ -278,6 +237,6 @@ def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_
 
 def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):
     """Another prefix or another form: neither would forget what the other has cached."""
-    write(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
+    write_row(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
     states = [Fleet(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
     assert [{"a"}, set()] == [set(state.servers) for state in states if state]

@@ -61,6 +61,7 @@ def test_rules_are_added_listed_and_removed(run):
         (["--client", "everybody", "--exempt"], "'everybody' is no client"),
         (["--route", "a b", "--exempt"], "'a b' is no route"),
         (["--method", "FETCH", "--exempt"], "FETCH is none of the methods"),
+        (["--method", "HEAD", "--limit", "1/s"], "HEAD counts as GET, in one budget: name GET"),
         (["--until", "soon", "--exempt"], "'soon' is no time"),
         (["--on-failure", "panic", "--exempt"], "panic"),
         (["--note", "x" * 201, "--exempt"], "more than 200 characters"),

@@ -57,6 +57,24 @@ def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
     assert 2 == [ask(9) for _ in range(5)].count(200)
 
 
+def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(serve, own_redis):
+    """What Redis counts and what the worker admits meanwhile; nobody settles it afterwards."""
+    client = serve(REDIS_URL=own_redis.url, RATELIMIT_DEFAULT="4/day")
+    limiter = get_limiter(client.application)
+    assert limiter is not None
+    statuses = [get(client) for _ in range(2)]
+    with own_redis.suspended():
+        statuses += [get(client) for _ in range(9)]
+    assert 4 == statuses.count(200)
+
+    def is_refused_by_redis() -> bool:
+        statuses.append(get(client))
+        return statuses[-1] == 429 and not limiter.is_failing
+
+    wait_until(is_refused_by_redis, "Redis counts again and refuses", timeout=10)
+    assert 4 <= statuses.count(200) <= 8
+
+
 def test_an_outage_is_said_once(make_app, caplog):
     """Though some of the requests that are under way are counted still, in whatever thread."""
     limiter = get_limiter(make_app(plugins=["ratelimit"]))

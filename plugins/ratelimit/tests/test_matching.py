@@ -109,3 +109,10 @@ def test_methods_are_named():
     assert frozenset() == parse_methods("*") == parse_methods("")
     with pytest.raises(MatchError, match="FETCH"):
         parse_methods("GET,FETCH")
+
+
+@pytest.mark.parametrize("text", ["HEAD", "head,post"])
+def test_a_rule_for_head_alone_says_that_there_is_none(text):
+    """It would limit GET, which nobody has asked for."""
+    with pytest.raises(MatchError, match=r"HEAD counts as GET.*name GET"):
+        parse_methods(text)

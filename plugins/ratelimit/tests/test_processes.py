@@ -157,3 +157,18 @@ def test_800_requests_at_once_find_a_limit_of_100_in_a_service(own_redis, tmp_pa
             statuses = [status for found in pool.map(ask, range(100)) for status in found]
 
     assert {404: 100, 429: 700} == Counter(statuses)
+
+
+def test_deployments_on_one_redis_are_told_apart_by_their_prefix(serve, redis_url):
+    """Those of one prefix share counts, those of another do not; keys begin with it."""
+    clients = [
+        serve(REDIS_URL=redis_url, RATELIMIT_DEFAULT="1/minute", **config)
+        for config in ({}, {"RATELIMIT_PREFIX": "pegboard"}, {"RATELIMIT_PREFIX": "shop.two"})
+    ]
+    statuses = [client.get("/api/things/").status_code for client in clients]
+    with Redis.from_url(redis_url) as redis:
+        keys = {key.decode() for key in redis.scan_iter()}
+
+    assert [200, 429, 200] == statuses
+    name = "ratelimit:d.default:60:127.0.0.1"
+    assert {f"pegboard:{name}", f"shop.two:{name}"} == keys

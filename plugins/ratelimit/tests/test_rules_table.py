@@ -127,6 +127,7 @@ BROKEN = [
     {"client": "everybody"},
     {"route": "a b"},
     {"methods": "FETCH"},
+    {"methods": "HEAD"},
     {"on_failure": "panic"},
     {"limits": ""},
 ]

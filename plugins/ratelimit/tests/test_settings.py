@@ -1,8 +1,12 @@
 """The settings of the plugin."""
 
+import re
+
 import pytest
+from flask.views import MethodView
 
 import pegboard
+from pegboard_ratelimit.limiter import get_limiter
 from pegboard_ratelimit.settings import RatelimitSettings
 
 
@@ -16,9 +20,14 @@ from pegboard_ratelimit.settings import RatelimitSettings
         ("ROUTES", "/api/things/=often"),
         ("ROUTES", "GET|FETCH /api/things/=1/second"),
         ("ROUTES", "=1/second"),
+        ("ROUTES", "HEAD /api/things/=1/second"),
+        ("ROUTES", "HEAD|POST=1/second"),
         ("ON_FAILURE", "panic"),
         ("LEGACY_HEADERS", "perhaps"),
         ("MEMORY_CLIENTS", 1),
+        ("PREFIX", ""),
+        ("PREFIX", "a:b"),
+        ("PREFIX", "{a}"),
         ("ENABLED", "perhaps"),
         ("DEFOULT", "1/second"),
     ],
@@ -58,6 +67,56 @@ def test_a_mark_that_cannot_be_read_stops_the_start(make_app):
         pegboard.StartupError, match=rf"search\.<lambda>, of {__name__}, is.*'often' is no limit"
     ):
         make_app(plugins=["ratelimit", Search()])
+
+
+def searching(mark_blueprint=None, **marks):
+    """Return a plugin with one class of views, whose methods have these marks."""
+    functions = {name: mark(lambda _: "found") for name, mark in marks.items()}
+    blueprint = pegboard.Blueprint("search", __name__)
+    blueprint.route("/search")(type("Search", (MethodView,), functions))
+
+    class Search:
+        name = "search"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [mark_blueprint(blueprint) if mark_blueprint else blueprint]
+
+    return Search()
+
+
+OFTEN = pegboard.rate_limit("often")
+PANIC = pegboard.rate_limit("9/minute", on_failure="panic")
+FINE = pegboard.rate_limit("9/minute")
+
+
+@pytest.mark.parametrize(
+    "plugin, summary",
+    [
+        (searching(get=OFTEN), r"search\.Search\.get, of .* cannot be read: 'often' is no limit"),
+        (searching(get=PANIC), r"search\.Search\.get, of .* cannot be read: 'panic' is none of"),
+        (searching(OFTEN, get=FINE), r"search, of .* cannot be read: 'often' is no limit"),
+        (searching(get=FINE, head=OFTEN), r"search\.Search\.head, of .* HEAD counts as GET"),
+        (searching(head=FINE), r"search\.Search\.head, of .* HEAD counts as GET"),
+    ],
+)
+def test_a_wrong_mark_is_a_problem_of_the_plugin_that_owns_the_view(make_app, plugin, summary):
+    """With the view, the cure, and the policy of that plugin: it is left out if it may be."""
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=["ratelimit", plugin])
+    (problem,) = caught.value.problems
+    app = make_app(plugins=["ratelimit", plugin], PLUGINS_POLICY="search=skip")
+
+    assert "search" == problem.plugin
+    assert re.match(summary, problem.summary)
+    assert problem.cure.startswith("Mark its get" if "HEAD" in summary else "Mend the mark")
+    assert 404 == app.test_client().get("/search").status_code
+    assert get_limiter(app) is not None
+
+
+def test_head_may_have_the_mark_of_get(make_app):
+    """As it has where one function serves both."""
+    make_app(plugins=["ratelimit", searching(get=FINE, head=FINE)])
 
 
 @pytest.mark.parametrize("workers, quota, is_warned", [(4, 3, True), (4, 4, False), (1, 1, False)])

@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 import pegboard
 from pegboard import rate_limit
+from pegboard_ratelimit import StorageError, Verdict
 
 blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_prefix="/parts"))
 
@@ -39,15 +40,25 @@ class OfClass(MethodView):
         """Be limited by the class's mark."""
         return "get"
 
-    @rate_limit("4/minute")
     def head(self) -> str:
-        """Be limited by a mark of its own, and not with GET."""
+        """Be limited with GET, though it is another function."""
         return ""
 
     @rate_limit("1/minute;1/hour")
     def post(self) -> str:
         """Be limited by a mark of its own."""
         return "post"
+
+
+@blueprint.route("/decorated")
+class Decorated(MethodView):
+    """Be limited as Flask decorates classes."""
+
+    decorators = [rate_limit("2/minute")]  # noqa: RUF012 - as Flask declares it
+
+    def get(self) -> str:
+        """Be limited by the class's mark."""
+        return "get"
 
 
 class Parts:
@@ -180,6 +191,7 @@ def test_marks_of_plugins_are_heeded(serve):
     client = serve((Parts(),), RATELIMIT_DEFAULT="100/minute")
 
     assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+    assert [200, 200, 429] == statuses(client, *["GET /parts/decorated"] * 3)
     assert [200, 429] == statuses(client, *["POST /parts/of-class"] * 2)
     assert [200] * 8 == statuses(client, *["GET /parts/free"] * 8)
     assert [200] * 3 == statuses(client, *["GET /parts/plain"] * 3)
@@ -187,21 +199,36 @@ def test_marks_of_plugins_are_heeded(serve):
     assert 200 == client.get("/api/things/").status_code
 
 
-def test_a_method_for_head_alone_has_its_own_mark(serve, cli):
-    """It is counted by itself and under its own name; `rules test` tells the same."""
-    client = serve((Parts(),))
-    answers = [client.head("/parts/of-class") for _ in range(5)]
-    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
-    told = [
-        cli(*arguments, method, "/parts/of-class", app=client.application).output
-        for method in ("HEAD", "GET")
-    ]
+def test_a_method_for_head_is_limited_with_get(serve, cli):
+    """By the mark of GET, though it has none; `rules test` tells the same."""
+    blueprint = pegboard.Blueprint("reports", __name__)
 
-    assert [200] * 4 + [429] == [one.status_code for one in answers]
-    assert '"parts.OfClass.head-minute";q=4;w=60' == answers[0].headers["RateLimit-Policy"]
-    assert "parts.OfClass.head: 4/minute, HEAD, at parts.OfClass\n" in told[0]
-    assert "parts.OfClass: 2/minute, at parts.OfClass\n" in told[1]
-    assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
+    @blueprint.route("/reports")
+    class Reports(MethodView):
+        @rate_limit("2/minute")
+        def get(self) -> str:
+            return "report"
+
+        def head(self) -> str:
+            return ""
+
+    class Plugin:
+        name = "reports"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    client = serve((Plugin(),))
+    arguments = ("ratelimit", "rules", "test", "192.0.2.1")
+    told = {
+        cli(*arguments, method, "/reports", app=client.application).output
+        for method in ("HEAD", "GET")
+    }
+
+    assert [200, 200, 429, 429] == statuses(client, *["HEAD /reports", "GET /reports"] * 2)
+    assert 1 == len(told)
+    assert "reports.Reports.get: 2/minute, GET, at reports.Reports\n" in told.pop()
 
 
 def test_a_setting_wins_over_a_mark_of_the_same_route(serve):
@@ -262,7 +289,6 @@ def test_an_identity_is_what_is_counted(serve):
 
 def test_a_storage_of_another_plugin_counts(serve):
     """In place of the process and of Redis; what it cannot do is a matter of the policy."""
-    from pegboard_ratelimit import StorageError, Verdict  # noqa: PLC0415 - as its author would
 
     class Tally:
         name = "tally"
@@ -301,7 +327,6 @@ def test_a_storage_of_another_plugin_counts(serve):
 @pytest.mark.parametrize("fails", ["counter", "ask", "hear"])
 def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, caplog, fails):
     """The policy holds, and the log shows the bug, once."""
-    from pegboard_ratelimit import Verdict  # noqa: PLC0415 - as its author would
 
     class Buggy:
         name = "buggy"
@@ -340,6 +365,59 @@ def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, cap
     assert 1 == len(said)
     assert said[0].exc_info
     assert 200 == client.get("/api/things/").status_code
+
+
+MALFORMED = [
+    None,
+    (0, (7, 8)),
+    Verdict(None, (7, 8)),  # type: ignore[arg-type]
+    Verdict(-1, (7, 8)),
+    Verdict(1.5, (7, 8)),  # type: ignore[arg-type]
+    Verdict(10**15, (7, 8)),
+    Verdict(0, None),  # type: ignore[arg-type]
+    Verdict(0, [7, 8]),  # type: ignore[arg-type]
+    Verdict(0, (7,)),
+    Verdict(0, (7, 8, 9)),
+    Verdict(0, (7, "8")),  # type: ignore[arg-type]
+    Verdict(0, (7, -8)),
+    Verdict(0, (7, 10**15)),
+]
+
+
+@pytest.mark.parametrize("verdict", MALFORMED, ids=range(len(MALFORMED)))
+@pytest.mark.parametrize("where", ["ask", "hear"])
+def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, verdict):
+    """The storage has failed: the policy holds, and the log says so once, in a line."""
+
+    class Odd:
+        name = "odd"
+
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_ratelimit_storage(self):
+            return self
+
+        def counter(self, _rule, _limit):
+            return self
+
+        def ask(self, _client, **_):
+            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            return command if where == "hear" else verdict
+
+        def hear(self, _value):
+            return verdict
+
+    options = {"REDIS_URL": redis_url, "RATELIMIT_LEGACY_HEADERS": True}
+    local = serve((Odd(),), RATELIMIT_DEFAULT="2/minute", **options)
+    closed = serve((Odd(),), RATELIMIT_ON_FAILURE="closed", **options)
+    caplog.clear()
+    answers = [local.get("/api/things/").status_code for _ in range(3)]
+    said = [one for one in caplog.records if one.name.startswith("pegboard_ratelimit")]
+
+    assert [200, 200, 429] == answers
+    assert 1 == len(said)
+    assert "Odd gave no verdict on 2/minute, but" in said[0].message
+    assert not said[0].exc_info
+    assert 503 == closed.get("/api/things/").status_code
 
 
 def test_two_storages_stop_the_start(make_app):

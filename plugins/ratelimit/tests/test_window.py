@@ -72,7 +72,7 @@ def in_redis(clock: Any, redis: Redis) -> Ask:
         for terms in limit.terms:
             arguments += terms
         value: Any = script([f"test:{client}"], [*arguments, *divmod(clock.now, 1_000_000)])
-        return SharedCounter("rule", limit).hear(value)
+        return SharedCounter("pegboard", "rule", limit).hear(value)
 
     return ask
 

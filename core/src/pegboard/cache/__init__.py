@@ -7,9 +7,11 @@ from flask import Flask
 from sqlalchemy import Table
 from werkzeug.routing import Rule
 
+from pegboard.cache.answers import EXTENSION, Cache, get_cache
 from pegboard.cache.coherence import init_coherence
 from pegboard.cache.counters import Counters
-from pegboard.cache.lookup import EXTENSION, Cache, Lookup, cached, get_cache, lookup_of
+from pegboard.cache.declaration import cached
+from pegboard.cache.lookup import Lookup, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.stage import CacheStage
 from pegboard.cache.strategy import (

@@ -5,7 +5,7 @@ import click
 from pegboard.app import create_app
 from pegboard.config import configure
 from pegboard.registry import assemble, choose, get_registry
-from pegboard.settings import Value
+from pegboard.values import Value
 
 
 @click.group()

@@ -11,7 +11,8 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.explained import explained
-from pegboard.config import CoreSettings, configure
+from pegboard.config import configure
+from pegboard.core_settings import CoreSettings
 from pegboard.database import db
 from pegboard.errors import error_body
 from pegboard.migrations import pending, upgrade

@@ -7,7 +7,6 @@ from sqlalchemy.pool import StaticPool
 
 import pegboard
 from pegboard_cache_redis.codec import FORMAT, Codec
-from pegboard_cache_redis.keeper import Keeper
 from pegboard_cache_redis.requirements import require_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_cache_redis.state import Fleet
@@ -29,6 +28,5 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     fleet = Fleet(engine, f"{settings.prefix}:{FORMAT}")
-    keeper = Keeper(channel, fleet, prefix=settings.prefix)
     codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
-    return RedisStrategy(channel, fleet, codec, keeper, prefix=settings.prefix)
+    return RedisStrategy(channel, fleet, codec, prefix=settings.prefix)

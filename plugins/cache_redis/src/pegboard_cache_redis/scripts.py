@@ -7,6 +7,8 @@ absent. Anything else, of whatever type, was put there by a stranger and is repl
 that never expires, and a fence that stands longer than any.
 """
 
+import secrets
+
 import pegboard
 
 TOKEN_LENGTH = 16
@@ -132,3 +134,8 @@ end
 return 1
 """
 )
+
+
+def new_token() -> str:
+    """Return what no other lease, fence or generation is called."""
+    return secrets.token_hex(TOKEN_LENGTH // 2)

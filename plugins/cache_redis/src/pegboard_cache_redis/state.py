@@ -1,7 +1,7 @@
 """What this process knows of the row that says whether the fleet may cache.
 
 A process trusts what it has read for `TRUST` seconds. Who turns caching off waits a little longer,
-and then knows that nobody takes a value from a cache any more.
+and then knows that nobody takes a value from a cache any more. Who does, and why: `switch`.
 """
 
 import logging

@@ -28,7 +28,7 @@ def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
     """Return how a client stands, or why that cannot be told."""
     if isinstance(limiter.storage, MemoryStorage):
         return "Each process counts for itself, so only they know what is left."
-    counter = plan.counting.counter
+    counter = plan.counter
     try:
         asked = counter.ask(client, charge=False)
         if isinstance(asked, Command):
@@ -39,6 +39,6 @@ def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
     except Exception as error:  # noqa: BLE001 - a storage is a plugin's
         return f"What is left cannot be told: {error}"
     numbers = asked.numbers
-    policies = map(str, plan.counting.limit.policies)
+    policies = map(str, plan.limit.policies)
     lines = tuple(zip(policies, numbers[::2], numbers[1::2], strict=True))
     return Standing(lines, asked.wait / SECOND)

@@ -186,7 +186,7 @@ def _describe(rule: Rule) -> str:
     if not rule.who.is_anyone:
         parts.append(f"for {rule.who.text}")
     if rule.methods:
-        parts.append(" ".join(name for name in ("HEAD", *METHODS) if name in rule.methods))
+        parts.append(" ".join(name for name in METHODS if name in rule.methods))
     if not rule.where.is_anywhere:
         parts.append(f"at {rule.where.text}")
     if rule.on_failure:

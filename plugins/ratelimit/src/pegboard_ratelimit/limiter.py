@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 import pegboard
 from pegboard import ChannelError, Route
 from pegboard_ratelimit.keeper import Keeper
-from pegboard_ratelimit.limits import LimitError
+from pegboard_ratelimit.marks import MarkError, marks_of
 from pegboard_ratelimit.memory import MemoryStorage
 from pegboard_ratelimit.plans import Plan, Planner
-from pegboard_ratelimit.rules import OnFailure, Rule, marks_of
+from pegboard_ratelimit.rules import OnFailure, Rule
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 from pegboard_ratelimit.shared import SharedStorage
 from pegboard_ratelimit.storage import Storage, StorageError
@@ -36,7 +36,7 @@ class Limiter:
     def __init__(self, app: Flask, engine: Engine, settings: RatelimitSettings) -> None:
         self._app = app
         memory = MemoryStorage(settings.memory_clients)
-        self.storage = _storage(app) or memory
+        self.storage = _storage(app, settings) or memory
         workers = pegboard.get_settings(pegboard.CoreSettings, app).workers
         self._planner = Planner(
             storage=self.storage,
@@ -68,8 +68,8 @@ class Limiter:
         """Return the rules that a route is marked with; one that cannot be read is left out."""
         try:
             return tuple(marks_of(self._app, route))
-        except LimitError:
-            logger.exception("a mark is left out")
+        except MarkError as error:
+            logger.exception("a mark of %s is left out", error.problem.plugin or "no plugin")
             return ()
 
     def rules_at(self, route: Route | None) -> tuple[Rule, ...]:
@@ -129,13 +129,16 @@ class Limiter:
 def init_limiter(app: Flask) -> Limiter | None:
     """Give the app its limiter, unless the settings say that it has none.
 
-    Raises `ValueError` for a mark that cannot be read.
+    Raises `StartupError` for a mark that cannot be heeded; its problem names the view's plugin.
     """
     settings = pegboard.get_settings(RatelimitSettings, app)
     if not settings.enabled:
         app.extensions[EXTENSION] = None
         return None
-    marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
+    try:
+        marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
+    except MarkError as error:
+        raise pegboard.StartupError([error.problem]) from error
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
@@ -153,7 +156,7 @@ def get_limiter(app: Flask | None = None) -> Limiter | None:
     return limiter
 
 
-def _storage(app: Flask) -> Storage | None:
+def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
     """Return the storage that a plugin provides, else Redis where there is one."""
     hook = pegboard.get_registry(app).hook.pegboard_ratelimit_storage
     provided = [storage for storage in hook(app=app) if storage is not None]
@@ -164,7 +167,9 @@ def _storage(app: Flask) -> Storage | None:
     if provided:
         storage: Storage = provided[0]
         return storage
-    return SharedStorage() if pegboard.get_channel(app) is not None else None
+    if pegboard.get_channel(app) is None:
+        return None
+    return SharedStorage(settings.prefix)
 
 
 def routes_of(app: Flask) -> Iterator[Route]:

@@ -12,7 +12,7 @@ from pegboard import client_key
 ANYTHING = "*"
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Methods that a rule can name; HEAD counts as GET."""
+"""Methods that a rule can be for; HEAD counts as GET, and may stand beside it."""
 
 _ANY, _SOME, _ONE = range(3)
 
@@ -156,10 +156,19 @@ def shape(path: str) -> str:
     return _VARIABLE.sub("{}", path)
 
 
+def counted_as(method: str) -> str:
+    """Return the method that a rule knows: nobody escapes the limit of GET by HEAD."""
+    return "GET" if method == "HEAD" else method
+
+
 def parse_methods(text: str) -> frozenset[str]:
     """Read `GET` or `POST,PUT`; `*` or nothing is any, for which the set is empty."""
     names = frozenset(name.strip().upper() for name in re.split(r"[,|]", text)) - {"", ANYTHING}
-    names = frozenset("GET" if name == "HEAD" else name for name in names)
+    if "HEAD" in names and "GET" not in names:
+        # It would limit GET, which nobody has asked for.
+        message = "HEAD counts as GET, in one budget: name GET, which covers both."
+        raise MatchError(message)
+    names = frozenset(map(counted_as, names))
     if unknown := sorted(names - set(METHODS)):
         message = f"{', '.join(unknown)} is none of the methods {', '.join(METHODS)}."
         raise MatchError(message)

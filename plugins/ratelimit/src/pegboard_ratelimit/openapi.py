@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard_ratelimit.headers import LEGACY, POLICY, STATE
+from pegboard_ratelimit.answers import LEGACY, POLICY, STATE
 from pegboard_ratelimit.limiter import get_limiter, routes_of
 from pegboard_ratelimit.matching import METHODS, shape
 

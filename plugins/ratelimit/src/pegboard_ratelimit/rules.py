@@ -1,14 +1,12 @@
 """Rules: which limit a client meets at a route, and which of several rules that is."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from flask import Flask
-
-from pegboard import RateLimit, Route, rate_limit_of
-from pegboard_ratelimit.limits import UNLIMITED, Limit, LimitError, parse_limit
-from pegboard_ratelimit.matching import Rank, Where, Who, parse_methods
+from pegboard import Route
+from pegboard_ratelimit.limits import Limit, parse_limit
+from pegboard_ratelimit.matching import Rank, Where, Who, counted_as, parse_methods
 
 
 class OnFailure(StrEnum):
@@ -64,11 +62,6 @@ class Rule:
         return not self.methods or (route is not None and counted_as(route.method) in self.methods)
 
 
-def counted_as(method: str) -> str:
-    """Return the method that a rule knows: nobody escapes the limit of GET by HEAD."""
-    return "GET" if method == "HEAD" else method
-
-
 @dataclass(frozen=True)
 class Text:
     """A rule as somebody wrote it."""
@@ -120,38 +113,3 @@ class RuleBook:
 def choose(rules: Iterable[Rule], client: str) -> Rule | None:
     """Return the first rule that is for the client."""
     return next((rule for rule in rules if rule.who.covers(client)), None)
-
-
-def marks_of(app: Flask, route: Route | None) -> Iterator[Rule]:
-    """Yield the rules that a route is marked with: its method, its view, its blueprints.
-
-    Raises `LimitError` for one that cannot be read.
-    """
-    if route is None:
-        return
-    view_class = getattr(route.view, "view_class", None)
-    endpoint = route.endpoint
-    module = str(getattr(view_class or route.view, "__module__", "an unknown module"))
-    if view_class is not None and (mark := rate_limit_of(route.function)):
-        # A class may have a method for HEAD alone, which is another function than that for GET.
-        has_own = hasattr(view_class, route.method.lower())
-        method = route.method if has_own else counted_as(route.method)
-        rule = _marked(mark, f"{endpoint}.{method.lower()}", endpoint, module)
-        yield replace(rule, methods=frozenset({method}))
-    if mark := rate_limit_of(view_class or route.view):
-        yield _marked(mark, endpoint, endpoint, module)
-    blueprint = route.blueprint
-    while blueprint:
-        if mark := rate_limit_of(app.blueprints.get(blueprint)):
-            yield _marked(mark, blueprint, f"{blueprint}.*", app.blueprints[blueprint].import_name)
-        blueprint = blueprint.rpartition(".")[0]
-
-
-def _marked(mark: RateLimit, name: str, where: str, module: str) -> Rule:
-    limit = UNLIMITED if mark.limit is None else mark.limit
-    try:
-        text = Text(limit, route=where, on_failure=mark.on_failure or "")
-        return text.read(name, Source.MARK)
-    except ValueError as error:
-        message = f"{name}, of {module}, is marked with a limit that cannot be read: {error}"
-        raise LimitError(message) from error

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from marshmallow import ValidationError
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import OneOf, Range, Regexp
 
 import pegboard
 from pegboard_ratelimit.limits import parse_limit
@@ -52,6 +52,11 @@ class RatelimitSettings(pegboard.Settings):
     )
     legacy_headers: bool = pegboard.setting(
         default=False, doc="Send X-RateLimit-Limit, -Remaining and -Reset as well."
+    )
+    prefix: str = pegboard.setting(
+        "pegboard",
+        doc="What every key in Redis begins with; tell deployments on one server apart by it.",
+        validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     memory_clients: int = pegboard.setting(
         10_000,

@@ -6,8 +6,6 @@ from pegboard import Command, Script
 from pegboard_ratelimit.limits import Limit
 from pegboard_ratelimit.storage import StorageError, Verdict
 
-PREFIX = "pegboard:ratelimit:"
-
 
 def window_source() -> str:
     """Return the script that counts."""
@@ -22,9 +20,12 @@ class SharedStorage:
 
     is_prompt = True
 
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
     def counter(self, rule: str, limit: Limit) -> "SharedCounter":
         """Return what counts for a rule."""
-        return SharedCounter(rule, limit)
+        return SharedCounter(self._prefix, rule, limit)
 
 
 class SharedCounter:
@@ -35,10 +36,10 @@ class SharedCounter:
 
     __slots__ = ("_charged", "_looked", "_prefix", "_replies")
 
-    def __init__(self, rule: str, limit: Limit) -> None:
+    def __init__(self, prefix: str, rule: str, limit: Limit) -> None:
         windows = ",".join(str(policy.window) for policy in limit.policies)
         # What stands in braces would decide the node of a cluster: the same one for all clients.
-        self._prefix = f"{PREFIX}{rule}:{windows}:".translate(_NO_BRACES)
+        self._prefix = f"{prefix}:ratelimit:{rule}:{windows}:".translate(_NO_BRACES)
         self._charged = _Template(limit, charge=True)
         self._looked = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)

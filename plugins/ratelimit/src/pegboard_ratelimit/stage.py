@@ -1,13 +1,19 @@
-"""The stage that counts each request, and refuses those that are too many."""
+"""The stage that counts each request, and refuses those that are too many.
+
+A request is of a client and at a route: so it meets one rule, and has the plan of that rule. The
+plan's counter admits it or not, and the plan's answers tell the client. Where the counter cannot
+count, the plan says what is done.
+"""
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from pegboard import LIMIT, Answer, Call, ChannelError, Command, Reply, Route
+from pegboard_ratelimit.answers import UNCOUNTED
 from pegboard_ratelimit.limiter import Limiter
 from pegboard_ratelimit.memory import microseconds
-from pegboard_ratelimit.plans import UNCOUNTED, Counting, Plan
+from pegboard_ratelimit.plans import Plan
 from pegboard_ratelimit.rules import OnFailure, Rule, RuleBook, choose
 from pegboard_ratelimit.storage import Verdict
 
@@ -101,9 +107,9 @@ class LimitHandler:
             return None
         refusals = plan.refusals
         if client in refusals.by_client and (refused := refusals.recall(client, microseconds())):
-            return _judge(call, plan.counting, refused)
+            return plan.answers.tell(call, refused)
         try:
-            asked = plan.counting.counter.ask(client)
+            asked = plan.counter.ask(client)
         except Exception as error:  # noqa: BLE001 - a storage is a plugin's, and requests must be served
             return self._do_without(call, plan, client, error)
         if isinstance(asked, Command):
@@ -119,7 +125,7 @@ class LimitHandler:
         if isinstance(replies, ChannelError):
             return self._do_without(call, plan, client, replies)
         try:
-            verdict = plan.counting.counter.hear(replies[0].value)
+            verdict = plan.counter.hear(replies[0].value)
         except Exception as error:  # noqa: BLE001 - likewise
             return self._do_without(call, plan, client, error)
         if verdict.wait:
@@ -132,7 +138,7 @@ class LimitHandler:
             self._limiter.note_success()
         if plan.local is not None:
             plan.local.note(client, verdict)
-        return _judge(call, plan.counting, verdict)
+        return plan.answers.tell(call, verdict)
 
     def _do_without(self, call: Call, plan: Plan, client: str, error: Exception) -> Answer | None:
         """Do what the rule says for when nobody can count."""
@@ -141,14 +147,9 @@ class LimitHandler:
             return UNCOUNTED
         if plan.on_failure is OnFailure.OPEN or plan.local is None:
             return None
-        return _judge(call, plan.local.counting, plan.local.ask(client))
+        return plan.local.answers.tell(call, plan.local.ask(client))
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:
     """Tell whether a browser asks what a page may call: an answer that no view gives."""
     return "HTTP_ORIGIN" in environ and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
-
-
-def _judge(call: Call, counting: Counting, verdict: Verdict) -> Answer | None:
-    counting.headers.add(call.headers, verdict.numbers)
-    return counting.refuse(verdict.wait) if verdict.wait else None

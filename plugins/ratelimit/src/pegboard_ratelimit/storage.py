@@ -16,7 +16,10 @@ class Verdict(NamedTuple):
     wait: int
     """Microseconds until it would be admitted; 0 when it is."""
     numbers: tuple[int, ...]
-    """For each policy how many more requests are admitted now, and in how many seconds more are."""
+    """For each policy how many more requests are admitted now, and in how many seconds more are.
+
+    All are whole and not negative. A verdict that is otherwise counts as a `StorageError`.
+    """
 
 
 class Counter(Protocol):
