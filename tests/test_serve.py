@@ -35,7 +35,7 @@ class Command(Server):
     """A server other than plain `pegboard serve`, ready when `/health` is well."""
 
     def __init__(self, directory: Path, *command: str, port: int, **settings: str) -> None:
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         environment = clean_environment({"PEGBOARD_ENV": "development", **settings})
         super().__init__(command, port=port, directory=directory, environment=environment)
 
@@ -223,6 +223,11 @@ def test_a_request_in_flight_is_finished_before_the_stop(serve):
         assert 201 == status_of(receive(connection))[0]
 
 
+def is_listening(process: psutil.Process) -> bool:
+    """Say whether a process still has the service's socket."""
+    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
+
+
 def can_connect(port: int) -> bool:
     """Say whether somebody takes new connections."""
     try:
@@ -270,6 +275,185 @@ def test_workers_end_when_their_parent_was_killed(serve):
     os.kill(server.pid, signal.SIGKILL)
     wait_until(lambda: has_ended(worker), "the worker ends")
     assert not can_connect(server.port)
+
+
+SLOW = """
+import sys
+import time
+from pathlib import Path
+
+import flask
+import pegboard
+
+blueprint = flask.Blueprint("slow", __name__, url_prefix="/slow")
+
+
+def wait() -> None:
+    folder = Path(__file__).parent
+    (folder / "begun").touch()
+    while not (folder / "go_on").exists():
+        time.sleep(0.01)
+
+
+@blueprint.get("/view")
+def view():
+    wait()
+    return "done"
+
+
+@blueprint.get("/download")
+def download():
+    yield b"first,"
+    wait()
+    yield b"second,"
+    yield b"third"
+
+
+@blueprint.get("/broken")
+def broken():
+    yield b"first"
+    raise RuntimeError("a bug in mid-stream")
+
+
+@blueprint.get("/exit")
+def leave():
+    sys.exit(3)
+
+
+@blueprint.route("/environ/", methods=["GET", "POST"])
+@blueprint.route("/environ/<path:rest>")
+def environ(rest=""):
+    body = flask.request.get_data().decode("latin-1")
+    found = flask.request.environ.items()
+    return {"body": body, **{name: value for name, value in found if name.isupper()}}
+
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a plugin whose views wait for the test, or go wrong."""
+    folder = tmp_path / "site"
+    distribution = folder / "pegboard_slow-1.0.dist-info"
+    distribution.mkdir(parents=True)
+    (distribution / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: pegboard-slow\nVersion: 1\n"
+    )
+    (distribution / "entry_points.txt").write_text("[pegboard.plugins]\nslow = pegboard_slow\n")
+    (folder / "pegboard_slow.py").write_text(SLOW)
+    return folder
+
+
+def with_plugin(folder: Path) -> dict[str, str]:
+    """Return the settings of a service with that plugin alone."""
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    return {"PEGBOARD_PLUGINS": "slow", "PYTHONPATH": path}
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def slow(request: pytest.FixtureRequest, serve, folder: Path) -> LiveServer:
+    """A service with that plugin, on each kind of loop."""
+    if request.param == "asyncio":
+        (folder / "uvloop.py").write_text("raise ImportError\n")
+    server: LiveServer = serve(**with_plugin(folder))
+    return server
+
+
+@pytest.mark.parametrize(
+    "path,first,last",
+    [
+        ("/slow/view", b"", b"\r\n\r\ndone"),
+        ("/slow/download", b"first,", b"\r\nsecond,\r\n5\r\nthird\r\n0\r\n\r\n"),
+    ],
+)
+def test_a_view_that_is_under_way_is_finished_before_the_stop(
+    slow: LiveServer, folder: Path, path: str, first: bytes, last: bytes
+):
+    """However long it takes, its answer is sent, as a whole or the rest of it; then all is over."""
+    worker = psutil.Process(slow.pid).children()[0]
+    with send(slow.port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+        wait_until((folder / "begun").exists, "the view waits")
+        answer = b""
+        while first not in answer:
+            answer += connection.recv(65536)
+        os.kill(slow.pid, signal.SIGTERM)
+        wait_until(lambda: not can_connect(slow.port), "the service takes no new connection")
+        # Longer than it would wait for clients that only keep their connections.
+        wait_until(lambda: not is_listening(worker), "the worker has drained")
+        assert not has_ended(worker)
+        (folder / "go_on").touch()
+        answer += receive(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(last)
+    assert first or b"connection: close\r\n" in answer
+    wait_until(lambda: has_ended(worker), "the worker ends")
+
+
+def test_an_error_in_mid_stream_breaks_the_connection(slow: LiveServer):
+    """Nobody takes what was sent for the whole; the log has the error, by the request's id."""
+    request = "GET /slow/broken HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\n\r\n"
+    with send(slow.port, request) as connection:
+        answer = receive(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"first\r\n")
+    wait_until(lambda: "a bug in mid-stream" in slow.output, "the error is logged")
+    [line] = [line for line in slow.output.splitlines() if "a bug in mid-stream" in line]
+    assert "[mine]" in line
+
+
+def test_a_view_that_exits_is_one_error(slow: LiveServer):
+    """And no end of the process."""
+    workers = psutil.Process(slow.pid).children()
+    assert [500] * 2 == [slow.request("GET", "/slow/exit")[0] for _ in range(2)]
+    assert 200 == slow.request("GET", "/health")[0]
+    assert workers == psutil.Process(slow.pid).children()
+
+
+CLOSING = "Host: x\r\nConnection: close\r\n"
+POST = f"POST /slow/environ/ HTTP/1.1\r\n{CLOSING}"
+GET = f"GET /slow/environ/ HTTP/1.1\r\n{CLOSING}"
+RAW = [
+    f"GET /slow/environ/a%20b%2Fc?x=%20&y=+ HTTP/1.1\r\n{CLOSING}\r\n",
+    f"GET /slow/environ/%zz%4%ff HTTP/1.1\r\n{CLOSING}\r\n",
+    f"GET /slow/environ/a;b?c?d HTTP/1.1\r\n{CLOSING}\r\n",
+    f"GET http://other/slow/environ/a?b HTTP/1.1\r\n{CLOSING}\r\n",
+    f"GET /slow/environ//a/../b HTTP/1.1\r\n{CLOSING}\r\n",
+    "GET /slow/environ/ HTTP/1.0\r\nHost: x\r\n\r\n",
+    f"{GET}X-A: 1\r\nx-a: 2\r\nX-Empty:\r\nX-Space:   a  b \t\r\nCookie: a=1\r\n\r\n",
+    f"{GET}X-Name: J\xfcrgen\r\nX_Forwarded_For: 1\r\nContent_Length: 7\r\n\r\n",
+    f"{GET}Script-Name: /a\r\nRemote-Addr: 1\r\nContent-Type: text/plain\r\n\r\n",
+    f"{POST}Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nabcde",
+    f"{POST}Content-Length: 0\r\n\r\n",
+    f"{POST}\r\n",
+    f"{POST}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+]
+OF_THE_SERVER = {"RAW_URI", "REMOTE_PORT", "SERVER_NAME", "SERVER_PORT", "SERVER_SOFTWARE"}
+
+
+def test_every_server_makes_the_same_environment(start, folder: Path):
+    """Of the same bytes; a view cannot tell who serves it."""
+    found = []
+    for name in ("granian", "gthread"):
+        server = start(*SERVERS[name], **with_plugin(folder))
+        answers = []
+        for text in RAW:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+                connection.sendall(text.encode("latin-1"))
+                answers.append(json.loads(receive(connection).partition(b"\r\n\r\n")[2]))
+        found.append(
+            [
+                {name: value for name, value in answer.items() if name not in OF_THE_SERVER}
+                for answer in answers
+            ]
+        )
+        server.stop()
+    ours, theirs = found
+    for text, our, their in zip(RAW, ours, theirs, strict=True):
+        assert their == our, text
 
 
 @pytest.mark.parametrize("text", HALF_OPEN.values(), ids=list(HALF_OPEN))

@@ -212,6 +212,13 @@ def test_an_answer_is_the_same_on_the_loop(
     actual_body = json.loads(actual.body) if path == "/staged/9" and actual.body else actual.body
     assert (expected.status_code, expected_body) == (actual.status, actual_body)
     assert visible(expected.headers) == visible(actual.headers)
+    assert "was here" == actual.header("X-Stage")
+    assert (origin if origin == "https://app.example" else None) == actual.header(
+        "Access-Control-Allow-Origin"
+    )
+    assert "Origin" == actual.header("Vary")
+    assert (str(actual.status) if is_seen else None) == actual.header("X-Signed")
+    assert (actual.status == 304) is (actual.header("Content-Length") is None)
     # Only what is not known by that name to the loop is left to a thread.
     assert [THREAD if method in {"get", "BREW"} else LOOP] == script.asked
 
@@ -374,14 +381,12 @@ def test_middleware_is_passed_before_any_stage(make_app: MakeApp, serve: Serve, 
         keep_out(app)
 
     async def test(client: Any) -> Any:
-        refused = [await client.ask("/staged/1") for _ in range(2)]
-        assert [] == script.asked
-        return refused, [await client.ask("/staged/1", headers={"X-Word": "please"})] * 2
+        word = {"X-Word": "please"}
+        return [await client.ask("/staged/1", headers=headers) for headers in (word, {}, word, {})]
 
-    refused, admitted = serve(app, test)
-    assert [(403, b"")] * 2 == [(one.status, one.body) for one in refused]
-    assert [(200, b"stage")] * 2 == [(one.status, one.body) for one in admitted]
-    assert {THREAD} == set(script.asked)
+    answers = serve(app, test)
+    assert [(200, b"stage"), (403, b"")] * 2 == [(one.status, one.body) for one in answers]
+    assert [THREAD] * 2 == script.asked
 
 
 def test_a_channel_without_pipelines_is_asked_on_threads(

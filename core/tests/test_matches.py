@@ -125,8 +125,11 @@ def test_another_path_of_a_route_is_recalled_at_its_first_request(
 @pytest.mark.parametrize("method", ["get", "BREW", ""])
 def test_a_method_of_another_name_is_not_recalled(matches: Matches, method: str):
     """A thread finds out what it is taken for."""
-    matches.find(environ("/plain"))
-    assert matches.recall(environ("/plain", method)) is None
+    for path in ("/plain", "/no"):
+        matches.find(environ(path))
+        assert matches.recall(environ(path))
+    for path in ("/plain", "/no"):
+        assert matches.recall(environ(path, method)) is None
 
 
 def test_what_matches_no_route_is_recalled_by_one_match(matches: Matches, stage: Stage):

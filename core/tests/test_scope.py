@@ -77,6 +77,14 @@ def test_what_every_environment_has():
     assert {"CONTENT_TYPE", "CONTENT_LENGTH"}.isdisjoint(found)
 
 
+@pytest.mark.parametrize(
+    "version,expected", [("1", "HTTP/1.0"), ("1.0", "HTTP/1.0"), ("1.1", "HTTP/1.1")]
+)
+def test_a_protocol_has_its_whole_version(version: str, expected: str):
+    """Granian leaves out the zero."""
+    assert expected == environ(http_version=version)["SERVER_PROTOCOL"]
+
+
 @pytest.mark.parametrize("address", ["203.0.113.9", "2001:db8::9", "::ffff:203.0.113.9"])
 def test_an_address_of_either_kind_is_the_clients(address: str):
     """Without brackets, as WSGI has it."""

@@ -45,7 +45,7 @@ _variables: dict[bytes, str] = {
 
 def environ_of(scope: Scope) -> "WSGIEnvironment":
     """Return the environment, with no body."""
-    raw_path = scope["raw_path"]
+    raw_path, version = scope["raw_path"], scope["http_version"]
     environ: WSGIEnvironment = {
         **_ALWAYS,
         "REQUEST_METHOD": scope["method"],
@@ -53,7 +53,8 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
             "latin-1"
         ),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
+        # Granian calls the version 1.0 just 1.
+        "SERVER_PROTOCOL": "HTTP/1.0" if version == "1" else "HTTP/" + version,
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(),
     }
