@@ -96,6 +96,11 @@ class Fleet:
             self.disposals += 1
             self._engine.dispose(close=not is_forked)
 
+    def __del__(self) -> None:
+        # An app that nobody has any more may have read the row since it closed its connections.
+        if self._process == os.getpid():
+            self._engine.dispose()
+
     def trusted(self) -> State | None:
         """Return what is known, if it is young enough to go by."""
         state = self._state
