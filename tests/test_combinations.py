@@ -4,6 +4,7 @@ Each runs where nothing else is installed (the environments `py*-core*` of tox.i
 """
 
 import os
+import threading
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
@@ -152,6 +153,10 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
     A first request also opens a connection, and a miss asks for the right to fill.
     """
     client = make(REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0).test_client()
+    if HAS_CACHE:
+        # Nobody looks after the cache in the background, where connections are opened as well.
+        strategy: Any = pegboard.get_cache(client.application).strategy
+        strategy._keeper._thread = threading.current_thread()
     path = "/nothing"
     if HAS_ITEMS:
         path = client.post("/api/items/", json=CURRENT).headers["Location"]
@@ -160,11 +165,9 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
     redis_proxy.round_trips.clear()
     answers.append(client.get(path))
 
-    # The figures of the cache are sent in the background.
-    seen = [names for names in redis_proxy.round_trips if "HINCRBY" not in names]
     wanted = [
         *(["EVALSHA"] if HAS_LIMITS else []),
         *(["GET", "GETEX"] if HAS_CACHE and HAS_ITEMS else []),
     ]
-    assert ([wanted] if wanted else []) == seen
+    assert ([wanted] if wanted else []) == redis_proxy.round_trips
     assert {200 if HAS_ITEMS else 404} == {answer.status_code for answer in answers}

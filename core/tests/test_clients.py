@@ -208,13 +208,13 @@ ANYTHING = st.text(
 def test_a_long_header_is_read_in_little_time_and_from_the_right(sent):
     """Whatever the client sends, what the proxy adds counts; behind the cut nobody is known."""
     header = sent * (31_000 // len(sent))
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(20):
         assert "198.51.100.7" == ask(
             behind("1", header="Forwarded"), forwarded=f"{header}, for=198.51.100.7"
         )
         ask(behind("2", header="Forwarded"), forwarded=f"{header}, for=198.51.100.7")
-    assert 1.0 > time.perf_counter() - began
+    assert 1.0 > time.thread_time() - began
 
     cut = f"for=203.0.113.5{' ' * 4100}, for=198.51.100.7"
     assert "198.51.100.7" == ask(behind("2", header="Forwarded"), forwarded=cut)

@@ -10,6 +10,9 @@ from pegboard import StartupError, create_app, get_registry, hookimpl
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 
+ALONE = {"ENV": "testing", "CACHE": "none", "SESSIONS": "cookie"}
+"""Whatever else is installed finds no server, and needs none."""
+
 ROUTE = """
 blueprint = pegboard.Blueprint('{name}', __name__)
 blueprint.add_url_rule('{rule}', 'view', lambda **_: '')
@@ -35,7 +38,7 @@ def problems(**config):
 def test_installed_plugins_are_found_through_their_entry_points(plugin_folder: PluginFolder):
     """A distribution with an entry point hangs without a word of configuration."""
     plugin_folder.add("alpha")
-    app = create_app("testing")
+    app = create_app(ALONE)
     assert "alpha" in names(app)
 
 
@@ -67,7 +70,7 @@ def test_an_empty_allow_list_allows_nothing(plugin_folder: PluginFolder, monkeyp
 def test_a_plugin_on_the_deny_list_is_never_imported(plugin_folder: PluginFolder):
     """A disabled plugin does not run any code."""
     plugin_folder.add("hostile", "raise SystemExit('imported')")
-    app = create_app({"ENV": "testing", "PLUGINS_DISABLED": "hostile"})
+    app = create_app({**ALONE, "PLUGINS_DISABLED": "hostile"})
     assert "hostile" not in names(app)
     assert "example_hostile" not in sys.modules
 

@@ -29,6 +29,9 @@ PING = command("PING", key="")
 GET = command("GET", "a", key="a")
 NewChannel = Callable[..., ServerChannel]
 
+NEVER = 600.0
+"""Seconds that no test lasts."""
+
 
 @pytest.fixture
 def new_channel(make_app: MakeApp) -> NewChannel:
@@ -104,13 +107,12 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
     """The first who waits in vain for a server that hangs takes the others with him."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=2.0)
+    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=4.0)
 
-    def exchange() -> tuple[str, float]:
-        began = time.monotonic()
+    def exchange() -> str:
         with pytest.raises(ChannelError) as caught:
             channel.exchange([GET])
-        return str(caught.value), time.monotonic() - began
+        return str(caught.value)
 
     with redis_proxy.hold_commands(times=AT_ONCE) as hold, ThreadPoolExecutor(AT_ONCE) as pool:
         first = pool.submit(exchange)
@@ -118,10 +120,9 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
         time.sleep(1)
         others = [pool.submit(exchange) for _ in range(AT_ONCE - 1)]
         wait_until(lambda: AT_ONCE == len(hold.caught), "all wait")
-        assert "the server did not answer in time" == first.result()[0]
-        for message, took in [other.result() for other in others]:
-            assert "the server has closed the connection" == message
-            assert took < 1.5
+        assert "the server did not answer in time" == first.result()
+        # Who had waited to the end of his own time would say so.
+        assert {"the server has closed the connection"} == {other.result() for other in others}
     assert (set(), AT_ONCE) == (channel._busy, channel._turns.qsize())
 
 
@@ -140,10 +141,15 @@ def test_a_connection_that_was_cut_in_its_last_moment_is_not_used_again(
 
 
 def test_while_it_is_known_to_be_away_nobody_asks(
-    new_channel: NewChannel, redis_proxy: RedisProxy, caplog: pytest.LogCaptureFixture
+    new_channel: NewChannel,
+    redis_proxy: RedisProxy,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """It answers probes and nothing else: after the second time-out one pays in a second."""
     channel = new_channel(redis_proxy.url)
+    pause = 3.0
+    monkeypatch.setattr(breaker, "PAUSE", NEVER)
 
     def fail() -> None:
         with pytest.raises(ChannelError):
@@ -151,22 +157,25 @@ def test_while_it_is_known_to_be_away_nobody_asks(
 
     with caplog.at_level(logging.WARNING), redis_proxy.hold_commands(times=100) as hold:
         fail()
-        wait_until(lambda: not channel.is_away, "a probe has been answered at once", 0.5)
+        wait_until(lambda: not channel.is_away, "a probe has been answered at once")
+        monkeypatch.setattr(breaker, "PAUSE", pause)
         for paid in (2, 3):
             began = time.monotonic()
             for _ in range(50):
                 fail()
             assert paid == len(hold.caught)
             wait_until(lambda: not channel.is_away, "a probe has been answered")
-            assert time.monotonic() - began > breaker.PAUSE
+            assert time.monotonic() - began > pause
+        wait_until(lambda: len(caplog.messages) >= 6, "that it is back is said")
         assert 6 == len(caplog.messages)
 
 
 def test_one_late_reply_costs_the_others_next_to_nothing(
-    new_channel: NewChannel, redis_proxy: RedisProxy
+    new_channel: NewChannel, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
 ):
     """Those who wait with it fail with it, and do not open the breaker anew after the probe."""
-    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=0.3)
+    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=3.0)
+    monkeypatch.setattr(breaker, "PAUSE", NEVER)
 
     def exchange() -> bool:
         try:
@@ -181,8 +190,8 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
         assert not any(one.result() for one in asked[:AT_ONCE])
         for one in asked:
             one.result()
-        assert time.monotonic() - began < 0.6
-        wait_until(lambda: not channel.is_away, "a probe has been answered at once", 0.5)
+        assert time.monotonic() - began < 6.0  # nobody waits for a second time-out
+        wait_until(lambda: not channel.is_away, "a probe has been answered at once")
         assert all(pool.map(lambda _: exchange(), range(100)))
 
 
@@ -269,11 +278,11 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
 def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
     """One byte after the other, each in time."""
     with closing(Stranger(b"$-1\r\n$-1\r\n")) as stranger:
-        channel = new_channel(stranger.url, REDIS_TIMEOUT=0.2)
+        channel = new_channel(stranger.url, REDIS_TIMEOUT=1.0)
         wire = channel.take()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(0.2)
+        ours.settimeout(1.0)
         wire.line = PlainLine(wire.line._link, ours)  # type: ignore[attr-defined]  # it is plain
         channel.give(wire)
 
@@ -281,14 +290,14 @@ def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: New
             with suppress(OSError):
                 for byte in b"$20\r\n" + bytes(20):
                     theirs.send(bytes([byte]))
-                    time.sleep(0.1)
+                    time.sleep(0.5)
 
         thread = threading.Thread(target=drip)
         thread.start()
         began = time.monotonic()
         with pytest.raises(ChannelError, match="in time"):
             channel.exchange([GET])
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 6.0  # half of the time that it drips
         theirs.close()
         thread.join()
 

@@ -25,7 +25,8 @@ from pegboard.watchdog import WatchedConnection
 MAX_WAIT = 3.0
 """Seconds after which every request has its error, whatever the server does."""
 
-AT_ONCE = 0.5
+AT_ONCE = 1.0
+"""Far less than any time-out."""
 
 STATEMENT_TIMEOUT = 2.0
 

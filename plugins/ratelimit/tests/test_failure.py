@@ -153,16 +153,16 @@ def test_redis_counts_again_by_itself(start, own_redis, caplog):
         get(client)
         return [record.message for record in caplog.records if record.name.endswith("limiter")]
 
-    wait_until(is_counted, "Redis counts again", timeout=10)
-    wait_until(lambda: len(said()) > 1, "it is said", timeout=10)
+    wait_until(is_counted, "Redis counts again")
+    wait_until(lambda: len(said()) > 1, "it is said")
     first, second = said()
     assert first.startswith("requests cannot be counted, the policy on failure holds: ")
     assert "requests are counted again" == second
 
 
 def test_a_redis_that_hangs_costs_little(start, own_redis):
-    """At most 50 ms once a second, whatever number of requests comes."""
-    client = start(RATELIMIT_ON_FAILURE="open")
+    """At most one time-out a second, whatever number of requests comes."""
+    client = start(RATELIMIT_ON_FAILURE="open", REDIS_TIMEOUT=1)
     get(client)
     with own_redis.suspended():
         began = time.monotonic()
@@ -170,7 +170,7 @@ def test_a_redis_that_hangs_costs_little(start, own_redis):
         taken = time.monotonic() - began
 
     assert {200} == set(statuses)
-    assert 1.0 > taken
+    assert 10.0 > taken
 
 
 @pytest.mark.parametrize("command", ["CONFIG SET maxmemory 1", "SCRIPT FLUSH", "FLUSHALL"])

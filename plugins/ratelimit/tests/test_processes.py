@@ -81,7 +81,9 @@ def test_no_two_seconds_hold_more_than_ten(redis_url):
         for start, _ in admitted
     )
     assert 10 >= worst
-    assert 20 <= len(admitted) <= 50
+    # Each thread pauses for 6 s in all, and takes as long as the machine needs.
+    lasted = max(got for _, got in admitted) - admitted[0][0]
+    assert 20 <= len(admitted) <= 10 * (1 + lasted // 2)
 
 
 def test_a_request_is_one_round_trip(serve, redis_url):

@@ -165,8 +165,8 @@ def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Build apps of exactly these plugins, on SQLite in memory when not told otherwise.
 
-    Nothing comes from the environment or from the working directory, and the connections of the
-    apps are closed afterwards.
+    Nothing comes from the environment or from the working directory, Redis has a second for each
+    command, and the connections of the apps are closed afterwards.
     """
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
     from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
@@ -177,7 +177,12 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
         def make(
             *, plugins: Sequence[object] | None = (), upgrade: bool = True, **config: object
         ) -> Flask:
-            defaults = {"ENV": "testing", "MIGRATIONS_DIRECTORY": str(tmp_path / "alembic")}
+            defaults: dict[str, object] = {
+                "ENV": "testing",
+                "MIGRATIONS_DIRECTORY": str(tmp_path / "alembic"),
+                # A busy machine is no fault of Redis.
+                "REDIS_TIMEOUT": 1.0,
+            }
             app = create_app({**defaults, **config}, plugins=plugins)
 
             def close() -> None:

@@ -19,10 +19,10 @@ from pegboard_cache_redis.models import table
 
 logger = logging.getLogger(__name__)
 
-TRUST = 2.0
+TRUST = 1.5
 """Seconds for which a process goes by what it has read."""
 
-WAIT = 2.1
+WAIT = 1.6
 """Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
 
 ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).where(
@@ -95,6 +95,11 @@ class Fleet:
         with self._reading:
             self.disposals += 1
             self._engine.dispose(close=not is_forked)
+
+    def __del__(self) -> None:
+        # An app that nobody has any more may have read the row since it closed its connections.
+        if self._process == os.getpid():
+            self._engine.dispose()
 
     def trusted(self) -> State | None:
         """Return what is known, if it is young enough to go by."""
