@@ -198,11 +198,14 @@ def test_a_body_that_stalls_is_given_up(
     assert [] == seen
 
 
-def test_a_body_that_goes_away_from_its_view_is_cut(app: Flask, serve: Serve, seen: list[bytes]):
+@pytest.mark.parametrize("headers", [length(20 * LIMIT), CHUNKED], ids=["declared", "chunked"])
+def test_a_body_that_goes_away_from_its_view_is_cut(
+    app: Flask, serve: Serve, seen: list[bytes], headers: Mapping[str, str]
+):
     """400: what has arrived is not taken for the whole."""
 
     async def test(client: Any) -> Any:
-        visit = client.visit("/large", "POST", length(20 * LIMIT)).bring(b"x" * 5000)
+        visit = client.visit("/large", "POST", headers).bring(b"x" * 5000)
         visit.leave()
         return await visit.answer()
 
