@@ -1,6 +1,7 @@
 """The gateway: which requests the event loop answers, and that nobody can tell who answered."""
 
 import asyncio
+import gc
 import json
 import logging
 import threading
@@ -652,6 +653,23 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
         expected = path if number % 2 else {"number": number, "place": THREAD}
         assert expected == (answer.body.decode() if number % 2 else json.loads(answer.body))
     assert [LOOP] * 50 == script.asked
+
+
+def test_an_answer_of_the_loop_leaves_no_garbage(make_app: MakeApp, serve: Serve, redis_url: str):
+    """Which the collector would have to look for, and every request would wait for it."""
+    script = Script(asks=echo, hears=repeat)
+    app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url)
+
+    async def test(client: Any) -> Any:
+        for _ in range(2):
+            assert 200 == (await client.ask("/staged/1")).status
+        gc.collect()
+        for _ in range(10):
+            await client.ask("/staged/1")
+        return gc.collect()
+
+    assert 0 == serve(app, test)
+    assert LOOP == script.asked[-1]
 
 
 def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: Serve):

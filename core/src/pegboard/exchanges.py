@@ -61,8 +61,10 @@ class Exchanges:
         """Return what is to be sent, which is under way from now on."""
         burst, self._asked = self._asked, _Burst()
         burst.deadline = deadline
-        self.under_way.extend(burst.exchanges)
-        return b"".join([one.packed for _, commands, _ in burst.exchanges for one in commands])
+        # The burst knows them no more: cycles would be left to the garbage collector.
+        exchanges, burst.exchanges = burst.exchanges, []
+        self.under_way.extend(exchanges)
+        return b"".join([one.packed for _, commands, _ in exchanges for one in commands])
 
     def wait(self, deadline: float) -> None:
         """Let what is to be sent wait, until then at most."""

@@ -20,7 +20,7 @@ from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import REQUEST_ID, APIError
 from pegboard.inlet import ClientGoneError, Inlet, Receive
 from pegboard.outlet import Outlet, Send
-from pegboard.passage import NO_REDIS, Passage, Stages
+from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
 from pegboard.stages import Answer
@@ -63,6 +63,8 @@ class Gateway:
             # An error of a stage is seen by nobody, as Flask would go on without the stage.
             passage is not None and answer is passage.answer and passage.is_seen
         ):
+            if passage is not None:
+                environ[PASSAGE] = passage
             answer = await self._serve(environ, receive, outlet)
         if answer is None:
             return

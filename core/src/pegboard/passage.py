@@ -114,7 +114,8 @@ class Stages:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Serve one request."""
-        passage = environ.get(PASSAGE)
+        # Out of the environment, which it knows: a cycle would be left to the garbage collector.
+        passage = environ.pop(PASSAGE, None)
         if passage is None:
             match = self._matches.find(environ)
             if match.route is not None:
@@ -134,7 +135,6 @@ class Stages:
         passage = Passage(environ, match)
         if not passage.is_prompt:
             return None
-        environ[PASSAGE] = passage
         if match.route is not None:
             environ[MATCH] = match
         return passage
