@@ -664,11 +664,12 @@ def test_an_answer_of_the_loop_leaves_no_garbage(make_app: MakeApp, serve: Serve
         for _ in range(2):
             assert 200 == (await client.ask("/staged/1")).status
         gc.collect()
-        for _ in range(10):
+        for _ in range(500):
             await client.ask("/staged/1")
         return gc.collect()
 
-    assert 0 == serve(app, test)
+    # An app of an earlier test may go at last.
+    assert serve(app, test) < 500
     assert LOOP == script.asked[-1]
 
 
