@@ -498,6 +498,20 @@ def test_a_stage_that_raises_is_one_error(
     assert [THREAD, LOOP, LOOP] == script.asked
 
 
+def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve):
+    """HTTP has latin-1 alone."""
+    bad = pegboard.Answer(200, [("X-Name", "\u0416")], b"")
+    app = make_app(plugins=[Plugin(Script(asks=lambda _: bad))])
+
+    async def test(client: Any) -> Any:
+        await client.ask("/staged/1")
+        return await client.ask("/staged/1")
+
+    answer = serve(app, test)
+    assert 500 == answer.status
+    assert answer.header("X-Request-ID") in json.loads(answer.body)["message"]
+
+
 def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
     make_app: MakeApp, serve: Serve, lines: Lines
 ):

@@ -59,22 +59,34 @@ class Gateway:
         outlet = Outlet(send, self)
         passage = self._begin(environ)
         answer = await self._go_through(passage) if passage is not None else None
-        if answer is None or (
-            # An error of a stage is seen by nobody, as Flask would go on without the stage.
-            passage is not None and answer is passage.answer and passage.is_seen
-        ):
-            if passage is not None:
-                environ[PASSAGE] = passage
-            answer = await self._serve(environ, receive, outlet)
+        if passage is not None and (answer is None or passage.is_for_flask):
+            environ[PASSAGE] = passage
+            answer = None
         if answer is None:
-            return
-        headers = (
-            answer.headers if self._stages is None else self._stages.headers_of(answer, passage)
-        )
+            answer = await self._serve(environ, receive, outlet)
+        if answer is not None:
+            status = await self._give(answer, passage, environ, outlet)
+            report(environ, status, started)
+
+    async def _give(
+        self,
+        answer: Answer,
+        passage: Passage | None,
+        environ: "WSGIEnvironment",
+        outlet: Outlet,
+    ) -> int:
+        """Send an answer that no thread gives; returns its status."""
+        headers = [*answer.headers]
+        if self._stages is not None:
+            headers = self._stages.headers_of(answer, passage)
         seal(headers, environ.get(REQUEST_ID) or identify(environ))
-        report(environ, answer.status, started)
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
-        await outlet.give(answer.status, headers, body)
+        try:
+            await outlet.give(answer.status, headers, body)
+        except UnicodeEncodeError:
+            logger.exception("a stage has answered with a header that cannot be sent")
+            return await self._give(_bug(environ), None, environ, outlet)
+        return answer.status
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect to Redis for a loop, which runs or is about to; else the first request does."""

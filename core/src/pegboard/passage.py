@@ -50,9 +50,11 @@ class Passage:
         return True
 
     @property
-    def is_seen(self) -> bool:
-        """Whether the answer of a stage is for plugins, or CORS, to see."""
-        return self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
+    def is_for_flask(self) -> bool:
+        """Whether plugins, or CORS, want to see what a stage has answered."""
+        return self.answer is not None and (
+            self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
+        )
 
     def ask(self) -> list[Command]:
         """Return what the stages want from Redis."""
@@ -162,7 +164,7 @@ class Stages:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
             return self._flask_app(call.environ, start_response)
-        if passage.is_seen:
+        if passage.is_for_flask:
             return self._end_through_flask(call, answer, start_response)
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, passage))
