@@ -3,14 +3,13 @@
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import event
 
 import pegboard
 from pegboard.migrations import upgrade
@@ -162,14 +161,11 @@ def use(app: Flask) -> None:
     strategy.look_up(pegboard.Key("items", "1"))
 
 
-def connections_of(app: Flask) -> list[object]:
-    """Return those on which the state is read; the list changes as they are opened and closed."""
+def connections_of(app: Flask) -> Collection[object]:
+    """Return those on which the state is read, now and later."""
     strategy = pegboard.get_cache(app).strategy
     assert isinstance(strategy, RedisStrategy)
-    opened: list[object] = []
-    event.listen(strategy._fleet._engine, "connect", lambda one, _: opened.append(one))
-    event.listen(strategy._fleet._engine, "close", lambda one, _: opened.remove(one))
-    return opened
+    return strategy._fleet._opened
 
 
 def test_it_ends_when_the_app_closes_its_connections(app: Flask):
@@ -193,12 +189,12 @@ def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
         "REDIS_URL": redis_url,
     }
     app = pegboard.create_app(config, plugins=["cache_redis"])
+    opened = connections_of(app)
     use(app)
     assert 1 == len(keepers())
     with app.app_context():
         # Python complains of SQLite's connections that nobody has closed.
         pegboard.db.engine.dispose()
-    opened = connections_of(app)
     use(app)
     assert opened
     del app

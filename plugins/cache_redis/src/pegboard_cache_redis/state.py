@@ -8,10 +8,12 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine, event, func, select, update
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 import pegboard
@@ -70,6 +72,9 @@ class Fleet:
         # holds one of the app's, and hits go on when requests have taken all of them.
         self._engine = Engine(engine.pool.recreate(), engine.dialect, engine.url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._opened = _watch_connections(self._engine)
+        # An app that nobody has any more may have read the row since it closed its connections.
+        weakref.finalize(self, _close, self._opened).atexit = False
         event.listen(engine, "engine_disposed", self._dispose)
         self._process = os.getpid()
         self._clock = clock
@@ -92,14 +97,10 @@ class Fleet:
         is_forked, self._process = self._process != os.getpid(), os.getpid()
         if is_forked:
             self._lock, self._reading = threading.Lock(), threading.Lock()
+            self._opened.clear()
         with self._reading:
             self.disposals += 1
             self._engine.dispose(close=not is_forked)
-
-    def __del__(self) -> None:
-        # An app that nobody has any more may have read the row since it closed its connections.
-        if self._process == os.getpid():
-            self._engine.dispose()
 
     def trusted(self) -> State | None:
         """Return what is known, if it is young enough to go by."""
@@ -235,6 +236,19 @@ class Fleet:
             logger.warning("caching is on, epoch %d", epoch)
         self.refresh()
         return False
+
+
+def _watch_connections(engine: Engine) -> set[DBAPIConnection]:
+    """Return the open connections of an engine, now and later, without the engine itself."""
+    opened: set[DBAPIConnection] = set()
+    event.listen(engine, "connect", lambda connection, _: opened.add(connection))
+    event.listen(engine, "close", lambda connection, _: opened.discard(connection))
+    return opened
+
+
+def _close(opened: set[DBAPIConnection]) -> None:
+    while opened:
+        opened.pop().close()
 
 
 def _is_missing_table(error: DBAPIError) -> bool:
