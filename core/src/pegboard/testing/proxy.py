@@ -14,6 +14,9 @@ from pegboard.testing.holds import Command, Hold
 from pegboard.testing.processes import PATIENCE, free_port
 from pegboard.testing.servers import Certificates
 
+_ACCEPTING = 10
+"""Turns of the loop in which whoever has been accepted begins to be served, and can be cut."""
+
 
 class _Pair:
     """A client's connection and the one to the server that belongs to it."""
@@ -226,4 +229,6 @@ class RedisProxy:
         if self._listener:
             self._listener.close()
             self._listener = None
+        for _ in range(_ACCEPTING):
+            await asyncio.sleep(0)
         await self._cut()
