@@ -17,7 +17,7 @@ from werkzeug.routing import BaseConverter
 
 import pegboard
 from pegboard.envelope import logger as envelope_logger
-from pegboard.logs import RequestFilter
+from pegboard.logs import RequestFilter, trace_id
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 
@@ -667,6 +667,134 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
         expected = path if number % 2 else {"number": number, "place": THREAD}
         assert expected == (answer.body.decode() if number % 2 else json.loads(answer.body))
     assert [LOOP] * 50 == script.asked
+
+
+@pytest.mark.parametrize("wrong", [echo, "ECHO"], ids=["one command", "text"])
+def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
+    make_app: MakeApp, serve: Serve, redis_url: str, wrong: Any
+):
+    """Nobody else is given replies that are not their own."""
+
+    def ask(call: pegboard.Call) -> Any:
+        if call.environ["PATH_INFO"] != "/staged/0":
+            return echo(call)
+        return echo(call)[0] if callable(wrong) else wrong
+
+    script = Script(asks=ask, hears=repeat)
+    app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0, TESTING=False)
+
+    async def test(client: Any) -> Any:
+        await client.ask("/staged/1")
+        return await asyncio.gather(*(client.ask(f"/staged/{number % 3}") for number in range(30)))
+
+    for number, answer in enumerate(serve(app, test)):
+        if number % 3:
+            assert f"/staged/{number % 3}".encode() == answer.body
+        else:
+            assert 500 == answer.status
+
+
+def exit_now(_: pegboard.Call) -> None:
+    """Be a stage that would end the process."""
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        exit_now,
+        lambda _: pegboard.Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
+        lambda _: pegboard.Answer(99, [], b""),
+        lambda _: pegboard.Answer(200, [("X", "a\r\nb")], b""),
+    ],
+    ids=["exits", "text for bytes", "no status", "two lines"],
+)
+def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve, asks: Any):
+    """In the one format, and not one of the server's own."""
+    app = make_app(plugins=[Plugin(Script(asks=asks))], TESTING=False)
+
+    async def test(client: Any) -> Any:
+        await client.ask("/health")  # binds
+        await client.ask("/staged/1")
+        return await client.ask("/staged/1")
+
+    answer = serve(app, test)
+    assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
+
+
+@pytest.mark.parametrize("prompt", [True, False])
+def test_a_request_passes_its_stages_before_its_body_arrives(
+    make_app: MakeApp, serve: Serve, *, prompt: bool
+):
+    """Else what never arrives would not be counted."""
+    script = Script(asks=answering(b"no", 429), prompt=lambda: prompt)
+    app = make_app(plugins=[Plugin(script)], TESTING=False)
+
+    async def test(client: Any) -> Any:
+        return [
+            await client.visit("/staged/1", "PUT", {"Content-Length": "4"}).answer()
+            for _ in range(3)
+        ]
+
+    assert [429] * 3 == [answer.status for answer in serve(app, test)]
+
+
+def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
+    """An error of the route, or a method whose body means nothing, is answered at once."""
+    app = make_app(plugins=[Plugin(Script())], TESTING=False)
+
+    async def test(client: Any) -> Any:
+        length = {"Content-Length": "4"}
+        wanted = (("/nowhere", "POST"), ("/staged/1", "PATCH"), ("/health", "GET"))
+        return [await client.visit(*what, length).answer() for what in wanted]
+
+    assert [404, 405, 200] == [answer.status for answer in serve(app, test)]
+
+
+def test_whether_the_process_is_alive_is_told_while_all_threads_are_busy(
+    make_app: MakeApp, serve: Serve
+):
+    """A process that is busy need not be started anew."""
+    app = make_app(plugins=[Plugin()], TESTING=False)
+    go_on = threading.Event()
+
+    @app.get("/slow")
+    def slow() -> str:
+        go_on.wait(10)
+        return "done"
+
+    async def test(client: Any) -> Any:
+        visit = client.visit("/slow")
+        alive = await client.ask("/health")
+        go_on.set()
+        return alive.status, (await visit.answer()).status
+
+    assert (200, 200) == serve(app, test, threads=1)
+
+
+def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):
+    """Whether the loop or a thread logs."""
+    traces: list[str] = []
+
+    def note(_: pegboard.Call) -> None:
+        traces.append(trace_id.get())
+
+    app = make_app(plugins=[Plugin(Script(asks=note))], TESTING=False)
+
+    @app.get("/traced")
+    def traced() -> str:
+        traces.append(trace_id.get())
+        return "done"
+
+    async def test(client: Any) -> Any:
+        await client.ask("/traced")
+        traces.clear()
+        return await client.ask("/traced")
+
+    assert 200 == serve(app, test).status
+    assert 2 == len(traces)
+    assert 32 == len(traces[0])
+    assert traces[0] == traces[1]
 
 
 def test_an_answer_of_the_loop_leaves_no_garbage(make_app: MakeApp, serve: Serve, redis_url: str):

@@ -367,6 +367,8 @@ def refusing(view: Any) -> Any:
         (Plain.as_view("plain"), "dispatch_request", True),
         (Plain.as_view("plain"), "full_dispatch_request", True),
         (Plain.as_view("plain"), "preprocess_request", True),
+        (Plain.as_view("plain"), "request_class", True),
+        (Plain.as_view("plain"), "request_context", True),
     ],
 )
 def test_a_route_is_guarded_by_whatever_may_refuse(

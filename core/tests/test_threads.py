@@ -379,7 +379,11 @@ def test_an_app_that_forgets_its_status_is_a_500(
     assert [answer.header("X-Request-ID")] == errors.of("without a status")
 
 
-@pytest.mark.parametrize("value", ["\u20ac", "a\ud800"], ids=["no latin-1", "no character"])
+@pytest.mark.parametrize(
+    "value",
+    ["\u20ac", "a\ud800", "a\0", "a\x01b"],
+    ids=["no latin-1", "no character", "NUL", "a control character"],
+)
 def test_a_header_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, errors: Ids, value: str):
     """Not a broken connection, with nothing in the log."""
 
@@ -392,7 +396,7 @@ def test_a_header_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, errors:
 
     answer = serve(app, test)
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
-    assert [answer.header("X-Request-ID")] == errors.of("UnicodeEncodeError")
+    assert [answer.header("X-Request-ID")] == errors.of("is no value of a header")
 
 
 def leave(_: Any, __: Any) -> Iterable[bytes]:
@@ -514,3 +518,56 @@ def test_no_more_requests_than_threads_are_answered_at_once(app: Flask, serve: S
 
     assert [b"%d" % number for number in range(6)] == serve(app, test, threads=2)
     assert 2 == max(most)
+
+
+@pytest.mark.parametrize("status", ["99 No", "100 Continue", "199 No", "1000 No"])
+def test_a_status_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, status: str):
+    """What is below 200 would be no final answer (RFC 9110, section 15.2)."""
+
+    def raw(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response(status, [("Content-Length", "0")])
+        return [b""]
+
+    mount(app, raw)
+
+    async def test(client: Any) -> Any:
+        return await client.ask("/raw")
+
+    answer = serve(app, test)
+    assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
+
+
+def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serve):
+    """PEP 3333 allows `write` at any time before the end."""
+
+    def raw(_environ: Any, start_response: Any) -> Iterable[bytes]:
+        write = start_response("200 OK", [])
+        write(b"one ")
+        yield b"two "
+        write(b"three ")
+        yield b"four"
+
+    mount(app, raw)
+
+    async def test(client: Any) -> Any:
+        return await client.ask("/raw")
+
+    assert b"one two three four" == serve(app, test).body
+
+
+def test_who_takes_nothing_of_a_stream_gives_its_thread_back(make_app: MakeApp, serve: Serve):
+    """Else a few such clients would silence the service."""
+    app = make_app(TESTING=False, SECRET_KEY="k", BODY_TIMEOUT=0.1)
+    parts = Parts(*[b"x"] * 3).go_on()
+    mount(app, giving(parts))
+
+    async def test(client: Any) -> Any:
+        visit = client.visit("/raw")
+        await visit.next()
+        visit.on_send = asyncio.Event().wait
+        with pytest.raises(TimeoutError):
+            await visit.task
+        return await client.ask("/nowhere")
+
+    assert 404 == serve(app, test, threads=1).status
+    assert parts.closed.acquire(timeout=10)

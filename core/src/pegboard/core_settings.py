@@ -85,7 +85,7 @@ class CoreSettings(Settings):
     )
     body_timeout: float = setting(
         30.0,
-        doc="Longest time without a byte of a request's body before it is given up.",
+        doc="Longest time in which a client may send, or take, nothing of a body under way.",
         validate=Range(0.1, 3600),
     )
     shutdown_timeout: float = setting(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_TRACE_ID = "pegboard.trace_id"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # W3C Trace Context, section 3.2: version, trace id, parent id and flags; all zeros are invalid.
 _TRACEPARENT = re.compile(
@@ -73,8 +74,9 @@ def identify(environ: "WSGIEnvironment") -> str:
     identifier: str | None = environ.get(REQUEST_ID)
     if identifier is None:
         identifier = environ[REQUEST_ID] = _request_id(environ)
+        environ[_TRACE_ID] = _trace_id(environ.get("HTTP_TRACEPARENT"))
     request_id.set(identifier)
-    trace_id.set(_trace_id(environ.get("HTTP_TRACEPARENT")))
+    trace_id.set(environ[_TRACE_ID])
     return identifier
 
 
@@ -101,16 +103,18 @@ def bug_message(identifier: str) -> str:
 
 def _request_id(environ: "WSGIEnvironment") -> str:
     given: str | None = environ.get("HTTP_X_REQUEST_ID")
-    if given and _ACCEPTED_ID.fullmatch(given):
-        return given
+    return given if given and _ACCEPTED_ID.fullmatch(given) else _new_id()
+
+
+def _trace_id(traceparent: str | None) -> str:
+    """Return the caller's trace, or a new one."""
+    given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return given[1] if given else _new_id()
+
+
+def _new_id() -> str:
     # Unique is enough; the system's randomness can cost as much as all else of a cached answer.
     return f"{random.getrandbits(128):032x}"
-
-
-def _trace_id(traceparent: str | None) -> str | None:
-    """Return the caller's trace; where there is none, one is made when a line is logged."""
-    given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return given[1] if given else None
 
 
 def _answer_bug(

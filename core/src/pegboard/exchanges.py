@@ -63,8 +63,10 @@ class Exchanges:
         burst.deadline = deadline
         # The burst knows them no more: cycles would be left to the garbage collector.
         exchanges, burst.exchanges = burst.exchanges, []
+        # First, as it fails for what is no command.
+        packed = b"".join([one.packed for _, commands, _ in exchanges for one in commands])
         self.under_way.extend(exchanges)
-        return b"".join([one.packed for _, commands, _ in exchanges for one in commands])
+        return packed
 
     def wait(self, deadline: float) -> None:
         """Let what is to be sent wait, until then at most."""

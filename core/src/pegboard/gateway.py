@@ -9,6 +9,7 @@ what a stage or the middleware of a plugin may have to wait for.
 import asyncio
 import logging
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from pegboard.channel import ChannelError, Pipeline
 from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import REQUEST_ID, APIError
-from pegboard.inlet import ClientGoneError, Inlet, Receive
-from pegboard.outlet import Outlet, Send
+from pegboard.health import ALIVE
+from pegboard.inlet import Inlet, Receive
+from pegboard.outlet import Outlet, Send, UnsendableError
 from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SELDOM_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
+
 
 class Gateway:
     """Serves one app, in one process."""
@@ -39,7 +44,9 @@ class Gateway:
         """`threads` bounds the requests that Flask answers at once."""
         core = get_settings(CoreSettings, app)
         self._inlet = Inlet(limit=core.max_content_length, timeout=core.body_timeout)
+        self._timeout = core.body_timeout
         self._threads = Threads(app, count=threads)
+        self._liveness = Threads(app, count=1)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
         self._is_new = True
@@ -56,17 +63,80 @@ class Gateway:
             self.start(asyncio.get_running_loop())
         started = time.perf_counter()
         environ = environ_of(scope)
-        outlet = Outlet(send, self)
-        passage = self._begin(environ)
-        answer = await self._go_through(passage) if passage is not None else None
-        if passage is not None and (answer is None or passage.is_for_flask):
-            environ[PASSAGE] = passage
+        outlet = Outlet(send, self, self._timeout)
+        passage, answer, held = await self._prepare(environ, receive)
+        if passage is not None and passage.is_for_flask:
             answer = None
         if answer is None:
-            answer = await self._serve(environ, receive, outlet)
+            if passage is not None:
+                environ[PASSAGE] = passage
+            try:
+                answer = await self._serve(environ, receive, outlet)
+            finally:
+                self._inlet.release(held)
         if answer is not None:
             status = await self._give(answer, passage, environ, outlet)
             report(environ, status, started)
+
+    async def _prepare(
+        self, environ: "WSGIEnvironment", receive: Receive
+    ) -> tuple[Passage | None, Answer | None, int]:
+        """Do what needs no view; returns the answer, if any, and the bytes of body held."""
+        try:
+            passage = await self._pass(environ)
+        except (Exception, SystemExit):
+            identify(environ)
+            logger.exception("unhandled error outside the views")
+            return None, _bug(environ), 0
+        answer = None if passage is None else passage.answer
+        if answer is not None or not _has_body(environ):
+            return passage, answer, 0
+        try:
+            return passage, None, await self._receive(environ, passage, receive)
+        except APIError as error:
+            answer = Answer.error(error.code or 500, str(error.description), error.headers.items())
+        if passage is not None:
+            passage.answer = answer
+        return passage, answer, 0
+
+    async def _pass(self, environ: "WSGIEnvironment") -> Passage | None:
+        """Let a request pass its stages; None if a thread is to do that when it answers."""
+        if self._stages is None:
+            return None
+        passage = self._begin(environ)
+        if passage is None:
+            if not _has_body(environ):
+                return None
+            # A request is counted before its body arrives, as it may never do.
+            return await self._threads.call(partial(self._go, self._stages, environ))
+        identify(environ)
+        commands = passage.ask()
+        if not commands:
+            passage.hear([])
+        elif self._pipeline is None:
+            passage.hear(NO_REDIS)
+        else:
+            try:
+                replies = await self._pipeline.exchange(commands)
+            except ChannelError as error:
+                passage.hear(error)
+            else:
+                passage.hear(replies)
+        return passage
+
+    def _go(self, stages: Stages, environ: "WSGIEnvironment") -> Passage | None:
+        identify(environ)
+        return stages.go(environ)
+
+    async def _receive(
+        self, environ: "WSGIEnvironment", passage: Passage | None, receive: Receive
+    ) -> int:
+        """Receive a body, unless nobody is likely to read it; returns the bytes held."""
+        is_unmatched = passage is not None and passage.match.route is None
+        if is_unmatched or environ["REQUEST_METHOD"] in _SELDOM_READ:
+            self._inlet.defer(environ, receive)
+            return 0
+        return await self._inlet.receive(environ, receive)
 
     async def _give(
         self,
@@ -83,8 +153,8 @@ class Gateway:
         body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
         try:
             await outlet.give(answer.status, headers, body)
-        except UnicodeEncodeError:
-            logger.exception("a stage has answered with a header that cannot be sent")
+        except UnsendableError:
+            logger.exception("a stage has given an answer that cannot be sent")
             return await self._give(_bug(environ), None, environ, outlet)
         return answer.status
 
@@ -106,53 +176,26 @@ class Gateway:
         if self._stages is None or not self._runs_stages:
             return None
         try:
-            passage = self._stages.begin(environ)
+            return self._stages.begin(environ)
         except Exception:
             identify(environ)
             logger.exception("whether a thread is needed cannot be said: one answers")
             return None
-        if passage is not None:
-            identify(environ)
-        return passage
-
-    async def _go_through(self, passage: Passage) -> Answer | None:
-        try:
-            commands = passage.ask()
-            if not commands:
-                return passage.hear([])
-            if self._pipeline is None:
-                return passage.hear(NO_REDIS)
-            try:
-                replies = await self._pipeline.exchange(commands)
-            except ChannelError as error:
-                return passage.hear(error)
-            return passage.hear(replies)
-        except Exception:
-            logger.exception("unhandled error outside the views")
-            return _bug(passage.call.environ)
 
     async def _serve(
         self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
     ) -> Answer | None:
-        """Have a thread answer; returns the answer if none can, as the body does not arrive."""
-        held = 0
+        """Have a thread answer; returns the answer if it fails to."""
+        # Whoever asks whether the process is alive does not wait for those that keep it busy.
+        threads = self._liveness if environ["PATH_INFO"] == ALIVE else self._threads
         try:
-            if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-                held = await self._inlet.receive(environ, receive)
-        except ClientGoneError:
-            return Answer.error(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
-        except APIError as error:
-            return Answer.error(error.code or 500, str(error.description), error.headers.items())
-        try:
-            await self._threads.serve(environ, receive, outlet)
+            await threads.serve(environ, receive, outlet)
         except Exception:
             identify(environ)
             if outlet.has_begun:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             return _bug(environ)
-        finally:
-            self._inlet.release(held)
         return None
 
 
@@ -161,6 +204,10 @@ def _outermost_stages(app: Flask) -> Stages | None:
     envelope = app.wsgi_app
     stages = envelope.app if isinstance(envelope, Envelope) else None
     return stages if isinstance(stages, Stages) else None
+
+
+def _has_body(environ: "WSGIEnvironment") -> bool:
+    return "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _bug(environ: "WSGIEnvironment") -> Answer:

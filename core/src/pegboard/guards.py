@@ -9,8 +9,14 @@ from flask.views import MethodView, View
 
 _OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.cors"})
 
-_REPLACEABLE = ("dispatch_request", "full_dispatch_request", "preprocess_request")
-"""Methods of Flask's on a request's way to its view."""
+_REPLACEABLE = (
+    "dispatch_request",
+    "full_dispatch_request",
+    "preprocess_request",
+    "request_class",
+    "request_context",
+)
+"""What is Flask's on a request's way to its view."""
 
 _AS_VIEW = frozenset(
     constant

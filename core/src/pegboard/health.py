@@ -95,11 +95,15 @@ def _run(check: HealthCheck) -> str:
     return "ok"
 
 
+ALIVE = "/health"
+"""Where the process says that it is alive."""
+
+
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness")
 
-    @blueprint.get("/health")
+    @blueprint.get(ALIVE)
     @blueprint.response(HTTPStatus.OK, HealthSchema)
     def alive() -> dict[str, Any]:
         """Tell whether the process is alive."""

@@ -19,10 +19,6 @@ MEMORY = 64 * 1024 * 1024
 """Bytes of bodies that a process holds; who would need more is told to try again."""
 
 
-class ClientGoneError(Exception):
-    """Raised when a client has gone away, or has ended a body too early."""
-
-
 class Inlet:
     """Receives the bodies of requests."""
 
@@ -32,14 +28,18 @@ class Inlet:
         self._timeout = timeout
         self._held = 0
 
+    def defer(self, environ: "WSGIEnvironment", receive: Receive) -> "_Body":
+        """Let a thread receive a request's body, if its view reads it at all."""
+        body = environ["wsgi.input"] = _Body(receive, asyncio.get_running_loop(), self._timeout)
+        return body
+
     async def receive(self, environ: "WSGIEnvironment", receive: Receive) -> int:
         """Put a request's body in its environment; returns the bytes held, for `release`.
 
-        A body over the limit is left for its view to refuse, or to read. Raises `ClientGoneError`,
-        and `APIError` for a body that does not arrive.
+        A body over the limit is left for its view to refuse, or to read. Raises `APIError` for one
+        that does not arrive.
         """
-        body = _Body(receive, asyncio.get_running_loop(), self._timeout)
-        environ["wsgi.input"] = body
+        body = self.defer(environ, receive)
         declared = environ.get("CONTENT_LENGTH") or "0"
         if declared.isdecimal() and int(declared) > self._limit:
             return 0
@@ -98,7 +98,7 @@ class _Body(io.RawIOBase):
             except TimeoutError:
                 raise _too_slow(self._timeout) from None
             if message["type"] == "http.disconnect":
-                raise ClientGoneError
+                raise APIError(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
             self.has_ended = not message.get("more_body", False)
             if part := message.get("body", b""):
                 return bytes(part)
@@ -114,10 +114,7 @@ class _Body(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         target = memoryview(buffer).cast("B")
         if not self._waiting:
-            try:
-                self._waiting = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
-            except ClientGoneError as error:
-                raise ConnectionError from error
+            self._waiting = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
         part, self._waiting = self._waiting[: len(target)], self._waiting[len(target) :]
         target[: len(part)] = part
         return len(part)

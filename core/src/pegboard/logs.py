@@ -1,7 +1,6 @@
 """Log lines: readable in development, JSON in production, each with its request's id."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -10,7 +9,7 @@ from typing import TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
-trace_id: ContextVar[str | None] = ContextVar("pegboard_trace_id", default="-")
+trace_id: ContextVar[str] = ContextVar("pegboard_trace_id", default="-")
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))} | {
     0x2028: "\\u2028",
@@ -24,10 +23,7 @@ class RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with `request_id` and `trace_id`."""
         record.request_id = request_id.get()
-        if (trace := trace_id.get()) is None:
-            trace = os.urandom(16).hex()
-            trace_id.set(trace)
-        record.trace_id = trace
+        record.trace_id = trace_id.get()
         return True
 
 

@@ -22,6 +22,8 @@ PASSAGE = "pegboard.passage"
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
+_WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
 NO_REDIS = ChannelError("no REDIS_URL is set")
 
 
@@ -66,6 +68,11 @@ class Passage:
             self._asked.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
+            for command in wanted:
+                # What is none could not be packed, and replies would go to those who come after it.
+                if type(command) is not Command:
+                    message = f"{handler!r} asks Redis {wanted!r:.200}, not a list of commands"
+                    raise TypeError(message)
             commands.extend(wanted)
         return commands
 
@@ -117,17 +124,22 @@ class Stages:
     ) -> Iterable[bytes]:
         """Serve one request."""
         # Out of the environment, which it knows: a cycle would be left to the garbage collector.
-        passage = environ.pop(PASSAGE, None)
+        passage = environ.pop(PASSAGE, None) or self.go(environ)
         if passage is None:
-            match = self._matches.find(environ)
-            if match.route is not None:
-                environ[MATCH] = match
-            if not match.handlers:
-                return self._flask_app(environ, start_response)
-            passage = Passage(environ, match)
-            commands = passage.ask()
-            passage.hear(self._exchange(commands) if commands else [])
+            return self._flask_app(environ, start_response)
         return self._end(passage, start_response)
+
+    def go(self, environ: "WSGIEnvironment") -> Passage | None:
+        """Let a request pass its stages, and wait for them; None if there are none."""
+        match = self._matches.find(environ)
+        if match.route is not None:
+            environ[MATCH] = match
+        if not match.handlers:
+            return None
+        passage = Passage(environ, match)
+        commands = passage.ask()
+        passage.hear(self._exchange(commands) if commands else [])
+        return passage
 
     def begin(self, environ: "WSGIEnvironment") -> Passage | None:
         """Return the way of a request that need not wait for anything but Redis, if it is one."""
@@ -146,7 +158,7 @@ class Stages:
         headers = [*answer.headers, *self._static_headers]
         if passage is not None:
             headers.extend(passage.call.headers)
-        if answer.status != HTTPStatus.NOT_MODIFIED:
+        if answer.status not in _WITHOUT_LENGTH:
             headers.append(("Content-Length", str(len(answer.body))))
         return headers
 

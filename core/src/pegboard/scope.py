@@ -64,7 +64,7 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
     for name, value in scope["headers"]:
         variable = _variables.get(name) or _variable(name)
-        if not variable:
+        if not variable or (name == b"host" and not value):  # Granian adds an empty one
             continue
         text = value.decode("latin-1")
         if variable in environ:

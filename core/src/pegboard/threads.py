@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pegboard.inlet import Receive, has_arrived
 from pegboard.outlet import Outlet
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _DISCONNECT = "http.disconnect"
 
 
@@ -25,6 +27,10 @@ class Threads:
     def __init__(self, app: "WSGIApplication", *, count: int) -> None:
         self._app = app
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="pegboard-request")
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Return what a function does that may wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     async def serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
         """Answer a request."""
@@ -76,7 +82,9 @@ class _Work:
         except Exception as error:  # noqa: BLE001 - the event loop raises it
             self._loop.call_soon_threadsafe(self._fail, error)
         except BaseException as error:  # noqa: BLE001 - a view that exits does not end the process
-            self._loop.call_soon_threadsafe(self._fail, RuntimeError(repr(error)))
+            ended = RuntimeError(f"a view ended with {error!r}")
+            ended.__cause__ = error
+            self._loop.call_soon_threadsafe(self._fail, ended)
 
     def _fail(self, error: Exception) -> None:
         if self.done.done():
@@ -95,7 +103,7 @@ class _Work:
     def _send(self, chunks: Iterable[bytes]) -> None:
         parts = iter(chunks)
         first = next(parts, None)
-        body = b"".join((*self._written, first or b""))
+        body = self._with_written(first or b"")
         if not self._status:
             message = "the app answers without a status"
             raise RuntimeError(message)
@@ -105,12 +113,20 @@ class _Work:
             return
         self._is_begun = True
         self._await(self._begin())
-        for part in chain((body,), parts):
+        for part in chain((body,), map(self._with_written, parts)):
             if self._is_gone:
                 break
             if part:
                 self._await(self._outlet.go_on(part))
         self._await(self._end())
+
+    def _with_written(self, part: bytes) -> bytes:
+        """Return a part behind what the app has written by itself."""
+        if not self._written:
+            return part
+        written = b"".join(self._written)
+        self._written.clear()
+        return written + part
 
     def _is_whole(self, body: bytes) -> bool:
         return any(
