@@ -124,6 +124,8 @@ def status_of(answer: bytes) -> tuple[int, int | None]:
 
 def test_it_says_where_it_serves_and_what_hangs(service: LiveServer):
     """One line each, once it listens."""
+    # A worker may answer before its parent has looked.
+    wait_until(lambda: "\nPlugins: " in service.output, "it says what hangs")
     assert f"Pegboard serves at {service.url}\n" in service.output
     assert f"Documentation: {service.url}/docs\n" in service.output
     assert "\nPlugins: items (pegboard-items " in service.output
@@ -519,7 +521,7 @@ def test_a_body_of_two_lengths_is_refused_where_the_server_tells_of_it(start):
     server = start(*SERVERS["gthread"])
     both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     with send(server.port, HEAD + both + 'e\r\n{"name": "ok"}\r\n0\r\n\r\n') as connection:
-        assert 400 == status_of(receive(connection))[0]
+        assert receive(connection).startswith(b"HTTP/1.1 400")
 
 
 def test_a_body_that_is_cut_off_makes_no_row(service: LiveServer):
