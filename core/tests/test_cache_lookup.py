@@ -179,7 +179,7 @@ def no_flask(monkeypatch: pytest.MonkeyPatch) -> Callable[[FlaskClient], None]:
         def fail(*_: object) -> None:
             pytest.fail("the request has reached Flask")
 
-        monkeypatch.setattr(client.application, "request_context", fail)
+        monkeypatch.setattr(type(client.application), "request_context", fail)
 
     return forbid
 

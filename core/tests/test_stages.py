@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import flask
 import pytest
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.views import MethodView
 from werkzeug.routing import BaseConverter, IntegerConverter, UUIDConverter
 from werkzeug.test import EnvironBuilder
@@ -358,6 +359,10 @@ def refusing(view: Any) -> Any:
     return outer
 
 
+class Turnstile(SecureCookieSessionInterface):
+    """Sessions that not everybody may open."""
+
+
 @pytest.mark.parametrize(
     "view,replaced,expected",
     [
@@ -369,6 +374,7 @@ def refusing(view: Any) -> Any:
         (Plain.as_view("plain"), "preprocess_request", True),
         (Plain.as_view("plain"), "request_class", True),
         (Plain.as_view("plain"), "request_context", True),
+        (Plain.as_view("plain"), "session_interface", True),
     ],
 )
 def test_a_route_is_guarded_by_whatever_may_refuse(
@@ -378,7 +384,9 @@ def test_a_route_is_guarded_by_whatever_may_refuse(
     stage = Script("one", 1)
     app = make_app(plugins=[Plugin(stage)])
     app.add_url_rule("/plain", "plain", view)
-    if replaced:
+    if replaced == "session_interface":
+        app.session_interface = Turnstile()
+    elif replaced:
         setattr(app, replaced, getattr(app, replaced))
     app.test_client().get("/plain")
 

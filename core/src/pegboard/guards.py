@@ -5,6 +5,7 @@ from types import CodeType
 from typing import Any
 
 from flask import Flask, signals
+from flask.sessions import SecureCookieSessionInterface, SessionInterface
 from flask.views import MethodView, View
 
 _OWN_AFTER_REQUEST = frozenset({"flask_cors.extension", "pegboard.cors"})
@@ -30,6 +31,7 @@ def is_guarded(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
     """Return whether something of a plugin stands before or around a view and may refuse."""
     return (
         any(name in vars(app) for name in _REPLACEABLE)
+        or not _opens_any(app.session_interface)
         or _is_hooked(app, endpoint)
         or _is_wrapped(view)
     )
@@ -48,6 +50,11 @@ def scopes(endpoint: str | None) -> list[str | None]:
     """Return the names under which Flask keeps functions for an endpoint: app and blueprints."""
     parts = endpoint.split(".")[:-1] if endpoint else []
     return [None, *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]
+
+
+def _opens_any(sessions: SessionInterface) -> bool:
+    """Return whether every request is given a session: some could be refused instead."""
+    return type(sessions) is SecureCookieSessionInterface or getattr(sessions, "opens_any", False)
 
 
 def _is_hooked(app: Flask, endpoint: str) -> bool:

@@ -54,6 +54,9 @@ def end_session() -> None:
 class RedisSessionInterface(SessionInterface):
     """Opens a session for each request, which costs nothing until something looks into it."""
 
+    opens_any = True
+    """Whether every request is given one, so that an answer may be given before (see the core)."""
+
     def __init__(self, store: SessionStore, secrets: Sequence[str], lifetime: int) -> None:
         """Sign with the first secret; what was signed with another of them is accepted.
 
