@@ -669,7 +669,11 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
     assert [LOOP] * 50 == script.asked
 
 
-@pytest.mark.parametrize("wrong", [echo, "ECHO"], ids=["one command", "text"])
+@pytest.mark.parametrize(
+    "wrong",
+    [echo, "ECHO", [pegboard.Command(b"x", "ECHO")]],  # type: ignore[arg-type]  # it is wrong
+    ids=["one command", "text", "a command that is not packed"],
+)
 def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
     make_app: MakeApp, serve: Serve, redis_url: str, wrong: Any
 ):
@@ -706,8 +710,11 @@ def exit_now(_: pegboard.Call) -> None:
         lambda _: pegboard.Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
         lambda _: pegboard.Answer(99, [], b""),
         lambda _: pegboard.Answer(200, [("X", "a\r\nb")], b""),
+        lambda _: pegboard.Answer(200, [("X", 5)], b""),  # type: ignore[list-item]
+        lambda _: pegboard.Answer(200, None, b""),  # type: ignore[arg-type]
+        lambda call: call.headers.append(("X", 5)),
     ],
-    ids=["exits", "text for bytes", "no status", "two lines"],
+    ids=["exits", "text for bytes", "no status", "two lines", "number", "no headers", "a hint"],
 )
 def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve, asks: Any):
     """In the one format, and not one of the server's own."""
@@ -739,6 +746,20 @@ def test_a_request_passes_its_stages_before_its_body_arrives(
     assert [429] * 3 == [answer.status for answer in serve(app, test)]
 
 
+def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, serve: Serve):
+    """A refusal has a body for GET, whatever was asked first."""
+    script = Script(asks=answering(b"no", 429))
+    app = make_app(plugins=[Plugin(script)], TESTING=False)
+
+    async def test(client: Any) -> Any:
+        methods = ["HEAD", "GET", "POST", "GET"]
+        return [(await client.ask("/nowhere", method)).body for method in methods]
+
+    assert [b"", b"no", b"no", b"no"] == serve(app, test)
+    client = app.test_client()
+    assert [b"", b"no"] == [client.head("/nowhere").data, client.get("/nowhere").data]
+
+
 def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
     """An error of the route, or a method whose body means nothing, is answered at once."""
     app = make_app(plugins=[Plugin(Script())], TESTING=False)
@@ -766,10 +787,11 @@ def test_whether_the_process_is_alive_is_told_while_all_threads_are_busy(
     async def test(client: Any) -> Any:
         visit = client.visit("/slow")
         alive = await client.ask("/health")
+        empty = await client.ask("/health", headers={"Content-Length": "0"})
         go_on.set()
-        return alive.status, (await visit.answer()).status
+        return alive.status, empty.status, (await visit.answer()).status
 
-    assert (200, 200) == serve(app, test, threads=1)
+    assert (200, 200, 200) == serve(app, test, threads=1)
 
 
 def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):

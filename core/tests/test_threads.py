@@ -555,6 +555,40 @@ def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serve):
     assert b"one two three four" == serve(app, test).body
 
 
+@pytest.mark.parametrize("length", ["0", "4"])
+def test_who_goes_away_ends_a_stream_with_a_body_that_nobody_reads(
+    app: Flask, serve: Serve, length: str
+):
+    """Else such clients would keep their threads for good."""
+    parts = Parts(*[b"x"] * 1000).go_on()
+    mount(app, giving(parts))
+
+    async def test(client: Any) -> Any:
+        visit = client.visit("/raw", headers={"Content-Length": length})
+        await visit.next()
+        visit.leave()
+        await visit.task
+
+    serve(app, test)
+    assert parts.given < 1000
+    assert parts.closed.acquire(timeout=10)
+
+
+def test_a_large_part_is_sent_in_pieces(app: Flask, serve: Serve):
+    """Who takes it slowly is seen to take it."""
+    parts = Parts(b"x" * 200_000).go_on()
+    mount(app, giving(parts))
+
+    async def test(client: Any) -> Any:
+        visit = client.visit("/raw")
+        answer = await visit.answer()
+        return max(len(one.get("body", b"")) for one in visit.sent), len(answer.body)
+
+    longest, length = serve(app, test)
+    assert longest <= 65_536
+    assert 200_000 == length
+
+
 def test_who_takes_nothing_of_a_stream_gives_its_thread_back(make_app: MakeApp, serve: Serve):
     """Else a few such clients would silence the service."""
     app = make_app(TESTING=False, SECRET_KEY="k", BODY_TIMEOUT=0.1)

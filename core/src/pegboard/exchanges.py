@@ -22,11 +22,12 @@ _reply: Callable[[tuple[Value, str]], Reply] = partial(tuple.__new__, Reply)
 class _Burst:
     """What is sent together, and how long it is waited for."""
 
-    __slots__ = ("deadline", "exchanges")
+    __slots__ = ("deadline", "exchanges", "packed")
 
     def __init__(self) -> None:
         self.deadline = math.inf
         self.exchanges: list[_Exchange] = []
+        self.packed: list[bytes] = []
 
 
 _Exchange = tuple[Replies, Sequence[Command], _Burst]
@@ -54,8 +55,11 @@ class Exchanges:
         if not commands:
             future.set_result([])
             return
+        # First, as it fails for what is no command: only who asks for it is to hear of that.
+        packed = b"".join([one.packed for one in commands])
         burst = self._asked
         burst.exchanges.append((future, commands, burst))
+        burst.packed.append(packed)
 
     def depart(self, deadline: float) -> bytes:
         """Return what is to be sent, which is under way from now on."""
@@ -63,10 +67,8 @@ class Exchanges:
         burst.deadline = deadline
         # The burst knows them no more: cycles would be left to the garbage collector.
         exchanges, burst.exchanges = burst.exchanges, []
-        # First, as it fails for what is no command.
-        packed = b"".join([one.packed for _, commands, _ in exchanges for one in commands])
         self.under_way.extend(exchanges)
-        return packed
+        return b"".join(burst.packed)
 
     def wait(self, deadline: float) -> None:
         """Let what is to be sent wait, until then at most."""

@@ -18,10 +18,10 @@ from flask import Flask
 from pegboard.channel import ChannelError, Pipeline
 from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
-from pegboard.errors import REQUEST_ID, APIError
+from pegboard.errors import APIError
 from pegboard.health import ALIVE
 from pegboard.inlet import Inlet, Receive
-from pegboard.outlet import Outlet, Send, UnsendableError
+from pegboard.outlet import Outlet, Send
 from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
@@ -74,6 +74,8 @@ class Gateway:
                 answer = await self._serve(environ, receive, outlet)
             finally:
                 self._inlet.release(held)
+            # Its headers may be why none could be given.
+            passage = None
         if answer is not None:
             status = await self._give(answer, passage, environ, outlet)
             report(environ, status, started)
@@ -89,7 +91,10 @@ class Gateway:
             logger.exception("unhandled error outside the views")
             return None, _bug(environ), 0
         answer = None if passage is None else passage.answer
-        if answer is not None or not _has_body(environ):
+        if not _has_body(environ):
+            return passage, answer, 0
+        if answer is not None:
+            self._inlet.defer(environ, receive)
             return passage, answer, 0
         try:
             return passage, None, await self._receive(environ, passage, receive)
@@ -124,7 +129,7 @@ class Gateway:
                 passage.hear(replies)
         return passage
 
-    def _go(self, stages: Stages, environ: "WSGIEnvironment") -> Passage | None:
+    def _go(self, stages: Stages, environ: "WSGIEnvironment") -> Passage:
         identify(environ)
         return stages.go(environ)
 
@@ -146,14 +151,17 @@ class Gateway:
         outlet: Outlet,
     ) -> int:
         """Send an answer that no thread gives; returns its status."""
-        headers = [*answer.headers]
-        if self._stages is not None:
-            headers = self._stages.headers_of(answer, passage)
-        seal(headers, environ.get(REQUEST_ID) or identify(environ))
-        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
+        identifier = identify(environ)
         try:
+            headers = [*answer.headers]
+            if self._stages is not None:
+                headers = self._stages.headers_of(answer, passage)
+            seal(headers, identifier)
+            body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             await outlet.give(answer.status, headers, body)
-        except UnsendableError:
+        except Exception:
+            if outlet.has_begun:
+                raise
             logger.exception("a stage has given an answer that cannot be sent")
             return await self._give(_bug(environ), None, environ, outlet)
         return answer.status
@@ -207,7 +215,9 @@ def _outermost_stages(app: Flask) -> Stages | None:
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:
-    return "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+    return (
+        environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+    )
 
 
 def _bug(environ: "WSGIEnvironment") -> Answer:

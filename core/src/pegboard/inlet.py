@@ -40,6 +40,7 @@ class Inlet:
         that does not arrive.
         """
         body = self.defer(environ, receive)
+        body.is_spare = False
         declared = environ.get("CONTENT_LENGTH") or "0"
         if declared.isdecimal() and int(declared) > self._limit:
             return 0
@@ -74,9 +75,12 @@ class Inlet:
         self._held -= size
 
 
-def has_arrived(body: object) -> bool:
-    """Return whether a request has no more to bring than what stands in its environment."""
-    return not isinstance(body, _Body) or body.has_ended
+def is_over(body: object) -> bool:
+    """Return whether nothing more of a request is read; what is unlikely to be is given up."""
+    if not isinstance(body, _Body):
+        return True
+    body.has_ended = body.has_ended or body.is_spare
+    return body.has_ended
 
 
 class _Body(io.RawIOBase):
@@ -88,6 +92,8 @@ class _Body(io.RawIOBase):
         self._timeout = timeout
         self._waiting = b""
         self.has_ended = False
+        self.is_spare = True
+        """Whether nobody is likely to read it."""
 
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""

@@ -36,7 +36,6 @@ class Match:
     """What requests of one method and path have in common."""
 
     route: Route | None
-    method: str
     arguments: Mapping[str, Any]
     handlers: tuple[Handler, ...]
     passes_flask: bool
@@ -110,7 +109,7 @@ class Matches:
                 handler for stage in self._stages if (handler := stage.bind(route)) is not None
             )
         endpoint = None if route is None else route.endpoint
-        match = Match(route, method, {}, handlers, is_seen(self._app, endpoint))
+        match = Match(route, {}, handlers, is_seen(self._app, endpoint))
         return self._routes.setdefault(_key(rule, method), match)
 
     def _remember(

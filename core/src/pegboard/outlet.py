@@ -9,6 +9,9 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """What takes the next part of an answer (ASGI)."""
 
 _KNOWN_NAMES = 1024
+_PIECE = 64 * 1024
+"""Bytes of a part that are sent at once: who takes a little of a large part has not stopped."""
+
 _LEAST, _GREATEST = 200, 999
 # RFC 9110, section 5.6.2 and 5.5.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -59,12 +62,15 @@ class Outlet:
 
     async def go_on(self, part: bytes) -> None:
         """Send a part of the body; returns when the client can take more. Raises `TimeoutError`."""
-        async with asyncio.timeout(self._timeout):
-            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        for start in range(0, len(part), _PIECE):
+            piece = part[start : start + _PIECE]
+            async with asyncio.timeout(self._timeout):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self) -> None:
-        """Send the end of the body."""
-        await self._send({"type": "http.response.body", "body": b""})
+        """Send the end of the body. Raises `TimeoutError`."""
+        async with asyncio.timeout(self._timeout):
+            await self._send({"type": "http.response.body", "body": b""})
 
 
 def _encode(name: str) -> bytes:

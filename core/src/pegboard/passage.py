@@ -37,7 +37,7 @@ class Passage:
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
-        self.call = Call(environ, match.method, match.route, match.arguments)
+        self.call = Call(environ, environ["REQUEST_METHOD"], match.route, match.arguments)
         self.answer: Answer | None = None
         """What the first stage that answers has said."""
         self._asked: list[tuple[Handler, Sequence[Command] | Answer]] = []
@@ -125,17 +125,13 @@ class Stages:
         """Serve one request."""
         # Out of the environment, which it knows: a cycle would be left to the garbage collector.
         passage = environ.pop(PASSAGE, None) or self.go(environ)
-        if passage is None:
-            return self._flask_app(environ, start_response)
         return self._end(passage, start_response)
 
-    def go(self, environ: "WSGIEnvironment") -> Passage | None:
-        """Let a request pass its stages, and wait for them; None if there are none."""
+    def go(self, environ: "WSGIEnvironment") -> Passage:
+        """Let a request pass its stages, and wait for them."""
         match = self._matches.find(environ)
         if match.route is not None:
             environ[MATCH] = match
-        if not match.handlers:
-            return None
         passage = Passage(environ, match)
         commands = passage.ask()
         passage.hear(self._exchange(commands) if commands else [])
@@ -144,7 +140,7 @@ class Stages:
     def begin(self, environ: "WSGIEnvironment") -> Passage | None:
         """Return the way of a request that need not wait for anything but Redis, if it is one."""
         match = self._matches.recall(environ)
-        if match is None or not match.handlers:
+        if match is None:
             return None
         passage = Passage(environ, match)
         if not passage.is_prompt:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pegboard.inlet import Receive, has_arrived
+from pegboard.inlet import Receive, is_over
 from pegboard.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class _Work:
             logger.error("an answer was given, and could not be closed", exc_info=error)
         else:
             self.done.set_exception(error)
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -136,7 +138,7 @@ class _Work:
 
     async def _begin(self) -> None:
         await self._outlet.begin(self._status, self._headers)
-        if has_arrived(self._body):  # else the watch would take away what the view reads
+        if is_over(self._body):  # else the watch would take away what the view reads
             self._watch = self._loop.create_task(self._watch_client())
 
     async def _watch_client(self) -> None:
