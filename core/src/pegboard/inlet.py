@@ -16,7 +16,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 """What brings the next part of a request (ASGI)."""
 
 MEMORY = 64 * 1024 * 1024
-"""Bytes of bodies that a process holds; who would need more is told to try again."""
+"""Bytes of bodies that a process holds; beyond, what has taken longest to arrive is refused."""
 
 
 class Inlet:
@@ -27,6 +27,8 @@ class Inlet:
         self._limit = limit
         self._timeout = timeout
         self._held = 0
+        self._arriving: dict[_Body, None] = {}
+        """The bodies that are received, the oldest first."""
 
     def defer(self, environ: "WSGIEnvironment", receive: Receive) -> "_Body":
         """Let a thread receive a request's body, if its view reads it at all."""
@@ -46,14 +48,17 @@ class Inlet:
             return 0
         parts: list[bytes] = []
         size = 0
+        self._arriving[body] = None
         try:
             while size <= self._limit and (part := await body.next()):
                 parts.append(part)
                 size += len(part)
-                self._hold(len(part))
+                self._hold(body, len(part))
         except BaseException:
             self._held -= size
             raise
+        finally:
+            self._arriving.pop(body, None)
         whole = b"".join(parts)
         if body.has_ended:
             environ["wsgi.input"] = io.BytesIO(whole)
@@ -61,14 +66,16 @@ class Inlet:
             body.push_back(whole)
         return size
 
-    def _hold(self, size: int) -> None:
+    def _hold(self, body: "_Body", size: int) -> None:
         self._held += size
-        if self._held > MEMORY:
-            raise APIError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many requests are being received at the moment. Try again.",
-                headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
-            )
+        if self._held <= MEMORY:
+            return
+        # The slowest make room: else a few clients could keep out all others.
+        slowest = next(iter(self._arriving), body)
+        if slowest is body:
+            raise _too_many()
+        del self._arriving[slowest]
+        slowest.refuse()
 
     def release(self, size: int) -> None:
         """Note that so many bytes are no longer held."""
@@ -94,21 +101,33 @@ class _Body(io.RawIOBase):
         self.has_ended = False
         self.is_spare = True
         """Whether nobody is likely to read it."""
+        self._patience: asyncio.Timeout | None = None
+        self._error: APIError | None = None
 
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""
         while not self.has_ended:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self._timeout) as self._patience:
                     message = await self._receive()
             except TimeoutError:
-                raise _too_slow(self._timeout) from None
+                raise self._error or _too_slow(self._timeout) from None
+            finally:
+                self._patience = None
+            if self._error is not None:
+                raise self._error
             if message["type"] == "http.disconnect":
                 raise APIError(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
             self.has_ended = not message.get("more_body", False)
             if part := message.get("body", b""):
                 return bytes(part)
         return b""
+
+    def refuse(self) -> None:
+        """Receive no more of it."""
+        self._error = _too_many()
+        if self._patience is not None:
+            self._patience.reschedule(self._loop.time())
 
     def push_back(self, part: bytes) -> None:
         """Let the reader begin with this."""
@@ -131,4 +150,12 @@ def _too_slow(timeout: float) -> APIError:
         HTTPStatus.REQUEST_TIMEOUT,
         f"Nothing of the request's body arrived for {timeout:g} seconds.",
         headers={"Connection": "close"},
+    )
+
+
+def _too_many() -> APIError:
+    return APIError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many requests are being received at the moment. Try again.",
+        headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
     )
