@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 
 import pegboard
-from pegboard import breaker, server_channel
+from pegboard import breaker, turns
 from pegboard.channel import ChannelError, command, get_channel
 from pegboard.line import PlainLine
-from pegboard.server_channel import AT_ONCE, ServerChannel
+from pegboard.server_channel import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
+from pegboard.turns import AT_ONCE
 
 PING = command("PING", key="")
 GET = command("GET", "a", key="a")
@@ -123,7 +124,7 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
         assert "the server did not answer in time" == first.result()
         # Who had waited to the end of his own time would say so.
         assert {"the server has closed the connection"} == {other.result() for other in others}
-    assert (set(), AT_ONCE) == (channel._busy, channel._turns.qsize())
+    assert (set(), AT_ONCE) == (channel._busy, channel._turns.free)
 
 
 @pytest.mark.usefixtures("probing")
@@ -221,7 +222,7 @@ def test_no_more_connections_than_allowed(
 ):
     """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
-    monkeypatch.setattr(server_channel, "QUEUEING", 0.1)
+    monkeypatch.setattr(turns, "QUEUEING", 0.1)
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
@@ -243,7 +244,7 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
         assert (AT_ONCE, AT_ONCE) == (len(hold.caught), channel._count)
         hold.release()
         assert [[None]] * 64 == [[reply.value for reply in one.result()] for one in asking]
-    assert (AT_ONCE, AT_ONCE) == (channel._turns.qsize(), len(channel._idle))
+    assert (AT_ONCE, AT_ONCE) == (channel._turns.free, len(channel._idle))
 
 
 def test_those_who_queue_are_served_in_the_order_of_coming(
@@ -251,7 +252,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
 ):
     """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
-    monkeypatch.setattr(server_channel, "QUEUEING", 30.0)
+    monkeypatch.setattr(turns, "QUEUEING", 30.0)
     wire = channel.take()
     served: list[int] = []
 
@@ -264,15 +265,15 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
         asking = []
         for number in range(9):
             asking.append(pool.submit(ask, number))
-            wait_until(lambda: len(asking) == len(channel._waiting), "it queues")
-        monkeypatch.setattr(server_channel, "QUEUEING", 0.05)
+            wait_until(lambda: len(asking) == channel._turns.waiting, "it queues")
+        monkeypatch.setattr(turns, "QUEUEING", 0.05)
         with pytest.raises(ChannelError, match="all 1 connections"):
             channel.take()
         channel.give(wire)
         for one in asking:
             one.result()
     assert list(range(9)) == served
-    assert (0, 1) == (len(channel._waiting), channel._turns.qsize())
+    assert (0, 1) == (channel._turns.waiting, channel._turns.free)
 
 
 def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):

@@ -4,9 +4,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -15,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from pegboard.breaker import Breaker
 from pegboard.channel import ChannelError, Command, Reply, command
 from pegboard.pipeline import ServerPipeline
+from pegboard.turns import AT_ONCE, Turns
 from pegboard.wire import Wire, resolve
 
 if TYPE_CHECKING:
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
     from pegboard.topology import Endpoint
 
 _TOO_LATE = (TimeoutError, RedisTimeoutError)
-
-AT_ONCE = 16
-"""Connections of a process that speak at once; who comes later queues for one.
-
-Redis serves one command after the other, and Python one thread: more do not bring more through
-(800 requests at once over four processes), but let each wait longer for its reply, until one waits
-longer than it may, and a server that is only busy is taken for one that is away.
-"""
-
-QUEUEING = 1.0
-"""Seconds to wait for a turn. Whoever has one is done within the time-out, or opens the breaker."""
 
 _REPLICA = "it is a replica, which takes no writes"
 
@@ -47,9 +35,7 @@ class ServerChannel:
         """`endpoint` is where the server is; `size` bounds the connections of threads."""
         self._endpoint = endpoint
         self._timeout = timeout
-        self._turns_at_once = min(size, AT_ONCE)
-        self._turns = _turns(self._turns_at_once)
-        self._waiting: deque[threading.Lock] = deque()
+        self._turns = Turns(min(size, AT_ONCE))
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
         self._pipelines: set[ServerPipeline] = set()
@@ -129,17 +115,14 @@ class ServerChannel:
 
         Waits for its turn.
         """
-        try:
-            if self._waiting:
-                self._queue()
-            else:
-                self._turns.get_nowait()
-        except Empty:
-            self._queue()
+        if self._turns.begin() and self._breaker.is_open:
+            self._turns.end()
+            message = "Redis is away"
+            raise ChannelError(message)
         try:
             return self.lend()
         except BaseException:
-            self._end_turn()
+            self._turns.end()
             raise
 
     def lend(self) -> Wire:
@@ -155,38 +138,17 @@ class ServerChannel:
             self._busy.add(wire)
             return wire
 
-    def _queue(self) -> None:
-        """Wait for a turn: in the order of coming, or a busy process would starve some."""
-        mine = threading.Lock()
-        mine.acquire()
-        self._waiting.append(mine)
-        self._hand_on()  # what ended before this was in the queue
-        if not mine.acquire(timeout=QUEUEING):
-            try:
-                self._waiting.remove(mine)
-            except ValueError:
-                pass  # handed on in the last moment
-            else:
-                message = f"all {self._turns_at_once} connections to Redis are in use"
-                raise ChannelError(message)
-        if self._breaker.is_open:
-            self._end_turn()
-            message = "Redis is away"
-            raise ChannelError(message)
-
     def give(self, wire: Wire) -> None:
         """Take back a connection that has read all replies."""
         wire.used_at = time.monotonic()
         self._busy.discard(wire)
         self._idle.append(wire)
-        self._turns.put(None)
-        if self._waiting:
-            self._hand_on()
+        self._turns.end()
 
     def discard(self, wire: Wire) -> None:
         """Close a connection that was taken and whose replies nobody reads."""
         self.drop(wire)
-        self._end_turn()
+        self._turns.end()
 
     def drop(self, wire: Wire) -> None:
         """Close a connection that no turn is for, or no more."""
@@ -199,7 +161,7 @@ class ServerChannel:
         """Close a connection that was taken and failed, and do without the server."""
         failure = self.fail(wire, error)
         # Only now, so that whoever queues finds out that the breaker is open.
-        self._end_turn()
+        self._turns.end()
         return failure
 
     def fail(self, wire: Wire, error: Exception) -> ChannelError:
@@ -221,22 +183,6 @@ class ServerChannel:
         self._endpoint.renew()
         self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
         return ChannelError(str(error))
-
-    def _end_turn(self) -> None:
-        self._turns.put(None)
-        if self._waiting:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        while self._waiting:
-            try:
-                self._turns.get_nowait()
-            except Empty:
-                return
-            try:
-                self._waiting.popleft().release()
-            except IndexError:
-                self._turns.put(None)
 
     def _connect(self) -> Wire:
         """Return a new connection, which is in use; raises `ChannelError`."""
@@ -278,19 +224,10 @@ class ServerChannel:
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not speak on one wire."""
         self._idle, self._busy, self._count = [], set(), 0
-        self._turns = _turns(self._turns_at_once)
-        self._waiting = deque()
+        self._turns.forget()
         self._counting = threading.Lock()
         for pipeline in self._pipelines:
             pipeline.forget()
-
-
-def _turns(count: int) -> SimpleQueue[None]:
-    """Return a semaphore: one that is written in C, for no exchange goes without."""
-    turns: SimpleQueue[None] = SimpleQueue()
-    for _ in range(count):
-        turns.put(None)
-    return turns
 
 
 _channels: "weakref.WeakSet[ServerChannel]" = weakref.WeakSet()
