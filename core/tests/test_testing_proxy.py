@@ -1,8 +1,12 @@
 """The proxy that makes faults on order."""
 
+import gc
+import socket
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from redis import Redis
@@ -138,3 +142,28 @@ def test_proxy_speaks_tls_for_a_server_that_does_not(redis_url, certificates: Ce
             pytest.raises(RedisConnectionError, match="CERTIFICATE_VERIFY_FAILED"),
         ):
             client.ping()
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_clients_that_come_as_the_proxy_goes_leave_nothing_open(
+    redis_url, certificates, is_encrypted
+):
+    """Not the one that has just been accepted, nor one in its handshake."""
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(50):
+            with RedisProxy(redis_url, certificates if is_encrypted else None) as proxy:
+                coming = [pool.submit(connect, proxy.port) for _ in range(4)]
+            for one in coming:
+                one.result()
+    with warnings.catch_warnings(record=True) as caught:
+        gc.collect()
+    assert [] == caught
+
+
+def connect(port: int) -> None:
+    """Come, and stay until the other side has gone."""
+    with (
+        suppress(ConnectionError),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        client.recv(1)

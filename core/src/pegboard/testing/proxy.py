@@ -1,6 +1,7 @@
 """A proxy before a Redis server that makes the faults of a network, one at a time and on order."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +14,6 @@ import hiredis
 from pegboard.testing.holds import Command, Hold
 from pegboard.testing.processes import PATIENCE, free_port
 from pegboard.testing.servers import Certificates
-
-_ACCEPTING = 10
-"""Turns of the loop in which whoever has been accepted begins to be served, and can be cut."""
 
 
 class _Pair:
@@ -133,8 +131,8 @@ class RedisProxy:
             )
         self._command_holds: list[Hold] = []
         self._reply_holds: list[Hold] = []
-        self._pairs: dict[_Pair, asyncio.Task[None] | None] = {}
-        self._listener: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -206,29 +204,47 @@ class RedisProxy:
         return hold
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(
-            self._accept, "127.0.0.1", self.port, ssl=self._context
-        )
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener.settimeout(0)
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pair = _Pair(self, writer)
-        self._pairs[pair] = asyncio.current_task()
+    def _accept(self, listener: socket.socket) -> None:
+        # asyncio's own server forgets whoever it has accepted and not begun to serve as it closes.
+        with suppress(BlockingIOError, ConnectionError):
+            client, _ = listener.accept()
+            self._loop.create_task(self._serve(client))
+
+    async def _serve(self, client: socket.socket) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
         try:
-            with suppress(asyncio.CancelledError):
-                await pair.serve(reader, self._server_port)
+            with suppress(asyncio.CancelledError, OSError):
+                reader, writer = await self._streams(client)
+                await _Pair(self, writer).serve(reader, self._server_port)
         finally:
-            del self._pairs[pair]
+            self._serving.remove(task)
+
+    async def _streams(
+        self, client: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await self._loop.connect_accepted_socket(
+            lambda: protocol, client, ssl=self._context
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
     async def _cut(self) -> None:
-        tasks = [task for task in self._pairs.values() if task]
-        for task in tasks:
+        serving = list(self._serving)
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _stop_listening(self) -> None:
         if self._listener:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-        for _ in range(_ACCEPTING):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # until all that were accepted have begun, and can be cut
         await self._cut()
