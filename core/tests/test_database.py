@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -19,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from pegboard.database import DatabaseOptions, Model, database_url, db, init_database, utcnow
 from pegboard.sqlite import WRITES
+from pegboard.testing.processes import run_python
 
 MakeDatabase = Callable[..., Flask]
 
@@ -366,13 +364,4 @@ with app.app_context():
 
 def test_a_forked_process_opens_connections_of_its_own(database_url: str) -> None:
     """A server that forks its workers after the app has used the database harms nobody."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, database_url],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-    assert ("True\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+    assert "True\n" == run_python(FORK, database_url)

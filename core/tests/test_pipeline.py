@@ -1,9 +1,6 @@
 """The pipeline of an event loop: all its exchanges on one connection, whatever happens to it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -16,7 +13,7 @@ from pegboard import breaker
 from pegboard.channel import ChannelError, Command, Pipeline, Reply, Script, command, get_channel
 from pegboard.server_channel import ServerChannel
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import PATIENCE, wait_until
+from pegboard.testing.processes import PATIENCE, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import Certificates, RedisServer
 
@@ -748,12 +745,4 @@ asyncio.run(parent())
 
 def test_forked_process_leaves_the_connection_of_its_parent_alone(redis_url: str):
     """It has a loop of its own, and a pipeline of that."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, redis_url],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ("", 0) == (done.stderr, done.returncode)
+    run_python(FORK, redis_url)

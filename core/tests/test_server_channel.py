@@ -2,10 +2,7 @@
 
 import gc
 import logging
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +18,7 @@ from pegboard.channel import ChannelError, command, get_channel
 from pegboard.line import PlainLine
 from pegboard.server_channel import ServerChannel
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import wait_until
+from pegboard.testing.processes import run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
 from pegboard.turns import AT_ONCE
@@ -380,12 +377,4 @@ assert ids == {before}
 
 def test_a_forked_process_speaks_on_a_connection_of_its_own(redis_url: str):
     """And leaves its parent's alone."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, redis_url],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ("", 0) == (done.stderr, done.returncode)
+    run_python(FORK, redis_url)

@@ -1,9 +1,6 @@
 """What a process knows of the row, by a clock that the test moves."""
 
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,6 +10,7 @@ from sqlalchemy import delete, select
 
 import pegboard
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import run_python
 from pegboard_cache_redis.models import table
 from pegboard_cache_redis.state import DISABLE, TRUST, WAIT, Fleet
 
@@ -230,15 +228,7 @@ with app.app_context():
 
 def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_url: str):
     """Nor does it wait for what a thread of its parent has locked."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, database_url],
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ("", 0) == (done.stderr, done.returncode)
+    run_python(FORK, database_url)
 
 
 def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):

@@ -53,6 +53,24 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIEN
         time.sleep(0.01)
 
 
+def run_python(code: str, *arguments: str) -> str:
+    """Run code in a fresh interpreter, where it may fork; return what it prints.
+
+    Raises `AssertionError` with its standard error if it writes there or fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        # Python warns of a fork beside threads, which is what such code is there for.
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.stderr, done.returncode) == ("", 0), done.stderr
+    return done.stdout
+
+
 class Server:
     """A server process on a port of the loopback address, in a directory of its own.
 
