@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import psycopg2
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, ForeignKey, String, delete, event, func, insert, select, text, update
@@ -23,6 +22,7 @@ from pegboard.cache import (
 )
 from pegboard.cache.lookup import lookup_of
 from pegboard.database import DatabaseOptions, Model, db, init_database
+from pegboard.testing.processes import run_python
 from pegboard.testing.recording import RecordingStrategy
 
 WHOLE = ["fence", "commit", "release"]
@@ -186,7 +186,41 @@ def test_reading_costs_nothing(app: Flask, strategy: RecordingStrategy) -> None:
     """However the transaction ends, and even with locks."""
     db.session.scalars(select(Note)).all()
     db.session.scalars(select(Note).with_for_update()).all()
-    db.session.execute(text("SELECT count(*) FROM notes"))
+    for sql in (
+        "SELECT count(*) FROM notes",
+        "\n    select count(*) FROM notes",
+        "/* who */ -- and why\n SELECT text FROM notes",
+    ):
+        db.session.execute(text(sql))
+    db.session.commit()
+    assert ["commit"] == strategy.verbs
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "/* one */ UPDATE notes SET text = 'SELECT'",
+        "/* /* */ SELECT */ UPDATE notes SET text = 'new'",
+        "EXPLAIN ANALYZE UPDATE notes SET text = 'new'",
+        "-- SELECT\nUPDATE notes SET text = 'new'",
+    ],
+)
+def test_writing_that_looks_like_reading_is_fenced(
+    sql: str, postgres_app: Flask, strategy: RecordingStrategy
+) -> None:
+    """What a text says in a comment is not what it does."""
+    db.session.execute(text(sql))
+    db.session.commit()
+    assert WHOLE == strategy.verbs
+    assert "old" != db.session.scalar(select(Note.text).where(Note.id == 1))
+
+
+def test_other_ways_of_reading_cost_nothing(
+    postgres_app: Flask, strategy: RecordingStrategy
+) -> None:
+    """Those that not every database has."""
+    db.session.execute(text("EXPLAIN SELECT * FROM notes"))
+    db.session.execute(text("(SELECT text FROM notes) UNION (SELECT 'x')"))
     db.session.commit()
     assert ["commit"] == strategy.verbs
 
@@ -407,13 +441,77 @@ def test_a_session_that_failed_and_was_left_holds_up_no_other_wait(
         assert [1.5] == [seconds for seconds, _ in waits]
 
 
-def test_a_commit_of_two_phases_is_fenced(postgres_app: Flask, strategy: RecordingStrategy) -> None:
-    """It is no less a commit; here one that the server does not know."""
+def test_a_commit_on_the_connection_of_a_session_waits(
+    slow_app: Flask, slow: SlowStrategy, waits: list[Any]
+) -> None:
+    """The session does not end by it, and somebody is told that it is done."""
+    slow.moment = 101.5
+    db.session.execute(change())
+    db.session.execute(text("COMMIT"))
+    assert [(1.5, 1)] == waits
+    db.session.rollback()
+    assert [(1.5, 1)] == waits
+    with Session(db.engine) as session:
+        session.execute(change())
+        session.connection().commit()
+    assert 2 * [(1.5, 1)] == waits
+
+
+def test_a_session_that_has_joined_a_transaction_does_not_keep_it_from_waiting(
+    slow_app: Flask, slow: SlowStrategy, waits: list[Any]
+) -> None:
+    """It is the outer one that commits, while the session may be in the midst of something."""
+    slow.moment = 101.5
     with db.engine.connect() as connection:
-        connection.execute(change())
-        with pytest.raises(psycopg2.ProgrammingError):
-            db.engine.dialect.do_commit_twophase(connection, "unknown")
-        assert ["fence"] == strategy.verbs
+        outer = connection.begin()
+        joined = Session(connection, join_transaction_mode="create_savepoint")
+        joined.execute(change())
+        joined.commit()
+        joined.execute(select(Note))
+        assert [] == waits
+        outer.commit()
+        assert [(1.5, 1)] == waits
+        joined.close()
+    assert [(1.5, 1)] == waits
+
+
+LISTENING = """
+import sys, time
+from flask import Flask
+from sqlalchemy import event, text
+from sqlalchemy.orm import DeclarativeBase, Session
+import pegboard
+from pegboard.cache import MemoryStrategy, init_cache
+from pegboard.database import DatabaseOptions, db, init_database
+
+waits, heard = [], []
+time.sleep = waits.append
+event.listen(Session, "after_transaction_end", lambda *_: heard.append(len(waits)))
+
+class Base(pegboard.Model, DeclarativeBase): ...
+class Note(Base):
+    __tablename__ = "notes"
+class Slow(MemoryStrategy):
+    def release(self, *fenced):
+        return super().release(*fenced) + time.monotonic() + 1000
+
+app = Flask("listening")
+app.add_url_rule("/<int:id>", "note", pegboard.cached(Note, ttl=1)(lambda id: "answer"))
+init_database(app, DatabaseOptions(sys.argv[1]))
+with app.app_context():
+    Base.metadata.create_all(db.engine)
+    init_cache(app, Slow(size=10), Base.metadata.tables.values(), gives=True, tells=False)
+    db.session.execute(text("DELETE FROM notes"))
+    db.session.commit()
+print(heard)
+"""
+
+
+def test_who_hears_of_the_end_of_a_transaction_hears_of_an_acknowledged_one(
+    sqlite_url: str,
+) -> None:
+    """However early he began to listen: he may tell others, who read at once."""
+    assert "[1]\n" == run_python(LISTENING, sqlite_url)
 
 
 def test_a_session_within_the_commit_of_another_waits_for_itself(
@@ -443,6 +541,87 @@ def test_a_write_that_may_not_be_acknowledged_is_an_error(
         db.session.commit()
     db.session.rollback()
     assert "new" == db.session.scalar(select(Note.text).where(Note.id == 1))
+
+
+# Two phases
+
+
+@pytest.fixture
+def two_phases(postgres_app: Flask) -> Iterator[None]:
+    """Leave no prepared transaction behind: its locks would stay."""
+    yield
+    db.session.remove()
+    with db.engine.connect() as connection:
+        for left in connection.recover_twophase():
+            connection.rollback_prepared(left, recover=True)
+
+
+@pytest.fixture
+def prepared(two_phases: None, strategy: RecordingStrategy) -> str:
+    """The id of a transaction that has changed a note, whose connection is gone."""
+    with db.engine.connect() as connection:
+        transaction = connection.begin_twophase("one")
+        connection.execute(change())
+        transaction.prepare()
+        connection.invalidate()
+    assert ["fence"] == strategy.verbs
+    strategy.verbs.clear()
+    strategy.fenced.clear()
+    return "one"
+
+
+def test_a_transaction_of_two_phases_is_fenced_before_it_is_prepared(
+    two_phases: None, strategy: RecordingStrategy
+) -> None:
+    """While it still takes statements; then it is committed."""
+    with Session(db.engine, twophase=True) as session:
+        session.execute(change())
+        session.prepare()
+        assert ["fence"] == strategy.verbs
+        session.commit()
+    with db.engine.connect() as connection, connection.begin_twophase("unprepared"):
+        connection.execute(change())
+    assert 2 * ["fence", "release"] == strategy.verbs
+    assert is_fillable(strategy)
+
+
+def test_a_transaction_of_two_phases_that_is_rolled_back_leaves_no_fence(
+    two_phases: None, strategy: RecordingStrategy
+) -> None:
+    """Nor does what it touched belong to the next one of its connection."""
+    with db.engine.connect() as connection:
+        transaction = connection.begin_twophase("one")
+        connection.execute(change())
+        transaction.prepare()
+        transaction.rollback()
+        with connection.begin_twophase("two") as transaction:
+            connection.execute(change())
+            transaction.rollback()
+        with connection.begin():
+            connection.execute(select(Note))
+    assert ["fence", "abandon", "commit"] == strategy.verbs
+    assert is_fillable(strategy)
+
+
+def test_a_prepared_transaction_may_have_touched_anything(
+    prepared: str, strategy: RecordingStrategy
+) -> None:
+    """Who commits it on another connection does not know."""
+    with db.engine.connect() as connection:
+        connection.commit_prepared(prepared, recover=True)
+    assert [{"notes/*"}] == strategy.fenced
+    assert "release" == strategy.verbs[-1]
+    assert "new" == db.session.scalar(select(Note.text).where(Note.id == 1))
+
+
+def test_a_prepared_transaction_that_a_text_commits_may_have_touched_anything(
+    prepared: str, strategy: RecordingStrategy
+) -> None:
+    """It is no less a commit."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"COMMIT PREPARED '{prepared}'"))
+    assert [{"notes/*"}] == strategy.fenced
+    assert ["fence", "release"] == strategy.verbs
 
 
 # Several apps

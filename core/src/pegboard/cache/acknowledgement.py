@@ -2,14 +2,28 @@
 
 import time
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-_SESSION = "pegboard_session"
-_CONNECTIONS = "pegboard_connections"
-_MOMENT = "pegboard_moment"
+_OWED = "pegboard_owed"
+
+
+@dataclass
+class _Owed:
+    """What a session owes whoever told it to commit; its connections know it, too."""
+
+    connections: list[MutableMapping[Any, Any]] = field(default_factory=list)
+    moment: float = 0.0
+    is_committing: bool = False
+    """Whether the session itself commits: somebody else is not told by the session's return."""
+
+    @classmethod
+    def of(cls, session: Session) -> "_Owed":
+        owed: _Owed = session.info.setdefault(_OWED, cls())
+        return owed
 
 
 def acknowledge(moment: float, info: Mapping[Any, Any]) -> None:
@@ -17,11 +31,11 @@ def acknowledge(moment: float, info: Mapping[Any, Any]) -> None:
 
     `info` is that of the connection which has committed.
     """
-    session: Session | None = info.get(_SESSION)
-    if session is None:
+    owed: _Owed | None = info.get(_OWED)
+    if owed is None or not owed.is_committing:
         _wait(moment)
     else:
-        session.info[_MOMENT] = max(moment, session.info.get(_MOMENT, 0.0))
+        owed.moment = max(moment, owed.moment)
 
 
 def _wait(moment: float) -> None:
@@ -30,28 +44,37 @@ def _wait(moment: float) -> None:
 
 
 def _after_begin(session: Session, _: SessionTransaction, connection: Connection) -> None:
-    info: MutableMapping[Any, Any] = connection.info
-    info[_SESSION] = session
-    session.info.setdefault(_CONNECTIONS, []).append(info)
+    owed = _Owed.of(session)
+    connection.info[_OWED] = owed
+    owed.connections.append(connection.info)
+
+
+def _before_commit(session: Session) -> None:
+    _Owed.of(session).is_committing = not session.in_nested_transaction()
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is not None:
+    if transaction.parent is not None or _OWED not in session.info:
         return
-    for info in session.info.pop(_CONNECTIONS, ()):
-        if info.get(_SESSION) is session:
-            del info[_SESSION]
-    _wait(session.info.pop(_MOMENT, 0.0))
+    owed: _Owed = session.info.pop(_OWED)
+    for info in owed.connections:
+        if info.get(_OWED) is owed:
+            del info[_OWED]
+    _wait(owed.moment)
 
 
 _SESSION_EVENTS: Mapping[str, Any] = {
     "after_begin": _after_begin,
+    "before_commit": _before_commit,
     "after_transaction_end": _after_transaction_end,
 }
 
 
 def watch_sessions() -> None:
-    """Let sessions wait after they have returned their connection, once for the process."""
+    """Let sessions wait after they have returned their connection, once for the process.
+
+    Whoever else listens for the end of a transaction hears of it when it is acknowledged.
+    """
     for name, function in _SESSION_EVENTS.items():
         if not event.contains(Session, name, function):
-            event.listen(Session, name, function)
+            event.listen(Session, name, function, insert=True)

@@ -9,7 +9,6 @@ import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
@@ -25,7 +24,14 @@ from pegboard.cache.tables import Tables, Writes
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
-_WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_READING = re.compile(
+    # Comments that hold others are left alone, as databases do not agree on where they end.
+    r"(?:\s|\(|--[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)*(SELECT|WITH|EXPLAIN)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How a text begins that mostly reads."""
+
+_WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|EXECUTE)\b", re.IGNORECASE)
 _COMMITTING = re.compile(r"\bCOMMIT\b|\A\s*END\b", re.IGNORECASE)
 
 
@@ -67,8 +73,10 @@ class Coherence:
         self._strategy = strategy
         self._tables = tables
         self._commit = dialect.do_commit
-        self._commit_prepared = dialect.do_commit_twophase
+        self._prepare = dialect.do_prepare_twophase
+        self._commit_prepared: Callable[..., None] = dialect.do_commit_twophase
         self._rollback = dialect.do_rollback
+        self._rollback_prepared = dialect.do_rollback_twophase
         self._fleet = strategy if isinstance(strategy, FleetStrategy) else None
 
     def note(
@@ -101,27 +109,45 @@ class Coherence:
 
     def release(self, connection: Connection, *_: object) -> None:
         """Release what a statement that commits by itself has fenced."""
-        if (fenced := connection.info.pop(_FENCE, None)) is not None:
-            acknowledge(self._strategy.release(*fenced), connection.info)
+        self._release(connection.info)
 
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
-        self._commit_by(connection, partial(self._commit, connection))
+        self._fence_touched(connection)
+        self._commit(connection)
+        self._release(connection.info)
 
-    def commit_prepared(self, connection: Connection, *args: Any, **kwargs: Any) -> None:
-        """Do so with a transaction of two phases."""
-        commit = partial(self._commit_prepared, connection, *args, **kwargs)
-        self._commit_by(connection.connection, commit)
+    def prepare(self, connection: Connection, xid: object) -> None:
+        """Fence what a transaction of two phases has touched while it still takes statements."""
+        self._fence_touched(connection.connection)
+        self._prepare(connection, xid)
 
-    def _commit_by(self, connection: PoolProxiedConnection, commit: Callable[[], None]) -> None:
+    def commit_prepared(self, connection: Connection, *args: Any, recover: bool = False) -> None:
+        """Commit a transaction of two phases, release, acknowledge."""
+        if recover:
+            self._fence_recovered(connection.connection)
+        else:
+            self._fence_touched(connection.connection)
+        self._commit_prepared(connection, *args, recover=recover)
+        self._release(connection.info)
+
+    def _fence_recovered(self, connection: PoolProxiedConnection) -> None:
+        """Fence what another connection may have touched, which is anything."""
+        writes = Writes()
+        self._tables.note_anything(writes)
+        if self._matters(writes):
+            self._fence(connection, writes)
+            # What it did in the database is not a part of the transaction that is to be committed.
+            self._commit(connection)
+
+    def _fence_touched(self, connection: PoolProxiedConnection) -> None:
         writes: Writes | None = connection.info.pop(_TOUCHED, None)
-        if writes is None or not self._matters(writes):
-            commit()
-            return
-        self._fence(connection, writes)
-        commit()
-        moment = self._strategy.release(*connection.info.pop(_FENCE))
-        acknowledge(moment, connection.info)
+        if writes is not None and self._matters(writes):
+            self._fence(connection, writes)
+
+    def _release(self, info: dict[Any, Any]) -> None:
+        if (fenced := info.pop(_FENCE, None)) is not None:
+            acknowledge(self._strategy.release(*fenced), info)
 
     def _matters(self, writes: Writes) -> bool:
         """Return whether anybody may have cached something of what is written."""
@@ -134,8 +160,16 @@ class Coherence:
         self._rollback(connection)
         # The connection with which a dialect takes its first look at a server has no `info`.
         with suppress(NotImplementedError):
-            connection.info.pop(_TOUCHED, None)
-            self._abandon(connection.info)
+            self._forget(connection.info)
+
+    def rollback_prepared(self, connection: Connection, *args: Any, **kwargs: Any) -> None:
+        """Forget what a transaction of two phases has touched."""
+        self._rollback_prepared(connection, *args, **kwargs)
+        self._forget(connection.info)
+
+    def _forget(self, info: dict[Any, Any]) -> None:
+        info.pop(_TOUCHED, None)
+        self._abandon(info)
 
     def _fence(self, connection: PoolProxiedConnection, writes: Writes) -> None:
         transaction = WriterTransaction(connection, self._dialect, self._commit)
@@ -158,9 +192,12 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     event.listen(engine, "before_cursor_execute", coherence.note)
     event.listen(engine, "after_cursor_execute", coherence.release)
     # SQLAlchemy has an event before a commit, and none right after it.
-    engine.dialect.do_commit = coherence.commit  # type: ignore[method-assign, assignment]  # see above
-    engine.dialect.do_commit_twophase = coherence.commit_prepared  # type: ignore[method-assign]  # likewise
-    engine.dialect.do_rollback = coherence.rollback  # type: ignore[method-assign, assignment]  # also at a reset
+    dialect: Any = engine.dialect
+    dialect.do_commit = coherence.commit
+    dialect.do_rollback = coherence.rollback  # also at a reset
+    dialect.do_prepare_twophase = coherence.prepare
+    dialect.do_commit_twophase = coherence.commit_prepared
+    dialect.do_rollback_twophase = coherence.rollback_prepared
     watch_sessions()
 
 
@@ -170,10 +207,11 @@ def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
         return not any(
             isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes or ()
         )
-    start = text[:6].upper()
-    if start == "SELECT":
+    if not (found := _READING.match(text)):
+        return False
+    if found[1].upper() == "SELECT":
         return ";" not in text.rstrip("; \n")
-    return start.startswith("WITH") and not _WRITING.search(text)
+    return not _WRITING.search(text)
 
 
 def _is_autocommit(connection: Connection) -> bool:

@@ -25,7 +25,7 @@ _MOST_KEYS = 500
 """Keys of one group in a transaction above which the whole group is forgotten."""
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
-_NAMELESS = re.compile(r"\s*(CALL|DO|EXECUTE)\b", re.IGNORECASE)
+_NAMELESS = re.compile(r"\s*(CALL|DO|EXECUTE|COMMIT\s+PREPARED)\b", re.IGNORECASE)
 """Statements that may write tables without naming them."""
 
 _DEFINING = re.compile(r"\s*(ALTER|CREATE|DROP|SET|SHOW|PRAGMA|LOCK|COMMENT)\b", re.IGNORECASE)
@@ -148,6 +148,12 @@ class Tables:
         for name in self._names:
             if name.lower() in mentioned or is_anything:
                 self._add_all(writes, name)
+
+    def note_anything(self, writes: Writes) -> None:
+        """Note what may touch every table."""
+        writes.is_elsewhere = True
+        for name in self._names:
+            self._add_all(writes, name)
 
     def _add_all(self, writes: Writes, name: str) -> None:
         for group in self._groups_of(name) | self._cascades_of(name):

@@ -52,6 +52,7 @@ class PostgresServer(Server):
             "scram_iterations": "1",
             "shared_buffers": "32MB",
             "max_connections": "200",
+            "max_prepared_transactions": "10",
             "autovacuum": "off",
             "timezone": "Asia/Kathmandu",  # what is not kept in UTC shows itself
             "log_timezone": "UTC",
