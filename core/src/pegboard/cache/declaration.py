@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
+from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.cache.answers import get_cache
@@ -17,7 +18,7 @@ def cached(
     model: type[DeclarativeBase],
     *,
     ttl: int,
-    depends: Sequence[type[DeclarativeBase]] = (),
+    depends: Sequence[type[DeclarativeBase] | Table] = (),
     name: str = "view",
     version: int = 1,
     may_precede: bool = False,

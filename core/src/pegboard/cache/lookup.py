@@ -9,6 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.visitors import iterate
 
 from pegboard.cache.entry import form_of
 from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
@@ -24,7 +25,7 @@ class Lookup:
 
     model: type[DeclarativeBase]
     ttl: int
-    depends: tuple[type[DeclarativeBase], ...]
+    depends: tuple[type[DeclarativeBase] | Table, ...]
     version: int
     may_precede: bool
     name: str
@@ -49,12 +50,18 @@ class Lookup:
 
     @property
     def others(self) -> Iterator[Table]:
-        """The other tables: of the row, if models inherit, and of the models it depends on."""
-        for model in (self.model, *self.depends):
-            for mapper in sa_inspect(model).self_and_descendants:
-                yield from (
-                    cast("Table", table) for table in mapper.tables if table is not self.table
-                )
+        """The tables any write to which matters to all rows; mappers are configured by asking.
+
+        They are of the row, if models inherit, of what it depends on, and between the rows of each.
+        """
+        yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
+        yield from _tables_between_rows(self.model)
+        for one in self.depends:
+            if isinstance(one, Table):
+                yield one
+            else:
+                yield from _tables_of_rows(one)
+                yield from _tables_between_rows(one)
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -75,6 +82,20 @@ class Lookup:
         if len(text) > _LONGEST:
             text = "#" + hashlib.blake2b(text.encode(), digest_size=24).hexdigest()
         return Key(self.table.fullname, f"{self.name}:{text}")
+
+
+def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    for mapper in sa_inspect(model).self_and_descendants:
+        yield from (cast("Table", table) for table in mapper.tables)
+
+
+def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    """Yield the `secondary` tables of a model's relationships: a flush may write these alone."""
+    for mapper in sa_inspect(model).self_and_descendants:
+        for relationship in mapper.relationships:
+            if relationship.secondary is not None:
+                parts = iterate(relationship.secondary)
+                yield from (part for part in parts if isinstance(part, Table))
 
 
 def declare(function: Callable[..., Any], lookup: Lookup) -> None:
