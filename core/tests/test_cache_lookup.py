@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -862,6 +863,37 @@ def test_an_unknown_choice_stops_the_start(serve: Any) -> None:
     assert "CACHE" in problem.summary
     for choice in ("auto", "memory", "none"):
         assert choice in problem.summary + problem.cure
+
+
+@pytest.mark.parametrize(
+    "wrong, expected",
+    [
+        ({"ttl": timedelta(minutes=5).total_seconds()}, "ttl is .* at least 1, not 300.0"),
+        ({"ttl": "300"}, "ttl is .* not '300'"),
+        ({"ttl": True}, "ttl is .* not True"),
+        ({"ttl": 0}, "ttl is .* not 0"),
+        ({"model": "Note"}, "the model is a class with a table, not 'Note'"),
+        ({"model": Base}, "the model is a class with a table, not .*Base"),
+        ({"depends": ["Note"]}, r"depends is a list of .* not \['Note'\]"),
+        ({"depends": "Note"}, "depends is a list of .* not 'Note'"),
+        ({"depends": Note}, "depends is a list of .* not .*Note"),
+        ({"name": "My view"}, "name is made of .* not 'My view'"),
+        ({"name": 7}, "name is made of .* not 7"),
+        ({"version": "2"}, "version is a whole number, not '2'"),
+    ],
+)
+def test_what_is_declared_wrong_is_refused_at_once(wrong: dict[str, Any], expected: str) -> None:
+    """In a sentence that names the view."""
+    declared: dict[str, Any] = {"model": Note, "ttl": 300, **wrong}
+    sentence = f"^the cached view .*test_cache_lookup.answer: {expected}"
+    with pytest.raises(ValueError, match=sentence):
+        pegboard.cached(declared.pop("model"), **declared)(answer)
+
+
+def test_a_class_of_views_is_refused() -> None:
+    """Its methods are what can be cached."""
+    with pytest.raises(ValueError, match="above the method get, not above the class"):
+        pegboard.cached(Note, ttl=300)(MethodView)
 
 
 @pytest.mark.parametrize(
