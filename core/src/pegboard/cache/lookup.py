@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -16,6 +17,7 @@ from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
 from pegboard.cache.strategy import Key
 
 _LOOKUP = "__pegboard_lookup__"
+_ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
 
 
@@ -32,6 +34,11 @@ class Lookup:
     """Tells it from other look-ups of the table; the same in every release."""
     function: Callable[..., Any]
     """What the decorator made; something else around it may want to see the request first."""
+
+    @property
+    def view(self) -> str:
+        """What messages call it."""
+        return f"the cached view {self.function.__module__}.{self.function.__qualname__}"
 
     @property
     def table(self) -> Table:
@@ -99,10 +106,23 @@ def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
 
 
 def declare(function: Callable[..., Any], lookup: Lookup) -> None:
-    """Let a view say what it declares."""
+    """Let a view say what it declares, and what is below it, what it goes without."""
     setattr(function, _LOOKUP, lookup)
+    with suppress(AttributeError):  # as a method of an object, which can be told nothing
+        setattr(_below(lookup), _ABOVE, lookup)
 
 
 def lookup_of(function: Callable[..., Any]) -> Lookup | None:
     """Return the look-up that a view declares, also under other decorators."""
     return cast("Lookup | None", getattr(function, _LOOKUP, None))
+
+
+def lookup_above(function: Callable[..., Any]) -> Lookup | None:
+    """Return the look-up that was declared above a view, which itself knows nothing of it."""
+    lookup = cast("Lookup | None", getattr(function, _ABOVE, None))
+    # Decorators copy what a function says to what they make of it.
+    return lookup if lookup is not None and _below(lookup) is function else None
+
+
+def _below(lookup: Lookup) -> Any:
+    return vars(lookup.function)["__wrapped__"]
