@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,8 +15,8 @@ import pytest
 from flask import Flask, signals
 from flask.testing import FlaskClient
 from flask.views import MethodView
-from sqlalchemy import String, Uuid, event, select, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import MetaData, String, Uuid, event, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from werkzeug.test import TestResponse
 
 import pegboard
@@ -847,6 +848,50 @@ def test_a_plugin_may_decline(serve: Any, notes: Notes) -> None:
     assert [] == notes.strategy.verbs
 
 
+def test_rows_in_another_database_stop_the_start(serve: Any, notes: Notes, tmp_path: Path) -> None:
+    """Nobody watches what is written there; as the row's table, and as one to depend on."""
+
+    class Elsewhere(DeclarativeBase):
+        metadata = MetaData(info={"bind_key": "other"})
+
+    class Thing(Elsewhere):
+        __tablename__ = "things"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    binds = {"other": f"sqlite:///{tmp_path}/other.db"}
+    notes.add(pegboard.cached(Thing, ttl=300)(answer))
+    problem = start_problem(serve, SQLALCHEMY_BINDS=binds)
+    assert "notes" == problem.plugin
+    assert "test_cache_lookup.answer" in problem.summary
+    assert "Thing" in problem.summary
+    assert "things, which is in the database of the bind other" in problem.summary
+    assert "bind_key" in problem.cure
+    notes.blueprint = flask.Blueprint("notes", __name__)
+    notes.add(pegboard.cached(Note, ttl=300, depends=[Thing])(answer))
+    problem = start_problem(serve, SQLALCHEMY_BINDS=binds)
+    assert "things, which is in the database of the bind other" in problem.summary
+
+
+def test_models_that_cannot_be_mapped_stop_the_start(serve: Any, notes: Notes) -> None:
+    """What links them is looked for before the first request does."""
+
+    class Broken(DeclarativeBase):
+        pass
+
+    class Page(Broken):
+        __tablename__ = "pages"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        book: Mapped[Any] = relationship("Book")
+
+    notes.add(pegboard.cached(Page, ttl=300)(answer))
+    problem = start_problem(serve)
+    assert "notes" == problem.plugin
+    assert "'Book'" in problem.summary
+    assert "test_cache_lookup.answer" in problem.summary
+
+
 def start_problem(serve: Any, **config: object) -> pegboard.Problem:
     """The one problem that keeps the service from starting."""
     with pytest.raises(pegboard.StartupError) as caught:
@@ -862,6 +907,37 @@ def test_an_unknown_choice_stops_the_start(serve: Any) -> None:
     assert "CACHE" in problem.summary
     for choice in ("auto", "memory", "none"):
         assert choice in problem.summary + problem.cure
+
+
+@pytest.mark.parametrize(
+    "wrong, expected",
+    [
+        ({"ttl": timedelta(minutes=5).total_seconds()}, "ttl is .* at least 1, not 300.0"),
+        ({"ttl": "300"}, "ttl is .* not '300'"),
+        ({"ttl": True}, "ttl is .* not True"),
+        ({"ttl": 0}, "ttl is .* not 0"),
+        ({"model": "Note"}, "the model is a class with a table, not 'Note'"),
+        ({"model": Base}, "the model is a class with a table, not .*Base"),
+        ({"depends": ["Note"]}, r"depends is a list of .* not \['Note'\]"),
+        ({"depends": "Note"}, "depends is a list of .* not 'Note'"),
+        ({"depends": Note}, "depends is a list of .* not .*Note"),
+        ({"name": "My view"}, "name is made of .* not 'My view'"),
+        ({"name": 7}, "name is made of .* not 7"),
+        ({"version": "2"}, "version is a whole number, not '2'"),
+    ],
+)
+def test_what_is_declared_wrong_is_refused_at_once(wrong: dict[str, Any], expected: str) -> None:
+    """In a sentence that names the view."""
+    declared: dict[str, Any] = {"model": Note, "ttl": 300, **wrong}
+    sentence = f"^the cached view .*test_cache_lookup.answer: {expected}"
+    with pytest.raises(ValueError, match=sentence):
+        pegboard.cached(declared.pop("model"), **declared)(answer)
+
+
+def test_a_class_of_views_is_refused() -> None:
+    """Its methods are what can be cached."""
+    with pytest.raises(ValueError, match="above the method get, not above the class"):
+        pegboard.cached(Note, ttl=300)(MethodView)
 
 
 @pytest.mark.parametrize(
@@ -882,6 +958,38 @@ def test_a_url_that_does_not_tell_the_row_stops_the_start(
     assert "test_cache_lookup.answer is at /notes" in problem.summary
     assert "the primary key of notes" in problem.summary
     assert "one variable for each column" in problem.cure
+
+
+@pytest.mark.parametrize("blueprint", [flask.Blueprint, pegboard.Blueprint])
+def test_a_look_up_above_its_route_stops_the_start(
+    serve: Any, notes: Notes, blueprint: type[flask.Blueprint]
+) -> None:
+    """The route would have the view alone, and nothing would be cached."""
+    notes.blueprint = blueprint("notes", __name__, url_prefix="/notes")
+
+    @pegboard.cached(Note, ttl=300)
+    @notes.blueprint.get("/<int:id>")
+    def view(id: int) -> Any:  # noqa: A002
+        return answer(id)
+
+    problem = start_problem(serve)
+    assert "notes" == problem.plugin
+    assert "<locals>.view" in problem.summary
+    assert "declared above its route" in problem.summary
+    assert "below the route" in problem.cure
+
+
+def test_a_view_may_also_be_routed_without_its_look_up(serve: Any, notes: Notes) -> None:
+    """If it is with it as well; there nothing is cached."""
+
+    def view(id: int) -> Any:  # noqa: A002
+        return answer(id)
+
+    notes.add(view, "/<int:id>/raw", "raw")
+    notes.add(pegboard.cached(Note, ttl=300)(view))
+    client = serve()
+    assert "Cache-Status" not in client.get("/notes/1/raw").headers
+    assert "fwd=miss; stored" == told(client.get("/notes/1"))
 
 
 def test_two_views_of_one_name_stop_the_start(serve: Any, notes: Notes) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import (
     CHAR,
+    Column,
     ForeignKey,
     MetaData,
     String,
@@ -27,9 +28,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column, relationship
 
 from pegboard.cache import MemoryStrategy, cached, init_cache
+from pegboard.cache.lookup import lookup_of
+from pegboard.cache.tables import Tables
 from pegboard.database import DatabaseOptions, Model, db, init_database
 from pegboard.testing.recording import RecordingStrategy
 
@@ -142,8 +145,51 @@ class Padded(Keyed):
     name: Mapped[str] = mapped_column(String(20), default="")
 
 
+class Category(Base):
+    """A row whose answer also tells of its parent, which is one of the same table."""
+
+    __tablename__ = "categories"
+
+    name: Mapped[str] = mapped_column(String(20), default="")
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("categories.id"))
+
+
+memberships = Table(
+    "memberships",
+    Base.metadata,
+    Column("club_id", ForeignKey("clubs.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+)
+visits = Table("visits", Base.metadata, Column("club_id", ForeignKey("clubs.id")))
+
+
+class Person(Base):
+    """Who is in clubs."""
+
+    __tablename__ = "people"
+
+    name: Mapped[str] = mapped_column(String(20), default="")
+
+
+class Club(Base):
+    """What has members, by a table of their own, and visits, which have no model."""
+
+    __tablename__ = "clubs"
+
+    members: Mapped[list[Person]] = relationship(secondary="memberships")
+
+
+class Badge(Base):
+    """What tells of its club."""
+
+    __tablename__ = "badges"
+
+    club_id: Mapped[int | None] = mapped_column(ForeignKey(Club.id))
+
+
 DEVICE = uuid.UUID("0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f")
-LOOKUPS: Sequence[tuple[str, type[DeclarativeBase], tuple[type[DeclarativeBase], ...]]] = (
+Depends = tuple[type[DeclarativeBase] | Table, ...]
+LOOKUPS: Sequence[tuple[str, type[DeclarativeBase], Depends]] = (
     ("/notes/<int:id>", Note, (Tag,)),
     ("/comments/<int:id>", Comment, ()),
     ("/marks/<int:id>", Mark, ()),
@@ -151,6 +197,9 @@ LOOKUPS: Sequence[tuple[str, type[DeclarativeBase], tuple[type[DeclarativeBase],
     ("/seats/<row>/<int:number>", Seat, ()),
     ("/devices/<id>", Device, ()),
     ("/padded/<code>", Padded, ()),
+    ("/categories/<int:id>", Category, (Category,)),
+    ("/clubs/<int:id>", Club, (visits,)),
+    ("/badges/<int:id>", Badge, (Club,)),
 )
 cats = cast("Table", Cat.__table__)
 notes = cast("Table", Note.__table__)
@@ -179,6 +228,7 @@ def app(database_url: str, strategy: RecordingStrategy) -> Iterator[Flask]:
             base.metadata.create_all(db.engine)
         db.session.add_all([Writer(), Note(), Note(), Note()])
         db.session.add_all([Tag(), Seat(row="a", number=1), Seat(row="b", number=2)])
+        db.session.add_all([Category(), Club(), Person()])
         db.session.add_all([Cat(id=1, name="Tom"), Device(id=DEVICE), Padded(code="abc")])
         db.session.commit()
         tables = [*Base.metadata.tables.values(), *Keyed.metadata.tables.values()]
@@ -495,6 +545,37 @@ def test_what_the_answer_depends_on_touches_all_answers(touched: Any) -> None:
     assert {"notes/*"} == touched(update(Tag).where(Tag.id == 1).values(note_id=2))
     assert {"notes/*"} == touched(delete(Tag).where(Tag.id == 1))
     assert {"notes/*"} == touched(text("DELETE FROM tags"))
+
+
+def test_what_depends_on_other_rows_of_its_own_table_is_touched_by_each(touched: Any) -> None:
+    """A parent's name may be in the answers about its children."""
+    assert {"categories/*"} == touched(update(Category).where(Category.id == 1).values(name="x"))
+    assert {"categories/*"} == touched(lambda: db.session.add(Category(parent_id=1)))
+
+
+def test_a_table_between_two_models_touches_what_tells_of_either(touched: Any) -> None:
+    """A flush writes that table alone."""
+    club, person = db.session.get_one(Club, 1), db.session.get_one(Person, 1)
+    assert {"clubs/*", "badges/*"} == touched(lambda: club.members.append(person))
+    assert {"clubs/*", "badges/*"} == touched(lambda: club.members.remove(person))
+    assert set() == touched(update(Person).where(Person.id == 1).values(name="x"))
+
+
+def test_a_table_without_a_model_may_be_depended_on(touched: Any) -> None:
+    """As any table that is only a `Table`."""
+    assert {"clubs/*"} == touched(insert(visits).values(club_id=1))
+    assert {"clubs/*"} == touched(delete(visits))
+
+
+def test_who_knows_of_a_dependence_knows_something_else() -> None:
+    """Processes cache together only if each of their writes touches the same."""
+    declared: Sequence[Depends] = ((), (Category,), (visits,), (Person,), (Club,))
+    known = set()
+    for depends in declared:
+        lookup = lookup_of(cached(Category, ttl=300, depends=depends)(view))
+        assert lookup is not None
+        known.add(Tables([lookup], []).knowledge)
+    assert len(declared) == len(known)
 
 
 def test_what_the_database_changes_by_itself_is_touched(touched: Any) -> None:

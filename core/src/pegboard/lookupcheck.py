@@ -1,37 +1,60 @@
-"""Finding cached views whose answers could not be told apart."""
+"""Finding cached views whose answers could not be told apart, or would grow old unseen."""
 
 import re
 
 from flask import Flask
+from sqlalchemy import Table
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.routing import Rule
 
-from pegboard.cache import Lookup, find_lookups
+from pegboard.cache import Lookup, find_lookups, find_missed_lookups
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.registry import Registry
 
+_BIND = "bind_key"
+"""Under which a model's metadata names its database, as Flask-SQLAlchemy has it."""
+
 
 def check_lookups(app: Flask, assembled: Registry) -> None:
-    """Look whether each cached view can be told by its name, and its rows by the URL.
+    """Look whether each cached view can be told by its name, its rows by the URL, all its writes.
 
     Raises `PluginError`, or `StartupError` if the view is no plugin's.
     """
     named: dict[tuple[str, str], Lookup] = {}
     for rule, lookup in find_lookups(app):
-        view = f"{lookup.function.__module__}.{lookup.function.__qualname__}"
         other = named.setdefault(lookup.identity, lookup)
         if other is not lookup:
-            its = f"{other.function.__module__}.{other.function.__qualname__}"
-            summary = f"the cached views {its} and {view} of {lookup.table.name} have one name"
+            summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
             cure = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
         elif rule.defaults or not _spells_key(rule, lookup):
             summary = (
-                f"the cached view {view} is at {rule.rule}, whose variables are not the primary "
-                f"key of {lookup.table.name}"
+                f"{lookup.view} is at {rule.rule}, whose variables are not the primary key of "
+                f"{lookup.table.name}"
             )
             cure = "Give the URL one variable for each column of the key, in their order."
+        elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
+            summary = (
+                f"{lookup.view} of {lookup.model.__name__} tells of {elsewhere.name}, which is in "
+                f"the database of the bind {elsewhere.metadata.info[_BIND]}"
+            )
+            cure = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
         else:
             continue
         raise _problem(assembled, rule, lookup, summary, cure)
+    for rule, lookup in find_missed_lookups(app):
+        if named.get(lookup.identity) is not lookup:
+            summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
+            raise _problem(assembled, rule, lookup, summary, "Put `cached` below the route.")
+
+
+def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
+    """Return a table whose writes are not watched, as they go to another database."""
+    try:
+        tables = [lookup.table, *lookup.others]
+    except SQLAlchemyError as error:
+        summary = f"{lookup.view} is of models that cannot be mapped: {error}"
+        raise _problem(assembled, rule, lookup, summary, "Mend the models.") from error
+    return next((one for one in tables if one.metadata.info.get(_BIND) is not None), None)
 
 
 def _spells_key(rule: Rule, lookup: Lookup) -> bool:

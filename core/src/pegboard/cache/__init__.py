@@ -11,7 +11,7 @@ from pegboard.cache.answers import EXTENSION, Cache, get_cache
 from pegboard.cache.coherence import init_coherence
 from pegboard.cache.counters import Counters
 from pegboard.cache.declaration import cached
-from pegboard.cache.lookup import Lookup, lookup_of
+from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.stage import CacheStage
 from pegboard.cache.strategy import (
@@ -48,6 +48,7 @@ __all__ = [
     "cached",
     "embedded_strategy",
     "find_lookups",
+    "find_missed_lookups",
     "get_cache",
     "init_cache",
 ]
@@ -69,10 +70,21 @@ def init_cache(
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Yield the cached look-ups that the app's views declare, each with its rule."""
+    """Return the cached look-ups that the app's views declare, each with its rule."""
+    return _find(app, lookup_of)
+
+
+def find_missed_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
+    """Return those that were declared above a route, which therefore goes without."""
+    return _find(app, lookup_above)
+
+
+def _find(
+    app: Flask, lookup_at: Callable[[Callable[..., Any]], Lookup | None]
+) -> Iterator[tuple[Rule, Lookup]]:
     for rule in app.url_map.iter_rules():
         for function in _functions(app.view_functions[rule.endpoint]):
-            lookup = lookup_of(function)
+            lookup = lookup_at(function)
             if lookup is not None:
                 yield rule, lookup
 

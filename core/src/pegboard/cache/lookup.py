@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -9,12 +10,14 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.visitors import iterate
 
 from pegboard.cache.entry import form_of
 from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
 from pegboard.cache.strategy import Key
 
 _LOOKUP = "__pegboard_lookup__"
+_ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
 
 
@@ -24,13 +27,18 @@ class Lookup:
 
     model: type[DeclarativeBase]
     ttl: int
-    depends: tuple[type[DeclarativeBase], ...]
+    depends: tuple[type[DeclarativeBase] | Table, ...]
     version: int
     may_precede: bool
     name: str
     """Tells it from other look-ups of the table; the same in every release."""
     function: Callable[..., Any]
     """What the decorator made; something else around it may want to see the request first."""
+
+    @property
+    def view(self) -> str:
+        """What messages call it."""
+        return f"the cached view {self.function.__module__}.{self.function.__qualname__}"
 
     @property
     def table(self) -> Table:
@@ -49,12 +57,18 @@ class Lookup:
 
     @property
     def others(self) -> Iterator[Table]:
-        """The other tables: of the row, if models inherit, and of the models it depends on."""
-        for model in (self.model, *self.depends):
-            for mapper in sa_inspect(model).self_and_descendants:
-                yield from (
-                    cast("Table", table) for table in mapper.tables if table is not self.table
-                )
+        """The tables any write to which matters to all rows; mappers are configured by asking.
+
+        They are of the row, if models inherit, of what it depends on, and between the rows of each.
+        """
+        yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
+        yield from _tables_between_rows(self.model)
+        for one in self.depends:
+            if isinstance(one, Table):
+                yield one
+            else:
+                yield from _tables_of_rows(one)
+                yield from _tables_between_rows(one)
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -77,11 +91,38 @@ class Lookup:
         return Key(self.table.fullname, f"{self.name}:{text}")
 
 
+def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    for mapper in sa_inspect(model).self_and_descendants:
+        yield from (cast("Table", table) for table in mapper.tables)
+
+
+def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    """Yield the `secondary` tables of a model's relationships: a flush may write these alone."""
+    for mapper in sa_inspect(model).self_and_descendants:
+        for relationship in mapper.relationships:
+            if relationship.secondary is not None:
+                parts = iterate(relationship.secondary)
+                yield from (part for part in parts if isinstance(part, Table))
+
+
 def declare(function: Callable[..., Any], lookup: Lookup) -> None:
-    """Let a view say what it declares."""
+    """Let a view say what it declares, and what is below it, what it goes without."""
     setattr(function, _LOOKUP, lookup)
+    with suppress(AttributeError):  # as a method of an object, which can be told nothing
+        setattr(_below(lookup), _ABOVE, lookup)
 
 
 def lookup_of(function: Callable[..., Any]) -> Lookup | None:
     """Return the look-up that a view declares, also under other decorators."""
     return cast("Lookup | None", getattr(function, _LOOKUP, None))
+
+
+def lookup_above(function: Callable[..., Any]) -> Lookup | None:
+    """Return the look-up that was declared above a view, which itself knows nothing of it."""
+    lookup = cast("Lookup | None", getattr(function, _ABOVE, None))
+    # Decorators copy what a function says to what they make of it.
+    return lookup if lookup is not None and _below(lookup) is function else None
+
+
+def _below(lookup: Lookup) -> Any:
+    return vars(lookup.function)["__wrapped__"]
