@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 import pytest
 from flask.testing import FlaskClient
+from redis import Redis
 from sqlalchemy import update
 
 import pegboard
@@ -18,6 +19,7 @@ from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
+from pegboard.testing.servers import RedisServer
 from pegboard.watchdog import WatchedConnection
 from pegboard_cache_redis.models import table
 from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE
@@ -119,6 +121,17 @@ def strategy_of(client: FlaskClient) -> RedisStrategy:
     strategy = pegboard.get_cache(client.application).strategy
     assert isinstance(strategy, RedisStrategy)
     return strategy
+
+
+def test_what_a_replica_holds_is_no_hit(new_process: NewProcess, own_redis: RedisServer):
+    """It may be older than what its master has."""
+    client = new_process(REDIS_URL=own_redis.url)
+    client.post("/api/items/", json={"name": "old"})
+    read(client)
+    assert "hit" in read(client)[1]
+    with Redis.from_url(own_redis.url) as redis:
+        redis.replicaof("127.0.0.1", "1")
+        assert "redis-away" in read(client)[1]
 
 
 @contextmanager

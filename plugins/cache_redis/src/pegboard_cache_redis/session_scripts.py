@@ -74,7 +74,7 @@ if #stored ~= 2 * tonumber(ARGV[3]) then return -1 end
 for i = 1, #stored, 2 do
   if believed[stored[i]] ~= string.sub(stored[i + 1], 1, tonumber(ARGV[2])) then return -1 end
 end
-redis.call('DEL', KEYS[1]) -- first: a script that has written is let finish without memory, too
+redis.call('UNLINK', KEYS[1]) -- first: a script that has written is let finish without memory, too
 for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 return 1

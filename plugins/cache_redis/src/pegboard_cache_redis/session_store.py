@@ -180,7 +180,7 @@ class SessionStore:
 
     def _end(self, session: str) -> pegboard.Command:
         key = self._key(session)
-        return pegboard.command("DEL", key, key=key)
+        return pegboard.command("UNLINK", key, key=key)
 
     def _key(self, session: str) -> str:
         return f"{self._prefix}{{{session[:_TAG_LENGTH]}}}{session[_TAG_LENGTH:]}"
