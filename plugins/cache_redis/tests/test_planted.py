@@ -14,7 +14,7 @@ from redis import Redis
 from sqlalchemy import update
 
 import pegboard
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.servers import RedisServer
 from pegboard_items import Item
 
@@ -229,3 +229,32 @@ def write(client: FlaskClient) -> None:
     with client.application.app_context():
         pegboard.db.session.execute(update(Item).values(name=Item.name))
         pegboard.db.session.commit()
+
+
+COUNTS: dict[str, Callable[[Any, str], object]] = {
+    "digits": lambda redis, key: redis.hset(key, "hits", "9" * 5000),
+    "large": lambda redis, key: redis.hset(key, "hits", bytes(2 * ROOM)),
+    "text": lambda redis, key: redis.hset(key, "hits", "many"),
+    "of another type": lambda redis, key: redis.set(key, "9" * 5000),
+}
+
+
+@pytest.mark.parametrize("plant", COUNTS.values(), ids=list(COUNTS))
+def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
+    """It is removed, and counted anew; who asks for the figures gets them."""
+    redis.delete("pb:figures")
+    plant(redis, "pb:figures")
+    sent: Any = redis.info("stats")
+    with caplog.at_level(logging.WARNING):
+        stats = cli("cache", "stats", app=client.application)
+        ready = client.get("/health/ready")
+    assert (0, 200) == (stats.exit_code, ready.status_code)
+    assert ready.json
+    assert "fleet" == ready.json["details"]["cache"]["counted_in"]
+    assert 1 == len([one for one in caplog.messages if "figures" in one])
+    before = ready.json["details"]["cache"]["hits"]
+    assert "hit" in read(client)
+    ready = client.get("/health/ready")
+    assert ready.json
+    assert before < ready.json["details"]["cache"]["hits"]
+    assert ROOM > redis.info("stats")["total_net_output_bytes"] - sent["total_net_output_bytes"]
