@@ -76,6 +76,19 @@ def test_a_script_in_another_process_is_seen(
     assert "hit" == told(client)
 
 
+@pytest.mark.parametrize("prefix", ["pb", "other"])
+def test_a_script_without_redis_is_seen(
+    client: FlaskClient, settings: dict[str, str], tmp_path: Path, prefix: str
+) -> None:
+    """It turns caching off in its own transaction, whether or not it would make the same keys."""
+    del settings["REDIS_URL"]
+    settings |= {"PEGBOARD_CACHE": "none", "PEGBOARD_SESSIONS": "cookie"}
+    settings["PEGBOARD_CACHE_REDIS_PREFIX"] = prefix
+    command = [sys.executable, "-c", UPDATE]
+    subprocess.run(command, cwd=tmp_path, env=clean_environment(settings), check=True)
+    assert "Saw" == client.get(URL).get_json()["name"]
+
+
 def test_an_import_in_another_process_costs_nothing_but_itself(
     client: FlaskClient, run: Callable[..., str], tmp_path: Path
 ) -> None:

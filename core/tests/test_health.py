@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from pegboard import HealthCheck, NotReadyError, hookimpl
+from pegboard import HealthCheck, NotReadyError, get_health, hookimpl
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -51,6 +51,17 @@ def test_a_check_of_a_plugin_counts(make_app: MakeApp):
     """It is named after the plugin."""
     app = make_app(plugins=[Checked(lambda: None)])
     assert "ok" == app.test_client().get("/health/ready").get_json()["checks"]["checked.supply"]
+
+
+def test_figures_that_cannot_be_told_keep_no_service_from_being_ready(make_app: MakeApp, caplog):
+    """The log says why, and the others are told."""
+    app = make_app()
+    get_health(app).details.update(broken=fail_with_a_bug, sound=lambda: {"calls": 1})
+    response = app.test_client().get("/health/ready")
+    assert 200 == response.status_code
+    expected = {"broken": {"error": "failing; the log says why"}, "sound": {"calls": 1}}
+    assert expected == {name: response.get_json()["details"][name] for name in expected}
+    assert "password=hunter2" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 EXTENSION = "pegboard.health"
 
+_FAILING = "failing; the log says why"
+
 
 @dataclass(frozen=True)
 class HealthCheck:
@@ -91,8 +93,17 @@ def _run(check: HealthCheck) -> str:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a check may fail in any way, and must not end the others
         logger.warning("not ready: %s: %s", check.name, error)
-        return "failing; the log says why"
+        return _FAILING
     return "ok"
+
+
+def _tell(name: str, figures: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the figures of a part of the service, which must not keep it from being ready."""
+    try:
+        return figures()
+    except Exception as error:  # noqa: BLE001 - it may fail in any way, as a check may
+        logger.warning("the figures of %s cannot be told: %s", name, error)
+        return {"error": _FAILING}
 
 
 ALIVE = "/health"
@@ -125,8 +136,10 @@ def health_blueprint() -> Blueprint:
         }
         if health.skipped:
             body["skipped"] = health.skipped
-        if details := {name: figures() for name, figures in health.details.items()}:
-            body["details"] = details
+        if health.details:
+            body["details"] = {
+                name: _tell(name, figures) for name, figures in health.details.items()
+            }
         return body, status
 
     return blueprint

@@ -10,19 +10,23 @@ from typing import Any
 import psycopg2
 import pytest
 from flask.testing import FlaskClient
+from redis import Redis
 from sqlalchemy import update
 
 import pegboard
 from pegboard.cache import acknowledgement
 from pegboard.testing.databases import execute
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
+from pegboard.testing.servers import RedisServer
 from pegboard.watchdog import WatchedConnection
 from pegboard_cache_redis.models import table
 from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE
 from pegboard_cache_redis.state import TRUST, WAIT, Fleet
 from pegboard_cache_redis.strategy import RedisStrategy
+
+from .conftest import read_row
 
 ITEM = "/api/items/1"
 
@@ -119,6 +123,57 @@ def strategy_of(client: FlaskClient) -> RedisStrategy:
     strategy = pegboard.get_cache(client.application).strategy
     assert isinstance(strategy, RedisStrategy)
     return strategy
+
+
+@pytest.fixture
+def loner(new_process: NewProcess) -> FlaskClient:
+    """A client of a process that does without Redis."""
+    return new_process(REDIS_URL=None, CACHE="none", SESSIONS="cookie")
+
+
+def test_a_process_without_redis_turns_caching_off_when_it_writes(
+    loner: FlaskClient, reader: FlaskClient, waits: list[float]
+):
+    """And waits until nobody trusts the cache; it is on again soon."""
+    with loner.application.app_context():
+        epoch = read_row()[0]
+    assert 200 == write(loner)
+    assert 0 < sum(waits)
+    assert "new" == read(reader)[0]
+    wait_until(lambda: "hit" in read(reader)[1], "caching is back")
+    with loner.application.app_context():
+        assert epoch < read_row()[0]
+
+
+def test_a_process_without_redis_has_nothing_to_do_where_nobody_caches(
+    loner: FlaskClient, waits: list[float], cli: RunCLI
+):
+    """And says what there is to say."""
+    assert 201 == loner.post("/api/items/", json={"name": "old"}).status_code
+    assert 200 == write(loner)
+    assert {0.0} == set(waits)
+    with loner.application.app_context():
+        assert (0, False, "") == read_row()
+    stats = cli("cache", "stats", app=loner.application)
+    assert {"enabled False", "unconfirmed 0"} <= set(map(normal, stats.output.splitlines()))
+    assert 0 == cli("cache", "clear", app=loner.application).exit_code
+    assert 200 == loner.get("/health/ready").status_code
+
+
+def normal(line: str) -> str:
+    """Return a line with single spaces."""
+    return " ".join(line.split())
+
+
+def test_what_a_replica_holds_is_no_hit(new_process: NewProcess, own_redis: RedisServer):
+    """It may be older than what its master has."""
+    client = new_process(REDIS_URL=own_redis.url)
+    client.post("/api/items/", json={"name": "old"})
+    read(client)
+    assert "hit" in read(client)[1]
+    with Redis.from_url(own_redis.url) as redis:
+        redis.replicaof("127.0.0.1", "1")
+        assert "redis-away" in read(client)[1]
 
 
 @contextmanager

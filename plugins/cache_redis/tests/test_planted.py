@@ -11,11 +11,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from sqlalchemy import update
 
-from pegboard.testing.fixtures import MakeApp
+import pegboard
+from pegboard.testing.fixtures import MakeApp, RunCLI
+from pegboard.testing.servers import RedisServer
+from pegboard_items import Item
 
 ITEMS = "/api/items/"
 DEFECT = "is replaced: "
+HUGE = 128 * 1024**2
+ROOM = 8 * 1024**2
+"""What reading and writing may take of memory and of the network, with a value of 1 MB at most."""
 
 
 class Bomb:
@@ -54,6 +61,11 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def keys(redis: Any, client: FlaskClient) -> tuple[bytes, bytes, bytes]:
     """The keys of the group's marker, of item 1 and of item 2."""
+    return find_keys(redis)
+
+
+def find_keys(redis: Any) -> tuple[bytes, bytes, bytes]:
+    """Return the keys of the group's marker, of item 1 and of item 2."""
     marker, first, second = sorted(redis.keys("pb:*{items.*"), key=lambda key: (len(key), key))
     return marker, first, second
 
@@ -178,3 +190,71 @@ def test_a_value_of_another_epoch_is_not_seen(client: FlaskClient, redis: Any, k
     redis.delete(first)
     assert "stored" in read(client)
     assert [] == warnings()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
+def test_a_huge_string_is_never_read_whole(
+    make_app: MakeApp, own_redis: RedisServer, sqlite_url: str, which: int
+):
+    """Neither to read nor to write: all others would have to wait for it."""
+    app = make_app(
+        plugins=["cache_redis", "items"],
+        DATABASE_URL=sqlite_url,
+        REDIS_URL=own_redis.url,
+        REDIS_TIMEOUT=5,
+        CACHE_STATUS_HEADER=True,
+    )
+    client = app.test_client()
+    for number in (1, 2):
+        client.post(ITEMS, json={"name": f"item {number}"})
+        read(client, number)
+    with Redis.from_url(own_redis.url) as redis:
+        keys = find_keys(redis)
+        sent: Any = redis.info("stats")
+        for kind in "VGFLx":
+            for use in (read, write):
+                redis.set(keys[which], kind)
+                redis.setrange(keys[which], HUGE, "x")
+                use(client)
+                assert "hit" in (read(client), read(client))[1]
+        assert HUGE + ROOM > redis.info("memory")["used_memory_peak"]
+        read_in_all = redis.info("stats")["total_net_output_bytes"]
+    assert 5 * ROOM > read_in_all - sent["total_net_output_bytes"]
+    assert 0 == pegboard.get_cache(app).strategy.figures()["unconfirmed"]
+
+
+def write(client: FlaskClient) -> None:
+    """Write item 1, and all items."""
+    assert 200 == client.put(f"{ITEMS}1", json={"name": "item 1"}).status_code
+    with client.application.app_context():
+        pegboard.db.session.execute(update(Item).values(name=Item.name))
+        pegboard.db.session.commit()
+
+
+COUNTS: dict[str, Callable[[Any, str], object]] = {
+    "digits": lambda redis, key: redis.hset(key, "hits", "9" * 5000),
+    "large": lambda redis, key: redis.hset(key, "hits", bytes(2 * ROOM)),
+    "text": lambda redis, key: redis.hset(key, "hits", "many"),
+    "of another type": lambda redis, key: redis.set(key, "9" * 5000),
+}
+
+
+@pytest.mark.parametrize("plant", COUNTS.values(), ids=list(COUNTS))
+def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
+    """It is removed, and counted anew; who asks for the figures gets them."""
+    redis.delete("pb:figures")
+    plant(redis, "pb:figures")
+    sent: Any = redis.info("stats")
+    with caplog.at_level(logging.WARNING):
+        stats = cli("cache", "stats", app=client.application)
+        ready = client.get("/health/ready")
+    assert (0, 200) == (stats.exit_code, ready.status_code)
+    assert ready.json
+    assert "fleet" == ready.json["details"]["cache"]["counted_in"]
+    assert 1 == len([one for one in caplog.messages if "figures" in one])
+    before = ready.json["details"]["cache"]["hits"]
+    assert "hit" in read(client)
+    ready = client.get("/health/ready")
+    assert ready.json
+    assert before < ready.json["details"]["cache"]["hits"]
+    assert ROOM > redis.info("stats")["total_net_output_bytes"] - sent["total_net_output_bytes"]

@@ -293,6 +293,26 @@ def test_fence_of_another_epoch_does_not_outlive_its_killed_writer(explored: Exp
     assert limit == in_order(limit, found)
 
 
+def test_fence_that_is_lost_does_not_outlive_its_killed_writer(explored: Explore) -> None:
+    """A known limit: the fence is evicted before the commit, and the writer is killed.
+
+    What it committed was never acknowledged; no read is older than what was.
+    """
+    found = explored(kills_oblige=True)
+
+    limit = (
+        "writer 1 fences in epoch 1",
+        "the key is gone",
+        "reader 1 takes a lease",
+        "reader 1 reads 0",
+        "writer 1 commits 1",
+        "writer 1 is killed",
+        "reader 1 fills 0",
+    )
+    assert limit == in_order(limit, found)
+    assert () == explored().trace
+
+
 def test_older_data_under_the_same_identity_is_believed(explored: Explore) -> None:
     """A known limit: a run id that stays while the data goes back is not told apart.
 

@@ -47,6 +47,17 @@ def clear():
     session.clear()
 
 
+def take(name):
+    """Return an action that takes a value out of the session."""
+    return lambda: session.pop(name)
+
+
+def take_and_rotate():
+    """Take out the one value that there is, and change the id."""
+    session.popitem()
+    rotate_session()
+
+
 def log_in():
     """Log in as a plugin should."""
     rotate_session()
@@ -303,8 +314,8 @@ def test_clearing_a_session_before_a_login_changes_the_id_as_well(app, desk, twi
 
 @pytest.mark.parametrize(
     "log_out",
-    [end_session, clear, lambda: session.pop("user")],
-    ids=["end_session", "clear", "everything removed"],
+    [end_session, clear, take("user"), take_and_rotate],
+    ids=["end_session", "clear", "everything removed", "everything removed, and rotated"],
 )
 def test_logout_ends_the_session_for_good(app, desk, twin, redis, log_out):
     """Its id is worth nothing afterwards, and the cookie is taken back."""
@@ -318,6 +329,40 @@ def test_logout_ends_the_session_for_good(app, desk, twin, redis, log_out):
     assert {} == desk.run(thief, read).json
     desk.run(thief, put(user=2))
     assert thief.get_cookie("session").value not in {None, client.get_cookie("session")}
+
+
+@pytest.mark.parametrize("act", [take("flash"), take_and_rotate], ids=["plain", "rotating"])
+def test_removing_the_last_value_leaves_what_others_put_there_meanwhile(app, desk, twin, act):
+    """Only who ends a session ends it for others."""
+    client = app.test_client()
+    desk.run(client, put(flash="welcome"))
+    slow_client = twin(client)
+    with desk.under_way(slow_client, read, act) as slow:
+        assert 200 == desk.run(client, put(cart=[1])).status_code
+    assert 200 == slow.result().status_code
+    assert {"cart": [1]} == desk.run(slow_client, read).json
+    assert ({"cart": [1]} if act is not take_and_rotate else {}) == desk.run(client, read).json
+
+
+def test_a_slow_request_does_not_bring_back_what_lost_its_last_value(app, desk, twin, redis):
+    """That has ended the session."""
+    client = app.test_client()
+    desk.run(client, put(user=1))
+    with desk.under_way(twin(client), read, put(seen=1)) as slow:
+        desk.run(client, take("user"))
+    assert 409 == slow.result().status_code
+    assert [] == redis.keys(KEYS)
+
+
+def test_two_requests_that_remove_the_last_value_are_answered(app, desk, twin, redis):
+    """The second finds that nothing is left to do."""
+    client = app.test_client()
+    desk.run(client, put(user=1))
+    with desk.under_way(twin(client), read, take("user")) as slow:
+        desk.run(client, take("user"))
+    assert 200 == slow.result().status_code
+    assert "Set-Cookie" not in slow.result().headers
+    assert [] == redis.keys(KEYS)
 
 
 def test_ending_a_session_that_was_not_looked_into_costs_one_round_trip(app, desk, round_trips):

@@ -176,7 +176,7 @@ def test_a_server_that_was_replaced_is_not_believed(app, desk, client, server):
 def test_redis_that_forbids_the_end_of_a_session_is_answered_503(desk, client, server):
     """The client must not believe that it is logged out."""
     with closing(Redis.from_url(server.url)) as redis:
-        redis.execute_command("ACL", "SETUSER", "default", "-del")
+        redis.execute_command("ACL", "SETUSER", "default", "-unlink")
     expect_503(desk.run(client, end_session))
 
 

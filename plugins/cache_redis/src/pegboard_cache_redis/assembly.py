@@ -6,6 +6,7 @@ from flask import Flask
 from sqlalchemy.pool import StaticPool
 
 import pegboard
+from pegboard_cache_redis.absence import NoChannel
 from pegboard_cache_redis.codec import FORMAT, Codec
 from pegboard_cache_redis.requirements import require_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
@@ -16,11 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 def make_strategy(app: Flask) -> RedisStrategy | None:
-    """Return the strategy; None where nobody can share the database, or no cache is wanted."""
+    """Return the strategy; None where nobody can share the database.
+
+    A process that wants no cache needs no Redis, but others may cache what it writes.
+    """
     core = pegboard.get_settings(pegboard.CoreSettings, app)
-    if core.cache == "none" and core.redis_url is None:
-        return None
-    channel = require_channel(app)
+    is_needless = core.cache == "none" and core.redis_url is None
+    channel = NoChannel() if is_needless else require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
     if engine.dialect.name == "sqlite" and isinstance(engine.pool, StaticPool):

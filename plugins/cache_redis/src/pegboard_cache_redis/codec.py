@@ -9,7 +9,10 @@ FORMAT = 1
 _KIND = b"V"
 _TAG_SIZE = 16
 _GENERATION_SIZE = 16
-_HEAD = 1 + _GENERATION_SIZE + _TAG_SIZE
+MARK_SIZE = 1 + _GENERATION_SIZE
+"""Bytes of the marker of a group."""
+
+_HEAD = MARK_SIZE + _TAG_SIZE
 
 
 class InvalidValueError(ValueError):
@@ -25,6 +28,11 @@ class Codec:
         self._key = hmac.digest(secret.encode(), purpose, "sha256")
         self._max_size = max_size
 
+    @property
+    def longest(self) -> int:
+        """How many bytes a value has at most, as it is stored."""
+        return _HEAD + self._max_size
+
     def encode(self, key: bytes, mark: bytes, value: bytes) -> bytes | None:
         """Return what to store; None for a value that is too large."""
         if len(value) > self._max_size:
@@ -37,17 +45,15 @@ class Codec:
 
         Raises `InvalidValueError`.
         """
-        if len(data) > _HEAD + self._max_size:
-            message = f"it has {len(data)} bytes"
+        if len(data) > self.longest:
+            message = f"it has more than {self.longest} bytes"
             raise InvalidValueError(message)
         if len(data) < _HEAD or not data.startswith(_KIND):
             message = "it is no value"
             raise InvalidValueError(message)
-        generation = data[1 : 1 + _GENERATION_SIZE]
+        generation = data[1:MARK_SIZE]
         value = data[_HEAD:]
-        if not hmac.compare_digest(
-            self._tag(key, generation, value), data[1 + _GENERATION_SIZE : _HEAD]
-        ):
+        if not hmac.compare_digest(self._tag(key, generation, value), data[MARK_SIZE:_HEAD]):
             message = "it was not stored by this service for this key"
             raise InvalidValueError(message)
         return value if generation == mark[1:] else None

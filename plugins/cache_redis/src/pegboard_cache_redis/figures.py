@@ -1,15 +1,44 @@
 """What the fleet counts: each process adds its own counts to a hash in Redis."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
 import pegboard
 from pegboard_cache_redis.state import Fleet
 
+logger = logging.getLogger(__name__)
+
 COUNTED = (
     *("hits", "misses", "bypasses", "fills", "refused_fills"),
     *("fences", "unconfirmed", "invalid"),
 )
+
+
+_READ = pegboard.Script("""
+-- KEYS: the hash of the counts. ARGV: their names. Returns whether something was removed that no
+-- process has counted, and the counts.
+local is_strange = 0
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' and kind ~= 'none' then
+  redis.call('UNLINK', KEYS[1])
+  is_strange = 1
+end
+for _, name in ipairs(ARGV) do
+  if redis.call('HSTRLEN', KEYS[1], name) > 18 then -- before anything large is copied
+    redis.call('HDEL', KEYS[1], name)
+    is_strange = 1
+  end
+end
+local counts = redis.call('HMGET', KEYS[1], unpack(ARGV))
+for number, count in ipairs(counts) do
+  if count and not string.match(count, '^%d+$') then
+    redis.call('HDEL', KEYS[1], ARGV[number])
+    counts[number], is_strange = false, 1
+  end
+end
+return {is_strange, counts}
+""")
 
 
 class Figures:
@@ -48,10 +77,13 @@ class Figures:
         counts: dict[str, int] = dict(self._counters.figures())
         scope = "process"
         with suppress(pegboard.ChannelError):
-            command = pegboard.command("HMGET", self._key, *COUNTED, key=self._key)
+            command = _READ.call(keys=[self._key], arguments=COUNTED)
             (reply,) = self._channel.exchange([command])
             if isinstance(reply.value, list):
-                counts = dict(zip(COUNTED, map(_number, reply.value), strict=True))
+                is_strange, found = reply.value
+                if is_strange:
+                    logger.warning("figures in Redis that no process has counted are removed")
+                counts = {name: int(count or 0) for name, count in zip(COUNTED, found, strict=True)}
                 scope = "fleet"
         return {
             **counts,
@@ -60,7 +92,3 @@ class Figures:
             "enabled": state.enabled if state else "unknown",
             "epoch": state.epoch if state else "unknown",
         }
-
-
-def _number(text: object) -> int:
-    return int(text) if isinstance(text, bytes) and text.isdigit() else 0

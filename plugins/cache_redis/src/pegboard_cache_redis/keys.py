@@ -5,7 +5,7 @@ from urllib.parse import quote
 from zlib import crc32
 
 import pegboard
-from pegboard_cache_redis.codec import FORMAT
+from pegboard_cache_redis.codec import FORMAT, MARK_SIZE
 
 BUCKETS = 64
 """Into how many slots the keys of one group are divided in a cluster."""
@@ -18,17 +18,20 @@ class Place:
     marker: bytes
     key: bytes
     look_up: tuple[pegboard.Command, ...]
-    """The commands that read both."""
+    """The commands that read both, and one that only a server which takes writes obeys."""
 
 
 class Names:
     """The names of one epoch; those of another epoch are others, so old values are never seen."""
 
-    def __init__(self, prefix: str, epoch: int, *, is_sharded: bool) -> None:
+    def __init__(self, prefix: str, epoch: int, *, is_sharded: bool, longest: int) -> None:
+        """`longest` is how many bytes a value has at most: no more than one more is read."""
         self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
-        self._heads: dict[bytes, pegboard.Command] = {}
+        self._around: dict[bytes, tuple[pegboard.Command, pegboard.Command]] = {}
+        end = b"%d" % longest
+        self._range = b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(end), end)
 
     def markers(self, group: str) -> tuple[bytes, ...]:
         """Return the markers of a group: one for each slot that its keys are in."""
@@ -46,13 +49,19 @@ class Names:
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
         full = marker + name
-        # GETEX, as it is refused by a replica: what it holds may be older.
-        packed = b"*2\r\n$5\r\nGETEX\r\n$%d\r\n%b\r\n" % (len(full), full)
-        return Place(marker, full, (self._asking(marker), pegboard.Command(marker, packed)))
+        packed = b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(full), full, self._range)
+        before, after = self._around.get(marker) or self._make_around(marker)
+        return Place(marker, full, (before, pegboard.Command(marker, packed), after))
 
-    def _asking(self, marker: bytes) -> pegboard.Command:
-        """Return the command that reads a marker."""
-        known = self._heads.get(marker)
-        if known is None:
-            known = self._heads[marker] = pegboard.command("GET", marker, key=marker)
-        return known
+    def _make_around(self, marker: bytes) -> tuple[pegboard.Command, pegboard.Command]:
+        """Return the command that reads a marker, and the one that removes nothing.
+
+        That one is of a key that no name makes, and a replica refuses it: what it holds may be
+        older.
+        """
+        commands = (
+            pegboard.command("GETRANGE", marker, 0, MARK_SIZE, key=marker),
+            pegboard.command("UNLINK", marker + b" ", key=marker),
+        )
+        self._around[marker] = commands
+        return commands

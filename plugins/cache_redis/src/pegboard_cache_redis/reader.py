@@ -67,10 +67,12 @@ class Reader:
         """Return the value that the replies hold, or why they hold none."""
         if isinstance(replies, pegboard.ChannelError):
             return self._bypass("redis-away")
-        mark, data = replies
+        mark, data, seal = replies
         if data.server not in question.state.servers:
             self._switch.report_foreign(data.server)
             return self._bypass("foreign-server")
+        if not isinstance(seal.value, int) or seal.server != data.server:
+            return self._bypass("redis-away")  # it does not take writes
         return self._read(question, _string(mark.value), _string(data.value))
 
     def _read(
@@ -121,7 +123,10 @@ class Reader:
             state,
             LEASE.call(
                 keys=[place.marker, place.key],
-                arguments=[token, new_token(), LEASE_TIME, MARKER_TIME, int(distrust is not None)],
+                arguments=[
+                    *(token, new_token(), LEASE_TIME, MARKER_TIME),
+                    *(self._codec.longest, int(distrust is not None)),
+                ],
             ),
         )
         if not isinstance(value, list):

@@ -11,6 +11,9 @@ GONE = 0
 
 DONE = 1
 
+ENDED = 2
+"""It is done, and nothing is left of the session, which has ended so."""
+
 REFUSED = -1
 """The session would be, or is, too large; or it is not what the caller believes."""
 
@@ -58,6 +61,7 @@ for i = last + 1, #ARGV do after = after - (weights[ARGV[i]] or 0) end
 if after > tonumber(ARGV[2]) and after > before then return -1 end
 for i = first, last, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 2 end
 if tonumber(ARGV[1]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """)
@@ -74,8 +78,9 @@ if #stored ~= 2 * tonumber(ARGV[3]) then return -1 end
 for i = 1, #stored, 2 do
   if believed[stored[i]] ~= string.sub(stored[i + 1], 1, tonumber(ARGV[2])) then return -1 end
 end
-redis.call('DEL', KEYS[1]) -- first: a script that has written is let finish without memory, too
+redis.call('UNLINK', KEYS[1]) -- first: a script that has written is let finish without memory, too
 for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+if #ARGV == last then return 2 end
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 return 1
 """)

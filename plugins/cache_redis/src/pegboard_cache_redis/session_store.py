@@ -8,7 +8,16 @@ from urllib.parse import quote
 
 import pegboard
 from pegboard_cache_redis.session_codec import SEAL_SIZE, FieldCodec, InvalidFieldError
-from pegboard_cache_redis.session_scripts import BEGIN, DONE, GONE, MOVE, READ, REFUSED, UPDATE
+from pegboard_cache_redis.session_scripts import (
+    BEGIN,
+    DONE,
+    ENDED,
+    GONE,
+    MOVE,
+    READ,
+    REFUSED,
+    UPDATE,
+)
 
 MAX_BYTES = 1024 * 1024
 """What is read of a session at most, whatever the setting says that may be written."""
@@ -127,11 +136,12 @@ class SessionStore:
             raise SessionStoreError(message)
         return session
 
-    def update(self, session: str, changes: Changes, lifetime: int | None) -> None:
+    def update(self, session: str, changes: Changes, lifetime: int | None) -> bool:
         """Write what a request has changed, and renew the session for a lifetime if one is given.
 
-        What other requests have changed meanwhile stays. Raises `SessionGoneError`,
-        `SessionStoreError` and `SessionTooLargeError`.
+        What other requests have changed meanwhile stays; returns whether anything is left, else the
+        session has ended. Raises `SessionGoneError`, `SessionStoreError` and
+        `SessionTooLargeError`.
         """
         written = {
             name.encode(): self._codec.seal(session, name, content)
@@ -146,10 +156,10 @@ class SessionStore:
         (reply,) = self._exchange(UPDATE.call(keys=[self._key(session)], arguments=arguments))
         if reply == REFUSED:
             raise self._too_large()
-        _require_done(reply)
+        return _is_left(reply)
 
     def move(self, stored: Stored, changes: Changes, lifetime: int) -> str | None:
-        """Give a session another id, and its changes; returns the id.
+        """Give a session another id, and its changes; returns the id, "" if nothing is left.
 
         Returns None when another request has changed the session since it was read. Raises
         `SessionGoneError`, `SessionStoreError` and `SessionTooLargeError`.
@@ -171,8 +181,7 @@ class SessionStore:
         (reply,) = self._exchange(MOVE.call(keys=keys, arguments=arguments))
         if reply == REFUSED:
             return None
-        _require_done(reply)
-        return session
+        return session if _is_left(reply) else ""
 
     def end(self, session: str) -> None:
         """End a session; nothing brings it back. Raises `SessionStoreError`."""
@@ -180,7 +189,7 @@ class SessionStore:
 
     def _end(self, session: str) -> pegboard.Command:
         key = self._key(session)
-        return pegboard.command("DEL", key, key=key)
+        return pegboard.command("UNLINK", key, key=key)
 
     def _key(self, session: str) -> str:
         return f"{self._prefix}{{{session[:_TAG_LENGTH]}}}{session[_TAG_LENGTH:]}"
@@ -221,11 +230,15 @@ class SessionStore:
         return values
 
 
-def _require_done(reply: object) -> None:
+def _is_left(reply: object) -> bool:
+    """Return whether a session that was changed goes on."""
     if reply == GONE:
         raise SessionGoneError
+    if reply == ENDED:
+        return False
     if reply != DONE:
         raise SessionStoreError(str(reply))
+    return True
 
 
 def _flat(fields: Mapping[bytes, bytes]) -> Iterable[bytes]:

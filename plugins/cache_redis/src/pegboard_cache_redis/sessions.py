@@ -104,11 +104,10 @@ class RedisSessionInterface(SessionInterface):
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 _answer_503(None)  # a view has passed over it
             return
-        values = session.values_in_use
-        if values is None:
+        if session.values_in_use is None:
             return
         try:
-            if session.stored is None or not values:
+            if session.stored is None:
                 self._save_anew(app, session, response)
             else:
                 self._save_changes(app, session, response)
@@ -119,9 +118,9 @@ class RedisSessionInterface(SessionInterface):
             pegboard.abort(HTTPStatus.CONFLICT, message)
 
     def _save_anew(self, app: Flask, session: LazySession, response: Response) -> None:
-        """Begin a session, or end one, or both."""
+        """Begin a session, or end the one that the view has ended, or both."""
         values = session.values_in_use
-        ended = session.id if session.is_ended or session.stored else None
+        ended = session.id if session.is_ended else None
         if values:
             new = self._store.begin(values, self._lifetime_of(app, session), ended=ended)
             self._send_cookie(app, session, new, response)
@@ -130,14 +129,17 @@ class RedisSessionInterface(SessionInterface):
             self._delete_cookie(app, response)
 
     def _save_changes(self, app: Flask, session: LazySession, response: Response) -> None:
-        """Store what is new in a session that goes on."""
+        """Store what is new in a session; one of which nothing is left has ended."""
         stored, values = session.stored, session.values_in_use
         assert stored is not None
         assert values is not None
         changes = self._store.compare(stored, values)
         lifetime = self._lifetime_of(app, session)
         if session.is_rotating:
-            self._send_cookie(app, session, self._move(session, changes, lifetime), response)
+            if moved := self._move(session, changes, lifetime):
+                self._send_cookie(app, session, moved, response)
+            else:
+                self._delete_cookie(app, response)
             return
         switched = "_permanent" in changes.written or "_permanent" in changes.removed
         # A session lives between a half and the whole of its lifetime when nobody uses it: only
@@ -146,21 +148,25 @@ class RedisSessionInterface(SessionInterface):
         if not changes and not is_due:
             return
         try:
-            self._store.update(stored.id, changes, lifetime if is_due else None)
+            is_left = self._store.update(stored.id, changes, lifetime if is_due else None)
         except SessionGoneError:
-            if changes:
+            if changes and values:
                 raise
+            return
+        if not is_left:
+            self._delete_cookie(app, response)
             return
         # The cookie is not sent without need: it could arrive after that of a later login.
         if switched or (is_due and session.permanent):
             self._send_cookie(app, session, stored.id, response)
 
     def _move(self, session: LazySession, changes: Changes, lifetime: int) -> str:
+        """Return the new id, "" if nothing is left of the session."""
         stored = session.stored
         for _ in range(_MOVES):
             if stored is None:
                 raise SessionGoneError
-            if moved := self._store.move(stored, changes, lifetime):
+            if (moved := self._store.move(stored, changes, lifetime)) is not None:
                 return moved
             stored = session.read_again()
         message = f"a session was changed by others {_MOVES} times while it was given another id"

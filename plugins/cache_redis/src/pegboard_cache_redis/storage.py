@@ -10,10 +10,12 @@ from pegboard_cache_redis.state import State
 class Storage:
     """Runs commands for an epoch; what a server that is not in it answers confirms nothing."""
 
-    def __init__(self, channel: pegboard.Channel, *, prefix: str) -> None:
+    def __init__(self, channel: pegboard.Channel, *, prefix: str, longest: int) -> None:
+        """`longest` is how many bytes a value has at most."""
         self._channel = channel
         self._prefix = prefix
-        self._names = (-1, Names(prefix, -1, is_sharded=channel.is_sharded))
+        self._longest = longest
+        self._names = (-1, self._new_names(-1))
 
     def place(self, state: State, key: pegboard.Key) -> Place:
         """Return where the epoch has the value of a key."""
@@ -52,6 +54,10 @@ class Storage:
     def _names_of(self, epoch: int) -> Names:
         known, names = self._names
         if known != epoch:
-            names = Names(self._prefix, epoch, is_sharded=self._channel.is_sharded)
+            names = self._new_names(epoch)
             self._names = (epoch, names)
         return names
+
+    def _new_names(self, epoch: int) -> Names:
+        is_sharded = self._channel.is_sharded
+        return Names(self._prefix, epoch, is_sharded=is_sharded, longest=self._longest)

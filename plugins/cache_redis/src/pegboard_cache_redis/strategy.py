@@ -29,7 +29,7 @@ class RedisStrategy:
         self._figures = Figures(channel, fleet, prefix=prefix)
         self._switch = Switch(channel, fleet, prefix=prefix)
         self._keeper = Keeper(channel, fleet, self._switch, self._figures)
-        storage = Storage(channel, prefix=prefix)
+        storage = Storage(channel, prefix=prefix, longest=codec.longest)
         self._reader = Reader(storage, codec, fleet, self._switch, self._figures)
         self._writer = Writer(storage, fleet, self._switch, self._keeper, self._figures)
 
