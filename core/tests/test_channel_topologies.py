@@ -9,7 +9,7 @@ from flask import Flask
 from redis import Redis, RedisCluster
 
 from pegboard import Channel, ChannelError, Command, Reply, Script, command, get_channel, get_redis
-from pegboard.line import PlainLine
+from pegboard.redis.line import PlainLine
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until

@@ -9,9 +9,17 @@ from typing import Any, TypeVar
 import pytest
 from redis import Redis
 
-from pegboard import breaker
-from pegboard.channel import ChannelError, Command, Pipeline, Reply, Script, command, get_channel
-from pegboard.server_channel import ServerChannel
+from pegboard.redis import breaker
+from pegboard.redis.channel import (
+    ChannelError,
+    Command,
+    Pipeline,
+    Reply,
+    Script,
+    command,
+    get_channel,
+)
+from pegboard.redis.server_channel import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import PATIENCE, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
@@ -711,7 +719,7 @@ def test_pipeline_follows_the_master(run: Run[None], make_app: MakeApp, own_sent
 FORK = """
 import asyncio, os, sys
 import pegboard
-from pegboard.channel import command, get_channel
+from pegboard.redis.channel import command, get_channel
 app = pegboard.create_app({"ENV": "testing", "REDIS_URL": sys.argv[1]}, plugins=[])
 channel = get_channel(app)
 mine = [command("CLIENT", "ID", key="")]

@@ -74,8 +74,8 @@ def test_a_url_that_cannot_be_read_stops_the_start():
 
 def test_a_url_without_the_library_stops_the_start(monkeypatch: pytest.MonkeyPatch):
     """The cure says what to install."""
-    monkeypatch.delattr("pegboard.redis_clients", raising=False)
-    monkeypatch.setitem(sys.modules, "pegboard.redis_clients", None)
+    monkeypatch.delattr("pegboard.redis.clients", raising=False)
+    monkeypatch.setitem(sys.modules, "pegboard.redis.clients", None)
     with pytest.raises(StartupError, match=r"pip install 'pegboard\[redis\]'"):
         create_app({"ENV": "testing", "REDIS_URL": "redis://host"}, plugins=[])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pegboard import StartupError
-from pegboard.redis_url import Address, RedisURL, parse
+from pegboard.redis.url import Address, RedisURL, parse
 
 SECRET = "hunter2"
 

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 import pegboard
-from pegboard import breaker, turns
-from pegboard.channel import ChannelError, command, get_channel
-from pegboard.line import PlainLine
-from pegboard.server_channel import ServerChannel
+from pegboard.redis import breaker, turns
+from pegboard.redis.channel import ChannelError, command, get_channel
+from pegboard.redis.line import PlainLine
+from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.turns import AT_ONCE
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard.turns import AT_ONCE
 
 PING = command("PING", key="")
 GET = command("GET", "a", key="a")
@@ -204,9 +204,9 @@ def test_a_replica_does_not_bring_it_back(
     former = channel.exchange([write])[0].server
     other = new_channel(own_redis.url)
     assert b"OK" == other.exchange([command("REPLICAOF", "127.0.0.1", "1", key="")])[0].value
-    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.breaker"):
+    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.redis.breaker"):
         channel.exchange([write])
-    with caplog.at_level(logging.DEBUG, "pegboard.breaker"):
+    with caplog.at_level(logging.DEBUG, "pegboard.redis.breaker"):
         wait_until(lambda: any("still away" in one for one in caplog.messages), "a probe")
     assert channel.is_away
     other.exchange([command("REPLICAOF", "NO", "ONE", key="")])
@@ -359,7 +359,7 @@ def probes() -> set[threading.Thread]:
 FORK = """
 import os, sys
 import pegboard
-from pegboard.channel import command, get_channel
+from pegboard.redis.channel import command, get_channel
 app = pegboard.create_app({"ENV": "testing", "REDIS_URL": sys.argv[1]}, plugins=[])
 channel = get_channel(app)
 mine = command("CLIENT", "ID", key="")

@@ -17,7 +17,6 @@ from pegboard.cache import (
     cached,
     get_cache,
 )
-from pegboard.channel import Channel, ChannelError, Command, Reply, Script, command, get_channel
 from pegboard.clients import Clients, client_key, client_of, get_clients
 from pegboard.conditional import require_preconditions
 from pegboard.config import DevelopmentConfig, ProductionConfig, TestingConfig
@@ -28,6 +27,15 @@ from pegboard.health import HealthCheck, NotReadyError, get_health
 from pegboard.hooks import hookimpl, hookspec
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
+from pegboard.redis.channel import (
+    Channel,
+    ChannelError,
+    Command,
+    Reply,
+    Script,
+    command,
+    get_channel,
+)
 from pegboard.registry import get_registry
 from pegboard.settings import Settings, get_settings, setting
 from pegboard.stages import (

@@ -19,7 +19,6 @@ from pegboard import health, registry
 from pegboard.api import Api, Blueprint, Document, init_api, openapi_blueprint
 from pegboard.body import Request
 from pegboard.cache import CacheStage, get_cache
-from pegboard.channel import get_channel
 from pegboard.collisions import claimed_routes
 from pegboard.config import Config, Configuration, configure
 from pegboard.contributions import Plugin, call_plugin
@@ -37,6 +36,7 @@ from pegboard.passage import MATCH, Stages
 from pegboard.plugin_stages import collect_stages
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.redis import check_redis, has_redis, init_redis
+from pegboard.redis.channel import get_channel
 from pegboard.registry import Registry, assemble, choose, may_skip
 from pegboard.strategies import init_strategies
 

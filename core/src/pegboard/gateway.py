@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from pegboard.channel import ChannelError, Pipeline
 from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, bug_message, identify, report, seal
 from pegboard.errors import APIError
@@ -23,6 +22,7 @@ from pegboard.health import ALIVE
 from pegboard.inlet import Inlet, Receive
 from pegboard.outlet import Outlet, Send
 from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
+from pegboard.redis.channel import ChannelError, Pipeline
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
 from pegboard.stages import Answer

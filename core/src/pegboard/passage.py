@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 
-from pegboard.channel import Channel, ChannelError, Command, Reply
 from pegboard.finish import finish
 from pegboard.matches import Match, Matches
+from pegboard.redis.channel import Channel, ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Handler, Headers, Stage
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flask import Flask
 from werkzeug.routing import Rule
 
-from pegboard.channel import ChannelError, Command, Reply
 from pegboard.errors import error_body
 from pegboard.guards import is_guarded
+from pegboard.redis.channel import ChannelError, Command, Reply
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pegboard.cache.answers import STATUS, Cache, read
 from pegboard.cache.lookup import Lookup, lookup_of
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
-from pegboard.channel import ChannelError, Command, Reply
+from pegboard.redis.channel import ChannelError, Command, Reply
 from pegboard.stages import ANSWER, Answer, Call, Route
 
 

@@ -8,9 +8,9 @@ from redis.connection import Connection, SSLConnection, UnixDomainSocketConnecti
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from pegboard.channel import command
-from pegboard.line import Line, Link, connect
-from pegboard.redis_url import Address, RedisURL
+from pegboard.redis.channel import command
+from pegboard.redis.line import Line, Link, connect
+from pegboard.redis.url import Address, RedisURL
 
 _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
 

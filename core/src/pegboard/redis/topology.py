@@ -15,8 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.opening import Connector, Opening
-from pegboard.redis_url import Address, RedisURL
+from pegboard.redis.opening import Connector, Opening
+from pegboard.redis.url import Address, RedisURL
 from pegboard.search import Search
 
 SLOTS = 16384

@@ -13,7 +13,7 @@ from flask import Flask, current_app
 if TYPE_CHECKING:
     import asyncio
 
-EXTENSION = "pegboard.channel"
+EXTENSION = "pegboard.redis.channel"
 
 Argument = bytes | str | int
 Value = Any

@@ -9,12 +9,12 @@ from redis.cluster import ClusterNode
 from redis.connection import UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
-from pegboard.channel import Channel
-from pegboard.cluster import ClusterChannel
-from pegboard.opening import connection_options
-from pegboard.redis_url import RedisURL
-from pegboard.server_channel import ServerChannel
-from pegboard.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
+from pegboard.redis.channel import Channel
+from pegboard.redis.cluster import ClusterChannel
+from pegboard.redis.opening import connection_options
+from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
+from pegboard.redis.url import RedisURL
 
 Client = Redis | RedisCluster
 

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from pegboard import channel, redis_url
 from pegboard.problems import Problem, StartupError
+from pegboard.redis import channel
+from pegboard.redis import url as redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis, RedisCluster
 
-    from pegboard.channel import Channel
+    from pegboard.redis.channel import Channel
 
     Client = Redis | RedisCluster
 
@@ -27,12 +28,12 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
         parsed = redis_url.parse(url)
         try:
             # Imported here because a service without Redis need not have the library.
-            from pegboard import redis_clients  # noqa: PLC0415
+            from pegboard.redis import clients  # noqa: PLC0415
         except ImportError:
             cure = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
             problem = Problem("REDIS_URL is set, but the redis library is not installed", cure)
             raise StartupError([problem]) from None
-        made = redis_clients.make(parsed, timeout=timeout, pool_size=pool_size)
+        made = clients.make(parsed, timeout=timeout, pool_size=pool_size)
     app.extensions[EXTENSION] = _Lazy(made[0]) if made else None
     app.extensions[channel.EXTENSION] = made[1] if made else None
 

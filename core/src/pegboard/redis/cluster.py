@@ -8,12 +8,12 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply, command
-from pegboard.redis_url import Address
-from pegboard.server_channel import ServerChannel
-from pegboard.topology import ClusterTopology, NodeEndpoint, SlotMap
-from pegboard.wire import Wire, resolve
+from pegboard.redis.breaker import Breaker
+from pegboard.redis.channel import ChannelError, Command, Reply, command
+from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.topology import ClusterTopology, NodeEndpoint, SlotMap
+from pegboard.redis.url import Address
+from pegboard.redis.wire import Wire, resolve
 
 if TYPE_CHECKING:
     import asyncio

@@ -15,11 +15,11 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command
-from pegboard.exchanges import Exchanges, Replies
-from pegboard.line import PlainLine, too_late
-from pegboard.wire import TRUSTED_IDLE, Wire
+from pegboard.redis.breaker import Breaker
+from pegboard.redis.channel import ChannelError, Command
+from pegboard.redis.exchanges import Exchanges, Replies
+from pegboard.redis.line import PlainLine, too_late
+from pegboard.redis.wire import TRUSTED_IDLE, Wire
 
 _GRAIN = 0.001
 """Seconds to which loops tell the time: what is too late shall be so when they look."""

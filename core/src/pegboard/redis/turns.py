@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from queue import Empty, SimpleQueue
 
-from pegboard.channel import ChannelError
+from pegboard.redis.channel import ChannelError
 
 AT_ONCE = 16
 """Connections of a process that speak at once; who comes later queues for one.

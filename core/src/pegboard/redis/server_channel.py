@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.breaker import Breaker
-from pegboard.channel import ChannelError, Command, Reply, command
-from pegboard.pipeline import ServerPipeline
-from pegboard.turns import AT_ONCE, Turns
-from pegboard.wire import Wire, resolve
+from pegboard.redis.breaker import Breaker
+from pegboard.redis.channel import ChannelError, Command, Reply, command
+from pegboard.redis.pipeline import ServerPipeline
+from pegboard.redis.turns import AT_ONCE, Turns
+from pegboard.redis.wire import Wire, resolve
 
 if TYPE_CHECKING:
     import asyncio
 
-    from pegboard.topology import Endpoint
+    from pegboard.redis.topology import Endpoint
 
 _TOO_LATE = (TimeoutError, RedisTimeoutError)
 

@@ -12,10 +12,10 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from pegboard.channel import Command, command
+from pegboard.redis.channel import Command, command
 
 if TYPE_CHECKING:
-    from pegboard.opening import Opening
+    from pegboard.redis.opening import Opening
 
 TRUSTED_IDLE = 1.0
 """Seconds after which it is looked whether a server or a proxy has closed an idle connection."""

@@ -10,8 +10,8 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 
-from pegboard.channel import ChannelError, Command, Reply, Value
-from pegboard.wire import instead
+from pegboard.redis.channel import ChannelError, Command, Reply, Value
+from pegboard.redis.wire import instead
 
 Replies = asyncio.Future[list[Reply]]
 
