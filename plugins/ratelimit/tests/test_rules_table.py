@@ -122,6 +122,17 @@ def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):
     assert 429 not in [get("10.0.0.1") for _ in range(9)]
 
 
+def test_a_rule_may_be_without_end_or_over_since_ever(app, get):
+    """As PostgreSQL writes it."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        for limit, until in (("3/minute", "infinity"), ("1/minute", "-infinity")):
+            connection.exec_driver_sql(
+                f"INSERT INTO ratelimit_rules (limits, until) VALUES ('{limit}', '{until}')"  # noqa: S608
+            )
+
+    assert [200, 200, 200, 429] == [get() for _ in range(4)]
+
+
 BROKEN = [
     {"limits": "often"},
     {"client": "everybody"},
@@ -177,6 +188,55 @@ def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
 
     names = {rule.name for rule in limiter.keeper.book.rules}
     assert {"default", "rule-5"} == names
+
+
+UNREADABLE = {
+    "postgresql": [
+        "(limits, until) VALUES ('none', '12000-01-01')",
+        "(limits, until) VALUES ('none', '0044-03-15 BC')",
+    ],
+    "sqlite": [
+        "(limits, client) VALUES ('none', CAST(x'757365723aff' AS TEXT))",
+        "(limits, route) VALUES ('none', x'ff')",
+        "(limits, until) VALUES ('none', CAST(x'ff' AS TEXT))",
+        f"(limits, client) VALUES ('none', 'user:{'x' * 200}')",
+    ],
+}
+"""What only another program writes, and a driver or a `datetime` cannot hold."""
+
+
+@pytest.fixture
+def unreadable(app):
+    """Write rows that cannot be read, after a good one; return their numbers."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO ratelimit_rules (limits) VALUES ('3/minute')")
+        rows = UNREADABLE[connection.dialect.name]
+        for values in rows:
+            connection.exec_driver_sql(f"INSERT INTO ratelimit_rules {values}")
+    return list(range(2, 2 + len(rows)))
+
+
+def test_a_row_that_no_driver_can_read_hinders_no_other(app, get, unreadable, caplog):
+    """From the first request on; each is named where an operator looks."""
+    assert [200, 200, 200, 429] == [get() for _ in range(4)]
+
+    ready = app.test_client().get("/health/ready").get_json()
+    said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert unreadable == ready["details"]["ratelimit"]["broken_rules"]
+    assert [f"rule {number} is broken, and left out" for number in unreadable] == [
+        message.partition(":")[0] for message in said
+    ]
+
+
+def test_rows_that_no_driver_can_read_are_listed(app, cli, unreadable):
+    """Beside the good one, with what is wrong."""
+    listed = cli("ratelimit", "rules", "list", app=app)
+    lines = listed.output.splitlines()
+
+    assert 1 == listed.exit_code
+    assert "1: 3/minute" in lines
+    for number in unreadable:
+        assert any(line.startswith(f"{number}: BROKEN, left out: ") for line in lines)
 
 
 def test_a_table_that_cannot_be_read_keeps_the_last_rules(app, write, get, reread, caplog):

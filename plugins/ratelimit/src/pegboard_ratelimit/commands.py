@@ -150,7 +150,8 @@ def test(client: str, method: str, path: str) -> None:
     if route is not None and route.blueprint in UNSTAGED:
         click.echo(f"{route.endpoint} is never limited.")
         return
-    limiter.keeper.read()
+    with _plain_errors():
+        limiter.keeper.load()
     rule = choose(limiter.rules_at(route), key)
     where = route.endpoint if route else "no route"
     click.echo(f"{key} at {where}: {rule.name}: {_describe(rule)}" if rule else f"{key}: no rule")
