@@ -22,7 +22,7 @@ from pegboard_ratelimit.matching import METHODS
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
 from pegboard_ratelimit.openapi import UNSTAGED
 from pegboard_ratelimit.rows import Stored, parse_time, read_rows
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text, choose
+from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule, choose
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -86,7 +86,9 @@ def add(  # noqa: PLR0913 - one for each option
     if exempt == bool(limits):
         message = "Say either --limit LIMIT or --exempt."
         raise click.UsageError(message)
-    text = Text(limits or UNLIMITED, client, route, ",".join(methods) or "*", on_failure or "")
+    text = WrittenRule(
+        limits or UNLIMITED, client, route, ",".join(methods) or "*", on_failure or ""
+    )
     try:
         rule = text.read("new", Source.ROW)
         ending = _ending(until) if until else None

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, LargeBinary, cast, select
-from sqlalchemy import Text as Characters
+from sqlalchemy import Connection, LargeBinary, Text, cast, select
 
 import pegboard
 from pegboard_ratelimit.models import TEXT_LENGTH, table
-from pegboard_ratelimit.rules import Rule, Source, Text
+from pegboard_ratelimit.rules import Rule, Source, WrittenRule
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Stored:
     """One row, as an operator sees it."""
 
     number: int
-    text: Text
+    text: WrittenRule
     note: str
     until: datetime | None = None
     rule: Rule | None = None
@@ -39,7 +38,7 @@ _INFINITE = {
 _RAW = select(
     table.columns.id,
     *(
-        cast(table.columns[name], Characters().with_variant(LargeBinary(), "sqlite")).label(name)
+        cast(table.columns[name], Text().with_variant(LargeBinary(), "sqlite")).label(name)
         for name in ("limits", "client", "route", "methods", "on_failure", "until", "note")
     ),
 ).order_by(table.columns.id)
@@ -59,7 +58,7 @@ def in_force(rows: list[Stored]) -> list[Rule]:
 def _stored(number: int, *values: str | bytes | None) -> Stored:
     shown = [_shown(value) for value in values]
     limit, client, route, methods, on_failure, until, note = shown
-    text = Text(limit, client, route, methods, on_failure)
+    text = WrittenRule(limit, client, route, methods, on_failure)
     try:
         for value, read in zip(values[:-1], shown, strict=False):
             _check(value, read)

@@ -9,7 +9,7 @@ from marshmallow.validate import OneOf, Range, Regexp
 import pegboard
 from pegboard_ratelimit.limits import parse_limit
 from pegboard_ratelimit.matching import METHODS
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text
+from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule
 
 _METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
 _ROUTE = re.compile(
@@ -67,7 +67,7 @@ class RatelimitSettings(pegboard.Settings):
 
 def rules_of(settings: RatelimitSettings) -> Iterator[Rule]:
     """Yield the rules that the settings hold."""
-    yield Text(settings.default).read("default", Source.DEFAULT)
+    yield WrittenRule(settings.default).read("default", Source.DEFAULT)
     yield from _rules_of(settings.routes)
 
 
@@ -77,5 +77,5 @@ def _rules_of(routes: dict[str, str]) -> Iterator[Rule]:
         if not found or not text.strip():
             message = f"{text!r} is no route: write GET|POST /api/items/*, a path, or methods."
             raise ValueError(message)
-        written = Text(limit, route=found["where"], methods=found["methods"] or "")
+        written = WrittenRule(limit, route=found["where"], methods=found["methods"] or "")
         yield written.read(text.strip(), Source.SETTING)
