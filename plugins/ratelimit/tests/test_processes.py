@@ -172,5 +172,5 @@ def test_deployments_on_one_redis_are_told_apart_by_their_prefix(serve, redis_ur
         keys = {key.decode() for key in redis.scan_iter()}
 
     assert [200, 429, 200] == statuses
-    name = "ratelimit:d.default:60:127.0.0.1"
+    name = "ratelimit:d.default:127.0.0.1"
     assert {f"pegboard:{name}", f"shop.two:{name}"} == keys

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 import pegboard
 from pegboard.testing.processes import wait_until
@@ -107,6 +107,36 @@ def test_the_most_special_rule_holds(write, get, reread):
     assert [3, 4, 9, 5] == [
         admitted(peer) for peer in ("10.2.0.1", "10.1.0.2", "10.1.0.1", "192.0.2.1")
     ]
+
+
+@pytest.mark.parametrize("counted_by", ["process", "redis"])
+def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, counted_by):
+    """Whatever windows it has, and however they are put in order; and `none` frees nobody later."""
+    redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
+    app = make_app(plugins=[shelf, "ratelimit"], **redis)
+    limiter, client = get_limiter(app), app.test_client()
+    assert limiter is not None
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(insert(table).values(limits="6/2m"))
+
+    def admitted(limit: str) -> int:
+        with app.app_context(), pegboard.db.engine.begin() as connection:
+            connection.execute(update(table).values(limits=limit))
+        limiter.keeper.read()
+        return [client.get("/api/things/").status_code for _ in range(8)].count(200)
+
+    limits = [
+        "6/2m",
+        "6/2m;100/h",
+        "100/h;6/2m",
+        "6/90s",
+        "5/s;6/2m",
+        "6/day",
+        "7/2m",
+        "none",
+        "7/m",
+    ]
+    assert [6, 0, 0, 0, 0, 0, 1, 8, 0] == [admitted(limit) for limit in limits]
 
 
 def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):

@@ -37,9 +37,8 @@ class SharedCounter:
     __slots__ = ("_charged", "_looked", "_prefix", "_replies")
 
     def __init__(self, prefix: str, rule: str, limit: Limit) -> None:
-        windows = ",".join(str(policy.window) for policy in limit.policies)
         # What stands in braces would decide the node of a cluster: the same one for all clients.
-        self._prefix = f"{prefix}:ratelimit:{rule}:{windows}:".translate(_NO_BRACES)
+        self._prefix = f"{prefix}:ratelimit:{rule}:".translate(_NO_BRACES)
         self._charged = _Template(limit, charge=True)
         self._looked = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
