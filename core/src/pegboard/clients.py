@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network, ip_network
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, current_app
 
@@ -38,6 +39,7 @@ CUSTOMER = 64
 _UNIX = "unix"
 _USER = "user:"
 _PLAIN = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
+_LONGEST_NAME = 200
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 256
 
@@ -164,11 +166,18 @@ class Clients:
 
 
 def identity_key(identity: str) -> str:
-    """Return what stands for somebody who is known by name; never what an address has."""
-    if not _PLAIN.fullmatch(identity):
+    """Return what stands for somebody who is known by name; never what an address has.
+
+    It begins as the name does, so that a rule can be for all names that begin in a way. What is odd
+    is percent-encoded, and of a long name the rest is told by its hash.
+    """
+    if _PLAIN.fullmatch(identity):
+        return _USER + identity
+    key = _USER + quote(identity[:_LONGEST_NAME], safe="@:+/=", errors="surrogatepass")
+    if len(identity) > _LONGEST_NAME:
         digest = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()
-        identity = f"#{digest[:32]}"
-    return _USER + identity
+        key += f"#{digest[:32]}"
+    return key
 
 
 def address_key(address: Address | None) -> str:
@@ -185,9 +194,9 @@ def client_key(name: str) -> str:
 
     Raises `ValueError` with a sentence for the operator.
     """
-    name = name.strip()
     if name.startswith(_USER):
         return identity_key(name.removeprefix(_USER))
+    name = name.strip()
     if name == UNKNOWN:
         return UNKNOWN
     address = read_address(name.removesuffix(f"/{CUSTOMER}") if ":" in name else name)

@@ -207,6 +207,19 @@ def test_it_is_told_which_rule_a_client_meets(run, arguments, rule):
     assert ("Each process counts for itself" in told) == ("default" in told or "POST" in told)
 
 
+def test_clients_are_told_as_they_are_named(run):
+    """Not as the storage is asked for them; a prefix means no more than it says."""
+    added = run("add", "--client", "user:team ü*", "--limit", "2/minute")
+    run("add", "--client", "user:a\nb", "--limit", "3/minute")
+
+    assert "Rule 1 is added: 2/minute, for user:team ü*.\n" == added
+    assert r"2: 3/minute, for user:a\nb" == run("list").splitlines()[-1]
+    for client, rule in (("team ü 7", "rule-1"), ("team", "default"), ("a\nb", "rule-2")):
+        told = run("test", f"user:{client}", "GET", "/api/things/")
+        shown = client.replace("\n", r"\n")
+        assert told.startswith(f"user:{shown} at things.Things: {rule}: ")
+
+
 def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):
     """By the storage itself, which counts nothing for that."""
     app = make_app(

@@ -139,6 +139,51 @@ def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, c
     assert [6, 0, 0, 0, 0, 0, 1, 8, 0] == [admitted(limit) for limit in limits]
 
 
+class Doorman:
+    """A plugin that knows who calls, whatever the name."""
+
+    name = "doorman"
+
+    @pegboard.hookimpl
+    def pegboard_client_identity(self) -> Any:
+        """Believe the test."""
+        return lambda environ: environ.get("test.user")
+
+
+ODD = [
+    *(
+        "team-a",
+        "team-ü",
+        "team-a b",
+        "team-a\nb",
+        "team-\ud800",
+        "team-*",
+        "team-{a}",
+        "team-%C3%BC",
+    ),
+    *("team-a:b", "team-" + "x" * 300, "team-" + "x" * 299 + "y", "team-" + "ü" * 1_000_000),
+]
+
+
+@pytest.mark.parametrize("counted_by", ["process", "redis"])
+def test_nobody_escapes_a_prefix_by_an_odd_name(make_app, shelf, request, counted_by):
+    """Each is counted by itself, and whoever else begins so is limited likewise."""
+    redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
+    app = make_app(plugins=[shelf, "ratelimit", Doorman()], **redis)
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        for client, limits in (("user:team-*", "2/minute"), ("user:team-ü", "1/minute")):
+            connection.execute(insert(table).values(client=client, limits=limits))
+    client = app.test_client()
+
+    def admitted(user: str) -> int:
+        overrides = {"environ_overrides": {"test.user": user}}
+        return [client.get("/api/things/", **overrides).status_code for _ in range(4)].count(200)
+
+    expected = [1 if user == "team-ü" else 2 for user in ODD]
+    assert expected == [admitted(user) for user in ODD]
+    assert 4 == admitted("tea")
+
+
 def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):
     """And is not in force after that."""
     now = pegboard.utcnow()

@@ -18,7 +18,7 @@ from pegboard import Route
 from pegboard_ratelimit.asking import Standing, ask_standing
 from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
 from pegboard_ratelimit.limits import UNLIMITED
-from pegboard_ratelimit.matching import METHODS
+from pegboard_ratelimit.matching import METHODS, Who
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
 from pegboard_ratelimit.openapi import UNSTAGED
 from pegboard_ratelimit.rows import Stored, parse_time, read_rows
@@ -156,7 +156,8 @@ def test(client: str, method: str, path: str) -> None:
         limiter.keeper.load()
     rule = choose(limiter.rules_at(route), key)
     where = route.endpoint if route else "no route"
-    click.echo(f"{key} at {where}: {rule.name}: {_describe(rule)}" if rule else f"{key}: no rule")
+    told = f"{rule.name}: {_describe(rule)}" if rule else "no rule"
+    click.echo(_printable(f"{Who(key)} at {where}: {told}"))
     if rule is not None:
         _tell_standing(limiter, rule, key)
 
@@ -187,7 +188,7 @@ def _find(method: str, path: str) -> Route | None:
 def _describe(rule: Rule) -> str:
     parts = [str(rule.limit) if rule.limit else "no limit"]
     if not rule.who.is_anyone:
-        parts.append(f"for {rule.who.text}")
+        parts.append(f"for {rule.who}")
     if rule.methods:
         parts.append(" ".join(name for name in METHODS if name in rule.methods))
     if not rule.where.is_anywhere:

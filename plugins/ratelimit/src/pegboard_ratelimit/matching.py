@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import unquote
 
 from werkzeug.routing import Rule as URLRule
 
@@ -35,6 +36,7 @@ class Who:
     """Clients: all, those of a network or whose name begins in a way, or a single one."""
 
     text: str = ANYTHING
+    """As in what stands for a client, where odd letters of a name are percent-encoded."""
 
     @classmethod
     def parse(cls, text: str) -> "Who":
@@ -43,7 +45,7 @@ class Who:
         if text == ANYTHING:
             return cls()
         if text.startswith("user:") and text.endswith("*"):
-            return cls(text)
+            return cls(client_key(text.removesuffix(ANYTHING)) + ANYTHING)
         try:
             return cls(client_key(text))
         except ValueError as error:
@@ -62,6 +64,9 @@ class Who:
         if isinstance(network, IPv4Network) and network.prefixlen == network.max_prefixlen:
             return cls(str(network.network_address))
         return cls(str(network))
+
+    def __str__(self) -> str:
+        return unquote(self.text, errors="surrogatepass")
 
     @property
     def is_anyone(self) -> bool:
