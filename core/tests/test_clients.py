@@ -139,6 +139,23 @@ def test_networks_of_proxies_are_passed_over(peer, header, client):
     assert client == ask(clients, peer, x_forwarded_for=header)
 
 
+@pytest.mark.parametrize(
+    "trusted, is_trusted",
+    [
+        ("::ffff:10.0.0.0/104", True),
+        ("::ffff:10.0.0.1", True),
+        ("::ffff:0:0/96", True),
+        ("::ffff:11.0.0.0/104", False),
+        ("::/0", False),
+    ],
+)
+def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6(trusted, is_trusted):
+    """As its addresses may, when they call."""
+    for peer in ("10.0.0.1", "::ffff:10.0.0.1"):
+        client = ask(behind(trusted), peer, x_forwarded_for="198.51.100.7")
+        assert ("198.51.100.7" if is_trusted else "10.0.0.1") == client
+
+
 def test_a_socket_is_no_proxy_unless_it_is_trusted():
     """Networks do not cover it."""
     assert "unknown" == ask(behind("10.0.0.0/8"), "", x_forwarded_for="198.51.100.7")

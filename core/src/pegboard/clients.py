@@ -9,13 +9,20 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, current_app
 
-from pegboard.addresses import Address, Network, forwarded, forwarded_for, read_address
+from pegboard.addresses import (
+    Address,
+    Network,
+    forwarded,
+    forwarded_for,
+    read_address,
+    read_network,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +73,7 @@ class Proxies:
                 raise ValueError(message)
             return cls(hops=hops, header=header)
         try:
-            networks = tuple(ip_network(value) for value in values if value != _UNIX)
+            networks = tuple(read_network(value) for value in values if value != _UNIX)
         except ValueError as error:
             message = f"Neither a number of proxies nor networks, as in 10.0.0.0/8,::1: {error}."
             raise ValueError(message) from None
