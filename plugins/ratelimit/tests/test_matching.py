@@ -64,6 +64,9 @@ def test_who_is_fewer_comes_first():
         ("/api/things/*", True),
         ("/api/*", True),
         ("*/items/*", False),
+        ("*/things/*", True),
+        ("*/things/{id}", True),
+        ("*things*", False),
         ("/api/things/", False),
         ("/api/things/7", False),
         ("/api/things", False),
@@ -76,7 +79,10 @@ def test_who_is_fewer_comes_first():
     ],
 )
 def test_routes_are_a_path_or_an_endpoint(text, is_covered):
-    """A star in it stands for anything, the name of a variable does not matter."""
+    """A star in it stands for anything, the name of a variable does not matter.
+
+    What has a slash is a path.
+    """
     rule = Rule("/api/things/<int:item_id>", endpoint="items.Item")
     Map([rule])
 

@@ -120,7 +120,7 @@ class Where:
     def parse(cls, text: str) -> "Where":
         """Read `*`, a path such as `/api/items/{id}`, an endpoint such as `items.Items`.
 
-        In both, `*` stands for anything.
+        In both, `*` stands for anything. What has a slash is a path.
         """
         text = text.strip() or ANYTHING
         if not _ROUTE.fullmatch(text):
@@ -138,22 +138,23 @@ class Where:
         """A single route before several, the longer pattern before the shorter."""
         if self.is_anywhere:
             return (_ANY, 0)
-        return (_SOME, len(self._shape)) if ANYTHING in self.text else (_ONE, 0)
+        return (_SOME, len(self.shape)) if ANYTHING in self.text else (_ONE, 0)
 
     def covers(self, rule: URLRule | None) -> bool:
         """Tell whether a route is one of these; None is a request that matches no route."""
         if rule is None or self.is_anywhere:
             return self.is_anywhere
-        subject = shape(rule.rule) if self.text.startswith("/") else str(rule.endpoint)
+        subject = shape(rule.rule) if "/" in self.text else str(rule.endpoint)
         return bool(self._pattern.fullmatch(subject))
 
     @cached_property
-    def _shape(self) -> str:
+    def shape(self) -> str:
+        """Itself without the names of variables: where it is the same, two are one place."""
         return shape(self.text)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(".*".join(map(re.escape, self._shape.split(ANYTHING))))
+        return re.compile(".*".join(map(re.escape, self.shape.split(ANYTHING))))
 
 
 def shape(path: str) -> str:

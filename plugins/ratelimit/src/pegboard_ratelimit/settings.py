@@ -72,10 +72,16 @@ def rules_of(settings: RatelimitSettings) -> Iterator[Rule]:
 
 
 def _rules_of(routes: dict[str, str]) -> Iterator[Rule]:
+    places: dict[tuple[str, frozenset[str]], str] = {}
     for text, limit in routes.items():
         found = _ROUTE.fullmatch(text.strip())
         if not found or not text.strip():
             message = f"{text!r} is no route: write GET|POST /api/items/*, a path, or methods."
             raise ValueError(message)
         written = WrittenRule(limit, route=found["where"], methods=found["methods"] or "")
-        yield written.read(text.strip(), Source.SETTING)
+        rule = written.read(text.strip(), Source.SETTING)
+        former = places.setdefault((rule.where.shape, rule.methods), text)
+        if former != text:
+            message = f"{former!r} and {text!r} are one place; write one limit for it."
+            raise ValueError(message)
+        yield rule
