@@ -38,7 +38,11 @@ def test_clients_are_an_address_a_network_or_a_name(text, client, is_covered):
 
 
 @pytest.mark.parametrize(
-    "text", ["alice", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/65", "1.2.3", "10.0.0.*", "a/b"]
+    "text",
+    [
+        *("alice", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/65", "2001:db8::1/128", "1.2.3"),
+        *("10.0.0.*", "a/b", "::ffff:10.0.0.0/104"),
+    ],
 )
 def test_clients_that_cannot_be_read_say_so(text):
     """In a sentence that quotes them."""

@@ -23,9 +23,6 @@ _ROUTE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 Rank = tuple[int, int]
 """How special something is: the greater comes first."""
 
-_CUSTOMER = 64
-"""Bits of the network that IPv6 gives one customer; clients are told apart by it."""
-
 
 class MatchError(ValueError):
     """Raised for what cannot be matched; says in a sentence what is wrong with it."""
@@ -58,12 +55,15 @@ class Who:
                 raise MatchError(message) from None
             message = f"{problem.removesuffix('.')}, a network, user:PREFIX* or {ANYTHING}."
             raise MatchError(message) from None
-        if isinstance(network, IPv6Network) and network.prefixlen > _CUSTOMER:
-            message = f"{text!r}: clients of IPv6 are told apart by their /{_CUSTOMER}."
+        client = client_key(str(network.network_address))
+        smallest = ip_network(client)
+        if smallest.version != network.version:
+            message = f"{text!r}: write it as a network of IPv4."
             raise MatchError(message)
-        if isinstance(network, IPv4Network) and network.prefixlen == network.max_prefixlen:
-            return cls(str(network.network_address))
-        return cls(str(network))
+        if network.prefixlen > smallest.prefixlen:
+            message = f"{text!r} is a part of {smallest}, which is one client."
+            raise MatchError(message)
+        return cls(client if network == smallest else str(network))
 
     def __str__(self) -> str:
         return unquote(self.text, errors="surrogatepass")
@@ -76,14 +76,11 @@ class Who:
     @cached_property
     def network(self) -> IPv4Network | IPv6Network | None:
         """The network, unless it is a single client."""
-        if self.text.startswith("user:"):
-            return None
         try:
             found = ip_network(self.text)
         except ValueError:
             return None
-        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else _CUSTOMER)
-        return None if is_single else found
+        return None if client_key(str(found.network_address)) == self.text else found
 
     @property
     def rank(self) -> Rank:

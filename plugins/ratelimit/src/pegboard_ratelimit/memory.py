@@ -12,6 +12,7 @@ from pegboard_ratelimit.log import Log, weigh
 from pegboard_ratelimit.storage import StorageError, Verdict
 
 MAX_CLIENTS = 10_000
+"""Clients of each rule that a process remembers, if nothing else is said."""
 
 SHARED = 256
 """Counts per rule that the clients share who come when the memory is full."""

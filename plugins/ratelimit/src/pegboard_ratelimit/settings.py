@@ -9,6 +9,7 @@ from marshmallow.validate import OneOf, Range, Regexp
 import pegboard
 from pegboard_ratelimit.limits import parse_limit
 from pegboard_ratelimit.matching import METHODS
+from pegboard_ratelimit.memory import MAX_CLIENTS
 from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule
 
 _METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
@@ -59,7 +60,7 @@ class RatelimitSettings(pegboard.Settings):
         validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     memory_clients: int = pegboard.setting(
-        10_000,
+        MAX_CLIENTS,
         doc="Clients of each rule that a process remembers when it counts by itself.",
         validate=Range(100, 10_000_000),
     )
