@@ -1,9 +1,11 @@
 """Who is told apart from whom: by identity, by address, behind proxies."""
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +139,23 @@ def test_networks_of_proxies_are_passed_over(peer, header, client):
     assert client == ask(clients, peer, x_forwarded_for=header)
 
 
+@pytest.mark.parametrize(
+    "trusted, is_trusted",
+    [
+        ("::ffff:10.0.0.0/104", True),
+        ("::ffff:10.0.0.1", True),
+        ("::ffff:0:0/96", True),
+        ("::ffff:11.0.0.0/104", False),
+        ("::/0", False),
+    ],
+)
+def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6(trusted, is_trusted):
+    """As its addresses may, when they call."""
+    for peer in ("10.0.0.1", "::ffff:10.0.0.1"):
+        client = ask(behind(trusted), peer, x_forwarded_for="198.51.100.7")
+        assert ("198.51.100.7" if is_trusted else "10.0.0.1") == client
+
+
 def test_a_socket_is_no_proxy_unless_it_is_trusted():
     """Networks do not cover it."""
     assert "unknown" == ask(behind("10.0.0.0/8"), "", x_forwarded_for="198.51.100.7")
@@ -252,20 +271,46 @@ def test_an_identity_comes_before_the_address():
     assert "192.0.2.1" == ask(clients, x_user="")
 
 
-@pytest.mark.parametrize("identity", ["a b", "{x}", "a\r\nb", "x" * 129, "\ud800", "é", "#"])
-def test_an_odd_identity_is_told_by_its_hash(identity):
-    """So that no name can break the format of a key, or fill the memory."""
+@pytest.mark.parametrize(
+    "identity",
+    ["a b", "{x}", "a\r\nb", "\0", "\ud800", "é", "#", "%41", "*", "team:a", "\U0001f642" * 200],
+)
+def test_an_odd_identity_is_escaped(identity):
+    """So that no name can break the format of a key, and each can be read again."""
     key = identity_key(identity)
 
-    assert key.startswith("user:#")
-    assert len("user:#") + 32 == len(key)
-    assert key != identity_key(identity + "x")
+    assert re.fullmatch(r"user:[A-Za-z0-9._~@:+/=%-]+", key)
+    assert identity == unquote(key.removeprefix("user:"), errors="surrogatepass")
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\ud800"])
+def test_of_a_long_identity_the_rest_is_hashed(letter):
+    """So that no name can fill the memory, and rules know how it begins."""
+    name = letter * 1_000_000
+    key = identity_key(name)
+
+    assert key.startswith(identity_key(letter * 200) + "#")
+    assert 3_000 > len(key)
+    assert key != identity_key(name + "x")
+    assert key != identity_key(letter * 200)
+
+
+NAMES = st.text(st.characters() | st.sampled_from("ax%#*:é\n\ud83d\ude42"), max_size=30)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(name=NAMES, other=NAMES)
+def test_a_key_begins_as_the_identity_does(name, other):
+    """And no two are the same."""
+    assert identity_key(name + other).startswith(identity_key(name))
+    assert (name == other) == (identity_key(name) == identity_key(other))
 
 
 def test_nobody_can_have_the_name_of_another_key():
-    """Neither an address's nor that of a hash."""
+    """Neither an address's nor that of a long name."""
     assert "user:192.0.2.1" == identity_key("192.0.2.1")
-    assert identity_key("é") != identity_key(identity_key("é").removeprefix("user:"))
+    long = identity_key("x" * 201)
+    assert long != identity_key(long.removeprefix("user:"))
 
 
 def test_who_cannot_be_told_by_name_is_told_by_address(caplog):
@@ -319,6 +364,7 @@ def test_proxies_that_cannot_be_read_stop_the_start(value):
         ("2001:db8::/64", "2001:db8::/64"),
         ("user:alice", "user:alice"),
         ("user:é", identity_key("é")),
+        ("user:a b ", identity_key("a b ")),
         ("unknown", "unknown"),
     ],
 )

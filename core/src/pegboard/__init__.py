@@ -25,6 +25,7 @@ from pegboard.database import Model, db, utcnow
 from pegboard.errors import UnconfirmedError, abort
 from pegboard.health import HealthCheck, NotReadyError, get_health
 from pegboard.hooks import hookimpl, hookspec
+from pegboard.matches import UNSTAGED
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import get_redis
 from pegboard.redis.channel import (
@@ -57,6 +58,7 @@ __all__ = [
     "ANSWER",
     "LEASED",
     "LIMIT",
+    "UNSTAGED",
     "Answer",
     "Blueprint",
     "CacheStrategy",

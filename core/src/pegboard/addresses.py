@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _LONGEST = 4096
 """Characters of a header that are read: what is further on the left is a client's own talk."""
+
+_MAPPED = 96
+"""Bits that addresses of IPv4 have in common when they are written as ones of IPv6."""
 
 # RFC 7239, section 6: an address, its port if any; one of IPv6 in brackets where there is a port.
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
@@ -28,6 +31,18 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def read_network(text: str) -> Network:
+    """Read a network; one of IPv4 that is written as one of IPv6 is one of IPv4.
+
+    Raises `ValueError`.
+    """
+    network = ip_network(text)
+    address = getattr(network.network_address, "ipv4_mapped", None)
+    if address is None or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((address, network.prefixlen - _MAPPED))
 
 
 def forwarded_for(header: str) -> Iterator[str]:

@@ -9,12 +9,20 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Network
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, current_app
 
-from pegboard.addresses import Address, Network, forwarded, forwarded_for, read_address
+from pegboard.addresses import (
+    Address,
+    Network,
+    forwarded,
+    forwarded_for,
+    read_address,
+    read_network,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +46,7 @@ CUSTOMER = 64
 _UNIX = "unix"
 _USER = "user:"
 _PLAIN = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
+_LONGEST_NAME = 200
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 256
 
@@ -64,7 +73,7 @@ class Proxies:
                 raise ValueError(message)
             return cls(hops=hops, header=header)
         try:
-            networks = tuple(ip_network(value) for value in values if value != _UNIX)
+            networks = tuple(read_network(value) for value in values if value != _UNIX)
         except ValueError as error:
             message = f"Neither a number of proxies nor networks, as in 10.0.0.0/8,::1: {error}."
             raise ValueError(message) from None
@@ -164,11 +173,18 @@ class Clients:
 
 
 def identity_key(identity: str) -> str:
-    """Return what stands for somebody who is known by name; never what an address has."""
-    if not _PLAIN.fullmatch(identity):
+    """Return what stands for somebody who is known by name; never what an address has.
+
+    It begins as the name does, so that a rule can be for all names that begin in a way. What is odd
+    is percent-encoded, and of a long name the rest is told by its hash.
+    """
+    if _PLAIN.fullmatch(identity):
+        return _USER + identity
+    key = _USER + quote(identity[:_LONGEST_NAME], safe="@:+/=", errors="surrogatepass")
+    if len(identity) > _LONGEST_NAME:
         digest = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()
-        identity = f"#{digest[:32]}"
-    return _USER + identity
+        key += f"#{digest[:32]}"
+    return key
 
 
 def address_key(address: Address | None) -> str:
@@ -185,9 +201,9 @@ def client_key(name: str) -> str:
 
     Raises `ValueError` with a sentence for the operator.
     """
-    name = name.strip()
     if name.startswith(_USER):
         return identity_key(name.removeprefix(_USER))
+    name = name.strip()
     if name == UNKNOWN:
         return UNKNOWN
     address = read_address(name.removesuffix(f"/{CUSTOMER}") if ":" in name else name)

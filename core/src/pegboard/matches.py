@@ -27,7 +27,7 @@ _PURE = frozenset(
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
-_UNSTAGED = frozenset({"docs", "health", "openapi"})
+UNSTAGED = frozenset({"docs", "health", "openapi"})
 """The core's own blueprints: an orchestrator and a person in need are not kept waiting."""
 
 
@@ -104,7 +104,7 @@ class Matches:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
         handlers: tuple[Handler, ...] = ()
-        if route is None or route.blueprint not in _UNSTAGED:
+        if route is None or route.blueprint not in UNSTAGED:
             handlers = tuple(
                 handler for stage in self._stages if (handler := stage.bind(route)) is not None
             )

@@ -170,21 +170,25 @@ def _convert(annotation: Any, raw: Any) -> Any:
         parts = raw.split(",") if isinstance(raw, str) else raw
         return tuple(stripped for part in parts if (stripped := _STRING.deserialize(part).strip()))
     if origin is dict:
-        return (
-            dict(map(_pair, _convert(tuple[str, ...], raw))) if isinstance(raw, str) else dict(raw)
-        )
+        return _pairs(_convert(tuple[str, ...], raw)) if isinstance(raw, str) else dict(raw)
     if origin not in _FIELDS:
         message = f"A setting cannot be of type {annotation}; see pegboard.Settings."
         raise ValidationError(message)
     return _FIELDS[origin].deserialize(raw)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        message = f"Not of the form key=value: {text!r}."
-        raise ValidationError(message)
-    return key.strip(), value.strip()
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = map(str.strip, text.partition("="))
+        if not equals:
+            message = f"Not of the form key=value: {text!r}."
+            raise ValidationError(message)
+        if key in pairs:
+            message = f"{key!r} is written twice."
+            raise ValidationError(message)
+        pairs[key] = value
+    return pairs
 
 
 _STRING = fields.String()

@@ -157,6 +157,27 @@ def test_a_broken_database_is_said_in_a_line(make_app, cli):
     )
 
 
+def test_no_rule_is_told_where_the_table_cannot_be_read(make_app, cli):
+    """What holds is not known then; a script learns it by the exit status."""
+    app = make_app(plugins=["ratelimit"], upgrade=False)
+    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/", app=app)
+
+    assert 1 == result.exit_code
+    assert (
+        "Error: There is no table ratelimit_rules yet: run pegboard db upgrade.\n" == result.output
+    )
+
+
+def test_no_rule_is_told_where_the_database_is_away(make_app, cli):
+    """In a sentence, and without the default in place of the rules."""
+    nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"
+    app = make_app(plugins=["ratelimit"], upgrade=False, DATABASE_URL=nowhere)
+    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/", app=app)
+
+    assert 1 == result.exit_code
+    assert re.fullmatch(r"Error: The database refuses: .*Connection refused.*\n", result.output)
+
+
 @pytest.mark.parametrize(
     "arguments, rule",
     [
@@ -184,6 +205,19 @@ def test_it_is_told_which_rule_a_client_meets(run, arguments, rule):
 
     assert rule in told
     assert ("Each process counts for itself" in told) == ("default" in told or "POST" in told)
+
+
+def test_clients_are_told_as_they_are_named(run):
+    """Not as the storage is asked for them; a prefix means no more than it says."""
+    added = run("add", "--client", "user:team ü*", "--limit", "2/minute")
+    run("add", "--client", "user:a\nb", "--limit", "3/minute")
+
+    assert "Rule 1 is added: 2/minute, for user:team ü*.\n" == added
+    assert r"2: 3/minute, for user:a\nb" == run("list").splitlines()[-1]
+    for client, rule in (("team ü 7", "rule-1"), ("team", "default"), ("a\nb", "rule-2")):
+        told = run("test", f"user:{client}", "GET", "/api/things/")
+        shown = client.replace("\n", r"\n")
+        assert told.startswith(f"user:{shown} at things.Things: {rule}: ")
 
 
 def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):

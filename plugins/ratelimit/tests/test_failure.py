@@ -189,7 +189,7 @@ def test_what_redis_refuses_is_no_error_of_the_client(start, own_redis, command)
 def test_a_value_of_somebody_else_is_a_count_that_begins(start, own_redis):
     """Whatever its type; and it expires."""
     client = start()
-    key = "pegboard:ratelimit:d.default:60:127.0.0.1"
+    key = "pegboard:ratelimit:d.default:127.0.0.1"
     with Redis.from_url(own_redis.url) as redis:
         redis.rpush(key, "x")
         assert [200] * 4 + [429] == [get(client) for _ in range(5)]

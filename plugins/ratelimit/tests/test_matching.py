@@ -38,7 +38,11 @@ def test_clients_are_an_address_a_network_or_a_name(text, client, is_covered):
 
 
 @pytest.mark.parametrize(
-    "text", ["alice", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/65", "1.2.3", "10.0.0.*", "a/b"]
+    "text",
+    [
+        *("alice", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/65", "2001:db8::1/128", "1.2.3"),
+        *("10.0.0.*", "a/b", "::ffff:10.0.0.0/104"),
+    ],
 )
 def test_clients_that_cannot_be_read_say_so(text):
     """In a sentence that quotes them."""
@@ -64,6 +68,9 @@ def test_who_is_fewer_comes_first():
         ("/api/things/*", True),
         ("/api/*", True),
         ("*/items/*", False),
+        ("*/things/*", True),
+        ("*/things/{id}", True),
+        ("*things*", False),
         ("/api/things/", False),
         ("/api/things/7", False),
         ("/api/things", False),
@@ -76,7 +83,10 @@ def test_who_is_fewer_comes_first():
     ],
 )
 def test_routes_are_a_path_or_an_endpoint(text, is_covered):
-    """A star in it stands for anything, the name of a variable does not matter."""
+    """A star in it stands for anything, the name of a variable does not matter.
+
+    What has a slash is a path.
+    """
     rule = Rule("/api/things/<int:item_id>", endpoint="items.Item")
     Map([rule])
 

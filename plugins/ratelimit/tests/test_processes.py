@@ -14,7 +14,8 @@ from redis.crc import key_slot
 
 import pegboard
 from pegboard.testing.services import LiveServer, run_pegboard
-from pegboard_ratelimit.shared import WINDOW
+from pegboard_ratelimit import Limit, Policy
+from pegboard_ratelimit.shared import WINDOW, SharedStorage
 
 HAMMER = textwrap.dedent("""
     import json, multiprocessing, sys, threading, time
@@ -172,5 +173,18 @@ def test_deployments_on_one_redis_are_told_apart_by_their_prefix(serve, redis_ur
         keys = {key.decode() for key in redis.scan_iter()}
 
     assert [200, 429, 200] == statuses
-    name = "ratelimit:d.default:60:127.0.0.1"
+    name = "ratelimit:d.default:127.0.0.1"
     assert {f"pegboard:{name}", f"shop.two:{name}"} == keys
+
+
+def test_no_rule_and_client_have_the_key_of_others():
+    """Whatever colons and braces a route is written with."""
+    storage, limit = SharedStorage("pegboard"), Limit((Policy(1, 60),))
+    asked = [
+        *(("s./a", "2001:db8::/64"), ("s./a:2001", "db8::/64")),
+        *(("s./{a}", "192.0.2.1"), ("s./(a)", "192.0.2.1")),
+    ]
+    keys = {storage.counter(rule, limit).ask(client).key for rule, client in asked}
+
+    assert 4 == len(keys)
+    assert not any(b"{" in key for key in keys)

@@ -1,7 +1,8 @@
 """Refusals that are recalled, so that a flood of one client costs next to nothing."""
 
 from pegboard_ratelimit import Verdict
-from pegboard_ratelimit.refusals import MAX_CLIENTS, Refusals
+from pegboard_ratelimit.memory import MAX_CLIENTS
+from pegboard_ratelimit.refusals import Refusals
 
 
 def test_a_refusal_is_recalled_as_it_is_by_now():

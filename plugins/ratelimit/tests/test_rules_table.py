@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 import pegboard
 from pegboard.testing.processes import wait_until
@@ -109,6 +109,81 @@ def test_the_most_special_rule_holds(write, get, reread):
     ]
 
 
+@pytest.mark.parametrize("counted_by", ["process", "redis"])
+def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, counted_by):
+    """Whatever windows it has, and however they are put in order; and `none` frees nobody later."""
+    redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
+    app = make_app(plugins=[shelf, "ratelimit"], **redis)
+    limiter, client = get_limiter(app), app.test_client()
+    assert limiter is not None
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(insert(table).values(limits="6/2m"))
+
+    def admitted(limit: str) -> int:
+        with app.app_context(), pegboard.db.engine.begin() as connection:
+            connection.execute(update(table).values(limits=limit))
+        limiter.keeper.read()
+        return [client.get("/api/things/").status_code for _ in range(8)].count(200)
+
+    limits = [
+        "6/2m",
+        "6/2m;100/h",
+        "100/h;6/2m",
+        "6/90s",
+        "5/s;6/2m",
+        "6/day",
+        "7/2m",
+        "none",
+        "7/m",
+    ]
+    assert [6, 0, 0, 0, 0, 0, 1, 8, 0] == [admitted(limit) for limit in limits]
+
+
+class Doorman:
+    """A plugin that knows who calls, whatever the name."""
+
+    name = "doorman"
+
+    @pegboard.hookimpl
+    def pegboard_client_identity(self) -> Any:
+        """Believe the test."""
+        return lambda environ: environ.get("test.user")
+
+
+ODD = [
+    *(
+        "team-a",
+        "team-ü",
+        "team-a b",
+        "team-a\nb",
+        "team-\ud800",
+        "team-*",
+        "team-{a}",
+        "team-%C3%BC",
+    ),
+    *("team-a:b", "team-" + "x" * 300, "team-" + "x" * 299 + "y", "team-" + "ü" * 1_000_000),
+]
+
+
+@pytest.mark.parametrize("counted_by", ["process", "redis"])
+def test_nobody_escapes_a_prefix_by_an_odd_name(make_app, shelf, request, counted_by):
+    """Each is counted by itself, and whoever else begins so is limited likewise."""
+    redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
+    app = make_app(plugins=[shelf, "ratelimit", Doorman()], **redis)
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        for client, limits in (("user:team-*", "2/minute"), ("user:team-ü", "1/minute")):
+            connection.execute(insert(table).values(client=client, limits=limits))
+    client = app.test_client()
+
+    def admitted(user: str) -> int:
+        overrides = {"environ_overrides": {"test.user": user}}
+        return [client.get("/api/things/", **overrides).status_code for _ in range(4)].count(200)
+
+    expected = [1 if user == "team-ü" else 2 for user in ODD]
+    assert expected == [admitted(user) for user in ODD]
+    assert 4 == admitted("tea")
+
+
 def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):
     """And is not in force after that."""
     now = pegboard.utcnow()
@@ -120,6 +195,17 @@ def test_a_rule_ends_when_its_time_is_over(app, write, get, reread):
 
     assert 429 in [get() for _ in range(3)]
     assert 429 not in [get("10.0.0.1") for _ in range(9)]
+
+
+def test_a_rule_may_be_without_end_or_over_since_ever(app, get):
+    """As PostgreSQL writes it."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        for limit, until in (("3/minute", "infinity"), ("1/minute", "-infinity")):
+            connection.exec_driver_sql(
+                f"INSERT INTO ratelimit_rules (limits, until) VALUES ('{limit}', '{until}')"  # noqa: S608
+            )
+
+    assert [200, 200, 200, 429] == [get() for _ in range(4)]
 
 
 BROKEN = [
@@ -177,6 +263,55 @@ def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
 
     names = {rule.name for rule in limiter.keeper.book.rules}
     assert {"default", "rule-5"} == names
+
+
+UNREADABLE = {
+    "postgresql": [
+        "(limits, until) VALUES ('none', '12000-01-01')",
+        "(limits, until) VALUES ('none', '0044-03-15 BC')",
+    ],
+    "sqlite": [
+        "(limits, client) VALUES ('none', CAST(x'757365723aff' AS TEXT))",
+        "(limits, route) VALUES ('none', x'ff')",
+        "(limits, until) VALUES ('none', CAST(x'ff' AS TEXT))",
+        f"(limits, client) VALUES ('none', 'user:{'x' * 200}')",
+    ],
+}
+"""What only another program writes, and a driver or a `datetime` cannot hold."""
+
+
+@pytest.fixture
+def unreadable(app):
+    """Write rows that cannot be read, after a good one; return their numbers."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO ratelimit_rules (limits) VALUES ('3/minute')")
+        rows = UNREADABLE[connection.dialect.name]
+        for values in rows:
+            connection.exec_driver_sql(f"INSERT INTO ratelimit_rules {values}")
+    return list(range(2, 2 + len(rows)))
+
+
+def test_a_row_that_no_driver_can_read_hinders_no_other(app, get, unreadable, caplog):
+    """From the first request on; each is named where an operator looks."""
+    assert [200, 200, 200, 429] == [get() for _ in range(4)]
+
+    ready = app.test_client().get("/health/ready").get_json()
+    said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert unreadable == ready["details"]["ratelimit"]["broken_rules"]
+    assert [f"rule {number} is broken, and left out" for number in unreadable] == [
+        message.partition(":")[0] for message in said
+    ]
+
+
+def test_rows_that_no_driver_can_read_are_listed(app, cli, unreadable):
+    """Beside the good one, with what is wrong."""
+    listed = cli("ratelimit", "rules", "list", app=app)
+    lines = listed.output.splitlines()
+
+    assert 1 == listed.exit_code
+    assert "1: 3/minute" in lines
+    for number in unreadable:
+        assert any(line.startswith(f"{number}: BROKEN, left out: ") for line in lines)
 
 
 def test_a_table_that_cannot_be_read_keeps_the_last_rules(app, write, get, reread, caplog):

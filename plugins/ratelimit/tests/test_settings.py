@@ -40,6 +40,26 @@ def test_a_setting_that_is_not_allowed_stops_the_start(setting, value):
         )
 
 
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("/api/items/{id}", "/api/items/{x}"),
+        ("/api/items/{id}", "/api/items/<int:item_id>"),
+        ("GET /api/items/", "GET|HEAD /api/items/"),
+        ("GET|POST", "POST|GET *"),
+    ],
+)
+def test_two_limits_for_one_place_stop_the_start(one, other):
+    """Which of them held would be a riddle; both are named."""
+    with pytest.raises(pegboard.StartupError) as caught:
+        pegboard.create_app(
+            {"ENV": "testing", "RATELIMIT_ROUTES": {one: "2/m", other: "3/m"}},
+            plugins=["ratelimit"],
+        )
+
+    assert f"{one!r} and {other!r} are one place" in str(caught.value)
+
+
 def test_a_client_may_do_a_thousand_requests_a_minute(make_app):
     """By default; and no old header is sent."""
     settings = pegboard.get_settings(RatelimitSettings, make_app(plugins=["ratelimit"]))

@@ -156,6 +156,13 @@ def test_no_limit_is_no_header(serve, config):
     assert not any("RateLimit" in one.headers for one in answers)
 
 
+def test_a_pattern_with_a_slash_is_a_path(serve):
+    """Also one that begins with a star."""
+    client = serve(RATELIMIT_ROUTES="*/things/*=2/minute")
+
+    assert [200, 200, 429] == statuses(client, *["GET /api/things/", "GET /api/things/1"] * 2)[:3]
+
+
 def test_nobody_escapes_get_by_head(serve):
     """They are one count."""
     client = serve(RATELIMIT_ROUTES="GET /api/things/=2/minute")

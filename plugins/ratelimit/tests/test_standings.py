@@ -1,6 +1,7 @@
 """How clients stood when they were counted last."""
 
-from pegboard_ratelimit.standings import MAX_CLIENTS, Standings
+from pegboard_ratelimit.memory import MAX_CLIENTS
+from pegboard_ratelimit.standings import Standings
 
 
 def test_the_last_standing_of_a_client_is_known():

@@ -144,6 +144,31 @@ def test_redis_admits_what_a_process_admits(redis, new_clock, drawn):
             naive.check(clock.now, verdict)
 
 
+@given(st.lists(bursts(), min_size=2, max_size=4))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_limit_that_changes_admits_no_more(redis, new_clock, drawn):
+    """In no window that an unchanged limit, or a longer window, was counted for all the time.
+
+    In Redis as in a process, to the last number.
+    """
+    clock = new_clock()
+    redis.flushdb()
+    process, script = in_process(clock), in_redis(clock, redis)
+    admitted: list[int] = []
+    known = min(limit.span for limit, _ in drawn)
+    for limit, timing in drawn:
+        kept = Limit(tuple(one for one in limit.policies if one.span <= known))
+        naive = Naive(kept, admitted)
+        for gap, count in timing:
+            clock.go(gap)
+            for _ in range(count):
+                assert process("a", limit, charge=False) == script("a", limit, charge=False)
+                verdict = script("a", limit)
+                assert process("a", limit) == verdict
+                if not verdict.wait:
+                    naive.check(clock.now, verdict)
+
+
 @given(bursts())
 @settings(max_examples=100)
 def test_a_refusal_says_exactly_how_long_it_holds(new_clock, drawn):
@@ -235,6 +260,30 @@ def test_a_smaller_quota_holds_for_what_was_counted_before(ask, clock):
     assert (0, 55) == verdict.numbers
 
 
+def test_a_window_that_is_written_elsewhere_goes_on(ask, clock):
+    """The order of policies means nothing, nor what else stands there."""
+    two, hour = Policy(6, 120), Policy(100, 3600)
+    assert [0] * 6 == [ask("alice", Limit((two,))).wait for _ in range(6)]
+    clock.go(1_000_000)
+
+    for policies in ((two, hour), (hour, two), (Policy(9, 1), two), (two,)):
+        assert 119_000_000 == ask("alice", Limit(policies)).wait
+    assert (94, 3599, 0, 119) == ask("alice", Limit((hour, two)), charge=False).numbers
+
+
+def test_a_new_window_begins_with_what_is_known(ask, clock):
+    """All of it, where a longer window was counted; else what the longest one still counts."""
+    for _ in range(6):
+        ask("alice", Limit((Policy(9, 60), Policy(9, 600))))
+        clock.go(20_000_000)
+
+    assert 3 == ask("alice", Limit((Policy(9, 300),)), charge=False).numbers[0]
+    assert 5 == ask("alice", Limit((Policy(9, 100),)), charge=False).numbers[0]
+    assert 2 == ask("alice", Limit((Policy(9, 3600),))).numbers[0]
+    assert 5 == ask("alice", Limit((Policy(9, 60),))).numbers[0]
+    assert 4 == ask("alice", Limit((Policy(9, 600),))).numbers[0]
+
+
 def test_a_record_is_small_whatever_comes(redis, clock):
     """At most 52 runs in a window, whatever the quota."""
     limit = Limit((Policy(10**9, 60), Policy(10**8, 3600)))
@@ -245,7 +294,7 @@ def test_a_record_is_small_whatever_comes(redis, clock):
         clock.go(777_777)
         largest = max(largest, redis.strlen("test:alice"))
 
-    assert 3 + 2 * 26 + 2 * 12 * 52 >= largest
+    assert 3 + 2 * 30 + 2 * 12 * 52 >= largest
 
 
 def test_a_record_in_a_process_is_small_too(clock):
@@ -280,9 +329,9 @@ def test_a_clock_that_is_set_back_frees_nobody(redis, clock):
 @pytest.mark.parametrize(
     "value",
     [
-        *(b"", b"PR1", b"PR", b"x" * 1000, b"PR1" + b"\xff" * 26, b"PR1" + b"\xff" * 2000),
-        b"PR1\x05\x00" + b"\x00" * 24,
-        b"PR9" + struct.pack("<HIIdd", 0, 3, 3, 1.7e15, 1.7e15),
+        *(b"", b"PR2", b"PR", b"x" * 1000, b"PR2" + b"\xff" * 30, b"PR2" + b"\xff" * 2000),
+        b"PR2" + struct.pack("<IHIIdd", 60, 5, 3, 3, 1.7e15, 1.7e15),
+        b"PR1" + struct.pack("<IHIIdd", 60, 0, 3, 3, 1.7e15, 1.7e15),
     ],
 )
 def test_a_value_of_somebody_else_is_replaced(redis, clock, value):

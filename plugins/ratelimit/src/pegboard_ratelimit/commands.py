@@ -14,15 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 import pegboard
-from pegboard import Route
+from pegboard import UNSTAGED, Route
 from pegboard_ratelimit.asking import Standing, ask_standing
 from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
 from pegboard_ratelimit.limits import UNLIMITED
-from pegboard_ratelimit.matching import METHODS
+from pegboard_ratelimit.matching import METHODS, Who
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
-from pegboard_ratelimit.openapi import UNSTAGED
 from pegboard_ratelimit.rows import Stored, parse_time, read_rows
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text, choose
+from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule, choose
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -86,7 +85,9 @@ def add(  # noqa: PLR0913 - one for each option
     if exempt == bool(limits):
         message = "Say either --limit LIMIT or --exempt."
         raise click.UsageError(message)
-    text = Text(limits or UNLIMITED, client, route, ",".join(methods) or "*", on_failure or "")
+    text = WrittenRule(
+        limits or UNLIMITED, client, route, ",".join(methods) or "*", on_failure or ""
+    )
     try:
         rule = text.read("new", Source.ROW)
         ending = _ending(until) if until else None
@@ -150,10 +151,12 @@ def test(client: str, method: str, path: str) -> None:
     if route is not None and route.blueprint in UNSTAGED:
         click.echo(f"{route.endpoint} is never limited.")
         return
-    limiter.keeper.read()
+    with _plain_errors():
+        limiter.keeper.load()
     rule = choose(limiter.rules_at(route), key)
     where = route.endpoint if route else "no route"
-    click.echo(f"{key} at {where}: {rule.name}: {_describe(rule)}" if rule else f"{key}: no rule")
+    told = f"{rule.name}: {_describe(rule)}" if rule else "no rule"
+    click.echo(_printable(f"{Who(key)} at {where}: {told}"))
     if rule is not None:
         _tell_standing(limiter, rule, key)
 
@@ -184,7 +187,7 @@ def _find(method: str, path: str) -> Route | None:
 def _describe(rule: Rule) -> str:
     parts = [str(rule.limit) if rule.limit else "no limit"]
     if not rule.who.is_anyone:
-        parts.append(f"for {rule.who.text}")
+        parts.append(f"for {rule.who}")
     if rule.methods:
         parts.append(" ".join(name for name in METHODS if name in rule.methods))
     if not rule.where.is_anywhere:

@@ -92,15 +92,18 @@ class Keeper:
     def read(self) -> None:
         """Read the rules; if they cannot be read, the last ones stay in force."""
         try:
-            with self._engine.connect() as connection:
-                rows = read_rows(connection)
+            self.load()
         except Exception as error:  # noqa: BLE001 - whatever it is, requests must be served
             if not self._has_failed:
                 problem = " ".join(str(getattr(error, "orig", None) or error).split())
                 logger.warning("the rules cannot be read, and the last ones hold: %s", problem)
             self._has_failed = True
             self.due = self._clock() + INTERVAL
-            return
+
+    def load(self) -> None:
+        """Read the rules. Raises what the database raises."""
+        with self._engine.connect() as connection:
+            rows = read_rows(connection)
         if self._has_failed:
             logger.info("the rules can be read again")
         self._report(rows)

@@ -80,7 +80,12 @@ class Limit:
     @cached_property
     def span(self) -> int:
         """The longest window, in microseconds."""
-        return max(policy.span for policy in self.policies)
+        return max(self.spans)
+
+    @cached_property
+    def spans(self) -> tuple[int, ...]:
+        """All windows, in microseconds."""
+        return tuple(policy.span for policy in self.policies)
 
     @cached_property
     def terms(self) -> tuple[tuple[int, int, int], ...]:

@@ -9,7 +9,7 @@ import pegboard
 from pegboard import Problem, RateLimit, Route, rate_limit_of
 from pegboard_ratelimit.limits import UNLIMITED
 from pegboard_ratelimit.matching import counted_as
-from pegboard_ratelimit.rules import Rule, Source, Text
+from pegboard_ratelimit.rules import Rule, Source, WrittenRule
 
 _CURE = 'Mend the mark, as in @pegboard.rate_limit("10/minute;100/day").'
 
@@ -58,7 +58,7 @@ class _Place:
     def rule(self, mark: RateLimit, name: str, where: str) -> Rule:
         """Read a mark."""
         limit = UNLIMITED if mark.limit is None else mark.limit
-        text = Text(limit, route=where, on_failure=mark.on_failure or "")
+        text = WrittenRule(limit, route=where, on_failure=mark.on_failure or "")
         try:
             return text.read(name, Source.MARK)
         except ValueError as error:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import unquote
 
 from werkzeug.routing import Rule as URLRule
 
@@ -22,9 +23,6 @@ _ROUTE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 Rank = tuple[int, int]
 """How special something is: the greater comes first."""
 
-_CUSTOMER = 64
-"""Bits of the network that IPv6 gives one customer; clients are told apart by it."""
-
 
 class MatchError(ValueError):
     """Raised for what cannot be matched; says in a sentence what is wrong with it."""
@@ -35,6 +33,7 @@ class Who:
     """Clients: all, those of a network or whose name begins in a way, or a single one."""
 
     text: str = ANYTHING
+    """As in what stands for a client, where odd letters of a name are percent-encoded."""
 
     @classmethod
     def parse(cls, text: str) -> "Who":
@@ -43,7 +42,7 @@ class Who:
         if text == ANYTHING:
             return cls()
         if text.startswith("user:") and text.endswith("*"):
-            return cls(text)
+            return cls(client_key(text.removesuffix(ANYTHING)) + ANYTHING)
         try:
             return cls(client_key(text))
         except ValueError as error:
@@ -56,12 +55,18 @@ class Who:
                 raise MatchError(message) from None
             message = f"{problem.removesuffix('.')}, a network, user:PREFIX* or {ANYTHING}."
             raise MatchError(message) from None
-        if isinstance(network, IPv6Network) and network.prefixlen > _CUSTOMER:
-            message = f"{text!r}: clients of IPv6 are told apart by their /{_CUSTOMER}."
+        client = client_key(str(network.network_address))
+        smallest = ip_network(client)
+        if smallest.version != network.version:
+            message = f"{text!r}: write it as a network of IPv4."
             raise MatchError(message)
-        if isinstance(network, IPv4Network) and network.prefixlen == network.max_prefixlen:
-            return cls(str(network.network_address))
-        return cls(str(network))
+        if network.prefixlen > smallest.prefixlen:
+            message = f"{text!r} is a part of {smallest}, which is one client."
+            raise MatchError(message)
+        return cls(client if network == smallest else str(network))
+
+    def __str__(self) -> str:
+        return unquote(self.text, errors="surrogatepass")
 
     @property
     def is_anyone(self) -> bool:
@@ -71,14 +76,11 @@ class Who:
     @cached_property
     def network(self) -> IPv4Network | IPv6Network | None:
         """The network, unless it is a single client."""
-        if self.text.startswith("user:"):
-            return None
         try:
             found = ip_network(self.text)
         except ValueError:
             return None
-        is_single = found.prefixlen == (32 if isinstance(found, IPv4Network) else _CUSTOMER)
-        return None if is_single else found
+        return None if client_key(str(found.network_address)) == self.text else found
 
     @property
     def rank(self) -> Rank:
@@ -115,7 +117,7 @@ class Where:
     def parse(cls, text: str) -> "Where":
         """Read `*`, a path such as `/api/items/{id}`, an endpoint such as `items.Items`.
 
-        In both, `*` stands for anything.
+        In both, `*` stands for anything. What has a slash is a path.
         """
         text = text.strip() or ANYTHING
         if not _ROUTE.fullmatch(text):
@@ -133,22 +135,23 @@ class Where:
         """A single route before several, the longer pattern before the shorter."""
         if self.is_anywhere:
             return (_ANY, 0)
-        return (_SOME, len(self._shape)) if ANYTHING in self.text else (_ONE, 0)
+        return (_SOME, len(self.shape)) if ANYTHING in self.text else (_ONE, 0)
 
     def covers(self, rule: URLRule | None) -> bool:
         """Tell whether a route is one of these; None is a request that matches no route."""
         if rule is None or self.is_anywhere:
             return self.is_anywhere
-        subject = shape(rule.rule) if self.text.startswith("/") else str(rule.endpoint)
+        subject = shape(rule.rule) if "/" in self.text else str(rule.endpoint)
         return bool(self._pattern.fullmatch(subject))
 
     @cached_property
-    def _shape(self) -> str:
+    def shape(self) -> str:
+        """Itself without the names of variables: where it is the same, two are one place."""
         return shape(self.text)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(".*".join(map(re.escape, self._shape.split(ANYTHING))))
+        return re.compile(".*".join(map(re.escape, self.shape.split(ANYTHING))))
 
 
 def shape(path: str) -> str:

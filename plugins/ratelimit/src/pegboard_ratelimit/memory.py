@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import NoReturn
 
 from pegboard_ratelimit.limits import Limit
@@ -11,6 +12,7 @@ from pegboard_ratelimit.log import Log, weigh
 from pegboard_ratelimit.storage import StorageError, Verdict
 
 MAX_CLIENTS = 10_000
+"""Clients of each rule that a process remembers, if nothing else is said."""
 
 SHARED = 256
 """Counts per rule that the clients share who come when the memory is full."""
@@ -22,11 +24,34 @@ def microseconds() -> int:
 
 
 class _Record:
-    __slots__ = ("counted_at", "logs")
+    """A log for each window of the limit under which the client was counted last."""
 
-    def __init__(self, policies: int) -> None:
-        self.logs = [Log() for _ in range(policies)]
+    __slots__ = ("counted_at", "logs", "spans")
+
+    def __init__(self, limit: Limit) -> None:
+        self.spans = limit.spans
+        self.logs = [Log() for _ in self.spans]
         self.counted_at = 0
+
+    def logs_for(self, limit: Limit, now: int) -> list[Log]:
+        """Return the logs of a limit: of each window that, or a copy of the next longer one.
+
+        Where none is longer it is one of the longest.
+        """
+        if self.spans == limit.spans:
+            return self.logs
+        for log, span in zip(self.logs, self.spans, strict=True):
+            log.forget(now - span)
+        known = dict(zip(self.spans, self.logs, strict=True))
+        longest = max(known)
+        return [
+            deepcopy(known[min((one for one in known if one >= span), default=longest)])
+            for span in limit.spans
+        ]
+
+    def keep(self, limit: Limit, logs: list[Log], now: int) -> None:
+        """Take note that these logs of a limit have counted."""
+        self.spans, self.logs, self.counted_at = limit.spans, logs, now
 
 
 class _Table:
@@ -34,8 +59,9 @@ class _Table:
 
     __slots__ = ("records", "shared", "span")
 
-    def __init__(self, span: int) -> None:
-        self.span = span
+    def __init__(self) -> None:
+        self.span = 0
+        """The longest window of the limit that holds now."""
         self.records: OrderedDict[str, _Record] = OrderedDict()
         self.shared: dict[int, _Record] = {}
 
@@ -71,27 +97,28 @@ class MemoryStorage:
         self._max_clients = max_clients
         self._clock = clock
         self._lock = threading.Lock()
-        self._tables: dict[tuple[str, tuple[int, ...]], _Table] = {}
+        self._tables: dict[str, _Table] = {}
 
     def counter(self, rule: str, limit: Limit) -> "MemoryCounter":
         """Return what counts for a rule."""
-        key = (rule, tuple(policy.window for policy in limit.policies))
         with self._lock:
-            table = self._tables.setdefault(key, _Table(limit.span))
+            table = self._tables.setdefault(rule, _Table())
         return MemoryCounter(self, table, limit)
 
     def take(self, table: _Table, client: str, limit: Limit, *, charge: bool) -> Verdict:
         """Admit a request of the client and count it."""
         with self._lock:
             now = self._clock()
+            table.span = limit.span
             record = table.records.get(client)
             is_own = record is not None
             if record is None:
-                record = self._newcomer(table, client, len(limit.policies), now, keep=charge)
+                record = self._newcomer(table, client, limit, now, keep=charge)
                 is_own = client in table.records
-            verdict = weigh(record.logs, limit, now, charge=charge)
+            logs = record.logs_for(limit, now)
+            verdict = weigh(logs, limit, now, charge=charge)
             if charge and not verdict.wait:
-                record.counted_at = now
+                record.keep(limit, logs, now)
                 if is_own:
                     table.records.move_to_end(client)
             return verdict
@@ -102,19 +129,21 @@ class MemoryStorage:
             now = self._clock()
             if now - at >= limit.span:
                 return
+            table.span = limit.span
             record = table.records.get(client)
             if record is None:
-                record = self._newcomer(table, client, len(limit.policies), now, keep=True)
-            for log, (quota, span, _), rest in zip(record.logs, limit.terms, left, strict=False):
+                record = self._newcomer(table, client, limit, now, keep=True)
+            logs = record.logs_for(limit, now)
+            for log, (quota, span, _), rest in zip(logs, limit.terms, left, strict=False):
                 log.forget(now - span)
                 if now - at < span:
                     log.reach(quota - min(rest, quota), at)
-            record.counted_at = now
+            record.keep(limit, logs, now)
             if client in table.records:
                 table.records.move_to_end(client)
 
     def _newcomer(
-        self, table: _Table, client: str, policies: int, now: int, *, keep: bool
+        self, table: _Table, client: str, limit: Limit, now: int, *, keep: bool
     ) -> _Record:
         place = hash(client) % SHARED
         shared = table.shared.get(place)
@@ -123,7 +152,7 @@ class MemoryStorage:
                 # The client may be among those who were counted here.
                 return shared
             del table.shared[place]
-        record = _Record(policies)
+        record = _Record(limit)
         if not keep:
             return record
         table.forget(now, 2)

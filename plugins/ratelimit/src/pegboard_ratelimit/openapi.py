@@ -5,12 +5,10 @@ from typing import Any
 
 from flask import Flask
 
+from pegboard import UNSTAGED
 from pegboard_ratelimit.answers import LEGACY, POLICY, STATE
 from pegboard_ratelimit.limiter import get_limiter, routes_of
 from pegboard_ratelimit.matching import METHODS, shape
-
-UNSTAGED = frozenset({"docs", "health", "openapi"})
-"""Blueprints of the core that no stage sees."""
 
 _RESPONSE = "RATE_LIMITED"
 _RESPONSES = "#/components/responses/"

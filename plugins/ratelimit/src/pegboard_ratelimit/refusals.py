@@ -5,9 +5,8 @@ client sends meanwhile. A flood of one client costs a round trip a second, not o
 """
 
 from pegboard_ratelimit.limits import SECOND
+from pegboard_ratelimit.memory import MAX_CLIENTS
 from pegboard_ratelimit.storage import Verdict
-
-MAX_CLIENTS = 10_000
 
 MAX_TIME = SECOND
 """The longest a refusal is recalled: an operator may have lifted it meanwhile."""

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, String, select, type_coerce
+from sqlalchemy import Connection, LargeBinary, Text, cast, select
 
 import pegboard
-from pegboard_ratelimit.models import table
-from pegboard_ratelimit.rules import Rule, Source, Text
+from pegboard_ratelimit.models import TEXT_LENGTH, table
+from pegboard_ratelimit.rules import Rule, Source, WrittenRule
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Stored:
     """One row, as an operator sees it."""
 
     number: int
-    text: Text
+    text: WrittenRule
     note: str
     until: datetime | None = None
     rule: Rule | None = None
@@ -28,19 +27,26 @@ class Stored:
         return self.until is not None and self.until <= now
 
 
-# What SQLite holds may be of any type; what it holds as a time need not be one.
+_INFINITE = {
+    "infinity": datetime.max,  # noqa: DTZ901 - times are naive UTC
+    "-infinity": datetime.min,  # noqa: DTZ901 - likewise
+}
+"""How PostgreSQL writes what is later or earlier than all times."""
+
+# A value that the driver cannot convert would fail all rows: PostgreSQL has times that Python has
+# not, and what SQLite holds may be of any type, and no UTF-8.
 _RAW = select(
     table.columns.id,
     *(
-        type_coerce(table.columns[name], String).label(name)
-        for name in ("client", "route", "methods", "limits", "on_failure", "until", "note")
+        cast(table.columns[name], Text().with_variant(LargeBinary(), "sqlite")).label(name)
+        for name in ("limits", "client", "route", "methods", "on_failure", "until", "note")
     ),
 ).order_by(table.columns.id)
 
 
 def read_rows(connection: Connection) -> list[Stored]:
     """Read all rows; none that is broken hinders the others."""
-    return [_stored(row) for row in connection.execute(_RAW)]
+    return [_stored(*row) for row in connection.execute(_RAW)]
 
 
 def in_force(rows: list[Stored]) -> list[Rule]:
@@ -49,30 +55,44 @@ def in_force(rows: list[Stored]) -> list[Rule]:
     return [row.rule for row in rows if row.rule is not None and not row.is_over(now)]
 
 
-def _stored(row: Row[Any]) -> Stored:
-    client, route, methods, limit, on_failure, note = (
-        "" if value is None else str(value)
-        for value in (row.client, row.route, row.methods, row.limits, row.on_failure, row.note)
-    )
-    number = int(row.id)
-    text = Text(limit, client, route, methods, on_failure)
+def _stored(number: int, *values: str | bytes | None) -> Stored:
+    shown = [_shown(value) for value in values]
+    limit, client, route, methods, on_failure, until, note = shown
+    text = WrittenRule(limit, client, route, methods, on_failure)
     try:
+        for value, read in zip(values[:-1], shown, strict=False):
+            _check(value, read)
         rule = text.read(f"rule-{number}", Source.ROW, number)
-        until = parse_time(row.until)
+        ending = parse_time(until)
     except ValueError as error:
         return Stored(number, text, note, problem=str(error))
-    return Stored(number, text, note, until, rule)
+    return Stored(number, text, note, ending, rule)
 
 
-def parse_time(value: object) -> datetime | None:
+def _shown(value: str | bytes | None) -> str:
+    """Return a value as an operator may see it, whatever it is."""
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value or ""
+    return text[:TEXT_LENGTH]
+
+
+def _check(value: str | bytes | None, shown: str) -> None:
+    """Raise `ValueError` for what cannot be shown as it is."""
+    if shown.encode() != (value.encode() if isinstance(value, str) else value or b""):
+        message = f"{shown!r} is no text in UTF-8 of at most {TEXT_LENGTH} characters."
+        raise ValueError(message)
+
+
+def parse_time(text: str) -> datetime | None:
     """Read a time, UTC where it does not say otherwise. Raises `ValueError`."""
-    if value is None or value == "":
+    if not text:
         return None
+    if text in _INFINITE:
+        return _INFINITE[text]
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        found = datetime.fromisoformat(text)
         if found.tzinfo is not None:
             found = found.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        message = f"{value!r} is no time, as in 2030-01-31T18:00."
+        message = f"{text!r} is no time, as in 2030-01-31T18:00."
         raise ValueError(message) from None
     return found

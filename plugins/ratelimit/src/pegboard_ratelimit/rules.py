@@ -63,7 +63,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Text:
+class WrittenRule:
     """A rule as somebody wrote it."""
 
     limit: str

@@ -9,7 +9,8 @@ from marshmallow.validate import OneOf, Range, Regexp
 import pegboard
 from pegboard_ratelimit.limits import parse_limit
 from pegboard_ratelimit.matching import METHODS
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, Text
+from pegboard_ratelimit.memory import MAX_CLIENTS
+from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule
 
 _METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
 _ROUTE = re.compile(
@@ -59,7 +60,7 @@ class RatelimitSettings(pegboard.Settings):
         validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     memory_clients: int = pegboard.setting(
-        10_000,
+        MAX_CLIENTS,
         doc="Clients of each rule that a process remembers when it counts by itself.",
         validate=Range(100, 10_000_000),
     )
@@ -67,15 +68,21 @@ class RatelimitSettings(pegboard.Settings):
 
 def rules_of(settings: RatelimitSettings) -> Iterator[Rule]:
     """Yield the rules that the settings hold."""
-    yield Text(settings.default).read("default", Source.DEFAULT)
+    yield WrittenRule(settings.default).read("default", Source.DEFAULT)
     yield from _rules_of(settings.routes)
 
 
 def _rules_of(routes: dict[str, str]) -> Iterator[Rule]:
+    places: dict[tuple[str, frozenset[str]], str] = {}
     for text, limit in routes.items():
         found = _ROUTE.fullmatch(text.strip())
         if not found or not text.strip():
             message = f"{text!r} is no route: write GET|POST /api/items/*, a path, or methods."
             raise ValueError(message)
-        written = Text(limit, route=found["where"], methods=found["methods"] or "")
-        yield written.read(text.strip(), Source.SETTING)
+        written = WrittenRule(limit, route=found["where"], methods=found["methods"] or "")
+        rule = written.read(text.strip(), Source.SETTING)
+        former = places.setdefault((rule.where.shape, rule.methods), text)
+        if former != text:
+            message = f"{former!r} and {text!r} are one place; write one limit for it."
+            raise ValueError(message)
+        yield rule

@@ -1,6 +1,7 @@
 """Counts that all processes share, kept by Redis."""
 
 from importlib.resources import files
+from urllib.parse import quote
 
 from pegboard import Command, Script
 from pegboard_ratelimit.limits import Limit
@@ -37,9 +38,9 @@ class SharedCounter:
     __slots__ = ("_charged", "_looked", "_prefix", "_replies")
 
     def __init__(self, prefix: str, rule: str, limit: Limit) -> None:
-        windows = ",".join(str(policy.window) for policy in limit.policies)
-        # What stands in braces would decide the node of a cluster: the same one for all clients.
-        self._prefix = f"{prefix}:ratelimit:{rule}:{windows}:".translate(_NO_BRACES)
+        # No rule can look like another one and a client; and what stood in braces would decide the
+        # node of a cluster: the same one for all clients.
+        self._prefix = f"{prefix}:ratelimit:{quote(rule, safe='/*|', errors='surrogatepass')}:"
         self._charged = _Template(limit, charge=True)
         self._looked = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
@@ -75,5 +76,4 @@ class _Template:
         return Command(key, packed, WINDOW)
 
 
-_NO_BRACES = str.maketrans("{}", "()")
 _BLANK = b"$0\r\n\r\n"

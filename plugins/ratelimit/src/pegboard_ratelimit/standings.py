@@ -6,7 +6,7 @@ away.
 
 from collections.abc import Sequence
 
-MAX_CLIENTS = 10_000
+from pegboard_ratelimit.memory import MAX_CLIENTS
 
 Standing = tuple[int, Sequence[int]]
 """When it was told, in microseconds, and for each policy what was left then."""

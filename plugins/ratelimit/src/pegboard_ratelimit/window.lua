@@ -7,11 +7,11 @@
 -- Returns how long to wait, 0 if the request is admitted, and then for each policy how many more
 -- requests it admits now and in how many seconds it admits more.
 --
--- The value is a mark and then for each policy a head: earlier runs, requests in the window,
--- requests in the newest run, its first and its last time. Behind it are the earlier runs, the
--- oldest first: last time, requests.
+-- The value is a mark and then for each policy a head: its window in seconds, earlier runs, requests
+-- in the window, requests in the newest run, its first and its last time. Behind it are the earlier
+-- runs, the oldest first: last time, requests.
 
-local MARK, HEAD, HEAD_SIZE, RUN, RUN_SIZE = 'PR1', '<I2I4I4dd', 26, '<dI4', 12
+local MARK, HEAD, HEAD_SIZE, RUN, RUN_SIZE = 'PR2', '<I4I2I4I4dd', 30, '<dI4', 12
 local read, write, sub = struct.unpack, struct.pack, string.sub
 
 local clock = redis.call('TIME')
@@ -21,16 +21,31 @@ if type(stored) ~= 'string' or sub(stored, 1, 3) ~= MARK then
   stored = MARK -- nothing yet, or nothing of ours
 end
 
-local is_charged, is_set_back, wait, longest = ARGV[1] == '1', false, 0, 0
-local size, place, logs = #stored, 4, {}
+local size, place, known = #stored, 4, {}
+while size >= place + HEAD_SIZE - 1 do
+  local log = {read(HEAD, stored, place)} -- and where its runs are
+  place = log[7] + log[2] * RUN_SIZE
+  if place > size + 1 then break end
+  log[1] = log[1] * 1000000
+  known[#known + 1] = log
+end
+
+local is_charged, is_set_back, wait, longest, logs = ARGV[1] == '1', false, 0, 0, {}
 
 for i = 2, #ARGV, 3 do
   local quota, span = ARGV[i] + 0, ARGV[i + 1] + 0
-  local runs, total, newest, first, last, oldest = 0, 0, 0, now, now, size + 1
-  if size >= place + HEAD_SIZE - 1 then
-    runs, total, newest, first, last, oldest = read(HEAD, stored, place)
-    place = oldest + runs * RUN_SIZE
-    if now - last >= span or place > size + 1 then
+  local window, runs, total, newest, first, last, oldest = span, 0, 0, 0, now, now, size + 1
+  local log -- of this window, of the next longer one, or of the longest
+  for n = 1, #known do
+    local one = known[n]
+    if not log or one[1] > log[1] and log[1] < span or one[1] < log[1] and one[1] >= span then
+      log = one
+    end
+  end
+  if log then
+    window, runs, total, newest, first, last, oldest = unpack(log)
+    if window > span then window = span end
+    if now - last >= window then
       runs, total, newest = 0, 0, 0
     elseif last > now then
       -- The clock was set back: whatever is counted is counted from now on.
@@ -40,7 +55,7 @@ for i = 2, #ARGV, 3 do
   local opening = last
   while runs > 0 do
     local time, requests = read(RUN, stored, oldest)
-    if now - time < span then
+    if now - time < window then
       opening = time
       break
     end
@@ -82,7 +97,7 @@ for i = 1, #logs do
       total, newest, last = total + 1, newest + 1, now
       if runs == 0 then opening = last end
     end
-    parts[#parts + 1] = write(HEAD, runs, total, newest, first, last) .. earlier
+    parts[#parts + 1] = write(HEAD, span / 1000000, runs, total, newest, first, last) .. earlier
   end
   answer[#answer + 1] = quota > total and quota - total or 0
   answer[#answer + 1] = math.ceil((opening + span - now) / 1000000)
