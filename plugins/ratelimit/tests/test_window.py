@@ -15,6 +15,8 @@ from pegboard_ratelimit import Limit, Policy, Verdict
 from pegboard_ratelimit.memory import MemoryStorage
 from pegboard_ratelimit.shared import SharedCounter, window_source
 
+HUGE = 64 * 1024**2
+
 Ask = Callable[..., Verdict]
 """Asks for a client under a limit, charged or not."""
 
@@ -342,6 +344,18 @@ def test_a_value_of_somebody_else_is_replaced(redis, clock, value):
     verdicts = [in_redis(clock, redis)("alice", limit).wait for _ in range(3)]
 
     assert [0, 0, 1_000_000] == verdicts
+
+
+def test_a_value_that_is_far_too_large_is_not_read(own_redis, clock):
+    """Reading it would keep everybody waiting."""
+    limit = Limit((Policy(1, 60),))
+    with Redis.from_url(own_redis.url) as redis:
+        for _ in range(2):
+            redis.set("test:alice", b"PR2")
+            redis.setrange("test:alice", HUGE, b"x")
+            ask = in_redis(clock, redis)
+            assert [0, 60_000_000] == [ask("alice", limit).wait for _ in range(2)]
+        assert 1.5 * HUGE > redis.info("memory")["used_memory_peak"]
 
 
 def test_a_key_of_another_type_is_replaced(redis, clock):

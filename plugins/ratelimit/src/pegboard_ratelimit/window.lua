@@ -16,7 +16,7 @@ local read, write, sub = struct.unpack, struct.pack, string.sub
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local stored = redis.pcall('GET', KEYS[1])
+local stored = redis.pcall('GETRANGE', KEYS[1], 0, 16383) -- what is ours is shorter
 if type(stored) ~= 'string' or sub(stored, 1, 3) ~= MARK then
   stored = MARK -- nothing yet, or nothing of ours
 end
