@@ -172,6 +172,42 @@ def test_a_database_that_is_away_is_one_clear_error(tmp_path: Path):
     assert "Traceback" not in done.stdout
 
 
+def admitted(port: int) -> int:
+    """Return how many of 100 requests the limiter admits; each has a connection of its own."""
+    return [get(port, "/x")[0] for _ in range(100)].count(404)
+
+
+def test_workers_of_an_option_share_a_limit(start, tmp_path: Path):
+    """As those of `WORKERS` do: without Redis each admits its part."""
+    server = start(
+        *(*COMMAND, "serve", "--upgrade", "--port", "{port}", "--workers", "4"),
+        DATABASE_URL=f"sqlite:///{tmp_path / 'limits.db'}",
+        PEGBOARD_PLUGINS="ratelimit",
+        PEGBOARD_RATELIMIT_DEFAULT="8/hour",
+    )
+    assert 1 <= admitted(server.port) <= 8
+
+
+def test_workers_of_an_option_do_not_start_with_a_cache_each(tmp_path: Path, postgres_url: str):
+    """As those of `WORKERS` do not: each would give out what others have changed."""
+    done = run_pegboard(
+        *("serve", "--workers", "2", "--port", str(free_port())),
+        directory=tmp_path,
+        DATABASE_URL=postgres_url,
+        PEGBOARD_PLUGINS="",
+        PEGBOARD_CACHE="memory",
+    )
+    assert 1 == done.returncode
+    assert "several workers would each have their own" in done.stdout
+
+
+def test_an_option_is_checked_like_the_setting(tmp_path: Path):
+    """And named where it is wrong."""
+    done = run_pegboard("serve", "--threads", "1000", directory=tmp_path)
+    assert 1 == done.returncode
+    assert "setting THREADS (option --threads): 1000 is not allowed" in done.stdout
+
+
 def use_until_it_stops(port: int, results: Counter[str], is_running: threading.Event) -> None:
     """Send requests on a kept-alive connection, a new one when told to, until there is none."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)

@@ -39,6 +39,7 @@ class Value:
 class Sources:
     """Where values come from, strongest first."""
 
+    options: Mapping[str, Any]
     explicit: Mapping[str, Any]
     environment: Mapping[str, str]
     defaults: Mapping[str, Any]
@@ -141,6 +142,8 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
 
 
 def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
+    if declaration.key in sources.options:
+        return sources.options[declaration.key], f"option --{declaration.field}"
     if declaration.key in sources.explicit:
         return sources.explicit[declaration.key], "create_app"
     if declaration.variable in sources.environment:
