@@ -177,15 +177,25 @@ def admitted(port: int) -> int:
     return [get(port, "/x")[0] for _ in range(100)].count(404)
 
 
-def test_workers_of_an_option_share_a_limit(start, tmp_path: Path):
-    """As those of `WORKERS` do: without Redis each admits its part."""
-    server = start(
-        *(*COMMAND, "serve", "--upgrade", "--port", "{port}", "--workers", "4"),
-        DATABASE_URL=f"sqlite:///{tmp_path / 'limits.db'}",
-        PEGBOARD_PLUGINS="ratelimit",
-        PEGBOARD_RATELIMIT_DEFAULT="8/hour",
-    )
-    assert 1 <= admitted(server.port) <= 8
+@pytest.mark.parametrize(
+    "options,settings",
+    [(("serve", "--workers", "4"), {}), (("gthread",), {"WEB_CONCURRENCY": "4"})],
+    ids=["an option", "gunicorn"],
+)
+def test_workers_share_a_limit_whoever_says_how_many(
+    start, tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]
+):
+    """Without Redis each admits its part."""
+    url = f"sqlite:///{tmp_path / 'limits.db'}"
+    settings = {
+        "DATABASE_URL": url,
+        "PEGBOARD_PLUGINS": "ratelimit",
+        "PEGBOARD_RATELIMIT_DEFAULT": "8/hour",
+        **settings,
+    }
+    assert 0 == run_pegboard("db", "upgrade", directory=tmp_path, **settings).returncode
+    command = SERVERS.get(options[0]) or [*COMMAND, *options, "--port", "{port}"]
+    assert 1 <= admitted(start(*command, **settings).port) <= 8
 
 
 def test_workers_of_an_option_do_not_start_with_a_cache_each(tmp_path: Path, postgres_url: str):
