@@ -38,6 +38,8 @@ class Match:
     route: Route | None
     arguments: Mapping[str, Any]
     handlers: tuple[Handler, ...]
+    stages: tuple[str, ...]
+    """The names of the handlers' stages."""
     passes_flask: bool
     """Whether a plugin wants to see every answer, also one that a stage gives."""
 
@@ -103,13 +105,16 @@ class Matches:
     def _bind(self, rule: Rule | None, method: str) -> Match:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
-        handlers: tuple[Handler, ...] = ()
+        bound: dict[str, Handler] = {}
         if route is None or route.blueprint not in _UNSTAGED:
-            handlers = tuple(
-                handler for stage in self._stages if (handler := stage.bind(route)) is not None
-            )
+            bound = {
+                stage.name: handler
+                for stage in self._stages
+                if (handler := stage.bind(route)) is not None
+            }
         endpoint = None if route is None else route.endpoint
-        match = Match(route, {}, handlers, is_seen(self._app, endpoint))
+        is_wanted = is_seen(self._app, endpoint)
+        match = Match(route, {}, tuple(bound.values()), tuple(bound), is_wanted)
         return self._routes.setdefault(_key(rule, method), match)
 
     def _remember(

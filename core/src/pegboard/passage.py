@@ -1,18 +1,22 @@
 """A request's way through the stages, on a thread or on the server's event loop."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
 from pegboard.channel import Channel, ChannelError, Command, Reply
+from pegboard.errors import REQUEST_ID, APIError, bug_message
 from pegboard.finish import finish
 from pegboard.matches import Match, Matches
-from pegboard.stages import Answer, Call, Handler, Headers, Stage
+from pegboard.stages import Answer, Call, Handler, Headers, Stage, answer_of, check
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
 
 MATCH = "pegboard.match"
 """The key of the route that a request matches, and of its arguments, in the WSGI environment."""
@@ -33,9 +37,11 @@ class Passage:
     Whoever goes it carries the commands to Redis in between.
     """
 
-    __slots__ = ("_asked", "answer", "call", "match")
+    __slots__ = ("_asked", "_propagates", "answer", "call", "match")
 
-    def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
+    def __init__(self, environ: "WSGIEnvironment", match: Match, *, propagates: bool) -> None:
+        """Unless it `propagates` what a stage raises, that is answered 500."""
+        self._propagates = propagates
         self.match = match
         self.call = Call(environ, environ["REQUEST_METHOD"], match.route, match.arguments)
         self.answer: Answer | None = None
@@ -62,36 +68,58 @@ class Passage:
         """Return what the stages want from Redis."""
         commands: list[Command] = []
         for handler in self.match.handlers:
-            wanted = handler.ask(self.call)
-            if wanted is None:
-                continue
+            try:
+                wanted = handler.ask(self.call)
+                if wanted is None:
+                    continue
+                if not isinstance(wanted, Answer):
+                    for command in wanted:
+                        if type(command) is not Command:
+                            _refuse(wanted)
+                    commands.extend(wanted)
+            except APIError as error:
+                wanted = answer_of(error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
+                wanted = self._bug(handler, error)
             self._asked.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
-            for command in wanted:
-                # What is none could not be packed, and replies would go to those who come after it.
-                if type(command) is not Command:
-                    message = f"{handler!r} asks Redis {wanted!r:.200}, not a list of commands"
-                    raise TypeError(message)
-            commands.extend(wanted)
         return commands
 
     def hear(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Let the stages hear the replies; returns the first answer."""
         position = 0
         for handler, wanted in self._asked:
-            if isinstance(wanted, Answer):
-                answer: Answer | None = wanted
-            elif isinstance(replies, ChannelError):
-                answer = handler.hear(self.call, replies)
-            else:
-                end = position + len(wanted)
-                answer = handler.hear(self.call, replies[position:end])
-                position = end
-            if answer is not None:
-                self.answer = answer
-                return answer
+            try:
+                try:
+                    if isinstance(wanted, Answer):
+                        answer: Answer | None = wanted
+                    elif isinstance(replies, ChannelError):
+                        answer = handler.hear(self.call, replies)
+                    else:
+                        end = position + len(wanted)
+                        answer = handler.hear(self.call, replies[position:end])
+                        position = end
+                except APIError as error:
+                    answer = answer_of(error)
+                if answer is None:
+                    continue
+                check(answer)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - likewise
+                answer = self._bug(handler, error)
+            self.answer = answer
+            return answer
         return None
+
+    def _bug(self, handler: Handler, error: BaseException) -> Answer:
+        """Return the answer of a stage that has failed."""
+        if self._propagates:
+            raise error
+        bound = zip(self.match.stages, self.match.handlers, strict=True)
+        name = next(name for name, one in bound if one is handler)
+        logger.error("the stage %s has failed: %s", name, error, exc_info=error)
+        identifier = self.call.environ.get(REQUEST_ID, "-")
+        return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, bug_message(identifier))
 
 
 class Stages:
@@ -114,6 +142,7 @@ class Stages:
         self.channel = channel
         self._matches = Matches(app)
         self._static_headers = list(static_headers)
+        self._propagates = bool(app.config["PROPAGATE_EXCEPTIONS"])
 
     def hang(self, stages: Iterable[Stage]) -> None:
         """Give it its stages."""
@@ -132,7 +161,7 @@ class Stages:
         match = self._matches.find(environ)
         if match.route is not None:
             environ[MATCH] = match
-        passage = Passage(environ, match)
+        passage = Passage(environ, match, propagates=self._propagates)
         commands = passage.ask()
         passage.hear(self._exchange(commands) if commands else [])
         return passage
@@ -142,7 +171,7 @@ class Stages:
         match = self._matches.recall(environ)
         if match is None:
             return None
-        passage = Passage(environ, match)
+        passage = Passage(environ, match, propagates=self._propagates)
         if not passage.is_prompt:
             return None
         if match.route is not None:
@@ -176,7 +205,8 @@ class Stages:
             return self._end_through_flask(call, answer, start_response)
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, passage))
-        return [] if call.method == "HEAD" else [answer.body]
+        body = body_of(answer, call.method)
+        return [body] if body else []
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
@@ -188,6 +218,17 @@ class Stages:
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
             return finish(self._app, context, response)(call.environ, start_response)
+
+
+def _refuse(wanted: object) -> NoReturn:
+    """Raise for what could not be packed: replies would go to those who come after it."""
+    message = f"{wanted!r:.200} is asked of Redis, not a list of commands"
+    raise TypeError(message)
+
+
+def body_of(answer: Answer, method: str) -> bytes:
+    """Return what is sent of the body of an answer."""
+    return b"" if method == "HEAD" or answer.status in _WITHOUT_LENGTH else answer.body
 
 
 def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":
