@@ -714,13 +714,14 @@ def exit_now(_: pegboard.Call) -> None:
         lambda _: pegboard.Answer(99, [], b""),
         lambda _: pegboard.Answer(200, [("X", "a\r\nb")], b""),
         lambda _: pegboard.Answer(200, [("Content-Length", "0")], b""),
+        lambda _: pegboard.Answer(304, [], b"text"),
         lambda _: pegboard.Answer(200, [("X", 5)], b""),  # type: ignore[list-item]
         lambda _: pegboard.Answer(200, None, b""),  # type: ignore[arg-type]
         lambda call: call.headers.append(("X", 5)),
     ],
     ids=[
         *("exits", "text for bytes", "no status", "two lines", "length"),
-        *("number", "no headers", "a hint"),
+        *("a body of none", "number", "no headers", "a hint"),
     ],
 )
 def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve, asks: Any):
@@ -734,18 +735,6 @@ def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Ser
 
     answer = serve(app, test)
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
-
-
-@pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_that_has_no_body_is_sent_without(make_app: MakeApp, serve: Serve, status: int):
-    """Whoever sends it: a client would take the body for the next answer."""
-    app = make_app(plugins=[Plugin(Script(asks=answering(b"text", status)))], TESTING=False)
-
-    async def test(client: Any) -> Any:
-        return [await client.ask("/staged/1") for _ in range(2)]
-
-    assert [(status, b"")] * 2 == [(one.status, one.body) for one in serve(app, test)]
-    assert b"" == app.test_client().get("/staged/1").data
 
 
 @pytest.mark.parametrize("prompt", [True, False])

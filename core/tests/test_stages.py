@@ -275,7 +275,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "raises": (bug, "a bug"),
     "text": (lambda: pegboard.Answer(200, [], "text"), "must be bytes"),  # type: ignore[arg-type]
     "status": (lambda: pegboard.Answer(99, [], b""), "the status is 99"),
-    "status of text": (lambda: pegboard.Answer("200", [], b""), "a number"),  # type: ignore[arg-type]
+    "status of text": (lambda: pegboard.Answer("200", [], b""), "status is '200'"),  # type: ignore[arg-type]
+    "body of none": (lambda: pegboard.Answer(304, [], b"text"), "304 goes without a body"),
     "length": (wrong_headers([("content-length", "4")]), "Content-Length is added"),
     "encoding": (wrong_headers([("Transfer-Encoding", "chunked")]), "no header that an app may"),
     "name": (wrong_headers([("X Name", "a")]), "'X Name' is no header"),

@@ -22,7 +22,7 @@ from pegboard.errors import APIError, bug_message
 from pegboard.health import ALIVE
 from pegboard.inlet import Inlet, Receive
 from pegboard.outlet import Outlet, Send
-from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages, body_of
+from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
 from pegboard.stages import Answer, answer_of
@@ -155,7 +155,7 @@ class Gateway:
             if self._stages is not None:
                 headers = self._stages.headers_of(answer, passage)
             seal(headers, identifier)
-            body = body_of(answer, environ["REQUEST_METHOD"])
+            body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             await outlet.give(answer.status, headers, body)
         except Exception:
             if outlet.has_begun:

@@ -42,6 +42,8 @@ class Match:
     """The names of the handlers' stages."""
     passes_flask: bool
     """Whether a plugin wants to see every answer, also one that a stage gives."""
+    propagates: bool
+    """Whether what a stage raises is for the caller, as tests want it, and not answered."""
 
 
 class Matches:
@@ -113,8 +115,14 @@ class Matches:
                 if (handler := stage.bind(route)) is not None
             }
         endpoint = None if route is None else route.endpoint
-        is_wanted = is_seen(self._app, endpoint)
-        match = Match(route, {}, tuple(bound.values()), tuple(bound), is_wanted)
+        match = Match(
+            route,
+            {},
+            handlers=tuple(bound.values()),
+            stages=tuple(bound),
+            passes_flask=is_seen(self._app, endpoint),
+            propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
+        )
         return self._routes.setdefault(_key(rule, method), match)
 
     def _remember(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from pegboard.sendable import UnsendableError, check_status, encode_name, encode_value
+from pegboard.sendable import GREATEST, LEAST, UnsendableError, encode_name, encode_value
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """What takes the next part of an answer (ASGI)."""
@@ -44,7 +44,9 @@ class Outlet:
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send what stands before the body; `go_on` and `end` follow. Raises `UnsendableError`."""
-        check_status(status)
+        if not LEAST <= status <= GREATEST:
+            message = f"the status is {status}"
+            raise UnsendableError(message)
         encoded = [
             (_names.get(name) or _encode(name), encode_value(value)) for name, value in headers
         ]

@@ -11,7 +11,7 @@ from pegboard.channel import Channel, ChannelError, Command, Reply
 from pegboard.errors import REQUEST_ID, APIError, bug_message
 from pegboard.finish import finish
 from pegboard.matches import Match, Matches
-from pegboard.stages import Answer, Call, Handler, Headers, Stage, answer_of, check
+from pegboard.stages import WITHOUT_BODY, Answer, Call, Handler, Headers, Stage, answer_of, check
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,8 +26,6 @@ PASSAGE = "pegboard.passage"
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-_WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-
 NO_REDIS = ChannelError("no REDIS_URL is set")
 
 
@@ -37,11 +35,9 @@ class Passage:
     Whoever goes it carries the commands to Redis in between.
     """
 
-    __slots__ = ("_asked", "_propagates", "answer", "call", "match")
+    __slots__ = ("_asked", "answer", "call", "match")
 
-    def __init__(self, environ: "WSGIEnvironment", match: Match, *, propagates: bool) -> None:
-        """Unless it `propagates` what a stage raises, that is answered 500."""
-        self._propagates = propagates
+    def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
         self.call = Call(environ, environ["REQUEST_METHOD"], match.route, match.arguments)
         self.answer: Answer | None = None
@@ -113,7 +109,7 @@ class Passage:
 
     def _bug(self, handler: Handler, error: BaseException) -> Answer:
         """Return the answer of a stage that has failed."""
-        if self._propagates:
+        if self.match.propagates:
             raise error
         bound = zip(self.match.stages, self.match.handlers, strict=True)
         name = next(name for name, one in bound if one is handler)
@@ -142,7 +138,6 @@ class Stages:
         self.channel = channel
         self._matches = Matches(app)
         self._static_headers = list(static_headers)
-        self._propagates = bool(app.config["PROPAGATE_EXCEPTIONS"])
 
     def hang(self, stages: Iterable[Stage]) -> None:
         """Give it its stages."""
@@ -161,7 +156,7 @@ class Stages:
         match = self._matches.find(environ)
         if match.route is not None:
             environ[MATCH] = match
-        passage = Passage(environ, match, propagates=self._propagates)
+        passage = Passage(environ, match)
         commands = passage.ask()
         passage.hear(self._exchange(commands) if commands else [])
         return passage
@@ -171,7 +166,7 @@ class Stages:
         match = self._matches.recall(environ)
         if match is None:
             return None
-        passage = Passage(environ, match, propagates=self._propagates)
+        passage = Passage(environ, match)
         if not passage.is_prompt:
             return None
         if match.route is not None:
@@ -183,7 +178,7 @@ class Stages:
         headers = [*answer.headers, *self._static_headers]
         if passage is not None:
             headers.extend(passage.call.headers)
-        if answer.status not in _WITHOUT_LENGTH:
+        if answer.status not in WITHOUT_BODY:
             headers.append(("Content-Length", str(len(answer.body))))
         return headers
 
@@ -205,8 +200,7 @@ class Stages:
             return self._end_through_flask(call, answer, start_response)
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, passage))
-        body = body_of(answer, call.method)
-        return [body] if body else []
+        return [] if call.method == "HEAD" else [answer.body]
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
@@ -224,11 +218,6 @@ def _refuse(wanted: object) -> NoReturn:
     """Raise for what could not be packed: replies would go to those who come after it."""
     message = f"{wanted!r:.200} is asked of Redis, not a list of commands"
     raise TypeError(message)
-
-
-def body_of(answer: Answer, method: str) -> bytes:
-    """Return what is sent of the body of an answer."""
-    return b"" if method == "HEAD" or answer.status in _WITHOUT_LENGTH else answer.body
 
 
 def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":

@@ -2,21 +2,16 @@
 
 import re
 
-_LEAST, _GREATEST = 200, 999
+LEAST, GREATEST = 200, 999
+"""The statuses of answers lie between these."""
+
 # RFC 9110, section 5.6.2 and 5.5.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class UnsendableError(ValueError):
+class UnsendableError(Exception):
     """Raised for an answer that HTTP cannot express, before anything of it is sent."""
-
-
-def check_status(status: int) -> None:
-    """Raise `UnsendableError` for a number that is no status of an answer."""
-    if not _LEAST <= status <= _GREATEST:
-        message = f"the status is {status}"
-        raise UnsendableError(message)
 
 
 def encode_name(name: str) -> bytes:

@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 from pegboard.channel import ChannelError, Command, Reply
 from pegboard.errors import APIError, error_body
 from pegboard.guards import is_guarded
-from pegboard.sendable import UnsendableError, check_status, encode_name, encode_value
+from pegboard.sendable import GREATEST, LEAST, UnsendableError, encode_name, encode_value
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -26,6 +26,8 @@ LIMIT = 200
 
 ANSWER = 300
 """The place of a stage that answers what was asked before."""
+
+WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
 
@@ -138,20 +140,24 @@ def check(answer: Any) -> None:
     if type(answer.body) is not bytes:
         message = f"the body is {type(answer.body).__name__}, and must be bytes"
         raise UnsendableError(message)
+    status: Any = answer.status
+    if not isinstance(status, int) or not LEAST <= status <= GREATEST:
+        message = f"the status is {status!r}"
+        raise UnsendableError(message)
+    if status in WITHOUT_BODY and answer.body:
+        message = f"the status {status:d} goes without a body"
+        raise UnsendableError(message)
     if type(answer.headers) is not list:
         message = f"the headers are {type(answer.headers).__name__}, and must be a list"
         raise UnsendableError(message)
     try:
-        check_status(answer.status)
         for name, value in answer.headers:
             if name not in _checked_names:
                 _check_name(name)
             if not (value.isascii() and value.isprintable()):
                 encode_value(value)
-    except UnsendableError:
-        raise
     except (AttributeError, TypeError, ValueError) as error:
-        message = "the status must be a number, and the headers must be pairs of texts"
+        message = "the headers must be pairs of texts"
         raise UnsendableError(message) from error
 
 
