@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
 from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.services import COMMAND, LiveServer, clean_environment, run_pegboard
@@ -600,6 +601,49 @@ SERVERS = {
 def test_every_server_can_serve_it(start, command: list[str]):
     """With `create_app` as the factory, and nothing else to know."""
     assert 200 == get(start(*command).port, "/health/ready")[0]
+
+
+ILL_MADE = """
+ANSWERS = {
+    "/text": pegboard.Answer(200, [], "text"),
+    "/length": pegboard.Answer(200, [("Content-Length", "1")], b"text"),
+    "/number": pegboard.Answer(200, [("X-Number", 5)], b"text"),
+    "/body": pegboard.Answer(304, [], b"text"),
+}
+
+class Stage:
+    name = "ill-made"
+    order = 1
+
+    def bind(self, route):
+        return self
+
+    def is_prompt(self):
+        return True
+
+    def ask(self, call):
+        return ANSWERS.get(call.environ["PATH_INFO"])
+
+    def hear(self, call, replies):
+        return None
+
+@pegboard.hookimpl
+def pegboard_stages():
+    return [Stage()]
+"""
+
+
+@pytest.mark.parametrize("name", ["granian", "gthread", "sync"])
+def test_an_ill_made_answer_of_a_stage_is_one_error(start, plugin_folder: PluginFolder, name: str):
+    """The same by every server, and by either way; its author is told."""
+    plugin_folder.add("ill", ILL_MADE)
+    server = start(*SERVERS[name], PYTHONPATH=str(plugin_folder.path), PEGBOARD_PLUGINS="ill")
+    for path in ("/text", "/length", "/number", "/body") * 2:
+        with send(server.port, f"GET {path} HTTP/1.1\r\n{CLOSING}\r\n") as connection:
+            answer = receive(connection)
+        assert (500, 500) == status_of(answer), path
+        assert 1 == answer.lower().count(b"\r\ncontent-length:")
+    assert 8 == server.output.count("the stage ill-made has failed: ")
 
 
 def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: Path):
