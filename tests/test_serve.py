@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
 from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.services import COMMAND, LiveServer, clean_environment, run_pegboard
@@ -170,6 +171,52 @@ def test_a_database_that_is_away_is_one_clear_error(tmp_path: Path):
     assert "Start the database, or correct DATABASE_URL." in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def admitted(port: int) -> int:
+    """Return how many of 100 requests the limiter admits; each has a connection of its own."""
+    return [get(port, "/x")[0] for _ in range(100)].count(404)
+
+
+@pytest.mark.parametrize(
+    "options,settings",
+    [(("serve", "--workers", "4"), {}), (("gthread",), {"WEB_CONCURRENCY": "4"})],
+    ids=["an option", "gunicorn"],
+)
+def test_workers_share_a_limit_whoever_says_how_many(
+    start, tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]
+):
+    """Without Redis each admits its part."""
+    url = f"sqlite:///{tmp_path / 'limits.db'}"
+    settings = {
+        "DATABASE_URL": url,
+        "PEGBOARD_PLUGINS": "ratelimit",
+        "PEGBOARD_RATELIMIT_DEFAULT": "8/hour",
+        **settings,
+    }
+    assert 0 == run_pegboard("db", "upgrade", directory=tmp_path, **settings).returncode
+    command = SERVERS.get(options[0]) or [*COMMAND, *options, "--port", "{port}"]
+    assert 1 <= admitted(start(*command, **settings).port) <= 8
+
+
+def test_workers_of_an_option_do_not_start_with_a_cache_each(tmp_path: Path, postgres_url: str):
+    """As those of `WORKERS` do not: each would give out what others have changed."""
+    done = run_pegboard(
+        *("serve", "--workers", "2", "--port", str(free_port())),
+        directory=tmp_path,
+        DATABASE_URL=postgres_url,
+        PEGBOARD_PLUGINS="",
+        PEGBOARD_CACHE="memory",
+    )
+    assert 1 == done.returncode
+    assert "several workers would each have their own" in done.stdout
+
+
+def test_an_option_is_checked_like_the_setting(tmp_path: Path):
+    """And named where it is wrong."""
+    done = run_pegboard("serve", "--threads", "1000", directory=tmp_path)
+    assert 1 == done.returncode
+    assert "setting THREADS (option --threads): 1000 is not allowed" in done.stdout
 
 
 def use_until_it_stops(port: int, results: Counter[str], is_running: threading.Event) -> None:
@@ -554,6 +601,49 @@ SERVERS = {
 def test_every_server_can_serve_it(start, command: list[str]):
     """With `create_app` as the factory, and nothing else to know."""
     assert 200 == get(start(*command).port, "/health/ready")[0]
+
+
+ILL_MADE = """
+ANSWERS = {
+    "/text": pegboard.Answer(200, [], "text"),
+    "/length": pegboard.Answer(200, [("Content-Length", "1")], b"text"),
+    "/number": pegboard.Answer(200, [("X-Number", 5)], b"text"),
+    "/body": pegboard.Answer(304, [], b"text"),
+}
+
+class Stage:
+    name = "ill-made"
+    order = 1
+
+    def bind(self, route):
+        return self
+
+    def is_prompt(self):
+        return True
+
+    def ask(self, call):
+        return ANSWERS.get(call.environ["PATH_INFO"])
+
+    def hear(self, call, replies):
+        return None
+
+@pegboard.hookimpl
+def pegboard_stages():
+    return [Stage()]
+"""
+
+
+@pytest.mark.parametrize("name", ["granian", "gthread", "sync"])
+def test_an_ill_made_answer_of_a_stage_is_one_error(start, plugin_folder: PluginFolder, name: str):
+    """The same by every server, and by either way; its author is told."""
+    plugin_folder.add("ill", ILL_MADE)
+    server = start(*SERVERS[name], PYTHONPATH=str(plugin_folder.path), PEGBOARD_PLUGINS="ill")
+    for path in ("/text", "/length", "/number", "/body") * 2:
+        with send(server.port, f"GET {path} HTTP/1.1\r\n{CLOSING}\r\n") as connection:
+            answer = receive(connection)
+        assert (500, 500) == status_of(answer), path
+        assert 1 == answer.lower().count(b"\r\ncontent-length:")
+    assert 8 == server.output.count("the stage ill-made has failed: ")
 
 
 def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: Path):

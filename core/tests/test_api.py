@@ -148,7 +148,7 @@ def test_every_status_that_a_call_can_answer_is_documented(client):
     """Errors with the error schema, by what the call takes."""
     paths = client.get("/openapi.json").get_json()["paths"]
     assert {"200", "422", "500", "503"} == set(paths["/notes/"]["get"]["responses"])
-    assert {"201", "400", "413", "415", "422", "500", "503"} == set(
+    assert {"201", "400", "408", "413", "415", "422", "500", "503"} == set(
         paths["/notes/"]["post"]["responses"]
     )
     assert {"200", "404", "500", "503"} == set(paths["/notes/{note_id}"]["get"]["responses"])

@@ -91,6 +91,15 @@ def test_a_class_of_the_callers_wins_over_the_environment(monkeypatch):
     assert "ERROR" == settings.log_level
 
 
+def test_workers_are_as_many_as_web_concurrency_says(monkeypatch):
+    """Which gunicorn and platforms go by; the setting of Pegboard's own wins."""
+    monkeypatch.delenv("WORKERS", raising=False)
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")
+    assert 3 == core().workers
+    monkeypatch.setenv("WORKERS", "2")
+    assert 2 == core().workers
+
+
 def test_keys_of_flask_and_of_the_callers_reach_the_app():
     """A mapping may hold more than Pegboard's settings."""
     app = create_app({"ENV": "testing", "MY_OWN": 1}, plugins=[])

@@ -468,9 +468,10 @@ def test_a_stage_that_raises_is_one_error(
     origin: dict[str, str],
 ):
     """500 in the one format, with the id of the log; the view never runs; the next is fine."""
-    script = Script(asks=echo)
+    script = Script("late", 2, asks=echo)
+    early = Script("early", asks=lambda call: call.headers.append(("X-Early", "yes")))
     app = make_app(
-        plugins=[Plugin(script)],
+        plugins=[Plugin(early, script)],
         TESTING=False,
         SECRET_KEY="k",
         REDIS_URL=redis_url,
@@ -493,7 +494,9 @@ def test_a_stage_that_raises_is_one_error(
     message = f"Internal server error, request id {identifier}."
     assert (500, {"message": message, "status": 500}) == (failed.status, json.loads(failed.body))
     assert "application/json" == failed.header("Content-Type")
-    assert [identifier] == lines.of("unhandled error outside the views")
+    assert [identifier] == lines.of("the stage late has failed: a bug")
+    assert ("yes", "Origin") == (failed.header("X-Early"), failed.header("Vary"))
+    assert origin.get("Origin") == failed.header("Access-Control-Allow-Origin")
     assert 200 == fine.status
     assert [THREAD, LOOP, LOOP] == script.asked
 
@@ -710,11 +713,16 @@ def exit_now(_: pegboard.Call) -> None:
         lambda _: pegboard.Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
         lambda _: pegboard.Answer(99, [], b""),
         lambda _: pegboard.Answer(200, [("X", "a\r\nb")], b""),
+        lambda _: pegboard.Answer(200, [("Content-Length", "0")], b""),
+        lambda _: pegboard.Answer(304, [], b"text"),
         lambda _: pegboard.Answer(200, [("X", 5)], b""),  # type: ignore[list-item]
         lambda _: pegboard.Answer(200, None, b""),  # type: ignore[arg-type]
         lambda call: call.headers.append(("X", 5)),
     ],
-    ids=["exits", "text for bytes", "no status", "two lines", "number", "no headers", "a hint"],
+    ids=[
+        *("exits", "text for bytes", "no status", "two lines", "length"),
+        *("a body of none", "number", "no headers", "a hint"),
+    ],
 )
 def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve, asks: Any):
     """In the one format, and not one of the server's own."""

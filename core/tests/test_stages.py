@@ -219,21 +219,26 @@ def test_headers_of_a_stage_are_on_every_answer(make_app: MakeApp, path: str) ->
     assert "was here" == answer.headers["X-Stage"]
 
 
+def answer_error() -> pegboard.Answer:
+    """Refuse by an answer."""
+    return pegboard.Answer.error(409, "No.", [("X-Why", "so")])
+
+
+def abort() -> NoReturn:
+    """Refuse as a view does."""
+    pegboard.abort(409, "No.", headers={"X-Why": "so"})
+
+
 @pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("refuse", [answer_error, abort])
+@pytest.mark.parametrize("when", ["asks", "hears"])
 def test_error_of_a_stage_is_as_flask_gives_it(
-    make_app: MakeApp, origin: str | None, method: str
+    make_app: MakeApp, refuse: Callable[[], Any], when: str, origin: str | None, method: str
 ) -> None:
     """Status, body and headers, those of CORS included, are those of the same error in a view."""
-
-    def refuse(call: pegboard.Call) -> pegboard.Answer | None:
-        if call.environ["PATH_INFO"] == "/staged/1":
-            return pegboard.Answer.error(409, "No.", [("X-Why", "so")])
-        return None
-
-    app = make_app(
-        plugins=[Plugin(Script("one", 1, asks=refuse))], CORS_ORIGINS="https://app.example"
-    )
+    stage = failing(refuse, when)
+    app = make_app(plugins=[Plugin(stage)], CORS_ORIGINS="https://app.example")
     headers = {"Origin": origin} if origin else {}
     by_stage, by_flask = (
         app.test_client().open(path, method=method, headers=headers)
@@ -242,6 +247,110 @@ def test_error_of_a_stage_is_as_flask_gives_it(
 
     assert (by_flask.status_code, by_flask.data) == (by_stage.status_code, by_stage.data)
     assert visible(by_flask) == visible(by_stage)
+
+
+def failing(fails: Callable[[], Any], when: str) -> Script:
+    """Return a stage that does this at one path when it is asked, or when it hears."""
+
+    def fail(call: pegboard.Call, *_: Any) -> Any:
+        return fails() if call.environ["PATH_INFO"] == "/staged/1" else None
+
+    return Script(
+        "late", 2, **({"asks": fail} if when == "asks" else {"asks": ping, "hears": fail})
+    )
+
+
+def bug() -> NoReturn:
+    """Be a mistake of a stage's author."""
+    message = "a bug"
+    raise RuntimeError(message)
+
+
+def wrong_headers(headers: Any) -> Callable[[], pegboard.Answer]:
+    """Return what answers with headers that are none."""
+    return lambda: pegboard.Answer(200, headers, b"text")
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "raises": (bug, "a bug"),
+    "text": (lambda: pegboard.Answer(200, [], "text"), "must be bytes"),  # type: ignore[arg-type]
+    "status": (lambda: pegboard.Answer(99, [], b""), "the status is 99"),
+    "status of text": (lambda: pegboard.Answer("200", [], b""), "status is '200'"),  # type: ignore[arg-type]
+    "body of none": (lambda: pegboard.Answer(304, [], b"text"), "304 goes without a body"),
+    "length": (wrong_headers([("content-length", "4")]), "Content-Length is added"),
+    "encoding": (wrong_headers([("Transfer-Encoding", "chunked")]), "no header that an app may"),
+    "name": (wrong_headers([("X Name", "a")]), "'X Name' is no header"),
+    "number": (wrong_headers([("X-Name", 5)]), "pairs of texts"),
+    "bytes": (wrong_headers([(b"X-Name", b"a")]), "pairs of texts"),
+    "two lines": (wrong_headers([("X-Name", "a\r\nb")]), "no value of a header"),
+    "no latin": (wrong_headers([("X-Name", "\u0416")]), "no value of a header"),
+    "no pairs": (wrong_headers(["X-Name"]), "pairs of texts"),
+    "none": (wrong_headers(None), "must be a list"),
+    "once": (wrong_headers(iter([("X-Name", "a")])), "must be a list"),
+    "aborts wrongly": (lambda: pegboard.abort(409, "No.", headers={"X": "\n"}), "no value"),
+}
+
+
+@pytest.mark.parametrize("origin", [None, "https://app.example"])
+@pytest.mark.parametrize("when", ["asks", "hears"])
+@pytest.mark.parametrize("fails,told", WRONG.values(), ids=list(WRONG))
+def test_failure_of_a_stage_is_as_flask_gives_it(
+    make_app: MakeApp,
+    caplog: pytest.LogCaptureFixture,
+    fails: Callable[[], Any],
+    told: str,
+    when: str,
+    origin: str | None,
+) -> None:
+    """500 with all headers that a view's has; its author is told which stage, and why."""
+    early = Script("early", 1, asks=lambda call: call.headers.append(("X-Early", "yes")))
+    app = make_app(
+        plugins=[Plugin(early, failing(fails, when))],
+        TESTING=False,
+        SECRET_KEY="k",
+        CORS_ORIGINS="https://app.example",
+    )
+    app.get("/bug")(bug)
+    headers = {"X-Request-ID": "same"} | ({"Origin": origin} if origin else {})
+    by_stage, by_flask = (
+        app.test_client().get(path, headers=headers) for path in ("/staged/1", "/bug")
+    )
+
+    assert (500, by_flask.data) == (by_stage.status_code, by_stage.data)
+    assert visible(by_flask) == visible(by_stage)
+    assert "yes" == by_stage.headers["X-Early"]
+    (message,) = [one for one in caplog.messages if "the stage late has failed: " in one]
+    assert told in message
+
+
+@pytest.mark.parametrize("wrong", [("text", 200), flask.Response("text"), "text"])
+def test_an_answer_that_is_none_is_a_failure(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, wrong: Any
+) -> None:
+    """What a view may return, a stage may not; its author is told."""
+    app = make_app(plugins=[Plugin(failing(lambda: wrong, "hears"))], TESTING=False, SECRET_KEY="k")
+
+    assert 500 == app.test_client().get("/staged/1").status_code
+    assert "is no pegboard.Answer" in caplog.text
+
+
+def test_failure_of_a_stage_reaches_the_test_client(make_app: MakeApp) -> None:
+    """As that of a view does."""
+    app = make_app(plugins=[Plugin(failing(bug, "asks"))])
+    with pytest.raises(RuntimeError, match="a bug"):
+        app.test_client().get("/staged/1")
+
+
+def test_fields_of_an_abort_are_told(make_app: MakeApp) -> None:
+    """And headers may be numbers, as in a view."""
+
+    def refuse() -> NoReturn:
+        headers: Any = {"Retry-After": 7}
+        pegboard.abort(422, "No.", errors={"name": ["Too long."]}, headers=headers)
+
+    answer = make_app(plugins=[Plugin(failing(refuse, "asks"))]).test_client().get("/staged/1")
+    assert {"message": "No.", "status": 422, "errors": {"name": ["Too long."]}} == answer.get_json()
+    assert "7" == answer.headers["Retry-After"]
 
 
 def visible(response: Any) -> dict[str, str]:

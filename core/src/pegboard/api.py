@@ -136,6 +136,7 @@ def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterator[HTTPSta
     }
     if "requestBody" in operation:
         yield HTTPStatus.BAD_REQUEST
+        yield HTTPStatus.REQUEST_TIMEOUT
         yield HTTPStatus(413)
         yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     if "requestBody" in operation or "query" in locations:

@@ -1,8 +1,11 @@
 """The three configurations, what `create_app` makes of them, and what production refuses."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pegboard.core_settings import CoreSettings
@@ -50,6 +53,9 @@ CONFIGS: dict[str, type] = {
 
 Config = str | Mapping[str, Any] | object | None
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_options: ContextVar[Mapping[str, Any]] = ContextVar("pegboard_options", default=_NONE)
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -67,17 +73,28 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
     """Find every core setting.
 
     What the caller's code says wins over the environment, and the environment over the defaults of
-    the configuration that is in force. Raises `StartupError` when there is no such configuration.
+    the configuration that is in force; options of a command win over all. Raises `StartupError`
+    when there is no such configuration.
     """
     environment = os.environ if environment is None else environment
     kind, explicit = _explicit(config, environment)
     if kind is TestingConfig:
         environment = {}
-    sources = Sources(explicit, environment, _upper(kind), kind.__name__)
+    sources = Sources(_options.get(), explicit, environment, _upper(kind), kind.__name__)
     core, values, problems = load(CoreSettings, None, sources)
     assert core is not None, "no setting of the core is required"
     problems += tuple(_refusals(core, values, environment))
     return Configuration(core, values, sources, _flask_config(core, explicit), problems)
+
+
+@contextmanager
+def with_options(options: Mapping[str, Any]) -> Iterator[None]:
+    """Have the options of a command, by the key of the setting, be in force; None is none given."""
+    token = _options.set({key: value for key, value in options.items() if value is not None})
+    try:
+        yield
+    finally:
+        _options.reset(token)
 
 
 def _explicit(config: Config, environment: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The core's own settings."""
 
 import re
+from types import MappingProxyType
 
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
@@ -44,6 +45,8 @@ class CoreSettings(Settings):
     bare_variables = frozenset(
         {"secret_key", "database_url", "redis_url", "cors_origins", "host", "port", "workers"}
     )
+    # As gunicorn and many platforms have it.
+    foreign_variables = MappingProxyType({"workers": ("WEB_CONCURRENCY",)})
 
     env: str = setting(
         "development",
@@ -71,7 +74,11 @@ class CoreSettings(Settings):
         "127.0.0.1", doc="Address that `pegboard serve` listens on.", validate=Length(1)
     )
     port: int = setting(8000, doc="Port that `pegboard serve` listens on.", validate=_port)
-    workers: int = setting(1, doc="Worker processes of `pegboard serve`.", validate=Range(1, 512))
+    workers: int = setting(
+        1,
+        doc="Worker processes of `pegboard serve`; of another server, as many as it has.",
+        validate=Range(1, 512),
+    )
     threads: int = setting(
         64,
         doc="Requests that each worker has Flask answer at once; more wait. Stages need no thread.",

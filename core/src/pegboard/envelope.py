@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pegboard.errors import REQUEST_ID, error_body
+from pegboard.errors import REQUEST_ID, bug_message, error_body
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -94,11 +94,6 @@ def report(environ: "WSGIEnvironment", status: str | int, started: float) -> Non
         elapsed = (time.perf_counter() - started) * 1000
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
-
-
-def bug_message(identifier: str) -> str:
-    """Return what a client is told of an error that nobody has foreseen."""
-    return f"Internal server error, request id {identifier}."
 
 
 def _request_id(environ: "WSGIEnvironment") -> str:

@@ -72,6 +72,11 @@ def error_response(
     return response
 
 
+def bug_message(identifier: str) -> str:
+    """Return what a client is told of an error that nobody has foreseen."""
+    return f"Internal server error, request id {identifier}."
+
+
 def init_errors(app: Flask) -> None:
     """Answer every error of every origin in the error format."""
     app.register_error_handler(HTTPException, _answer_http)
@@ -156,10 +161,8 @@ def _answer_unconfirmed(error: UnconfirmedError) -> Response:
 
 def _answer_bug(_: Exception) -> Response:
     """Tell nothing but where to look: Flask has logged the error with the same request id."""
-    return error_response(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        f"Internal server error, request id {request.environ.get(REQUEST_ID, '-')}.",
-    )
+    message = bug_message(request.environ.get(REQUEST_ID, "-"))
+    return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def _one_line(error: Exception) -> str:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.core_settings import CoreSettings
-from pegboard.envelope import Envelope, bug_message, identify, report, seal
-from pegboard.errors import APIError
+from pegboard.envelope import Envelope, identify, report, seal
+from pegboard.errors import APIError, bug_message
 from pegboard.health import ALIVE
 from pegboard.inlet import Inlet, Receive
 from pegboard.outlet import Outlet, Send
@@ -25,7 +25,7 @@ from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.redis.channel import ChannelError, Pipeline
 from pegboard.scope import Scope, environ_of
 from pegboard.settings import get_settings
-from pegboard.stages import Answer
+from pegboard.stages import Answer, answer_of
 from pegboard.threads import Threads
 
 if TYPE_CHECKING:
@@ -65,44 +65,42 @@ class Gateway:
         environ = environ_of(scope)
         outlet = Outlet(send, self, self._timeout)
         passage, answer, held = await self._prepare(environ, receive)
-        if passage is not None and passage.is_for_flask:
-            answer = None
-        if answer is None:
+        if answer is not None:
+            status: int | None = await self._give(answer, passage, environ, outlet)
+        else:
             if passage is not None:
                 environ[PASSAGE] = passage
             try:
-                answer = await self._serve(environ, receive, outlet)
+                status = await self._serve(environ, receive, outlet)
             finally:
                 self._inlet.release(held)
-            # Its headers may be why none could be given.
-            passage = None
-        if answer is not None:
-            status = await self._give(answer, passage, environ, outlet)
+        if status is not None:
             report(environ, status, started)
 
     async def _prepare(
         self, environ: "WSGIEnvironment", receive: Receive
     ) -> tuple[Passage | None, Answer | None, int]:
-        """Do what needs no view; returns the answer, if any, and the bytes of body held."""
+        """Do what needs no thread of Flask's; returns the answer that needs none, if any.
+
+        The number is that of the bytes of body held.
+        """
         try:
             passage = await self._pass(environ)
         except (Exception, SystemExit):
             identify(environ)
             logger.exception("unhandled error outside the views")
             return None, _bug(environ), 0
-        answer = None if passage is None else passage.answer
-        if not _has_body(environ):
-            return passage, answer, 0
-        if answer is not None:
-            self._inlet.defer(environ, receive)
-            return passage, answer, 0
-        try:
-            return passage, None, await self._receive(environ, passage, receive)
-        except APIError as error:
-            answer = Answer.error(error.code or 500, str(error.description), error.headers.items())
-        if passage is not None:
-            passage.answer = answer
-        return passage, answer, 0
+        held = 0
+        if _has_body(environ):
+            try:
+                held = await self._receive(environ, passage, receive)
+            except APIError as error:
+                if passage is None:
+                    return None, answer_of(error), 0
+                passage.answer = answer_of(error)
+        if passage is None or passage.is_for_flask:
+            return passage, None, held
+        return passage, passage.answer, held
 
     async def _pass(self, environ: "WSGIEnvironment") -> Passage | None:
         """Let a request pass its stages; None if a thread is to do that when it answers."""
@@ -137,8 +135,8 @@ class Gateway:
         self, environ: "WSGIEnvironment", passage: Passage | None, receive: Receive
     ) -> int:
         """Receive a body, unless nobody is likely to read it; returns the bytes held."""
-        is_unmatched = passage is not None and passage.match.route is None
-        if is_unmatched or environ["REQUEST_METHOD"] in _SELDOM_READ:
+        is_early = passage is not None and (passage.answer is not None or not passage.match.route)
+        if is_early or environ["REQUEST_METHOD"] in _SELDOM_READ:
             self._inlet.defer(environ, receive)
             return 0
         return await self._inlet.receive(environ, receive)
@@ -162,7 +160,7 @@ class Gateway:
         except Exception:
             if outlet.has_begun:
                 raise
-            logger.exception("a stage has given an answer that cannot be sent")
+            logger.exception("a stage has added a header that cannot be sent")
             return await self._give(_bug(environ), None, environ, outlet)
         return answer.status
 
@@ -192,8 +190,8 @@ class Gateway:
 
     async def _serve(
         self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
-    ) -> Answer | None:
-        """Have a thread answer; returns the answer if it fails to."""
+    ) -> int | None:
+        """Have a thread answer; returns the status if it fails to, and nobody else reports it."""
         # Whoever asks whether the process is alive does not wait for those that keep it busy.
         threads = self._liveness if environ["PATH_INFO"] == ALIVE else self._threads
         try:
@@ -203,7 +201,8 @@ class Gateway:
             if outlet.has_begun:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
-            return _bug(environ)
+            # Without headers of stages, which may be why it has failed.
+            return await self._give(_bug(environ), None, environ, outlet)
         return None
 
 

@@ -38,8 +38,12 @@ class Match:
     route: Route | None
     arguments: Mapping[str, Any]
     handlers: tuple[Handler, ...]
+    stages: tuple[str, ...]
+    """The names of the handlers' stages."""
     passes_flask: bool
     """Whether a plugin wants to see every answer, also one that a stage gives."""
+    propagates: bool
+    """Whether what a stage raises is for the caller, as tests want it, and not answered."""
 
 
 class Matches:
@@ -103,13 +107,22 @@ class Matches:
     def _bind(self, rule: Rule | None, method: str) -> Match:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
-        handlers: tuple[Handler, ...] = ()
+        bound: dict[str, Handler] = {}
         if route is None or route.blueprint not in UNSTAGED:
-            handlers = tuple(
-                handler for stage in self._stages if (handler := stage.bind(route)) is not None
-            )
+            bound = {
+                stage.name: handler
+                for stage in self._stages
+                if (handler := stage.bind(route)) is not None
+            }
         endpoint = None if route is None else route.endpoint
-        match = Match(route, {}, handlers, is_seen(self._app, endpoint))
+        match = Match(
+            route,
+            {},
+            handlers=tuple(bound.values()),
+            stages=tuple(bound),
+            passes_flask=is_seen(self._app, endpoint),
+            propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
+        )
         return self._routes.setdefault(_key(rule, method), match)
 
     def _remember(

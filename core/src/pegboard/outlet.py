@@ -1,9 +1,10 @@
 """Answers of requests, as an ASGI server takes them."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
+
+from pegboard.sendable import GREATEST, LEAST, UnsendableError, encode_name, encode_value
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """What takes the next part of an answer (ASGI)."""
@@ -12,10 +13,6 @@ _KNOWN_NAMES = 1024
 _PIECE = 64 * 1024
 """Bytes of a part that are sent at once: who takes a little of a large part has not stopped."""
 
-_LEAST, _GREATEST = 200, 999
-# RFC 9110, section 5.6.2 and 5.5.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _names: dict[str, bytes] = {}
 
 
@@ -23,10 +20,6 @@ class Stopping(Protocol):
     """Whoever knows whether the process is about to stop."""
 
     is_draining: bool
-
-
-class UnsendableError(ValueError):
-    """Raised for an answer that HTTP cannot express, before anything of it is sent."""
 
 
 class Outlet:
@@ -51,10 +44,12 @@ class Outlet:
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send what stands before the body; `go_on` and `end` follow. Raises `UnsendableError`."""
-        if not _LEAST <= status <= _GREATEST:
+        if not LEAST <= status <= GREATEST:
             message = f"the status is {status}"
             raise UnsendableError(message)
-        encoded = [(_names.get(name) or _encode(name), _sendable(value)) for name, value in headers]
+        encoded = [
+            (_names.get(name) or _encode(name), encode_value(value)) for name, value in headers
+        ]
         if self._worker.is_draining:
             encoded.append((b"connection", b"close"))
         self.has_begun = True
@@ -74,22 +69,7 @@ class Outlet:
 
 
 def _encode(name: str) -> bytes:
-    if not _TOKEN.fullmatch(name) or name.lower() == "transfer-encoding":
-        message = f"{name!r} is no header that an app may send"
-        raise UnsendableError(message)
-    encoded = name.lower().encode("latin-1")
+    encoded = encode_name(name)
     if len(_names) < _KNOWN_NAMES:
         _names[name] = encoded
-    return encoded
-
-
-def _sendable(value: str) -> bytes:
-    try:
-        encoded = value.encode("latin-1")
-    except UnicodeEncodeError:
-        encoded = None
-    # Most are printable, and then this is all that it costs.
-    if encoded is None or (not value.isprintable() and _CONTROL.search(encoded)):
-        message = f"{value!r} is no value of a header"
-        raise UnsendableError(message)
     return encoded

@@ -1,18 +1,22 @@
 """A request's way through the stages, on a thread or on the server's event loop."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
+from pegboard.errors import REQUEST_ID, APIError, bug_message
 from pegboard.finish import finish
 from pegboard.matches import Match, Matches
 from pegboard.redis.channel import Channel, ChannelError, Command, Reply
-from pegboard.stages import Answer, Call, Handler, Headers, Stage
+from pegboard.stages import WITHOUT_BODY, Answer, Call, Handler, Headers, Stage, answer_of, check
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
 
 MATCH = "pegboard.match"
 """The key of the route that a request matches, and of its arguments, in the WSGI environment."""
@@ -21,8 +25,6 @@ PASSAGE = "pegboard.passage"
 """The key of a passage that the event loop has gone through, in the WSGI environment."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-
-_WITHOUT_LENGTH = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 NO_REDIS = ChannelError("no REDIS_URL is set")
 
@@ -62,36 +64,58 @@ class Passage:
         """Return what the stages want from Redis."""
         commands: list[Command] = []
         for handler in self.match.handlers:
-            wanted = handler.ask(self.call)
-            if wanted is None:
-                continue
+            try:
+                wanted = handler.ask(self.call)
+                if wanted is None:
+                    continue
+                if not isinstance(wanted, Answer):
+                    for command in wanted:
+                        if type(command) is not Command:
+                            _refuse(wanted)
+                    commands.extend(wanted)
+            except APIError as error:
+                wanted = answer_of(error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
+                wanted = self._bug(handler, error)
             self._asked.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
-            for command in wanted:
-                # What is none could not be packed, and replies would go to those who come after it.
-                if type(command) is not Command:
-                    message = f"{handler!r} asks Redis {wanted!r:.200}, not a list of commands"
-                    raise TypeError(message)
-            commands.extend(wanted)
         return commands
 
     def hear(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Let the stages hear the replies; returns the first answer."""
         position = 0
         for handler, wanted in self._asked:
-            if isinstance(wanted, Answer):
-                answer: Answer | None = wanted
-            elif isinstance(replies, ChannelError):
-                answer = handler.hear(self.call, replies)
-            else:
-                end = position + len(wanted)
-                answer = handler.hear(self.call, replies[position:end])
-                position = end
-            if answer is not None:
-                self.answer = answer
-                return answer
+            try:
+                try:
+                    if isinstance(wanted, Answer):
+                        answer: Answer | None = wanted
+                    elif isinstance(replies, ChannelError):
+                        answer = handler.hear(self.call, replies)
+                    else:
+                        end = position + len(wanted)
+                        answer = handler.hear(self.call, replies[position:end])
+                        position = end
+                except APIError as error:
+                    answer = answer_of(error)
+                if answer is None:
+                    continue
+                check(answer)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - likewise
+                answer = self._bug(handler, error)
+            self.answer = answer
+            return answer
         return None
+
+    def _bug(self, handler: Handler, error: BaseException) -> Answer:
+        """Return the answer of a stage that has failed."""
+        if self.match.propagates:
+            raise error
+        bound = zip(self.match.stages, self.match.handlers, strict=True)
+        name = next(name for name, one in bound if one is handler)
+        logger.error("the stage %s has failed: %s", name, error, exc_info=error)
+        identifier = self.call.environ.get(REQUEST_ID, "-")
+        return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, bug_message(identifier))
 
 
 class Stages:
@@ -154,7 +178,7 @@ class Stages:
         headers = [*answer.headers, *self._static_headers]
         if passage is not None:
             headers.extend(passage.call.headers)
-        if answer.status not in _WITHOUT_LENGTH:
+        if answer.status not in WITHOUT_BODY:
             headers.append(("Content-Length", str(len(answer.body))))
         return headers
 
@@ -188,6 +212,12 @@ class Stages:
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
             return finish(self._app, context, response)(call.environ, start_response)
+
+
+def _refuse(wanted: object) -> NoReturn:
+    """Raise for what could not be packed: replies would go to those who come after it."""
+    message = f"{wanted!r:.200} is asked of Redis, not a list of commands"
+    raise TypeError(message)
 
 
 def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":

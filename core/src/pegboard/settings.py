@@ -2,8 +2,9 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from flask import Flask, current_app
@@ -43,6 +44,9 @@ class Settings:
     bare_variables: ClassVar[frozenset[str]] = frozenset()
     """Fields whose environment variable goes without the `PEGBOARD_` prefix; for the core only."""
 
+    foreign_variables: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """Variables of others that set a field where its own does not; for the core only."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the subclass a frozen dataclass."""
         super().__init_subclass__(**kwargs)
@@ -60,6 +64,7 @@ class Declaration:
     field: str
     key: str
     variable: str
+    foreign_variables: tuple[str, ...]
     doc: str
     secret: bool
     required: bool
@@ -70,7 +75,8 @@ class Declaration:
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that set it."""
-        return (self.variable, f"{self.variable}_FILE") if self.secret else (self.variable,)
+        files = (f"{self.variable}_FILE",) if self.secret else ()
+        return (self.variable, *self.foreign_variables, *files)
 
 
 def prefix_of(plugin: str) -> str:
@@ -95,6 +101,7 @@ def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declar
                 field=field.name,
                 key=key,
                 variable=key if bare else ENV_PREFIX + key,
+                foreign_variables=settings.foreign_variables.get(field.name, ()),
                 doc=field.metadata.get("doc", ""),
                 secret=field.metadata.get("secret", False),
                 required=default is dataclasses.MISSING,

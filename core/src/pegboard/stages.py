@@ -7,14 +7,16 @@ the stages. The first that answers ends the request. `Stages` of the module `pas
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Flask
 from werkzeug.routing import Rule
 
-from pegboard.errors import error_body
+from pegboard.errors import APIError, error_body
 from pegboard.guards import is_guarded
 from pegboard.redis.channel import ChannelError, Command, Reply
+from pegboard.sendable import GREATEST, LEAST, UnsendableError, encode_name, encode_value
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -25,7 +27,12 @@ LIMIT = 200
 ANSWER = 300
 """The place of a stage that answers what was asked before."""
 
+WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
 Headers = list[tuple[str, str]]
+
+_KNOWN_NAMES = 1024
+_checked_names: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,52 @@ class Stage(Protocol):
         Called once for each route, when its first request comes; None stands for all requests that
         match no route.
         """
+
+
+def check(answer: Any) -> None:
+    """Raise `UnsendableError` for what a stage cannot answer: some server would send it wrongly."""
+    if type(answer) is not Answer:
+        message = f"{answer!r:.200} is no pegboard.Answer"
+        raise UnsendableError(message)
+    if type(answer.body) is not bytes:
+        message = f"the body is {type(answer.body).__name__}, and must be bytes"
+        raise UnsendableError(message)
+    status: Any = answer.status
+    if not isinstance(status, int) or not LEAST <= status <= GREATEST:
+        message = f"the status is {status!r}"
+        raise UnsendableError(message)
+    if status in WITHOUT_BODY and answer.body:
+        message = f"the status {status:d} goes without a body"
+        raise UnsendableError(message)
+    if type(answer.headers) is not list:
+        message = f"the headers are {type(answer.headers).__name__}, and must be a list"
+        raise UnsendableError(message)
+    try:
+        for name, value in answer.headers:
+            if name not in _checked_names:
+                _check_name(name)
+            if not (value.isascii() and value.isprintable()):
+                encode_value(value)
+    except (AttributeError, TypeError, ValueError) as error:
+        message = "the headers must be pairs of texts"
+        raise UnsendableError(message) from error
+
+
+def _check_name(name: str) -> None:
+    encode_name(name)
+    if name.lower() == "content-length":
+        message = "Content-Length is added to every answer, and must not be given"
+        raise UnsendableError(message)
+    if len(_checked_names) < _KNOWN_NAMES:
+        _checked_names.add(name)
+
+
+def answer_of(error: APIError) -> Answer:
+    """Return what an error answers; headers may be numbers, as in an answer of a view."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    headers = [(name, str(value)) for name, value in error.headers.items()]
+    body = error_body(status, str(error.description), error.errors)
+    return Answer(status, [("Content-Type", "application/json"), *headers], body)
 
 
 def route_of(app: Flask, rule: Rule, method: str) -> Route:

@@ -39,6 +39,7 @@ class Value:
 class Sources:
     """Where values come from, strongest first."""
 
+    options: Mapping[str, Any]
     explicit: Mapping[str, Any]
     environment: Mapping[str, str]
     defaults: Mapping[str, Any]
@@ -141,11 +142,13 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
 
 
 def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
+    if declaration.key in sources.options:
+        return sources.options[declaration.key], f"option --{declaration.field}"
     if declaration.key in sources.explicit:
         return sources.explicit[declaration.key], "create_app"
-    if declaration.variable in sources.environment:
-        text = sources.environment[declaration.variable]
-        return text, f"environment {declaration.variable}"
+    for variable in (declaration.variable, *declaration.foreign_variables):
+        if variable in sources.environment:
+            return sources.environment[variable], f"environment {variable}"
     if declaration.secret and (file := sources.environment.get(f"{declaration.variable}_FILE")):
         try:
             return Path(file).read_text(encoding="utf-8").strip(), f"file {file}"

@@ -242,6 +242,7 @@ def test_readiness_tells_of_broken_rules_but_does_not_fail(app, write, reread):
     assert 200 == ready.status_code
     assert {
         "counted_by": "each worker",
+        "workers": 1,
         "can_count": True,
         "rules": 2,
         "broken_rules": [1],

@@ -1,6 +1,6 @@
 """`pegboard serve` and `pegboard dev`: the production server and the development server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.explained import explained
-from pegboard.config import configure
+from pegboard.config import configure, with_options
 from pegboard.core_settings import CoreSettings
 from pegboard.database import db
 from pegboard.errors import error_body
@@ -49,25 +49,28 @@ def serve(
     Options win over the settings in parentheses. It does not start when the database's schema is
     behind the models.
     """
+    options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
     # Built here to check it; each worker builds its own, as little of it survives a fork.
-    app = info.load_app()
+    with with_options(options):
+        app = info.load_app()
     with app.app_context():
         core = get_settings(CoreSettings)
-        address = find_address(host or core.host, core.port if port is None else port)
+        address = find_address(core.host, core.port)
         with explained():
             if upgrade_first:
                 upgrade(app, report=click.echo)
             _require_head(app)
         limits = Limits(
-            workers=workers or core.workers,
-            threads=threads or core.threads,
+            workers=core.workers,
+            threads=core.threads,
             backlog=core.backlog,
             header_timeout=core.header_timeout,
             shutdown_timeout=core.shutdown_timeout,
         )
         announce = partial(click.echo, _announcement(address))
         _disconnect(app)
-    run(partial(_load, info.create_app, info.app_import_path), address, limits, announce)
+    load = partial(_load, info.create_app, info.app_import_path, options)
+    run(load, address, limits, announce)
 
 
 @click.command()
@@ -81,12 +84,13 @@ def dev(info: ScriptInfo, *, host: str | None, port: int | None) -> None:
     installed from, and needs no further library. Its debugger stays off: each error is answered in
     the platform's format, and its trace is in the log.
     """
-    core = configure().core
     app: WSGIApplication | None = None
-    address = Address(host or core.host, core.port if port is None else port)
-    if is_running_from_reloader():
-        app = _load_for_development(info, address)
-    else:
+    with with_options({"HOST": host, "PORT": port}):
+        core = configure().core
+        address = Address(core.host, core.port)
+        if is_running_from_reloader():
+            app = _load_for_development(info, address)
+    if app is None:
         # Werkzeug binds it, and hands the socket on to the process that serves.
         address = find_address(address.ip, address.port)
     run_simple(
@@ -125,8 +129,13 @@ class _RequestHandler(WSGIRequestHandler):
         return "pegboard"
 
 
-def _load(create_app: Callable[..., Flask] | None, import_path: str | None) -> Flask:
-    return ScriptInfo(import_path, create_app).load_app()
+def _load(
+    create_app: Callable[..., Flask] | None,
+    import_path: str | None,
+    options: Mapping[str, object],
+) -> Flask:
+    with with_options(options):
+        return ScriptInfo(import_path, create_app).load_app()
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":

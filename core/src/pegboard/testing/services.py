@@ -16,7 +16,7 @@ from pegboard.testing.processes import Server, free_port
 COMMAND = [sys.executable, "-c", "from pegboard.cli import main; main()"]
 BARE_VARIABLES = {
     *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ORIGINS", "HOST", "PORT", "WORKERS"),
-    *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT"),
+    *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT", "WEB_CONCURRENCY"),
 }
 
 PLUGINS_VARIABLE = "PEGBOARD_TEST_PLUGINS"

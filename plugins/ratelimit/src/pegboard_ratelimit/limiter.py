@@ -80,6 +80,7 @@ class Limiter:
         """Return what an operator wants to know at a glance."""
         return {
             "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
+            "workers": self._planner.workers,
             "can_count": not self.is_failing,
             "rules": len(self.keeper.book.rules),
             "broken_rules": self.keeper.broken,
