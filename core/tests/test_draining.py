@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pegboard import draining
-from pegboard.draining import count_connections, hold_off
+from pegboard.server import draining
+from pegboard.server.draining import count_connections, hold_off
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tell")
 
@@ -77,7 +77,7 @@ PROGRAM = """
 import asyncio, os, signal, sys
 if "without uvloop" in sys.argv:
     sys.modules["uvloop"] = None
-from pegboard.draining import DrainingLoop
+from pegboard.server.draining import DrainingLoop
 
 loop = DrainingLoop()
 print(type(loop).__mro__[1].__module__.partition(".")[0])

@@ -10,7 +10,7 @@ import flask
 import pytest
 from flask import Flask
 
-from pegboard import inlet
+from pegboard.server import inlet
 from pegboard.testing.fixtures import MakeApp
 
 Serve = Callable[..., Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pegboard.scope import Scope, environ_of
+from pegboard.server.scope import Scope, environ_of
 
 
 def environ(*headers: tuple[bytes, bytes], **changes: Any) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def test_a_repeated_header_is_joined():
 
 def test_names_without_end_are_not_remembered(monkeypatch: pytest.MonkeyPatch):
     """A client that invents names costs no memory; what is not remembered is as right."""
-    from pegboard import scope  # noqa: PLC0415 - to look inside
+    from pegboard.server import scope  # noqa: PLC0415 - to look inside
 
     monkeypatch.setattr(scope, "_variables", dict(scope._variables))
     for number in range(3000):

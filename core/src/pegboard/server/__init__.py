@@ -23,15 +23,15 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.draining import (
+from pegboard.problems import Problem, StartupError
+from pegboard.server.draining import (
     DRAINING_TIME,
     DrainingLoop,
     die_at_stop,
     drain,
     notice_lost_clients,
 )
-from pegboard.gateway import Gateway
-from pegboard.problems import Problem, StartupError
+from pegboard.server.gateway import Gateway
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pegboard.inlet import Receive, is_over
-from pegboard.outlet import Outlet
+from pegboard.server.inlet import Receive, is_over
+from pegboard.server.outlet import Outlet
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo

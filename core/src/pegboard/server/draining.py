@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pegboard.outlet import Stopping
+from pegboard.server.outlet import Stopping
 
 try:
     from uvloop import Loop

@@ -19,14 +19,14 @@ from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, identify, report, seal
 from pegboard.errors import APIError, bug_message
 from pegboard.health import ALIVE
-from pegboard.inlet import Inlet, Receive
-from pegboard.outlet import Outlet, Send
 from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.redis.channel import ChannelError, Pipeline
-from pegboard.scope import Scope, environ_of
+from pegboard.server.inlet import Inlet, Receive
+from pegboard.server.outlet import Outlet, Send
+from pegboard.server.scope import Scope, environ_of
+from pegboard.server.threads import Threads
 from pegboard.settings import get_settings
 from pegboard.stages import Answer, answer_of
-from pegboard.threads import Threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
