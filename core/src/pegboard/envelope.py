@@ -73,8 +73,9 @@ def identify(environ: "WSGIEnvironment") -> str:
     """Return the id of a request, which its log lines have from now on in this context."""
     identifier: str | None = environ.get(REQUEST_ID)
     if identifier is None:
-        identifier = environ[REQUEST_ID] = _request_id(environ)
-        environ[_TRACE_ID] = _trace_id(environ.get("HTTP_TRACEPARENT"))
+        new = _new_id()
+        identifier = environ[REQUEST_ID] = _given_id(environ) or new
+        environ[_TRACE_ID] = _given_trace(environ) or new
     request_id.set(identifier)
     trace_id.set(environ[_TRACE_ID])
     return identifier
@@ -96,15 +97,15 @@ def report(environ: "WSGIEnvironment", status: str | int, started: float) -> Non
         logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
 
 
-def _request_id(environ: "WSGIEnvironment") -> str:
+def _given_id(environ: "WSGIEnvironment") -> str | None:
     given: str | None = environ.get("HTTP_X_REQUEST_ID")
-    return given if given and _ACCEPTED_ID.fullmatch(given) else _new_id()
+    return given if given and _ACCEPTED_ID.fullmatch(given) else None
 
 
-def _trace_id(traceparent: str | None) -> str:
-    """Return the caller's trace, or a new one."""
+def _given_trace(environ: "WSGIEnvironment") -> str | None:
+    traceparent: str | None = environ.get("HTTP_TRACEPARENT")
     given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return given[1] if given else _new_id()
+    return given[1] if given else None
 
 
 def _new_id() -> str:

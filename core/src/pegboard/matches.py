@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ class Match:
     """Whether a plugin wants to see every answer, also one that a stage gives."""
     propagates: bool
     """Whether what a stage raises is for the caller, as tests want it, and not answered."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What stages remember of them."""
 
 
 class Matches:
@@ -130,7 +132,7 @@ class Matches:
     ) -> Match:
         if bound.route is None:
             return bound
-        match = replace(bound, arguments=arguments)
+        match = replace(bound, arguments=arguments, memo={})
         if (
             method in self._matches
             and len(path) <= _REMEMBERED_LENGTH

@@ -39,7 +39,8 @@ class Passage:
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
-        self.call = Call(environ, environ["REQUEST_METHOD"], match.route, match.arguments)
+        method = environ["REQUEST_METHOD"]
+        self.call = Call(environ, method, match.route, match.arguments, match.memo)
         self.answer: Answer | None = None
         """What the first stage that answers has said."""
         self._asked: list[tuple[Handler, Sequence[Command] | Answer]] = []

@@ -73,7 +73,7 @@ class Route:
 class Call:
     """A request on its way through the stages."""
 
-    __slots__ = ("arguments", "environ", "headers", "method", "route", "state")
+    __slots__ = ("arguments", "environ", "headers", "memo", "method", "route", "state")
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Call:
         method: str,
         route: Route | None,
         arguments: Mapping[str, Any],
+        memo: dict[str, Any],
     ) -> None:
         self.environ = environ
         self.method = method
@@ -92,6 +93,11 @@ class Call:
         """What is added to the answer, whoever gives it."""
         self.state: dict[str, Any] = {}
         """What a stage remembers from `ask` to `hear`, by its name."""
+        self.memo = memo
+        """What a stage remembers of all requests of this route and these arguments, by its name.
+
+        It may be forgotten at any time; threads share it.
+        """
 
 
 class Handler(Protocol):

@@ -55,7 +55,11 @@ class LookupHandler:
     def _key(self, call: Call) -> Key | None:
         if call.environ.get("QUERY_STRING"):
             return None  # the view may look at it
-        return self._lookup.key(call.arguments.values())
+        name = CacheStage.name
+        if name not in call.memo:
+            call.memo[name] = self._lookup.key(call.arguments.values())
+        key: Key | None = call.memo[name]
+        return key
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
         entry = read(found, self._lookup.form)

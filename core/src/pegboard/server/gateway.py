@@ -17,7 +17,7 @@ from flask import Flask
 
 from pegboard.core_settings import CoreSettings
 from pegboard.envelope import Envelope, identify, report, seal
-from pegboard.errors import APIError, bug_message
+from pegboard.errors import REQUEST_ID, APIError, bug_message
 from pegboard.health import ALIVE
 from pegboard.passage import NO_REDIS, PASSAGE, Passage, Stages
 from pegboard.redis.channel import ChannelError, Pipeline
@@ -149,7 +149,7 @@ class Gateway:
         outlet: Outlet,
     ) -> int:
         """Send an answer that no thread gives; returns its status."""
-        identifier = identify(environ)
+        identifier = environ.get(REQUEST_ID) or identify(environ)
         try:
             headers = [*answer.headers]
             if self._stages is not None:

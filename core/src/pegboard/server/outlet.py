@@ -9,11 +9,13 @@ from pegboard.sendable import GREATEST, LEAST, UnsendableError, encode_name, enc
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """What takes the next part of an answer (ASGI)."""
 
-_KNOWN_NAMES = 1024
+_KNOWN = 1024
 _PIECE = 64 * 1024
 """Bytes of a part that are sent at once: who takes a little of a large part has not stopped."""
 
 _names: dict[str, bytes] = {}
+_headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+"""Those that were sent first, among which are all that most answers have in common."""
 
 
 class Stopping(Protocol):
@@ -39,21 +41,22 @@ class Outlet:
         if type(body) is not bytes:
             message = f"the body is {type(body).__name__}, not bytes"
             raise UnsendableError(message)
-        await self.begin(status, headers)
+        await self._send(self._start(status, headers))
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send what stands before the body; `go_on` and `end` follow. Raises `UnsendableError`."""
+        await self._send(self._start(status, headers))
+
+    def _start(self, status: int, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if not LEAST <= status <= GREATEST:
             message = f"the status is {status}"
             raise UnsendableError(message)
-        encoded = [
-            (_names.get(name) or _encode(name), encode_value(value)) for name, value in headers
-        ]
+        encoded = [_headers.get(header) or _encode(header) for header in headers]
         if self._worker.is_draining:
             encoded.append((b"connection", b"close"))
         self.has_begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        return {"type": "http.response.start", "status": status, "headers": encoded}
 
     async def go_on(self, part: bytes) -> None:
         """Send a part of the body; returns when the client can take more. Raises `TimeoutError`."""
@@ -68,8 +71,16 @@ class Outlet:
             await self._send({"type": "http.response.body", "body": b""})
 
 
-def _encode(name: str) -> bytes:
+def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    name, value = header
+    encoded = (_names.get(name) or _encode_name(name), encode_value(value))
+    if len(_headers) < _KNOWN:
+        _headers[header] = encoded
+    return encoded
+
+
+def _encode_name(name: str) -> bytes:
     encoded = encode_name(name)
-    if len(_names) < _KNOWN_NAMES:
+    if len(_names) < _KNOWN:
         _names[name] = encoded
     return encoded

@@ -25,13 +25,11 @@ class Codec:
     def __init__(self, secret: str, *, max_size: int) -> None:
         """Derive the key of the tags from the service's secret; sizes in bytes."""
         purpose = f"pegboard-cache-{FORMAT}".encode()
-        self._key = hmac.digest(secret.encode(), purpose, "sha256")
+        key = hmac.digest(secret.encode(), purpose, "sha256")
+        self._keyed = hashlib.blake2b(digest_size=_TAG_SIZE, key=key)
         self._max_size = max_size
-
-    @property
-    def longest(self) -> int:
+        self.longest = _HEAD + max_size
         """How many bytes a value has at most, as it is stored."""
-        return _HEAD + self._max_size
 
     def encode(self, key: bytes, mark: bytes, value: bytes) -> bytes | None:
         """Return what to store; None for a value that is too large."""
@@ -51,15 +49,19 @@ class Codec:
         if len(data) < _HEAD or not data.startswith(_KIND):
             message = "it is no value"
             raise InvalidValueError(message)
-        generation = data[1:MARK_SIZE]
-        value = data[_HEAD:]
-        if not hmac.compare_digest(self._tag(key, generation, value), data[MARK_SIZE:_HEAD]):
+        tag = self._tag(key, data[1:MARK_SIZE], data[_HEAD:])
+        if not hmac.compare_digest(tag, data[MARK_SIZE:_HEAD]):
             message = "it was not stored by this service for this key"
             raise InvalidValueError(message)
-        return value if generation == mark[1:] else None
+        return self.content(mark, data)
+
+    def content(self, mark: bytes, data: bytes) -> bytes | None:
+        """Return the value in what is known to be authentic; None if of another generation."""
+        return data[_HEAD:] if data[1:MARK_SIZE] == mark[1:] else None
 
     def _tag(self, key: bytes, generation: bytes, value: bytes) -> bytes:
-        tag = hashlib.blake2b(key, digest_size=_TAG_SIZE, key=self._key)
+        tag = self._keyed.copy()
+        tag.update(key)
         tag.update(generation)  # its length is fixed, so nothing can move across the boundary
         tag.update(value)
         return tag.digest()

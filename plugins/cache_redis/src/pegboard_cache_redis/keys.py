@@ -7,11 +7,13 @@ from zlib import crc32
 import pegboard
 from pegboard_cache_redis.codec import FORMAT, MARK_SIZE
 
+_MOST_PLACES = 8192
+
 BUCKETS = 64
 """Into how many slots the keys of one group are divided in a cluster."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where a value is: the marker of its group, and its own key, both in one slot."""
 
@@ -19,6 +21,8 @@ class Place:
     key: bytes
     look_up: tuple[pegboard.Command, ...]
     """The commands that read both, and one that only a server which takes writes obeys."""
+    authentic: bytes | None = None
+    """What was last found there and is known to be the service's own."""
 
 
 class Names:
@@ -30,6 +34,7 @@ class Names:
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
         self._around: dict[bytes, tuple[pegboard.Command, pegboard.Command]] = {}
+        self._places: dict[pegboard.Key, Place] = {}
         end = b"%d" % longest
         self._range = b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(end), end)
 
@@ -45,6 +50,14 @@ class Names:
 
     def place(self, key: pegboard.Key) -> Place:
         """Return where a value is."""
+        known = self._places.get(key)
+        if known is None:
+            if len(self._places) >= _MOST_PLACES:
+                self._places = {}
+            known = self._places[key] = self._make_place(key)
+        return known
+
+    def _make_place(self, key: pegboard.Key) -> Place:
         markers = self.markers(key.group)
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]

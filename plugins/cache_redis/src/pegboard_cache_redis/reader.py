@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pegboard
 from pegboard_cache_redis.codec import Codec, InvalidValueError
@@ -18,12 +19,14 @@ logger = logging.getLogger(__name__)
 LEASE_TIME = 5_000
 """Milliseconds after which a reader that took a lease and never filled is given up."""
 
+_SMALL = 1024
+"""Bytes of a value that is kept to be compared with: it costs memory."""
+
 MARKER_TIME = 86_400_000
 """Milliseconds after which the marker of a group that nobody reads is forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A look-up under way."""
 
     commands: Sequence[pegboard.Command]
@@ -67,23 +70,19 @@ class Reader:
         """Return the value that the replies hold, or why they hold none."""
         if isinstance(replies, pegboard.ChannelError):
             return self._bypass("redis-away")
-        mark, data, seal = replies
-        if data.server not in question.state.servers:
-            self._switch.report_foreign(data.server)
+        (mark, _), (data, server), (seal, writer) = replies
+        if server not in question.state.servers:
+            self._switch.report_foreign(server)
             return self._bypass("foreign-server")
-        if not isinstance(seal.value, int) or seal.server != data.server:
+        if type(seal) is not int or writer != server:
             return self._bypass("redis-away")  # it does not take writes
-        return self._read(question, _string(mark.value), _string(data.value))
+        return self._read(question, _string(mark), _string(data))
 
-    def _read(
-        self, question: Question, mark: bytes | None, data: bytes | None
-    ) -> bytes | pegboard.Miss:
-        kinds = (mark or b"")[:1] + (data or b"")[:1]
+    def _read(self, question: Question, mark: bytes, data: bytes) -> bytes | pegboard.Miss:
+        kinds = mark[:1] + data[:1]
         if kinds == b"GV":
-            assert mark is not None
-            assert data is not None
             try:
-                value = self._codec.decode(question.place.key, mark, data)
+                value = self._decode(question.place, mark, data)
             except InvalidValueError:
                 return pegboard.Miss("invalid")  # who replaces it reports it
             if value is not None:
@@ -95,6 +94,15 @@ class Reader:
             return pegboard.Miss("fenced")
         self._count("misses")
         return pegboard.Miss("miss")
+
+    def _decode(self, place: Place, mark: bytes, data: bytes) -> bytes | None:
+        """Decode a value, whose tag is computed once as long as it stays the same."""
+        if data == place.authentic:
+            return self._codec.content(mark, data)
+        value = self._codec.decode(place.key, mark, data)
+        if len(data) <= _SMALL:
+            place.authentic = data
+        return value
 
     def lease(self, key: pegboard.Key) -> pegboard.Lease | bytes | pegboard.Miss:
         """Return the right to fill the key, or the value that another filled in meanwhile."""
@@ -195,6 +203,6 @@ class Reader:
         logger.warning("the cached value of %s in %s is replaced: %s", key.name, key.group, error)
 
 
-def _string(value: object) -> bytes | None:
+def _string(value: object) -> bytes:
     """Return what a key held; a key of another type, which Redis reports, holds nothing."""
-    return value if isinstance(value, bytes) else None
+    return value if type(value) is bytes else b""
