@@ -737,6 +737,22 @@ def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Ser
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
 
 
+def test_commands_that_can_be_read_once_are_refused(make_app: MakeApp, serve: Serve, lines: Lines):
+    """Their author is told so, and no stage behind asks anything."""
+    script = Script(asks=lambda _: (pegboard.command("PING", key="") for _ in range(2)))
+    behind = Script("behind", 2)
+    app = make_app(plugins=[Plugin(script, behind)], TESTING=False)
+
+    async def test(client: Any) -> Any:
+        await client.ask("/staged/1")
+        return await client.ask("/staged/1")
+
+    answer = serve(app, test)
+    assert 500 == answer.status
+    assert [] == behind.asked
+    assert lines.of("is asked of Redis, not a list of commands")
+
+
 @pytest.mark.parametrize("prompt", [True, False])
 def test_a_request_passes_its_stages_before_its_body_arrives(
     make_app: MakeApp, serve: Serve, *, prompt: bool

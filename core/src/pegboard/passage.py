@@ -70,6 +70,8 @@ class Passage:
                 if wanted is None:
                     continue
                 if not isinstance(wanted, Answer):
+                    if not isinstance(wanted, (list, tuple, Sequence)):  # the first are quick
+                        _refuse(wanted)
                     for command in wanted:
                         if type(command) is not Command:
                             _refuse(wanted)

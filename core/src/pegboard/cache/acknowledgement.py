@@ -18,7 +18,7 @@ class _Owed:
     connections: list[MutableMapping[Any, Any]] = field(default_factory=list)
     moment: float = 0.0
     is_committing: bool = False
-    """Whether the session itself commits: somebody else is not told by the session's return."""
+    """Whether the session itself commits, until its transaction ends: else nobody waits for it."""
 
     @classmethod
     def of(cls, session: Session) -> "_Owed":

@@ -137,7 +137,7 @@ class Coherence:
         self._tables.note_anything(writes)
         if self._matters(writes):
             self._fence(connection, writes)
-            # What it did in the database is not a part of the transaction that is to be committed.
+            # If fencing turned caching off, that is no part of the prepared transaction.
             self._commit(connection)
 
     def _fence_touched(self, connection: PoolProxiedConnection) -> None:

@@ -142,16 +142,32 @@ class Where:
         if rule is None or self.is_anywhere:
             return self.is_anywhere
         subject = shape(rule.rule) if "/" in self.text else str(rule.endpoint)
-        return bool(self._pattern.fullmatch(subject))
+        return _consists_of(subject, self.shape.split(ANYTHING))
 
     @cached_property
     def shape(self) -> str:
         """Itself without the names of variables: where it is the same, two are one place."""
         return shape(self.text)
 
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(".*".join(map(re.escape, self.shape.split(ANYTHING))))
+
+def _consists_of(text: str, parts: list[str]) -> bool:
+    """Return whether a text is these parts, in their order, with anything in between.
+
+    Not by a regular expression: with many parts it could search for ever.
+    """
+    first, *middle = parts
+    if not middle:
+        return text == first
+    last = middle.pop()
+    place, end = len(first), len(text) - len(last)
+    if place > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for part in middle:
+        found = text.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
 
 
 def shape(path: str) -> str:
