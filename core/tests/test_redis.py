@@ -94,7 +94,7 @@ def test_tls_by_a_proxy(make_app: MakeApp, redis_url, certificates: Certificates
 def test_tls_by_the_server(make_app: MakeApp, certificates: Certificates):
     """As the system's own server speaks it, which wants to know the client, too."""
     if (program := tls_program()) is None:
-        pytest.skip("no redis-server")
+        pytest.skip("no server speaks TLS: install redis-server")
     options = {"tls-auth-clients": "yes"}
     own = f"&ssl_certfile={quote(str(certificates.certificate))}"
     own += f"&ssl_keyfile={quote(str(certificates.key))}"

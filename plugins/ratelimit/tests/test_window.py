@@ -129,6 +129,14 @@ def test_a_process_never_admits_more_than_the_limit(new_clock, drawn):
             naive.check(clock.now, ask("alice", limit))
 
 
+def agreed(process: Ask, script: Ask, limit: Limit) -> Verdict:
+    """Return what both say of a request, to the last number, whether charged or only looked at."""
+    assert process("a", limit, charge=False) == script("a", limit, charge=False)
+    verdict = script("a", limit)
+    assert process("a", limit) == verdict
+    return verdict
+
+
 @given(bursts())
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_redis_admits_what_a_process_admits(redis, new_clock, drawn):
@@ -140,10 +148,7 @@ def test_redis_admits_what_a_process_admits(redis, new_clock, drawn):
     for gap, count in timing:
         clock.go(gap)
         for _ in range(count):
-            assert process("a", limit, charge=False) == script("a", limit, charge=False)
-            verdict = script("a", limit)
-            assert process("a", limit) == verdict
-            naive.check(clock.now, verdict)
+            naive.check(clock.now, agreed(process, script, limit))
 
 
 @given(st.lists(bursts(), min_size=2, max_size=4))
@@ -164,9 +169,7 @@ def test_a_limit_that_changes_admits_no_more(redis, new_clock, drawn):
         for gap, count in timing:
             clock.go(gap)
             for _ in range(count):
-                assert process("a", limit, charge=False) == script("a", limit, charge=False)
-                verdict = script("a", limit)
-                assert process("a", limit) == verdict
+                verdict = agreed(process, script, limit)
                 if not verdict.wait:
                     naive.check(clock.now, verdict)
 

@@ -143,21 +143,21 @@ class Tables:
     def note_text(self, writes: Writes, text: str) -> None:
         """Note what a statement that is only text may touch: every table that it mentions."""
         writes.is_elsewhere |= not _DEFINING.match(text)
+        if _NAMELESS.match(text) or _TAKING_ALONG.search(text):
+            self._add_all(writes, *self._names)
+            return
         mentioned = {found.lower() for found in self._mentioned.findall(text)}
-        is_anything = bool(_NAMELESS.match(text) or _TAKING_ALONG.search(text))
-        for name in self._names:
-            if name.lower() in mentioned or is_anything:
-                self._add_all(writes, name)
+        self._add_all(writes, *(name for name in self._names if name.lower() in mentioned))
 
     def note_anything(self, writes: Writes) -> None:
         """Note what may touch every table."""
         writes.is_elsewhere = True
-        for name in self._names:
-            self._add_all(writes, name)
+        self._add_all(writes, *self._names)
 
-    def _add_all(self, writes: Writes, name: str) -> None:
-        for group in self._groups_of(name) | self._cascades_of(name):
-            writes.add_group(group)
+    def _add_all(self, writes: Writes, *names: str) -> None:
+        for name in names:
+            for group in self._groups_of(name) | self._cascades_of(name):
+                writes.add_group(group)
 
 
 def _targets(statement: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Redis-protocol servers that belong together."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
@@ -17,7 +18,7 @@ PASSWORD = "of-every-server"  # noqa: S105 - of servers that live as long as a t
 _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
 
 
-class ServerGroup:
+class ServerGroup(ABC):
     """Servers that start and end together."""
 
     def __init__(self) -> None:
@@ -40,9 +41,9 @@ class ServerGroup:
         """Stop them."""
         self.stack.close()
 
+    @abstractmethod
     def begin(self) -> None:
         """Start and arrange them."""
-        raise NotImplementedError
 
     def serve(self, **options: str) -> RedisServer:
         """Start a server with directives of its configuration file."""

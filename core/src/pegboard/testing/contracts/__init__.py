@@ -29,7 +29,8 @@ class CacheStrategyContract(Readers, Writers, Schedules, Operators):
     @pytest.fixture
     def strategies(self) -> Sequence[CacheStrategy]:
         """Two strategies or more that share one empty storage, as in as many processes."""
-        raise NotImplementedError
+        message = "override the fixture `strategies`: it makes what the contract is tested on"
+        raise NotImplementedError(message)
 
     @pytest.fixture
     def transaction(self) -> Transaction:
