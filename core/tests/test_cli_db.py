@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -173,7 +174,8 @@ def test_the_folder_of_a_deployment_is_made(
 def test_a_revision_is_opened_in_an_editor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`edit` hands the file of a revision to the editor of the environment."""
     run("revision notes -m one")
-    monkeypatch.setenv("EDITOR", f"{sys.executable} -c \"import sys; open(sys.argv[1], 'w')\"")
+    empty = [sys.executable, "-c", "import sys; open(sys.argv[1], 'w')"]
+    monkeypatch.setenv("EDITOR", shlex.join(empty))
 
     run("edit notes")
 
