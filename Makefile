@@ -26,7 +26,8 @@ if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
 fi
 endef
 
-PIP_INSTALL := -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+# What is compiled when it is first imported need not be compiled before.
+PIP_INSTALL := -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
 PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PLUGINS := $(patsubst plugins/%/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
@@ -108,5 +109,5 @@ clean: ## Remove environments and what tools leave; data in instance/ stays
 	@set -e; $(FIND_PYTHON); \
 	echo "Installing tox into .tools with $$("$$python" --version) ..."; \
 	"$$python" -m venv --clear .tools
-	@.tools/bin/python $(PIP_INSTALL) tox
+	@.tools/bin/python $(PIP_INSTALL) tox tox-uv
 	@touch $@

@@ -5,10 +5,16 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-FIRST = "py311"
-"""The interpreter on which every suite runs in every company."""
+import projects
+import wheels
+
+MEASURED = "py311"
+"""The interpreter on which coverage is measured, and plugins are tested beside all others."""
+
+MODELS = "py313-core-cache_redis"
+"""The environment that explores models: they are tests of an idea, not of what is installed."""
 
 
 def plugins_of(environment: str) -> list[str]:
@@ -18,34 +24,31 @@ def plugins_of(environment: str) -> list[str]:
 
 def install(environment: str, options: Sequence[str]) -> int:
     """Install the core and the plugins, each as its users get it; returns the exit status."""
-    folders = ["./core[testing]", *(f"./plugins/{name}" for name in plugins_of(environment))]
-    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation"]
-    return subprocess.run([*pip, *options, *folders], check=False).returncode
+    return wheels.install(["core", *plugins_of(environment)], options)
 
 
-def suites(environment: str) -> Iterable[tuple[str, str]]:
-    """Yield each suite that applies: its name and its folder."""
+def suites(environment: str) -> list[str]:
+    """Return the folders of the suites that apply, and the test of the combination."""
     plugins = plugins_of(environment)
-    # A plugin's own tests say what it does alone; on one interpreter also what it does in company.
-    if len(plugins) <= 1 or environment.startswith(FIRST):
-        yield from ((name, f"plugins/{name}/tests") for name in plugins)
+    everything = len(plugins) == len(projects.folders()) - 1
+    folders = ["tests/test_combinations.py"]
     if not plugins:
-        yield "core", "core/tests"
-    yield "combination", "tests/test_combinations.py"
+        folders.append("core/tests")
+    if len(plugins) == 1 or (everything and environment.startswith(MEASURED)):
+        folders += [f"plugins/{name}/tests" for name in plugins]
+    return folders
 
 
 def test(environment: str, options: Sequence[str]) -> int:
     """Run the suites; returns the exit status."""
     runner = ["-m", "pytest"]
-    # Coverage is measured once for each suite: it doubles the time of the tests.
-    if environment.startswith(FIRST) and len(plugins_of(environment)) <= 1:
+    # Once for each suite is enough: it takes time.
+    if environment.startswith(MEASURED) and len(plugins_of(environment)) <= 1:
         runner = ["-m", "coverage", "run", *runner]
-    status = 0
-    for name, folder in suites(environment):
-        report = f"--junit-xml=.tox/reports/{environment}-{name}.xml"
-        command = [sys.executable, *runner, report, "-m", "not slow", folder, *options]
-        status |= subprocess.run(command, check=False).returncode
-    return status
+    report = f"--junit-xml=.tox/reports/{environment}.xml"
+    selected = "not slow" if environment == MODELS else "not slow and not model"
+    command = [*runner, report, "-m", selected, *suites(environment), *options]
+    return subprocess.run([sys.executable, *command], check=False).returncode
 
 
 if __name__ == "__main__":
