@@ -103,7 +103,7 @@ def code_blocks(text: str, language: str) -> list[str]:
 def mentions(hook: str) -> list[Path]:
     """The tests, other than this one, that name a hook."""
     found = [
-        *ROOT.glob("core/tests/*.py"),
+        *ROOT.glob("core/tests/**/*.py"),
         *ROOT.glob("plugins/*/tests/*.py"),
         *ROOT.glob("tests/*.py"),
     ]

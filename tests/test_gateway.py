@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 import pegboard
-from pegboard.server.gateway import Gateway
+from pegboard.server.asgi import Gateway
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 
@@ -57,7 +57,7 @@ def address(number: int) -> dict[str, str]:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths for which a thread was needed."""
-    from pegboard.server.threads import Threads  # noqa: PLC0415 - to look inside
+    from pegboard.server.wsgi_threads import Threads  # noqa: PLC0415 - to look inside
 
     paths: list[str] = []
     serve = Threads.serve

@@ -1,7 +1,7 @@
 """Pegboard, a Flask platform that a team assembles from plugins."""
 
 from pegboard.annotations import RateLimit, rate_limit, rate_limit_of
-from pegboard.api import Blueprint
+from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import (
     LEASED,
@@ -18,17 +18,17 @@ from pegboard.cache import (
     get_cache,
 )
 from pegboard.clients import Clients, client_key, client_of, get_clients
-from pegboard.conditional import require_preconditions
-from pegboard.config import DevelopmentConfig, ProductionConfig, TestingConfig
-from pegboard.core_settings import CoreSettings
-from pegboard.database import Model, db, utcnow
-from pegboard.errors import UnconfirmedError, abort
-from pegboard.health import HealthCheck, NotReadyError, get_health
-from pegboard.hooks import hookimpl, hookspec
-from pegboard.matches import UNSTAGED
+from pegboard.database import Model, db, no_time_limit, transactional, utcnow
+from pegboard.http import (
+    InvalidJSONError,
+    UnconfirmedError,
+    abort,
+    load_json,
+    require_preconditions,
+)
+from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, StartupError
-from pegboard.redis import get_redis
-from pegboard.redis.channel import (
+from pegboard.redis import (
     Channel,
     ChannelError,
     Command,
@@ -36,12 +36,21 @@ from pegboard.redis.channel import (
     Script,
     command,
     get_channel,
+    get_redis,
 )
-from pegboard.registry import get_registry
-from pegboard.settings import Settings, get_settings, setting
+from pegboard.settings import (
+    CoreSettings,
+    DevelopmentConfig,
+    ProductionConfig,
+    Settings,
+    TestingConfig,
+    get_settings,
+    setting,
+)
 from pegboard.stages import (
     ANSWER,
     LIMIT,
+    UNSTAGED,
     Answer,
     Call,
     Handler,
@@ -50,9 +59,6 @@ from pegboard.stages import (
     Stage,
     route_of,
 )
-from pegboard.strict_json import InvalidJSONError, load_json
-from pegboard.transactions import transactional
-from pegboard.watchdog import no_time_limit
 
 __all__ = [
     "ANSWER",

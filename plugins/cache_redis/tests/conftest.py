@@ -15,8 +15,8 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 import pegboard
+from pegboard_cache_redis.cache.epoch import Fleet
 from pegboard_cache_redis.models import table
-from pegboard_cache_redis.state import Fleet
 
 pytest_plugins = ["pegboard.testing.fixtures"]
 

@@ -10,7 +10,7 @@ from redis import Redis
 import pegboard
 from pegboard.cache.coherence import WriterTransaction
 from pegboard.testing.contracts import CacheStrategyContract, lease
-from pegboard_cache_redis import state
+from pegboard_cache_redis.cache import epoch as state
 
 WARM = pegboard.Key("warm", "up")
 

@@ -15,16 +15,16 @@ from sqlalchemy import update
 
 import pegboard
 from pegboard.cache import acknowledgement
+from pegboard.database.watchdog import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard.watchdog import WatchedConnection
+from pegboard_cache_redis.cache.epoch import TRUST, WAIT, Fleet
+from pegboard_cache_redis.cache.scripts import FENCE, FILL, LEASE, RELEASE
+from pegboard_cache_redis.cache.strategy import RedisStrategy
 from pegboard_cache_redis.models import table
-from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE
-from pegboard_cache_redis.state import TRUST, WAIT, Fleet
-from pegboard_cache_redis.strategy import RedisStrategy
 
 from .conftest import read_row
 

@@ -9,7 +9,7 @@ from redis import Redis
 
 import pegboard
 from pegboard.testing.processes import wait_until
-from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.enforcement import get_limiter
 
 LIMIT = "4/minute"
 

@@ -15,7 +15,8 @@ from redis.crc import key_slot
 import pegboard
 from pegboard.testing.services import LiveServer, run_pegboard
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.shared import WINDOW, SharedStorage
+from pegboard_ratelimit.counting import SharedStorage
+from pegboard_ratelimit.counting.redis import WINDOW
 
 HAMMER = textwrap.dedent("""
     import json, multiprocessing, sys, threading, time

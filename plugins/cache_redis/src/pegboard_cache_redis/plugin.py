@@ -7,7 +7,7 @@ from flask.sessions import SessionInterface
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
-from pegboard_cache_redis.assembly import make_strategy
+from pegboard_cache_redis.cache import make_strategy
 from pegboard_cache_redis.models import Base
 from pegboard_cache_redis.sessions import make_session_interface
 from pegboard_cache_redis.settings import CacheRedisSettings

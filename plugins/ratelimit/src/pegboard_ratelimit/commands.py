@@ -15,13 +15,28 @@ from werkzeug.exceptions import HTTPException
 
 import pegboard
 from pegboard import UNSTAGED, Route
-from pegboard_ratelimit.asking import Standing, ask_standing
-from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
-from pegboard_ratelimit.limits import UNLIMITED
-from pegboard_ratelimit.matching import METHODS, Who
+from pegboard_ratelimit.enforcement import (
+    Limiter,
+    Standing,
+    ask_standing,
+    get_limiter,
+    is_of_use,
+    routes_of,
+)
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
-from pegboard_ratelimit.rows import Stored, parse_time, read_rows
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule, choose
+from pegboard_ratelimit.rules import (
+    METHODS,
+    UNLIMITED,
+    OnFailure,
+    Rule,
+    Source,
+    Stored,
+    Who,
+    WrittenRule,
+    choose,
+    parse_time,
+    read_rows,
+)
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")

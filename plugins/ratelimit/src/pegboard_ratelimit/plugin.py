@@ -11,11 +11,10 @@ from sqlalchemy.orm import DeclarativeBase
 import pegboard
 from pegboard_ratelimit import hookspecs
 from pegboard_ratelimit.commands import ratelimit
-from pegboard_ratelimit.limiter import init_limiter
+from pegboard_ratelimit.enforcement import LimitStage, init_limiter
 from pegboard_ratelimit.models import Base
 from pegboard_ratelimit.openapi import describe_limits
 from pegboard_ratelimit.settings import RatelimitSettings
-from pegboard_ratelimit.stage import LimitStage
 
 
 @pegboard.hookimpl
