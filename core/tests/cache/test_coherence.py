@@ -17,6 +17,7 @@ from pegboard.cache import (
     Miss,
     Touched,
     Transaction,
+    UnconfirmedError,
     acknowledgement,
     init_cache,
 )
@@ -535,9 +536,9 @@ def test_a_write_that_may_not_be_acknowledged_is_an_error(
     slow_app: Flask, slow: SlowStrategy
 ) -> None:
     """It is committed, but caches could still be older: the caller must not believe it is done."""
-    slow.error = pegboard.UnconfirmedError("no")
+    slow.error = UnconfirmedError("no")
     db.session.execute(change())
-    with pytest.raises(pegboard.UnconfirmedError):
+    with pytest.raises(UnconfirmedError):
         db.session.commit()
     db.session.rollback()
     assert "new" == db.session.scalar(select(Note.text).where(Note.id == 1))

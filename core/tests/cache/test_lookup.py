@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from werkzeug.test import TestResponse
 
 import pegboard
-from pegboard.cache import MemoryStrategy, Miss
+from pegboard.cache import LEASED, CacheStrategy, Key, Lease, MemoryStrategy, Miss, get_cache
 from pegboard.cache import service as answers
 from pegboard.cache import singleflight as flights
 from pegboard.cache.entry import Entry
@@ -100,7 +100,7 @@ class Notes:
         return [self.blueprint]
 
     @pegboard.hookimpl
-    def pegboard_cache_strategy(self, app: Flask) -> pegboard.CacheStrategy | None:
+    def pegboard_cache_strategy(self, app: Flask) -> CacheStrategy | None:
         """Store answers where the test can see it."""
         assert app.name == "pegboard"
         return None if self.declines else self.strategy
@@ -563,7 +563,7 @@ class CountingStrategy(MemoryStrategy):
         self.rest = [None] * wanted
         self.reached = Event()
 
-    def look_up(self, key: pegboard.Key) -> bytes | Miss:
+    def look_up(self, key: Key) -> bytes | Miss:
         """Count."""
         found = super().look_up(key)
         if self.rest:
@@ -649,13 +649,13 @@ class ElsewhereStrategy(MemoryStrategy):
         super().__init__(size=100)
         self.refusals = refusals
 
-    def lease(self, key: pegboard.Key) -> pegboard.Lease | bytes | Miss:
+    def lease(self, key: Key) -> Lease | bytes | Miss:
         """Refuse it a few times; then it is there."""
         if self.refusals:
             self.refusals -= 1
-            return Miss(pegboard.LEASED)
+            return Miss(LEASED)
         given = super().lease(key)
-        assert isinstance(given, pegboard.Lease)
+        assert isinstance(given, Lease)
         entry = b'1.1\ntag\nContent-Type: application/json\n\n{"text": "elsewhere"}'
         super().fill(given, entry, 300)
         return entry
@@ -802,7 +802,7 @@ def test_the_operator_chooses_the_strategy(
     """A plugin's is in force unless another is asked for."""
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve(CACHE=choice)
-    assert expected is type(pegboard.get_cache(client.application).strategy)
+    assert expected is type(get_cache(client.application).strategy)
     statuses = [told(client.get("/notes/1")) for _ in range(2)]
     cached = ["fwd=miss; stored", "hit"]
     assert (2 * ["fwd=bypass; detail=off"] if choice == "none" else cached) == statuses
@@ -813,7 +813,7 @@ def test_without_a_plugin_memory_serves_where_it_is_right(
 ) -> None:
     """On SQLite, whose file tells of other processes; beside PostgreSQL only if asked for."""
     found = [
-        pegboard.get_cache(make_app(DATABASE_URL=url, CACHE=choice)).strategy.name
+        get_cache(make_app(DATABASE_URL=url, CACHE=choice)).strategy.name
         for url in ("sqlite://", sqlite_url, postgres_url)
         for choice in ("auto", "memory")
     ]
@@ -845,7 +845,7 @@ def test_a_plugin_may_decline(serve: Any, notes: Notes) -> None:
     notes.declines = True
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()
-    assert "memory" == pegboard.get_cache(client.application).strategy.name
+    assert "memory" == get_cache(client.application).strategy.name
     assert ["fwd=miss; stored", "hit"] == [told(client.get("/notes/1")) for _ in range(2)]
     assert [] == notes.strategy.verbs
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pegboard
-from pegboard.clients import Clients, Proxies, client_key
+from pegboard.clients import Clients, Proxies, client_key, client_of
 from pegboard.clients.identity import identity_key
 
 
@@ -394,7 +394,7 @@ def test_the_app_tells_its_clients_apart(make_app):
     app = make_app(plugins=[Names()], TRUSTED_PROXIES="10.0.0.0/8")
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
 
-    assert "198.51.100.7" == pegboard.client_of(environ, app)
-    assert "user:alice" == pegboard.client_of({**environ, "HTTP_X_USER": "alice"}, app)
+    assert "198.51.100.7" == client_of(environ, app)
+    assert "user:alice" == client_of({**environ, "HTTP_X_USER": "alice"}, app)
     with app.app_context():
-        assert "198.51.100.7" == pegboard.client_of(environ)
+        assert "198.51.100.7" == client_of(environ)

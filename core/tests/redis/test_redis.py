@@ -9,15 +9,8 @@ from urllib.parse import quote
 import pytest
 from redis import Redis
 
-from pegboard import (
-    Channel,
-    ChannelError,
-    StartupError,
-    command,
-    create_app,
-    get_channel,
-    get_redis,
-)
+from pegboard import StartupError, create_app
+from pegboard.redis import Channel, ChannelError, command, get_channel, get_redis
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import Certificates, RedisServer, tls_program

@@ -8,7 +8,16 @@ import pytest
 from flask import Flask
 from redis import Redis, RedisCluster
 
-from pegboard import Channel, ChannelError, Command, Reply, Script, command, get_channel, get_redis
+from pegboard.redis import (
+    Channel,
+    ChannelError,
+    Command,
+    Reply,
+    Script,
+    command,
+    get_channel,
+    get_redis,
+)
 from pegboard.redis.line import PlainLine
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp

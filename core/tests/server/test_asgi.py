@@ -18,6 +18,8 @@ from werkzeug.routing import BaseConverter
 import pegboard
 from pegboard.http.envelope import logger as envelope_logger
 from pegboard.logs import RequestFilter, trace_id
+from pegboard.redis import ChannelError, Command, command, get_channel
+from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 
@@ -40,12 +42,12 @@ class Bound:
     def __init__(self, script: "Script") -> None:
         self.script = script
 
-    def ask(self, call: pegboard.Call) -> Any:
+    def ask(self, call: Call) -> Any:
         """Ask what the test says."""
         self.script.asked.append(place())
         return self.script.asks(call)
 
-    def hear(self, call: pegboard.Call, replies: Any) -> Any:
+    def hear(self, call: Call, replies: Any) -> Any:
         """Hear, and do what the test says."""
         self.script.heard.append(replies)
         return self.script.hears(call, replies)
@@ -65,15 +67,15 @@ class Script:
 
     name: str = "one"
     order: int = 1
-    asks: Callable[[pegboard.Call], Any] = lambda _: None
-    hears: Callable[[pegboard.Call, Any], Any] = lambda _call, _replies: None
+    asks: Callable[[Call], Any] = lambda _: None
+    hears: Callable[[Call, Any], Any] = lambda _call, _replies: None
     prompt: Callable[[], bool] = lambda: True
     kind: type[Bound] = PromptlyBound
     bound: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     heard: list[Any] = field(default_factory=list)
 
-    def bind(self, route: pegboard.Route | None) -> Bound:
+    def bind(self, route: Route | None) -> Bound:
         """Bind everywhere."""
         self.bound.append(place())
         return self.kind(self)
@@ -107,24 +109,24 @@ class Plugin:
         return self.stages
 
 
-def answering(body: bytes, status: int = 200) -> Callable[..., pegboard.Answer]:
+def answering(body: bytes, status: int = 200) -> Callable[..., Answer]:
     """Return what answers with a text."""
-    return lambda *_: pegboard.Answer(status, [("Content-Type", "text/plain")], body)
+    return lambda *_: Answer(status, [("Content-Type", "text/plain")], body)
 
 
-def echo(call: pegboard.Call) -> list[pegboard.Command]:
+def echo(call: Call) -> list[Command]:
     """Ask Redis for an echo of the path."""
-    return [pegboard.command("ECHO", call.environ["PATH_INFO"], key="x")]
+    return [command("ECHO", call.environ["PATH_INFO"], key="x")]
 
 
-def repeat(_: pegboard.Call, replies: Any) -> pegboard.Answer | None:
+def repeat(_: Call, replies: Any) -> Answer | None:
     """Answer with what Redis says, if it says something."""
-    if isinstance(replies, pegboard.ChannelError):
+    if isinstance(replies, ChannelError):
         return None
-    return pegboard.Answer(200, [], replies[0].value)
+    return Answer(200, [], replies[0].value)
 
 
-def bug(_: pegboard.Call) -> None:
+def bug(_: Call) -> None:
     """Raise."""
     message = "a bug"
     raise RuntimeError(message)
@@ -133,25 +135,23 @@ def bug(_: pegboard.Call) -> None:
 # The same answer
 
 
-def oracle(call: pegboard.Call) -> pegboard.Answer | None:
+def oracle(call: Call) -> Answer | None:
     """Answer in each of the ways that stages have."""
     call.headers.append(("X-Stage", "was here"))
     path, environ = call.environ["PATH_INFO"], call.environ
     if path == "/staged/1":
         headers = [("ETag", '"v1"'), ("Content-Type", "application/json")]
         if environ.get("HTTP_IF_NONE_MATCH") == '"v1"':
-            return pegboard.Answer(304, headers[:1], b"")
-        return pegboard.Answer(200, headers, b'{"number": 1}')
+            return Answer(304, headers[:1], b"")
+        return Answer(200, headers, b'{"number": 1}')
     if path == "/staged/2":
-        return pegboard.Answer.error(429, "Too many.", [("Retry-After", "7")])
+        return Answer.error(429, "Too many.", [("Retry-After", "7")])
     if path == "/staged/3":
         headers = [("Content-Type", "text/html"), ("Content-Security-Policy", "default-src 'self'")]
-        return pegboard.Answer(599, headers, "ä€".encode())
+        return Answer(599, headers, "ä€".encode())
     if path == "/staged/4":
         # Two headers of one name, and one that is no ASCII.
-        return pegboard.Answer(
-            201, [("Link", "</a>"), ("Link", "</b>"), ("X-Name", "J\xfcrgen")], b""
-        )
+        return Answer(201, [("Link", "</a>"), ("Link", "</b>"), ("X-Name", "J\xfcrgen")], b"")
     return None
 
 
@@ -396,7 +396,7 @@ def test_a_channel_without_pipelines_is_asked_on_threads(
     """As with a cluster, or with TLS."""
     script = Script(asks=echo, hears=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     monkeypatch.setattr(type(channel), "pipeline", lambda *_: None)
 
     async def test(client: Any) -> Any:
@@ -503,7 +503,7 @@ def test_a_stage_that_raises_is_one_error(
 
 def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve):
     """HTTP has latin-1 alone."""
-    bad = pegboard.Answer(200, [("X-Name", "\u0416")], b"")
+    bad = Answer(200, [("X-Name", "\u0416")], b"")
     app = make_app(plugins=[Plugin(Script(asks=lambda _: bad))])
 
     async def test(client: Any) -> Any:
@@ -543,7 +543,7 @@ def test_without_redis_a_stage_hears_why(make_app: MakeApp, serve: Serve):
 
     assert [200] * 2 == [answer.status for answer in serve(app, test)]
     assert [THREAD, LOOP] == script.asked
-    assert [pegboard.ChannelError] * 2 == [type(replies) for replies in script.heard]
+    assert [ChannelError] * 2 == [type(replies) for replies in script.heard]
 
 
 def test_a_redis_that_is_lost_is_heard_of(make_app: MakeApp, serve: Serve, redis_proxy: RedisProxy):
@@ -558,7 +558,7 @@ def test_a_redis_that_is_lost_is_heard_of(make_app: MakeApp, serve: Serve, redis
             return await client.ask("/staged/1")
 
     assert {"number": 1, "place": THREAD} == json.loads(serve(app, test).body)
-    assert isinstance(script.heard[-1], pegboard.ChannelError)
+    assert isinstance(script.heard[-1], ChannelError)
     assert LOOP == script.asked[-1]
 
 
@@ -597,11 +597,11 @@ def test_a_request_id_is_on_the_answer_and_on_every_line(
     """Of the loop and of the thread; and two requests at once do not mix theirs up."""
     logger = logging.getLogger("pegboard.test")
 
-    def ask(call: pegboard.Call) -> list[pegboard.Command]:
+    def ask(call: Call) -> list[Command]:
         logger.warning("asks for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return echo(call)
 
-    def hear(call: pegboard.Call, _: Any) -> pegboard.Answer | None:
+    def hear(call: Call, _: Any) -> Answer | None:
         logger.warning("hears for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return answering(b"stage")() if call.environ["PATH_INFO"] == "/staged/1" else None
 
@@ -650,7 +650,7 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
 ):
     """Answered by the loop, and by threads which one stage lets them go on to."""
 
-    def hear(call: pegboard.Call, replies: Any) -> pegboard.Answer | None:
+    def hear(call: Call, replies: Any) -> Answer | None:
         call.headers.append(("X-Reply", replies[0].value.decode()))
         return repeat(call, replies) if int(call.environ["PATH_INFO"][8:]) % 2 else None
 
@@ -674,7 +674,7 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
 
 @pytest.mark.parametrize(
     "wrong",
-    [echo, "ECHO", [pegboard.Command(b"x", "ECHO")]],  # type: ignore[arg-type]  # it is wrong
+    [echo, "ECHO", [Command(b"x", "ECHO")]],  # type: ignore[arg-type]  # it is wrong
     ids=["one command", "text", "a command that is not packed"],
 )
 def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
@@ -682,7 +682,7 @@ def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
 ):
     """Nobody else is given replies that are not their own."""
 
-    def ask(call: pegboard.Call) -> Any:
+    def ask(call: Call) -> Any:
         if call.environ["PATH_INFO"] != "/staged/0":
             return echo(call)
         return echo(call)[0] if callable(wrong) else wrong
@@ -701,7 +701,7 @@ def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
             assert 500 == answer.status
 
 
-def exit_now(_: pegboard.Call) -> None:
+def exit_now(_: Call) -> None:
     """Be a stage that would end the process."""
     raise SystemExit(3)
 
@@ -710,13 +710,13 @@ def exit_now(_: pegboard.Call) -> None:
     "asks",
     [
         exit_now,
-        lambda _: pegboard.Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
-        lambda _: pegboard.Answer(99, [], b""),
-        lambda _: pegboard.Answer(200, [("X", "a\r\nb")], b""),
-        lambda _: pegboard.Answer(200, [("Content-Length", "0")], b""),
-        lambda _: pegboard.Answer(304, [], b"text"),
-        lambda _: pegboard.Answer(200, [("X", 5)], b""),  # type: ignore[list-item]
-        lambda _: pegboard.Answer(200, None, b""),  # type: ignore[arg-type]
+        lambda _: Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
+        lambda _: Answer(99, [], b""),
+        lambda _: Answer(200, [("X", "a\r\nb")], b""),
+        lambda _: Answer(200, [("Content-Length", "0")], b""),
+        lambda _: Answer(304, [], b"text"),
+        lambda _: Answer(200, [("X", 5)], b""),  # type: ignore[list-item]
+        lambda _: Answer(200, None, b""),  # type: ignore[arg-type]
         lambda call: call.headers.append(("X", 5)),
     ],
     ids=[
@@ -739,7 +739,7 @@ def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Ser
 
 def test_commands_that_can_be_read_once_are_refused(make_app: MakeApp, serve: Serve, lines: Lines):
     """Their author is told so, and no stage behind asks anything."""
-    script = Script(asks=lambda _: (pegboard.command("PING", key="") for _ in range(2)))
+    script = Script(asks=lambda _: (command("PING", key="") for _ in range(2)))
     behind = Script("behind", 2)
     app = make_app(plugins=[Plugin(script, behind)], TESTING=False)
 
@@ -822,7 +822,7 @@ def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):
     """Whether the loop or a thread logs."""
     traces: list[str] = []
 
-    def note(_: pegboard.Call) -> None:
+    def note(_: Call) -> None:
         traces.append(trace_id.get())
 
     app = make_app(plugins=[Plugin(Script(asks=note))], TESTING=False)

@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter, IntegerConverter
 from werkzeug.test import EnvironBuilder
 
-import pegboard
+from pegboard.stages import Call, Route
 from pegboard.stages.routing import Match, Matches
 from pegboard.testing.fixtures import MakeApp
 
@@ -21,15 +21,15 @@ class Stage:
     def __init__(self) -> None:
         self.bound: list[str | None] = []
 
-    def bind(self, route: pegboard.Route | None) -> "Stage":
+    def bind(self, route: Route | None) -> "Stage":
         """Bind."""
         self.bound.append(f"{route.method} {route.rule.rule}" if route else None)
         return self
 
-    def ask(self, call: pegboard.Call) -> None:
+    def ask(self, call: Call) -> None:
         """Let the request pass."""
 
-    def hear(self, call: pegboard.Call, replies: Any) -> None:
+    def hear(self, call: Call, replies: Any) -> None:
         """Hear nothing."""
 
 

@@ -15,6 +15,8 @@ from werkzeug.routing import BaseConverter, IntegerConverter, UUIDConverter
 from werkzeug.test import EnvironBuilder
 
 import pegboard
+from pegboard.redis import ChannelError, Command, command
+from pegboard.stages import Answer, Call, Route
 from pegboard.stages.routing import Matches
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
@@ -28,22 +30,22 @@ class Script:
 
     name: str
     order: int
-    asks: Callable[[pegboard.Call], Any] = lambda _: None
-    hears: Callable[[pegboard.Call, Any], Any] = lambda _call, _replies: None
-    binds: Callable[[pegboard.Route | None], bool] = lambda _: True
-    bound: list[pegboard.Route | None] = field(default_factory=list)
+    asks: Callable[[Call], Any] = lambda _: None
+    hears: Callable[[Call, Any], Any] = lambda _call, _replies: None
+    binds: Callable[[Route | None], bool] = lambda _: True
+    bound: list[Route | None] = field(default_factory=list)
     heard: list[Any] = field(default_factory=list)
 
-    def bind(self, route: pegboard.Route | None) -> "Script | None":
+    def bind(self, route: Route | None) -> "Script | None":
         """Bind where the test says."""
         self.bound.append(route)
         return self if self.binds(route) else None
 
-    def ask(self, call: pegboard.Call) -> Any:
+    def ask(self, call: Call) -> Any:
         """Ask what the test says."""
         return self.asks(call)
 
-    def hear(self, call: pegboard.Call, replies: Any) -> Any:
+    def hear(self, call: Call, replies: Any) -> Any:
         """Hear, and do what the test says."""
         self.heard.append(replies)
         return self.hears(call, replies)
@@ -92,14 +94,14 @@ class Elsewhere:
         return [self.stage]
 
 
-def ping(call: pegboard.Call) -> list[pegboard.Command]:
+def ping(call: Call) -> list[Command]:
     """Ask Redis for an echo of the path."""
-    return [pegboard.command("ECHO", call.environ["PATH_INFO"], key="x")]
+    return [command("ECHO", call.environ["PATH_INFO"], key="x")]
 
 
-def answering(body: bytes, status: int = 200) -> Callable[..., pegboard.Answer]:
+def answering(body: bytes, status: int = 200) -> Callable[..., Answer]:
     """Return what answers with a text."""
-    return lambda *_: pegboard.Answer(status, [("Content-Type", "text/plain")], body)
+    return lambda *_: Answer(status, [("Content-Type", "text/plain")], body)
 
 
 def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None:
@@ -207,7 +209,7 @@ def test_without_redis_a_stage_hears_why(make_app: MakeApp) -> None:
     answer = make_app(plugins=[Plugin(stage)]).test_client().get("/staged/1")
 
     assert 200 == answer.status_code
-    assert isinstance(stage.heard[0], pegboard.ChannelError)
+    assert isinstance(stage.heard[0], ChannelError)
 
 
 @pytest.mark.parametrize("path", ["/staged/1", "/staged/refused", "/nothing"])
@@ -219,9 +221,9 @@ def test_headers_of_a_stage_are_on_every_answer(make_app: MakeApp, path: str) ->
     assert "was here" == answer.headers["X-Stage"]
 
 
-def answer_error() -> pegboard.Answer:
+def answer_error() -> Answer:
     """Refuse by an answer."""
-    return pegboard.Answer.error(409, "No.", [("X-Why", "so")])
+    return Answer.error(409, "No.", [("X-Why", "so")])
 
 
 def abort() -> NoReturn:
@@ -252,7 +254,7 @@ def test_error_of_a_stage_is_as_flask_gives_it(
 def failing(fails: Callable[[], Any], when: str) -> Script:
     """Return a stage that does this at one path when it is asked, or when it hears."""
 
-    def fail(call: pegboard.Call, *_: Any) -> Any:
+    def fail(call: Call, *_: Any) -> Any:
         return fails() if call.environ["PATH_INFO"] == "/staged/1" else None
 
     return Script(
@@ -266,17 +268,17 @@ def bug() -> NoReturn:
     raise RuntimeError(message)
 
 
-def wrong_headers(headers: Any) -> Callable[[], pegboard.Answer]:
+def wrong_headers(headers: Any) -> Callable[[], Answer]:
     """Return what answers with headers that are none."""
-    return lambda: pegboard.Answer(200, headers, b"text")
+    return lambda: Answer(200, headers, b"text")
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "raises": (bug, "a bug"),
-    "text": (lambda: pegboard.Answer(200, [], "text"), "must be bytes"),  # type: ignore[arg-type]
-    "status": (lambda: pegboard.Answer(99, [], b""), "the status is 99"),
-    "status of text": (lambda: pegboard.Answer("200", [], b""), "status is '200'"),  # type: ignore[arg-type]
-    "body of none": (lambda: pegboard.Answer(304, [], b"text"), "304 goes without a body"),
+    "text": (lambda: Answer(200, [], "text"), "must be bytes"),  # type: ignore[arg-type]
+    "status": (lambda: Answer(99, [], b""), "the status is 99"),
+    "status of text": (lambda: Answer("200", [], b""), "status is '200'"),  # type: ignore[arg-type]
+    "body of none": (lambda: Answer(304, [], b"text"), "304 goes without a body"),
     "length": (wrong_headers([("content-length", "4")]), "Content-Length is added"),
     "encoding": (wrong_headers([("Transfer-Encoding", "chunked")]), "no header that an app may"),
     "name": (wrong_headers([("X Name", "a")]), "'X Name' is no header"),
@@ -331,7 +333,7 @@ def test_an_answer_that_is_none_is_a_failure(
     app = make_app(plugins=[Plugin(failing(lambda: wrong, "hears"))], TESTING=False, SECRET_KEY="k")
 
     assert 500 == app.test_client().get("/staged/1").status_code
-    assert "is no pegboard.Answer" in caplog.text
+    assert "is no Answer" in caplog.text
 
 
 def test_failure_of_a_stage_reaches_the_test_client(make_app: MakeApp) -> None:
@@ -613,7 +615,7 @@ def test_stage_that_raises_is_one_error(make_app: MakeApp) -> None:
     """500 in the one format; the next request is fine."""
     failing = iter([True, False])
 
-    def fail(_: pegboard.Call) -> None:
+    def fail(_: Call) -> None:
         if next(failing):
             message = "a bug"
             raise RuntimeError(message)

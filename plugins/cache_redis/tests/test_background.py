@@ -12,7 +12,9 @@ from flask import Flask
 from redis import Redis
 
 import pegboard
+from pegboard.cache import Key, get_cache
 from pegboard.migrations import upgrade
+from pegboard.redis import get_channel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import RedisServer
@@ -41,7 +43,7 @@ def app(make_app: MakeApp, own_redis: RedisServer, sqlite_url: str) -> Iterator[
 @pytest.fixture
 def switch(app: Flask, fleet: Fleet) -> Switch:
     """What turns caching on and off."""
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     assert channel
     return Switch(channel, fleet, prefix="test")
 
@@ -49,7 +51,7 @@ def switch(app: Flask, fleet: Fleet) -> Switch:
 @pytest.fixture
 def keeper(app: Flask, fleet: Fleet, switch: Switch) -> Keeper:
     """A keeper whose looks the test takes, one by one."""
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     assert channel
     keeper = Keeper(channel, fleet, switch, Figures(channel, fleet, prefix="test"))
     keeper._thread = threading.current_thread()
@@ -69,7 +71,7 @@ def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
     epoch, enabled, servers = read_row()
     assert epoch > 5
     assert enabled
-    channel = pegboard.get_channel()
+    channel = get_channel()
     assert channel
     assert channel.servers() == {name.removeprefix("pb:1@") for name in servers.split()}
 
@@ -90,7 +92,7 @@ def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, switch: Switc
 
 def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper, switch: Switch):
     """It is dropped, and the server that answers then is the right one."""
-    channel = pegboard.get_channel()
+    channel = get_channel()
     assert channel
     (server,) = channel.servers()
     write_row(epoch=5, enabled=True, servers=f"pb:1@{server}")
@@ -131,7 +133,7 @@ def test_a_server_that_does_not_say_who_it_is_is_not_used(
             REDIS_URL=redis.url_of("app", "secret"),
             REDIS_TIMEOUT=5,
         )
-        channel = pegboard.get_channel(other)
+        channel = get_channel(other)
         assert channel
         switch = Switch(channel, fleet, prefix="test")
         caplog.clear()
@@ -156,14 +158,14 @@ def keepers() -> list[threading.Thread]:
 
 def use(app: Flask) -> None:
     """Look something up."""
-    strategy = pegboard.get_cache(app).strategy
+    strategy = get_cache(app).strategy
     assert isinstance(strategy, RedisStrategy)
-    strategy.look_up(pegboard.Key("items", "1"))
+    strategy.look_up(Key("items", "1"))
 
 
 def connections_of(app: Flask) -> Collection[object]:
     """Return those on which the state is read, now and later."""
-    strategy = pegboard.get_cache(app).strategy
+    strategy = get_cache(app).strategy
     assert isinstance(strategy, RedisStrategy)
     return strategy._fleet._opened
 

@@ -1,17 +1,19 @@
-"""Caching that is never stale: what is cached, how it is kept coherent, and where it is stored."""
+"""Caching that is never stale: what is cached, how it is kept coherent, and where it is stored.
+
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
 
 from pegboard.cache.counters import Counters
-from pegboard.cache.decorator import cached
-from pegboard.cache.extension import (
-    embedded_strategy,
-    find_lookups,
-    find_missed_lookups,
-    init_cache,
-)
-from pegboard.cache.lookup import Lookup
-from pegboard.cache.memory import MemoryStrategy
-from pegboard.cache.service import Cache, get_cache
-from pegboard.cache.stage import CacheStage
+from pegboard.cache.decorator import cached as cached
+from pegboard.cache.extension import embedded_strategy as embedded_strategy
+from pegboard.cache.extension import find_lookups as find_lookups
+from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
+from pegboard.cache.extension import init_cache as init_cache
+from pegboard.cache.lookup import Lookup as Lookup
+from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
+from pegboard.cache.service import Cache as Cache
+from pegboard.cache.service import get_cache
+from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
     LEASED,
     CacheStrategy,
@@ -19,32 +21,24 @@ from pegboard.cache.strategy import (
     Key,
     Lease,
     Miss,
-    NullStrategy,
     RemoteStrategy,
     Touched,
     Transaction,
 )
+from pegboard.cache.strategy import NullStrategy as NullStrategy
+from pegboard.http import UnconfirmedError
 
 __all__ = [
     "LEASED",
-    "Cache",
-    "CacheStage",
     "CacheStrategy",
     "Counters",
     "FleetStrategy",
     "Key",
     "Lease",
-    "Lookup",
-    "MemoryStrategy",
     "Miss",
-    "NullStrategy",
     "RemoteStrategy",
     "Touched",
     "Transaction",
-    "cached",
-    "embedded_strategy",
-    "find_lookups",
-    "find_missed_lookups",
+    "UnconfirmedError",
     "get_cache",
-    "init_cache",
 ]

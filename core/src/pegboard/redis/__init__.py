@@ -12,7 +12,6 @@ from pegboard.redis.channel import (
     Channel,
     ChannelError,
     Command,
-    Pipeline,
     Reply,
     Script,
     command,
@@ -25,21 +24,17 @@ if TYPE_CHECKING:
     from redis import Redis, RedisCluster
 
     Client = Redis | RedisCluster
+from pegboard.redis.channel import Pipeline as Pipeline
 
 __all__ = [
     "Channel",
     "ChannelError",
     "Command",
-    "Pipeline",
     "Reply",
     "Script",
-    "check_redis",
-    "close_redis",
     "command",
     "get_channel",
     "get_redis",
-    "has_redis",
-    "init_redis",
 ]
 
 EXTENSION = "pegboard.redis"

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 import pegboard
-from pegboard import UNSTAGED, Route
+from pegboard.clients import client_key
+from pegboard.stages import UNSTAGED, Route, route_of
 from pegboard_ratelimit.enforcement import (
     Limiter,
     Standing,
@@ -155,7 +156,7 @@ def remove(numbers: Sequence[int]) -> None:
 def test(client: str, method: str, path: str) -> None:
     """Tell which rule CLIENT meets at METHOD PATH, and what is left of it."""
     try:
-        key = pegboard.client_key(client)
+        key = client_key(client)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     limiter = get_limiter()
@@ -196,7 +197,7 @@ def _find(method: str, path: str) -> Route | None:
         rule, _ = adapter.match(path.partition("?")[0], method, return_rule=True)
     except HTTPException:
         return None
-    return pegboard.route_of(current_app, rule, method)
+    return route_of(current_app, rule, method)
 
 
 def _describe(rule: Rule) -> str:

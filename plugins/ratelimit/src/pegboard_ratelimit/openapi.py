@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard import UNSTAGED
+from pegboard.stages import UNSTAGED
 from pegboard_ratelimit.enforcement import LEGACY, POLICY, STATE, get_limiter, routes_of
 from pegboard_ratelimit.rules import METHODS, shape
 

@@ -9,7 +9,8 @@ import logging
 
 from sqlalchemy.exc import SQLAlchemyError
 
-import pegboard
+from pegboard.cache import Transaction
+from pegboard.redis import Channel, ChannelError, Command, command
 from pegboard_cache_redis.cache.epoch import DISABLE, Fleet, State
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 class Switch:
     """Turns caching on and off, as this process sees reason to."""
 
-    def __init__(self, channel: pegboard.Channel, fleet: Fleet, *, prefix: str) -> None:
+    def __init__(self, channel: Channel, fleet: Fleet, *, prefix: str) -> None:
         self._channel = channel
         self._fleet = fleet
         self._probe = _probe(prefix)
@@ -45,7 +46,7 @@ class Switch:
         if self._foreign is None:
             self._foreign = server
 
-    def turn_off_with(self, transaction: pegboard.Transaction) -> None:
+    def turn_off_with(self, transaction: Transaction) -> None:
         """Turn it off in a writer's transaction: committed together, or not at all."""
         transaction.execute(DISABLE)
 
@@ -71,7 +72,7 @@ class Switch:
                 self._obstacle = None
                 self._foreign = None
                 self._fleet.enable(servers)
-        except (pegboard.ChannelError, SQLAlchemyError) as error:
+        except (ChannelError, SQLAlchemyError) as error:
             logger.debug("caching stays off: %s", error)
 
     def _stay_off(self, obstacle: str) -> None:
@@ -89,11 +90,11 @@ class Switch:
             if self._channel.servers() <= state.servers:
                 return
             self._fleet.disable()
-        except (pegboard.ChannelError, SQLAlchemyError) as error:
+        except (ChannelError, SQLAlchemyError) as error:
             logger.debug("the servers cannot be compared: %s", error)
 
 
-def _probe(prefix: str) -> pegboard.Command:
+def _probe(prefix: str) -> Command:
     """Return a command that only a server which takes writes, and has room, obeys."""
     key = f"{prefix}:probe"
-    return pegboard.command("SET", key, "1", "PX", 1000, key=key)
+    return command("SET", key, "1", "PX", 1000, key=key)

@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 
-import pegboard
+from pegboard.redis import Channel
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.epoch import Fleet
 from pegboard_cache_redis.cache.stats import Figures
@@ -27,9 +27,7 @@ IDLE = 10.0
 class Keeper:
     """Looks after the cache of one app."""
 
-    def __init__(
-        self, channel: pegboard.Channel, fleet: Fleet, switch: Switch, figures: Figures
-    ) -> None:
+    def __init__(self, channel: Channel, fleet: Fleet, switch: Switch, figures: Figures) -> None:
         self._channel = channel
         self._fleet = fleet
         self._switch = switch

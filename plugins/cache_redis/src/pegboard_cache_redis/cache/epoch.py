@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
-import pegboard
+from pegboard.cache import Transaction
 from pegboard_cache_redis.models import table
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Fleet:
         # It was there a moment ago: others may trust what they have read of it.
         return 0.0 if self._vanished_at is None else self._vanished_at + WAIT
 
-    def read_after_commit(self, transaction: pegboard.Transaction) -> State | None:
+    def read_after_commit(self, transaction: Transaction) -> State | None:
         """Read the row on the connection of a writer, in a transaction after its own."""
         read_at = self._clock()
         rows = transaction.execute(ROW)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from zlib import crc32
 
-import pegboard
+from pegboard.cache import Key
+from pegboard.redis import Command, command
 from pegboard_cache_redis.cache.codec import FORMAT, MARK_SIZE
 
 _MOST_PLACES = 8192
@@ -19,7 +20,7 @@ class Place:
 
     marker: bytes
     key: bytes
-    look_up: tuple[pegboard.Command, ...]
+    look_up: tuple[Command, ...]
     """The commands that read both, and one that only a server which takes writes obeys."""
     authentic: bytes | None = None
     """What was last found there and is known to be the service's own."""
@@ -33,8 +34,8 @@ class Names:
         self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
-        self._around: dict[bytes, tuple[pegboard.Command, pegboard.Command]] = {}
-        self._places: dict[pegboard.Key, Place] = {}
+        self._around: dict[bytes, tuple[Command, Command]] = {}
+        self._places: dict[Key, Place] = {}
         end = b"%d" % longest
         self._range = b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(end), end)
 
@@ -48,7 +49,7 @@ class Names:
             )
         return known
 
-    def place(self, key: pegboard.Key) -> Place:
+    def place(self, key: Key) -> Place:
         """Return where a value is."""
         known = self._places.get(key)
         if known is None:
@@ -57,24 +58,24 @@ class Names:
             known = self._places[key] = self._make_place(key)
         return known
 
-    def _make_place(self, key: pegboard.Key) -> Place:
+    def _make_place(self, key: Key) -> Place:
         markers = self.markers(key.group)
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
         full = marker + name
         packed = b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(full), full, self._range)
         before, after = self._around.get(marker) or self._make_around(marker)
-        return Place(marker, full, (before, pegboard.Command(marker, packed), after))
+        return Place(marker, full, (before, Command(marker, packed), after))
 
-    def _make_around(self, marker: bytes) -> tuple[pegboard.Command, pegboard.Command]:
+    def _make_around(self, marker: bytes) -> tuple[Command, Command]:
         """Return the command that reads a marker, and the one that removes nothing.
 
         That one is of a key that no name makes, and a replica refuses it: what it holds may be
         older.
         """
         commands = (
-            pegboard.command("GETRANGE", marker, 0, MARK_SIZE, key=marker),
-            pegboard.command("UNLINK", marker + b" ", key=marker),
+            command("GETRANGE", marker, 0, MARK_SIZE, key=marker),
+            command("UNLINK", marker + b" ", key=marker),
         )
         self._around[marker] = commands
         return commands

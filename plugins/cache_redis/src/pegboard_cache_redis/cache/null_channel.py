@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NoReturn
 
-import pegboard
+from pegboard.redis import ChannelError, Command
 
 
 class NoChannel:
@@ -13,13 +13,13 @@ class NoChannel:
     is_sharded = False
     is_away = True
 
-    def exchange(self, commands: Sequence[pegboard.Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
+    def exchange(self, commands: Sequence[Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
         """Fail, as if Redis were away."""
-        raise pegboard.ChannelError(_MESSAGE)
+        raise ChannelError(_MESSAGE)
 
     def servers(self) -> NoReturn:
         """Fail likewise."""
-        raise pegboard.ChannelError(_MESSAGE)
+        raise ChannelError(_MESSAGE)
 
     def pipeline(self, loop: asyncio.AbstractEventLoop) -> None:
         """Return none."""

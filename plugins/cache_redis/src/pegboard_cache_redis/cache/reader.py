@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pegboard
+from pegboard.cache import LEASED, Key, Lease, Miss
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
 from pegboard_cache_redis.cache.epoch import Fleet, State
@@ -29,8 +30,8 @@ MARKER_TIME = 86_400_000
 class Question(NamedTuple):
     """A look-up under way."""
 
-    commands: Sequence[pegboard.Command]
-    key: pegboard.Key
+    commands: Sequence[Command]
+    key: Key
     place: Place
     state: State
 
@@ -56,19 +57,17 @@ class Reader:
         self._switch = switch
         self._count = figures.count
 
-    def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
+    def ask(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
         state = self._usable()
-        if isinstance(state, pegboard.Miss):
+        if isinstance(state, Miss):
             return state
         place = self._storage.place(state, key)
         return Question(place.look_up, key, place, state)
 
-    def hear(
-        self, question: Question, replies: Sequence[pegboard.Reply] | pegboard.ChannelError
-    ) -> bytes | pegboard.Miss:
+    def hear(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
         """Return the value that the replies hold, or why they hold none."""
-        if isinstance(replies, pegboard.ChannelError):
+        if isinstance(replies, ChannelError):
             return self._bypass("redis-away")
         (mark, _), (data, server), (seal, writer) = replies
         if server not in question.state.servers:
@@ -78,22 +77,22 @@ class Reader:
             return self._bypass("redis-away")  # it does not take writes
         return self._read(question, _string(mark), _string(data))
 
-    def _read(self, question: Question, mark: bytes, data: bytes) -> bytes | pegboard.Miss:
+    def _read(self, question: Question, mark: bytes, data: bytes) -> bytes | Miss:
         kinds = mark[:1] + data[:1]
         if kinds == b"GV":
             try:
                 value = self._decode(question.place, mark, data)
             except InvalidValueError:
-                return pegboard.Miss("invalid")  # who replaces it reports it
+                return Miss("invalid")  # who replaces it reports it
             if value is not None:
                 self._count("hits")
                 return value
         if b"F" in kinds:
             # Whether it is a stranger's, only the server can tell when a lease is asked for.
             self._count("bypasses")
-            return pegboard.Miss("fenced")
+            return Miss("fenced")
         self._count("misses")
-        return pegboard.Miss("miss")
+        return Miss("miss")
 
     def _decode(self, place: Place, mark: bytes, data: bytes) -> bytes | None:
         """Decode a value, whose tag is computed once as long as it stays the same."""
@@ -104,27 +103,27 @@ class Reader:
             place.authentic = data
         return value
 
-    def lease(self, key: pegboard.Key) -> pegboard.Lease | bytes | pegboard.Miss:
+    def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key, or the value that another filled in meanwhile."""
         state = self._usable()
-        if isinstance(state, pegboard.Miss):
+        if isinstance(state, Miss):
             return state
         place = self._storage.place(state, key)
         found = self._take_lease(key, place, state)
         if isinstance(found, InvalidValueError):
             found = self._take_lease(key, place, state, distrust=found)
         if isinstance(found, InvalidValueError):
-            return pegboard.Miss("invalid", may_fill=False)
+            return Miss("invalid", may_fill=False)
         return found
 
     def _take_lease(
         self,
-        key: pegboard.Key,
+        key: Key,
         place: Place,
         state: State,
         *,
         distrust: InvalidValueError | None = None,
-    ) -> pegboard.Lease | bytes | pegboard.Miss | InvalidValueError:
+    ) -> Lease | bytes | Miss | InvalidValueError:
         """Ask for a lease; returns why, if there is a value that is not to be trusted."""
         token = new_token()
         value = self._storage.run(
@@ -142,11 +141,11 @@ class Reader:
         if value[0] == b"F":
             return self._bypass("fenced")
         if value[0] == b"B":
-            return pegboard.Miss(pegboard.LEASED)
+            return Miss(LEASED)
         if value[0] == b"L":
             if value[2]:
                 self._report_invalid(key, distrust or InvalidValueError("it is no value"))
-            return pegboard.Lease(key, token, Mark(place, state, value[1]))
+            return Lease(key, token, Mark(place, state, value[1]))
         try:
             found = self._codec.decode(place.key, value[1], value[2])
         except InvalidValueError as error:
@@ -154,7 +153,7 @@ class Reader:
         assert found is not None, "the script compares the generations"
         return found
 
-    def fill(self, lease: pegboard.Lease, value: bytes, ttl: int) -> bool:
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
         mark: Mark = lease.mark
         encoded = self._codec.encode(mark.place.key, mark.generation, value)
@@ -176,14 +175,14 @@ class Reader:
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
-    def give_back(self, lease: pegboard.Lease) -> None:
+    def give_back(self, lease: Lease) -> None:
         """End the lease if it still stands."""
         mark: Mark = lease.mark
         self._storage.run(
             mark.state, GIVE_BACK.call(keys=[mark.place.key], arguments=[lease.token])
         )
 
-    def _usable(self) -> State | pegboard.Miss:
+    def _usable(self) -> State | Miss:
         """Return the state under which Redis may be asked."""
         state = self._fleet.trusted()
         if state is None or state.is_never_on:
@@ -194,11 +193,11 @@ class Reader:
             return self._bypass("disabled")
         return state
 
-    def _bypass(self, reason: str) -> pegboard.Miss:
+    def _bypass(self, reason: str) -> Miss:
         self._count("bypasses")
-        return pegboard.Miss(reason, may_fill=False)
+        return Miss(reason, may_fill=False)
 
-    def _report_invalid(self, key: pegboard.Key, error: InvalidValueError) -> None:
+    def _report_invalid(self, key: Key, error: InvalidValueError) -> None:
         self._count("invalid")
         logger.warning("the cached value of %s in %s is replaced: %s", key.name, key.group, error)
 

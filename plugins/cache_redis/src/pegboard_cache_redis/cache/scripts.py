@@ -11,7 +11,7 @@ No more is read of a key than what could be there: a long string would keep ever
 
 import secrets
 
-import pegboard
+from pegboard.redis import Script
 
 TOKEN_LENGTH = 16
 
@@ -59,7 +59,7 @@ end
 """
 )
 
-LEASE = pegboard.Script(
+LEASE = Script(
     _FENCES
     + """
 -- KEYS: marker, key. ARGV: token, generation for a marker that has none, milliseconds of the lease,
@@ -95,7 +95,7 @@ return {'L', mark, is_strange}
 """
 )
 
-FILL = pegboard.Script(
+FILL = Script(
     _HELD
     + """
 -- KEYS: marker, key. ARGV: token, mark, value, seconds.
@@ -106,7 +106,7 @@ return 1
 """
 )
 
-GIVE_BACK = pegboard.Script(
+GIVE_BACK = Script(
     _HELD
     + """
 -- KEYS: key. ARGV: token.
@@ -116,7 +116,7 @@ return 1
 """
 )
 
-FENCE = pegboard.Script(
+FENCE = Script(
     _FENCES
     + """
 -- KEYS: key or marker. ARGV: token, milliseconds of the fence.
@@ -128,7 +128,7 @@ return 1
 """
 )
 
-RELEASE = pegboard.Script(
+RELEASE = Script(
     _FENCES
     + """
 -- KEYS: key or marker. ARGV: token.

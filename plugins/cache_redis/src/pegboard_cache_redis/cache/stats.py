@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
-import pegboard
+from pegboard.cache import Counters
+from pegboard.redis import Channel, ChannelError, Script, command
 from pegboard_cache_redis.cache.epoch import Fleet
 
 logger = logging.getLogger(__name__)
@@ -15,7 +16,7 @@ COUNTED = (
 )
 
 
-_READ = pegboard.Script("""
+_READ = Script("""
 -- KEYS: the hash of the counts. ARGV: their names. Returns whether something was removed that no
 -- process has counted, and the counts.
 local is_strange = 0
@@ -44,11 +45,11 @@ return {is_strange, counts}
 class Figures:
     """The counts of this process, and what an operator is told of the fleet's."""
 
-    def __init__(self, channel: pegboard.Channel, fleet: Fleet, *, prefix: str) -> None:
+    def __init__(self, channel: Channel, fleet: Fleet, *, prefix: str) -> None:
         self._channel = channel
         self._fleet = fleet
         self._key = f"{prefix}:figures"
-        self._counters = pegboard.Counters(*COUNTED)
+        self._counters = Counters(*COUNTED)
         self._sent: Mapping[str, int] = {}
         self.count = self._counters.add
 
@@ -63,10 +64,10 @@ class Figures:
         if not changed or self._channel.is_away:
             return
         commands = [
-            pegboard.command("HINCRBY", self._key, name, number, key=self._key)
+            command("HINCRBY", self._key, name, number, key=self._key)
             for name, number in changed.items()
         ]
-        with suppress(pegboard.ChannelError):
+        with suppress(ChannelError):
             self._channel.exchange(commands)
             self._sent = counts
 
@@ -76,7 +77,7 @@ class Figures:
         state = self._fleet.current()
         counts: dict[str, int] = dict(self._counters.figures())
         scope = "process"
-        with suppress(pegboard.ChannelError):
+        with suppress(ChannelError):
             command = _READ.call(keys=[self._key], arguments=COUNTED)
             (reply,) = self._channel.exchange([command])
             if isinstance(reply.value, list):

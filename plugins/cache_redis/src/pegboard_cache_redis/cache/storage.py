@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-import pegboard
+from pegboard.cache import Key, Touched
+from pegboard.redis import Channel, ChannelError, Command, Script
 from pegboard_cache_redis.cache.epoch import State
 from pegboard_cache_redis.cache.keys import Names, Place
 
@@ -10,30 +11,30 @@ from pegboard_cache_redis.cache.keys import Names, Place
 class Storage:
     """Runs commands for an epoch; what a server that is not in it answers confirms nothing."""
 
-    def __init__(self, channel: pegboard.Channel, *, prefix: str, longest: int) -> None:
+    def __init__(self, channel: Channel, *, prefix: str, longest: int) -> None:
         """`longest` is how many bytes a value has at most."""
         self._channel = channel
         self._prefix = prefix
         self._longest = longest
         self._names = (-1, self._new_names(-1))
 
-    def place(self, state: State, key: pegboard.Key) -> Place:
+    def place(self, state: State, key: Key) -> Place:
         """Return where the epoch has the value of a key."""
         return self._names_of(state.epoch).place(key)
 
-    def run(self, state: State, command: pegboard.Command) -> object:
+    def run(self, state: State, command: Command) -> object:
         """Run one command; None if no server of the epoch has answered."""
         try:
             (reply,) = self._channel.exchange([command])
-        except pegboard.ChannelError:
+        except ChannelError:
             return None
         return reply.value if reply.server in state.servers else None
 
     def cover(
         self,
         state: State,
-        touched: pegboard.Touched,
-        script: pegboard.Script,
+        touched: Touched,
+        script: Script,
         arguments: Sequence[str | int],
     ) -> bool:
         """Run a script on everything that is touched; returns whether all of it is confirmed."""
@@ -47,7 +48,7 @@ class Storage:
             return True
         try:
             replies = self._channel.exchange(commands)
-        except pegboard.ChannelError:
+        except ChannelError:
             return False
         return all(reply.value == 1 and reply.server in state.servers for reply in replies)
 

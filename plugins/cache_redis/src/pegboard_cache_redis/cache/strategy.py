@@ -5,7 +5,8 @@ See `docs/explanation/caching.md` for why each step is needed.
 
 from collections.abc import Mapping, Sequence
 
-import pegboard
+from pegboard.cache import Key, Lease, Miss, Touched, Transaction
+from pegboard.redis import Channel, ChannelError, Reply
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.background import Keeper
 from pegboard_cache_redis.cache.codec import Codec
@@ -21,9 +22,7 @@ class RedisStrategy:
 
     name = "cache_redis"
 
-    def __init__(
-        self, channel: pegboard.Channel, fleet: Fleet, codec: Codec, *, prefix: str
-    ) -> None:
+    def __init__(self, channel: Channel, fleet: Fleet, codec: Codec, *, prefix: str) -> None:
         self._channel = channel
         self._fleet = fleet
         self._figures = Figures(channel, fleet, prefix=prefix)
@@ -44,14 +43,14 @@ class RedisStrategy:
             return not self._fleet.is_absent
         return state.enabled and not state.servers
 
-    def look_up(self, key: pegboard.Key) -> bytes | pegboard.Miss:
+    def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none."""
         question = self.ask(key)
-        if isinstance(question, pegboard.Miss):
+        if isinstance(question, Miss):
             return question
         try:
             return self.hear(question, self._channel.exchange(question.commands))
-        except pegboard.ChannelError as error:
+        except ChannelError as error:
             return self.hear(question, error)
 
     def is_prompt(self) -> bool:
@@ -59,34 +58,32 @@ class RedisStrategy:
         state = self._fleet.trusted()
         return state is not None and not state.is_never_on
 
-    def ask(self, key: pegboard.Key) -> Question | pegboard.Miss:
+    def ask(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
         self._keeper.wake()
         return self._reader.ask(key)
 
-    def hear(
-        self, question: Question, replies: Sequence[pegboard.Reply] | pegboard.ChannelError
-    ) -> bytes | pegboard.Miss:
+    def hear(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
         """Return the value that the replies hold, or why they hold none."""
         return self._reader.hear(question, replies)
 
-    def lease(self, key: pegboard.Key) -> pegboard.Lease | bytes | pegboard.Miss:
+    def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key, or the value that another filled in meanwhile."""
         return self._reader.lease(key)
 
-    def fill(self, lease: pegboard.Lease, value: bytes, ttl: int) -> bool:
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
         return self._reader.fill(lease, value, ttl)
 
-    def give_back(self, lease: pegboard.Lease) -> None:
+    def give_back(self, lease: Lease) -> None:
         """End the lease if it still stands."""
         self._reader.give_back(lease)
 
-    def fence(self, touched: pegboard.Touched, transaction: pegboard.Transaction) -> Fence:
+    def fence(self, touched: Touched, transaction: Transaction) -> Fence:
         """Keep anyone from filling what is touched, or turn caching off with the transaction."""
         return self._writer.fence(touched, transaction)
 
-    def release(self, fence: Fence, transaction: pegboard.Transaction) -> float:
+    def release(self, fence: Fence, transaction: Transaction) -> float:
         """Forget what was touched for good, or see to it that nobody trusts a cache any more."""
         return self._writer.release(fence, transaction)
 

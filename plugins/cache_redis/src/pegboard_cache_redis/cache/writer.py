@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-import pegboard
+from pegboard.cache import Touched, Transaction, UnconfirmedError
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.background import Keeper
 from pegboard_cache_redis.cache.epoch import Fleet, State
@@ -21,7 +21,7 @@ FENCE_TIME = 60_000
 class Fence:
     """What a writer has done before its commit."""
 
-    touched: pegboard.Touched
+    touched: Touched
     token: str
     state: State | None = None
     """The state whose epoch is fenced; None if nothing is."""
@@ -43,7 +43,7 @@ class Writer:
         self._keeper = keeper
         self._count = figures.count
 
-    def fence(self, touched: pegboard.Touched, transaction: pegboard.Transaction) -> Fence:
+    def fence(self, touched: Touched, transaction: Transaction) -> Fence:
         """Keep anyone from filling what is touched, or turn caching off with the transaction."""
         token = new_token()
         state = self._fleet.current()
@@ -57,7 +57,7 @@ class Writer:
         self._switch.turn_off_with(transaction)
         return Fence(touched, token, has_disabled=True)
 
-    def release(self, fence: Fence, transaction: pegboard.Transaction) -> float:
+    def release(self, fence: Fence, transaction: Transaction) -> float:
         """Forget what was touched for good, or see to it that nobody trusts a cache any more."""
         if fence.is_needless and (moment := self._fleet.moment_if_absent()) is not None:
             return moment
@@ -68,20 +68,20 @@ class Writer:
         try:
             return self._release(fence, transaction)
         except DBAPIError as error:
-            raise pegboard.UnconfirmedError(str(error.orig)) from error
-        except pegboard.UnconfirmedError:
+            raise UnconfirmedError(str(error.orig)) from error
+        except UnconfirmedError:
             raise
         except Exception as error:  # the driver's own, below SQLAlchemy
-            raise pegboard.UnconfirmedError(str(error)) from error
+            raise UnconfirmedError(str(error)) from error
 
-    def _release(self, fence: Fence, transaction: pegboard.Transaction) -> float:
+    def _release(self, fence: Fence, transaction: Transaction) -> float:
         # What was known before the commit does not count: another epoch may have begun.
         state = self._fleet.trusted()
         if fence.state is None or state is None or state.epoch != fence.state.epoch:
             state = self._fleet.read_after_commit(transaction)
         if state is None:
             message = "the row of cache_state is missing"
-            raise pegboard.UnconfirmedError(message)
+            raise UnconfirmedError(message)
         if not state.enabled:
             if fence.state is not None:
                 state = self._fleet.read_after_commit(transaction) or state
@@ -109,7 +109,7 @@ class Writer:
         state = self._fleet.current()
         if state is None:
             message = "the database cannot say whether caching is on"
-            raise pegboard.UnconfirmedError(message)
+            raise UnconfirmedError(message)
         if group is not None and state.enabled:
             self._clear_group(state, group)
             return
@@ -117,14 +117,14 @@ class Writer:
             if state.enabled:
                 self._switch.turn_off()
         except SQLAlchemyError as error:
-            raise pegboard.UnconfirmedError(str(error)) from error
+            raise UnconfirmedError(str(error)) from error
         if state.epoch > 0:
             time.sleep(max(0.0, self._fleet.nobody_trusts_at - time.monotonic()))
 
     def _clear_group(self, state: State, group: str) -> None:
-        touched = pegboard.Touched(groups=frozenset({group}))
+        touched = Touched(groups=frozenset({group}))
         token = new_token()
         if not self._storage.cover(state, touched, FENCE, [token, FENCE_TIME]):
             message = "Redis did not confirm it"
-            raise pegboard.UnconfirmedError(message)
+            raise UnconfirmedError(message)
         self._storage.cover(state, touched, RELEASE, [token])

@@ -4,7 +4,7 @@ A session is one hash. It begins by BEGIN alone, under an id that was never used
 makes a hash where there is none, so whoever comes late cannot bring an ended session back.
 """
 
-import pegboard
+from pegboard.redis import Script
 
 GONE = 0
 """There is no such session."""
@@ -19,7 +19,7 @@ REFUSED = -1
 
 # KEYS: the session. ARGV: how many bytes and how many fields are read at most.
 # Returns names and values in turns, and last the milliseconds that it has left.
-READ = pegboard.Script("""
+READ = Script("""
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' and kind ~= 'none' then return -1 end
 -- A field that cannot be: this removes nothing, and fails on a server that is no master any more,
@@ -38,7 +38,7 @@ return stored
 """)
 
 # KEYS: the session. ARGV: its milliseconds, then names and values in turns.
-BEGIN = pegboard.Script("""
+BEGIN = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -47,7 +47,7 @@ return 1
 
 # KEYS: the session. ARGV: its new milliseconds, or 0 to leave them; the most bytes it may have; how
 # many fields are written; their names and values in turns; the names of the fields to remove.
-UPDATE = pegboard.Script("""
+UPDATE = Script("""
 local stored = redis.call('HGETALL', KEYS[1])
 if #stored == 0 then return 0 end
 local weights, before = {}, 0
@@ -69,7 +69,7 @@ return 1
 # KEYS: the old id and the new one. ARGV: milliseconds; how many bytes of a value tell it from
 # others; how many fields the old one is believed to have, their names and the first bytes of their
 # values in turns; then the names and values of the new one.
-MOVE = pegboard.Script("""
+MOVE = Script("""
 local stored = redis.call('HGETALL', KEYS[1])
 if #stored == 0 then return 0 end
 local believed, last = {}, 3 + 2 * tonumber(ARGV[3])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import pegboard
+from pegboard.redis import Channel, ChannelError, Command, command
 from pegboard_cache_redis.sessions.codec import SEAL_SIZE, FieldCodec, InvalidFieldError
 from pegboard_cache_redis.sessions.scripts import (
     BEGIN,
@@ -72,9 +72,7 @@ class Changes:
 class SessionStore:
     """The sessions of one app; lifetimes in seconds."""
 
-    def __init__(
-        self, channel: pegboard.Channel, codec: FieldCodec, *, prefix: str, max_bytes: int
-    ) -> None:
+    def __init__(self, channel: Channel, codec: FieldCodec, *, prefix: str, max_bytes: int) -> None:
         self._channel = channel
         self._codec = codec
         self._prefix = f"{quote(prefix, safe='')}:session:"
@@ -187,9 +185,9 @@ class SessionStore:
         """End a session; nothing brings it back. Raises `SessionStoreError`."""
         self._exchange(self._end(session))
 
-    def _end(self, session: str) -> pegboard.Command:
+    def _end(self, session: str) -> Command:
         key = self._key(session)
-        return pegboard.command("UNLINK", key, key=key)
+        return command("UNLINK", key, key=key)
 
     def _key(self, session: str) -> str:
         return f"{self._prefix}{{{session[:_TAG_LENGTH]}}}{session[_TAG_LENGTH:]}"
@@ -218,11 +216,11 @@ class SessionStore:
             "keep what is large in the database, and its key in the session"
         )
 
-    def _exchange(self, *commands: pegboard.Command) -> Sequence[Any]:
+    def _exchange(self, *commands: Command) -> Sequence[Any]:
         """Return the values of the replies. Raises `SessionStoreError`."""
         try:
             values = [reply.value for reply in self._channel.exchange(commands)]
-        except pegboard.ChannelError as error:
+        except ChannelError as error:
             raise SessionStoreError(str(error)) from error
         for value in values:
             if not isinstance(value, int | list):  # an error that Redis reports

@@ -1,6 +1,6 @@
 """A storage of another plugin: whatever it does, the worst is that it cannot count."""
 
-from pegboard import Command
+from pegboard.redis import Command
 from pegboard_ratelimit.counting.storage import Counter, Storage, StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
 

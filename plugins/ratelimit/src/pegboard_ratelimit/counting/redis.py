@@ -3,7 +3,7 @@
 from importlib.resources import files
 from urllib.parse import quote
 
-from pegboard import Command, Script
+from pegboard.redis import Command, Script
 from pegboard_ratelimit.counting.storage import StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from pegboard import Command
+from pegboard.redis import Command
 from pegboard_ratelimit.rules import Limit
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-import pegboard
-from pegboard import Command
+from pegboard.redis import Command, get_channel
 from pegboard_ratelimit.counting import MemoryStorage
 from pegboard_ratelimit.enforcement.limiter import Limiter
 from pegboard_ratelimit.enforcement.plan import Plan
@@ -32,7 +31,7 @@ def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
     try:
         asked = counter.ask(client, charge=False)
         if isinstance(asked, Command):
-            channel = pegboard.get_channel(current_app)
+            channel = get_channel(current_app)
             if channel is None:
                 return "There is no Redis to ask what is left."
             asked = counter.hear(channel.exchange([asked])[0].value)

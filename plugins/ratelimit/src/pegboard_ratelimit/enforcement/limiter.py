@@ -9,7 +9,9 @@ from flask import Flask, current_app
 from sqlalchemy import Engine
 
 import pegboard
-from pegboard import ChannelError, Route
+from pegboard.clients import get_clients
+from pegboard.redis import ChannelError, get_channel
+from pegboard.stages import Route, route_of
 from pegboard_ratelimit.counting import MemoryStorage, SharedStorage, Storage, StorageError
 from pegboard_ratelimit.enforcement.plan import Plan, Planner
 from pegboard_ratelimit.enforcement.refresh import Keeper
@@ -48,7 +50,7 @@ class Limiter:
         self._failed_at = 0.0
         self._lock = threading.Lock()
         self.keeper = Keeper(engine, rules_of(settings))
-        clients = pegboard.get_clients(app)
+        clients = get_clients(app)
         self.client_of = clients.client_of
         self.is_prompt = clients.is_prompt and getattr(self.storage, "is_prompt", False)
         """Whether to tell clients apart and to count their requests waits for nothing."""
@@ -165,7 +167,7 @@ def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
     if provided:
         storage: Storage = provided[0]
         return storage
-    if pegboard.get_channel(app) is None:
+    if get_channel(app) is None:
         return None
     return SharedStorage(settings.prefix)
 
@@ -174,7 +176,7 @@ def routes_of(app: Flask) -> Iterator[Route]:
     """Yield every method of every route."""
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
-            yield pegboard.route_of(app, rule, method)
+            yield route_of(app, rule, method)
 
 
 def is_of_use(app: Flask, rule: Rule) -> bool:

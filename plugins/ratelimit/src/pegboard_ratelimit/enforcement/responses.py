@@ -7,7 +7,7 @@ wanted.
 import time
 from http import HTTPStatus
 
-from pegboard import Answer, Call
+from pegboard.stages import Answer, Call
 from pegboard_ratelimit.counting import Verdict
 from pegboard_ratelimit.rules import SECOND, Limit
 

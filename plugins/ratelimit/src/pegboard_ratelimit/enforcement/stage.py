@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from pegboard import LIMIT, Answer, Call, ChannelError, Command, Reply, Route
+from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import LIMIT, Answer, Call, Route
 from pegboard_ratelimit.counting import Verdict, microseconds
 from pegboard_ratelimit.enforcement.limiter import Limiter
 from pegboard_ratelimit.enforcement.plan import Plan

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from flask import Flask
 
 import pegboard
-from pegboard import Problem, RateLimit, Route, rate_limit_of
+from pegboard import Problem
+from pegboard.annotations import RateLimit, rate_limit_of
+from pegboard.stages import Route
 from pegboard_ratelimit.rules.limits import UNLIMITED
 from pegboard_ratelimit.rules.matching import counted_as
 from pegboard_ratelimit.rules.rule import Rule, Source, WrittenRule

@@ -12,7 +12,7 @@ MAX_WINDOW = 31 * 24 * 3600
 MAX_POLICIES = 4
 
 RUNS = 50
-"""How many runs of requests are told apart in a window; see `pegboard_ratelimit.counting.sliding_window`."""
+"""How many runs of requests are told apart in a window; see `counting.sliding_window`."""
 
 UNLIMITED = "none"
 """How it is written that there is no limit."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from werkzeug.routing import Rule as URLRule
 
-from pegboard import client_key
+from pegboard.clients import client_key
 
 ANYTHING = "*"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from pegboard import Route
+from pegboard.stages import Route
 from pegboard_ratelimit.rules.limits import Limit, parse_limit
 from pegboard_ratelimit.rules.matching import Rank, Where, Who, counted_as, parse_methods
 
