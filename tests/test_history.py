@@ -380,13 +380,13 @@ class DeleteAfterCommit:
     name = "broken"
 
     def __init__(self, app):
-        self._redis = pegboard.get_redis(app)
+        self._redis = get_redis(app)
 
     def look_up(self, key):
-        return self._redis.get(key.name) or pegboard.Miss("miss")
+        return self._redis.get(key.name) or Miss("miss")
 
     def lease(self, key):
-        return pegboard.Lease(key, "")
+        return Lease(key, "")
 
     def fill(self, lease, value, ttl):
         time.sleep(0.01)

@@ -605,10 +605,10 @@ def test_every_server_can_serve_it(start, command: list[str]):
 
 ILL_MADE = """
 ANSWERS = {
-    "/text": pegboard.Answer(200, [], "text"),
-    "/length": pegboard.Answer(200, [("Content-Length", "1")], b"text"),
-    "/number": pegboard.Answer(200, [("X-Number", 5)], b"text"),
-    "/body": pegboard.Answer(304, [], b"text"),
+    "/text": Answer(200, [], "text"),
+    "/length": Answer(200, [("Content-Length", "1")], b"text"),
+    "/number": Answer(200, [("X-Number", 5)], b"text"),
+    "/body": Answer(304, [], b"text"),
 }
 
 class Stage:

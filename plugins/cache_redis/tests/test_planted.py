@@ -14,6 +14,7 @@ from redis import Redis
 from sqlalchemy import update
 
 import pegboard
+from pegboard.cache import get_cache
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.servers import RedisServer
 from pegboard_items import Item
@@ -220,7 +221,7 @@ def test_a_huge_string_is_never_read_whole(
         assert HUGE + ROOM > redis.info("memory")["used_memory_peak"]
         read_in_all = redis.info("stats")["total_net_output_bytes"]
     assert 5 * ROOM > read_in_all - sent["total_net_output_bytes"]
-    assert 0 == pegboard.get_cache(app).strategy.figures()["unconfirmed"]
+    assert 0 == get_cache(app).strategy.figures()["unconfirmed"]
 
 
 def write(client: FlaskClient) -> None:

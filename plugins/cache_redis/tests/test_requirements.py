@@ -3,6 +3,7 @@
 import pytest
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard_cache_redis.requirements import require_channel
 
 
@@ -21,4 +22,4 @@ def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(make_a
 def test_with_a_url_it_is_the_apps_channel(make_app, redis_url):
     """There is one channel for all."""
     app = make_app(REDIS_URL=redis_url)
-    assert pegboard.get_channel(app) is require_channel(app)
+    assert get_channel(app) is require_channel(app)

@@ -8,6 +8,7 @@ from flask import session
 from redis import Redis
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard.testing.processes import free_port, wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
@@ -67,7 +68,7 @@ def expect_503(answer):
 
 def wait_for_redis(app):
     """Wait until the app has noticed that Redis is back."""
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     assert channel
     wait_until(lambda: not channel.is_away, "the breaker closes")
 

@@ -4,7 +4,8 @@ import sys
 import threading
 
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.memory import SHARED, MemoryStorage
+from pegboard_ratelimit.counting import MemoryStorage
+from pegboard_ratelimit.counting.memory import SHARED
 
 LIMIT = Limit((Policy(2, 60), Policy(1, 1)))
 

@@ -12,10 +12,11 @@ import pytest
 from redis import Redis, RedisCluster
 from redis.crc import key_slot
 
-import pegboard
+from pegboard.redis import get_redis
 from pegboard.testing.services import LiveServer, run_pegboard
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.shared import WINDOW, SharedStorage
+from pegboard_ratelimit.counting import SharedStorage
+from pegboard_ratelimit.counting.redis import WINDOW
 
 HAMMER = textwrap.dedent("""
     import json, multiprocessing, sys, threading, time
@@ -129,7 +130,7 @@ def test_sentinels_and_clusters_count_as_one_server_does(request, serve, servers
         return status
 
     assert {(200, 200, 429)} == {tuple(get(number) for _ in range(3)) for number in range(20)}
-    redis = pegboard.get_redis(client.application)
+    redis = get_redis(client.application)
     if isinstance(redis, RedisCluster):
         keys = redis.keys("*", target_nodes=RedisCluster.PRIMARIES)
         assert 20 == len(keys)

@@ -6,7 +6,7 @@ import pytest
 from flask.views import MethodView
 
 import pegboard
-from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.enforcement import get_limiter
 from pegboard_ratelimit.settings import RatelimitSettings
 
 

@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 import pegboard
 from pegboard import rate_limit
+from pegboard.redis import Script
 from pegboard_ratelimit import StorageError, Verdict
 
 blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_prefix="/parts"))
@@ -355,7 +356,7 @@ def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, cap
 
         def ask(self, _client, **_):
             self.fail("ask")
-            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            command = Script("return 1").call(keys=[b"k"], arguments=[])
             return command if fails == "hear" else Verdict(0, (7, 8))
 
         def hear(self, _value):
@@ -407,7 +408,7 @@ def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, 
             return self
 
         def ask(self, _client, **_):
-            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            command = Script("return 1").call(keys=[b"k"], arguments=[])
             return command if where == "hear" else verdict
 
         def hear(self, _value):

@@ -19,8 +19,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
+from pegboard.cache.invalidation import Tables, Writes
 from pegboard.cache.strategy import CacheStrategy, FleetStrategy
-from pegboard.cache.tables import Tables, Writes
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pegboard.cache.answers import STATUS, Cache, read
 from pegboard.cache.lookup import Lookup, lookup_of
+from pegboard.cache.service import STATUS, Cache, read
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
-from pegboard.redis.channel import ChannelError, Command, Reply
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import ANSWER, Answer, Call, Route
 
 

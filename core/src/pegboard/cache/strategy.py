@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sqlalchemy import Executable
 
-from pegboard.redis.channel import ChannelError, Command, Reply
+from pegboard.redis import ChannelError, Command, Reply
 
 LEASED = "leased"
 """The reason of a `Miss` when another is about to fill the key."""

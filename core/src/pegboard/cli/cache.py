@@ -5,7 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from pegboard.cache import MemoryStrategy, find_lookups, get_cache
-from pegboard.errors import UnconfirmedError
+from pegboard.http import UnconfirmedError
 
 
 @click.group()

@@ -6,10 +6,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.discovery import installed
 from pegboard.migrations import remove as remove_history
 from pegboard.migrations import strays
-from pegboard.registry import get_registry
+from pegboard.plugins import get_registry, installed
 
 
 @click.group()

@@ -10,11 +10,10 @@ from flask import current_app
 from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
-from pegboard.database import db
+from pegboard.database import WRITES, db
 from pegboard.migrations.histories import SITE, History, MigrationError, get_migrate
+from pegboard.migrations.lock import workplace
 from pegboard.migrations.ownership import owned_tables
-from pegboard.migrations.workplace import workplace
-from pegboard.sqlite import WRITES
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,34 @@ from flask import Flask, current_app
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import channel
 from pegboard.redis import url as redis_url
+from pegboard.redis.channel import (
+    Channel,
+    ChannelError,
+    Command,
+    Reply,
+    Script,
+    command,
+    get_channel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis, RedisCluster
 
-    from pegboard.redis.channel import Channel
-
     Client = Redis | RedisCluster
+from pegboard.redis.channel import Pipeline as Pipeline
+
+__all__ = [
+    "Channel",
+    "ChannelError",
+    "Command",
+    "Reply",
+    "Script",
+    "command",
+    "get_channel",
+    "get_redis",
+]
 
 EXTENSION = "pegboard.redis"
 

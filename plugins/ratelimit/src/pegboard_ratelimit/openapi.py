@@ -5,10 +5,9 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard import UNSTAGED
-from pegboard_ratelimit.answers import LEGACY, POLICY, STATE
-from pegboard_ratelimit.limiter import get_limiter, routes_of
-from pegboard_ratelimit.matching import METHODS, shape
+from pegboard.stages import UNSTAGED
+from pegboard_ratelimit.enforcement import LEGACY, POLICY, STATE, get_limiter, routes_of
+from pegboard_ratelimit.rules import METHODS, shape
 
 _RESPONSE = "RATE_LIMITED"
 _RESPONSES = "#/components/responses/"
