@@ -29,6 +29,14 @@ endef
 # What is compiled when it is first imported need not be compiled before.
 PIP_INSTALL := -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
+
+# Runs environments, all or those of the options, two at a time, and counts the tests at the end.
+define RUN
+.tools/bin/python tools/summary.py --clear; status=0; \
+$(TOX) run-parallel --parallel auto $(OPTIONS) || status=$$?; \
+.tools/bin/python tools/summary.py; exit $$status
+endef
+
 PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 PLUGINS := $(patsubst plugins/%/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
@@ -59,9 +67,12 @@ dev: .venv/installed ## Serve it, reloading when a file changes
 
 .PHONY: test
 test: .tools/installed ## Run the whole matrix of tests and checks
-	@.tools/bin/python tools/summary.py --clear
-	@status=0; $(TOX) run-parallel --parallel auto || status=$$?; \
-	.tools/bin/python tools/summary.py; exit $$status
+	@$(RUN)
+
+.PHONY: check
+check: OPTIONS := -e lint,imports,types,check
+check: .tools/installed ## Check what a commit needs: style, types, contracts, fast tests
+	@$(RUN)
 
 .PHONY: fmt
 fmt: .tools/installed ## Format the code and repair what the linter can
