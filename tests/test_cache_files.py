@@ -144,7 +144,7 @@ class FileStrategy:
                 if not self._fences(file):
                     file.unlink()
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the number of files."""
         return {"files": len([*self._folder.glob("*.key")]) if self._folder.is_dir() else 0}
 

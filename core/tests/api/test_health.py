@@ -81,7 +81,7 @@ def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, told, 
 
 
 def test_a_database_behind_its_migrations_is_not_ready(make_app: MakeApp, plugin_folder):
-    """The history that is behind is named, with the cure."""
+    """The history that is behind is named, with the hint."""
     module = plugin_folder.add(
         "late",
         """

@@ -574,7 +574,7 @@ def test_who_knows_of_a_dependence_knows_something_else() -> None:
     for depends in declared:
         lookup = lookup_of(cached(Category, ttl=300, depends=depends)(view))
         assert lookup is not None
-        known.add(Tables([lookup], []).knowledge)
+        known.add(Tables([lookup], []).schema_fingerprint)
     assert len(declared) == len(known)
 
 

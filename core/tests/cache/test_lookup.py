@@ -837,7 +837,7 @@ def test_workers_that_would_each_have_a_cache_stop_the_start(serve: Any, postgre
     """In memory beside PostgreSQL; it says what to do."""
     problem = start_problem(serve, CACHE="memory", WORKERS=2, DATABASE_URL=postgres_url)
     assert "several workers would each have their own" in problem.summary
-    assert "WORKERS=1" in problem.cure
+    assert "WORKERS=1" in problem.hint
 
 
 def test_a_plugin_may_decline(serve: Any, notes: Notes) -> None:
@@ -868,7 +868,7 @@ def test_rows_in_another_database_stop_the_start(serve: Any, notes: Notes, tmp_p
     assert "test_lookup.answer" in problem.summary
     assert "Thing" in problem.summary
     assert "things, which is in the database of the bind other" in problem.summary
-    assert "bind_key" in problem.cure
+    assert "bind_key" in problem.hint
     notes.blueprint = flask.Blueprint("notes", __name__)
     notes.add(pegboard.cached(Note, ttl=300, depends=[Thing])(answer))
     problem = start_problem(serve, SQLALCHEMY_BINDS=binds)
@@ -908,7 +908,7 @@ def test_an_unknown_choice_stops_the_start(serve: Any) -> None:
     problem = start_problem(serve, CACHE="redis")
     assert "CACHE" in problem.summary
     for choice in ("auto", "memory", "none"):
-        assert choice in problem.summary + problem.cure
+        assert choice in problem.summary + problem.hint
 
 
 @pytest.mark.parametrize(
@@ -959,7 +959,7 @@ def test_a_url_that_does_not_tell_the_row_stops_the_start(
     assert "notes" == problem.plugin
     assert "test_lookup.answer is at /notes" in problem.summary
     assert "the primary key of notes" in problem.summary
-    assert "one variable for each column" in problem.cure
+    assert "one variable for each column" in problem.hint
 
 
 @pytest.mark.parametrize("blueprint", [flask.Blueprint, pegboard.Blueprint])
@@ -978,7 +978,7 @@ def test_a_look_up_above_its_route_stops_the_start(
     assert "notes" == problem.plugin
     assert "<locals>.view" in problem.summary
     assert "declared above its route" in problem.summary
-    assert "below the route" in problem.cure
+    assert "below the route" in problem.hint
 
 
 def test_a_view_may_also_be_routed_without_its_look_up(serve: Any, notes: Notes) -> None:
@@ -1009,7 +1009,7 @@ def test_two_views_of_one_name_stop_the_start(serve: Any, notes: Notes) -> None:
     problem = start_problem(serve)
     assert "notes" == problem.plugin
     assert "of notes have one name" in problem.summary
-    assert "name=" in problem.cure
+    assert "name=" in problem.hint
 
 
 def test_releases_side_by_side_forget_each_others_answers() -> None:

@@ -208,7 +208,7 @@ def test_no_more_than_its_size_is_kept():
     for key in keys:
         fill(strategy, b"value", key)
     assert [True, False, False] == [isinstance(strategy.look_up(key), Miss) for key in keys]
-    assert 2 == strategy.figures()["values"]
+    assert 2 == strategy.stats()["values"]
 
 
 def test_leases_do_not_pile_up(clock):
@@ -231,7 +231,7 @@ def test_it_counts_what_it_does():
     strategy.fill(slow, b"value", 300)
     strategy.release(strategy.fence(TOUCHED, NoTransaction()), NoTransaction())
     expected = {"hits": 1, "misses": 1, "fills": 1, "refused_fills": 1, "fences": 1, "values": 0}
-    assert expected == strategy.figures()
+    assert expected == strategy.stats()
 
 
 def test_none_stores_nothing():
@@ -246,5 +246,5 @@ def test_none_stores_nothing():
     assert 0.0 == strategy.release(fence, NoTransaction())
     strategy.clear()
     strategy.clear("notes")
-    assert {} == strategy.figures()
+    assert {} == strategy.stats()
     assert "none" == strategy.name

@@ -22,16 +22,16 @@ from pegboard.migrations import (
     Difference,
     History,
     MigrationError,
+    Orphan,
     Pending,
-    Stray,
     differences,
     downgrade,
     get_migrate,
     init_migrations,
+    orphans,
     pending,
     remove,
     stamp,
-    strays,
     upgrade,
     write_differences,
     write_empty,
@@ -256,7 +256,7 @@ def test_a_removed_plugin_breaks_nothing(assemble: Assemble, make_plugin: MakePl
     assert {"notes", "tags", "colors"} == tables(app)
     downgrade(app, revision="base")
     assert {"notes"} == tables(app)
-    assert (Stray("history", "notes"), Stray("table", "notes")) == strays(app)
+    assert (Orphan("history", "notes"), Orphan("table", "notes")) == orphans(app)
 
 
 def test_what_is_pending_is_known(assemble: Assemble, make_plugin: MakePlugin) -> None:
@@ -712,7 +712,7 @@ def test_what_the_site_adds_is_left_alone(
     assert site / "versions" / "site_0001_index_for_reports.py" == path
     assert ["notes", "site"] == [line.partition(":")[0] for line in report]
     assert () == differences(app)
-    assert () == strays(app)
+    assert () == orphans(app)
 
 
 def test_behind_means_different(assemble: Assemble, notes: Plugin) -> None:
@@ -733,7 +733,7 @@ def test_behind_means_different(assemble: Assemble, notes: Plugin) -> None:
 def test_an_installed_plugin_is_not_written_into(
     make_app: MakeApp, make_plugin: MakePlugin, tmp_path: Path
 ) -> None:
-    """A package manager would overwrite the file: the plugin and the cure are named instead."""
+    """A package manager would overwrite the file: the plugin and the hint are named instead."""
     notes = make_plugin("notes")
     installed = Plugin("tags", tmp_path / "lib" / "site-packages")
     notes.model("notes")
@@ -777,7 +777,7 @@ def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) ->
 
     assert {"tags"} == tables(app)
     assert {"tags": ["tags_0001"]} == versions(app)
-    assert () == strays(assemble(tags))
+    assert () == orphans(assemble(tags))
 
 
 def test_the_types_of_a_removed_plugin_are_gone(

@@ -98,7 +98,7 @@ def test_a_name_that_is_not_installed_is_reported_with_those_that_are(plugin_fol
     plugin_folder.add("alpha")
     (problem,) = problems(PLUGINS="alhpa")
     assert "alhpa" == problem.plugin
-    assert "alpha" in problem.cure
+    assert "alpha" in problem.hint
 
 
 def test_every_problem_is_reported_together_with_its_distribution(plugin_folder: PluginFolder):
@@ -117,7 +117,7 @@ def test_every_problem_is_reported_together_with_its_distribution(plugin_folder:
     assert {"broken", "misspelled", "newer"} == set(found)
     assert "example-broken 3.1" == found["broken"].distribution
     assert "ZeroDivisionError" in found["broken"].summary
-    assert "Did you mean pegboard_blueprints?" in found["misspelled"].cure
+    assert "Did you mean pegboard_blueprints?" in found["misspelled"].hint
     assert "pegboard>=99" in found["newer"].summary
 
 
@@ -140,11 +140,11 @@ def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
     """A forgotten decorator does not leave a plugin silently idle."""
     plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
     (problem,) = problems(PLUGINS="unmarked")
-    assert "@pegboard.hookimpl" in problem.cure
+    assert "@pegboard.hookimpl" in problem.hint
 
 
 def test_a_hook_that_returns_the_wrong_kind_is_reported(plugin_folder: PluginFolder):
-    """The cure says what the hook wants."""
+    """The hint says what the hook wants."""
     plugin_folder.add(
         "wrong",
         """
@@ -154,7 +154,7 @@ def test_a_hook_that_returns_the_wrong_kind_is_reported(plugin_folder: PluginFol
         """,
     )
     (problem,) = problems(PLUGINS="wrong")
-    assert "flask.Blueprint" in problem.cure
+    assert "flask.Blueprint" in problem.hint
 
 
 def test_a_missing_dependency_names_the_plugin_that_is_kept_out(plugin_folder: PluginFolder):
@@ -213,7 +213,7 @@ def test_models_without_migrations_are_reported(plugin_folder: PluginFolder):
         """,
     )
     (problem,) = problems(PLUGINS="notes")
-    assert "pegboard_migrations" in problem.cure
+    assert "pegboard_migrations" in problem.hint
 
 
 def test_a_route_of_a_set_up_that_is_taken_is_reported(plugin_folder: PluginFolder):
@@ -241,7 +241,7 @@ def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFol
         """,
     )
     (problem,) = problems(PLUGINS="needy")
-    assert ("no vault", "Buy one.", "needy") == (problem.summary, problem.cure, problem.plugin)
+    assert ("no vault", "Buy one.", "needy") == (problem.summary, problem.hint, problem.plugin)
     assert problem.distribution
 
 
@@ -259,7 +259,7 @@ def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder
         """,
     )
     (problem,) = problems(PLUGINS="faulty,inspector")
-    assert ("cracked", "Mend it.", "faulty") == (problem.summary, problem.cure, problem.plugin)
+    assert ("cracked", "Mend it.", "faulty") == (problem.summary, problem.hint, problem.plugin)
 
 
 def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
@@ -453,7 +453,7 @@ def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder:
     )
     assert expected == problem.summary
     assert "beta" == problem.plugin
-    assert "Disable one of the two plugins." == problem.cure
+    assert "Disable one of the two plugins." == problem.hint
 
 
 def test_one_setting_prefix_of_two_plugins_is_reported(plugin_folder: PluginFolder):

@@ -59,14 +59,14 @@ def test_a_server_that_is_away_is_named_by_readiness(make_app: MakeApp, own_redi
 
 
 def test_a_url_that_cannot_be_read_stops_the_start():
-    """The cure shows how to write it; the password is not printed."""
+    """The hint shows how to write it; the password is not printed."""
     with pytest.raises(StartupError, match="REDIS_URL") as caught:
         create_app({"ENV": "testing", "REDIS_URL": "http://:hunter2@host"}, plugins=[])
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_url_without_the_library_stops_the_start(monkeypatch: pytest.MonkeyPatch):
-    """The cure says what to install."""
+    """The hint says what to install."""
     monkeypatch.delattr("pegboard.redis.clients", raising=False)
     monkeypatch.setitem(sys.modules, "pegboard.redis.clients", None)
     with pytest.raises(StartupError, match=r"pip install 'pegboard\[redis\]'"):

@@ -131,7 +131,7 @@ def test_every_mistake_is_named_without_the_password(url, summary):
     [problem] = caught.value.problems
     assert summary in problem.summary
     assert problem.summary.startswith("REDIS_URL ")
-    assert problem.cure
+    assert problem.hint
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
 

@@ -42,12 +42,12 @@ class Bound:
     def __init__(self, script: "Script") -> None:
         self.script = script
 
-    def ask(self, call: Call) -> Any:
+    def prepare(self, call: Call) -> Any:
         """Ask what the test says."""
         self.script.asked.append(place())
         return self.script.asks(call)
 
-    def hear(self, call: Call, replies: Any) -> Any:
+    def complete(self, call: Call, replies: Any) -> Any:
         """Hear, and do what the test says."""
         self.script.heard.append(replies)
         return self.script.hears(call, replies)
@@ -56,7 +56,7 @@ class Bound:
 class PromptlyBound(Bound):
     """One that may be run on the loop."""
 
-    def is_prompt(self) -> bool:
+    def is_non_blocking(self) -> bool:
         """Say what the test says."""
         return self.script.prompt()
 
@@ -160,7 +160,7 @@ def visible(headers: Any) -> list[tuple[str, str]]:
     return sorted((name.lower(), value) for name, value in headers if name != "date")
 
 
-@pytest.mark.parametrize("is_seen", [False, True], ids=["alone", "with after_request"])
+@pytest.mark.parametrize("has_after_hooks", [False, True], ids=["alone", "with after_request"])
 @pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
 @pytest.mark.parametrize(
     "method,path,headers",
@@ -192,12 +192,12 @@ def test_an_answer_is_the_same_on_the_loop(
     headers: dict[str, str],
     origin: str | None,
     *,
-    is_seen: bool,
+    has_after_hooks: bool,
 ):
     """Status, body and headers, those of CORS and of plugins included, are those of WSGI."""
     script = Script(asks=oracle)
     app = make_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
-    if is_seen:
+    if has_after_hooks:
         app.after_request(sign)
     given = {"X-Request-ID": "same", **headers} | ({"Origin": origin} if origin else {})
     expected = app.test_client().open(path, method=method, headers=given)
@@ -218,7 +218,7 @@ def test_an_answer_is_the_same_on_the_loop(
         "Access-Control-Allow-Origin"
     )
     assert "Origin" == actual.header("Vary")
-    assert (str(actual.status) if is_seen else None) == actual.header("X-Signed")
+    assert (str(actual.status) if has_after_hooks else None) == actual.header("X-Signed")
     assert (actual.status == 304) is (actual.header("Content-Length") is None)
     # Only what is not known by that name to the loop is left to a thread.
     assert [THREAD if method in {"get", "BREW"} else LOOP] == script.asked
@@ -597,16 +597,16 @@ def test_a_request_id_is_on_the_answer_and_on_every_line(
     """Of the loop and of the thread; and two requests at once do not mix theirs up."""
     logger = logging.getLogger("pegboard.test")
 
-    def ask(call: Call) -> list[Command]:
+    def prepare(call: Call) -> list[Command]:
         logger.warning("asks for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return echo(call)
 
-    def hear(call: Call, _: Any) -> Answer | None:
+    def complete(call: Call, _: Any) -> Answer | None:
         logger.warning("hears for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return answering(b"stage")() if call.environ["PATH_INFO"] == "/staged/1" else None
 
     app = make_app(
-        plugins=[Plugin(Script(asks=ask, hears=hear))],
+        plugins=[Plugin(Script(asks=prepare, hears=complete))],
         REDIS_URL=redis_proxy.url,
         REDIS_TIMEOUT=5.0,
         LOG_LEVEL="INFO",
@@ -650,11 +650,11 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
 ):
     """Answered by the loop, and by threads which one stage lets them go on to."""
 
-    def hear(call: Call, replies: Any) -> Answer | None:
+    def complete(call: Call, replies: Any) -> Answer | None:
         call.headers.append(("X-Reply", replies[0].value.decode()))
         return repeat(call, replies) if int(call.environ["PATH_INFO"][8:]) % 2 else None
 
-    script = Script(asks=echo, hears=hear)
+    script = Script(asks=echo, hears=complete)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
 
     async def test(client: Any) -> Any:
@@ -682,12 +682,12 @@ def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
 ):
     """Nobody else is given replies that are not their own."""
 
-    def ask(call: Call) -> Any:
+    def prepare(call: Call) -> Any:
         if call.environ["PATH_INFO"] != "/staged/0":
             return echo(call)
         return echo(call)[0] if callable(wrong) else wrong
 
-    script = Script(asks=ask, hears=repeat)
+    script = Script(asks=prepare, hears=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0, TESTING=False)
 
     async def test(client: Any) -> Any:

@@ -29,11 +29,11 @@ def test_a_name_is_looked_up_and_any_port_is_chosen():
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 def test_an_address_that_is_not_ours_is_a_problem(host):
-    """With its cure."""
+    """With its hint."""
     with pytest.raises(StartupError, match=f"cannot listen on {host} port 0") as caught:
         find_address(host, 0)
     (problem,) = caught.value.problems
-    assert "HOST" in problem.cure
+    assert "HOST" in problem.hint
 
 
 @pytest.mark.parametrize("anywhere, here", [("0.0.0.0", "127.0.0.1"), ("::", "::1")])

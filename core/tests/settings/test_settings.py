@@ -130,7 +130,7 @@ def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, valu
     assert "shop" == found.plugin
     assert variable in found.summary
     assert value in found.summary
-    assert allowed in found.cure
+    assert allowed in found.hint
 
 
 class FragileSettings(Settings):
@@ -175,7 +175,7 @@ def test_a_missing_required_setting_says_how_to_set_it():
     """The variable is spelled out."""
     found = problem(Needy())
     assert "needy" == found.plugin
-    assert "PEGBOARD_NEEDY_ENDPOINT" in found.cure
+    assert "PEGBOARD_NEEDY_ENDPOINT" in found.hint
 
 
 @pytest.mark.parametrize("given", ["environment", "create_app"])
@@ -187,7 +187,7 @@ def test_an_unknown_setting_under_a_plugins_prefix_stops_the_start(monkeypatch, 
     else:
         found = problem(Shop(), SHOP_PAGESIZE=30)
     assert "SHOP_PAGESIZE" in found.summary
-    assert "SHOP_PAGE_SIZE" in found.cure
+    assert "SHOP_PAGE_SIZE" in found.hint
 
 
 def test_settings_of_an_absent_plugin_do_not_matter(monkeypatch):

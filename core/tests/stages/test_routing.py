@@ -26,10 +26,10 @@ class Stage:
         self.bound.append(f"{route.method} {route.rule.rule}" if route else None)
         return self
 
-    def ask(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         """Let the request pass."""
 
-    def hear(self, call: Call, replies: Any) -> None:
+    def complete(self, call: Call, replies: Any) -> None:
         """Hear nothing."""
 
 

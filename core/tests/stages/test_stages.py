@@ -41,11 +41,11 @@ class Script:
         self.bound.append(route)
         return self if self.binds(route) else None
 
-    def ask(self, call: Call) -> Any:
+    def prepare(self, call: Call) -> Any:
         """Ask what the test says."""
         return self.asks(call)
 
-    def hear(self, call: Call, replies: Any) -> Any:
+    def complete(self, call: Call, replies: Any) -> Any:
         """Hear, and do what the test says."""
         self.heard.append(replies)
         return self.hears(call, replies)
@@ -333,7 +333,7 @@ def test_an_answer_that_is_none_is_a_failure(
     app = make_app(plugins=[Plugin(failing(lambda: wrong, "hears"))], TESTING=False, SECRET_KEY="k")
 
     assert 500 == app.test_client().get("/staged/1").status_code
-    assert "is no Answer" in caplog.text
+    assert "is no pegboard.stages.Answer" in caplog.text
 
 
 def test_failure_of_a_stage_reaches_the_test_client(make_app: MakeApp) -> None:
@@ -503,7 +503,7 @@ def test_a_route_is_guarded_by_whatever_may_refuse(
 
     (route,) = stage.bound
     assert route
-    assert expected is route.is_guarded
+    assert expected is route.has_before_hooks
 
 
 class Basket(BaseConverter):

@@ -21,7 +21,7 @@ from pegboard.testing.servers import RedisServer
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.background import IDLE, Keeper
 from pegboard_cache_redis.cache.epoch import WAIT, Fleet
-from pegboard_cache_redis.cache.stats import Figures
+from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.strategy import RedisStrategy
 
 from .conftest import Clock, read_row, write_row
@@ -53,7 +53,7 @@ def keeper(app: Flask, fleet: Fleet, switch: Switch) -> Keeper:
     """A keeper whose looks the test takes, one by one."""
     channel = get_channel(app)
     assert channel
-    keeper = Keeper(channel, fleet, switch, Figures(channel, fleet, prefix="test"))
+    keeper = Keeper(channel, fleet, switch, Stats(channel, fleet, prefix="test"))
     keeper._thread = threading.current_thread()
     keeper.wake()
     return keeper

@@ -31,7 +31,7 @@ def make_process(make_app, database_url, redis_url):
 
 @pytest.fixture
 def apps(make_process):
-    """The apps of two processes: each with connections and a knowledge of its own."""
+    """The apps of two processes: each with connections and a fingerprint of its own."""
     return [make_process(), make_process()]
 
 

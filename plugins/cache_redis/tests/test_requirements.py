@@ -15,8 +15,8 @@ def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(make_a
     (problem,) = caught.value.problems
     assert "REDIS_URL is not set" in problem.summary
     for way in ("REDIS_URL", "PEGBOARD_CACHE=none", "PEGBOARD_SESSIONS=cookie"):
-        assert way in problem.cure
-    assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.cure
+        assert way in problem.hint
+    assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.hint
 
 
 def test_with_a_url_it_is_the_apps_channel(make_app, redis_url):

@@ -212,7 +212,7 @@ def test_without_redis_the_start_says_what_is_missing(make_app):
     (problem,) = caught.value.problems
     assert "cache_redis" == problem.plugin
     assert problem.summary.startswith("REDIS_URL is not set")
-    assert "PEGBOARD_SESSIONS=cookie" in problem.cure
+    assert "PEGBOARD_SESSIONS=cookie" in problem.hint
     make_app(plugins=["cache_redis"], CACHE="memory", SESSIONS="cookie")
     make_app(plugins=["cache_redis"], CACHE="none", SESSIONS="cookie")
     make_app(plugins=["cache_redis"], PLUGINS_POLICY="cache_redis=skip")

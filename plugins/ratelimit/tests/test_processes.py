@@ -185,7 +185,7 @@ def test_no_rule_and_client_have_the_key_of_others():
         *(("s./a", "2001:db8::/64"), ("s./a:2001", "db8::/64")),
         *(("s./{a}", "192.0.2.1"), ("s./(a)", "192.0.2.1")),
     ]
-    keys = {storage.counter(rule, limit).ask(client).key for rule, client in asked}
+    keys = {storage.counter(rule, limit).prepare(client).key for rule, client in asked}
 
     assert 4 == len(keys)
     assert not any(b"{" in key for key in keys)

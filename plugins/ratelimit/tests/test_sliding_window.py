@@ -52,7 +52,7 @@ def in_process(clock: Any) -> Ask:
     storage = MemoryStorage(clock=clock)
 
     def ask(client: str, limit: Limit, *, charge: bool = True) -> Verdict:
-        return storage.counter("rule", limit).ask(client, charge=charge)
+        return storage.counter("rule", limit).prepare(client, charge=charge)
 
     return ask
 
@@ -74,7 +74,7 @@ def in_redis(clock: Any, redis: Redis) -> Ask:
         for terms in limit.terms:
             arguments += terms
         value: Any = script([f"test:{client}"], [*arguments, *divmod(clock.now, 1_000_000)])
-        return SharedCounter("pegboard", "rule", limit).hear(value)
+        return SharedCounter("pegboard", "rule", limit).complete(value)
 
     return ask
 
@@ -307,7 +307,7 @@ def test_a_record_in_a_process_is_small_too(clock):
     storage = MemoryStorage(clock=clock)
     counter = storage.counter("rule", Limit((Policy(10**9, 60),)))
     for _ in range(5000):
-        counter.ask("alice")
+        counter.prepare("alice")
         clock.go(777_777)
     (record,) = counter._table.records.values()
 

@@ -52,7 +52,7 @@ class ReadinessSchema(HealthSchema):
     details = fields.Dict(
         keys=fields.String(),
         values=fields.Dict(keys=fields.String()),
-        metadata={"description": "Figures by part of the service, as of the cache."},
+        metadata={"description": "Stats by part of the service, as of the cache."},
     )
 
 
@@ -63,7 +63,7 @@ class Health:
     checks: tuple[HealthCheck, ...]
     skipped: tuple[str, ...]
     details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
-    """What `/health/ready` tells besides; figures of a part of the service by its name."""
+    """What `/health/ready` tells besides; stats of a part of the service by its name."""
 
 
 def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
@@ -102,12 +102,12 @@ def _run(check: HealthCheck) -> str:
     return "ok"
 
 
-def _tell(name: str, figures: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the figures of a part of the service, which must not keep it from being ready."""
+def _tell(name: str, stats: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the stats of a part of the service, which must not keep it from being ready."""
     try:
-        return figures()
+        return stats()
     except Exception as error:  # noqa: BLE001 - it may fail in any way, as a check may
-        logger.warning("the figures of %s cannot be told: %s", name, error)
+        logger.warning("the stats of %s cannot be told: %s", name, error)
         return {"error": _FAILING}
 
 
@@ -142,9 +142,7 @@ def health_blueprint() -> Blueprint:
         if health.skipped:
             body["skipped"] = health.skipped
         if health.details:
-            body["details"] = {
-                name: _tell(name, figures) for name, figures in health.details.items()
-            }
+            body["details"] = {name: _tell(name, stats) for name, stats in health.details.items()}
         return body, status
 
     return blueprint

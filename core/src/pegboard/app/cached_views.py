@@ -25,22 +25,22 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
         other = named.setdefault(lookup.identity, lookup)
         if other is not lookup:
             summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
-            cure = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
+            hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
         elif rule.defaults or not _spells_key(rule, lookup):
             summary = (
                 f"{lookup.view} is at {rule.rule}, whose variables are not the primary key of "
                 f"{lookup.table.name}"
             )
-            cure = "Give the URL one variable for each column of the key, in their order."
+            hint = "Give the URL one variable for each column of the key, in their order."
         elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
             summary = (
                 f"{lookup.view} of {lookup.model.__name__} tells of {elsewhere.name}, which is in "
                 f"the database of the bind {elsewhere.metadata.info[_BIND]}"
             )
-            cure = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
+            hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
         else:
             continue
-        raise _problem(assembled, rule, lookup, summary, cure)
+        raise _problem(assembled, rule, lookup, summary, hint)
     for rule, lookup in find_missed_lookups(app):
         if named.get(lookup.identity) is not lookup:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
@@ -68,10 +68,10 @@ def _spells_key(rule: Rule, lookup: Lookup) -> bool:
 
 
 def _problem(
-    assembled: Registry, rule: Rule, lookup: Lookup, summary: str, cure: str
+    assembled: Registry, rule: Rule, lookup: Lookup, summary: str, hint: str
 ) -> PluginError | StartupError:
     """Return a problem of the plugin that a view belongs to."""
     owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
     if owner is None:
-        return StartupError([Problem(summary, cure)])
-    return PluginError(owner.problem(summary, cure))
+        return StartupError([Problem(summary, hint)])
+    return PluginError(owner.problem(summary, hint))

@@ -109,8 +109,8 @@ def _init_database(app: Flask, core: CoreSettings) -> None:
     try:
         init_database(app, options)
     except ValueError as error:
-        cure = "Write it as postgresql://user@host/name or sqlite:///file.db."
-        raise StartupError([Problem(f"DATABASE_URL cannot be used: {error}", cure)]) from None
+        hint = "Write it as postgresql://user@host/name or sqlite:///file.db."
+        raise StartupError([Problem(f"DATABASE_URL cannot be used: {error}", hint)]) from None
 
 
 def _histories(assembled: Registry) -> list[History]:
@@ -127,5 +127,5 @@ def _report(app: Flask, assembled: Registry) -> None:
             "%s is left out, as its policy is to skip: %s. %s",
             problem.plugin,
             problem.summary,
-            problem.cure,
+            problem.hint,
         )

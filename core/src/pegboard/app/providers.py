@@ -40,7 +40,7 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
     gives = core.cache != "none"
     init_cache(app, strategy, tables, gives=gives, tells=core.cache_status_header)
     if not isinstance(strategy, NullStrategy):
-        get_health(app).details["cache"] = strategy.figures
+        get_health(app).details["cache"] = strategy.stats
 
 
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
@@ -62,8 +62,8 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
     if strategy is None and core.cache == "memory":
         if core.workers > 1:
             summary = "PEGBOARD_CACHE is memory, but several workers would each have their own"
-            cure = "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none."
-            raise StartupError([Problem(summary, cure)])
+            hint = "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none."
+            raise StartupError([Problem(summary, hint)])
         _warn_of_unused(assembled)
         strategy = MemoryStrategy(size=core.cache_memory_size)
     return strategy or NullStrategy()

@@ -29,7 +29,7 @@ def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
 
 
 def _stage_problem(stage: Any, others: Sequence[Stage]) -> tuple[str, str] | None:
-    """Return what is wrong with a stage, and the cure."""
+    """Return what is wrong with a stage, and the hint."""
     name, order = getattr(stage, "name", None), getattr(stage, "order", None)
     if not isinstance(name, str) or not name:
         kind = type(stage).__name__
@@ -40,8 +40,8 @@ def _stage_problem(stage: Any, others: Sequence[Stage]) -> tuple[str, str] | Non
             "Give it an `order`, a number.",
         )
     if not callable(getattr(stage, "bind", None)):
-        cure = "Give it `bind(route)`, which returns a handler or None."
-        return f"its stage {name} cannot be bound to routes", cure
+        hint = "Give it `bind(route)`, which returns a handler or None."
+        return f"its stage {name} cannot be bound to routes", hint
     for other in others:
         if other.order == order:
             summary = f"its stage {name} has the place {order} of {other.name}"

@@ -12,7 +12,7 @@ from pegboard.cache.invalidation import Tables
 from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.service import EXTENSION, Cache
-from pegboard.cache.strategy import CacheStrategy, FleetStrategy, NullStrategy
+from pegboard.cache.strategy import CacheStrategy, NullStrategy, SharedStrategy
 from pegboard.database import db, is_in_memory
 
 
@@ -26,8 +26,8 @@ def init_cache(
         with app.app_context():
             engine = db.engine
         watched = Tables(lookups.values(), tables)
-        if isinstance(strategy, FleetStrategy):
-            strategy.join(watched.knowledge)
+        if isinstance(strategy, SharedStrategy):
+            strategy.join(watched.schema_fingerprint)
         init_coherence(engine, strategy, watched)
 
 

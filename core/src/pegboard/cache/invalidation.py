@@ -87,7 +87,7 @@ class Tables:
         )
 
     @property
-    def knowledge(self) -> str:
+    def schema_fingerprint(self) -> str:
         """A digest of which writes touch which look-ups."""
         facts = [
             *((name, *sorted(one.name for one in found)) for name, found in self._by_row.items()),

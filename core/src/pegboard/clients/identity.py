@@ -123,7 +123,7 @@ class Clients:
         self._has_hinted = False
 
     @property
-    def is_prompt(self) -> bool:
+    def is_non_blocking(self) -> bool:
         """Whether no plugin is asked who a client is."""
         return self._identify is None
 

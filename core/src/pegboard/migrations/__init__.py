@@ -17,7 +17,7 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.revisions import write_differences, write_empty, write_merge
 from pegboard.migrations.status import Pending, current_heads, pending
-from pegboard.migrations.uninstall import Stray, remove, strays
+from pegboard.migrations.uninstall import Orphan, orphans, remove
 
 __all__ = [
     "PACKAGED_ENVIRONMENT",
@@ -27,8 +27,8 @@ __all__ = [
     "History",
     "Migrate",
     "MigrationError",
+    "Orphan",
     "Pending",
-    "Stray",
     "chosen",
     "current_heads",
     "differences",
@@ -37,12 +37,12 @@ __all__ = [
     "get_migrate",
     "init_migrations",
     "label_of",
+    "orphans",
     "pending",
     "remove",
     "revisions_of",
     "run",
     "stamp",
-    "strays",
     "upgrade",
     "write_differences",
     "write_empty",

@@ -12,7 +12,7 @@ from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import WRITES, db
 from pegboard.migrations.histories import SITE, History, MigrationError, get_migrate
-from pegboard.migrations.lock import workplace
+from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import owned_tables
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def run(**options: Any) -> None:
     elif (connection := config.attributes.get("connection")) is not None:
         _run_on(connection, options)
     else:
-        with workplace(logger.info) as connection:
+        with migration_lock(logger.info) as connection:
             _run_on(connection, options)
 
 

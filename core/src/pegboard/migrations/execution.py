@@ -27,7 +27,7 @@ from pegboard.migrations.histories import (
     label_of,
     revisions_of,
 )
-from pegboard.migrations.lock import PAUSE, Report, workplace
+from pegboard.migrations.lock import PAUSE, Report, migration_lock
 from pegboard.migrations.status import current_heads, reject_unknown
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def upgrade(
 
     Several processes may do so at once. A revision that fails is undone, and those before it stay.
     """
-    with context_of(app), workplace(report) as connection:
+    with context_of(app), migration_lock(report) as connection:
         for history in chosen(get_migrate(), name):
             _upgrade(history, revision, connection, report)
 
@@ -55,7 +55,7 @@ def downgrade(
     app: Flask, name: str | None = None, revision: str = "-1", *, report: Report = logger.info
 ) -> None:
     """Take all histories, or the one of that name, back to a revision; dependents first."""
-    with context_of(app), workplace(report) as connection:
+    with context_of(app), migration_lock(report) as connection:
         for history in reversed(chosen(get_migrate(), name)):
             take_back(history, revision, connection, report)
 
@@ -69,7 +69,7 @@ def stamp(
     report: Report = logger.info,
 ) -> None:
     """Note that the database is at a revision, without applying anything."""
-    with context_of(app), workplace(report) as connection:
+    with context_of(app), migration_lock(report) as connection:
         for history in chosen(get_migrate(), name):
             config = get_migrate().configuration(history)
             config.attributes["connection"] = connection

@@ -20,7 +20,7 @@ _KEY = 0x706567626F617264
 
 
 @contextmanager
-def workplace(report: Report) -> Iterator[Connection]:
+def migration_lock(report: Report) -> Iterator[Connection]:
     """Yield a connection of the current app on which nobody else migrates the database.
 
     Several may ask at once: one gets it, the others wait and then find the work done. On SQLite it

@@ -17,14 +17,14 @@ from pegboard.migrations.histories import (
     context_of,
     get_migrate,
 )
-from pegboard.migrations.lock import Report, workplace
+from pegboard.migrations.lock import Report, migration_lock
 from pegboard.migrations.ownership import owned_tables
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Stray:
+class Orphan:
     """Something in the database that belongs to no plugin that hangs."""
 
     kind: Literal["history", "table"]
@@ -36,7 +36,7 @@ class Stray:
         return f"table {self.name}: belongs to no plugin"
 
 
-def strays(app: Flask) -> tuple[Stray, ...]:
+def orphans(app: Flask) -> tuple[Orphan, ...]:
     """Return the histories in the database whose plugin is absent, and tables nobody owns."""
     with context_of(app), db.engine.connect() as connection:
         migrate = get_migrate()
@@ -46,9 +46,9 @@ def strays(app: Flask) -> tuple[Stray, ...]:
         for table in sorted(inspect(connection).get_table_names()):
             if table.startswith(VERSION_TABLE_PREFIX):
                 name = table.removeprefix(VERSION_TABLE_PREFIX)
-                found += [] if name in names else [Stray("history", name)]
+                found += [] if name in names else [Orphan("history", name)]
             elif table not in owned:
-                found.append(Stray("table", table))
+                found.append(Orphan("table", table))
     return tuple(found)
 
 
@@ -57,7 +57,7 @@ def remove(app: Flask, name: str, *, report: Report = logger.info) -> None:
 
     Raises `MigrationError` while something of another plugin depends on it.
     """
-    with context_of(app), workplace(report) as connection:
+    with context_of(app), migration_lock(report) as connection:
         migrate = get_migrate()
         history = migrate.find(name)
         tables = owned_tables(history, migrate)

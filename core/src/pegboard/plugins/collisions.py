@@ -58,8 +58,8 @@ def find_collisions(plugins: Sequence[Plugin], manager: pluggy.PluginManager) ->
         try:
             claims += _claims(plugin)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a blueprint runs a plugin's code
-            cure = "Mend the plugin's blueprints."
-            problems.append(plugin.problem(f"a blueprint cannot be registered: {error}", cure))
+            hint = "Mend the plugin's blueprints."
+            problems.append(plugin.problem(f"a blueprint cannot be registered: {error}", hint))
     claims += _provided(plugins, manager)
     for claim in claims:
         other = first.setdefault((claim.kind, claim.what), claim)

@@ -42,9 +42,9 @@ class Plugin:
         """Its name, with its distribution and version."""
         return f"{self.name} ({self.label})" if self.label else self.name
 
-    def problem(self, summary: str, cure: str) -> Problem:
+    def problem(self, summary: str, hint: str) -> Problem:
         """Return a problem that names this plugin."""
-        return Problem(summary, cure, self.name, self.label)
+        return Problem(summary, hint, self.name, self.label)
 
 
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:
@@ -74,12 +74,12 @@ def call_plugin(
             if problem.plugin is not None:
                 raise PluginError(problem) from error
         summary = "; ".join(problem.summary for problem in error.problems)
-        cure = " ".join(problem.cure for problem in error.problems)
-        raise PluginError(plugin.problem(summary, cure)) from error
+        hint = " ".join(problem.hint for problem in error.problems)
+        raise PluginError(plugin.problem(summary, hint)) from error
     except (Exception, SystemExit) as error:
         summary = f"{hook} failed: {type(error).__name__}: {error}"
-        cure = f"Mend the plugin's implementation of {hook}."
-        raise PluginError(plugin.problem(summary, cure)) from error
+        hint = f"Mend the plugin's implementation of {hook}."
+        raise PluginError(plugin.problem(summary, hint)) from error
 
 
 def collect(
@@ -160,6 +160,6 @@ def _call(manager: pluggy.PluginManager, candidate: Candidate, hook: str) -> lis
         ) from error
 
 
-def _wrong(candidate: Candidate, summary: str, cure: str) -> PluginError:
+def _wrong(candidate: Candidate, summary: str, hint: str) -> PluginError:
     label = str(candidate.distribution) if candidate.distribution else None
-    return PluginError(Problem(summary, cure, candidate.name, label))
+    return PluginError(Problem(summary, hint, candidate.name, label))

@@ -99,6 +99,6 @@ def _where(candidate: Candidate) -> str:
     return candidate.entry_point.value if candidate.entry_point else candidate.package
 
 
-def _problem(candidate: Candidate, summary: str, cure: str) -> Problem:
+def _problem(candidate: Candidate, summary: str, hint: str) -> Problem:
     label = str(candidate.distribution) if candidate.distribution else None
-    return Problem(summary, cure, candidate.name, label)
+    return Problem(summary, hint, candidate.name, label)

@@ -108,12 +108,12 @@ def choose(plugins: Sequence[object] | None, core: CoreSettings) -> tuple[Candid
 
 def _require_installed(wanted: set[str], offered: Iterable[Candidate], origin: str) -> None:
     names = {candidate.name for candidate in offered}
-    cure = (
+    hint = (
         f"Install the distribution that ships it, or name only these: {', '.join(sorted(names))}."
     )
     if missing := sorted(wanted - names):
         raise StartupError(
-            Problem(f"{origin} names a plugin that is not installed", cure, name)
+            Problem(f"{origin} names a plugin that is not installed", hint, name)
             for name in missing
         )
 
@@ -249,8 +249,8 @@ def _in_order(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Pr
         circle = error.args[1]
         by_name = {candidate.name: candidate for candidate in candidates}
         summary = f"plugins require each other in a circle: {' → '.join(circle)}"
-        cure = "Drop one of these requirements from a distribution's metadata."
-        return list(candidates), [_problem(by_name[circle[0]], summary, cure)]
+        hint = "Drop one of these requirements from a distribution's metadata."
+        return list(candidates), [_problem(by_name[circle[0]], summary, hint)]
     return sorted(candidates, key=lambda candidate: rank[candidate.name]), []
 
 
@@ -277,5 +277,5 @@ def _load_settings(
     return loaded, tuple(values), problems
 
 
-def _problem(candidate: Candidate, summary: str, cure: str) -> Problem:
-    return Problem(summary, cure, candidate.name, str(candidate.distribution or "") or None)
+def _problem(candidate: Candidate, summary: str, hint: str) -> Problem:
+    return Problem(summary, hint, candidate.name, str(candidate.distribution or "") or None)

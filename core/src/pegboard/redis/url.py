@@ -79,8 +79,8 @@ def parse(url: str) -> RedisURL:
     return RedisURL(arrangement or "server", tls, addresses, "", service, options, sentinel_options)
 
 
-def _refuse(what: str, cure: str = FORMS) -> NoReturn:
-    raise StartupError([Problem(f"REDIS_URL {what}", cure)]) from None
+def _refuse(what: str, hint: str = FORMS) -> NoReturn:
+    raise StartupError([Problem(f"REDIS_URL {what}", hint)]) from None
 
 
 def _socket(parts: SplitResult, hosts: str, options: Mapping[str, Any]) -> RedisURL:
@@ -102,8 +102,8 @@ def _addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
 
 def _server(path: str, addresses: tuple[Address, ...], options: dict[str, Any]) -> str:
     if len(addresses) > 1:
-        cure = "Say how they are arranged: redis+sentinel://… or redis+cluster://…"
-        _refuse("names several servers", cure)
+        hint = "Say how they are arranged: redis+sentinel://… or redis+cluster://…"
+        _refuse("names several servers", hint)
     _read_database(path.removeprefix("/"), options)
     return ""
 
@@ -195,8 +195,8 @@ def _options(query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
             _refuse(f"has the parameter {name}", f"Set {_SETTINGS[name]} instead.")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            cure = f"Did you mean {near[0]}? " if near else ""
-            _refuse("has an unknown parameter", f"{cure}It may have {', '.join(known)}.")
+            hint = f"Did you mean {near[0]}? " if near else ""
+            _refuse("has an unknown parameter", f"{hint}It may have {', '.join(known)}.")
         if name in options:
             _refuse(f"has the parameter {name} twice", "Give it once.")
         options[name] = known[name](value)
@@ -215,17 +215,17 @@ def _check_files(options: Mapping[str, Any]) -> None:
         if context and authority:
             context.load_verify_locations(**authority)
     except OSError as error:
-        cure = "ssl_ca_certs is a file of certificates in PEM format, ssl_ca_path a folder of such."
-        _refuse(f"names authorities that cannot be loaded ({_reason(error)})", cure)
+        hint = "ssl_ca_certs is a file of certificates in PEM format, ssl_ca_path a folder of such."
+        _refuse(f"names authorities that cannot be loaded ({_reason(error)})", hint)
     try:
         if context and (certificate := options.get("ssl_certfile")):
             key, password = options.get("ssl_keyfile"), options.get("ssl_password", "")
             context.load_cert_chain(certificate, key, password)
     except OSError as error:
-        cure = (
+        hint = (
             "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key."
         )
-        _refuse(f"names a certificate that cannot be loaded ({_reason(error)})", cure)
+        _refuse(f"names a certificate that cannot be loaded ({_reason(error)})", hint)
     try:
         if context and (ciphers := options.get("ssl_ciphers")):
             context.set_ciphers(ciphers)

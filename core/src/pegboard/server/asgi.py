@@ -23,7 +23,7 @@ from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
 from pegboard.server.wsgi_threads import Threads
 from pegboard.settings import CoreSettings, get_settings
-from pegboard.stages import NO_REDIS, PASSAGE, Answer, Passage, Stages, answer_of
+from pegboard.stages import NO_REDIS, STAGE_RUN, Answer, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -66,7 +66,7 @@ class Gateway:
             status: int | None = await self._give(answer, passage, environ, outlet)
         else:
             if passage is not None:
-                environ[PASSAGE] = passage
+                environ[STAGE_RUN] = passage
             try:
                 status = await self._serve(environ, receive, outlet)
             finally:
@@ -76,7 +76,7 @@ class Gateway:
 
     async def _prepare(
         self, environ: "WSGIEnvironment", receive: Receive
-    ) -> tuple[Passage | None, Answer | None, int]:
+    ) -> tuple[StageRun | None, Answer | None, int]:
         """Do what needs no thread of Flask's; returns the answer that needs none, if any.
 
         The number is that of the bytes of body held.
@@ -99,7 +99,7 @@ class Gateway:
             return passage, None, held
         return passage, passage.answer, held
 
-    async def _pass(self, environ: "WSGIEnvironment") -> Passage | None:
+    async def _pass(self, environ: "WSGIEnvironment") -> StageRun | None:
         """Let a request pass its stages; None if a thread is to do that when it answers."""
         if self._stages is None:
             return None
@@ -110,26 +110,26 @@ class Gateway:
             # A request is counted before its body arrives, as it may never do.
             return await self._threads.call(partial(self._go, self._stages, environ))
         identify(environ)
-        commands = passage.ask()
+        commands = passage.prepare()
         if not commands:
-            passage.hear([])
+            passage.complete([])
         elif self._pipeline is None:
-            passage.hear(NO_REDIS)
+            passage.complete(NO_REDIS)
         else:
             try:
                 replies = await self._pipeline.exchange(commands)
             except ChannelError as error:
-                passage.hear(error)
+                passage.complete(error)
             else:
-                passage.hear(replies)
+                passage.complete(replies)
         return passage
 
-    def _go(self, stages: Stages, environ: "WSGIEnvironment") -> Passage:
+    def _go(self, stages: Stages, environ: "WSGIEnvironment") -> StageRun:
         identify(environ)
         return stages.go(environ)
 
     async def _receive(
-        self, environ: "WSGIEnvironment", passage: Passage | None, receive: Receive
+        self, environ: "WSGIEnvironment", passage: StageRun | None, receive: Receive
     ) -> int:
         """Receive a body, unless nobody is likely to read it; returns the bytes held."""
         is_early = passage is not None and (passage.answer is not None or not passage.match.route)
@@ -141,7 +141,7 @@ class Gateway:
     async def _give(
         self,
         answer: Answer,
-        passage: Passage | None,
+        passage: StageRun | None,
         environ: "WSGIEnvironment",
         outlet: Outlet,
     ) -> int:
@@ -174,7 +174,7 @@ class Gateway:
         # There are servers to which only threads can speak.
         self._runs_stages = channel is None or self._pipeline is not None
 
-    def _begin(self, environ: "WSGIEnvironment") -> Passage | None:
+    def _begin(self, environ: "WSGIEnvironment") -> StageRun | None:
         """Return the way through the stages of a request for which no thread is needed."""
         if self._stages is None or not self._runs_stages:
             return None

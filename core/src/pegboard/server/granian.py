@@ -101,9 +101,9 @@ def find_address(host: str, port: int) -> Address:
             probe.bind(where)
             found = probe.getsockname()
     except OSError as error:
-        cure = "Stop what listens there, or choose another HOST or PORT."
+        hint = "Stop what listens there, or choose another HOST or PORT."
         raise StartupError(
-            [Problem(f"cannot listen on {host} port {port}: {error.strerror}", cure)]
+            [Problem(f"cannot listen on {host} port {port}: {error.strerror}", hint)]
         ) from None
     return Address(str(found[0]), int(found[1]))
 

@@ -141,14 +141,14 @@ def _refusals(
     weak = core.secret_key.lower() in KNOWN_SECRETS or core.secret_key == DEVELOPMENT_SECRET
     if weak or len(core.secret_key.strip().encode()) < MIN_SECRET_BYTES:
         found = "is missing" if not core.secret_key else "is too short or publicly known"
-        cure = (
+        hint = (
             f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-        problems.append(Problem(f"SECRET_KEY {found} in production", cure))
+        problems.append(Problem(f"SECRET_KEY {found} in production", hint))
     if origin["database_url"] == "default":
-        cure = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
-        problems.append(Problem("DATABASE_URL is missing in production", cure))
+        hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
+        problems.append(Problem("DATABASE_URL is missing in production", hint))
     if core.debug:
         problems.append(Problem("DEBUG is on in production", "Remove PEGBOARD_DEBUG."))
     if environment.get("FLASK_DEBUG", "0").lower() not in {"0", "false", "no", ""}:
@@ -156,8 +156,8 @@ def _refusals(
     if core.testing:
         problems.append(Problem("TESTING is on in production", "Remove PEGBOARD_TESTING."))
     if any("*" in allowed for allowed in core.cors_origins):
-        cure = "List the origins exactly, as in https://app.example."
-        problems.append(Problem("CORS_ORIGINS holds a wildcard in production", cure))
+        hint = "List the origins exactly, as in https://app.example."
+        problems.append(Problem("CORS_ORIGINS holds a wildcard in production", hint))
     return problems
 
 

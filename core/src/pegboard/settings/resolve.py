@@ -60,7 +60,7 @@ def load(
         try:
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
-            problems.append(Problem(error.summary, error.cure, owner, distribution))
+            problems.append(Problem(error.summary, error.hint, owner, distribution))
             # So that the search for further problems can go on.
             values.append(Value(declaration, declaration.default, "default"))
     if any(value.value is dataclasses.MISSING for value in values):
@@ -103,14 +103,14 @@ def unknown_settings(
 
 
 class _SettingError(Exception):
-    """What is wrong with one setting, and its cure."""
+    """What is wrong with one setting, and its hint."""
 
     @property
     def summary(self) -> str:
         return str(self.args[0])
 
     @property
-    def cure(self) -> str:
+    def hint(self) -> str:
         return str(self.args[1])
 
 

@@ -23,7 +23,7 @@ from pegboard.http import (
     error_body,
 )
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages.guards import is_guarded
+from pegboard.stages.guards import has_before_hooks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -68,7 +68,7 @@ class Route:
     view: Callable[..., Any]
     function: Callable[..., Any]
     """The function that is run: the view itself, or the method of its class."""
-    is_guarded: bool
+    has_before_hooks: bool
     """Whether something of a plugin stands before or around the view and may want to refuse."""
 
     @property
@@ -80,7 +80,7 @@ class Route:
 class Call:
     """A request on its way through the stages."""
 
-    __slots__ = ("arguments", "environ", "headers", "memo", "method", "route", "state")
+    __slots__ = ("arguments", "environ", "headers", "method", "route", "route_cache", "state")
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Call:
         method: str,
         route: Route | None,
         arguments: Mapping[str, Any],
-        memo: dict[str, Any],
+        route_cache: dict[str, Any],
     ) -> None:
         self.environ = environ
         self.method = method
@@ -99,8 +99,8 @@ class Call:
         self.headers: Headers = []
         """What is added to the answer, whoever gives it."""
         self.state: dict[str, Any] = {}
-        """What a stage remembers from `ask` to `hear`, by its name."""
-        self.memo = memo
+        """What a stage remembers from `prepare` to `complete`, by its name."""
+        self.route_cache = route_cache
         """What a stage remembers of all requests of this route and these arguments, by its name.
 
         It may be forgotten at any time; threads share it.
@@ -110,24 +110,24 @@ class Call:
 class Handler(Protocol):
     """What one stage does at one route; shared by all requests, so it keeps nothing of them."""
 
-    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+    def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return what to ask Redis, or an answer, or nothing to let the request pass."""
 
-    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+    def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return an answer, or nothing to let the request pass.
 
-        Called when `ask` returned commands, with the replies to these or why there are none.
+        Called when `prepare` returned commands, with the replies to these or why there are none.
         """
 
 
-class PromptHandler(Handler, Protocol):
+class NonBlockingHandler(Handler, Protocol):
     """A handler that the server's event loop may run; others are run on threads only.
 
-    Its `hear` never waits.
+    Its `complete` never waits.
     """
 
-    def is_prompt(self) -> bool:
-        """Return whether `ask` would wait for nothing now; else a thread asks."""
+    def is_non_blocking(self) -> bool:
+        """Return whether `prepare` would wait for nothing now; else a thread asks."""
 
 
 class Stage(Protocol):
@@ -148,7 +148,7 @@ class Stage(Protocol):
 def check(answer: Any) -> None:
     """Raise `UnsendableError` for what a stage cannot answer: some server would send it wrongly."""
     if type(answer) is not Answer:
-        message = f"{answer!r:.200} is no pegboard.Answer"
+        message = f"{answer!r:.200} is no pegboard.stages.Answer"
         raise UnsendableError(message)
     if type(answer.body) is not bytes:
         message = f"the body is {type(answer.body).__name__}, and must be bytes"
@@ -199,5 +199,5 @@ def route_of(app: Flask, rule: Rule, method: str) -> Route:
     if view_class is not None:
         name = "get" if method == "HEAD" and not hasattr(view_class, "head") else method.lower()
         function = getattr(view_class, name, view)
-    guarded = is_guarded(app, rule.endpoint, view)
+    guarded = has_before_hooks(app, rule.endpoint, view)
     return Route(rule, method, rule.endpoint, view, function, guarded)

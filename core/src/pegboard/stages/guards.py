@@ -27,7 +27,7 @@ _AS_VIEW = frozenset(
 """The code of the view functions that `as_view` makes."""
 
 
-def is_guarded(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
+def has_before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
     """Return whether something of a plugin stands before or around a view and may refuse."""
     return (
         any(name in vars(app) for name in _REPLACEABLE)
@@ -37,7 +37,7 @@ def is_guarded(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
     )
 
 
-def is_seen(app: Flask, endpoint: str | None) -> bool:
+def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
     """Return whether a plugin wants to see every answer; the core's CORS needs an `Origin`."""
     return "process_response" in vars(app) or any(
         not acts_only_on_origin(app, function)

@@ -12,7 +12,7 @@ from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
 from werkzeug.routing.converters import NumberConverter
 
 from pegboard.stages.contract import Handler, Route, Stage, route_of
-from pegboard.stages.guards import is_seen
+from pegboard.stages.guards import has_after_hooks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -27,7 +27,7 @@ _PURE = frozenset(
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
-UNSTAGED = frozenset({"docs", "health", "openapi"})
+EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi"})
 """The core's own blueprints: an orchestrator and a person in need are not kept waiting."""
 
 
@@ -44,7 +44,7 @@ class Match:
     """Whether a plugin wants to see every answer, also one that a stage gives."""
     propagates: bool
     """Whether what a stage raises is for the caller, as tests want it, and not answered."""
-    memo: dict[str, Any] = field(default_factory=dict)
+    route_cache: dict[str, Any] = field(default_factory=dict)
     """What stages remember of them."""
 
 
@@ -110,7 +110,7 @@ class Matches:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
         bound: dict[str, Handler] = {}
-        if route is None or route.blueprint not in UNSTAGED:
+        if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
             bound = {
                 stage.name: handler
                 for stage in self._stages
@@ -122,7 +122,7 @@ class Matches:
             {},
             handlers=tuple(bound.values()),
             stages=tuple(bound),
-            passes_flask=is_seen(self._app, endpoint),
+            passes_flask=has_after_hooks(self._app, endpoint),
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
         )
         return self._routes.setdefault(_key(rule, method), match)
@@ -132,7 +132,7 @@ class Matches:
     ) -> Match:
         if bound.route is None:
             return bound
-        match = replace(bound, arguments=arguments, memo={})
+        match = replace(bound, arguments=arguments, route_cache={})
         if (
             method in self._matches
             and len(path) <= _REMEMBERED_LENGTH

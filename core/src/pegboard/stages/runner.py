@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 MATCH = "pegboard.match"
 """The key of the route that a request matches, and of its arguments, in the WSGI environment."""
 
-PASSAGE = "pegboard.passage"
+STAGE_RUN = "pegboard.stage_run"
 """The key of a passage that the event loop has gone through, in the WSGI environment."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -38,8 +38,8 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 NO_REDIS = ChannelError("no REDIS_URL is set")
 
 
-class Passage:
-    """One request's way through the stages of its route: `ask`, then `hear`, then an answer.
+class StageRun:
+    """One request on its way through the stages of its route: `prepare`, `complete`, answer.
 
     Whoever goes it carries the commands to Redis in between.
     """
@@ -49,17 +49,17 @@ class Passage:
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
         method = environ["REQUEST_METHOD"]
-        self.call = Call(environ, method, match.route, match.arguments, match.memo)
+        self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
         self.answer: Answer | None = None
         """What the first stage that answers has said."""
         self._asked: list[tuple[Handler, Sequence[Command] | Answer]] = []
 
     @property
-    def is_prompt(self) -> bool:
+    def is_non_blocking(self) -> bool:
         """Whether no stage would wait for anything now."""
         for handler in self.match.handlers:
-            is_prompt = getattr(handler, "is_prompt", None)
-            if is_prompt is None or not is_prompt():
+            is_non_blocking = getattr(handler, "is_non_blocking", None)
+            if is_non_blocking is None or not is_non_blocking():
                 return False
         return True
 
@@ -70,12 +70,12 @@ class Passage:
             self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
         )
 
-    def ask(self) -> list[Command]:
+    def prepare(self) -> list[Command]:
         """Return what the stages want from Redis."""
         commands: list[Command] = []
         for handler in self.match.handlers:
             try:
-                wanted = handler.ask(self.call)
+                wanted = handler.prepare(self.call)
                 if wanted is None:
                     continue
                 if not isinstance(wanted, Answer):
@@ -94,7 +94,7 @@ class Passage:
                 break
         return commands
 
-    def hear(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+    def complete(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Let the stages hear the replies; returns the first answer."""
         position = 0
         for handler, wanted in self._asked:
@@ -103,10 +103,10 @@ class Passage:
                     if isinstance(wanted, Answer):
                         answer: Answer | None = wanted
                     elif isinstance(replies, ChannelError):
-                        answer = handler.hear(self.call, replies)
+                        answer = handler.complete(self.call, replies)
                     else:
                         end = position + len(wanted)
-                        answer = handler.hear(self.call, replies[position:end])
+                        answer = handler.complete(self.call, replies[position:end])
                         position = end
                 except APIError as error:
                     answer = answer_of(error)
@@ -160,32 +160,32 @@ class Stages:
     ) -> Iterable[bytes]:
         """Serve one request."""
         # Out of the environment, which it knows: a cycle would be left to the garbage collector.
-        passage = environ.pop(PASSAGE, None) or self.go(environ)
+        passage = environ.pop(STAGE_RUN, None) or self.go(environ)
         return self._end(passage, start_response)
 
-    def go(self, environ: "WSGIEnvironment") -> Passage:
+    def go(self, environ: "WSGIEnvironment") -> StageRun:
         """Let a request pass its stages, and wait for them."""
         match = self._matches.find(environ)
         if match.route is not None:
             environ[MATCH] = match
-        passage = Passage(environ, match)
-        commands = passage.ask()
-        passage.hear(self._exchange(commands) if commands else [])
+        passage = StageRun(environ, match)
+        commands = passage.prepare()
+        passage.complete(self._exchange(commands) if commands else [])
         return passage
 
-    def begin(self, environ: "WSGIEnvironment") -> Passage | None:
+    def begin(self, environ: "WSGIEnvironment") -> StageRun | None:
         """Return the way of a request that need not wait for anything but Redis, if it is one."""
         match = self._matches.recall(environ)
         if match is None:
             return None
-        passage = Passage(environ, match)
-        if not passage.is_prompt:
+        passage = StageRun(environ, match)
+        if not passage.is_non_blocking:
             return None
         if match.route is not None:
             environ[MATCH] = match
         return passage
 
-    def headers_of(self, answer: Answer, passage: Passage | None) -> Headers:
+    def headers_of(self, answer: Answer, passage: StageRun | None) -> Headers:
         """Return the headers of an answer that nobody else needs to see."""
         headers = [*answer.headers, *self._static_headers]
         if passage is not None:
@@ -202,7 +202,7 @@ class Stages:
         except ChannelError as error:
             return error
 
-    def _end(self, passage: Passage, start_response: "StartResponse") -> Iterable[bytes]:
+    def _end(self, passage: StageRun, start_response: "StartResponse") -> Iterable[bytes]:
         call, answer = passage.call, passage.answer
         if answer is None:
             if call.headers:

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 import pegboard
 from pegboard.clients import client_key
-from pegboard.stages import UNSTAGED, Route, route_of
+from pegboard.stages import EXEMPT_BLUEPRINTS, Route, route_of
 from pegboard_ratelimit.enforcement import (
     Limiter,
     Standing,
@@ -164,7 +164,7 @@ def test(client: str, method: str, path: str) -> None:
         click.echo("Nothing is limited: PEGBOARD_RATELIMIT_ENABLED is false.")
         return
     route = _find(method.upper(), path)
-    if route is not None and route.blueprint in UNSTAGED:
+    if route is not None and route.blueprint in EXEMPT_BLUEPRINTS:
         click.echo(f"{route.endpoint} is never limited.")
         return
     with _plain_errors():
@@ -244,7 +244,7 @@ def _stronger(rule: Rule) -> list[str]:
     limiter.keeper.read()
     found: dict[str, str] = {}
     for route in routes_of(current_app):
-        if route.blueprint not in UNSTAGED and rule.covers(route):
+        if route.blueprint not in EXEMPT_BLUEPRINTS and rule.covers(route):
             first = limiter.rules_at(route)[-1]
             if first.who.is_anyone and first.rank > rule.rank:
                 found.setdefault(f"{route.method} {route.rule.rule}", first.name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard.stages import UNSTAGED
+from pegboard.stages import EXEMPT_BLUEPRINTS
 from pegboard_ratelimit.enforcement import LEGACY, POLICY, STATE, get_limiter, routes_of
 from pegboard_ratelimit.rules import METHODS, shape
 
@@ -56,7 +56,9 @@ def describe_limits(app: Flask, document: dict[str, Any]) -> None:
         "headers": {**references, "Retry-After": _RETRY_AFTER},
     }
     # Whatever the rules are now, a row of the table can limit any other call at any time.
-    free = {shape(route.rule.rule) for route in routes_of(app) if route.blueprint in UNSTAGED}
+    free = {
+        shape(route.rule.rule) for route in routes_of(app) if route.blueprint in EXEMPT_BLUEPRINTS
+    }
     answers: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():

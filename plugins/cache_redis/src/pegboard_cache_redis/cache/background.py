@@ -1,6 +1,6 @@
 """What looks after the cache in the background, as long as it is used.
 
-It keeps the knowledge of the state young, lets the `Switch` turn caching on again, or off, when it
+It keeps the knowledge of the state fresh, lets the `Switch` turn caching on again, or off, when it
 is time, and adds this process's counts to those of the fleet.
 """
 
@@ -13,7 +13,7 @@ import weakref
 from pegboard.redis import Channel
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.epoch import Fleet
-from pegboard_cache_redis.cache.stats import Figures
+from pegboard_cache_redis.cache.stats import Stats
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ IDLE = 10.0
 class Keeper:
     """Looks after the cache of one app."""
 
-    def __init__(self, channel: Channel, fleet: Fleet, switch: Switch, figures: Figures) -> None:
+    def __init__(self, channel: Channel, fleet: Fleet, switch: Switch, stats: Stats) -> None:
         self._channel = channel
         self._fleet = fleet
         self._switch = switch
-        self._figures = figures
+        self._stats = stats
         self._used_at = 0.0
         self._disposals = 0
         self._thread: threading.Thread | None = None
@@ -60,7 +60,7 @@ class Keeper:
         state = self._fleet.refresh()
         if state is not None and not self._channel.is_away:
             self._switch.adjust(state)
-        self._figures.send()
+        self._stats.send()
         return True
 
     def forget(self) -> None:

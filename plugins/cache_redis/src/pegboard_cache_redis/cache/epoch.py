@@ -88,9 +88,9 @@ class Fleet:
         self.disposals = 0
         """How often the app has closed its connections, and with them those for the state."""
 
-    def join(self, knowledge: str) -> None:
+    def join(self, schema_fingerprint: str) -> None:
         """Take part only beside processes that forget the same for the same writes."""
-        self._keys = f"{self._own_keys}:{knowledge}@"
+        self._keys = f"{self._own_keys}:{schema_fingerprint}@"
 
     def _dispose(self, _: Engine) -> None:
         """Close the connections; in a forked process, which must not touch them, forget them."""

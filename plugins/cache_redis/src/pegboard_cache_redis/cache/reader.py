@@ -12,7 +12,7 @@ from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
 from pegboard_cache_redis.cache.epoch import Fleet, State
 from pegboard_cache_redis.cache.keys import Place
 from pegboard_cache_redis.cache.scripts import FILL, GIVE_BACK, LEASE, new_token
-from pegboard_cache_redis.cache.stats import Figures
+from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -49,15 +49,15 @@ class Reader:
     """What a process does that wants a value."""
 
     def __init__(
-        self, storage: Storage, codec: Codec, fleet: Fleet, switch: Switch, figures: Figures
+        self, storage: Storage, codec: Codec, fleet: Fleet, switch: Switch, stats: Stats
     ) -> None:
         self._storage = storage
         self._codec = codec
         self._fleet = fleet
         self._switch = switch
-        self._count = figures.count
+        self._count = stats.count
 
-    def ask(self, key: Key) -> Question | Miss:
+    def prepare(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
         state = self._usable()
         if isinstance(state, Miss):
@@ -65,7 +65,7 @@ class Reader:
         place = self._storage.place(state, key)
         return Question(place.look_up, key, place, state)
 
-    def hear(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+    def complete(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
         """Return the value that the replies hold, or why they hold none."""
         if isinstance(replies, ChannelError):
             return self._bypass("redis-away")

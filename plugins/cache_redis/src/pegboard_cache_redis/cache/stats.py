@@ -42,20 +42,20 @@ return {is_strange, counts}
 """)
 
 
-class Figures:
+class Stats:
     """The counts of this process, and what an operator is told of the fleet's."""
 
     def __init__(self, channel: Channel, fleet: Fleet, *, prefix: str) -> None:
         self._channel = channel
         self._fleet = fleet
-        self._key = f"{prefix}:figures"
+        self._key = f"{prefix}:stats"
         self._counters = Counters(*COUNTED)
         self._sent: Mapping[str, int] = {}
         self.count = self._counters.add
 
     def send(self) -> None:
         """Add to the fleet's counts what was counted since the last time."""
-        counts = self._counters.figures()
+        counts = self._counters.stats()
         changed = {
             name: count - self._sent.get(name, 0)
             for name, count in counts.items()
@@ -75,7 +75,7 @@ class Figures:
         """Return the fleet's counts and the state; of this process alone while Redis is away."""
         self.send()
         state = self._fleet.current()
-        counts: dict[str, int] = dict(self._counters.figures())
+        counts: dict[str, int] = dict(self._counters.stats())
         scope = "process"
         with suppress(ChannelError):
             command = _READ.call(keys=[self._key], arguments=COUNTED)
@@ -83,7 +83,7 @@ class Figures:
             if isinstance(reply.value, list):
                 is_strange, found = reply.value
                 if is_strange:
-                    logger.warning("figures in Redis that no process has counted are removed")
+                    logger.warning("stats in Redis that no process has counted are removed")
                 counts = {name: int(count or 0) for name, count in zip(COUNTED, found, strict=True)}
                 scope = "fleet"
         return {

@@ -12,7 +12,7 @@ from pegboard_cache_redis.cache.background import Keeper
 from pegboard_cache_redis.cache.codec import Codec
 from pegboard_cache_redis.cache.epoch import Fleet
 from pegboard_cache_redis.cache.reader import Question, Reader
-from pegboard_cache_redis.cache.stats import Figures
+from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
 from pegboard_cache_redis.cache.writer import Fence, Writer
 
@@ -25,18 +25,18 @@ class RedisStrategy:
     def __init__(self, channel: Channel, fleet: Fleet, codec: Codec, *, prefix: str) -> None:
         self._channel = channel
         self._fleet = fleet
-        self._figures = Figures(channel, fleet, prefix=prefix)
+        self._stats = Stats(channel, fleet, prefix=prefix)
         self._switch = Switch(channel, fleet, prefix=prefix)
-        self._keeper = Keeper(channel, fleet, self._switch, self._figures)
+        self._keeper = Keeper(channel, fleet, self._switch, self._stats)
         storage = Storage(channel, prefix=prefix, longest=codec.longest)
-        self._reader = Reader(storage, codec, fleet, self._switch, self._figures)
-        self._writer = Writer(storage, fleet, self._switch, self._keeper, self._figures)
+        self._reader = Reader(storage, codec, fleet, self._switch, self._stats)
+        self._writer = Writer(storage, fleet, self._switch, self._keeper, self._stats)
 
-    def join(self, knowledge: str) -> None:
+    def join(self, schema_fingerprint: str) -> None:
         """Take part only beside processes that forget the same for the same writes."""
-        self._fleet.join(knowledge)
+        self._fleet.join(schema_fingerprint)
 
-    def minds_others(self) -> bool:
+    def must_fence_all(self) -> bool:
         """Return whether the epoch is one of processes that know, or make, other keys."""
         state = self._fleet.current()
         if state is None:
@@ -45,27 +45,27 @@ class RedisStrategy:
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none."""
-        question = self.ask(key)
+        question = self.prepare(key)
         if isinstance(question, Miss):
             return question
         try:
-            return self.hear(question, self._channel.exchange(question.commands))
+            return self.complete(question, self._channel.exchange(question.commands))
         except ChannelError as error:
-            return self.hear(question, error)
+            return self.complete(question, error)
 
-    def is_prompt(self) -> bool:
+    def is_non_blocking(self) -> bool:
         """Return whether the state is known, so that nobody need read it before Redis is asked."""
         state = self._fleet.trusted()
         return state is not None and not state.is_never_on
 
-    def ask(self, key: Key) -> Question | Miss:
+    def prepare(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
         self._keeper.wake()
-        return self._reader.ask(key)
+        return self._reader.prepare(key)
 
-    def hear(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+    def complete(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
         """Return the value that the replies hold, or why they hold none."""
-        return self._reader.hear(question, replies)
+        return self._reader.complete(question, replies)
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key, or the value that another filled in meanwhile."""
@@ -95,6 +95,6 @@ class RedisStrategy:
         """Forget a group's values, or all: by a new epoch."""
         self._writer.clear(group)
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the fleet's counters, and the state of the cache."""
-        return self._figures.collect()
+        return self._stats.collect()

@@ -10,7 +10,7 @@ from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.background import Keeper
 from pegboard_cache_redis.cache.epoch import Fleet, State
 from pegboard_cache_redis.cache.scripts import FENCE, RELEASE, new_token
-from pegboard_cache_redis.cache.stats import Figures
+from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
 
 FENCE_TIME = 60_000
@@ -35,13 +35,13 @@ class Writer:
     """What a process does whose transaction, or operator, has something forgotten."""
 
     def __init__(
-        self, storage: Storage, fleet: Fleet, switch: Switch, keeper: Keeper, figures: Figures
+        self, storage: Storage, fleet: Fleet, switch: Switch, keeper: Keeper, stats: Stats
     ) -> None:
         self._storage = storage
         self._fleet = fleet
         self._switch = switch
         self._keeper = keeper
-        self._count = figures.count
+        self._count = stats.count
 
     def fence(self, touched: Touched, transaction: Transaction) -> Fence:
         """Keep anyone from filling what is touched, or turn caching off with the transaction."""

@@ -19,20 +19,20 @@ class ProvidedCounter:
         self._limit = limit
         self._counter: Counter | None = None
 
-    def ask(self, client: str, *, charge: bool = True) -> Verdict | Command:
+    def prepare(self, client: str, *, charge: bool = True) -> Verdict | Command:
         """Admit a request of the client and count it, or only look."""
         if self._counter is None:
             # Not sooner: a storage that cannot give a counter cannot count, and may do so later.
             self._counter = self._storage.counter(self._rule, self._limit)
-        asked = self._counter.ask(client, charge=charge)
+        asked = self._counter.prepare(client, charge=charge)
         return asked if isinstance(asked, Command) else self._checked(asked)
 
-    def hear(self, value: object) -> Verdict:
+    def complete(self, value: object) -> Verdict:
         """Read what Redis replied."""
         if self._counter is None:
             message = "nothing was asked"
             raise StorageError(message)
-        return self._checked(self._counter.hear(value))
+        return self._checked(self._counter.complete(value))
 
     def _checked(self, verdict: object) -> Verdict:
         """Return the verdict if clients can be told of it."""

@@ -88,7 +88,7 @@ class MemoryStorage:
     can slow other newcomers at the same rule, but it lets nobody have more than the limit.
     """
 
-    is_prompt = True
+    is_non_blocking = True
 
     def __init__(
         self, max_clients: int = MAX_CLIENTS, clock: Callable[[], int] = microseconds
@@ -174,7 +174,7 @@ class MemoryCounter:
         self._table = table
         self._limit = limit
 
-    def ask(self, client: str, *, charge: bool = True) -> Verdict:
+    def prepare(self, client: str, *, charge: bool = True) -> Verdict:
         """Admit a request of the client and count it, or only look."""
         return self._storage.take(self._table, client, self._limit, charge=charge)
 
@@ -182,7 +182,7 @@ class MemoryCounter:
         """Count what somebody else has counted by then, so that no more than that is left."""
         self._storage.reach(self._table, client, self._limit, left, at)
 
-    def hear(self, value: object) -> NoReturn:
+    def complete(self, value: object) -> NoReturn:
         """Refuse: nothing was asked."""
         message = f"a process has no reply such as {value!r}"
         raise StorageError(message)

@@ -19,7 +19,7 @@ WINDOW = Script(window_source())
 class SharedStorage:
     """A storage in Redis: one key per rule and client, which expires by itself."""
 
-    is_prompt = True
+    is_non_blocking = True
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -45,12 +45,12 @@ class SharedCounter:
         self._looked = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
 
-    def ask(self, client: str, *, charge: bool = True) -> Command:
+    def prepare(self, client: str, *, charge: bool = True) -> Command:
         """Return the command that admits a request of the client and counts it, or only looks."""
         key = (self._prefix + client).encode()
         return (self._charged if charge else self._looked).fill(key)
 
-    def hear(self, value: object) -> Verdict:
+    def complete(self, value: object) -> Verdict:
         """Read the reply."""
         if type(value) is list and len(value) == self._replies:
             return Verdict(value[0], tuple(value[1:]))

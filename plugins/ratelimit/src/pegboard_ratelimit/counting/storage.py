@@ -25,22 +25,22 @@ class Verdict(NamedTuple):
 class Counter(Protocol):
     """Counts the requests of each client under one rule."""
 
-    def ask(self, client: str, *, charge: bool = True) -> Verdict | Command:
+    def prepare(self, client: str, *, charge: bool = True) -> Verdict | Command:
         """Admit a request of the client and count it, or only look when it is not charged.
 
-        A command is sent in the request's one round trip to Redis, and its reply given to `hear`.
+        A command is sent in the one round trip of the request; its reply goes to `complete`.
         Raises `StorageError`; any other exception is taken as one, and logged with its traceback.
         """
 
-    def hear(self, value: object) -> Verdict:
+    def complete(self, value: object) -> Verdict:
         """Read what Redis replied. Raises `StorageError`."""
 
 
 class Storage(Protocol):
     """Keeps the counts.
 
-    One whose counters wait for nothing says so by an attribute `is_prompt = True`; then the server
-    needs no thread to ask it.
+    A storage whose counters never wait has the attribute `is_non_blocking = True`; the server then
+    needs no thread for it.
     """
 
     def counter(self, rule: str, limit: Limit) -> Counter:

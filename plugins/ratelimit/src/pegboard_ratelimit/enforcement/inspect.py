@@ -29,12 +29,12 @@ def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
         return "Each process counts for itself, so only they know what is left."
     counter = plan.counter
     try:
-        asked = counter.ask(client, charge=False)
+        asked = counter.prepare(client, charge=False)
         if isinstance(asked, Command):
             channel = get_channel(current_app)
             if channel is None:
                 return "There is no Redis to ask what is left."
-            asked = counter.hear(channel.exchange([asked])[0].value)
+            asked = counter.complete(channel.exchange([asked])[0].value)
     except Exception as error:  # noqa: BLE001 - a storage is a plugin's
         return f"What is left cannot be told: {error}"
     numbers = asked.numbers

@@ -52,7 +52,9 @@ class Limiter:
         self.keeper = Keeper(engine, rules_of(settings))
         clients = get_clients(app)
         self.client_of = clients.client_of
-        self.is_prompt = clients.is_prompt and getattr(self.storage, "is_prompt", False)
+        self.is_non_blocking = clients.is_non_blocking and getattr(
+            self.storage, "is_non_blocking", False
+        )
         """Whether to tell clients apart and to count their requests waits for nothing."""
 
     def plan(self, rule: Rule) -> Plan | None:
@@ -75,7 +77,7 @@ class Limiter:
         """Return the rules for a route, up to the first that is for all clients."""
         return self.keeper.book.at(route, self.marks(route))
 
-    def figures(self) -> dict[str, object]:
+    def stats(self) -> dict[str, object]:
         """Return what an operator wants to know at a glance."""
         return {
             "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
@@ -146,7 +148,7 @@ def init_limiter(app: Flask) -> Limiter | None:
         if not is_of_use(app, rule):
             logger.warning("no route of this service is meant by the limit of %s", rule.name)
     limiter.warn_of_shares((*rules_of(settings), *sorted(marks, key=lambda rule: rule.name)))
-    pegboard.get_health(app).details["ratelimit"] = limiter.figures
+    pegboard.get_health(app).details["ratelimit"] = limiter.stats
     return limiter
 
 

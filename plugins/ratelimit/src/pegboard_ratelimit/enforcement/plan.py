@@ -33,7 +33,7 @@ class Share:
         """Take note of how a client stands where all workers count."""
         self._standings.note(client, verdict.numbers, microseconds())
 
-    def ask(self, client: str) -> Verdict:
+    def prepare(self, client: str) -> Verdict:
         """Admit a request of the client and count it."""
         standing = self._standings.recall(client)
         if standing is not None:
@@ -43,7 +43,7 @@ class Share:
             self._counter.reach(client, shares, at)
             # Only now: nobody may be counted in between without it.
             self._standings.forget(client)
-        return self._counter.ask(client)
+        return self._counter.prepare(client)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

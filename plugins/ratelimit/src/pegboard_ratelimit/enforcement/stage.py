@@ -86,11 +86,11 @@ class LimitHandler:
         self._choice = choice = _Choice(self._limiter, book, book.at(self._route, self._marks))
         return choice
 
-    def is_prompt(self) -> bool:
+    def is_non_blocking(self) -> bool:
         """Return whether nobody need wait: for the rules, the storage or the client's identity."""
-        return self._limiter.is_prompt and monotonic() < self._limiter.keeper.due
+        return self._limiter.is_non_blocking and monotonic() < self._limiter.keeper.due
 
-    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+    def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or ask Redis to."""
         if self._is_told_to_browsers and is_preflight(call.environ):
             return None
@@ -109,7 +109,7 @@ class LimitHandler:
         if client in refusals.by_client and (refused := refusals.recall(client, microseconds())):
             return plan.answers.tell(call, refused)
         try:
-            asked = plan.counter.ask(client)
+            asked = plan.counter.prepare(client)
         except Exception as error:  # noqa: BLE001 - a storage is a plugin's, and requests must be served
             return self._do_without(call, plan, client, error)
         if isinstance(asked, Command):
@@ -117,7 +117,7 @@ class LimitHandler:
             return (asked,)
         return self._heed(call, plan, client, asked)
 
-    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+    def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Refuse the request, or let it pass with the headers that say how its client stands."""
         plan: Plan
         client: str
@@ -125,7 +125,7 @@ class LimitHandler:
         if isinstance(replies, ChannelError):
             return self._do_without(call, plan, client, replies)
         try:
-            verdict = plan.counter.hear(replies[0].value)
+            verdict = plan.counter.complete(replies[0].value)
         except Exception as error:  # noqa: BLE001 - likewise
             return self._do_without(call, plan, client, error)
         if verdict.wait:
@@ -147,7 +147,7 @@ class LimitHandler:
             return UNCOUNTED
         if plan.on_failure is OnFailure.OPEN or plan.local is None:
             return None
-        return plan.local.answers.tell(call, plan.local.ask(client))
+        return plan.local.answers.tell(call, plan.local.prepare(client))
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:

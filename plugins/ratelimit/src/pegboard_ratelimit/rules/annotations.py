@@ -67,11 +67,11 @@ class _Place:
             complaint = f"is marked with a limit that cannot be read: {error}"
             raise self.error(name, complaint, _CURE) from error
 
-    def error(self, name: str, complaint: str, cure: str) -> MarkError:
+    def error(self, name: str, complaint: str, hint: str) -> MarkError:
         """Return the error that blames the plugin whose mark it is."""
         owner = pegboard.get_registry(self.app).owner_of(self.name, self.module)
         summary = f"{name}, of {self.module}, {complaint.removesuffix('.')}"
-        return MarkError(owner.problem(summary, cure) if owner else Problem(summary, cure))
+        return MarkError(owner.problem(summary, hint) if owner else Problem(summary, hint))
 
 
 def _mark_of_method(place: _Place, view_class: type, method: str) -> RateLimit | None:
@@ -82,6 +82,6 @@ def _mark_of_method(place: _Place, view_class: type, method: str) -> RateLimit |
         if own is not None and own != mark:
             name = f"{place.name}.head"
             complaint = "is marked by itself, but HEAD counts as GET, in one budget"
-            cure = "Mark its get, or the whole view: that covers HEAD."
-            raise place.error(name, complaint, cure)
+            hint = "Mark its get, or the whole view: that covers HEAD."
+            raise place.error(name, complaint, hint)
     return mark
