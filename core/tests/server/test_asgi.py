@@ -20,7 +20,7 @@ from pegboard.http.envelope import logger as envelope_logger
 from pegboard.logs import RequestFilter, trace_id
 from pegboard.redis import ChannelError, Command, command, get_channel
 from pegboard.stages import Answer, Call, Route
-from pegboard.testing.fixtures import MakeApp, making_apps
+from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 
 LOOP, THREAD = "the event loop", "a thread"
@@ -161,17 +161,16 @@ def visible(headers: Any) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, tuple[Flask, Script]]]:
+def oracles(make_shared_app: MakeApp) -> dict[bool, tuple[Flask, Script]]:
     """The app of the oracle with its stage, without and with a hook after requests."""
     found = {}
-    with making_apps(tmp_path_factory.mktemp("oracles")) as make_app:
-        for has_after_hooks in (False, True):
-            script = Script(asks=oracle)
-            app = make_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
-            if has_after_hooks:
-                app.after_request(sign)
-            found[has_after_hooks] = app, script
-        yield found
+    for has_after_hooks in (False, True):
+        script = Script(asks=oracle)
+        app = make_shared_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
+        if has_after_hooks:
+            app.after_request(sign)
+        found[has_after_hooks] = app, script
+    return found
 
 
 @pytest.mark.parametrize("has_after_hooks", [False, True], ids=["alone", "with after_request"])

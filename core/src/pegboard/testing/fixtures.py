@@ -162,11 +162,8 @@ def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
 
 
 @contextmanager
-def making_apps(directory: Path) -> Iterator[MakeApp]:
-    """Yield what the fixture `make_app` yields, for a fixture whose apps several tests share.
-
-    Migrations are written below the directory.
-    """
+def _making_apps(directory: Path) -> Iterator[MakeApp]:
+    """Yield what builds apps; their migrations are written below the directory."""
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
     from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
     from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
@@ -205,7 +202,14 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     Nothing comes from the environment or from the working directory, Redis has a second for each
     command, and the connections of the apps are closed afterwards.
     """
-    with making_apps(tmp_path) as make:
+    with _making_apps(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeApp]:
+    """Build apps as `make_app` does, for a fixture whose apps the tests of a module share."""
+    with _making_apps(tmp_path_factory.mktemp("shared")) as make:
         yield make
 
 
