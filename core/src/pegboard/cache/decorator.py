@@ -23,19 +23,19 @@ def cached(
     version: int = 1,
     may_precede: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Cache what a GET view answers about one row of `model`, for `ttl` seconds at most.
+    """Cache what a GET view answers about one row of `model`, for at most `ttl` seconds.
 
     The variables of the view's URL are the row's primary key, in the order of its columns. The
-    answer must depend on that row alone, and on rows of the models and tables in `depends`, any
-    write to which forgets all answers. It is the same for every client. No write needs to be told:
-    the platform watches the database connections. Only a 200 is cached; `ETag`, 304 and 412 are
-    taken care of.
+    answer must depend on that row alone, and on rows of the models and tables in `depends`; a write
+    to any of these invalidates all answers. It must be the same for every client. Writes need no
+    code of yours, as the database connections are watched. Only a 200 is cached; `ETag`, 304 and
+    412 are taken care of.
 
-    Put it above all other decorators. Then an answer is given before Flask sees the request, unless
-    a plugin hangs something before views; `may_precede` says that the answer may even be given
+    Put it above all other decorators: then a cached answer is given before Flask sees the request,
+    unless a plugin has registered a function that runs before views. `may_precede` allows it even
     then. Raise `version` when the view begins to answer differently; of two views of one model, one
-    needs another `name`, which no release changes. Raises `ValueError` that names the view if an
-    argument is not of the kind that is asked for.
+    needs another `name`, which must stay the same in later releases. Raises `ValueError`, naming
+    the view, for an argument that is not of the required kind.
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
@@ -58,7 +58,7 @@ def cached(
 def _mistakes(
     view: object, model: object, ttl: object, depends: object, name: object, version: object
 ) -> Iterator[str]:
-    """Yield what a declaration says that cannot be meant."""
+    """Yield what is wrong with a declaration."""
     if isinstance(view, type):
         yield "cached stands above the method get, not above the class"
     if not _is_model(model):

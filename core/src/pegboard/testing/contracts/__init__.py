@@ -1,4 +1,4 @@
-"""Contracts: test classes that a plugin team inherits, to learn whether theirs may serve.
+"""Contracts: test classes that a plugin team inherits to test an implementation of its own.
 
 ::
 
@@ -24,22 +24,22 @@ __all__ = ["KEY", "SIBLING", "CacheStrategyContract", "NoTransaction", "lease"]
 
 
 class CacheStrategyContract(Readers, Writers, Schedules, Operators):
-    """What every `CacheStrategy` must do, each race as an explicit schedule of calls."""
+    """What every `CacheStrategy` must do; each race is an explicit schedule of calls."""
 
     @pytest.fixture
     def strategies(self) -> Sequence[CacheStrategy]:
-        """Two strategies or more that share one empty storage, as in as many processes."""
+        """Two strategies or more that share one empty storage, each as in a process of its own."""
         message = "override the fixture `strategies`: it makes what the contract is tested on"
         raise NotImplementedError(message)
 
     @pytest.fixture
     def transaction(self) -> Transaction:
-        """What a writer hands over; override it if the strategy uses it."""
+        """The connection of a writer; override it if the strategy uses it."""
         return NoTransaction()
 
     @pytest.fixture
     def pass_time(self) -> Callable[[float], None]:
-        """Let so many seconds pass for the storage, without waiting."""
+        """A function that moves the clock of the storage by so many seconds, without waiting."""
         pytest.skip("the clock of this strategy's storage cannot be set")
 
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the contracts do again and again."""
+"""Steps that the contracts share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,23 +18,23 @@ class NoTransaction:
     """A `Transaction` for a strategy that needs none."""
 
     def execute(self, statement: Executable) -> Sequence[Any]:
-        """Fail: the strategy wants a real one."""
+        """Fail the test: the strategy needs a real one."""
         pytest.fail(f"the strategy executes {statement}: override the fixture `transaction`")
 
     def commit(self) -> None:
-        """Fail likewise."""
+        """Fail the test: the strategy needs a real one."""
         pytest.fail("the strategy commits: override the fixture `transaction`")
 
 
 def lease(strategy: CacheStrategy, key: Key = KEY) -> Lease:
-    """Take a lease that must be given."""
+    """Take a lease; fails the test if none is given."""
     given = strategy.lease(key)
     assert isinstance(given, Lease), given
     return given
 
 
 def fill(strategy: CacheStrategy, key: Key, value: bytes, ttl: int = TTL) -> bool:
-    """Take a lease that must be given, and fill; returns whether the value was stored."""
+    """Take a lease and fill; returns whether the value was stored."""
     return strategy.fill(lease(strategy, key), value, ttl)
 
 
