@@ -604,6 +604,8 @@ def test_every_server_can_serve_it(start, command: list[str]):
 
 
 ILL_MADE = """
+from pegboard.stages import Answer
+
 ANSWERS = {
     "/text": Answer(200, [], "text"),
     "/length": Answer(200, [("Content-Length", "1")], b"text"),
