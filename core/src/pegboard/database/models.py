@@ -41,7 +41,7 @@ NAMING_CONVENTION = {
 """Names for constraints that have none, so that a migration can drop them on any database."""
 
 db = SQLAlchemy()
-"""The database of the current app: `db.session`, `db.engine`."""
+"""The database of the current app, a Flask-SQLAlchemy object: `db.session`, `db.engine`."""
 
 
 def utcnow() -> datetime:
@@ -55,10 +55,11 @@ def _creation_time(context: DefaultExecutionContext) -> datetime:
 
 
 class Model:
-    """What all models have: an id, two times, and a plain form.
+    """Mixin for the declarative base of a plugin: an id and two times for every model.
 
-    Mixed into the declarative base of a plugin, it gives that base a registry and metadata of its
-    own, so that plugins never meet each other's tables::
+    `created_at` and `updated_at` are UTC without a time zone. The base gets a registry and metadata
+    of its own, so that the tables of two plugins stay apart, and names for constraints that have
+    none::
 
         class Base(pegboard.Model, DeclarativeBase):
             \"\"\"The models of this plugin.\"\"\"

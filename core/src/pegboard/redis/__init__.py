@@ -58,10 +58,11 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
 
 
 def get_redis(app: Flask | None = None) -> "Client | None":
-    """Return the client of the app, or of the current app; None when no `REDIS_URL` is set.
+    """Return the Redis client of the app, or of the current app; None when no `REDIS_URL` is set.
 
-    For a cluster it is a `redis.RedisCluster`, whose making asks the nodes: the first call raises
-    `redis.RedisError` when none of them answers.
+    It is a `redis.Redis`. For a cluster it is a `redis.RedisCluster`, which the first call makes,
+    and which may ask several nodes in turn, each within the time-out. Raises `redis.RedisError`
+    when no node of the cluster answers that first call.
     """
     lazy: _Lazy | None = (app or current_app).extensions[EXTENSION]
     return lazy.get() if lazy else None
