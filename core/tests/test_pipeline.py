@@ -1,6 +1,7 @@
 """The pipeline of an event loop: all its exchanges on one connection, whatever happens to it."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from redis import Redis
 
-from pegboard.redis import breaker
+from pegboard.redis import circuit_breaker
 from pegboard.redis.channel import (
     ChannelError,
     Command,
@@ -19,7 +20,7 @@ from pegboard.redis.channel import (
     command,
     get_channel,
 )
-from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.pool import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import PATIENCE, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
@@ -62,7 +63,7 @@ NewChannel = Callable[..., ServerChannel]
 @pytest.fixture
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow each other faster than in life."""
-    monkeypatch.setattr(breaker, "PAUSE", 0.02)
+    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.02)
 
 
 @asynccontextmanager
@@ -211,7 +212,7 @@ def test_errors_are_values(run: Run[None], new_channel: NewChannel, redis_url: s
             assert "value is not an integer or out of range" == str(failing[1].value)
             assert [b"text"] == values(well)
             assert isinstance(unknown[0].value, Exception)
-        assert not channel.is_away
+        assert not channel.is_unavailable
 
     run(test())
 
@@ -254,13 +255,13 @@ def test_reply_that_nobody_asked_for_is_no_others(
             assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
             assert [b"x"] == values(await pipeline.exchange([echo("x")]))
             assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
-        assert not channel.is_away
+        assert not channel.is_unavailable
 
     run(test())
 
 
 @pytest.mark.usefixtures("probing")
-def test_server_that_wants_a_password_again_is_away(
+def test_server_that_wants_a_password_again_is_unavailable(
     run: Run[None], new_channel: NewChannel, own_redis: RedisServer
 ):
     """That is no error of a command; the probe logs in, and so does the next connection."""
@@ -270,8 +271,8 @@ def test_server_that_wants_a_password_again_is_away(
         async with pipeline_of(channel) as pipeline:
             await pipeline.exchange([command("RESET", key="RESET")])
             assert "Authentication" in await failure(pipeline.exchange([echo("x"), GET]))
-            assert channel.is_away
-            await until(lambda: not channel.is_away, "it is back")
+            assert channel.is_unavailable
+            await until(lambda: not channel.is_unavailable, "it is back")
             assert [b"x"] == values(await pipeline.exchange([echo("x")]))
 
     run(test())
@@ -285,15 +286,16 @@ def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own(
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
-            for wire in tuple(channel._busy):
-                wire.cut()
+            pipeline.cut()  # type: ignore[attr-defined]  # it is a server's
             await failure(pipeline.exchange([GET]))
-            assert not channel.is_away
+            assert not channel.is_unavailable
             assert [None] == values(await pipeline.exchange([GET]))
 
     run(test())
 
 
+# Event loops warn of a connection that nobody has closed.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     new_channel: NewChannel, own_redis: RedisServer
 ):
@@ -305,10 +307,10 @@ def test_channel_that_is_closed_after_the_loop_closes_the_connection(
         assert pipeline
         loop.run_until_complete(pipeline.exchange([GET]))
         loop.close()
-        assert 1 == channel._count
         channel.close()
-        assert 0 == channel._count
     wait_until(lambda: not clients(own_redis.url), "the connections are closed")
+    del loop, pipeline
+    gc.collect()
 
 
 @pytest.mark.usefixtures("probing")
@@ -328,11 +330,11 @@ def test_server_that_hangs_is_done_without(
                 assert all(one.done() for one in asked)
                 for one in asked:
                     assert "the server did not answer in time" == await failure(one)
-                assert channel.is_away
+                assert channel.is_unavailable
                 refused = pipeline.exchange([GET])
                 assert refused.done()
-                assert "Redis is away" == await failure(refused)
-            await until(lambda: not channel.is_away, "it is back")
+                assert "Redis is unavailable" == await failure(refused)
+            await until(lambda: not channel.is_unavailable, "it is back")
             assert [None] == values(await pipeline.exchange([GET]))
 
     run(test())
@@ -352,7 +354,7 @@ def test_late_loop_takes_no_server_for_hanging(
                 second = pipeline.exchange([GET])
                 time.sleep(0.6)  # noqa: ASYNC251 - what a busy process does to a loop
                 assert [[None]] * 2 == [values(await one) for one in (first, second)]
-        assert not channel.is_away
+        assert not channel.is_unavailable
 
     run(test())
 
@@ -372,7 +374,7 @@ def test_hang_that_a_thread_finds_fails_the_pipeline(
                 asked = pipeline.exchange([GET])
                 assert "the server has closed the connection" == await failure(asked)
                 assert "the server did not answer in time" == await failure(thread)
-            await until(lambda: not channel.is_away, "a probe has been answered at once")
+            await until(lambda: not channel.is_unavailable, "a probe has been answered at once")
             assert [None] == values(await pipeline.exchange([GET]))
 
     run(test())
@@ -411,7 +413,7 @@ def test_connection_that_was_closed_while_idle_is_no_fault(
             await asyncio.sleep(0)
             [now] = values(await pipeline.exchange([me]))
             assert former != now
-        assert not channel.is_away
+        assert not channel.is_unavailable
 
     run(test())
 
@@ -430,7 +432,7 @@ def test_connection_is_looked_at_if_it_lay_idle_for_long(
             time.sleep(1)  # noqa: ASYNC251 - the loop is kept from noticing
             [after] = await pipeline.exchange([GET])
             assert before.server != after.server
-        assert not channel.is_away
+        assert not channel.is_unavailable
 
     run(test())
 
@@ -450,7 +452,7 @@ def test_connection_that_is_reset_fails_what_is_under_way(
                 await waited(redis_proxy.cut)
                 for one in asked:
                     await failure(one)
-            await until(lambda: not channel.is_away, "it is back")
+            await until(lambda: not channel.is_unavailable, "it is back")
             assert [None] == values(await pipeline.exchange([GET]))
 
     run(test())
@@ -470,10 +472,10 @@ def test_server_that_is_restarted_is_another(
             asked = [pipeline.exchange([GET]) for _ in range(3)]
             for one in asked:
                 await failure(one)
-            await until(lambda: channel.is_away, "it is known to be away")
+            await until(lambda: channel.is_unavailable, "it is known to be away")
             assert pipeline.exchange([GET]).exception()
             await waited(own_redis.start)
-            await until(lambda: not channel.is_away, "it is back")
+            await until(lambda: not channel.is_unavailable, "it is back")
             [after] = await pipeline.exchange([GET])
             assert before.server != after.server
 
@@ -495,7 +497,7 @@ def test_server_that_is_gone_at_first_is_found_later(
             for one in [pipeline.exchange([GET]) for _ in range(3)]:
                 await failure(one)
             await waited(own_redis.start)
-            await until(lambda: not channel.is_away, "it is back")
+            await until(lambda: not channel.is_unavailable, "it is back")
             assert [None] == values(await pipeline.exchange([GET]))
 
     run(test())
@@ -513,7 +515,7 @@ def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
         with closing(pipeline), own_redis.suspended():
             for one in [pipeline.exchange([GET]) for _ in range(3)]:
                 assert "the server did not answer in time" == await failure(one)
-            assert channel.is_away
+            assert channel.is_unavailable
 
     run(test())
 
@@ -535,9 +537,9 @@ def test_replica_is_not_the_server_to_ask(
             read, written = pipeline.exchange([GET]), pipeline.exchange([write])
             assert [b"1"] == values(await read)
             assert "read only replica" in await failure(written)
-            assert channel.is_away
+            assert channel.is_unavailable
             other.exchange([command("REPLICAOF", "NO", "ONE", key="")])
-            await until(lambda: not channel.is_away, "it is a master again")
+            await until(lambda: not channel.is_unavailable, "it is a master again")
             [after] = await pipeline.exchange([write])
             assert before.server != after.server
 
@@ -575,7 +577,7 @@ def test_large_command_that_a_hung_server_does_not_take_is_given_up(
             with own_redis.suspended():
                 for one in [pipeline.exchange([set_("a", large)]), pipeline.exchange([GET])]:
                     assert "in time" in await failure(one)
-            await until(lambda: not channel.is_away, "it is back")
+            await until(lambda: not channel.is_unavailable, "it is back")
             assert [b"x"] == values(await pipeline.exchange([echo("x")]))
 
     run(test())
@@ -642,11 +644,10 @@ def test_closed_pipeline_leaves_nothing_behind(
                 assert "the pipeline is closed" == await failure(asked)
                 assert "the pipeline is closed" == await failure(waiting)
                 assert pipeline.exchange([GET]).exception()
-        assert not channel.is_away
+        assert not channel.is_unavailable
         await until(lambda: not clients(own_redis.url), "its connection is closed")
 
     run(test())
-    assert 0 == channel._count
 
 
 def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
@@ -657,18 +658,17 @@ def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
 
     async def test(*, waits: bool) -> None:
         pipeline = channel.pipeline(asyncio.get_running_loop())
-        assert pipeline
         with own_redis.suspended():
             asked = pipeline.exchange([GET])
-            await until(lambda: channel._count == 1, "it connects")
+            await until(lambda: pipeline.connection()._transport is not None, "it connects")
             pipeline.close()
             await failure(asked)
         if waits:
-            await until(lambda: not channel._count, "nothing is counted in vain")
+            await until(lambda: not clients(own_redis.url), "its connection is closed")
 
     run(test(waits=True))
     run(test(waits=False))
-    wait_until(lambda: not channel._count, "nothing is counted in vain")
+    wait_until(lambda: not clients(own_redis.url), "its connection is closed")
 
 
 def test_there_is_none_where_it_cannot_be(
@@ -679,8 +679,6 @@ def test_there_is_none_where_it_cannot_be(
     channels = [
         get_channel(make_app(upgrade=False, REDIS_URL=url))
         for url in (
-            f"rediss://127.0.0.1:1/0{secret}",
-            f"rediss+sentinel://127.0.0.1:1/mymaster{secret}",
             "redis+cluster://127.0.0.1:1",
             f"rediss+cluster://127.0.0.1:1{secret}",
         )
@@ -688,7 +686,7 @@ def test_there_is_none_where_it_cannot_be(
 
     async def test() -> None:
         loop = asyncio.get_running_loop()
-        assert [None] * 4 == [channel.pipeline(loop) for channel in channels if channel]
+        assert [None] * 2 == [channel.pipeline(loop) for channel in channels if channel]
 
     run(test())
 

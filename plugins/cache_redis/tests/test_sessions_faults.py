@@ -69,7 +69,7 @@ def wait_for_redis(app):
     """Wait until the app has noticed that Redis is back."""
     channel = pegboard.get_channel(app)
     assert channel
-    wait_until(lambda: not channel.is_away, "the breaker closes")
+    wait_until(lambda: not channel.is_unavailable, "the breaker closes")
 
 
 ACTIONS = {

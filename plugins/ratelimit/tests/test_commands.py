@@ -168,7 +168,7 @@ def test_no_rule_is_told_where_the_table_cannot_be_read(make_app, cli):
     )
 
 
-def test_no_rule_is_told_where_the_database_is_away(make_app, cli):
+def test_no_rule_is_told_where_the_database_is_unavailable(make_app, cli):
     """In a sentence, and without the default in place of the rules."""
     nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"
     app = make_app(plugins=["ratelimit"], upgrade=False, DATABASE_URL=nowhere)

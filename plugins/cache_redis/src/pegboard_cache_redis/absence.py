@@ -11,7 +11,7 @@ class NoChannel:
     """A `Channel` to nowhere: nothing is confirmed, so writes turn caching off in the database."""
 
     is_sharded = False
-    is_away = True
+    is_unavailable = True
 
     def exchange(self, commands: Sequence[pegboard.Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
         """Fail, as if Redis were away."""

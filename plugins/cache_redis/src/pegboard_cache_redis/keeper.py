@@ -60,7 +60,7 @@ class Keeper:
         if self._disposals != self._fleet.disposals or time.monotonic() - self._used_at > IDLE:
             return False
         state = self._fleet.refresh()
-        if state is not None and not self._channel.is_away:
+        if state is not None and not self._channel.is_unavailable:
             self._switch.adjust(state)
         self._figures.send()
         return True

@@ -1,4 +1,4 @@
-"""A circuit breaker: who finds a server away spares all others the wait."""
+"""A circuit breaker: after one time-out, fail fast until a probe succeeds."""
 
 import logging
 import math
@@ -17,8 +17,8 @@ In a row of failures at most one request in so many seconds pays, after the firs
 """
 
 
-class Breaker:
-    """Open while a server is away; a probe in the background, one at a time, closes it again.
+class CircuitBreaker:
+    """Open while a server is unavailable; a probe in the background, one at a time, closes it again.
 
     `probe` raises as long as the server cannot serve. The breaker of an app that nobody uses any
     more ends its probe.
@@ -34,10 +34,10 @@ class Breaker:
         _breakers.add(self)
 
     def trip(self, cause: BaseException, *, is_doubtful: bool = False) -> None:
-        """Open it; if it is doubtful whether the server is away, a probe finds out at once.
+        """Open it; if it is doubtful whether the server is unavailable, probe at once.
 
         A doubt soon after the last one is none: a server that answers probes and nothing else is
-        away.
+        unavailable.
         """
         with self._lock:
             if self.is_open:
@@ -45,8 +45,12 @@ class Breaker:
             self.is_open = True
             is_first = time.monotonic() - self._closed_at >= PAUSE
         pause = 0.0 if is_doubtful and is_first else PAUSE
-        # Not the error itself: who keeps the record would keep all that the error had to do with.
-        logger.warning("%s is away, and done without until it is back: %s", self._name, str(cause))
+        # Not the error itself: a kept log record would keep everything that its traceback refers to.
+        logger.warning(
+            "%s is unavailable; serving without it until it answers again: %s",
+            self._name,
+            str(cause),
+        )
         threading.Thread(
             target=_probe_until_back,
             args=(weakref.ref(self), pause),
@@ -61,13 +65,13 @@ class Breaker:
             return True
         try:
             probe()
-        except Exception as error:  # noqa: BLE001 - however it fails, the server is not back
-            logger.debug("%s is still away: %s", self._name, str(error))
+        except Exception as error:  # noqa: BLE001 - however it fails, the server does not serve yet
+            logger.debug("%s is still unavailable: %s", self._name, str(error))
             return False
         with self._lock:
             self._closed_at = time.monotonic()
             self.is_open = False
-        logger.warning("%s is back", self._name)
+        logger.warning("%s answers again", self._name)
         return True
 
     def reset(self) -> None:
@@ -76,10 +80,10 @@ class Breaker:
         self._lock = threading.Lock()
 
 
-_breakers: "weakref.WeakSet[Breaker]" = weakref.WeakSet()
+_breakers: "weakref.WeakSet[CircuitBreaker]" = weakref.WeakSet()
 
 
-def _probe_until_back(breaker: "weakref.ref[Breaker]", pause: float) -> None:
+def _probe_until_back(breaker: "weakref.ref[CircuitBreaker]", pause: float) -> None:
     while True:
         time.sleep(pause)
         if (known := breaker()) is None or known.attempt():

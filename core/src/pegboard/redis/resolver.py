@@ -1,4 +1,4 @@
-"""Things that are looked for in the background, so that nobody waits for them too long."""
+"""Answers that are looked up in the background, so that no request waits for them too long."""
 
 import os
 import threading
@@ -10,52 +10,55 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Search(Generic[T]):
-    """Something that is looked for in the background, by one thread at a time."""
+class Resolver(Generic[T]):
+    """An answer that is kept, and looked up again in the background by one thread at a time."""
 
-    def __init__(self, name: str, find: Callable[[], T], patience: float) -> None:
-        """`find` raises when it finds nothing; `patience` is how long who needs it waits."""
+    def __init__(self, name: str, look_up: Callable[[], T], timeout: float) -> None:
+        """`look_up` raises when it finds nothing; callers wait for it as long as `timeout`.
+
+        `name` is for error messages; the time-out is in seconds.
+        """
         self._name = name
-        self._find = find
-        self._patience = patience
+        self._look_up = look_up
+        self._timeout = timeout
         self.found: T | None = None
         """What was found last, if anything."""
         self._running: Future[T] | None = None
         self._lock = threading.Lock()
-        _searches.add(self)
+        _resolvers.add(self)
 
     def result(self) -> T:
-        """Return what was found last, else wait for what is being looked for."""
+        """Return what was found last, or else look it up; raises as `renewed` does."""
         return self.renewed() if self.found is None else self.found
 
     def renewed(self) -> T:
-        """Look for it again and wait; raises `TimeoutError`, or what `find` raises."""
+        """Look it up again and wait; raises `TimeoutError`, or what `look_up` raises."""
         running = self.renew()
         try:
-            return running.result(self._patience)
+            return running.result(self._timeout)
         except TimeoutError:
             message = f"{self._name} was not found in time"
             raise TimeoutError(message) from None
 
     def renew(self) -> "Future[T]":
-        """Look for it again; what was found last serves meanwhile."""
+        """Look it up again; what was found last is returned meanwhile."""
         with self._lock:
             if self._running is None:
                 self._running = Future()
                 threading.Thread(
-                    target=self._run, args=(self._running,), name="pegboard-search", daemon=True
+                    target=self._run, args=(self._running,), name="pegboard-resolver", daemon=True
                 ).start()
             return self._running
 
     def forget(self) -> None:
-        """Look for it again; what was found last serves no more."""
+        """Look it up again; what was found last is not returned any more."""
         self.found = None
         self.renew()
 
     def _run(self, future: "Future[T]") -> None:
         try:
-            found = self._find()
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+            found = self._look_up()
+        except BaseException as error:  # noqa: BLE001 - the thread that waits for it raises it
             with self._lock:
                 self._running = None
             future.set_exception(error)
@@ -65,16 +68,16 @@ class Search(Generic[T]):
             future.set_result(found)
 
     def restart(self) -> None:
-        """Look for it anew in a forked process, in which no thread does."""
+        """Let a forked process look it up, in which no thread does so yet."""
         self._running, self._lock = None, threading.Lock()
 
 
-_searches: "weakref.WeakSet[Search[Any]]" = weakref.WeakSet()
+_resolvers: "weakref.WeakSet[Resolver[Any]]" = weakref.WeakSet()
 
 
 def _restart_all() -> None:
-    for search in tuple(_searches):
-        search.restart()
+    for resolver in tuple(_resolvers):
+        resolver.restart()
 
 
 os.register_at_fork(after_in_child=_restart_all)
