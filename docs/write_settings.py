@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pegboard
-from pegboard.settings import Declaration, declarations_of
+from pegboard.settings import declarations_of
+from pegboard.settings.declare import Declaration
 from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_items.settings import ItemsSettings
 from pegboard_ratelimit.settings import RatelimitSettings

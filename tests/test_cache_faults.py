@@ -21,7 +21,7 @@ from pegboard.testing.servers import PostgresServer, RedisServer
 from pegboard.testing.services import LiveServer
 
 # Where a subset of the plugins is tested, this one may be missing.
-RELEASE = pytest.importorskip("pegboard_cache_redis.scripts").RELEASE
+RELEASE = pytest.importorskip("pegboard_cache_redis.cache.scripts").RELEASE
 
 pytestmark = pytest.mark.slow
 

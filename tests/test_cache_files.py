@@ -23,6 +23,16 @@ import pytest
 from flask import Flask
 
 import pegboard
+from pegboard.cache import (
+    LEASED,
+    CacheStrategy,
+    Key,
+    Lease,
+    Miss,
+    Touched,
+    Transaction,
+    UnconfirmedError,
+)
 from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
 
 ROOT = Path(__file__).parent.parent
@@ -43,35 +53,35 @@ class FileStrategy:
         self._folder = folder
         self._clock = clock
 
-    def look_up(self, key: pegboard.Key) -> bytes | pegboard.Miss:
+    def look_up(self, key: Key) -> bytes | Miss:
         """Return the value."""
         try:
             with self._locked():
                 value = self._value(key)
-                return pegboard.Miss("miss") if value is None else value
+                return Miss("miss") if value is None else value
         except OSError as error:
-            return pegboard.Miss(f"files: {error.strerror}", may_fill=False)
+            return Miss(f"files: {error.strerror}", may_fill=False)
 
-    def lease(self, key: pegboard.Key) -> pegboard.Lease | bytes | pegboard.Miss:
+    def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key."""
         try:
             with self._locked():
                 if self._fences(self._group(key.group)) or self._fences(self._file(key)):
-                    return pegboard.Miss("fenced", may_fill=False)
+                    return Miss("fenced", may_fill=False)
                 if (value := self._value(key)) is not None:
                     return value
                 generation = self._generation(key.group)
                 standing = self._read(self._file(key)).get("lease")
                 if standing and standing[2] > self._clock() and standing[1] == generation:
-                    return pegboard.Miss(pegboard.LEASED)
+                    return Miss(LEASED)
                 token = token_hex(8)
                 record = {"lease": [token, generation, self._clock() + LEASE_TIME]}
                 self._write(self._file(key), record)
-                return pegboard.Lease(key, token, generation)
+                return Lease(key, token, generation)
         except OSError as error:
-            return pegboard.Miss(f"files: {error.strerror}", may_fill=False)
+            return Miss(f"files: {error.strerror}", may_fill=False)
 
-    def fill(self, lease: pegboard.Lease, value: bytes, ttl: int) -> bool:
+    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
         record = {
             "value": base64.b64encode(value).decode(),
@@ -80,11 +90,11 @@ class FileStrategy:
         }
         return self._end(lease, record)
 
-    def give_back(self, lease: pegboard.Lease) -> None:
+    def give_back(self, lease: Lease) -> None:
         """End the lease if it still stands."""
         self._end(lease, {})
 
-    def _end(self, lease: pegboard.Lease, record: Record) -> bool:
+    def _end(self, lease: Lease, record: Record) -> bool:
         with suppress(OSError), self._locked():
             standing = self._read(self._file(lease.key)).get("lease")
             if (
@@ -96,7 +106,7 @@ class FileStrategy:
                 return True
         return False
 
-    def fence(self, touched: pegboard.Touched, transaction: pegboard.Transaction) -> Any:
+    def fence(self, touched: Touched, transaction: Transaction) -> Any:
         """Forget what is touched, and put a fence there; without it the write fails."""
         token = token_hex(8)
         files = [self._file(key) for key in touched.keys]
@@ -107,12 +117,12 @@ class FileStrategy:
                 self._write(file, {"fences": {**self._fences(file), token: until}})
         return token, files
 
-    def release(self, fence: Any, transaction: pegboard.Transaction) -> float:
+    def release(self, fence: Any, transaction: Transaction) -> float:
         """Lift the fence."""
         try:
             self._lift(*fence)
         except OSError as error:
-            raise pegboard.UnconfirmedError(error.strerror) from error
+            raise UnconfirmedError(error.strerror) from error
         return 0.0
 
     def abandon(self, fence: Any) -> None:
@@ -134,7 +144,7 @@ class FileStrategy:
                 if not self._fences(file):
                     file.unlink()
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the number of files."""
         return {"files": len([*self._folder.glob("*.key")]) if self._folder.is_dir() else 0}
 
@@ -144,7 +154,7 @@ class FileStrategy:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _value(self, key: pegboard.Key) -> bytes | None:
+    def _value(self, key: Key) -> bytes | None:
         record = self._read(self._file(key))
         generation = self._read(self._group(key.group)).get("generation")
         if (
@@ -166,7 +176,7 @@ class FileStrategy:
         fences = self._read(file).get("fences", {})
         return {token: until for token, until in fences.items() if until > self._clock()}
 
-    def _file(self, key: pegboard.Key) -> Path:
+    def _file(self, key: Key) -> Path:
         return self._folder / f"{_digest('/'.join(map(_digest, key)))}.key"
 
     def _group(self, group: str) -> Path:
@@ -221,15 +231,15 @@ def test_another_process_shares_the_files(tmp_path: Path) -> None:
         "import pathlib, test_cache_files as files\n"
         "strategy = files.FileStrategy(pathlib.Path('.'))\n"
         "strategy.fill(files.lease(strategy), b'value', 300)\n"
-        "strategy.lease(files.pegboard.Key('notes', 'other'))\n"
+        "strategy.lease(files.Key('notes', 'other'))\n"
     )
     command = [sys.executable, "-c", code]
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "tests")}, check=True)
     here = FileStrategy(tmp_path)
     assert b"value" == here.look_up(KEY)
-    assert pegboard.Miss(pegboard.LEASED) == here.lease(pegboard.Key("notes", "other"))
-    assert pegboard.Miss("miss") == here.look_up(pegboard.Key("notes", "third"))
-    lease(here, pegboard.Key("notes", "third"))
+    assert Miss(LEASED) == here.lease(Key("notes", "other"))
+    assert Miss("miss") == here.look_up(Key("notes", "third"))
+    lease(here, Key("notes", "third"))
 
 
 # As a plugin of Pegboard's, and of pytest
@@ -242,14 +252,14 @@ class Files:
     hits = 0
 
     @pegboard.hookimpl
-    def pegboard_cache_strategy(self, app: Flask) -> pegboard.CacheStrategy:
+    def pegboard_cache_strategy(self, app: Flask) -> CacheStrategy:
         """Store answers in a new folder."""
         strategy = FileStrategy(Path(mkdtemp(prefix="pegboard-")))
         look_up = strategy.look_up
 
-        def counted(key: pegboard.Key) -> bytes | pegboard.Miss:
+        def counted(key: Key) -> bytes | Miss:
             found = look_up(key)
-            self.hits += not isinstance(found, pegboard.Miss)
+            self.hits += not isinstance(found, Miss)
             return found
 
         strategy.look_up = counted  # type: ignore[method-assign]

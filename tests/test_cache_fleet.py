@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-import pegboard
+from pegboard.cache import get_cache
 from pegboard.testing.services import clean_environment, run_pegboard
 
 URL = "/api/items/1"
@@ -42,7 +42,7 @@ def client(make_app: Any, settings: dict[str, str]) -> FlaskClient:
     app = make_app(plugins=["items", "cache_redis"], CACHE_STATUS_HEADER=True, **config)
     client: FlaskClient = app.test_client()
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
-    strategy: Any = pegboard.get_cache(app).strategy
+    strategy: Any = get_cache(app).strategy
     strategy._switch.begin()
     client.get(URL)
     assert "hit" == told(client)
@@ -106,6 +106,6 @@ def test_an_operator_clears_the_cache_from_another_process(
     assert "forgotten" in run("cache", "clear", "items")
     assert "fwd=miss; stored" == told(client)
     assert "hit" == told(client)
-    figures = dict(line.split(maxsplit=1) for line in run("cache", "stats").splitlines())
-    assert ("cache_redis", "True") == (figures["strategy"], figures["enabled"])
-    assert {"hits", "misses", "fills", "fences"} <= set(figures)
+    stats = dict(line.split(maxsplit=1) for line in run("cache", "stats").splitlines())
+    assert ("cache_redis", "True") == (stats["strategy"], stats["enabled"])
+    assert {"hits", "misses", "fills", "fences"} <= set(stats)

@@ -15,6 +15,7 @@ from openapi_spec_validator import validate
 from sqlalchemy import inspect
 
 import pegboard
+from pegboard.cache import get_cache
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.proxy import RedisProxy
 
@@ -115,7 +116,7 @@ def test_cache_is_the_best_there_is(app: Flask, database_url: str) -> None:
     """That of the plugin, else one in the process where it cannot be old, else none."""
     embedded = "memory" if database_url.startswith("sqlite") else "none"
     expected = "cache_redis" if HAS_CACHE else embedded
-    assert expected == pegboard.get_cache(app).strategy.name
+    assert expected == get_cache(app).strategy.name
 
 
 def test_without_redis_it_serves_or_says_what_is_missing(make: Make) -> None:
@@ -155,7 +156,7 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
     client = make(REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0).test_client()
     if HAS_CACHE:
         # Nobody looks after the cache in the background, where connections are opened as well.
-        strategy: Any = pegboard.get_cache(client.application).strategy
+        strategy: Any = get_cache(client.application).strategy
         strategy._keeper._thread = threading.current_thread()
     path = "/nothing"
     if HAS_ITEMS:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-import pegboard
-from pegboard.server.gateway import Gateway
+from pegboard.cache import get_cache
+from pegboard.server.asgi import Gateway
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 
@@ -35,7 +35,7 @@ def app(make_app: MakeApp, sqlite_url: str, redis_url: str) -> Flask:
     client = app.test_client()
     item = {"name": "Hammer"}
     assert 201 == client.post("/api/items/", json=item, environ_base=address(99)).status_code
-    strategy: Any = pegboard.get_cache(app).strategy
+    strategy: Any = get_cache(app).strategy
     strategy._switch.begin()
     wait_until(
         lambda: (
@@ -57,7 +57,7 @@ def address(number: int) -> dict[str, str]:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths for which a thread was needed."""
-    from pegboard.server.threads import Threads  # noqa: PLC0415 - to look inside
+    from pegboard.server.wsgi_threads import Threads  # noqa: PLC0415 - to look inside
 
     paths: list[str] = []
     serve = Threads.serve

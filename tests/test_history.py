@@ -380,13 +380,13 @@ class DeleteAfterCommit:
     name = "broken"
 
     def __init__(self, app):
-        self._redis = pegboard.get_redis(app)
+        self._redis = get_redis(app)
 
     def look_up(self, key):
-        return self._redis.get(key.name) or pegboard.Miss("miss")
+        return self._redis.get(key.name) or Miss("miss")
 
     def lease(self, key):
-        return pegboard.Lease(key, "")
+        return Lease(key, "")
 
     def fill(self, lease, value, ttl):
         time.sleep(0.01)
@@ -403,7 +403,7 @@ class DeleteAfterCommit:
     def clear(self, group=None):
         self._redis.flushdb()
 
-    def figures(self):
+    def stats(self):
         return {}
 
 
@@ -424,7 +424,7 @@ def test_the_checker_convicts_deletion_after_commit(
 
 
 def report(history: History, lasting: dict[str, float]) -> None:
-    """Log the figures; `-o log_cli=true -o log_cli_level=INFO` shows them."""
+    """Log the stats; `-o log_cli=true -o log_cli_level=INFO` shows them."""
     saved = [one.acknowledged - one.began for one in history.writes if one.acknowledged is not None]
     taken = [read.ended - read.began for read in history.reads]
     hits = sum(read.is_hit for read in history.reads)

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.services import run_pegboard
@@ -158,7 +159,7 @@ def test_the_script_of_the_stages_guide_runs(make_app: MakeApp, redis_url: str) 
     examples = blocks(STAGES_GUIDE, "python")[1:3]
     names: dict[str, Any] = {"pegboard": pegboard, "name": "Ada"}
     exec("".join(examples), names)  # noqa: S102 - they are ours
-    channel = pegboard.get_channel(make_app(REDIS_URL=redis_url))
+    channel = get_channel(make_app(REDIS_URL=redis_url))
     assert channel is not None
     replies = channel.exchange([names["visits"], names["taking"]])
     assert [1, -1] == [reply.value for reply in replies]

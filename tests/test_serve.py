@@ -133,7 +133,7 @@ def test_it_says_where_it_serves_and_what_hangs(service: LiveServer):
 
 
 def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
-    """It names each plugin and its revision, and the cure."""
+    """It names each plugin and its revision, and the hint."""
     port = str(free_port())
     done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL="sqlite:///a.db")
     assert 1 == done.returncode
@@ -605,10 +605,10 @@ def test_every_server_can_serve_it(start, command: list[str]):
 
 ILL_MADE = """
 ANSWERS = {
-    "/text": pegboard.Answer(200, [], "text"),
-    "/length": pegboard.Answer(200, [("Content-Length", "1")], b"text"),
-    "/number": pegboard.Answer(200, [("X-Number", 5)], b"text"),
-    "/body": pegboard.Answer(304, [], b"text"),
+    "/text": Answer(200, [], "text"),
+    "/length": Answer(200, [("Content-Length", "1")], b"text"),
+    "/number": Answer(200, [("X-Number", 5)], b"text"),
+    "/body": Answer(304, [], b"text"),
 }
 
 class Stage:
@@ -618,13 +618,13 @@ class Stage:
     def bind(self, route):
         return self
 
-    def is_prompt(self):
+    def is_non_blocking(self):
         return True
 
-    def ask(self, call):
+    def prepare(self, call):
         return ANSWERS.get(call.environ["PATH_INFO"])
 
-    def hear(self, call, replies):
+    def complete(self, call, replies):
         return None
 
 @pegboard.hookimpl

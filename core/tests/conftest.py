@@ -10,7 +10,7 @@ import pytest
 import trustme
 from flask import Flask
 
-from pegboard.server.gateway import Gateway
+from pegboard.server.asgi import Gateway
 from pegboard.testing.processes import PATIENCE
 from pegboard.testing.servers import Certificates
 

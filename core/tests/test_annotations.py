@@ -4,7 +4,8 @@ import pytest
 from flask.views import MethodView
 
 import pegboard
-from pegboard import RateLimit, rate_limit, rate_limit_of
+from pegboard import rate_limit
+from pegboard.annotations import RateLimit, rate_limit_of
 
 
 def test_a_mark_is_left_on_whatever_serves():

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+__all__ = ["RateLimit", "rate_limit_of"]
+
 T = TypeVar("T")
 
 _RATE_LIMIT = "__pegboard_rate_limit__"

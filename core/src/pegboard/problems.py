@@ -8,10 +8,10 @@ import click
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake of an operator or a plugin author, with its cure."""
+    """One mistake of an operator or a plugin author, with its hint."""
 
     summary: str
-    cure: str
+    hint: str
     plugin: str | None = None
     distribution: str | None = None
 
@@ -20,7 +20,7 @@ class Problem:
         if self.distribution:
             owner = f"{owner} ({self.distribution})".strip()
         head = f"{owner}: {self.summary}" if owner else self.summary
-        return f"{head}\n    {self.cure}"
+        return f"{head}\n    {self.hint}"
 
 
 class StartupError(click.ClickException):

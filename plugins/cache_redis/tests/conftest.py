@@ -15,8 +15,9 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 import pegboard
+from pegboard.redis import get_channel
+from pegboard_cache_redis.cache.epoch import Fleet
 from pegboard_cache_redis.models import table
-from pegboard_cache_redis.state import Fleet
 
 pytest_plugins = ["pegboard.testing.fixtures"]
 
@@ -112,7 +113,7 @@ def twin(app: Flask) -> Callable[[FlaskClient], FlaskClient]:
 def round_trips(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many commands each round trip to Redis had, while the test lasts."""
     counted: list[int] = []
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     assert channel
     exchange = channel.exchange
 

@@ -8,11 +8,12 @@ import pytest
 from redis import Redis
 
 import pegboard
+from pegboard.cache import Key, Miss, get_cache
 from pegboard.cache.coherence import WriterTransaction
 from pegboard.testing.contracts import CacheStrategyContract, lease
-from pegboard_cache_redis import state
+from pegboard_cache_redis.cache import epoch as state
 
-WARM = pegboard.Key("warm", "up")
+WARM = Key("warm", "up")
 
 
 @pytest.fixture
@@ -30,17 +31,17 @@ def make_process(make_app, database_url, redis_url):
 
 @pytest.fixture
 def apps(make_process):
-    """The apps of two processes: each with connections and a knowledge of its own."""
+    """The apps of two processes: each with connections and a fingerprint of its own."""
     return [make_process(), make_process()]
 
 
 @pytest.fixture
 def fleet(apps):
     """Their strategies, of which the first has turned caching on."""
-    found: list[Any] = [pegboard.get_cache(app).strategy for app in apps]
+    found: list[Any] = [get_cache(app).strategy for app in apps]
     for strategy in found:
         strategy._switch.begin()
-        assert pegboard.Miss("miss") == strategy.look_up(WARM)
+        assert Miss("miss") == strategy.look_up(WARM)
     yield found
     for strategy in found:
         strategy._keeper._used_at = float("-inf")  # it need not look after it any more
@@ -90,7 +91,7 @@ class TestRedisStrategy(CacheStrategyContract):
     @pytest.fixture
     def broken(self, strategies, make_process):
         """The strategy of a process that cannot reach the server."""
-        return pegboard.get_cache(make_process(REDIS_URL="redis://127.0.0.1:1")).strategy
+        return get_cache(make_process(REDIS_URL="redis://127.0.0.1:1")).strategy
 
     @pytest.fixture(autouse=True)
     def nobody_waits(self, monkeypatch):
@@ -103,12 +104,12 @@ class TestRedisStrategy(CacheStrategyContract):
 def test_a_value_under_another_key_is_no_value(strategies, server):
     """What this service stored for one key is not taken for the value of another."""
     one, other = strategies
-    key = pegboard.Key("notes", "0a1b2c:2")
+    key = Key("notes", "0a1b2c:2")
     given = lease(one)
     assert one.fill(given, b"value", 300)
     target = lease(one, key).mark.place
     server.set(target.key, server.get(given.mark.place.key))
-    assert pegboard.Miss("invalid") == other.look_up(key)
+    assert Miss("invalid") == other.look_up(key)
     assert one.fill(lease(one, key), b"other", 300)
     assert b"other" == other.look_up(key)
 

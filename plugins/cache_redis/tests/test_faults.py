@@ -14,17 +14,17 @@ from redis import Redis
 from sqlalchemy import update
 
 import pegboard
-from pegboard.cache import acknowledgement
+from pegboard.cache import Key, Lease, Touched, acknowledgement, get_cache
+from pegboard.database.watchdog import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard.watchdog import WatchedConnection
+from pegboard_cache_redis.cache.epoch import TRUST, WAIT, Fleet
+from pegboard_cache_redis.cache.scripts import FENCE, FILL, LEASE, RELEASE
+from pegboard_cache_redis.cache.strategy import RedisStrategy
 from pegboard_cache_redis.models import table
-from pegboard_cache_redis.scripts import FENCE, FILL, LEASE, RELEASE
-from pegboard_cache_redis.state import TRUST, WAIT, Fleet
-from pegboard_cache_redis.strategy import RedisStrategy
 
 from .conftest import read_row
 
@@ -120,7 +120,7 @@ def write(client: FlaskClient, name: str = "new") -> int:
 
 def strategy_of(client: FlaskClient) -> RedisStrategy:
     """Return what a process stores answers with."""
-    strategy = pegboard.get_cache(client.application).strategy
+    strategy = get_cache(client.application).strategy
     assert isinstance(strategy, RedisStrategy)
     return strategy
 
@@ -337,8 +337,8 @@ def test_another_epoch_began_while_a_writer_turned_caching_off(
 ):
     """Its statement committed by itself, and somebody has filled the new epoch since."""
     strategy, other = strategy_of(writer), strategy_of(reader)
-    key = pegboard.Key("items", "x:1")
-    touched = pegboard.Touched(frozenset({key}))
+    key = Key("items", "x:1")
+    touched = Touched(frozenset({key}))
     with writer.application.app_context():
         engine = pegboard.db.engine
     transaction = ByHand(engine.execution_options(isolation_level="AUTOCOMMIT"))
@@ -351,7 +351,7 @@ def test_another_epoch_began_while_a_writer_turned_caching_off(
         connection.execute(update(table).values(enabled=True, epoch=table.columns.epoch + 1))
     other._fleet.refresh()
     lease = other.lease(key)
-    assert isinstance(lease, pegboard.Lease)
+    assert isinstance(lease, Lease)
     assert other.fill(lease, b"old", 300)
     assert b"old" == other.look_up(key)
     transaction.commit()
@@ -382,8 +382,8 @@ def test_what_was_filled_is_not_shared_once_nobody_trusts_the_epoch(
 ):
     """A write that turned caching off may be acknowledged by then."""
     strategy = strategy_of(reader)
-    lease = strategy.lease(pegboard.Key("items", "x:1"))
-    assert isinstance(lease, pegboard.Lease)
+    lease = strategy.lease(Key("items", "x:1"))
+    assert isinstance(lease, Lease)
     monkeypatch.setattr(strategy._fleet, "_clock", lambda: time.monotonic() + TRUST)
     monkeypatch.setattr(Fleet, "_read", lambda _: None)
     assert not strategy.fill(lease, b"old", 300)
@@ -401,7 +401,7 @@ def test_writers_need_no_second_connection_of_the_pool(new_process: NewProcess, 
         statuses = list(pool.map(lambda n: write(app.test_client(), f"name {n}"), range(10)))
     assert {200} == set(statuses)
     assert {0.0} == set(waits)  # nobody had to wait for anything but the row
-    assert 0 == strategy_of(process).figures()["unconfirmed"]
+    assert 0 == strategy_of(process).stats()["unconfirmed"]
 
 
 def test_readers_have_connections_while_writers_wait(

@@ -14,6 +14,7 @@ from redis import Redis
 from sqlalchemy import update
 
 import pegboard
+from pegboard.cache import get_cache
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.servers import RedisServer
 from pegboard_items import Item
@@ -220,7 +221,7 @@ def test_a_huge_string_is_never_read_whole(
         assert HUGE + ROOM > redis.info("memory")["used_memory_peak"]
         read_in_all = redis.info("stats")["total_net_output_bytes"]
     assert 5 * ROOM > read_in_all - sent["total_net_output_bytes"]
-    assert 0 == pegboard.get_cache(app).strategy.figures()["unconfirmed"]
+    assert 0 == get_cache(app).strategy.stats()["unconfirmed"]
 
 
 def write(client: FlaskClient) -> None:
@@ -241,9 +242,9 @@ COUNTS: dict[str, Callable[[Any, str], object]] = {
 
 @pytest.mark.parametrize("plant", COUNTS.values(), ids=list(COUNTS))
 def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
-    """It is removed, and counted anew; who asks for the figures gets them."""
-    redis.delete("pb:figures")
-    plant(redis, "pb:figures")
+    """It is removed, and counted anew; who asks for the stats gets them."""
+    redis.delete("pb:stats")
+    plant(redis, "pb:stats")
     sent: Any = redis.info("stats")
     with caplog.at_level(logging.WARNING):
         stats = cli("cache", "stats", app=client.application)
@@ -251,7 +252,7 @@ def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
     assert (0, 200) == (stats.exit_code, ready.status_code)
     assert ready.json
     assert "fleet" == ready.json["details"]["cache"]["counted_in"]
-    assert 1 == len([one for one in caplog.messages if "figures" in one])
+    assert 1 == len([one for one in caplog.messages if "stats" in one])
     before = ready.json["details"]["cache"]["hits"]
     assert "hit" in read(client)
     ready = client.get("/health/ready")

@@ -3,6 +3,7 @@
 import pytest
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard_cache_redis.requirements import require_channel
 
 
@@ -14,11 +15,11 @@ def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(make_a
     (problem,) = caught.value.problems
     assert "REDIS_URL is not set" in problem.summary
     for way in ("REDIS_URL", "PEGBOARD_CACHE=none", "PEGBOARD_SESSIONS=cookie"):
-        assert way in problem.cure
-    assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.cure
+        assert way in problem.hint
+    assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.hint
 
 
 def test_with_a_url_it_is_the_apps_channel(make_app, redis_url):
     """There is one channel for all."""
     app = make_app(REDIS_URL=redis_url)
-    assert pegboard.get_channel(app) is require_channel(app)
+    assert get_channel(app) is require_channel(app)

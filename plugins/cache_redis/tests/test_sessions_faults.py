@@ -8,6 +8,7 @@ from flask import session
 from redis import Redis
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard.testing.processes import free_port, wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
@@ -67,7 +68,7 @@ def expect_503(answer):
 
 def wait_for_redis(app):
     """Wait until the app has noticed that Redis is back."""
-    channel = pegboard.get_channel(app)
+    channel = get_channel(app)
     assert channel
     wait_until(lambda: not channel.is_unavailable, "the breaker closes")
 
@@ -211,7 +212,7 @@ def test_without_redis_the_start_says_what_is_missing(make_app):
     (problem,) = caught.value.problems
     assert "cache_redis" == problem.plugin
     assert problem.summary.startswith("REDIS_URL is not set")
-    assert "PEGBOARD_SESSIONS=cookie" in problem.cure
+    assert "PEGBOARD_SESSIONS=cookie" in problem.hint
     make_app(plugins=["cache_redis"], CACHE="memory", SESSIONS="cookie")
     make_app(plugins=["cache_redis"], CACHE="none", SESSIONS="cookie")
     make_app(plugins=["cache_redis"], PLUGINS_POLICY="cache_redis=skip")

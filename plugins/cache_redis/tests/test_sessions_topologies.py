@@ -3,7 +3,7 @@
 import pytest
 from flask import session
 
-import pegboard
+from pegboard.redis import get_channel
 from pegboard.testing.processes import wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
@@ -63,7 +63,7 @@ class TestTopologies:
         client = app.test_client()
         desk.run(client, log_in)
         servers.failover()
-        channel = pegboard.get_channel(app)
+        channel = get_channel(app)
         assert channel
         wait_until(lambda: not channel.is_unavailable, "the breaker closes")
         wait_until(lambda: 200 == desk.run(client, read).status_code, "sessions are back")

@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 import pegboard
+from pegboard.cache import get_cache
 from pegboard.testing.services import run_pegboard
 from pegboard_items import Item
 from pegboard_items.models import table
@@ -164,7 +165,7 @@ def test_an_answer_is_kept_for_300_seconds(
 ) -> None:
     """For other programs that write the table, which nobody hears of."""
     url = cached()
-    strategy = pegboard.get_cache(client.application).strategy
+    strategy = get_cache(client.application).strategy
     now = strategy._clock()  # type: ignore[attr-defined]
     monkeypatch.setattr(strategy, "_clock", lambda: now + 299)
     assert "hit" == told(client.get(url))

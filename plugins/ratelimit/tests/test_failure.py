@@ -8,8 +8,9 @@ import pytest
 from redis import Redis
 
 import pegboard
+from pegboard.redis import ChannelError
 from pegboard.testing.processes import wait_until
-from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.enforcement import get_limiter
 
 LIMIT = "4/minute"
 
@@ -82,7 +83,7 @@ def test_an_outage_is_said_once(make_app, caplog):
     caplog.set_level(logging.INFO, "pegboard_ratelimit")
     with ThreadPoolExecutor(8) as pool:
         for _ in range(100):
-            pool.submit(limiter.note_failure, pegboard.ChannelError("away"))
+            pool.submit(limiter.note_failure, ChannelError("away"))
             pool.submit(limiter.note_success)
 
     assert 1 == len([one for one in caplog.records if "counted" in one.message])

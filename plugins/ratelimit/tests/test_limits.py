@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.limits import LimitError, parse_limit
+from pegboard_ratelimit.rules import parse_limit
+from pegboard_ratelimit.rules.limits import LimitError
 
 
 @pytest.mark.parametrize(

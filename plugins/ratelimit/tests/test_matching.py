@@ -3,7 +3,8 @@
 import pytest
 from werkzeug.routing import Map, Rule
 
-from pegboard_ratelimit.matching import MatchError, Where, Who, parse_methods
+from pegboard_ratelimit.rules import Who
+from pegboard_ratelimit.rules.matching import MatchError, Where, parse_methods
 
 
 @pytest.mark.parametrize(

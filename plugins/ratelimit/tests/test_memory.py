@@ -4,7 +4,8 @@ import sys
 import threading
 
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.memory import SHARED, MemoryStorage
+from pegboard_ratelimit.counting import MemoryStorage
+from pegboard_ratelimit.counting.memory import SHARED
 
 LIMIT = Limit((Policy(2, 60), Policy(1, 1)))
 
@@ -18,12 +19,12 @@ def test_a_flood_of_newcomers_frees_nobody(clock):
     """Who is counted stays counted, whatever number of others comes."""
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", LIMIT)
-    counter.ask("alice")
+    counter.prepare("alice")
     for number in range(20_000):
-        counter.ask(f"flood-{number}")
+        counter.prepare(f"flood-{number}")
 
     assert 100 + SHARED >= remembered(storage)
-    assert counter.ask("alice").wait
+    assert counter.prepare("alice").wait
 
 
 def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
@@ -31,24 +32,24 @@ def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(5, 60),)))
     for number in range(100):
-        counter.ask(f"flood-{number}")
+        counter.prepare(f"flood-{number}")
     clock.go(59_500_000)
-    admitted = sum(not counter.ask("alice").wait for _ in range(3))
+    admitted = sum(not counter.prepare("alice").wait for _ in range(3))
     clock.go(1_000_000)
     for number in range(100):
-        counter.ask(f"makes-room-{number}")
-    admitted += sum(not counter.ask("alice").wait for _ in range(20))
+        counter.prepare(f"makes-room-{number}")
+    admitted += sum(not counter.prepare("alice").wait for _ in range(20))
 
     assert 3 <= admitted <= 5
     clock.go(60_000_000)
-    assert [0] * 5 == [counter.ask("alice").wait for _ in range(5)]
+    assert [0] * 5 == [counter.prepare("alice").wait for _ in range(5)]
 
 
 def test_newcomers_share_what_is_left_in_a_flood(clock):
     """They are slowed, and not all by one."""
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
-    admitted = sum(not counter.ask(f"flood-{number}").wait for number in range(20_000))
+    admitted = sum(not counter.prepare(f"flood-{number}").wait for number in range(20_000))
 
     assert 100 + SHARED == admitted
 
@@ -58,16 +59,16 @@ def test_windows_that_are_over_make_room(clock):
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
     for number in range(100):
-        counter.ask(f"early-{number}")
+        counter.prepare(f"early-{number}")
     clock.go(30_000_000)
     daily = storage.counter("daily", Limit((Policy(1, 86400),)))
     clock.go(30_000_000)
     for number in range(100):
-        daily.ask(f"late-{number}")
-        counter.ask(f"later-{number}")
+        daily.prepare(f"late-{number}")
+        counter.prepare(f"later-{number}")
 
     assert 200 >= remembered(storage)
-    assert all(daily.ask(f"late-{number}").wait for number in range(100))
+    assert all(daily.prepare(f"late-{number}").wait for number in range(100))
 
 
 def test_a_rule_with_a_long_window_takes_no_room_from_others(clock):
@@ -75,18 +76,18 @@ def test_a_rule_with_a_long_window_takes_no_room_from_others(clock):
     storage = MemoryStorage(max_clients=100, clock=clock)
     daily = storage.counter("daily", Limit((Policy(5, 86400),)))
     for number in range(1000):
-        daily.ask(f"flood-{number}")
+        daily.prepare(f"flood-{number}")
     clock.go(1_000_000)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
 
-    assert [0] * 100 == [counter.ask(f"client-{number}").wait for number in range(100)]
+    assert [0] * 100 == [counter.prepare(f"client-{number}").wait for number in range(100)]
 
 
 def test_looking_remembers_nobody(clock):
     """A question costs no memory."""
     storage = MemoryStorage(clock=clock)
     for number in range(100):
-        storage.counter("rule", LIMIT).ask(f"client-{number}", charge=False)
+        storage.counter("rule", LIMIT).prepare(f"client-{number}", charge=False)
 
     assert 0 == remembered(storage)
 
@@ -94,11 +95,11 @@ def test_looking_remembers_nobody(clock):
 def test_a_counter_that_is_made_anew_has_not_forgotten(clock):
     """A rule that is read again, or has another quota, goes on where it was."""
     storage = MemoryStorage(clock=clock)
-    storage.counter("rule", Limit((Policy(1, 60),))).ask("alice")
+    storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice")
 
-    assert storage.counter("rule", Limit((Policy(1, 60),))).ask("alice").wait
-    assert (3, 60) == storage.counter("rule", Limit((Policy(5, 60),))).ask("alice").numbers
-    assert (4, 60) == storage.counter("other", Limit((Policy(5, 60),))).ask("alice").numbers
+    assert storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice").wait
+    assert (3, 60) == storage.counter("rule", Limit((Policy(5, 60),))).prepare("alice").numbers
+    assert (4, 60) == storage.counter("other", Limit((Policy(5, 60),))).prepare("alice").numbers
 
 
 def test_threads_do_not_overrun_the_limit():
@@ -109,7 +110,7 @@ def test_threads_do_not_overrun_the_limit():
 
     def run() -> None:
         start.wait()
-        admitted.extend(not counter.ask(f"client-{number}").wait for number in range(500))
+        admitted.extend(not counter.prepare(f"client-{number}").wait for number in range(500))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     usual = sys.getswitchinterval()
@@ -133,10 +134,10 @@ def test_what_others_have_counted_is_counted(clock):
     for _ in range(2):
         counter.reach("alice", (2, 3), told_at)
 
-    assert [0, 0] == [counter.ask("alice").wait for _ in range(2)]
-    assert 59_500_000 == counter.ask("alice").wait
+    assert [0, 0] == [counter.prepare("alice").wait for _ in range(2)]
+    assert 59_500_000 == counter.prepare("alice").wait
     clock.go(59_500_000)
-    assert [0, 0, 0] == [counter.ask("alice").wait for _ in range(3)]
+    assert [0, 0, 0] == [counter.prepare("alice").wait for _ in range(3)]
     clock.go(60_000_000)
     counter.reach("bob", (0, 0), told_at)
-    assert (4, 60, 2, 1) == counter.ask("bob").numbers
+    assert (4, 60, 2, 1) == counter.prepare("bob").numbers

@@ -12,10 +12,11 @@ import pytest
 from redis import Redis, RedisCluster
 from redis.crc import key_slot
 
-import pegboard
+from pegboard.redis import get_redis
 from pegboard.testing.services import LiveServer, run_pegboard
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.shared import WINDOW, SharedStorage
+from pegboard_ratelimit.counting import SharedStorage
+from pegboard_ratelimit.counting.redis import WINDOW
 
 HAMMER = textwrap.dedent("""
     import json, multiprocessing, sys, threading, time
@@ -129,7 +130,7 @@ def test_sentinels_and_clusters_count_as_one_server_does(request, serve, servers
         return status
 
     assert {(200, 200, 429)} == {tuple(get(number) for _ in range(3)) for number in range(20)}
-    redis = pegboard.get_redis(client.application)
+    redis = get_redis(client.application)
     if isinstance(redis, RedisCluster):
         keys = redis.keys("*", target_nodes=RedisCluster.PRIMARIES)
         assert 20 == len(keys)
@@ -184,7 +185,7 @@ def test_no_rule_and_client_have_the_key_of_others():
         *(("s./a", "2001:db8::/64"), ("s./a:2001", "db8::/64")),
         *(("s./{a}", "192.0.2.1"), ("s./(a)", "192.0.2.1")),
     ]
-    keys = {storage.counter(rule, limit).ask(client).key for rule, client in asked}
+    keys = {storage.counter(rule, limit).prepare(client).key for rule, client in asked}
 
     assert 4 == len(keys)
     assert not any(b"{" in key for key in keys)

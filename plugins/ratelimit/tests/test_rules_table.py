@@ -10,9 +10,9 @@ from sqlalchemy import insert, update
 
 import pegboard
 from pegboard.testing.processes import wait_until
-from pegboard_ratelimit import keeper as keeping
-from pegboard_ratelimit.keeper import Keeper
-from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.enforcement import get_limiter
+from pegboard_ratelimit.enforcement import refresh as keeping
+from pegboard_ratelimit.enforcement.refresh import Keeper
 from pegboard_ratelimit.models import table
 from pegboard_ratelimit.rules import RuleBook
 
@@ -331,7 +331,7 @@ def test_a_table_that_cannot_be_read_keeps_the_last_rules(app, write, get, rerea
             connection.exec_driver_sql("ALTER TABLE away RENAME TO ratelimit_rules")
         reread()
 
-    said = [record.message for record in caplog.records if record.name.endswith("keeper")]
+    said = [record.message for record in caplog.records if record.name.endswith("refresh")]
     assert 2 == len(said)
     assert said[0].startswith("the rules cannot be read, and the last ones hold: ")
     assert "the rules can be read again" == said[1]

@@ -6,7 +6,7 @@ import pytest
 from flask.views import MethodView
 
 import pegboard
-from pegboard_ratelimit.limiter import get_limiter
+from pegboard_ratelimit.enforcement import get_limiter
 from pegboard_ratelimit.settings import RatelimitSettings
 
 
@@ -121,7 +121,7 @@ FINE = pegboard.rate_limit("9/minute")
     ],
 )
 def test_a_wrong_mark_is_a_problem_of_the_plugin_that_owns_the_view(make_app, plugin, summary):
-    """With the view, the cure, and the policy of that plugin: it is left out if it may be."""
+    """With the view, the hint, and the policy of that plugin: it is left out if it may be."""
     with pytest.raises(pegboard.StartupError) as caught:
         make_app(plugins=["ratelimit", plugin])
     (problem,) = caught.value.problems
@@ -129,7 +129,7 @@ def test_a_wrong_mark_is_a_problem_of_the_plugin_that_owns_the_view(make_app, pl
 
     assert "search" == problem.plugin
     assert re.match(summary, problem.summary)
-    assert problem.cure.startswith("Mark its get" if "HEAD" in summary else "Mend the mark")
+    assert problem.hint.startswith("Mark its get" if "HEAD" in summary else "Mend the mark")
     assert 404 == app.test_client().get("/search").status_code
     assert get_limiter(app) is not None
 

@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 import pegboard
 from pegboard import rate_limit
+from pegboard.redis import Script
 from pegboard_ratelimit import StorageError, Verdict
 
 blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_prefix="/parts"))
@@ -312,7 +313,7 @@ def test_a_storage_of_another_plugin_counts(serve):
             self.rule = rule
             return self
 
-        def ask(self, client, **_):
+        def prepare(self, client, **_):
             if self.is_broken:
                 raise StorageError
             self.asked.append(client)
@@ -353,12 +354,12 @@ def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, cap
             self.fail("counter")
             return self
 
-        def ask(self, _client, **_):
+        def prepare(self, _client, **_):
             self.fail("ask")
-            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+            command = Script("return 1").call(keys=[b"k"], arguments=[])
             return command if fails == "hear" else Verdict(0, (7, 8))
 
-        def hear(self, _value):
+        def complete(self, _value):
             self.fail("hear")
             return Verdict(0, (7, 8))
 
@@ -406,11 +407,11 @@ def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, 
         def counter(self, _rule, _limit):
             return self
 
-        def ask(self, _client, **_):
-            command = pegboard.Script("return 1").call(keys=[b"k"], arguments=[])
+        def prepare(self, _client, **_):
+            command = Script("return 1").call(keys=[b"k"], arguments=[])
             return command if where == "hear" else verdict
 
-        def hear(self, _value):
+        def complete(self, _value):
             return verdict
 
     options = {"REDIS_URL": redis_url, "RATELIMIT_LEGACY_HEADERS": True}

@@ -1,110 +1,44 @@
-"""Caching that is never stale: what is cached, how it is kept coherent, and where it is stored."""
+"""Caching that is never stale: what is cached, how it is kept coherent, and where it is stored.
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
 
-from flask import Flask
-from sqlalchemy import Table
-from werkzeug.routing import Rule
-
-from pegboard.cache.answers import EXTENSION, Cache, get_cache
-from pegboard.cache.coherence import init_coherence
 from pegboard.cache.counters import Counters
-from pegboard.cache.declaration import cached
-from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
-from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
-from pegboard.cache.stage import CacheStage
+from pegboard.cache.decorator import cached as cached
+from pegboard.cache.extension import embedded_strategy as embedded_strategy
+from pegboard.cache.extension import find_lookups as find_lookups
+from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
+from pegboard.cache.extension import init_cache as init_cache
+from pegboard.cache.lookup import Lookup as Lookup
+from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
+from pegboard.cache.service import Cache as Cache
+from pegboard.cache.service import get_cache
+from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
     LEASED,
     CacheStrategy,
-    FleetStrategy,
     Key,
     Lease,
     Miss,
-    NullStrategy,
     RemoteStrategy,
+    SharedStrategy,
     Touched,
     Transaction,
 )
-from pegboard.cache.tables import Tables
-from pegboard.database import db, is_in_memory
+from pegboard.cache.strategy import NullStrategy as NullStrategy
+from pegboard.http import UnconfirmedError
 
 __all__ = [
     "LEASED",
-    "Cache",
-    "CacheStage",
     "CacheStrategy",
     "Counters",
-    "FleetStrategy",
     "Key",
     "Lease",
-    "Lookup",
-    "MemoryStrategy",
     "Miss",
-    "NullStrategy",
     "RemoteStrategy",
+    "SharedStrategy",
     "Touched",
     "Transaction",
-    "cached",
-    "embedded_strategy",
-    "find_lookups",
-    "find_missed_lookups",
+    "UnconfirmedError",
     "get_cache",
-    "init_cache",
 ]
-
-
-def init_cache(
-    app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, gives: bool, tells: bool
-) -> None:
-    """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
-    lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
-    app.extensions[EXTENSION] = Cache(strategy, lookups.values(), gives=gives, tells=tells)
-    if not isinstance(strategy, NullStrategy):
-        with app.app_context():
-            engine = db.engine
-        watched = Tables(lookups.values(), tables)
-        if isinstance(strategy, FleetStrategy):
-            strategy.join(watched.knowledge)
-        init_coherence(engine, strategy, watched)
-
-
-def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return the cached look-ups that the app's views declare, each with its rule."""
-    return _find(app, lookup_of)
-
-
-def find_missed_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return those that were declared above a route, which therefore goes without."""
-    return _find(app, lookup_above)
-
-
-def _find(
-    app: Flask, lookup_at: Callable[[Callable[..., Any]], Lookup | None]
-) -> Iterator[tuple[Rule, Lookup]]:
-    for rule in app.url_map.iter_rules():
-        for function in _functions(app.view_functions[rule.endpoint]):
-            lookup = lookup_at(function)
-            if lookup is not None:
-                yield rule, lookup
-
-
-def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    view_class: type | None = getattr(view, "view_class", None)
-    if view_class is None:
-        yield view
-        return
-    for name in ("get", "dispatch_request"):
-        if (function := getattr(view_class, name, None)) is not None:
-            yield function
-
-
-def embedded_strategy(app: Flask, size: int) -> CacheStrategy | None:
-    """Return a cache in the process where it is right beside other processes: on SQLite."""
-    with app.app_context():
-        url = db.engine.url
-    if is_in_memory(url):
-        return MemoryStrategy(size=size)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return MemoryStrategy(size=size, version=SQLiteVersion(url))
-    return None

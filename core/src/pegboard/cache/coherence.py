@@ -19,8 +19,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
-from pegboard.cache.strategy import CacheStrategy, FleetStrategy
-from pegboard.cache.tables import Tables, Writes
+from pegboard.cache.invalidation import Tables, Writes
+from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
@@ -77,7 +77,7 @@ class Coherence:
         self._commit_prepared: Callable[..., None] = dialect.do_commit_twophase
         self._rollback = dialect.do_rollback
         self._rollback_prepared = dialect.do_rollback_twophase
-        self._fleet = strategy if isinstance(strategy, FleetStrategy) else None
+        self._fleet = strategy if isinstance(strategy, SharedStrategy) else None
 
     def note(
         self,
@@ -153,7 +153,7 @@ class Coherence:
         """Return whether anybody may have cached something of what is written."""
         if writes:
             return True
-        return writes.is_elsewhere and self._fleet is not None and self._fleet.minds_others()
+        return writes.is_elsewhere and self._fleet is not None and self._fleet.must_fence_all()
 
     def rollback(self, connection: PoolProxiedConnection) -> None:
         """Forget what was touched."""

@@ -16,7 +16,7 @@ class Counters:
         with self._lock:
             self._counts[name] += number
 
-    def figures(self) -> Mapping[str, int]:
+    def stats(self) -> Mapping[str, int]:
         """Return the counts by name."""
         with self._lock:
             return dict(self._counts)

@@ -9,8 +9,7 @@ from typing import Any
 from flask import Response
 from werkzeug.http import quote_etag
 
-from pegboard.conditional import STALE, evaluate
-from pegboard.errors import error_body
+from pegboard.http import STALE, error_body, evaluate
 from pegboard.stages import Answer, Headers
 
 FORMAT = 1

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.visitors import iterate
 
 from pegboard.cache.entry import form_of
-from pegboard.cache.spelling import INVALID, Kind, kind_of, spell
+from pegboard.cache.key_encoding import INVALID, Kind, kind_of, spell
 from pegboard.cache.strategy import Key
 
 _LOOKUP = "__pegboard_lookup__"

@@ -141,9 +141,9 @@ class MemoryStrategy:
             wanted = groups if group is None else groups & {group}
             self._forget(Touched(groups=frozenset(wanted)))
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the counters, and how many values there are."""
-        return {**self._counters.figures(), "values": len(self._entries)}
+        return {**self._counters.stats(), "values": len(self._entries)}
 
     def _is_fenced(self, key: Key, now: float) -> bool:
         if self._standing:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pegboard.cache.answers import STATUS, Cache, read
 from pegboard.cache.lookup import Lookup, lookup_of
+from pegboard.cache.service import STATUS, Cache, read
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
-from pegboard.redis.channel import ChannelError, Command, Reply
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import ANSWER, Answer, Call, Route
 
 
@@ -30,7 +30,7 @@ class CacheStage:
         ):
             return None
         is_outermost = lookup.function is route.function
-        if not lookup.may_precede and (route.is_guarded or not is_outermost):
+        if not lookup.may_precede and (route.has_before_hooks or not is_outermost):
             return None
         if isinstance(self._cache.strategy, RemoteStrategy):
             return RemoteLookupHandler(self._cache, lookup, self._cache.strategy)
@@ -44,21 +44,21 @@ class LookupHandler:
         self._cache = cache
         self._lookup = lookup
 
-    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+    def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the answer, if it is cached."""
         key = self._key(call)
         return None if key is None else self._answer(call, self._cache.strategy.look_up(key))
 
-    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+    def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Never called: nothing is asked."""
 
     def _key(self, call: Call) -> Key | None:
         if call.environ.get("QUERY_STRING"):
             return None  # the view may look at it
         name = CacheStage.name
-        if name not in call.memo:
-            call.memo[name] = self._lookup.key(call.arguments.values())
-        key: Key | None = call.memo[name]
+        if name not in call.route_cache:
+            call.route_cache[name] = self._lookup.key(call.arguments.values())
+        key: Key | None = call.route_cache[name]
         return key
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
@@ -79,19 +79,19 @@ class RemoteLookupHandler(LookupHandler):
     def __init__(self, cache: Cache, lookup: Lookup, strategy: RemoteStrategy) -> None:
         super().__init__(cache, lookup)
         self._strategy = strategy
-        self.is_prompt = strategy.is_prompt
+        self.is_non_blocking = strategy.is_non_blocking
 
-    def ask(self, call: Call) -> Sequence[Command] | Answer | None:
+    def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the command that looks up the answer."""
         key = self._key(call)
         if key is None:
             return None
-        question = self._strategy.ask(key)
+        question = self._strategy.prepare(key)
         if isinstance(question, Miss):
             return self._answer(call, question)
         call.state[CacheStage.name] = question
         return question.commands
 
-    def hear(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+    def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return the answer, if it is cached."""
-        return self._answer(call, self._strategy.hear(call.state[CacheStage.name], replies))
+        return self._answer(call, self._strategy.complete(call.state[CacheStage.name], replies))

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sqlalchemy import Executable
 
-from pegboard.redis.channel import ChannelError, Command, Reply
+from pegboard.redis import ChannelError, Command, Reply
 
 LEASED = "leased"
 """The reason of a `Miss` when another is about to fill the key."""
@@ -119,7 +119,7 @@ class CacheStrategy(Protocol):
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group. Raises `UnconfirmedError`."""
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return what an operator wants to know, by name: hits, misses, fills, and the like."""
 
 
@@ -135,13 +135,13 @@ class Question(Protocol):
 class RemoteStrategy(Protocol):
     """A strategy whose look-up can share the round trip of the stages: `look_up` in two halves."""
 
-    def is_prompt(self) -> bool:
-        """Return whether `ask` would wait for nothing now: the server's event loop may call it."""
+    def is_non_blocking(self) -> bool:
+        """Return whether `prepare` would not wait now, so that the event loop may call it."""
 
-    def ask(self, key: Key) -> Question | Miss:
+    def prepare(self, key: Key) -> Question | Miss:
         """Return the question for the value, or why it is not asked."""
 
-    def hear(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+    def complete(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
         """Return the value that the replies to a question hold, or why they hold none.
 
         It waits for nothing.
@@ -149,17 +149,17 @@ class RemoteStrategy(Protocol):
 
 
 @runtime_checkable
-class FleetStrategy(Protocol):
+class SharedStrategy(Protocol):
     """A strategy whose storage is shared by processes that may not all know the same look-ups."""
 
-    def join(self, knowledge: str) -> None:
-        """Take part only where all have the same knowledge; called once, before anything else.
+    def join(self, schema_fingerprint: str) -> None:
+        """Share values only with processes of the same fingerprint; called once, before all else.
 
-        It says which writes this process forgets which values for.
+        The fingerprint stands for which writes invalidate which values in this process.
         """
 
-    def minds_others(self) -> bool:
-        """Return whether processes with other knowledge cache.
+    def must_fence_all(self) -> bool:
+        """Return whether processes with another fingerprint cache values in the storage.
 
         Then `fence` is also called for writes to tables of which this process knows no look-up,
         with nothing touched, and has to see to it that nobody gets an older value.
@@ -200,7 +200,7 @@ class NullStrategy:
     def clear(self, group: str | None = None) -> None:
         """Have nothing to forget."""
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return nothing."""
         return {}
 

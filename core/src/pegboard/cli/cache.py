@@ -5,7 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from pegboard.cache import MemoryStrategy, find_lookups, get_cache
-from pegboard.errors import UnconfirmedError
+from pegboard.http import UnconfirmedError
 
 
 @click.group()
@@ -16,9 +16,9 @@ def cache() -> None:
 @cache.command()
 @with_appcontext
 def stats() -> None:
-    """Print the strategy in force and its figures."""
+    """Print the strategy in force and its stats."""
     strategy = get_cache().strategy
-    rows = {"strategy": strategy.name, **strategy.figures()}
+    rows = {"strategy": strategy.name, **strategy.stats()}
     width = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name.ljust(width)}  {value}")

@@ -3,9 +3,8 @@
 import click
 
 from pegboard.app import create_app
-from pegboard.config import configure
-from pegboard.registry import assemble, choose, get_registry
-from pegboard.values import Value
+from pegboard.plugins import assemble, choose, get_registry
+from pegboard.settings import Value, configure
 
 
 @click.group()

@@ -30,11 +30,18 @@ from pegboard.cli.db_arguments import (
     split,
 )
 from pegboard.database import db as database
-from pegboard.migrations import SITE, History, get_migrate
-from pegboard.migrations.environment import READ_ONLY
-from pegboard.migrations.histories import PACKAGED_ENVIRONMENT, chosen, label_of, revisions_of
-from pegboard.migrations.running import explained
-from pegboard.migrations.state import current_heads
+from pegboard.migrations import (
+    PACKAGED_ENVIRONMENT,
+    READ_ONLY,
+    SITE,
+    History,
+    chosen,
+    current_heads,
+    explained,
+    get_migrate,
+    label_of,
+    revisions_of,
+)
 
 # Imported by name as the published types of Flask-Migrate lack this module.
 db: click.Group = importlib.import_module("flask_migrate.cli").db

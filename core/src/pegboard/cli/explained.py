@@ -10,10 +10,10 @@ from pegboard.problems import Problem, StartupError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the failure to ask the database into a problem with a cure."""
+    """Turn the failure to ask the database into a problem with a hint."""
     try:
         yield
     except DBAPIError as error:
         cause = " ".join(str(error.orig).split())
-        cure = "Start the database, or correct DATABASE_URL."
-        raise StartupError([Problem(f"the database cannot be asked: {cause}", cure)]) from error
+        hint = "Start the database, or correct DATABASE_URL."
+        raise StartupError([Problem(f"the database cannot be asked: {cause}", hint)]) from error

@@ -6,10 +6,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.discovery import installed
+from pegboard.migrations import orphans
 from pegboard.migrations import remove as remove_history
-from pegboard.migrations import strays
-from pegboard.registry import get_registry
+from pegboard.plugins import get_registry, installed
 
 
 @click.group()
@@ -37,9 +36,9 @@ def list_plugins() -> None:
 @with_appcontext
 def doctor() -> None:
     """Report tables and migration histories in the database whose plugin is absent."""
-    found = strays(current_app)
-    for stray in found:
-        click.echo(str(stray))
+    found = orphans(current_app)
+    for orphan in found:
+        click.echo(str(orphan))
     if found:
         click.echo(
             "Install the plugin again, or drop what it left: pegboard plugins remove NAME works "

@@ -11,16 +11,14 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.explained import explained
-from pegboard.config import configure, with_options
-from pegboard.core_settings import CoreSettings
 from pegboard.database import db
-from pegboard.errors import error_body
+from pegboard.http import error_body
 from pegboard.migrations import pending, upgrade
+from pegboard.plugins import get_registry
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import close_redis
-from pegboard.registry import get_registry
 from pegboard.server import Address, Limits, find_address, run
-from pegboard.settings import get_settings
+from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

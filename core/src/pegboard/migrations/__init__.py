@@ -1,37 +1,48 @@
 """One history of revisions for each plugin, on top of Alembic and Flask-Migrate."""
 
-from pegboard.migrations.differences import Difference, differences
-from pegboard.migrations.environment import run
+from pegboard.migrations.drift import Difference, differences
+from pegboard.migrations.environment import READ_ONLY, run
+from pegboard.migrations.execution import downgrade, explained, stamp, upgrade
 from pegboard.migrations.histories import (
+    PACKAGED_ENVIRONMENT,
     SITE,
     History,
     Migrate,
     MigrationError,
+    chosen,
     get_migrate,
     init_migrations,
+    label_of,
+    revisions_of,
 )
-from pegboard.migrations.removal import Stray, remove, strays
-from pegboard.migrations.running import downgrade, stamp, upgrade
-from pegboard.migrations.state import Pending, pending
-from pegboard.migrations.writing import write_differences, write_empty, write_merge
+from pegboard.migrations.revisions import write_differences, write_empty, write_merge
+from pegboard.migrations.status import Pending, current_heads, pending
+from pegboard.migrations.uninstall import Orphan, orphans, remove
 
 __all__ = [
+    "PACKAGED_ENVIRONMENT",
+    "READ_ONLY",
     "SITE",
     "Difference",
     "History",
     "Migrate",
     "MigrationError",
+    "Orphan",
     "Pending",
-    "Stray",
+    "chosen",
+    "current_heads",
     "differences",
     "downgrade",
+    "explained",
     "get_migrate",
     "init_migrations",
+    "label_of",
+    "orphans",
     "pending",
     "remove",
+    "revisions_of",
     "run",
     "stamp",
-    "strays",
     "upgrade",
     "write_differences",
     "write_empty",

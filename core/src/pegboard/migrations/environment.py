@@ -10,11 +10,10 @@ from flask import current_app
 from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
-from pegboard.database import db
+from pegboard.database import WRITES, db
 from pegboard.migrations.histories import SITE, History, MigrationError, get_migrate
+from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import owned_tables
-from pegboard.migrations.workplace import workplace
-from pegboard.sqlite import WRITES
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def run(**options: Any) -> None:
     elif (connection := config.attributes.get("connection")) is not None:
         _run_on(connection, options)
     else:
-        with workplace(logger.info) as connection:
+        with migration_lock(logger.info) as connection:
             _run_on(connection, options)
 
 

@@ -8,15 +8,34 @@ from flask import Flask, current_app
 from pegboard.problems import Problem, StartupError
 from pegboard.redis import channel
 from pegboard.redis import url as redis_url
+from pegboard.redis.channel import (
+    Channel,
+    ChannelError,
+    Command,
+    Reply,
+    Script,
+    command,
+    get_channel,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis, RedisCluster
 
-    from pegboard.redis.channel import Channel
-
     Client = Redis | RedisCluster
+from pegboard.redis.channel import Pipeline as Pipeline
+
+__all__ = [
+    "Channel",
+    "ChannelError",
+    "Command",
+    "Reply",
+    "Script",
+    "command",
+    "get_channel",
+    "get_redis",
+]
 
 EXTENSION = "pegboard.redis"
 
@@ -30,8 +49,8 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
             # Imported here because a service without Redis need not have the library.
             from pegboard.redis import factory  # noqa: PLC0415
         except ImportError:
-            cure = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
-            problem = Problem("REDIS_URL is set, but the redis library is not installed", cure)
+            hint = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
+            problem = Problem("REDIS_URL is set, but the redis library is not installed", hint)
             raise StartupError([problem]) from None
         made = factory.make(parsed, timeout=timeout, pool_size=pool_size)
     app.extensions[EXTENSION] = _Lazy(made[0]) if made else None

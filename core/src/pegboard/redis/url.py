@@ -84,8 +84,8 @@ def parse(url: str) -> RedisURL:
     )
 
 
-def _refuse(what: str, cure: str = FORMS) -> NoReturn:
-    raise StartupError([Problem(f"REDIS_URL {what}", cure)]) from None
+def _refuse(what: str, hint: str = FORMS) -> NoReturn:
+    raise StartupError([Problem(f"REDIS_URL {what}", hint)]) from None
 
 
 def _socket(parts: SplitResult, hosts: str, options: Mapping[str, Any]) -> RedisURL:
@@ -107,8 +107,8 @@ def _addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
 
 def _server(path: str, addresses: tuple[Address, ...], options: dict[str, Any]) -> str:
     if len(addresses) > 1:
-        cure = "Say how they are arranged: redis+sentinel://… or redis+cluster://…"
-        _refuse("names several servers", cure)
+        hint = "Say how they are arranged: redis+sentinel://… or redis+cluster://…"
+        _refuse("names several servers", hint)
     _read_database(path.removeprefix("/"), options)
     return ""
 
@@ -205,8 +205,8 @@ def _options(query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
             _refuse(f"has the parameter {name}", f"Set {_SETTINGS[name]} instead.")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            cure = f"Did you mean {near[0]}? " if near else ""
-            _refuse("has an unknown parameter", f"{cure}It may have {', '.join(known)}.")
+            hint = f"Did you mean {near[0]}? " if near else ""
+            _refuse("has an unknown parameter", f"{hint}It may have {', '.join(known)}.")
         if name in options:
             _refuse(f"has the parameter {name} twice", "Give it once.")
         options[name] = known[name](value)
@@ -219,11 +219,11 @@ def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
     requirement = options.get("ssl_cert_reqs", "required")
     context.check_hostname = requirement != "none" and options.get("ssl_check_hostname", True)
     context.verify_mode = _REQUIREMENTS[requirement]
-    for use, what, cure in _TLS_STEPS:
+    for use, what, hint in _TLS_STEPS:
         try:
             use(context, options)
         except OSError as error:
-            _refuse(what.format(reason=_reason(error)), cure)
+            _refuse(what.format(reason=_reason(error)), hint)
     return context
 
 

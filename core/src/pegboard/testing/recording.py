@@ -60,6 +60,6 @@ class RecordingStrategy:
         self.verbs.append("clear")
         self._strategy.clear(group)
 
-    def figures(self) -> Mapping[str, int | float | str | bool]:
+    def stats(self) -> Mapping[str, int | float | str | bool]:
         """Hand on."""
-        return self._strategy.figures()
+        return self._strategy.stats()

@@ -7,7 +7,8 @@ from flask.sessions import SessionInterface
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
-from pegboard_cache_redis.assembly import make_strategy
+from pegboard.cache import CacheStrategy
+from pegboard_cache_redis.cache import make_strategy
 from pegboard_cache_redis.models import Base
 from pegboard_cache_redis.sessions import make_session_interface
 from pegboard_cache_redis.settings import CacheRedisSettings
@@ -32,7 +33,7 @@ def pegboard_migrations() -> Path:
 
 
 @pegboard.hookimpl
-def pegboard_cache_strategy(app: Flask) -> pegboard.CacheStrategy | None:
+def pegboard_cache_strategy(app: Flask) -> CacheStrategy | None:
     """Store cached answers in Redis."""
     return make_strategy(app)
 

@@ -14,14 +14,30 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 import pegboard
-from pegboard import UNSTAGED, Route
-from pegboard_ratelimit.asking import Standing, ask_standing
-from pegboard_ratelimit.limiter import Limiter, get_limiter, is_of_use, routes_of
-from pegboard_ratelimit.limits import UNLIMITED
-from pegboard_ratelimit.matching import METHODS, Who
+from pegboard.clients import client_key
+from pegboard.stages import EXEMPT_BLUEPRINTS, Route, route_of
+from pegboard_ratelimit.enforcement import (
+    Limiter,
+    Standing,
+    ask_standing,
+    get_limiter,
+    is_of_use,
+    routes_of,
+)
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
-from pegboard_ratelimit.rows import Stored, parse_time, read_rows
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule, choose
+from pegboard_ratelimit.rules import (
+    METHODS,
+    UNLIMITED,
+    OnFailure,
+    Rule,
+    Source,
+    Stored,
+    Who,
+    WrittenRule,
+    choose,
+    parse_time,
+    read_rows,
+)
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -140,7 +156,7 @@ def remove(numbers: Sequence[int]) -> None:
 def test(client: str, method: str, path: str) -> None:
     """Tell which rule CLIENT meets at METHOD PATH, and what is left of it."""
     try:
-        key = pegboard.client_key(client)
+        key = client_key(client)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     limiter = get_limiter()
@@ -148,7 +164,7 @@ def test(client: str, method: str, path: str) -> None:
         click.echo("Nothing is limited: PEGBOARD_RATELIMIT_ENABLED is false.")
         return
     route = _find(method.upper(), path)
-    if route is not None and route.blueprint in UNSTAGED:
+    if route is not None and route.blueprint in EXEMPT_BLUEPRINTS:
         click.echo(f"{route.endpoint} is never limited.")
         return
     with _plain_errors():
@@ -181,7 +197,7 @@ def _find(method: str, path: str) -> Route | None:
         rule, _ = adapter.match(path.partition("?")[0], method, return_rule=True)
     except HTTPException:
         return None
-    return pegboard.route_of(current_app, rule, method)
+    return route_of(current_app, rule, method)
 
 
 def _describe(rule: Rule) -> str:
@@ -228,7 +244,7 @@ def _stronger(rule: Rule) -> list[str]:
     limiter.keeper.read()
     found: dict[str, str] = {}
     for route in routes_of(current_app):
-        if route.blueprint not in UNSTAGED and rule.covers(route):
+        if route.blueprint not in EXEMPT_BLUEPRINTS and rule.covers(route):
             first = limiter.rules_at(route)[-1]
             if first.who.is_anyone and first.rank > rule.rank:
                 found.setdefault(f"{route.method} {route.rule.rule}", first.name)

@@ -3,7 +3,7 @@
 from flask import Flask
 
 import pegboard
-from pegboard_ratelimit.storage import Storage
+from pegboard_ratelimit.counting import Storage
 
 
 @pegboard.hookspec

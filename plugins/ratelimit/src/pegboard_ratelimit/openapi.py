@@ -5,10 +5,9 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard import UNSTAGED
-from pegboard_ratelimit.answers import LEGACY, POLICY, STATE
-from pegboard_ratelimit.limiter import get_limiter, routes_of
-from pegboard_ratelimit.matching import METHODS, shape
+from pegboard.stages import EXEMPT_BLUEPRINTS
+from pegboard_ratelimit.enforcement import LEGACY, POLICY, STATE, get_limiter, routes_of
+from pegboard_ratelimit.rules import METHODS, shape
 
 _RESPONSE = "RATE_LIMITED"
 _RESPONSES = "#/components/responses/"
@@ -57,7 +56,9 @@ def describe_limits(app: Flask, document: dict[str, Any]) -> None:
         "headers": {**references, "Retry-After": _RETRY_AFTER},
     }
     # Whatever the rules are now, a row of the table can limit any other call at any time.
-    free = {shape(route.rule.rule) for route in routes_of(app) if route.blueprint in UNSTAGED}
+    free = {
+        shape(route.rule.rule) for route in routes_of(app) if route.blueprint in EXEMPT_BLUEPRINTS
+    }
     answers: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():

@@ -9,13 +9,13 @@ from flask import Flask
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
+from pegboard.stages import Stage
 from pegboard_ratelimit import hookspecs
 from pegboard_ratelimit.commands import ratelimit
-from pegboard_ratelimit.limiter import init_limiter
+from pegboard_ratelimit.enforcement import LimitStage, init_limiter
 from pegboard_ratelimit.models import Base
 from pegboard_ratelimit.openapi import describe_limits
 from pegboard_ratelimit.settings import RatelimitSettings
-from pegboard_ratelimit.stage import LimitStage
 
 
 @pegboard.hookimpl
@@ -49,7 +49,7 @@ def pegboard_hookspecs() -> object:
 
 
 @pegboard.hookimpl
-def pegboard_stages(app: Flask) -> Sequence[pegboard.Stage]:
+def pegboard_stages(app: Flask) -> Sequence[Stage]:
     """Count each request before Flask sees it."""
     limiter = init_limiter(app)
     return [LimitStage(limiter)] if limiter is not None else []

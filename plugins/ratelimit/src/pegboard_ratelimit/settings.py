@@ -7,10 +7,8 @@ from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range, Regexp
 
 import pegboard
-from pegboard_ratelimit.limits import parse_limit
-from pegboard_ratelimit.matching import METHODS
-from pegboard_ratelimit.memory import MAX_CLIENTS
-from pegboard_ratelimit.rules import OnFailure, Rule, Source, WrittenRule
+from pegboard_ratelimit.counting import MAX_CLIENTS
+from pegboard_ratelimit.rules import METHODS, OnFailure, Rule, Source, WrittenRule, parse_limit
 
 _METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
 _ROUTE = re.compile(

@@ -5,7 +5,7 @@ from pegboard.testing.contracts.steps import KEY, SIBLING, STRANGER, TTL, fill, 
 
 
 class Operators:
-    """Clearing, figures, and a storage that is away."""
+    """Clearing, stats, and a storage that is away."""
 
     def test_a_group_can_be_cleared(self, one: CacheStrategy, other: CacheStrategy) -> None:
         """Its values are gone, and who reads at the moment fills nothing."""
@@ -42,9 +42,9 @@ class Operators:
     def test_figures_are_plain(self, one: CacheStrategy) -> None:
         """So that they can be printed and sent as JSON by whoever asks."""
         one.look_up(KEY)
-        figures = one.figures()
-        assert all(isinstance(name, str) for name in figures)
-        assert all(isinstance(value, int | float | str | bool) for value in figures.values())
+        stats = one.stats()
+        assert all(isinstance(name, str) for name in stats)
+        assert all(isinstance(value, int | float | str | bool) for value in stats.values())
 
     def test_it_has_a_name(self, one: CacheStrategy) -> None:
         """Operators read it."""
@@ -57,7 +57,7 @@ class Operators:
         assert not isinstance(given, bytes)
         if isinstance(given, Lease):
             assert not broken.fill(given, b"value", TTL)
-        broken.figures()
+        broken.stats()
 
     def test_a_storage_that_goes_away_takes_nothing(
         self, one: CacheStrategy, broken: CacheStrategy

@@ -1,0 +1,205 @@
+"""The API of one app: strict parsing of requests, and the OpenAPI document."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import apispec
+import flask
+import flask_smorest
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask, Request, Response, json, request
+from marshmallow import RAISE, Schema, ValidationError, fields
+from webargs.core import is_json
+from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
+
+from pegboard.http import InvalidJSONError, abort, load_json
+
+OPENAPI_VERSION = "3.0.3"
+
+
+class ErrorSchema(Schema):
+    """The body of every error."""
+
+    message = fields.String(required=True, metadata={"description": "What went wrong."})
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
+    errors = fields.Dict(
+        keys=fields.String(), metadata={"description": "What is wrong with each field."}
+    )
+
+
+class StrictParser(FlaskParser):
+    """Reads what a client sent, and refuses what could be read in two ways."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - as in the parent
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": RAISE,
+        "querystring": RAISE,
+    }
+
+    def _raw_load_json(self, req: Request) -> Any:
+        if (
+            not is_json(req.mimetype)
+            or req.headers.get("Content-Encoding", "identity") != "identity"
+        ):
+            abort(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "The body must be JSON, sent as Content-Type: application/json.",
+                headers={"Accept": "application/json"},
+            )
+        try:
+            return load_json(req.get_data(cache=True))
+        except InvalidJSONError as error:
+            abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+
+    def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
+        """Return the query's parameters; one that is no list must not be given twice."""
+        found: MultiDictProxy = super().load_querystring(req, schema)
+        repeated = {
+            name: ["Given more than once."]
+            for name, values in req.args.lists()
+            if len(values) > 1 and not isinstance(schema.fields.get(name), fields.List)
+        }
+        if repeated:
+            raise ValidationError(repeated)
+        return found
+
+
+if TYPE_CHECKING:
+    F = TypeVar("F", bound=Callable[..., Any])
+    AnySchema = Schema | type[Schema]
+
+    class _DocumentedBlueprint(flask.Blueprint):
+        """What of flask-smorest's blueprint plugins use, with the types that it lacks."""
+
+        def __init__(self, *args: Any, description: str = "", **kwargs: Any) -> None: ...
+        def arguments(
+            self, schema: AnySchema, *, location: str = "json", **kwargs: Any
+        ) -> Callable[[F], F]: ...
+        def response(
+            self, status_code: int, schema: AnySchema | None = None, **kwargs: Any
+        ) -> Callable[[F], F]: ...
+        def alt_response(
+            self,
+            status_code: int,
+            response: str | None = None,
+            *,
+            schema: AnySchema | None = None,
+            **kwargs: Any,
+        ) -> Callable[[F], F]: ...
+        def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...  # a view class, too
+        def doc(self, **kwargs: Any) -> Callable[[F], F]: ...
+        def register_views_in_doc(self, *args: Any, **kwargs: Any) -> None: ...
+else:
+    _DocumentedBlueprint = flask_smorest.Blueprint
+
+
+class Blueprint(_DocumentedBlueprint):
+    """A blueprint whose views are documented, and whose arguments are parsed strictly.
+
+    It is flask-smorest's: `arguments`, `response`, `alt_response` and `doc` decorate its views.
+    """
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
+        """Document the views; what schemas say may depend on settings of the app."""
+        with app.app_context():
+            super().register_views_in_doc(api, app, *args, **kwargs)
+
+
+class ErrorStatuses(apispec.BasePlugin):
+    """Documents the errors that an operation can answer whatever its view does."""
+
+    def operation_helper(
+        self,
+        path: str | None = None,
+        operations: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Add a response for each such status that the view did not document itself."""
+        for operation in (operations or {}).values():
+            responses = operation.setdefault("responses", {})
+            documented = {str(int(status)) for status in responses if str(status).isdigit()}
+            for status in _error_statuses(path or "", operation):
+                if str(status.value) not in documented:
+                    responses[str(status.value)] = status.name
+
+
+def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterator[HTTPStatus]:
+    locations = {
+        parameter["in"] for parameter in operation.get("parameters", ()) if "in" in parameter
+    }
+    if "requestBody" in operation:
+        yield HTTPStatus.BAD_REQUEST
+        yield HTTPStatus.REQUEST_TIMEOUT
+        yield HTTPStatus(413)
+        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    if "requestBody" in operation or "query" in locations:
+        yield HTTPStatus(422)
+    if "{" in path:
+        yield HTTPStatus.NOT_FOUND
+    yield HTTPStatus.INTERNAL_SERVER_ERROR
+    yield HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
+    """The OpenAPI document of one app."""
+
+    ERROR_SCHEMA = ErrorSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+
+def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
+    """Give the app its API; `plugin_packages` maps an import package to its plugin's name.
+
+    Component names in the document begin with the plugin's name, so no two plugins' can clash,
+    and a schema keeps its name whatever else hangs.
+    """
+    app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
+    return Api(
+        app,
+        spec_kwargs={
+            "marshmallow_plugin": MarshmallowPlugin(
+                schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
+            ),
+            "extra_plugins": [ErrorStatuses()],
+            "servers": [{"url": "/"}],
+        },
+    )
+
+
+def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
+    """Return the name of a schema in the document, as in `items.Item`."""
+    kind = schema if isinstance(schema, type) else type(schema)
+    plugin = plugin_packages.get(kind.__module__.partition(".")[0])
+    bare = kind.__name__.removesuffix("Schema") or kind.__name__
+    return f"{plugin}.{bare}" if plugin else bare
+
+
+@dataclass
+class Document:
+    """The OpenAPI document of one app, as it is served."""
+
+    content: bytes = b""
+
+    def render(self, document: Mapping[str, Any]) -> None:
+        """Make its bytes."""
+        self.content = json.dumps(document, indent=2, sort_keys=False).encode()
+
+
+def openapi_blueprint(document: Document) -> flask.Blueprint:
+    """Return a blueprint that serves `/openapi.json`."""
+    blueprint = flask.Blueprint("openapi", __name__)
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        response = Response(document.content, mimetype="application/json")
+        response.set_etag(hashlib.sha256(document.content).hexdigest())
+        response.make_conditional(request)
+        return response
+
+    return blueprint

@@ -1,0 +1,67 @@
+"""The documentation page: Swagger UI from an installed package, nothing from another host."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import flask
+from flask import Blueprint, Response, current_app, render_template, send_from_directory, url_for
+
+from pegboard.http import abort
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; "
+    # The icons of Swagger UI are data URLs.
+    "img-src 'self' data:; style-src 'self'"
+)
+
+_YEAR = 365 * 24 * 3600
+_OURS = Path(__file__).parent / "static"
+_SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
+_ASSETS: Mapping[str, tuple[Path, str]] = {
+    "docs.css": (_OURS, "pegboard"),
+    "docs.js": (_OURS, "pegboard"),
+    "icon.svg": (_OURS, "pegboard"),
+    "swagger-ui.css": (_SWAGGER_UI, "flask-swagger-ui"),
+    "swagger-ui-bundle.js": (_SWAGGER_UI, "flask-swagger-ui"),
+}
+
+
+def docs_blueprint() -> Blueprint:
+    """Return a new blueprint that serves `/docs` and its assets."""
+    blueprint = Blueprint("docs", __name__, template_folder="templates")
+    blueprint.add_url_rule("/docs", view_func=page, strict_slashes=False)
+    blueprint.add_url_rule("/docs/assets/<name>", view_func=asset)
+    return blueprint
+
+
+def page() -> Response:
+    """Serve the page."""
+    html = render_template(
+        "pegboard/docs.html",
+        title=current_app.config["API_TITLE"],
+        api_version=current_app.config["API_VERSION"],
+        assets={name: _asset_url(name) for name in _ASSETS},
+    )
+    response = Response(html, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def asset(name: str) -> Response:
+    """Serve one asset of the page; its URL changes with its version, so it may be kept."""
+    if name not in _ASSETS:
+        abort(404, "The documentation page has no such asset.")
+    folder, _ = _ASSETS[name]
+    is_versioned = "v" in flask.request.args
+    response = send_from_directory(folder, name, max_age=_YEAR if is_versioned else None)
+    response.cache_control.immutable = is_versioned
+    return response
+
+
+def _asset_url(name: str) -> str:
+    _, distribution = _ASSETS[name]
+    return url_for("docs.asset", name=name, v=version(distribution))

@@ -1,0 +1,148 @@
+"""Whether the process is alive, and whether it can serve."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, current_app
+from marshmallow import Schema, fields
+
+from pegboard.api.blueprint import Blueprint
+from pegboard.database import db
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "pegboard.health"
+
+_FAILING = "failing; the log says why"
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """One thing that must be so before the service can serve.
+
+    `check` is called without arguments in an app context; it raises when the thing is not so. It
+    must end within two seconds or so, as an orchestrator waits for the answer.
+    """
+
+    name: str
+    check: Callable[[], object]
+
+
+class NotReadyError(Exception):
+    """Raised by a health check, with a sentence that a stranger may read."""
+
+
+class HealthSchema(Schema):
+    """The process is alive."""
+
+    message = fields.String(required=True)
+    status = fields.Integer(required=True)
+
+
+class ReadinessSchema(HealthSchema):
+    """What was checked, each with `ok` or what is wrong."""
+
+    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    skipped = fields.List(
+        fields.String(), metadata={"description": "Plugins that failed and were left out."}
+    )
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String()),
+        metadata={"description": "Stats by part of the service, as of the cache."},
+    )
+
+
+@dataclass(frozen=True)
+class Health:
+    """The checks of one app, and the plugins it runs without; in `app.extensions[EXTENSION]`."""
+
+    checks: tuple[HealthCheck, ...]
+    skipped: tuple[str, ...]
+    details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    """What `/health/ready` tells besides; stats of a part of the service by its name."""
+
+
+def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
+    """Give the app its checks; `skipped` are the names of the plugins it runs without."""
+    app.extensions[EXTENSION] = Health(checks, skipped)
+
+
+def get_health(app: Flask | None = None) -> Health:
+    """Return the checks of the app, or of the current app."""
+    health: Health = (app or current_app).extensions[EXTENSION]
+    return health
+
+
+def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
+    """Run every check; returns `ok` or what is wrong by the check's name."""
+    results: dict[str, str] = {}
+    for check in checks:
+        result = _run(check)
+        # Of two checks of one name, the one that fails is told.
+        if results.get(check.name, "ok") == "ok":
+            results[check.name] = result
+    return results
+
+
+def _run(check: HealthCheck) -> str:
+    try:
+        # A check must not find the transaction that another one has broken.
+        db.session.rollback()
+        check.check()
+    except NotReadyError as error:
+        logger.warning("not ready: %s: %s", check.name, error)
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a check may fail in any way, and must not end the others
+        logger.warning("not ready: %s: %s", check.name, error)
+        return _FAILING
+    return "ok"
+
+
+def _tell(name: str, stats: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the stats of a part of the service, which must not keep it from being ready."""
+    try:
+        return stats()
+    except Exception as error:  # noqa: BLE001 - it may fail in any way, as a check may
+        logger.warning("the stats of %s cannot be told: %s", name, error)
+        return {"error": _FAILING}
+
+
+ALIVE = "/health"
+"""Where the process says that it is alive."""
+
+
+def health_blueprint() -> Blueprint:
+    """Return a new blueprint with `/health` and `/health/ready`."""
+    blueprint = Blueprint("health", __name__, description="Liveness and readiness")
+
+    @blueprint.get(ALIVE)
+    @blueprint.response(HTTPStatus.OK, HealthSchema)
+    def alive() -> dict[str, Any]:
+        """Tell whether the process is alive."""
+        return {"message": "alive", "status": HTTPStatus.OK}
+
+    @blueprint.get("/health/ready")
+    @blueprint.response(HTTPStatus.OK, ReadinessSchema)
+    @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
+    def ready() -> tuple[dict[str, Any], int]:
+        """Tell whether the service can serve, and what keeps it from it."""
+        health = get_health()
+        results = check_readiness(health.checks)
+        failing = [name for name, result in results.items() if result != "ok"]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+        body: dict[str, Any] = {
+            "message": f"not ready: {', '.join(failing)}" if failing else "ready",
+            "status": status,
+            "checks": results,
+        }
+        if health.skipped:
+            body["skipped"] = health.skipped
+        if health.details:
+            body["details"] = {name: _tell(name, stats) for name, stats in health.details.items()}
+        return body, status
+
+    return blueprint

@@ -1,0 +1,56 @@
+"""Installing what a plugin contributes into the app: its blueprints, its commands, its set-up."""
+
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from pegboard.api import Api, Blueprint
+from pegboard.plugins import Plugin, Registry, call_plugin, claimed_routes
+from pegboard.problems import PluginError
+
+if TYPE_CHECKING:
+    from flask_smorest import Blueprint as DocumentedBlueprint
+
+
+def install(plugin: Plugin, app: Flask, api: Api) -> None:
+    """Register the plugin's blueprints and commands with the app.
+
+    Raises `PluginError` for a blueprint that cannot be registered.
+    """
+    for blueprint in plugin.blueprints:
+        try:
+            with warnings.catch_warnings():
+                # apispec only warns when two schemas want one name in the document.
+                warnings.filterwarnings("error", "Multiple schemas resolved to the name")
+                _register_blueprint(blueprint, app, api)
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                plugin.problem(
+                    f"its blueprint {blueprint.name} cannot be registered: {error}",
+                    "Mend the blueprint; the name of a schema stands for one schema.",
+                )
+            ) from error
+    for command in plugin.commands:
+        app.cli.add_command(command)
+
+
+def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask, api: Api) -> None:
+    if isinstance(blueprint, Blueprint):
+        api.register_blueprint(blueprint)
+    else:
+        app.register_blueprint(blueprint)
+
+
+def set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
+    """Call the plugin's `pegboard_setup`.
+
+    Raises `PluginError` if it fails, or adds a route that another has.
+    """
+    routes = Counter(claimed_routes(app))
+    call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
+    added = Counter(claimed_routes(app)) - routes
+    if taken := sorted(added.keys() & routes.keys()):
+        summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"
+        raise PluginError(plugin.problem(summary, "Rename them."))

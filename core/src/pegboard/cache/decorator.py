@@ -1,0 +1,83 @@
+"""`cached`: how a view declares that its answers are cached."""
+
+import functools
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, ParamSpec, TypeGuard
+
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.cache.lookup import Lookup, declare
+from pegboard.cache.service import get_cache
+
+P = ParamSpec("P")
+
+
+def cached(
+    model: type[DeclarativeBase],
+    *,
+    ttl: int,
+    depends: Sequence[type[DeclarativeBase] | Table] = (),
+    name: str = "view",
+    version: int = 1,
+    may_precede: bool = False,
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Cache what a GET view answers about one row of `model`, for `ttl` seconds at most.
+
+    The variables of the view's URL are the row's primary key, in the order of its columns. The
+    answer must depend on that row alone, and on rows of the models and tables in `depends`, any
+    write to which forgets all answers. It is the same for every client. No write needs to be told:
+    the platform watches the database connections. Only a 200 is cached; `ETag`, 304 and 412 are
+    taken care of.
+
+    Put it above all other decorators. Then an answer is given before Flask sees the request, unless
+    a plugin hangs something before views; `may_precede` says that the answer may even be given
+    then. Raise `version` when the view begins to answer differently; of two views of one model, one
+    needs another `name`, which no release changes. Raises `ValueError` that names the view if an
+    argument is not of the kind that is asked for.
+    """
+
+    def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
+        if mistakes := list(_mistakes(view, model, ttl, depends, name, version)):
+            where = f"{view.__module__}.{getattr(view, '__qualname__', repr(view))}"
+            message = f"the cached view {where}: {'; '.join(mistakes)}"
+            raise ValueError(message)
+
+        @functools.wraps(view)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return get_cache().answer(lookup, lambda: view(*args, **kwargs))
+
+        lookup = Lookup(model, ttl, tuple(depends), version, may_precede, name, run)
+        declare(run, lookup)
+        return run
+
+    return decorate
+
+
+def _mistakes(
+    view: object, model: object, ttl: object, depends: object, name: object, version: object
+) -> Iterator[str]:
+    """Yield what a declaration says that cannot be meant."""
+    if isinstance(view, type):
+        yield "cached stands above the method get, not above the class"
+    if not _is_model(model):
+        yield f"the model is a class with a table, not {model!r}"
+    if not _is_whole(ttl) or ttl < 1:
+        yield f"ttl is a whole number of seconds and at least 1, not {ttl!r}"
+    if not isinstance(depends, Collection) or not all(
+        isinstance(one, Table) or _is_model(one) for one in depends
+    ):
+        yield f"depends is a list of models and tables, not {depends!r}"
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_-]{1,40}", name):
+        yield f"name is made of 1 to 40 of a-z, 0-9, _ and -, not {name!r}"
+    if not _is_whole(version):
+        yield f"version is a whole number, not {version!r}"
+
+
+def _is_model(given: object) -> bool:
+    return isinstance(given, type) and isinstance(getattr(given, "__table__", None), Table)
+
+
+def _is_whole(given: object) -> TypeGuard[int]:
+    return isinstance(given, int) and not isinstance(given, bool)

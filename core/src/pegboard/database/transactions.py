@@ -1,0 +1,118 @@
+"""Where a transaction begins and ends."""
+
+import functools
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from pegboard.database.models import db
+from pegboard.database.postgresql import has_written as postgresql_has_written
+from pegboard.database.sqlite import WRITES
+from pegboard.database.sqlite import has_written as sqlite_has_written
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_RETRIES = 3
+
+RETRY_WITHIN = 4.0
+"""Seconds after the first attempt began in which another may begin: a client is waiting."""
+
+_FIRST_PAUSE = 0.02
+_DEADLOCK_OR_SERIALIZATION_FAILURE = {"40P01", "40001"}
+_ACTIVE = "pegboard_transaction"
+
+_HAS_WRITTEN = {"postgresql": postgresql_has_written, "sqlite": sqlite_has_written}
+
+
+def transactional(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function in one transaction: committed when it returns, rolled back when it raises.
+
+    Called inside another transactional function, it joins that one's transaction. When the
+    database gives up on a transaction for the sake of another (a deadlock, a serialization
+    failure, a busy SQLite), the whole function is run again, so it should do nothing that a
+    rollback does not undo. A connection lost is no such case: the commit may have happened.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        session = db.session()
+        if _ACTIVE in session.info:
+            return function(*args, **kwargs)
+        # Work that was already there is completed by this commit, but cannot be done again.
+        return _run(
+            session, functools.partial(function, *args, **kwargs), repeatable=not _is_used(session)
+        )
+
+    return run
+
+
+def _is_used(session: Session) -> bool:
+    """Return whether the session holds work that a fresh start would lose; discard mere reads."""
+    if session.new or session.dirty or session.deleted:
+        return True
+    if session.in_transaction():
+        connection = session.connection()
+        has_written = _HAS_WRITTEN.get(connection.dialect.name)
+        if has_written is None or has_written(connection):
+            return True
+        session.rollback()
+    # What it loaded before may have been changed by others since.
+    session.expire_all()
+    return False
+
+
+def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:
+    began = time.monotonic()
+    retries = 0
+    while True:
+        transaction = session.begin() if repeatable else session.get_transaction()
+        session.info[_ACTIVE] = True
+        try:
+            if repeatable and session.get_bind().dialect.name == "sqlite":
+                session.connection(execution_options={WRITES: True})
+            answer = call()
+            _commit(session)
+        except BaseException as error:
+            repeatable = (
+                repeatable
+                and _is_transient(error)
+                and retries < MAX_RETRIES
+                and time.monotonic() - began < RETRY_WITHIN
+                # A function that has committed by itself must not do that part twice.
+                and session.get_transaction() is transaction
+            )
+            session.rollback()
+            if not repeatable:
+                raise
+        else:
+            return answer
+        finally:
+            del session.info[_ACTIVE]
+        retries += 1
+        time.sleep(_FIRST_PAUSE * 2**retries * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+
+
+def _commit(session: Session) -> None:
+    """Commit, and leave what the function returns as it is: reading it again would be a query."""
+    usual, session.expire_on_commit = session.expire_on_commit, False
+    try:
+        session.commit()
+    finally:
+        session.expire_on_commit = usual
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Return whether the database has rolled back, and would accept the same work again."""
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if isinstance(cause, sqlite3.OperationalError):
+        return cause.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+    return state in _DEADLOCK_OR_SERIALIZATION_FAILURE

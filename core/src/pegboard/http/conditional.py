@@ -1,0 +1,46 @@
+"""Conditional requests: RFC 9110, section 13."""
+
+from http import HTTPStatus
+
+from flask import request
+from werkzeug.http import parse_etags, quote_etag
+
+from pegboard.http.errors import abort
+
+STALE = "The resource is no longer the one that the request was made for. Get it again."
+
+
+def evaluate(
+    etag: str, *, method: str, if_match: str | None, if_none_match: str | None
+) -> HTTPStatus | None:
+    """Return 304 or 412 where the headers of a request demand it (section 13.2.2).
+
+    `etag` is the strong validator of what there is now, without quotes.
+    """
+    if if_match is not None:
+        # A weak tag never matches here (section 13.1.1), nor does a header that makes no sense.
+        if not parse_etags(if_match).contains(etag):
+            return HTTPStatus.PRECONDITION_FAILED
+    elif if_none_match is None:
+        return None
+    if if_none_match is None or not parse_etags(if_none_match).contains_weak(etag):
+        return None
+    if method in {"GET", "HEAD"}:
+        return HTTPStatus.NOT_MODIFIED
+    return HTTPStatus.PRECONDITION_FAILED
+
+
+def require_preconditions(etag: str) -> None:
+    """End the request with 412 unless it was made for what there is now; call it before a write.
+
+    `etag` is the strong validator of what there is now, without quotes. To be called when the
+    request would succeed otherwise (section 13.2.1), and with the row locked.
+    """
+    status = evaluate(
+        etag,
+        method=request.method,
+        if_match=request.headers.get("If-Match"),
+        if_none_match=request.headers.get("If-None-Match"),
+    )
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        abort(status, STALE, headers={"ETag": quote_etag(etag)})

@@ -1,0 +1,127 @@
+"""What every answer comes in: a request id, security headers, one log line.
+
+It stands outside Flask, so that an answer which Flask never saw comes in it too.
+"""
+
+import logging
+import random
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pegboard.http.errors import REQUEST_ID, bug_message, error_body
+from pegboard.logs import request_id, trace_id
+
+if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
+
+_TRACE_ID = "pegboard.trace_id"
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# W3C Trace Context, section 3.2: version, trace id, parent id and flags; all zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+_SECURITY = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """WSGI middleware around the whole of an app."""
+
+    app: "WSGIApplication"
+    propagate: bool = False
+    """Let exceptions pass to the caller, as tests want them."""
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Serve one request."""
+        started = time.perf_counter()
+        identifier = identify(environ)
+        sent: list[str] = []
+
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
+        ) -> Callable[[bytes], object]:
+            sent[:] = [status]
+            seal(headers, identifier)
+            return start_response(status, headers, exc_info)
+
+        try:
+            body = self.app(environ, start)
+        except Exception:
+            logger.exception("unhandled error outside the views")
+            if self.propagate:
+                raise
+            body = _answer_bug(identifier, start, sys.exc_info() if sent else None)
+        report(environ, sent[0][:3] if sent else "-", started)
+        return body
+
+
+def identify(environ: "WSGIEnvironment") -> str:
+    """Return the id of a request, which its log lines have from now on in this context."""
+    identifier: str | None = environ.get(REQUEST_ID)
+    if identifier is None:
+        new = _new_id()
+        identifier = environ[REQUEST_ID] = _given_id(environ) or new
+        environ[_TRACE_ID] = _given_trace(environ) or new
+    request_id.set(identifier)
+    trace_id.set(environ[_TRACE_ID])
+    return identifier
+
+
+def seal(headers: list[tuple[str, str]], identifier: str) -> None:
+    """Add the headers that every answer has."""
+    headers.append(("X-Request-ID", identifier))
+    headers.extend(_SECURITY)
+    if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
+        headers.append(_POLICY)
+
+
+def report(environ: "WSGIEnvironment", status: str | int, started: float) -> None:
+    """Log one line for a request that was begun when `time.perf_counter` said `started`."""
+    if logger.isEnabledFor(logging.INFO):
+        elapsed = (time.perf_counter() - started) * 1000
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
+
+
+def _given_id(environ: "WSGIEnvironment") -> str | None:
+    given: str | None = environ.get("HTTP_X_REQUEST_ID")
+    return given if given and _ACCEPTED_ID.fullmatch(given) else None
+
+
+def _given_trace(environ: "WSGIEnvironment") -> str | None:
+    traceparent: str | None = environ.get("HTTP_TRACEPARENT")
+    given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return given[1] if given else None
+
+
+def _new_id() -> str:
+    # Unique is enough; the system's randomness can cost as much as all else of a cached answer.
+    return f"{random.getrandbits(128):032x}"
+
+
+def _answer_bug(
+    identifier: str, start: "StartResponse", replaced: "OptExcInfo | None"
+) -> list[bytes]:
+    """Answer 500; in place of an answer that has begun when `replaced` is given (PEP 3333)."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    body = error_body(status, bug_message(identifier))
+    start(
+        f"{status.value} {status.phrase}",
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+        replaced,
+    )
+    return [body]

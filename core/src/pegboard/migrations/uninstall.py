@@ -1,0 +1,96 @@
+"""Dropping what a plugin has in the database, and finding what absent plugins left there."""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from flask import Flask
+from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy.exc import DBAPIError
+
+from pegboard.database import db
+from pegboard.migrations.execution import take_back
+from pegboard.migrations.histories import (
+    VERSION_TABLE_PREFIX,
+    History,
+    MigrationError,
+    context_of,
+    get_migrate,
+)
+from pegboard.migrations.lock import Report, migration_lock
+from pegboard.migrations.ownership import owned_tables
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """Something in the database that belongs to no plugin that hangs."""
+
+    kind: Literal["history", "table"]
+    name: str
+
+    def __str__(self) -> str:
+        if self.kind == "history":
+            return f"history {self.name}: its plugin is absent"
+        return f"table {self.name}: belongs to no plugin"
+
+
+def orphans(app: Flask) -> tuple[Orphan, ...]:
+    """Return the histories in the database whose plugin is absent, and tables nobody owns."""
+    with context_of(app), db.engine.connect() as connection:
+        migrate = get_migrate()
+        names = {history.name for history in migrate.histories}
+        owned = {table for history in migrate.histories for table in owned_tables(history, migrate)}
+        found = []
+        for table in sorted(inspect(connection).get_table_names()):
+            if table.startswith(VERSION_TABLE_PREFIX):
+                name = table.removeprefix(VERSION_TABLE_PREFIX)
+                found += [] if name in names else [Orphan("history", name)]
+            elif table not in owned:
+                found.append(Orphan("table", table))
+    return tuple(found)
+
+
+def remove(app: Flask, name: str, *, report: Report = logger.info) -> None:
+    """Drop everything a history made: take back its revisions, then drop what is left of it.
+
+    Raises `MigrationError` while something of another plugin depends on it.
+    """
+    with context_of(app), migration_lock(report) as connection:
+        migrate = get_migrate()
+        history = migrate.find(name)
+        tables = owned_tables(history, migrate)
+        _require_nobody_refers_to(tables, name, connection)
+        try:
+            take_back(history, "base", connection, report)
+        except MigrationError as error:
+            report(f"{error.message}\n{name}: its tables are dropped as they are")
+        try:
+            _drop(connection, history, tables)
+        except DBAPIError as error:
+            connection.rollback()
+            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            raise MigrationError(message) from error
+
+
+def _require_nobody_refers_to(tables: set[str], name: str, connection: Connection) -> None:
+    inspector = inspect(connection)
+    for table in sorted({*inspector.get_table_names()} - tables):
+        for key in inspector.get_foreign_keys(table):
+            if key["referred_table"] in tables:
+                connection.rollback()
+                message = f"{name}: table {table} refers to its table {key['referred_table']}"
+                raise MigrationError(message)
+    connection.rollback()
+
+
+def _drop(connection: Connection, history: History, tables: set[str]) -> None:
+    with connection.begin():
+        if history.metadata is not None:
+            history.metadata.drop_all(connection)  # types and sequences as well
+        left = {*tables, history.version_table}.intersection(inspect(connection).get_table_names())
+        rest = MetaData()
+        for table in left:
+            Table(table, rest, autoload_with=connection, resolve_fks=False)
+        rest.drop_all(connection)

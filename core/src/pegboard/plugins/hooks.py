@@ -1,0 +1,138 @@
+"""The hooks a plugin can hang something on, and the markers that declare and implement hooks.
+
+Every hook is called while an app is built, never while it serves. An implementation is a function
+of the same name in the plugin's module (or a method of the plugin object), marked with `hookimpl`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pluggy
+from flask import Blueprint, Flask
+from flask.sessions import SessionInterface
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.api import HealthCheck
+from pegboard.cache import CacheStrategy
+from pegboard.settings import Settings
+from pegboard.stages import Stage
+
+PROJECT = "pegboard"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def pegboard_hookspecs() -> object:
+    """Return the module or class that declares hooks of the plugin's own, marked with `hookspec`.
+
+    Called first of all, so that other plugins can implement them.
+    """
+
+
+@hookspec
+def pegboard_settings() -> type[Settings]:  # type: ignore[empty-body]
+    """Return the class that declares the plugin's settings.
+
+    Called before anything is built: a value that is not allowed stops the start.
+    """
+
+
+@hookspec
+def pegboard_models() -> type[DeclarativeBase]:  # type: ignore[empty-body]
+    """Return the declarative base of the plugin's models.
+
+    Called when the plugin is registered. The tables of its metadata are the plugin's: migrations
+    compare them and no others, and `pegboard plugins remove` drops them.
+    """
+
+
+@hookspec
+def pegboard_migrations() -> Path:  # type: ignore[empty-body]
+    """Return the folder of the plugin's Alembic revisions, inside its import package.
+
+    Called when the plugin is registered.
+    """
+
+
+@hookspec
+def pegboard_blueprints() -> Sequence[Blueprint]:  # type: ignore[empty-body]
+    """Return the blueprints that serve the plugin's routes.
+
+    Called when the plugin is registered. A `pegboard.Blueprint` is documented in the API's
+    description, a plain `flask.Blueprint` only serves.
+    """
+
+
+@hookspec
+def pegboard_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
+    """Return the plugin's commands and command groups, for `pegboard` and `flask` alike.
+
+    Called when the plugin is registered. A command that needs the app takes Flask's
+    `with_appcontext`.
+    """
+
+
+@hookspec
+def pegboard_health_checks() -> Sequence[HealthCheck]:  # type: ignore[empty-body]
+    """Return what must be so before the plugin can serve.
+
+    Called when the plugin is registered; the checks run at each `GET /health/ready`.
+    """
+
+
+@hookspec
+def pegboard_setup(app: Flask) -> None:
+    """Do with the app what no other hook does, such as connecting to signals or other extensions.
+
+    Called once for each app, in the order of the plugins, after everything that the plugin hung on
+    other hooks is in place.
+    """
+
+
+@hookspec
+def pegboard_cache_strategy(app: Flask) -> CacheStrategy | None:
+    """Return what stores the service's cached answers; None where it declines.
+
+    Called once for each app, unless `PEGBOARD_CACHE` chooses a strategy of the core's. Only one
+    plugin may implement it.
+    """
+
+
+@hookspec
+def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
+    """Return what keeps Flask's sessions; None where it declines.
+
+    Called once for each app, unless `PEGBOARD_SESSIONS` chooses signed cookies. Only one plugin may
+    implement it.
+    """
+
+
+@hookspec
+def pegboard_client_identity(
+    app: Flask,
+) -> Callable[[Mapping[str, Any]], str | None] | None:
+    """Return a function that tells from a request's WSGI environment who the client is.
+
+    Called once for each app; what it returns is called for requests, and returns None for a client
+    it does not know. Only one plugin may implement it.
+    """
+
+
+@hookspec
+def pegboard_stages(app: Flask) -> Sequence[Stage]:  # type: ignore[empty-body]
+    """Return the stages that see requests before Flask does.
+
+    Called once for each app, after `pegboard_setup` of all plugins.
+    """
+
+
+@hookspec
+def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
+    """Add to the OpenAPI document what holds for the whole service; change it in place.
+
+    Called once for each app, after `pegboard_stages`, if the document is served.
+    """

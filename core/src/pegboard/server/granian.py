@@ -1,0 +1,230 @@
+"""The production server: how Granian is configured and run."""
+
+import asyncio
+import gc
+import logging
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import click
+from granian import Granian, loops
+from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from pegboard.problems import Problem, StartupError
+from pegboard.server.asgi import Gateway
+from pegboard.server.shutdown import (
+    DRAINING_TIME,
+    DrainingLoop,
+    die_at_stop,
+    drain,
+    notice_lost_clients,
+)
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+MAX_HEADERS = 32 * 1024
+"""Bytes that the line and the headers of a request may have; Granian answers 431 to more."""
+
+_LOOP = "pegboard"
+_OPEN_FILES = 65_536
+_LISTENING_POLL = 0.01
+_TICK = 0.5
+# Granian logs like the rest of the process; the level comes from elsewhere.
+_LOGGING = {
+    "incremental": True,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"propagate": True}},
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IP address and a port to listen on."""
+
+    ip: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL to tell a person."""
+        return (
+            f"http://[{self.ip}]:{self.port}" if ":" in self.ip else f"http://{self.ip}:{self.port}"
+        )
+
+    def is_listening(self) -> bool:
+        """Say whether somebody can connect."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to bind to
+        try:
+            socket.create_connection((anywhere.get(self.ip, self.ip), self.port), 0.2).close()
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds the server; durations are in seconds."""
+
+    workers: int
+    threads: int
+    backlog: int
+    header_timeout: float
+    shutdown_timeout: float
+
+
+def find_address(host: str, port: int) -> Address:
+    """Return what to listen on, port 0 being any free port; raises `StartupError`.
+
+    Granian itself would share a port that is taken, and serve every second request.
+    """
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            found = probe.getsockname()
+    except OSError as error:
+        hint = "Stop what listens there, or choose another HOST or PORT."
+        raise StartupError(
+            [Problem(f"cannot listen on {host} port {port}: {error.strerror}", hint)]
+        ) from None
+    return Address(str(found[0]), int(found[1]))
+
+
+def run(
+    load: Callable[[], "Flask"],
+    address: Address,
+    limits: Limits,
+    announce: Callable[[], None],
+) -> None:
+    """Serve until a signal says to stop; `announce` is called once the server listens.
+
+    Each worker calls `load`. Raises `SystemExit` when a worker cannot be kept alive.
+    """
+    _raise_file_limit()
+    os.register_at_fork(after_in_child=die_at_stop)
+    server = Granian(
+        "pegboard:create_app",
+        address=address.ip,
+        port=address.port,
+        interface=Interfaces.ASGINL,
+        loop=cast("Loops", _LOOP),
+        # Tasks of asyncio: Granian's own do not go on after an exception that they have caught.
+        task_impl=TaskImpl.asyncio,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=limits.workers,
+        backlog=limits.backlog,
+        # This bounds the connections of a worker, idle ones included, and not the requests.
+        backpressure=limits.backlog,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=math.ceil(limits.header_timeout * 1000),
+            max_buffer_size=MAX_HEADERS,
+        ),
+        respawn_failed_workers=True,
+        workers_kill_timeout=math.ceil(limits.shutdown_timeout + DRAINING_TIME),
+        log_level=LogLevels.error,
+        log_dictconfig=_LOGGING,
+    )
+
+    @server.on_startup
+    def started() -> None:
+        logging.getLogger("_granian").setLevel(logging.WARNING)
+        _when_listening(address, announce)
+
+    try:
+        server.serve(target_loader=Worker(load, address.port, limits), wrap_loader=False)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker process begins with."""
+
+    load: Callable[[], "Flask"]
+    port: int
+    limits: Limits
+
+    def __call__(self) -> Gateway:
+        """Return the app to serve."""
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        try:
+            gateway = Gateway(self.load(), threads=self.limits.threads)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        threading.Thread(target=_stop_with_parent, name="pegboard-parent", daemon=True).start()
+        threading.Thread(
+            target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
+        ).start()
+        loop = asyncio.get_event_loop()
+        assert isinstance(loop, DrainingLoop)
+        loop.drain = partial(drain, gateway, self.port)
+        gateway.start(loop)
+        # What the app consists of stays: to look at it all in each full collection would stop every
+        # request for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        die_at_stop()
+        return gateway
+
+
+@loops.register(_LOOP)
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = DrainingLoop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def _stop_with_parent() -> None:
+    """Stop when the parent is gone: an orphan would go on serving, and keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _when_listening(address: Address, announce: Callable[[], None]) -> None:
+    """Look again and again, from a timer: threads and the forks of Granian do not mix.
+
+    The timer then goes on. A signal can reach a thread that has no use for it, and the main thread
+    would sleep on: each tick has it look for signals that it missed.
+    """
+
+    def tick(_number: int, _frame: object) -> None: ...
+
+    def look(_number: int, _frame: object) -> None:
+        if address.is_listening():
+            signal.signal(signal.SIGALRM, tick)
+            signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
+            announce()
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as we may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,161 @@
+"""Bodies of requests: received on the event loop, so that no thread waits for a slow client."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pegboard.http import RETRY_AFTER, APIError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from _typeshed.wsgi import WSGIEnvironment
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+"""What brings the next part of a request (ASGI)."""
+
+MEMORY = 64 * 1024 * 1024
+"""Bytes of bodies that a process holds; beyond, what has taken longest to arrive is refused."""
+
+
+class Inlet:
+    """Receives the bodies of requests."""
+
+    def __init__(self, *, limit: int, timeout: float) -> None:
+        """`limit` is the largest body that is received in advance; `timeout` is in seconds."""
+        self._limit = limit
+        self._timeout = timeout
+        self._held = 0
+        self._arriving: dict[_Body, None] = {}
+        """The bodies that are received, the oldest first."""
+
+    def defer(self, environ: "WSGIEnvironment", receive: Receive) -> "_Body":
+        """Let a thread receive a request's body, if its view reads it at all."""
+        body = environ["wsgi.input"] = _Body(receive, asyncio.get_running_loop(), self._timeout)
+        return body
+
+    async def receive(self, environ: "WSGIEnvironment", receive: Receive) -> int:
+        """Put a request's body in its environment; returns the bytes held, for `release`.
+
+        A body over the limit is left for its view to refuse, or to read. Raises `APIError` for one
+        that does not arrive.
+        """
+        body = self.defer(environ, receive)
+        body.is_spare = False
+        declared = environ.get("CONTENT_LENGTH") or "0"
+        if declared.isdecimal() and int(declared) > self._limit:
+            return 0
+        parts: list[bytes] = []
+        size = 0
+        self._arriving[body] = None
+        try:
+            while size <= self._limit and (part := await body.next()):
+                parts.append(part)
+                size += len(part)
+                self._hold(body, len(part))
+        except BaseException:
+            self._held -= size
+            raise
+        finally:
+            self._arriving.pop(body, None)
+        whole = b"".join(parts)
+        if body.has_ended:
+            environ["wsgi.input"] = io.BytesIO(whole)
+        else:
+            body.push_back(whole)
+        return size
+
+    def _hold(self, body: "_Body", size: int) -> None:
+        self._held += size
+        if self._held <= MEMORY:
+            return
+        # The slowest make room: else a few clients could keep out all others.
+        slowest = next(iter(self._arriving), body)
+        if slowest is body:
+            raise _too_many()
+        del self._arriving[slowest]
+        slowest.refuse()
+
+    def release(self, size: int) -> None:
+        """Note that so many bytes are no longer held."""
+        self._held -= size
+
+
+def is_over(body: object) -> bool:
+    """Return whether nothing more of a request is read; what is unlikely to be is given up."""
+    if not isinstance(body, _Body):
+        return True
+    body.has_ended = body.has_ended or body.is_spare
+    return body.has_ended
+
+
+class _Body(io.RawIOBase):
+    """A body that still arrives; a thread reads it as a file."""
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        self._receive = receive
+        self._loop = loop
+        self._timeout = timeout
+        self._waiting = b""
+        self.has_ended = False
+        self.is_spare = True
+        """Whether nobody is likely to read it."""
+        self._patience: asyncio.Timeout | None = None
+        self._error: APIError | None = None
+
+    async def next(self) -> bytes:
+        """Return the next part, nothing at the end."""
+        while not self.has_ended:
+            try:
+                async with asyncio.timeout(self._timeout) as self._patience:
+                    message = await self._receive()
+            except TimeoutError:
+                raise self._error or _too_slow(self._timeout) from None
+            finally:
+                self._patience = None
+            if self._error is not None:
+                raise self._error
+            if message["type"] == "http.disconnect":
+                raise APIError(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
+            self.has_ended = not message.get("more_body", False)
+            if part := message.get("body", b""):
+                return bytes(part)
+        return b""
+
+    def refuse(self) -> None:
+        """Receive no more of it."""
+        self._error = _too_many()
+        if self._patience is not None:
+            self._patience.reschedule(self._loop.time())
+
+    def push_back(self, part: bytes) -> None:
+        """Let the reader begin with this."""
+        self._waiting = part
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._waiting:
+            self._waiting = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
+        part, self._waiting = self._waiting[: len(target)], self._waiting[len(target) :]
+        target[: len(part)] = part
+        return len(part)
+
+
+def _too_slow(timeout: float) -> APIError:
+    return APIError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"Nothing of the request's body arrived for {timeout:g} seconds.",
+        headers={"Connection": "close"},
+    )
+
+
+def _too_many() -> APIError:
+    return APIError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many requests are being received at the moment. Try again.",
+        headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
+    )

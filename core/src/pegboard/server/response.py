@@ -1,0 +1,86 @@
+"""Answers of requests, as an ASGI server takes them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from pegboard.http import GREATEST, LEAST, UnsendableError, encode_name, encode_value
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""What takes the next part of an answer (ASGI)."""
+
+_KNOWN = 1024
+_PIECE = 64 * 1024
+"""Bytes of a part that are sent at once: who takes a little of a large part has not stopped."""
+
+_names: dict[str, bytes] = {}
+_headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+"""Those that were sent first, among which are all that most answers have in common."""
+
+
+class Stopping(Protocol):
+    """Whoever knows whether the process is about to stop."""
+
+    is_draining: bool
+
+
+class Outlet:
+    """Sends the answer of one request."""
+
+    __slots__ = ("_send", "_timeout", "_worker", "has_begun")
+
+    def __init__(self, send: Send, worker: Stopping, timeout: float) -> None:
+        """`timeout` is for how many seconds a client may take nothing of a part."""
+        self._send = send
+        self._worker = worker
+        self._timeout = timeout
+        self.has_begun = False
+
+    async def give(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """Send the whole of it; raises `UnsendableError`."""
+        if type(body) is not bytes:
+            message = f"the body is {type(body).__name__}, not bytes"
+            raise UnsendableError(message)
+        await self._send(self._start(status, headers))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Send what stands before the body; `go_on` and `end` follow. Raises `UnsendableError`."""
+        await self._send(self._start(status, headers))
+
+    def _start(self, status: int, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        if not LEAST <= status <= GREATEST:
+            message = f"the status is {status}"
+            raise UnsendableError(message)
+        encoded = [_headers.get(header) or _encode(header) for header in headers]
+        if self._worker.is_draining:
+            encoded.append((b"connection", b"close"))
+        self.has_begun = True
+        return {"type": "http.response.start", "status": status, "headers": encoded}
+
+    async def go_on(self, part: bytes) -> None:
+        """Send a part of the body; returns when the client can take more. Raises `TimeoutError`."""
+        for start in range(0, len(part), _PIECE):
+            piece = part[start : start + _PIECE]
+            async with asyncio.timeout(self._timeout):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        """Send the end of the body. Raises `TimeoutError`."""
+        async with asyncio.timeout(self._timeout):
+            await self._send({"type": "http.response.body", "body": b""})
+
+
+def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    name, value = header
+    encoded = (_names.get(name) or _encode_name(name), encode_value(value))
+    if len(_headers) < _KNOWN:
+        _headers[header] = encoded
+    return encoded
+
+
+def _encode_name(name: str) -> bytes:
+    encoded = encode_name(name)
+    if len(_names) < _KNOWN:
+        _names[name] = encoded
+    return encoded

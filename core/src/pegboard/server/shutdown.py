@@ -1,0 +1,152 @@
+"""How a worker of Granian minds its connections, and stops without losing a request.
+
+Told to stop, Granian closes every kept-alive connection at once, also one whose client is about to
+use it: under load each client loses a request. So a worker drains first. New connections are held
+off, and every answer says `Connection: close`, until no connection is left or the time is up.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pegboard.server.response import Stopping
+
+try:
+    from uvloop import Loop
+except ImportError:  # not made for every system
+    from asyncio import SelectorEventLoop as Loop  # type: ignore[assignment]
+
+DRAINING_TIME = 1.0
+"""Seconds that clients get to learn that a connection ends."""
+
+_TICK = 0.02
+_SO_ATTACH_FILTER = 26
+# A classic BPF program on the TCP header: a segment whose flags are SYN without ACK is dropped,
+# every other one is let through. See Documentation/networking/filter.rst of Linux.
+_DROP_NEW_CONNECTIONS = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # only SYN?
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # accept
+)
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class DrainingLoop(Loop):
+    """An event loop that drains before it does what is to be done at a signal."""
+
+    drain: Callable[[], Coroutine[None, None, None]] | None = None
+    """What to await first."""
+
+    # Not `_stopping`: loops of asyncio have one of their own.
+    _ending: asyncio.Task[None] | None = None
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
+        """Call `callback` once, some time after the signal."""
+        super().add_signal_handler(sig, self._begin, callback, args)
+
+    def _begin(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        if self._ending is None:
+            self._ending = self.create_task(self._end(callback, args))
+
+    async def _end(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        try:
+            if self.drain is not None:
+                await self.drain()
+        finally:
+            callback(*args)
+
+
+async def drain(worker: Stopping, port: int) -> None:
+    """Let the clients of a port know that their connections end."""
+    hold_off(port)
+    worker.is_draining = True
+    deadline = time.monotonic() + DRAINING_TIME
+    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(_TICK)
+
+
+def die_at_stop() -> None:
+    """Let a worker that does not serve yet be stopped: the fork gave it its parent's handlers."""
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def hold_off(port: int) -> None:
+    """Let nobody connect to this process's listening sockets any more.
+
+    Clients that try are not refused but try again after a second. To close the sockets would reset
+    the connections that wait to be accepted.
+    """
+    if sys.platform != "linux":
+        return
+    steps = b"".join(struct.pack("HBBI", *step) for step in _DROP_NEW_CONNECTIONS)
+    buffer = ctypes.create_string_buffer(steps)
+    program = struct.pack("HP", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
+    for listener in _listeners(port):
+        with suppress(OSError):  # a sandbox may forbid it; then some clients see a reset
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def notice_lost_clients(port: int) -> None:
+    """Once this process listens, have the kernel ask silent clients whether they are still there.
+
+    Accepted connections take these options over from the listening socket. Without them the
+    connection of a client that lost its network in the middle of a request stays for good.
+    """
+    if sys.platform != "linux":
+        return
+    is_listening = False
+    while not is_listening:
+        time.sleep(_TICK)
+        for listener in _listeners(port):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            is_listening = True
+
+
+def count_connections(port: int) -> int:
+    """Return how many connections to a port this process has open; it never says too few."""
+    if sys.platform != "linux":
+        return 1
+    return sum(_is_connected(endpoint) for endpoint in _endpoints(port))
+
+
+def _endpoints(port: int) -> Iterator[socket.socket]:
+    """Yield this process's TCP sockets on a port, which Granian keeps to itself."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only the names are wanted
+        with suppress(OSError):  # closed meanwhile
+            if not stat.S_ISSOCK(Path("/proc/self/fd", name).stat().st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as endpoint:
+                if endpoint.family in {socket.AF_INET, socket.AF_INET6} and (
+                    endpoint.getsockname()[1] == port
+                ):
+                    yield endpoint
+
+
+def _listeners(port: int) -> Iterator[socket.socket]:
+    for endpoint in _endpoints(port):
+        if endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            yield endpoint
+
+
+def _is_connected(endpoint: socket.socket) -> bool:
+    try:
+        endpoint.getpeername()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,172 @@
+"""The three configurations, what `create_app` makes of them, and what production refuses."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pegboard.problems import Problem, StartupError
+from pegboard.settings.core import CoreSettings
+from pegboard.settings.resolve import Sources, Value, load
+
+KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "changeme", "change-me"})
+DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  # noqa: S105 - it is public
+MIN_SECRET_BYTES = 32
+
+
+class DevelopmentConfig:
+    """Defaults of development: debug, verbose logs, an SQLite file."""
+
+    ENV = "development"
+    DEBUG = True
+    LOG_LEVEL = "DEBUG"
+    SECRET_KEY = DEVELOPMENT_SECRET
+
+
+class TestingConfig:
+    """Defaults of tests: SQLite in memory, nothing taken from the environment."""
+
+    __test__ = False
+
+    ENV = "testing"
+    TESTING = True
+    DATABASE_URL = "sqlite:///:memory:"
+    SECRET_KEY = DEVELOPMENT_SECRET
+
+
+class ProductionConfig:
+    """Defaults of production: JSON logs, no debug, no documentation page, no known secret."""
+
+    ENV = "production"
+    LOG_FORMAT = "json"
+    API_DOCS = False
+
+
+CONFIGS: dict[str, type] = {
+    "development": DevelopmentConfig,
+    "testing": TestingConfig,
+    "production": ProductionConfig,
+}
+
+Config = str | Mapping[str, Any] | object | None
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_options: ContextVar[Mapping[str, Any]] = ContextVar("pegboard_options", default=_NONE)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The core's settings in force, and the sources that plugins' settings are read from."""
+
+    core: CoreSettings
+    values: tuple[Value, ...]
+    sources: Sources
+    flask: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+    """What is wrong with the core's settings; the service must not start with any."""
+
+
+def configure(config: Config = None, environment: Mapping[str, str] | None = None) -> Configuration:
+    """Find every core setting.
+
+    What the caller's code says wins over the environment, and the environment over the defaults of
+    the configuration that is in force; options of a command win over all. Raises `StartupError`
+    when there is no such configuration.
+    """
+    environment = os.environ if environment is None else environment
+    kind, explicit = _explicit(config, environment)
+    if kind is TestingConfig:
+        environment = {}
+    sources = Sources(_options.get(), explicit, environment, _upper(kind), kind.__name__)
+    core, values, problems = load(CoreSettings, None, sources)
+    assert core is not None, "no setting of the core is required"
+    problems += tuple(_refusals(core, values, environment))
+    return Configuration(core, values, sources, _flask_config(core, explicit), problems)
+
+
+@contextmanager
+def with_options(options: Mapping[str, Any]) -> Iterator[None]:
+    """Have the options of a command, by the key of the setting, be in force; None is none given."""
+    token = _options.set({key: value for key, value in options.items() if value is not None})
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def _explicit(config: Config, environment: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """Return the configuration class in force and what the caller's code sets on top of it."""
+    if isinstance(config, str):
+        return _named(config, "the argument of create_app"), {"ENV": config}
+    explicit: dict[str, Any] = {}
+    if isinstance(config, Mapping):
+        explicit = dict(config)
+    elif config is not None:
+        kind = config if isinstance(config, type) else type(config)
+        base = next((cls for cls in kind.__mro__ if cls in CONFIGS.values()), None)
+        mine = kind.__mro__[: kind.__mro__.index(base)] if base else kind.__mro__[:-1]
+        for cls in reversed(mine):
+            explicit |= _upper(cls)
+        if not isinstance(config, type):
+            explicit |= {key: value for key, value in vars(config).items() if key.isupper()}
+        if base:
+            return base, {"ENV": vars(base)["ENV"], **explicit}
+    name = explicit.get("ENV") or environment.get("PEGBOARD_ENV", "development")
+    return _named(str(name), "PEGBOARD_ENV"), explicit
+
+
+def _named(name: str, origin: str) -> Any:
+    try:
+        return CONFIGS[name]
+    except KeyError:
+        summary = f"unknown configuration {name!r} ({origin})"
+        raise StartupError([Problem(summary, f"Use one of {', '.join(CONFIGS)}.")]) from None
+
+
+def _upper(kind: type) -> dict[str, Any]:
+    return {key: value for key, value in vars(kind).items() if key.isupper()}
+
+
+def _refusals(
+    core: CoreSettings, values: tuple[Value, ...], environment: Mapping[str, str]
+) -> list[Problem]:
+    """Say what production must not start with."""
+    if core.env != "production":
+        return []
+    origin = {value.declaration.field: value.origin for value in values}
+    problems = []
+    weak = core.secret_key.lower() in KNOWN_SECRETS or core.secret_key == DEVELOPMENT_SECRET
+    if weak or len(core.secret_key.strip().encode()) < MIN_SECRET_BYTES:
+        found = "is missing" if not core.secret_key else "is too short or publicly known"
+        hint = (
+            f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
+            'python -c "import secrets; print(secrets.token_urlsafe(48))"'
+        )
+        problems.append(Problem(f"SECRET_KEY {found} in production", hint))
+    if origin["database_url"] == "default":
+        hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
+        problems.append(Problem("DATABASE_URL is missing in production", hint))
+    if core.debug:
+        problems.append(Problem("DEBUG is on in production", "Remove PEGBOARD_DEBUG."))
+    if environment.get("FLASK_DEBUG", "0").lower() not in {"0", "false", "no", ""}:
+        problems.append(Problem("FLASK_DEBUG is on in production", "Remove FLASK_DEBUG."))
+    if core.testing:
+        problems.append(Problem("TESTING is on in production", "Remove PEGBOARD_TESTING."))
+    if any("*" in allowed for allowed in core.cors_origins):
+        hint = "List the origins exactly, as in https://app.example."
+        problems.append(Problem("CORS_ORIGINS holds a wildcard in production", hint))
+    return problems
+
+
+def _flask_config(core: CoreSettings, explicit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `app.config`: the caller's own keys, the core's settings, and Flask's from them."""
+    own = {name.upper(): value for name, value in vars(core).items()}
+    return {
+        **explicit,
+        **own,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+    } | ({"SESSION_COOKIE_SECURE": True} if core.env == "production" else {})

@@ -1,0 +1,37 @@
+"""Stages: what sees a request before Flask does, and may answer it.
+
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
+
+from pegboard.stages.contract import (
+    ANSWER,
+    LIMIT,
+    Answer,
+    Call,
+    Handler,
+    NonBlockingHandler,
+    Route,
+    Stage,
+    route_of,
+)
+from pegboard.stages.contract import Headers as Headers
+from pegboard.stages.contract import answer_of as answer_of
+from pegboard.stages.routing import EXEMPT_BLUEPRINTS
+from pegboard.stages.runner import MATCH as MATCH
+from pegboard.stages.runner import NO_REDIS as NO_REDIS
+from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
+from pegboard.stages.runner import StageRun as StageRun
+from pegboard.stages.runner import Stages as Stages
+
+__all__ = [
+    "ANSWER",
+    "EXEMPT_BLUEPRINTS",
+    "LIMIT",
+    "Answer",
+    "Call",
+    "Handler",
+    "NonBlockingHandler",
+    "Route",
+    "Stage",
+    "route_of",
+]

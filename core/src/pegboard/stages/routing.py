@@ -1,0 +1,166 @@
+"""Which route a request matches, and what the stages do there: found once, and remembered."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
+from werkzeug.routing.converters import NumberConverter
+
+from pegboard.stages.contract import Handler, Route, Stage, route_of
+from pegboard.stages.guards import has_after_hooks
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PLAIN = frozenset({str, int, float, uuid.UUID})
+_PURE = frozenset(
+    {BaseConverter.to_python, NumberConverter.to_python, UUIDConverter.to_python, int, float}
+)
+"""What converts a text always to the same value."""
+
+_REMEMBERED_PATHS = 16_384
+_REMEMBERED_LENGTH = 200
+
+EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi"})
+"""The core's own blueprints: an orchestrator and a person in need are not kept waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What requests of one method and path have in common."""
+
+    route: Route | None
+    arguments: Mapping[str, Any]
+    handlers: tuple[Handler, ...]
+    stages: tuple[str, ...]
+    """The names of the handlers' stages."""
+    passes_flask: bool
+    """Whether a plugin wants to see every answer, also one that a stage gives."""
+    propagates: bool
+    """Whether what a stage raises is for the caller, as tests want it, and not answered."""
+    route_cache: dict[str, Any] = field(default_factory=dict)
+    """What stages remember of them."""
+
+
+class Matches:
+    """The matches of one app."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._adapter = app.url_map.bind("")
+        self._stages: list[Stage] = []
+        self._routes: dict[tuple[int, str] | None, Match] = {}
+        self._matches: dict[str, dict[str, Match]] = {method: {} for method in _METHODS}
+
+    def hang(self, stages: Iterable[Stage]) -> None:
+        """Bind these stages from now on."""
+        self._stages = sorted(stages, key=lambda stage: stage.order)
+        self._routes.clear()
+        for remembered in self._matches.values():
+            remembered.clear()
+
+    def find(self, environ: "WSGIEnvironment") -> Match:
+        """Return what a request matches."""
+        method = environ["REQUEST_METHOD"]
+        path = environ.get("PATH_INFO", "")
+        remembered = self._matches.get(method)
+        if remembered is None:
+            # Flask takes `get` for GET, so it is GET to every stage, too.
+            method = environ["REQUEST_METHOD"] = method.upper()
+            remembered = self._matches.get(method, {})
+        if (match := remembered.get(path)) is not None:
+            return match
+        rule, arguments = self._search(method, path)
+        bound = self._routes.get(_key(rule, method)) or self._bind(rule, method)
+        return self._remember(method, path, bound, arguments)
+
+    def recall(self, environ: "WSGIEnvironment") -> Match | None:
+        """Return what a request matches, unless code of a plugin must be run to know it."""
+        method = environ["REQUEST_METHOD"]
+        path = environ["PATH_INFO"]
+        remembered = self._matches.get(method)
+        if remembered is None:
+            return None
+        match = remembered.get(path)
+        if match is not None or not self._is_pure:
+            return match
+        rule, arguments = self._search(method, path)
+        bound = self._routes.get(_key(rule, method))
+        return bound and self._remember(method, path, bound, arguments)
+
+    @cached_property
+    def _is_pure(self) -> bool:
+        """Whether no converter of a plugin's takes part in the search for a route."""
+        return all(_is_pure(rule) for rule in self._app.url_map.iter_rules())
+
+    def _search(self, method: str, path: str) -> tuple[Rule | None, Mapping[str, Any]]:
+        text = path if path.isascii() else path.encode("latin1").decode(errors="replace")
+        try:
+            return self._adapter.match(text, method, return_rule=True)
+        except (HTTPException, RequestRedirect):
+            return None, {}
+
+    def _bind(self, rule: Rule | None, method: str) -> Match:
+        """Return what requests of one method that match a rule have in common."""
+        route = None if rule is None else route_of(self._app, rule, method)
+        bound: dict[str, Handler] = {}
+        if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
+            bound = {
+                stage.name: handler
+                for stage in self._stages
+                if (handler := stage.bind(route)) is not None
+            }
+        endpoint = None if route is None else route.endpoint
+        match = Match(
+            route,
+            {},
+            handlers=tuple(bound.values()),
+            stages=tuple(bound),
+            passes_flask=has_after_hooks(self._app, endpoint),
+            propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
+        )
+        return self._routes.setdefault(_key(rule, method), match)
+
+    def _remember(
+        self, method: str, path: str, bound: Match, arguments: Mapping[str, Any]
+    ) -> Match:
+        if bound.route is None:
+            return bound
+        match = replace(bound, arguments=arguments, route_cache={})
+        if (
+            method in self._matches
+            and len(path) <= _REMEMBERED_LENGTH
+            and _is_repeatable(bound.route.rule, arguments)
+        ):
+            remembered = self._matches[method]
+            if len(remembered) >= _REMEMBERED_PATHS:
+                remembered.clear()
+            remembered[path] = match
+        return match
+
+
+def _key(rule: Rule | None, method: str) -> tuple[int, str] | None:
+    return None if rule is None else (id(rule), method)
+
+
+def _is_repeatable(rule: Rule, arguments: Mapping[str, Any]) -> bool:
+    """Return whether another request may have the same arguments: nobody can change them."""
+    return all(type(value) in _PLAIN for value in arguments.values()) and _is_pure(rule)
+
+
+def _is_pure(rule: Rule) -> bool:
+    """Return whether none of a rule's converters is a plugin's.
+
+    That may look something up, or make something that a view changes.
+    """
+    return all(
+        getattr(converter.to_python, "__func__", None) in _PURE
+        and getattr(converter, "num_convert", int) in _PURE
+        for converter in rule._converters.values()  # noqa: SLF001 - nothing public tells them
+    )

@@ -1,0 +1,937 @@
+import ast
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import PIPE, Popen
+from textwrap import dedent, indent
+from typing import Any
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+import pegboard
+from pegboard.database import Model, db
+from pegboard.migrations import (
+    PACKAGED_ENVIRONMENT,
+    Difference,
+    History,
+    MigrationError,
+    Orphan,
+    Pending,
+    differences,
+    downgrade,
+    get_migrate,
+    init_migrations,
+    orphans,
+    pending,
+    remove,
+    stamp,
+    upgrade,
+    write_differences,
+    write_empty,
+    write_merge,
+)
+from pegboard.testing.fixtures import MakeApp
+
+REVISION = '''\
+"""{summary}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {down_revision!r}
+
+
+def upgrade() -> None:
+{upgrade}
+
+
+def downgrade() -> None:
+{downgrade}
+'''
+
+
+class Plugin:
+    """A plugin whose tables and revisions a test makes up."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.versions = folder / name / "migrations"
+        self.versions.mkdir(parents=True)
+        self.base = self.new_base()
+
+    @staticmethod
+    def new_base() -> type[DeclarativeBase]:
+        """Return a declarative base without models."""
+
+        class Base(Model, DeclarativeBase):
+            """The models of a plugin."""
+
+        return Base
+
+    @pegboard.hookimpl
+    def pegboard_models(self) -> type[DeclarativeBase]:
+        """Bring the models."""
+        return self.base
+
+    @pegboard.hookimpl
+    def pegboard_migrations(self) -> Path:
+        """Bring the revisions."""
+        return self.versions
+
+    def model(self, table: str, **columns: Any) -> type[DeclarativeBase]:
+        """Add a model; `columns` are mapped columns."""
+        return type(table.title(), (self.base,), {"__tablename__": table, **columns})
+
+    def without_models(self) -> "Plugin":
+        """Forget the models."""
+        self.base = self.new_base()
+        return self
+
+    def write(
+        self, number: int, upgrade: str, downgrade: str = "pass", *, after: int | None = None
+    ) -> Path:
+        """Write a revision; it follows the one before it, or the one of that number."""
+        before = number - 1 if after is None else after
+        path = self.versions / f"{self.name}_{number:04}.py"
+        path.write_text(
+            REVISION.format(
+                summary=f"Revision number {number} of {self.name}",
+                revision=f"{self.name}_{number:04}",
+                down_revision=f"{self.name}_{before:04}" if before else None,
+                upgrade=indent(dedent(upgrade), "    "),
+                downgrade=indent(dedent(downgrade), "    "),
+            )
+        )
+        return path
+
+    def create(self, number: int, table: str) -> Path:
+        """Write a revision that creates a table with nothing but an id."""
+        return self.write(
+            number,
+            f"op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True))",
+            f"op.drop_table('{table}')",
+        )
+
+
+def string(length: int, **options: Any) -> Any:
+    """Return a column of a model."""
+    return mapped_column(sa.String(length), **options)
+
+
+def integer(*arguments: Any, **options: Any) -> Any:
+    """Return a column of a model."""
+    return mapped_column(sa.Integer, *arguments, **options)
+
+
+class Report(list[str]):
+    """What a migration tells, line by line."""
+
+    def __call__(self, line: str) -> None:
+        """Take a line."""
+        self.append(line)
+
+
+MakePlugin = Callable[[str], Plugin]
+
+
+@pytest.fixture
+def make_plugin(tmp_path: Path) -> MakePlugin:
+    """Make plugins without tables and revisions."""
+    return lambda name: Plugin(name, tmp_path)
+
+
+@pytest.fixture
+def notes(make_plugin: MakePlugin) -> Plugin:
+    """A plugin of that name."""
+    return make_plugin("notes")
+
+
+@pytest.fixture
+def assemble(make_app: MakeApp, database_url: str) -> Callable[..., Flask]:
+    """Build apps of these plugins on one database, which is left as it is."""
+
+    def assemble(*plugins: Plugin) -> Flask:
+        return make_app(plugins=plugins, upgrade=False, DATABASE_URL=database_url)
+
+    return assemble
+
+
+Assemble = Callable[..., Flask]
+
+
+def tables(app: Flask) -> set[str]:
+    """Return the tables in the database, other than the version tables."""
+    with app.app_context():
+        names = sa.inspect(db.engine).get_table_names()
+        return {name for name in names if not name.startswith("alembic_version_")}
+
+
+def versions(app: Flask) -> dict[str, list[str]]:
+    """Return what the version tables in the database say."""
+    with app.app_context(), db.engine.connect() as connection:
+        return {
+            name.removeprefix("alembic_version_"): sorted(
+                connection.scalars(sa.select(sa.column("version_num")).select_from(sa.table(name)))
+            )
+            for name in sa.inspect(db.engine).get_table_names()
+            if name.startswith("alembic_version_")
+        }
+
+
+def test_each_plugin_has_a_history_of_its_own(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """Each is brought to its head in order, in a version table of its own, and back in reverse."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    tags.create(1, "tags")
+    tags.create(2, "colors")
+    app = assemble(notes, tags)
+    report = Report()
+
+    upgrade(app, report=report)
+    upgrade(app, report=report)
+    assert [
+        "notes: notes_0001 Revision number 1 of notes (applied)",
+        "tags: tags_0001 Revision number 1 of tags (applied)",
+        "tags: tags_0002 Revision number 2 of tags (applied)",
+        "notes: already at head (notes_0001)",
+        "tags: already at head (tags_0002)",
+    ] == report
+    assert {"notes", "tags", "colors"} == tables(app)
+    assert {"notes": ["notes_0001"], "tags": ["tags_0002"]} == versions(app)
+
+    report.clear()
+    downgrade(app, report=report)
+    downgrade(app, revision="base", report=report)
+    assert [
+        "tags: tags_0002 Revision number 2 of tags (taken back)",
+        "notes: notes_0001 Revision number 1 of notes (taken back)",
+        "tags: tags_0001 Revision number 1 of tags (taken back)",
+        "notes: nothing to take back",
+    ] == report
+    assert set() == tables(app)
+
+
+def test_one_plugin_can_be_migrated_alone(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """A name restricts everything to one history, and a revision says how far."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    for number in (1, 2, 3):
+        tags.create(number, f"tags{number}")
+    notes.create(1, "notes")
+    app = assemble(notes, tags)
+
+    upgrade(app, "tags", "tags_0002")
+    assert {"tags1", "tags2"} == tables(app)
+
+    upgrade(app, "tags", "+1")
+    assert {"tags1", "tags2", "tags3"} == tables(app)
+
+    downgrade(app, "tags", "tags_0001")
+    assert {"tags1"} == tables(app)
+
+    downgrade(app, "tags", "-1")
+    upgrade(app, "notes")
+    assert {"notes"} == tables(app)
+
+
+def test_a_removed_plugin_breaks_nothing(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """What an absent plugin left in the database is neither touched nor in the way."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.model("notes")
+    notes.create(1, "notes")
+    tags.create(1, "tags")
+    upgrade(assemble(notes, tags))
+
+    app = assemble(tags)
+    tags.create(2, "colors")
+    upgrade(app)
+    assert () == pending(app)
+    assert {"notes", "tags", "colors"} == tables(app)
+    downgrade(app, revision="base")
+    assert {"notes"} == tables(app)
+    assert (Orphan("history", "notes"), Orphan("table", "notes")) == orphans(app)
+
+
+def test_what_is_pending_is_known(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """A history that upgrade would bring further says where it is; others are not mentioned."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    app = assemble(notes, tags)
+    assert (Pending("notes", None, "notes_0001"),) == pending(app)
+    assert "notes: the database is at no revision, not notes_0001" == str(pending(app)[0])
+
+    upgrade(app)
+    assert () == pending(app)
+
+    notes.create(2, "more")
+    assert (Pending("notes", "notes_0001", "notes_0002"),) == pending(app)
+    with app.app_context():
+        assert 1 == len(pending(app))
+        assert not db.session().in_transaction()
+
+
+def test_a_database_ahead_of_the_code_is_not_pending(assemble: Assemble, notes: Plugin) -> None:
+    """While a new version replaces an old one, the old one serves; but it cannot migrate."""
+    notes.create(1, "notes")
+    newer = notes.create(2, "more")
+    app = assemble(notes)
+    upgrade(app)
+    newer.unlink()
+
+    assert () == pending(app)
+    for act in (upgrade, downgrade, differences):
+        with pytest.raises(MigrationError, match="notes: the database is at notes_0002, which"):
+            act(app)
+    assert {"notes", "more"} == tables(app)
+
+
+def test_a_failing_revision_is_undone(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """The database stays at the last good revision; the error names plugin, revision and file."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    path = notes.write(
+        2,
+        """\
+        op.create_table("more", sa.Column("id", sa.Integer()))
+        op.execute("INSERT INTO more VALUES (1)")
+        op.execute("INSERT INTO nowhere VALUES (1)")
+        """,
+    )
+    notes.create(3, "never")
+    tags.create(1, "tags")
+    app = assemble(notes, tags)
+
+    with pytest.raises(MigrationError) as raised:
+        upgrade(app)
+    assert "notes: revision notes_0002 Revision number 2 of notes failed" in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "nowhere" in str(raised.value)
+    assert {"notes"} == tables(app)
+    assert ["notes_0001"] == versions(app)["notes"]
+
+    notes.create(2, "more")
+    upgrade(app)
+    assert {"notes", "more", "never", "tags"} == tables(app)
+
+
+def test_a_failure_to_take_back_is_undone(assemble: Assemble, notes: Plugin) -> None:
+    """A revision that cannot be taken back stays, with all it did."""
+    notes.create(1, "notes")
+    notes.write(2, "pass", "op.drop_table('notes')\nraise NotImplementedError")
+    app = assemble(notes)
+    upgrade(app)
+
+    with pytest.raises(MigrationError, match="NotImplementedError"):
+        downgrade(app)
+    assert {"notes"} == tables(app)
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_a_broken_revision_file_is_named(assemble: Assemble, notes: Plugin) -> None:
+    """A file that cannot be read is reported as that, not as a trace."""
+    app = assemble(notes)
+    notes.create(1, "notes").write_text("revision = ")
+    with pytest.raises(MigrationError, match=r"notes: invalid syntax \(notes_0001\.py"):
+        upgrade(app)
+
+    notes.create(1, "notes").write_text("a = 1\n")
+    with pytest.raises(MigrationError, match=r"notes: .*notes_0001\.py"):
+        upgrade(app)
+
+    notes.create(1, "notes")
+    notes.create(2, "more").write_text(notes.create(3, "other").read_text())
+    with pytest.raises(MigrationError, match="notes: Revision notes_0003 is present more than"):
+        upgrade(app)
+
+
+def test_a_revision_that_does_not_exist_is_named(assemble: Assemble, notes: Plugin) -> None:
+    """A mistyped revision or plugin is said to be one, with those there are."""
+    notes.create(1, "notes")
+    app = assemble(notes)
+
+    with pytest.raises(MigrationError, match="notes: there is no revision notes_0009"):
+        upgrade(app, "notes", "notes_0009")
+    with pytest.raises(MigrationError, match="tags names no history; these are there: notes"):
+        upgrade(app, "tags")
+
+
+def test_branches_are_merged(assemble: Assemble, notes: Plugin) -> None:
+    """Two newest revisions stop an upgrade until a third unites them."""
+    notes.create(1, "notes")
+    notes.create(2, "more")
+    branch = notes.write(3, "op.create_table('b', sa.Column('id', sa.Integer()))", after=1)
+    app = assemble(notes)
+    with pytest.raises(MigrationError, match=r"notes_000\d and notes_000\d both are the newest"):
+        upgrade(app)
+
+    path = write_merge(app, "notes", message="unite them")
+    upgrade(app)
+
+    assert "notes_0004_unite_them.py" == path.name
+    assert {"notes", "more", "b"} == tables(app)
+    assert ["notes_0004"] == versions(app)["notes"]
+    assert branch.exists()
+
+
+def test_a_database_can_be_stamped(assemble: Assemble, notes: Plugin) -> None:
+    """A database that was made otherwise is taken to be at a revision."""
+    notes.create(1, "notes")
+    app = assemble(notes)
+    report = Report()
+
+    stamp(app, report=report)
+    stamp(app, "notes", "base", report=report)
+
+    assert ["notes: taken to be at notes_0001", "notes: taken to be at no revision"] == report
+    assert set() == tables(app)
+
+
+def test_sqlite_keeps_rows_that_refer_to_a_rebuilt_table(
+    make_app: MakeApp, sqlite_url: str, notes: Plugin
+) -> None:
+    """Altering a table means making it anew there, which must not cascade to other tables."""
+    notes.write(
+        1,
+        """\
+        op.create_table("notes", sa.Column("id", sa.Integer(), primary_key=True))
+        op.create_table(
+            "lines",
+            sa.Column("note_id", sa.Integer(), sa.ForeignKey("notes.id", ondelete="CASCADE")),
+        )
+        op.execute("INSERT INTO notes VALUES (1)")
+        op.execute("INSERT INTO lines VALUES (1)")
+        """,
+    )
+    notes.write(
+        2,
+        """\
+        with op.batch_alter_table("notes", recreate="always") as batch:
+            batch.add_column(sa.Column("title", sa.String(10)))
+        """,
+    )
+    app = make_app(plugins=[notes], DATABASE_URL=sqlite_url)
+
+    with app.app_context(), db.engine.connect() as connection:
+        assert [(1,)] == connection.execute(sa.text("SELECT * FROM lines")).all()
+        assert 1 == connection.scalar(sa.text("PRAGMA foreign_keys"))
+
+
+def test_sqlite_checks_foreign_keys_before_it_commits(
+    make_app: MakeApp, sqlite_url: str, notes: Plugin
+) -> None:
+    """A revision that leaves a row without what it refers to is undone."""
+    notes.write(
+        1,
+        """\
+        op.create_table("notes", sa.Column("id", sa.Integer(), primary_key=True))
+        op.create_table("lines", sa.Column("note_id", sa.Integer(), sa.ForeignKey("notes.id")))
+        """,
+    )
+    notes.write(2, "op.execute('INSERT INTO lines VALUES (7)')")
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=sqlite_url)
+
+    with pytest.raises(MigrationError, match="rows refer to others that do not exist: lines to"):
+        upgrade(app)
+    assert ["notes_0001"] == versions(app)["notes"]
+
+
+def test_a_migration_takes_the_time_it_needs(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """The limit on statements is for requests."""
+    notes.write(1, "op.execute('SELECT pg_sleep(0.5)')")
+
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url, DATABASE_STATEMENT_TIMEOUT=0.1)
+
+    assert () == pending(app)
+
+
+def test_an_index_can_be_created_concurrently(assemble: Assemble, notes: Plugin) -> None:
+    """A block outside any transaction works on PostgreSQL, and is harmless on SQLite."""
+    notes.create(1, "notes")
+    notes.write(
+        2,
+        """\
+        with op.get_context().autocommit_block():
+            op.create_index("ix_notes", "notes", ["id"], postgresql_concurrently=True)
+        """,
+    )
+    app = assemble(notes)
+    upgrade(app)
+
+    with app.app_context():
+        assert ["ix_notes"] == [one["name"] for one in sa.inspect(db.engine).get_indexes("notes")]
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_a_lock_that_another_holds_is_waited_for(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """A revision is tried again, shortly and often, until a busy table is free."""
+    notes.create(1, "notes")
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url, DATABASE_LOCK_TIMEOUT=0.05)
+    notes.write(2, "op.add_column('notes', sa.Column('title', sa.String(10)))")
+    with app.app_context(), db.engine.connect() as other:
+        other.execute(sa.text("LOCK TABLE notes"))
+        lines: list[str] = []
+
+        def report(line: str) -> None:
+            lines.append(line)
+            other.rollback()
+
+        upgrade(app, report=report)
+
+    assert "notes: another transaction is in the way; trying again" == lines[0]
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_differences_are_written_where_they_are(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """One revision goes into each plugin whose models differ, and nothing into the others."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.model("notes", title=string(20))
+    app = assemble(notes, tags)
+    report = Report()
+
+    (path,) = write_differences(app, message="begin", report=report)
+    assert notes.versions / "notes_0001_begin.py" == path
+    assert [f"notes: wrote {path}: add table notes", "tags: no differences"] == report
+
+    upgrade(app)
+    assert () == write_differences(app, message="again")
+    assert () == differences(app)
+    assert [path] == sorted(notes.versions.glob("*.py"))
+
+
+def _tree(source: str) -> str:
+    return ast.unparse(ast.parse(dedent(source)))
+
+
+def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None:
+    """The file is documented and has no line that says nothing."""
+    notes.model("notes", title=string(20), created_at=None, updated_at=None)
+    app = make_app(plugins=[notes])
+
+    (path,) = write_differences(app, message="begin the notes")
+
+    written = path.read_text()
+    assert "#" not in written
+    # As trees: a formatter that is at hand breaks the lines.
+    assert _tree(written) == _tree(
+        f'''\
+        """Begin the notes.
+
+        Revision notes_0001; written on {datetime.now(UTC).astimezone():%Y-%m-%d}.
+        """
+
+        import sqlalchemy as sa
+        from alembic import op
+
+        revision = "notes_0001"
+        down_revision = None
+        branch_labels = None
+        depends_on = None
+
+
+        def upgrade() -> None:
+            """Apply the revision."""
+            op.create_table(
+                "notes",
+                sa.Column("id", sa.Integer(), nullable=False),
+                sa.Column("title", sa.String(length=20), nullable=True),
+                sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+            )
+
+
+        def downgrade() -> None:
+            """Take the revision back."""
+            op.drop_table("notes")
+        '''
+    )
+
+
+def test_every_kind_of_change_is_noticed(assemble: Assemble, notes: Plugin) -> None:
+    """Columns, types, indexes, constraints and tables that differ are named and mended."""
+    notes.model("old")
+    notes.model("notes", title=string(20), gone=integer())
+    app = assemble(notes)
+    write_differences(app)
+    upgrade(app)
+
+    notes.without_models()
+    notes.model(
+        "notes",
+        __table_args__=(sa.CheckConstraint("size > 0", name="positive"),),
+        title=string(40, unique=True, nullable=False),
+        size=integer(server_default="1", index=True),
+    )
+    notes.model("new", note_id=integer(sa.ForeignKey("notes.id")))
+    app = assemble(notes)
+    (found,) = differences(app)
+
+    assert {
+        "add table new",
+        "remove table old",
+        "add column notes.size",
+        "remove column notes.gone",
+        "add index ix_notes_size of notes",
+        "add constraint uq_notes_title of notes",
+        "modify nullable of notes.title from True to False",
+        "modify type of notes.title from VARCHAR(20) to VARCHAR(40)",
+    } == {line.replace("VARCHAR(length=", "VARCHAR(") for line in found.what}
+    (path,) = write_differences(app)
+    assert path.name.startswith("notes_0002_add_table_new")
+    upgrade(app)
+    assert () == differences(app)
+    downgrade(app, revision="base")
+    upgrade(app)
+    assert () == differences(app)
+
+
+def test_a_server_default_that_comes_or_goes_is_noticed(assemble: Assemble, notes: Plugin) -> None:
+    """Whether there is one is compared, not its words, which each database changes."""
+    notes.model("notes", size=integer())
+    app = assemble(notes)
+    write_differences(app)
+    upgrade(app)
+
+    notes.without_models()
+    notes.model("notes", size=integer(server_default=sa.text("1")))
+    app = assemble(notes)
+    (found,) = differences(app)
+    assert ("modify default of notes.size from None to 1",) == found.what
+
+    write_differences(app)
+    upgrade(app)
+    assert () == differences(app)
+
+
+def test_types_of_all_kinds_stay_as_they_are(assemble: Assemble, notes: Plugin) -> None:
+    """What was written for a model is what the database says afterwards, odd columns included."""
+    notes.model(
+        "notes",
+        big=mapped_column(sa.BigInteger),
+        checked=mapped_column(sa.Boolean(create_constraint=True, name="checked")),
+        choice=mapped_column(sa.Enum("a", "b", native_enum=False)),
+        double=mapped_column(sa.Integer, sa.Computed("id * 2", persisted=True)),
+        flag=mapped_column(sa.Boolean, server_default=sa.false()),
+        form=mapped_column(sa.JSON, server_default="{}"),
+        price=mapped_column(sa.Numeric(10, 2)),
+        text=mapped_column(sa.Text, server_default="it's"),
+        uuid=mapped_column(sa.Uuid),
+        when=mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now()),
+    )
+    app = assemble(notes)
+    write_differences(app)
+    upgrade(app)
+
+    assert () == differences(app)
+
+
+def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """A plugin can refer to another's table, and neither misses or minds what the other has."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    note = notes.model("notes", title=string(20, index=True))
+    tags.model("tags", note_id=integer(sa.ForeignKey(note.__table__.c.id), index=True))
+    app = assemble(notes, tags)
+    assert 2 == len(write_differences(app, message="begin"))
+    upgrade(app)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE of_another_program (id INTEGER)"))
+
+    assert () == differences(app)
+    assert () == differences(assemble(tags))
+    assert () == write_differences(assemble(notes), message="again")
+    downgrade(app, revision="base")
+    assert {"of_another_program"} == tables(app)
+
+
+def test_a_table_of_another_plugin_is_never_dropped(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """A table that a plugin gave up can be made by another plugin, which then owns it."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "tags")
+    notes.write(2, "op.drop_table('tags')")
+    tags.create(1, "tags")
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    assert () == differences(assemble(notes))
+
+
+def test_a_table_can_be_handed_over(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """A table that one plugin's revisions made and another's models have belongs to the other."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    tags.model("tags", created_at=None, updated_at=None)
+    notes.create(1, "tags")
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    assert () == differences(app)
+
+
+def test_a_renamed_table_is_owned_by_its_new_name(assemble: Assemble, notes: Plugin) -> None:
+    """A table whose model is gone is noticed under the name it has by now."""
+    notes.create(1, "old")
+    notes.write(2, "op.rename_table('old', 'new')")
+    app = assemble(notes)
+    upgrade(app)
+
+    assert (Difference("notes", ("remove table new",)),) == differences(app)
+
+
+def test_what_the_site_adds_is_left_alone(
+    assemble: Assemble, notes: Plugin, tmp_path: Path
+) -> None:
+    """Revisions of the deployment come last, and what they add to a plugin's table stays."""
+    site = tmp_path / "alembic"
+    shutil.copytree(PACKAGED_ENVIRONMENT, site)
+    (site / "versions").mkdir()
+    notes.model("notes")
+    app = assemble(notes)
+    write_differences(app)
+    (path,) = write_empty(app, "site", "index for reports", report=Report())
+    path.write_text(
+        path.read_text().replace(
+            '"""Apply the revision."""',
+            'op.create_index("site_reports", "notes", ["created_at"])',
+        )
+    )
+    report = Report()
+    upgrade(app, report=report)
+
+    assert site / "versions" / "site_0001_index_for_reports.py" == path
+    assert ["notes", "site"] == [line.partition(":")[0] for line in report]
+    assert () == differences(app)
+    assert () == orphans(app)
+
+
+def test_behind_means_different(assemble: Assemble, notes: Plugin) -> None:
+    """While revisions wait to be applied, nothing can be compared, and nothing is written."""
+    notes.model("notes")
+    notes.create(1, "notes")
+    app = assemble(notes)
+
+    (found,) = differences(app)
+    assert (
+        "notes: the database is at no revision, not notes_0001; run pegboard db upgrade notes"
+        == str(found)
+    )
+    with pytest.raises(MigrationError, match="run pegboard db upgrade notes first"):
+        write_differences(app)
+
+
+def test_an_installed_plugin_is_not_written_into(
+    make_app: MakeApp, make_plugin: MakePlugin, tmp_path: Path
+) -> None:
+    """A package manager would overwrite the file: the plugin and the hint are named instead."""
+    notes = make_plugin("notes")
+    installed = Plugin("tags", tmp_path / "lib" / "site-packages")
+    notes.model("notes")
+    installed.model("tags")
+    app = make_app(plugins=[installed, notes])
+
+    with pytest.raises(MigrationError, match=r"tags: .*add table tags.*pip install -e"):
+        write_differences(app, message="begin")
+    assert [] == list(installed.versions.iterdir())
+    assert ["notes_0001_begin.py"] == [path.name for path in notes.versions.glob("*.py")]
+
+    with pytest.raises(MigrationError, match="tags"):
+        write_empty(app, "tags", report=Report())
+    with pytest.raises(MigrationError, match="tags"):
+        write_merge(app, "tags")
+    (path,) = write_empty(app, report=Report())
+    assert "notes_0002_change_something.py" == path.name
+
+
+def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: MakePlugin) -> None:
+    """The id of a revision fits into the version table of Alembic."""
+    plugin = make_plugin("a_plugin_with_a_rather_long_name")
+    app = make_app(plugins=[plugin])
+
+    (path,) = write_empty(app, message="begin", report=Report())
+
+    assert "0001_begin.py" == path.name
+
+
+def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """Its tables and its version table are gone, and nothing of the others."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.model("notes")
+    notes.create(1, "notes")
+    notes.write(2, "op.create_table('more', sa.Column('id', sa.Integer()))")
+    tags.create(1, "tags")
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    remove(app, "notes")
+
+    assert {"tags"} == tables(app)
+    assert {"tags": ["tags_0001"]} == versions(app)
+    assert () == orphans(assemble(tags))
+
+
+def test_the_types_of_a_removed_plugin_are_gone(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """A type that PostgreSQL made for a column goes with the rest."""
+    notes.model("notes", choice=mapped_column(sa.Enum("a", "b", name="choice")))
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+    write_differences(app)
+    upgrade(app)
+
+    remove(app, "notes")
+
+    with app.app_context(), db.engine.connect() as connection:
+        types = sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")
+        assert [] == connection.scalars(types).all()
+
+
+def test_a_plugin_that_cannot_go_back_can_be_removed(assemble: Assemble, notes: Plugin) -> None:
+    """When its revisions cannot be taken back, its tables are dropped as they are."""
+    notes.create(1, "notes")
+    notes.write(2, "pass", "raise NotImplementedError")
+    app = assemble(notes)
+    upgrade(app)
+    report = Report()
+
+    remove(app, "notes", report=report)
+
+    assert set() == tables(app)
+    assert {} == versions(app)
+    assert "its tables are dropped as they are" in report[0]
+
+
+def test_a_plugin_that_another_needs_is_not_removed(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """While a table of another plugin refers to one of its own, nothing is dropped."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    tags.write(
+        1, "op.create_table('tags', sa.Column('note_id', sa.Integer(), sa.ForeignKey('notes.id')))"
+    )
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    with pytest.raises(MigrationError, match="notes: table tags refers to its table notes"):
+        remove(app, "notes")
+    assert {"notes", "tags"} == tables(app)
+
+
+def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakePlugin) -> None:
+    """Its functions work, with a history's name for a directory."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    tags.create(1, "tags")
+    app = assemble(notes, tags)
+
+    tags.write(2, "raise ValueError")
+    with app.app_context(), pytest.raises(ValueError):  # noqa: PT011 - it has no text
+        flask_migrate.upgrade("tags")
+    assert {"tags"} == tables(app)
+
+    with app.app_context():
+        flask_migrate.downgrade("tags")
+    assert set() == tables(app)
+
+
+def test_the_environment_of_the_deployment_is_used(
+    make_app: MakeApp, notes: Plugin, tmp_path: Path
+) -> None:
+    """An `env.py` of the deployment sets options for every history; without one, ours serves."""
+    site = tmp_path / "alembic"
+    assert PACKAGED_ENVIRONMENT == get_migrate(make_app(plugins=[notes])).environment
+
+    shutil.copytree(PACKAGED_ENVIRONMENT, site)
+    (site / "env.py").write_text(
+        "from alembic import context\n"
+        "from pegboard.migrations import run\n"
+        "from pathlib import Path\n"
+        f"Path({str(tmp_path / 'seen')!r}).write_text(str(context.get_x_argument()))\n"
+        "run(compare_type=False)\n"
+    )
+    notes.create(1, "notes")
+    make_app(plugins=[notes])
+
+    assert "[]" == (tmp_path / "seen").read_text()
+
+
+def test_no_plugin_takes_the_name_of_the_site(tmp_path: Path) -> None:
+    """The deployment's own history has a name that no plugin can have."""
+    with pytest.raises(ValueError, match="site is the name of the deployment's own history"):
+        init_migrations(Flask(__name__), [History("site", tmp_path)], tmp_path)
+
+
+UPGRADE = """
+import sys
+from pathlib import Path
+from flask import Flask
+from pegboard.database import DatabaseOptions, init_database
+from pegboard.migrations import History, init_migrations, upgrade
+
+app = Flask(__name__)
+init_database(app, DatabaseOptions(sys.argv[1], busy_timeout=0.05))
+init_migrations(app, [History("notes", Path(sys.argv[2]))], Path("nowhere"))
+for _ in sys.stdin:
+    upgrade(app, report=lambda line: print(line, end=";"))
+    print(flush=True)
+"""
+
+
+def test_upgrades_at_once_are_applied_once(
+    assemble: Assemble, database_url: str, notes: Plugin, tmp_path: Path
+) -> None:
+    """Ten times, two processes migrate one database: both succeed, each revision applied once."""
+    notes.create(1, "one")
+    done = tmp_path / "done"
+    for number in (2, 3, 4):
+        notes.write(
+            number,
+            f"""\
+            import time
+            with open({str(done)!r}, "a") as file:
+                file.write("{number}")
+            time.sleep(0.05)
+            """,
+        )
+    notes.create(5, "five")
+    app = assemble(notes)
+    command = [sys.executable, "-W", "ignore", "-c", UPGRADE, database_url, str(notes.versions)]
+    applied = [f"notes: notes_000{n} Revision number {n} of notes (applied)" for n in range(1, 6)]
+    waited = 0
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(Popen(command, stdin=PIPE, stdout=PIPE, text=True))
+            for _ in range(2)
+        ]
+        for _ in range(10):
+            for process in processes:
+                assert process.stdin
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            lines = [
+                line
+                for process in processes
+                if process.stdout
+                for line in process.stdout.readline().strip().split(";")
+            ]
+            assert applied == sorted(line for line in lines if line.endswith("(applied)"))
+            waited += any("waiting" in line or "trying again" in line for line in lines)
+            assert "234" == done.read_text()
+            done.unlink()
+            downgrade(app, revision="base")
+            assert set() == tables(app)
+        for process in processes:
+            process.communicate()
+    assert [0, 0] == [process.returncode for process in processes]
+    assert waited

@@ -1,0 +1,531 @@
+"""Discovery, order, checks and policies of the registry."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from flask import Blueprint
+
+from pegboard import StartupError, create_app, get_registry, hookimpl
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp
+
+ALONE = {"ENV": "testing", "CACHE": "none", "SESSIONS": "cookie"}
+"""Whatever else is installed finds no server, and needs none."""
+
+ROUTE = """
+blueprint = pegboard.Blueprint('{name}', __name__)
+blueprint.add_url_rule('{rule}', 'view', lambda **_: '')
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
+
+def names(app):
+    """The names of the plugins that hang."""
+    return [plugin.name for plugin in get_registry(app).plugins]
+
+
+def problems(**config):
+    """The problems that keep the service from starting."""
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing", **config})
+    return caught.value.problems
+
+
+def test_installed_plugins_are_found_through_their_entry_points(plugin_folder: PluginFolder):
+    """A distribution with an entry point hangs without a word of configuration."""
+    plugin_folder.add("alpha")
+    app = create_app(ALONE)
+    assert "alpha" in names(app)
+
+
+def test_a_plugin_hangs_after_those_its_distribution_requires(plugin_folder: PluginFolder):
+    """The order comes from packaging metadata, not from names."""
+    plugin_folder.add("alpha", requires=["pegboard", "example-zeta"])
+    plugin_folder.add("zeta")
+    app = create_app({"ENV": "testing", "PLUGINS": "alpha,zeta"})
+    assert ["zeta", "alpha"] == names(app)
+
+
+def test_a_plugin_off_the_allow_list_is_never_imported(plugin_folder: PluginFolder):
+    """What is not allowed does not run any code."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    app = create_app({"ENV": "testing", "PLUGINS": "alpha"})
+    assert ["alpha"] == names(app)
+    assert "example_hostile" not in sys.modules
+
+
+def test_an_empty_allow_list_allows_nothing(plugin_folder: PluginFolder, monkeypatch):
+    """It is a list like any other."""
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    monkeypatch.setenv("PEGBOARD_PLUGINS", "")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    assert [] == names(create_app())
+
+
+def test_a_plugin_on_the_deny_list_is_never_imported(plugin_folder: PluginFolder):
+    """A disabled plugin does not run any code."""
+    plugin_folder.add("hostile", "raise SystemExit('imported')")
+    app = create_app({**ALONE, "PLUGINS_DISABLED": "hostile"})
+    assert "hostile" not in names(app)
+    assert "example_hostile" not in sys.modules
+
+
+def test_lists_come_from_the_environment(plugin_folder: PluginFolder, monkeypatch):
+    """PEGBOARD_PLUGINS and PEGBOARD_PLUGINS_DISABLED act in the order allow, deny."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("beta")
+    monkeypatch.setenv("PEGBOARD_PLUGINS", "alpha, beta")
+    monkeypatch.setenv("PEGBOARD_PLUGINS_DISABLED", "beta")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    assert ["alpha"] == names(create_app())
+
+
+def test_a_sequence_of_plugins_means_exactly_those(plugin_folder: PluginFolder):
+    """Names and objects passed to create_app replace discovery."""
+    plugin_folder.add("alpha")
+    plugin_folder.add("beta")
+    handed = SimpleNamespace(name="gamma")
+    assert ["beta", "gamma"] == names(create_app("testing", plugins=["beta", handed]))
+
+
+def test_a_name_that_is_not_installed_is_reported_with_those_that_are(plugin_folder: PluginFolder):
+    """A misspelled allow-list does not start a service without the plugin."""
+    plugin_folder.add("alpha")
+    (problem,) = problems(PLUGINS="alhpa")
+    assert "alhpa" == problem.plugin
+    assert "alpha" in problem.hint
+
+
+def test_every_problem_is_reported_together_with_its_distribution(plugin_folder: PluginFolder):
+    """One start shows all that is wrong, not the first thing."""
+    plugin_folder.add("broken", "1 / 0", version="3.1")
+    plugin_folder.add(
+        "misspelled",
+        """
+        @pegboard.hookimpl
+        def pegboard_blueprint():
+            return []
+        """,
+    )
+    plugin_folder.add("newer", requires=["pegboard>=99"])
+    found = {problem.plugin: problem for problem in problems(PLUGINS="broken,misspelled,newer")}
+    assert {"broken", "misspelled", "newer"} == set(found)
+    assert "example-broken 3.1" == found["broken"].distribution
+    assert "ZeroDivisionError" in found["broken"].summary
+    assert "Did you mean pegboard_blueprints?" in found["misspelled"].hint
+    assert "pegboard>=99" in found["newer"].summary
+
+
+def test_a_hook_with_wrong_arguments_is_reported(plugin_folder: PluginFolder):
+    """The plugin and the argument are named."""
+    plugin_folder.add(
+        "wrong",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(application):
+            pass
+        """,
+    )
+    (problem,) = problems(PLUGINS="wrong")
+    assert "wrong" == problem.plugin
+    assert "application" in problem.summary
+
+
+def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
+    """A forgotten decorator does not leave a plugin silently idle."""
+    plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
+    (problem,) = problems(PLUGINS="unmarked")
+    assert "@pegboard.hookimpl" in problem.hint
+
+
+def test_a_hook_that_returns_the_wrong_kind_is_reported(plugin_folder: PluginFolder):
+    """The hint says what the hook wants."""
+    plugin_folder.add(
+        "wrong",
+        """
+        @pegboard.hookimpl
+        def pegboard_blueprints():
+            return "blueprint"
+        """,
+    )
+    (problem,) = problems(PLUGINS="wrong")
+    assert "flask.Blueprint" in problem.hint
+
+
+def test_a_missing_dependency_names_the_plugin_that_is_kept_out(plugin_folder: PluginFolder):
+    """A disabled plugin that another one requires stops the start."""
+    plugin_folder.add("base-part")
+    plugin_folder.add("extra", requires=["example-base-part"])
+    (problem,) = problems(PLUGINS="base-part,extra", PLUGINS_DISABLED="base-part")
+    assert "extra" == problem.plugin
+    assert "base-part" in problem.summary
+
+
+@pytest.mark.parametrize("requirement", ["example-nowhere", "pegboard>=0.1", "click>=99"])
+def test_a_requirement_that_is_not_installed_is_reported(plugin_folder, requirement):
+    """Also of distributions that ship no plugin, and of versions."""
+    plugin_folder.add("needy", requires=["pegboard", requirement])
+    if requirement.startswith("pegboard"):
+        assert ["needy"] == names(create_app({"ENV": "testing", "PLUGINS": "needy"}))
+        return
+    (problem,) = problems(PLUGINS="needy")
+    assert f"it requires {requirement}, which is not installed" == problem.summary
+
+
+def test_a_plugin_that_ends_the_process_is_named(plugin_folder: PluginFolder):
+    """A start that fails without a word helps nobody."""
+    plugin_folder.add("quitter", "raise SystemExit(3)")
+    (problem,) = problems(PLUGINS="quitter")
+    assert "quitter" == problem.plugin
+    assert "SystemExit" in problem.summary
+
+
+def test_a_blueprint_that_cannot_be_registered_is_reported(plugin_folder: PluginFolder):
+    """With the plugin's name; the rest serves if it may be skipped."""
+    plugin_folder.add("odd", ROUTE.format(name="odd", rule="/<nope:key>"))
+    (problem,) = problems(PLUGINS="odd")
+    assert "odd" == problem.plugin
+    assert "nope" in problem.summary
+    assert [] == names(create_app({"ENV": "testing", "PLUGINS": "odd", "PLUGINS_POLICY": "*=skip"}))
+
+
+def test_models_without_migrations_are_reported(plugin_folder: PluginFolder):
+    """Nothing would create their tables."""
+    plugin_folder.add(
+        "notes",
+        """
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(pegboard.Model, DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "notes"
+
+        @pegboard.hookimpl
+        def pegboard_models():
+            return Base
+        """,
+    )
+    (problem,) = problems(PLUGINS="notes")
+    assert "pegboard_migrations" in problem.hint
+
+
+def test_a_route_of_a_set_up_that_is_taken_is_reported(plugin_folder: PluginFolder):
+    """It is not on any blueprint, and is found nevertheless."""
+    plugin_folder.add(
+        "late",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            app.add_url_rule("/health", "late", lambda: "late")
+        """,
+    )
+    (problem,) = problems(PLUGINS="late")
+    assert "GET /health" in problem.summary
+
+
+def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFolder):
+    """A `StartupError` of its own is told in its words, with the plugin's name and distribution."""
+    plugin_folder.add(
+        "needy",
+        """
+        @pegboard.hookimpl
+        def pegboard_session_strategy(app):
+            raise pegboard.StartupError([pegboard.Problem("no vault", "Buy one.")])
+        """,
+    )
+    (problem,) = problems(PLUGINS="needy")
+    assert ("no vault", "Buy one.", "needy") == (problem.summary, problem.hint, problem.plugin)
+    assert problem.distribution
+
+
+def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder):
+    """Whoever finds it: the problem, and the policy, are those of the plugin that it names."""
+    plugin_folder.add("faulty", "def nothing(): ...")
+    plugin_folder.add(
+        "inspector",
+        """
+        @pegboard.hookimpl
+        def pegboard_stages(app):
+            for plugin in pegboard.get_registry(app).plugins:
+                if plugin.name == "faulty":
+                    raise pegboard.StartupError([plugin.problem("cracked", "Mend it.")])
+        """,
+    )
+    (problem,) = problems(PLUGINS="faulty,inspector")
+    assert ("cracked", "Mend it.", "faulty") == (problem.summary, problem.hint, problem.plugin)
+
+
+def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
+    """Two kinds of mistakes do not take two starts."""
+    plugin_folder.add("broken", "1 / 0")
+    found = problems(PLUGINS="broken", PORT="abc", WORKERS=0)
+    assert [None, None, "broken"] == [problem.plugin for problem in found]
+
+
+def test_a_circle_of_requirements_is_reported(plugin_folder: PluginFolder):
+    """The circle is spelled out."""
+    plugin_folder.add("ring-a", requires=["example-ring-b"])
+    plugin_folder.add("ring-b", requires=["example-ring-a"])
+    (problem,) = problems(PLUGINS="ring-a,ring-b")
+    assert "ring-a" in problem.summary
+    assert "ring-b" in problem.summary
+
+
+def test_two_distributions_with_one_plugin_name_are_reported(plugin_folder: PluginFolder):
+    """Neither silently wins."""
+    plugin_folder.add("twin", distribution="example-one")
+    plugin_folder.add("twin", distribution="example-two")
+    assert any("same name" in problem.summary for problem in problems(PLUGINS="twin"))
+
+
+def test_a_skipped_plugin_leaves_the_rest_serving(plugin_folder: PluginFolder, make_app: MakeApp):
+    """With the policy skip the service runs without it and says so."""
+    plugin_folder.add("broken", "1 / 0")
+    plugin_folder.add("alpha")
+    app = make_app(plugins=None, PLUGINS="alpha,broken", PLUGINS_POLICY="broken=skip")
+    assert ["alpha"] == names(app)
+    body = app.test_client().get("/health/ready").get_json()
+    assert 200 == body["status"]
+    assert ["broken"] == body["skipped"]
+
+
+def test_plugins_that_require_a_skipped_one_are_skipped_too(plugin_folder: PluginFolder):
+    """The policy * holds for all that are not named."""
+    plugin_folder.add("broken", "1 / 0")
+    plugin_folder.add("extra", requires=["example-broken"])
+    config = {"ENV": "testing", "PLUGINS": "broken,extra", "PLUGINS_POLICY": "*=skip"}
+    app = create_app(config)
+    assert [] == names(app)
+    assert ["broken", "extra"] == [problem.plugin for problem in get_registry(app).skipped]
+
+
+def test_a_plugin_that_fails_in_its_set_up_leaves_no_trace_when_skipped():
+    """The app is built anew without it."""
+    blueprint = Blueprint("half", __name__)
+    blueprint.add_url_rule("/half", view_func=lambda: "half")
+
+    class Half:
+        name = "half"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+        @hookimpl
+        def pegboard_setup(self):
+            message = "no licence"
+            raise RuntimeError(message)
+
+    app = create_app({"ENV": "testing", "PLUGINS_POLICY": "half=skip"}, plugins=[Half()])
+    assert 404 == app.test_client().get("/half").status_code
+    (problem,) = get_registry(app).skipped
+    assert "no licence" in problem.summary
+    with pytest.raises(StartupError, match="no licence"):
+        create_app("testing", plugins=[Half()])
+
+
+def test_two_apps_with_different_plugins_do_not_see_each_other(make_app: MakeApp):
+    """Routes, registry and document belong to the app."""
+    one, two = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("one", "two"))
+    one.add_url_rule("/", view_func=lambda: "one")
+    two.add_url_rule("/", view_func=lambda: "two")
+    first = make_app(plugins=[Hanging("one", one)])
+    second = make_app(plugins=[Hanging("two", two)])
+    assert ["one"] == names(first)
+    assert ["two"] == names(second)
+    assert 200 == first.test_client().get("/one/").status_code
+    assert 404 == first.test_client().get("/two/").status_code
+    assert 404 == second.test_client().get("/one/").status_code
+
+
+class Hanging:
+    """A plugin that hangs one blueprint."""
+
+    def __init__(self, name, blueprint):
+        self.name = name
+        self.blueprint = blueprint
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Hang it."""
+        return [self.blueprint]
+
+
+@pytest.mark.parametrize(
+    "first,second,what",
+    [
+        (
+            ROUTE.format(name="same", rule="/a"),
+            ROUTE.format(name="same", rule="/b"),
+            "blueprint same",
+        ),
+        (
+            ROUTE.format(name="one", rule="/same/<int:key>"),
+            ROUTE.format(name="two", rule="/same/<int(min=1):other>/"),
+            "route GET /same/<int>",
+        ),
+        (
+            ROUTE.format(name="one", rule="/a"),
+            ROUTE.format(name="two", rule="/health"),
+            "route GET /health",
+        ),
+    ],
+)
+def test_claims_of_two_plugins_to_one_thing_are_reported(
+    plugin_folder: PluginFolder, first: str, second: str, what: str
+):
+    """Blueprint names and routes have one owner; the later plugin is blamed."""
+    plugin_folder.add("alpha", first)
+    plugin_folder.add("beta", second)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert "beta" == problem.plugin
+    assert what in problem.summary
+
+
+def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
+    """A table has one owner."""
+    code = """
+        from sqlalchemy.orm import DeclarativeBase
+
+        class Base(pegboard.Model, DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "notes"
+
+        @pegboard.hookimpl
+        def pegboard_models():
+            return Base
+
+        @pegboard.hookimpl
+        def pegboard_migrations():
+            from pathlib import Path
+            return Path(__file__).parent
+        """
+    plugin_folder.add("alpha", code)
+    plugin_folder.add("beta", code)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert "table notes belongs to plugin alpha (example-alpha 1.0) already" == problem.summary
+
+
+@pytest.mark.parametrize("name", ["serve", "db"])
+def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginFolder):
+    """A plugin's command does not shadow the platform's."""
+    plugin_folder.add(
+        "alpha",
+        f"""
+        import click
+
+        @pegboard.hookimpl
+        def pegboard_commands():
+            return [click.Command("{name}")]
+        """,
+    )
+    (problem,) = problems(PLUGINS="alpha")
+    assert f"command {name} belongs to the core already" == problem.summary
+
+
+PROVIDER = """
+@pegboard.hookimpl
+def {hook}(app):
+    raise AssertionError("it must not be asked")
+"""
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["pegboard_cache_strategy", "pegboard_session_strategy", "pegboard_client_identity"],
+)
+def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder: PluginFolder):
+    """Neither is asked; nothing needs a new name."""
+    plugin_folder.add("alpha", PROVIDER.format(hook=hook))
+    plugin_folder.add("beta", PROVIDER.format(hook=hook))
+    (problem,) = problems(PLUGINS="alpha,beta")
+    expected = (
+        f"single-provider strategy {hook} belongs to plugin alpha (example-alpha 1.0) already"
+    )
+    assert expected == problem.summary
+    assert "beta" == problem.plugin
+    assert "Disable one of the two plugins." == problem.hint
+
+
+def test_one_setting_prefix_of_two_plugins_is_reported(plugin_folder: PluginFolder):
+    """Their variables could not be told apart."""
+    plugin_folder.add("rate-limit")
+    plugin_folder.add("rate_limit", distribution="example-other")
+    (problem,) = problems(PLUGINS="rate-limit,rate_limit")
+    assert "setting prefix RATE_LIMIT_" in problem.summary
+
+
+SETTING = """
+class Mine(pegboard.Settings):
+    {name}: int = pegboard.setting(1, doc="A number.")
+
+@pegboard.hookimpl
+def pegboard_settings():
+    return Mine
+"""
+
+
+def test_a_name_may_go_on_where_anothers_ends(plugin_folder: PluginFolder):
+    """RATE_LIMIT_X is rate-limit's, also where a plugin rate hangs; each key has one owner."""
+    plugin_folder.add("rate", SETTING.format(name="top"))
+    plugin_folder.add("rate-limit", SETTING.format(name="top"))
+    config = {"PLUGINS": "rate,rate-limit", "RATE_TOP": 2, "RATE_LIMIT_TOP": 3}
+    app = create_app({"ENV": "testing", **config})
+    assert (2, 3) == (app.config["RATE_TOP"], app.config["RATE_LIMIT_TOP"])
+
+
+def test_a_setting_of_the_core_cannot_be_taken(plugin_folder: PluginFolder):
+    """A plugin named log does not own LOG_LEVEL."""
+    plugin_folder.add("log", SETTING.format(name="level"))
+    (problem,) = problems(PLUGINS="log")
+    assert "setting LOG_LEVEL belongs to the core already" == problem.summary
+
+
+def test_a_plugin_declares_hooks_that_another_implements(plugin_folder: PluginFolder):
+    """Hooks are not the core's privilege."""
+    plugin_folder.add(
+        "host",
+        """
+        @pegboard.hookspec
+        def pegboard_host_greet(name):
+            "Return a greeting."
+
+        @pegboard.hookimpl
+        def pegboard_hookspecs():
+            import example_host.plugin
+            return example_host.plugin
+        """,
+    )
+    plugin_folder.add(
+        "guest",
+        """
+        @pegboard.hookimpl
+        def pegboard_host_greet(name):
+            return f"hello {name}"
+        """,
+        requires=["pegboard", "example-host"],
+    )
+    app = create_app({"ENV": "testing", "PLUGINS": "guest,host"})
+    assert ["hello you"] == get_registry(app).hook.pegboard_host_greet(name="you")
+
+
+def test_an_optional_hook_of_an_absent_plugin_is_no_problem(plugin_folder: PluginFolder):
+    """A soft dependency is declared, not guessed."""
+    plugin_folder.add(
+        "guest",
+        """
+        @pegboard.hookimpl(optionalhook=True)
+        def pegboard_host_greet(name):
+            return f"hello {name}"
+        """,
+    )
+    assert ["guest"] == names(create_app({"ENV": "testing", "PLUGINS": "guest"}))

@@ -1,0 +1,46 @@
+"""Where a server listens; `tests/test_serve.py` has it serve."""
+
+import socket
+
+import pytest
+
+from pegboard import StartupError
+from pegboard.server import Address, find_address
+
+
+@pytest.mark.parametrize(
+    "address, url",
+    [
+        (Address("127.0.0.1", 80), "http://127.0.0.1:80"),
+        (Address("::1", 8000), "http://[::1]:8000"),
+    ],
+)
+def test_an_address_has_a_url(address, url):
+    """One to click on in a terminal."""
+    assert url == address.url
+
+
+def test_a_name_is_looked_up_and_any_port_is_chosen():
+    """Granian takes nothing but IP addresses."""
+    address = find_address("localhost", 0)
+    assert address.ip in {"127.0.0.1", "::1"}
+    assert address.port
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_ours_is_a_problem(host):
+    """With its hint."""
+    with pytest.raises(StartupError, match=f"cannot listen on {host} port 0") as caught:
+        find_address(host, 0)
+    (problem,) = caught.value.problems
+    assert "HOST" in problem.hint
+
+
+@pytest.mark.parametrize("anywhere, here", [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_a_server_that_listens_everywhere_is_found_here(anywhere, here):
+    """To be told once it listens."""
+    family = socket.AF_INET6 if ":" in here else socket.AF_INET
+    with socket.create_server((here, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        assert Address(anywhere, port).is_listening()
+    assert not Address(anywhere, port).is_listening()

@@ -1,0 +1,203 @@
+"""Declared settings of plugins: types, validation, unknown names and origins."""
+
+from pathlib import Path
+
+import pytest
+from marshmallow.validate import Range
+
+from pegboard import Settings, StartupError, create_app, get_settings, hookimpl, setting
+
+
+class ShopSettings(Settings):
+    """Settings of the example plugin."""
+
+    page_size: int = setting(20, doc="Rows a page holds.", validate=Range(1, 100))
+    tags: tuple[str, ...] = setting((), doc="Tags.")
+    limits: dict[str, str] = setting({}, doc="Limits by route.")
+    rate: float = setting(1.5, doc="A rate.")
+    strict: bool = setting(default=False, doc="A switch.")
+    token: str | None = setting(None, doc="A token.", secret=True)
+
+
+class Shop:
+    """A plugin with settings."""
+
+    name = "shop"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare them."""
+        return ShopSettings
+
+
+class NeedySettings(Settings):
+    """A setting without a default."""
+
+    endpoint: str = setting(doc="Where to send things.")
+
+
+class Needy:
+    """A plugin with a required setting."""
+
+    name = "needy"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare it."""
+        return NeedySettings
+
+
+@pytest.fixture(autouse=True)
+def _own_database(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/own.db")
+
+
+def problem(*plugins, **config):
+    """The one problem that keeps the service from starting."""
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing", **config} if config else None, plugins=plugins)
+    (found,) = caught.value.problems
+    return found
+
+
+def test_defaults_hold_when_nothing_is_set():
+    """A declared default is in force, typed."""
+    app = create_app("testing", plugins=[Shop()])
+    settings = get_settings(ShopSettings, app)
+    assert (20, (), {}, None) == (
+        settings.page_size,
+        settings.tags,
+        settings.limits,
+        settings.token,
+    )
+    assert 20 == app.config["SHOP_PAGE_SIZE"]
+
+
+def test_values_are_read_from_the_environment_by_type(monkeypatch):
+    """Each type has one spelling in the environment."""
+    monkeypatch.setenv("PEGBOARD_SHOP_PAGE_SIZE", "30")
+    monkeypatch.setenv("PEGBOARD_SHOP_TAGS", "red, green,")
+    monkeypatch.setenv("PEGBOARD_SHOP_LIMITS", "a=1,b=2")
+    monkeypatch.setenv("PEGBOARD_SHOP_RATE", "0.25")
+    monkeypatch.setenv("PEGBOARD_SHOP_STRICT", "true")
+    settings = get_settings(ShopSettings, create_app(plugins=[Shop()]))
+    assert 30 == settings.page_size
+    assert ("red", "green") == settings.tags
+    assert {"a": "1", "b": "2"} == settings.limits
+    assert 0.25 == settings.rate
+    assert settings.strict is True
+    assert settings.token is None
+
+
+def test_the_callers_code_wins_over_the_environment(monkeypatch):
+    """What create_app is given is in force."""
+    monkeypatch.setenv("PEGBOARD_SHOP_PAGE_SIZE", "30")
+    app = create_app({"SHOP_PAGE_SIZE": 40}, plugins=[Shop()])
+    assert 40 == get_settings(ShopSettings, app).page_size
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch, tmp_path: Path):
+    """The file's trailing newline is not part of the secret."""
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    monkeypatch.setenv("PEGBOARD_SHOP_TOKEN_FILE", str(file))
+    app = create_app(plugins=[Shop()])
+    assert "s3cret" == get_settings(ShopSettings, app).token
+
+
+def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch):
+    """The variable and the file are in the message."""
+    monkeypatch.setenv("PEGBOARD_SHOP_TOKEN_FILE", "/does/not/exist")
+    found = problem(Shop())
+    assert "PEGBOARD_SHOP_TOKEN_FILE" in found.summary
+    assert "/does/not/exist" in found.summary
+
+
+@pytest.mark.parametrize(
+    "variable,value,allowed",
+    [
+        ("PEGBOARD_SHOP_PAGE_SIZE", "many", "Not a valid integer."),
+        ("PEGBOARD_SHOP_PAGE_SIZE", "101", "less than or equal to 100"),
+        ("PEGBOARD_SHOP_STRICT", "perhaps", "Not a valid boolean."),
+        ("PEGBOARD_SHOP_LIMITS", "a:1", "key=value"),
+        ("PEGBOARD_SHOP_LIMITS", "a=1,b=2,a=3", "'a' is written twice"),
+    ],
+)
+def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, value, allowed):
+    """The problem names the setting, where the value came from, and what is allowed."""
+    monkeypatch.setenv(variable, value)
+    found = problem(Shop())
+    assert "shop" == found.plugin
+    assert variable in found.summary
+    assert value in found.summary
+    assert allowed in found.hint
+
+
+class FragileSettings(Settings):
+    """Settings whose declarations are mistakes."""
+
+    when: complex = setting(0, doc="Of a type that is not supported.")
+    token: str = setting("", doc="A token.", secret=True, validate=lambda value: int(value or 0))
+    size: int = setting("abc", doc="With a default of the wrong type.")
+
+
+class Fragile:
+    """A plugin with such settings."""
+
+    name = "fragile"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare them."""
+        return FragileSettings
+
+
+def test_mistakes_in_a_declaration_are_reported_with_the_plugin(monkeypatch):
+    """Types, defaults and validators; a secret is not told even then."""
+    monkeypatch.setenv("PEGBOARD_FRAGILE_TOKEN", "hunter2")
+    with pytest.raises(StartupError) as caught:
+        create_app(plugins=[Fragile()])
+    assert ["fragile"] * 3 == [found.plugin for found in caught.value.problems]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_value_of_a_secret_is_never_printed(monkeypatch):
+    """Not even when it is wrong."""
+    monkeypatch.setenv("SECRET_KEY", "hunter2")
+    monkeypatch.setenv("PEGBOARD_ENV", "production")
+    with pytest.raises(StartupError) as caught:
+        create_app(plugins=[])
+    assert "SECRET_KEY" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_required_setting_says_how_to_set_it():
+    """The variable is spelled out."""
+    found = problem(Needy())
+    assert "needy" == found.plugin
+    assert "PEGBOARD_NEEDY_ENDPOINT" in found.hint
+
+
+@pytest.mark.parametrize("given", ["environment", "create_app"])
+def test_an_unknown_setting_under_a_plugins_prefix_stops_the_start(monkeypatch, given):
+    """A typing error does not silently leave the default in force."""
+    if given == "environment":
+        monkeypatch.setenv("PEGBOARD_SHOP_PAGESIZE", "30")
+        found = problem(Shop())
+    else:
+        found = problem(Shop(), SHOP_PAGESIZE=30)
+    assert "SHOP_PAGESIZE" in found.summary
+    assert "SHOP_PAGE_SIZE" in found.hint
+
+
+def test_settings_of_an_absent_plugin_do_not_matter(monkeypatch):
+    """One environment serves every combination of plugins."""
+    monkeypatch.setenv("PEGBOARD_SHOP_PAGESIZE", "30")
+    create_app(plugins=[])
+
+
+def test_settings_that_no_plugin_declares_cannot_be_had():
+    """Asking for the settings of a plugin that does not hang is an error that says so."""
+    app = create_app("testing", plugins=[])
+    with pytest.raises(LookupError, match="ShopSettings"):
+        get_settings(ShopSettings, app)

@@ -1,0 +1,258 @@
+"""What this process knows of the row that says whether the fleet may cache.
+
+A process trusts what it has read for `TRUST` seconds. Who turns caching off waits a little longer,
+and then knows that nobody takes a value from a cache any more. Who does, and why: `switch`.
+"""
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine, event, func, select, update
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+
+from pegboard.cache import Transaction
+from pegboard_cache_redis.models import table
+
+logger = logging.getLogger(__name__)
+
+TRUST = 1.5
+"""Seconds for which a process goes by what it has read."""
+
+WAIT = 1.6
+"""Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
+
+ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).where(
+    table.columns.id == 1
+)
+
+DISABLE = (
+    update(table)
+    .where(table.columns.id == 1)
+    .values(enabled=False, updated_at=func.current_timestamp())
+)
+"""Also where it is off already: the lock on the row keeps it off until the writer has committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The row as it was read."""
+
+    epoch: int
+    enabled: bool
+    servers: frozenset[str]
+    read_at: float
+    """`time.monotonic` before the row was asked for."""
+
+    @property
+    def is_never_on(self) -> bool:
+        """Whether nobody can have cached anything yet."""
+        return self.epoch == 0 and not self.enabled
+
+    def is_same_epoch(self, other: "State") -> bool:
+        """Return whether both allow to cache in one epoch."""
+        return self.enabled and other.enabled and self.epoch == other.epoch
+
+
+class Fleet:
+    """The row, as this process knows it; callable from all threads."""
+
+    def __init__(
+        self, engine: Engine, keys: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`keys` says how keys are made: who makes others must not take part in the epoch."""
+        self._own_keys = keys
+        self._keys = f"{keys}@"
+        # Connections of its own, made and watched like the app's: a writer needs the state while it
+        # holds one of the app's, and hits go on when requests have taken all of them.
+        self._engine = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._opened = _watch_connections(self._engine)
+        # An app that nobody has any more may have read the row since it closed its connections.
+        weakref.finalize(self, _close, self._opened).atexit = False
+        event.listen(engine, "engine_disposed", self._dispose)
+        self._process = os.getpid()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._state: State | None = None
+        self._disabled_at: float | None = None
+        self._vanished_at: float | None = None
+        self.is_absent = False
+        """Whether the table is not there: the migrations have not run yet."""
+        self.disposals = 0
+        """How often the app has closed its connections, and with them those for the state."""
+
+    def join(self, schema_fingerprint: str) -> None:
+        """Take part only beside processes that forget the same for the same writes."""
+        self._keys = f"{self._own_keys}:{schema_fingerprint}@"
+
+    def _dispose(self, _: Engine) -> None:
+        """Close the connections; in a forked process, which must not touch them, forget them."""
+        is_forked, self._process = self._process != os.getpid(), os.getpid()
+        if is_forked:
+            self._lock, self._reading = threading.Lock(), threading.Lock()
+            self._opened.clear()
+        with self._reading:
+            self.disposals += 1
+            self._engine.dispose(close=not is_forked)
+
+    def trusted(self) -> State | None:
+        """Return what is known, if it is young enough to go by."""
+        state = self._state
+        if state is not None and self._clock() - state.read_at < TRUST:
+            return state
+        return None
+
+    def current(self) -> State | None:
+        """Return what is known, reading the row if need be; None if it cannot be read."""
+        state = self.trusted()
+        if state is not None:
+            return state
+        # One reads for all that wait.
+        with self._reading:
+            return self.trusted() or self._read()
+
+    def refresh(self) -> State | None:
+        """Read the row on a connection of its own; None if it cannot be read."""
+        with self._reading:
+            return self._read()
+
+    def _read(self) -> State | None:
+        read_at = self._clock()
+        try:
+            with self._reader.connect() as connection:
+                row = connection.execute(ROW).first()
+        except DBAPIError as error:
+            if not _is_missing_table(error):
+                self.is_absent = False
+                logger.warning("the state of the cache cannot be read: %s", error.orig)
+                return None
+            row = None
+        except SQLAlchemyError as error:
+            logger.warning("the state of the cache cannot be read: %s", error)
+            return None
+        if row is None:
+            self._note_absent()
+            return None
+        return self.note(row[0], row[1], row[2], read_at)
+
+    def _note_absent(self) -> None:
+        with self._lock:
+            self.is_absent = True
+            if self._state is not None:
+                self._state, self._vanished_at = None, self._clock()
+
+    def moment_if_absent(self) -> float | None:
+        """Return when a write may be acknowledged if the table is still not there, else None."""
+        self.refresh()
+        if not self.is_absent:
+            return None
+        # It was there a moment ago: others may trust what they have read of it.
+        return 0.0 if self._vanished_at is None else self._vanished_at + WAIT
+
+    def read_after_commit(self, transaction: Transaction) -> State | None:
+        """Read the row on the connection of a writer, in a transaction after its own."""
+        read_at = self._clock()
+        rows = transaction.execute(ROW)
+        transaction.commit()
+        if not rows:
+            return None
+        epoch, enabled, servers = rows[0]
+        return self.note(epoch, enabled, servers, read_at)
+
+    def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> State:  # noqa: FBT001 - a row
+        """Take over what was read; returns the newest that is known."""
+        known_by_us = (name for name in servers.split() if name.startswith(self._keys))
+        names = frozenset(name.removeprefix(self._keys) for name in known_by_us)
+        state = State(epoch, bool(enabled), names, read_at)
+        now = self._clock()
+        with self._lock:
+            known = self._state
+            if known is not None and known.read_at > read_at:
+                return known
+            self.is_absent = False
+            if state.enabled:
+                self._disabled_at = None
+            elif self._disabled_at is None or known is None or known.epoch != state.epoch:
+                self._disabled_at = now
+            self._state = state
+            return state
+
+    def note_disabled(self) -> None:
+        """Take over that this process has just turned caching off."""
+        now = self._clock()
+        with self._lock:
+            # Counted anew even if it was known to be off: it may have been on again meanwhile.
+            self._disabled_at = now
+            if self._state is not None:
+                self._state = replace(self._state, enabled=False, read_at=now)
+
+    @property
+    def nobody_trusts_at(self) -> float:
+        """The moment from which nobody takes values from a cache, now that it is off."""
+        disabled_at = self._disabled_at
+        return (self._clock() if disabled_at is None else disabled_at) + WAIT
+
+    def disable(self) -> None:
+        """Turn caching off, outside any transaction. Raises `SQLAlchemyError`."""
+        with self._engine.begin() as connection:
+            connection.execute(DISABLE)
+        self.note_disabled()
+
+    def _named(self, servers: frozenset[str]) -> str:
+        return " ".join(sorted(self._keys + server for server in servers))
+
+    def enable(self, servers: frozenset[str]) -> bool:
+        """Turn caching on in a new epoch, if nobody has yet; returns whether it may be tried again.
+
+        Before `nobody_trusts_at` only an epoch that never was may begin. Raises `SQLAlchemyError`.
+        """
+        state = self._state
+        if state is None or state.enabled:
+            return False
+        if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
+            return True
+        # Never used before, even where the table was dropped and created anew: what Redis still
+        # holds of an epoch that came back would be taken for new.
+        epoch = max(state.epoch + 1, int(time.time()))
+        statement = (
+            update(table)
+            .where(
+                table.columns.id == 1,
+                table.columns.enabled.is_(False),
+                table.columns.epoch == state.epoch,
+            )
+            .values(enabled=True, epoch=epoch, servers=self._named(servers))
+        )
+        with self._engine.begin() as connection:
+            is_done = connection.execute(statement).rowcount == 1
+        if is_done:
+            logger.warning("caching is on, epoch %d", epoch)
+        self.refresh()
+        return False
+
+
+def _watch_connections(engine: Engine) -> set[DBAPIConnection]:
+    """Return the open connections of an engine, now and later, without the engine itself."""
+    opened: set[DBAPIConnection] = set()
+    event.listen(engine, "connect", lambda connection, _: opened.add(connection))
+    event.listen(engine, "close", lambda connection, _: opened.discard(connection))
+    return opened
+
+
+def _close(opened: set[DBAPIConnection]) -> None:
+    while opened:
+        opened.pop().close()
+
+
+def _is_missing_table(error: DBAPIError) -> bool:
+    text = str(error.orig)
+    if isinstance(error, ProgrammingError):
+        return getattr(error.orig, "pgcode", None) == "42P01" or "cache_state" in text
+    return isinstance(error, OperationalError) and "no such table" in text

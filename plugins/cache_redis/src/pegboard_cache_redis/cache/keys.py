@@ -1,0 +1,81 @@
+"""What the keys in Redis are called, in one epoch."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+from zlib import crc32
+
+from pegboard.cache import Key
+from pegboard.redis import Command, command
+from pegboard_cache_redis.cache.codec import FORMAT, MARK_SIZE
+
+_MOST_PLACES = 8192
+
+BUCKETS = 64
+"""Into how many slots the keys of one group are divided in a cluster."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a value is: the marker of its group, and its own key, both in one slot."""
+
+    marker: bytes
+    key: bytes
+    look_up: tuple[Command, ...]
+    """The commands that read both, and one that only a server which takes writes obeys."""
+    authentic: bytes | None = None
+    """What was last found there and is known to be the service's own."""
+
+
+class Names:
+    """The names of one epoch; those of another epoch are others, so old values are never seen."""
+
+    def __init__(self, prefix: str, epoch: int, *, is_sharded: bool, longest: int) -> None:
+        """`longest` is how many bytes a value has at most: no more than one more is read."""
+        self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
+        self._buckets = BUCKETS if is_sharded else 1
+        self._markers: dict[str, tuple[bytes, ...]] = {}
+        self._around: dict[bytes, tuple[Command, Command]] = {}
+        self._places: dict[Key, Place] = {}
+        end = b"%d" % longest
+        self._range = b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(end), end)
+
+    def markers(self, group: str) -> tuple[bytes, ...]:
+        """Return the markers of a group: one for each slot that its keys are in."""
+        known = self._markers.get(group)
+        if known is None:
+            name = quote(group, safe="")
+            known = self._markers[group] = tuple(
+                f"{self._prefix}:{{{name}.{bucket}}}:".encode() for bucket in range(self._buckets)
+            )
+        return known
+
+    def place(self, key: Key) -> Place:
+        """Return where a value is."""
+        known = self._places.get(key)
+        if known is None:
+            if len(self._places) >= _MOST_PLACES:
+                self._places = {}
+            known = self._places[key] = self._make_place(key)
+        return known
+
+    def _make_place(self, key: Key) -> Place:
+        markers = self.markers(key.group)
+        name = key.name.encode()
+        marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
+        full = marker + name
+        packed = b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(full), full, self._range)
+        before, after = self._around.get(marker) or self._make_around(marker)
+        return Place(marker, full, (before, Command(marker, packed), after))
+
+    def _make_around(self, marker: bytes) -> tuple[Command, Command]:
+        """Return the command that reads a marker, and the one that removes nothing.
+
+        That one is of a key that no name makes, and a replica refuses it: what it holds may be
+        older.
+        """
+        commands = (
+            command("GETRANGE", marker, 0, MARK_SIZE, key=marker),
+            command("UNLINK", marker + b" ", key=marker),
+        )
+        self._around[marker] = commands
+        return commands

@@ -1,0 +1,64 @@
+"""Redis as an epoch sees it: what the keys are called, and whose replies count."""
+
+from collections.abc import Sequence
+
+from pegboard.cache import Key, Touched
+from pegboard.redis import Channel, ChannelError, Command, Script
+from pegboard_cache_redis.cache.epoch import State
+from pegboard_cache_redis.cache.keys import Names, Place
+
+
+class Storage:
+    """Runs commands for an epoch; what a server that is not in it answers confirms nothing."""
+
+    def __init__(self, channel: Channel, *, prefix: str, longest: int) -> None:
+        """`longest` is how many bytes a value has at most."""
+        self._channel = channel
+        self._prefix = prefix
+        self._longest = longest
+        self._names = (-1, self._new_names(-1))
+
+    def place(self, state: State, key: Key) -> Place:
+        """Return where the epoch has the value of a key."""
+        return self._names_of(state.epoch).place(key)
+
+    def run(self, state: State, command: Command) -> object:
+        """Run one command; None if no server of the epoch has answered."""
+        try:
+            (reply,) = self._channel.exchange([command])
+        except ChannelError:
+            return None
+        return reply.value if reply.server in state.servers else None
+
+    def cover(
+        self,
+        state: State,
+        touched: Touched,
+        script: Script,
+        arguments: Sequence[str | int],
+    ) -> bool:
+        """Run a script on everything that is touched; returns whether all of it is confirmed."""
+        if not state.servers:
+            return False  # other processes make other keys
+        names = self._names_of(state.epoch)
+        keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
+        keys += [marker for group in touched.groups for marker in names.markers(group)]
+        commands = [script.call(keys=[key], arguments=arguments) for key in keys]
+        if not commands:
+            return True
+        try:
+            replies = self._channel.exchange(commands)
+        except ChannelError:
+            return False
+        return all(reply.value == 1 and reply.server in state.servers for reply in replies)
+
+    def _names_of(self, epoch: int) -> Names:
+        known, names = self._names
+        if known != epoch:
+            names = self._new_names(epoch)
+            self._names = (epoch, names)
+        return names
+
+    def _new_names(self, epoch: int) -> Names:
+        is_sharded = self._channel.is_sharded
+        return Names(self._prefix, epoch, is_sharded=is_sharded, longest=self._longest)

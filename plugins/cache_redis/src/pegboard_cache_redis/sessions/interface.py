@@ -1,0 +1,231 @@
+"""Flask's sessions, kept in Redis: the client holds a signed id and nothing else."""
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from flask import Flask, Request, Response, session
+from flask.sessions import SessionInterface, SessionMixin
+from itsdangerous import BadSignature, Signer
+
+import pegboard
+from pegboard_cache_redis.requirements import require_channel
+from pegboard_cache_redis.sessions.codec import FieldCodec
+from pegboard_cache_redis.sessions.lazy_session import LazySession
+from pegboard_cache_redis.sessions.store import (
+    Changes,
+    SessionGoneError,
+    SessionStore,
+    SessionStoreError,
+)
+from pegboard_cache_redis.settings import CacheRedisSettings
+
+logger = logging.getLogger(__name__)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{54}")
+_RETRY_AFTER = 1
+_MOVES = 5
+"""How often others may change a session while it is given another id."""
+
+
+def rotate_session() -> None:
+    """Give the session another id and end the old one, when the request ends.
+
+    To be called when a session comes to be worth more, above all at a login: whoever knew the old
+    id is left with nothing. A session in a signed cookie has no id, and stays as it is.
+    """
+    if isinstance(session, LazySession):
+        session.rotate()
+
+
+def end_session() -> None:
+    """End the session, as at a logout; no request that is still under way can bring it back.
+
+    What is put into the session afterwards begins a new one.
+    """
+    session.clear()
+
+
+class RedisSessionInterface(SessionInterface):
+    """Opens a session for each request, which costs nothing until something looks into it."""
+
+    opens_any = True
+    """Whether every request is given one, so that an answer may be given before (see the core)."""
+
+    def __init__(self, store: SessionStore, secrets: Sequence[str], lifetime: int) -> None:
+        """Sign with the first secret; what was signed with another of them is accepted.
+
+        `lifetime`, in seconds, is that of sessions which are not permanent.
+        """
+        self._store = store
+        self._lifetime = lifetime
+        self._signer = Signer(
+            list(reversed(secrets)),  # the last one signs
+            salt=b"pegboard-session-1",
+            key_derivation="hmac",
+            digest_method=sha256,
+        )
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """Return the name; a browser takes one with the prefix only from the very host, by TLS."""
+        name: str = app.config["SESSION_COOKIE_NAME"]
+        return f"__Host-{name}" if self.get_cookie_secure(app) else name
+
+    def get_cookie_domain(self, app: Flask) -> str | None:  # noqa: ARG002 - Flask's signature
+        """Return none: the cookie is for this host alone."""
+        return None
+
+    def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
+        """Return the root, as the prefix demands."""
+        return "/"
+
+    def get_cookie_httponly(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
+        """Keep the cookie from scripts."""
+        return True
+
+    def open_session(self, app: Flask, request: Request) -> LazySession:
+        """Return a session that nothing has been read of."""
+        return LazySession(partial(self._identify, app, request), self._store.read, _answer_503)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store what the request has changed; what cannot be stored is answered with an error."""
+        assert isinstance(session, LazySession)
+        if session.accessed:
+            response.vary.add("Cookie")
+        if session.is_saved:
+            return
+        session.is_saved = True  # this is called again for the error
+        if session.has_failed:
+            if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                _answer_503(None)  # a view has passed over it
+            return
+        if session.values_in_use is None:
+            return
+        try:
+            if session.stored is None:
+                self._save_anew(app, session, response)
+            else:
+                self._save_changes(app, session, response)
+        except SessionStoreError as error:
+            _answer_503(error)
+        except SessionGoneError:
+            message = "The session has ended while the request was under way."
+            pegboard.abort(HTTPStatus.CONFLICT, message)
+
+    def _save_anew(self, app: Flask, session: LazySession, response: Response) -> None:
+        """Begin a session, or end the one that the view has ended, or both."""
+        values = session.values_in_use
+        ended = session.id if session.is_ended else None
+        if values:
+            new = self._store.begin(values, self._lifetime_of(app, session), ended=ended)
+            self._send_cookie(app, session, new, response)
+        elif ended is not None:
+            self._store.end(ended)
+            self._delete_cookie(app, response)
+
+    def _save_changes(self, app: Flask, session: LazySession, response: Response) -> None:
+        """Store what is new in a session; one of which nothing is left has ended."""
+        stored, values = session.stored, session.values_in_use
+        assert stored is not None
+        assert values is not None
+        changes = self._store.compare(stored, values)
+        lifetime = self._lifetime_of(app, session)
+        if session.is_rotating:
+            if moved := self._move(session, changes, lifetime):
+                self._send_cookie(app, session, moved, response)
+            else:
+                self._delete_cookie(app, response)
+            return
+        switched = "_permanent" in changes.written or "_permanent" in changes.removed
+        # A session lives between a half and the whole of its lifetime when nobody uses it: only
+        # every so often does a request that reads it have to write.
+        is_due = switched or not lifetime * 500 <= stored.remaining <= lifetime * 1000
+        if not changes and not is_due:
+            return
+        try:
+            is_left = self._store.update(stored.id, changes, lifetime if is_due else None)
+        except SessionGoneError:
+            if changes and values:
+                raise
+            return
+        if not is_left:
+            self._delete_cookie(app, response)
+            return
+        # The cookie is not sent without need: it could arrive after that of a later login.
+        if switched or (is_due and session.permanent):
+            self._send_cookie(app, session, stored.id, response)
+
+    def _move(self, session: LazySession, changes: Changes, lifetime: int) -> str:
+        """Return the new id, "" if nothing is left of the session."""
+        stored = session.stored
+        for _ in range(_MOVES):
+            if stored is None:
+                raise SessionGoneError
+            if (moved := self._store.move(stored, changes, lifetime)) is not None:
+                return moved
+            stored = session.read_again()
+        message = f"a session was changed by others {_MOVES} times while it was given another id"
+        raise SessionStoreError(message)
+
+    def _identify(self, app: Flask, request: Request) -> str | None:
+        cookie = request.cookies.get(self.get_cookie_name(app), "")
+        try:
+            identifier = self._signer.unsign(cookie).decode()
+        except BadSignature:
+            return None
+        return identifier if _ID.fullmatch(identifier) else None
+
+    def _lifetime_of(self, app: Flask, session: LazySession) -> int:
+        if session.permanent:
+            return int(app.permanent_session_lifetime.total_seconds())
+        return self._lifetime
+
+    def _send_cookie(
+        self, app: Flask, session: LazySession, identifier: str, response: Response
+    ) -> None:
+        response.set_cookie(
+            value=self._signer.sign(identifier).decode(),
+            expires=self.get_expiration_time(app, session),
+            **self._cookie(app),
+        )
+
+    def _delete_cookie(self, app: Flask, response: Response) -> None:
+        response.delete_cookie(**self._cookie(app))
+
+    def _cookie(self, app: Flask) -> dict[str, Any]:
+        return {
+            "key": self.get_cookie_name(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app),
+            "partitioned": self.get_cookie_partitioned(app),
+        }
+
+
+def _answer_503(error: SessionStoreError | None) -> NoReturn:
+    if error is not None:
+        logger.warning("the session is out of reach: %s", error)
+    pegboard.abort(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The session is out of reach at the moment. Try again.",
+        headers={"Retry-After": str(_RETRY_AFTER)},
+    )
+
+
+def make_session_interface(app: Flask) -> RedisSessionInterface:
+    """Return what keeps the app's sessions. Raises `pegboard.StartupError` without Redis."""
+    channel = require_channel(app)
+    settings = pegboard.get_settings(CacheRedisSettings, app)
+    core = pegboard.get_settings(pegboard.CoreSettings, app)
+    secrets = [core.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    store = SessionStore(
+        channel, FieldCodec(secrets), prefix=settings.prefix, max_bytes=settings.session_max_bytes
+    )
+    app.permanent_session_lifetime = timedelta(seconds=settings.session_permanent_lifetime)
+    return RedisSessionInterface(store, secrets, settings.session_lifetime)

@@ -1,0 +1,238 @@
+"""What a process knows of the row, by a clock that the test moves."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select
+
+import pegboard
+from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import run_python
+from pegboard_cache_redis.cache.epoch import DISABLE, TRUST, WAIT, Fleet
+from pegboard_cache_redis.models import table
+
+from .conftest import Clock, read_row, write_row
+
+
+@pytest.fixture
+def app(make_app: MakeApp, redis_url: str, database_url: str) -> Iterator[Flask]:
+    """An app whose cache has never been on, its context active."""
+    app = make_app(plugins=["cache_redis"], DATABASE_URL=database_url, REDIS_URL=redis_url)
+    with app.app_context():
+        yield app
+
+
+def test_a_write_outwaits_trust_and_is_acknowledged_in_time():
+    """Clocks may differ by a twentieth; of the 2.5 s of a write, a third is left for its work."""
+    assert TRUST * 1.05 <= WAIT
+    assert WAIT <= 2.5 * 2 / 3
+
+
+def test_what_was_read_is_trusted_for_a_while(fleet: Fleet, clock: Clock):
+    """And not a moment longer."""
+    assert fleet.trusted() is None
+    state = fleet.refresh()
+    clock.now += TRUST - 0.001
+    assert state is fleet.trusted()
+    clock.now += 0.001
+    assert fleet.trusted() is None
+
+
+def test_trust_counts_from_before_the_question(fleet: Fleet, clock: Clock):
+    """The row may have been changed right after the database looked."""
+    fleet.note(1, enabled=True, servers="a", read_at=clock.now - TRUST + 0.5)
+    clock.now += 0.5
+    assert fleet.trusted() is None
+
+
+def test_an_older_answer_does_not_replace_a_newer(fleet: Fleet, clock: Clock):
+    """Two threads read at once, and the slower is heard last."""
+    newer = fleet.note(1, enabled=False, servers="a", read_at=clock.now)
+    assert newer is fleet.note(1, enabled=True, servers="a", read_at=clock.now - 0.1)
+    assert newer is fleet.trusted()
+
+
+def test_the_row_is_read_when_what_is_known_has_aged(fleet: Fleet, clock: Clock):
+    """And only then."""
+    fleet.refresh()
+    write_row(epoch=4, enabled=True)
+    current = fleet.current()
+    assert current
+    assert 0 == current.epoch
+    clock.now += TRUST
+    current = fleet.current()
+    assert current
+    assert (4, True) == (current.epoch, current.enabled)
+
+
+def test_a_cache_that_was_never_on_is_turned_on_at_once(fleet: Fleet):
+    """Nobody can have cached anything."""
+    fleet.refresh()
+    assert not fleet.enable(frozenset({"b", "a"}))
+    assert (True, "pb:1@a pb:1@b") == read_row()[1:]
+    state = fleet.trusted()
+    assert state
+    assert frozenset({"a", "b"}) == state.servers
+
+
+def test_no_epoch_comes_back(fleet: Fleet, clock: Clock):
+    """Even when the table was dropped and created anew, with what Redis holds still there."""
+    write_row(epoch=5, enabled=False)
+    fleet.refresh()
+    clock.now += WAIT
+    before = int(time.time())
+    fleet.enable(frozenset({"a"}))
+    assert before <= read_row()[0] <= time.time()
+    write_row(epoch=2**40, enabled=False)
+    fleet.refresh()
+    clock.now += WAIT
+    fleet.enable(frozenset({"a"}))
+    assert 2**40 + 1 == read_row()[0]
+
+
+def test_it_is_turned_on_again_when_nobody_trusts_the_former_epoch(fleet: Fleet, clock: Clock):
+    """Since this process first knew it to be off, however often it has looked since."""
+    write_row(epoch=1, enabled=False)
+    fleet.refresh()
+    clock.now += 1.0
+    fleet.refresh()
+    clock.now += WAIT - 1.001
+    assert fleet.enable(frozenset({"a"}))
+    assert not read_row()[1]
+    clock.now += 0.001
+    assert not fleet.enable(frozenset({"a"}))
+    assert (True, "pb:1@a") == read_row()[1:]
+
+
+def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Clock):
+    """The one who comes second finds another epoch."""
+    write_row(epoch=1, enabled=False)
+    first, second = new_fleet(), new_fleet()
+    first.refresh()
+    second.refresh()
+    clock.now += WAIT
+    assert not first.enable(frozenset({"a"}))
+    epoch = read_row()[0]
+    assert not second.enable(frozenset({"b"}))
+    assert (epoch, True, "pb:1@a") == read_row()
+    state = second.trusted()
+    assert state
+    assert (epoch, True) == (state.epoch, state.enabled)
+
+
+def test_an_epoch_that_came_and_went_is_waited_out_anew(fleet: Fleet, clock: Clock):
+    """That it was off before says nothing: somebody may trust the epoch between."""
+    write_row(epoch=1, enabled=False)
+    fleet.refresh()
+    clock.now += 10.0
+    write_row(epoch=2)
+    fleet.refresh()
+    assert clock.now + WAIT == fleet.nobody_trusts_at
+
+
+def test_who_turns_it_off_waits_from_then_on(fleet: Fleet, clock: Clock):
+    """And others learn it from the row."""
+    write_row(epoch=1, enabled=True, servers="a")
+    fleet.refresh()
+    clock.now += 1.0
+    fleet.disable()
+    assert (1, False, "a") == read_row()
+    assert clock.now + WAIT == fleet.nobody_trusts_at
+    trusted = fleet.trusted()
+    assert trusted
+    assert not trusted.enabled
+
+
+def test_who_turns_it_off_has_the_row_to_himself(app: Flask):
+    """Even if it was off already: nobody turns it on before his transaction has ended."""
+    write_row(epoch=1, enabled=False, servers="a")
+    with pegboard.db.engine.begin() as connection:
+        assert 1 == connection.execute(DISABLE).rowcount
+        assert connection.scalar(select(table.columns.updated_at))
+
+
+def test_a_row_that_was_never_there_keeps_nobody_waiting(fleet: Fleet):
+    """The migrations have not run yet."""
+    table.drop(pegboard.db.engine)
+    assert fleet.current() is None
+    assert fleet.is_absent
+    assert 0.0 == fleet.moment_if_absent()
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_a_row_that_vanished_is_trusted_by_others_for_a_while(
+    fleet: Fleet, clock: Clock, *, drop: bool
+):
+    """The plugin's data were removed while it served."""
+    write_row(epoch=1, enabled=True)
+    fleet.refresh()
+    if drop:
+        table.drop(pegboard.db.engine)
+    else:
+        with pegboard.db.engine.begin() as connection:
+            connection.execute(delete(table))
+    clock.now += TRUST
+    assert fleet.current() is None
+    vanished_at, clock.now = clock.now, clock.now + 1.0
+    assert vanished_at + WAIT == fleet.moment_if_absent()
+
+
+def test_a_row_that_came_to_be_is_known(fleet: Fleet):
+    """The migrations ran while a writer had its transaction open."""
+    table.drop(pegboard.db.engine)
+    fleet.refresh()
+    table.create(pegboard.db.engine)
+    with pegboard.db.engine.begin() as connection:
+        connection.execute(table.insert().values(id=1))
+    assert fleet.moment_if_absent() is None
+
+
+def test_a_database_that_does_not_answer_is_reported_and_nothing_is_trusted(
+    fleet: Fleet, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """That is no table missing."""
+
+    def refuse(*_: object) -> None:
+        raise sqlite_or_not
+
+    sqlite_or_not = pegboard.db.engine.dialect.loaded_dbapi.OperationalError("gone")
+    fleet.refresh()
+    clock.now += TRUST
+    monkeypatch.setattr(pegboard.db.engine.dialect, "do_execute", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert fleet.current() is None
+    assert not fleet.is_absent
+    assert ["the state of the cache cannot be read: gone"] == caplog.messages
+
+
+FORK = """
+import os, sys
+import pegboard
+from pegboard_cache_redis.cache.epoch import Fleet
+app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=[])
+with app.app_context():
+    fleet = Fleet(pegboard.db.engine, "pb:1")
+    first = fleet.refresh()
+    with fleet._reading, fleet._lock:
+        child = os.fork()
+        if not child:
+            os._exit(0 if fleet.refresh() and fleet.refresh() else 1)
+    mine = [fleet.refresh() for _ in range(100)]
+    assert os.waitpid(child, 0)[1] == 0
+    assert all(mine)
+"""
+
+
+def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_url: str):
+    """Nor does it wait for what a thread of its parent has locked."""
+    run_python(FORK, database_url)
+
+
+def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):
+    """Another prefix or another form: neither would forget what the other has cached."""
+    write_row(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
+    states = [Fleet(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
+    assert [{"a"}, set()] == [set(state.servers) for state in states if state]
