@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -13,13 +16,12 @@ from redis import Redis
 from pegboard.redis import (
     ChannelError,
     Command,
-    Pipeline,
     Reply,
     Script,
-    breaker,
     command,
     get_channel,
 )
+from pegboard.redis.pipeline import ServerPipeline
 from pegboard.redis.pool import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import PATIENCE, run_python, wait_until
@@ -63,14 +65,13 @@ NewChannel = Callable[..., ServerChannel]
 @pytest.fixture
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow each other faster than in life."""
-    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.02)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", 0.02)
 
 
 @asynccontextmanager
-async def pipeline_of(channel: ServerChannel) -> AsyncIterator[Pipeline]:
+async def pipeline_of(channel: ServerChannel) -> AsyncIterator[ServerPipeline]:
     """Make a pipeline of this loop that is connected."""
     pipeline = channel.pipeline(asyncio.get_running_loop())
-    assert pipeline
     with closing(pipeline):
         await pipeline.exchange([GET])
         yield pipeline
@@ -286,7 +287,7 @@ def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own(
 
     async def test() -> None:
         async with pipeline_of(channel) as pipeline:
-            pipeline.cut()  # type: ignore[attr-defined]  # it is a server's
+            pipeline.cut()
             await failure(pipeline.exchange([GET]))
             assert not channel.is_unavailable
             assert [None] == values(await pipeline.exchange([GET]))
@@ -304,13 +305,12 @@ def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     for new_loop in LOOPS.values():
         loop = new_loop()
         pipeline = channel.pipeline(loop)
-        assert pipeline
         loop.run_until_complete(pipeline.exchange([GET]))
         loop.close()
         channel.close()
-    wait_until(lambda: not clients(own_redis.url), "the connections are closed")
-    del loop, pipeline
-    gc.collect()
+        wait_until(lambda: not clients(own_redis.url), "the connection is closed")
+        del loop, pipeline
+        gc.collect()
 
 
 @pytest.mark.usefixtures("probing")
@@ -402,7 +402,7 @@ def test_hang_that_the_pipeline_finds_fails_threads(
 def test_connection_that_was_closed_while_idle_is_no_fault(
     run: Run[None], new_channel: NewChannel, redis_url: str
 ):
-    """The server, or a proxy, ends it: the next exchange has a new one, and nothing is away."""
+    """The server, or a proxy, ends it: the next exchange has a new one, and nothing is unavailable."""
     channel = new_channel(redis_url)
     me = command("CLIENT", "ID", key="")
 
@@ -472,7 +472,7 @@ def test_server_that_is_restarted_is_another(
             asked = [pipeline.exchange([GET]) for _ in range(3)]
             for one in asked:
                 await failure(one)
-            await until(lambda: channel.is_unavailable, "it is known to be away")
+            await until(lambda: channel.is_unavailable, "it is known to be unavailable")
             assert pipeline.exchange([GET]).exception()
             await waited(own_redis.start)
             await until(lambda: not channel.is_unavailable, "it is back")
@@ -492,7 +492,6 @@ def test_server_that_is_gone_at_first_is_found_later(
 
     async def test() -> None:
         pipeline = channel.pipeline(asyncio.get_running_loop())
-        assert pipeline
         with closing(pipeline):
             for one in [pipeline.exchange([GET]) for _ in range(3)]:
                 await failure(one)
@@ -511,7 +510,6 @@ def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
 
     async def test() -> None:
         pipeline = channel.pipeline(asyncio.get_running_loop())
-        assert pipeline
         with closing(pipeline), own_redis.suspended():
             for one in [pipeline.exchange([GET]) for _ in range(3)]:
                 assert "the server did not answer in time" == await failure(one)
@@ -669,6 +667,105 @@ def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     run(test(waits=True))
     run(test(waits=False))
     wait_until(lambda: not clients(own_redis.url), "its connection is closed")
+
+
+def test_pipeline_speaks_tls(
+    run: Run[None], new_channel: NewChannel, redis_url: str, certificates: Certificates
+):
+    """Large commands, replies in order, and what a busy process does to its loop included."""
+    large = bytes(range(256)) * 4 * 1_000
+
+    async def test(channel: ServerChannel) -> None:
+        async with pipeline_of(channel) as pipeline:
+            asked = [pipeline.exchange([echo(f"{number}")]) for number in range(100)]
+            assert [b"OK", large] == values(await pipeline.exchange([set_("a", large), get("a")]))
+            assert [b"%d" % number for number in range(100)] == [
+                (await one)[0].value for one in asked
+            ]
+            for _ in range(3):
+                first = pipeline.exchange([get("b")])
+                await asyncio.sleep(0)
+                second = pipeline.exchange([get("b")])
+                time.sleep(2)  # noqa: ASYNC251 - what a busy process does to a loop
+                assert [[None]] * 2 == [values(await one) for one in (first, second)]
+        assert not channel.is_unavailable
+
+    with RedisProxy(redis_url, certificates) as proxy:
+        run(test(new_channel(proxy.url, REDIS_TIMEOUT=1.0)))
+
+
+@pytest.mark.usefixtures("probing")
+def test_server_whose_certificate_is_not_trusted_is_unavailable(
+    run: Run[None], new_channel: NewChannel, redis_url: str, certificates: Certificates
+):
+    """Nothing is sent to it."""
+
+    async def test(channel: ServerChannel) -> None:
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            assert "CERTIFICATE_VERIFY_FAILED" in await failure(pipeline.exchange([GET]))
+            assert channel.is_unavailable
+
+    with RedisProxy(redis_url, certificates) as proxy:
+        run(test(new_channel(proxy.url.partition("?")[0])))
+        assert [] == proxy.round_trips
+
+
+def test_tls_that_hangs_is_not_waited_for_longer(
+    run: Run[None], new_channel: NewChannel, certificates: Certificates
+):
+    """The server accepts, and does not take part in the handshake of TLS."""
+
+    async def test(channel: ServerChannel) -> None:
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            asked = [pipeline.exchange([GET]) for _ in range(3)]
+            async with asyncio.timeout(PATIENCE):
+                for one in asked:
+                    assert "the server did not answer in time" == await failure(one)
+            assert channel.is_unavailable
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rediss://127.0.0.1:{silent.getsockname()[1]}?ssl_ca_certs={certificates.authority}"
+        run(test(new_channel(url, REDIS_TIMEOUT=0.2)))
+
+
+def test_socket_of_the_file_system(run: Run[None], new_channel: NewChannel, tmp_path: Path):
+    """It is a connection as any other."""
+    path = tmp_path / "redis.sock"
+
+    async def test(channel: ServerChannel) -> None:
+        async with pipeline_of(channel) as pipeline:
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+
+    with RedisServer(options={"unixsocket": str(path)}) as server:
+        run(test(new_channel(f"unix://{path}?password={server.password}&db=2")))
+
+
+def test_server_that_drips_is_not_waited_for_beyond_the_bound(
+    run: Run[None], new_channel: NewChannel
+):
+    """One byte after the other, each in time."""
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"$-1\r\n$-1\r\n")  # who it is stays unknown
+            connection.recv(65536)
+            for byte in b"$20\r\n" + bytes(20):
+                connection.sendall(bytes([byte]))
+                time.sleep(0.25)
+
+    async def test(channel: ServerChannel) -> None:
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            began = time.monotonic()
+            assert "in time" in await failure(pipeline.exchange([GET]))
+            assert time.monotonic() - began < 3.0  # half of the time that it drips
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        run(test(new_channel(f"redis://127.0.0.1:{listener.getsockname()[1]}", REDIS_TIMEOUT=1.0)))
+        thread.join()
 
 
 def test_there_is_none_where_it_cannot_be(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import pegboard
-from pegboard.redis import ChannelError, circuit_breaker, command, get_channel, pool
+from pegboard.redis import ChannelError, command, get_channel
 from pegboard.redis.connection import Connection
 from pegboard.redis.handshake import Dialed, Handshake
 from pegboard.redis.pool import AT_ONCE, ServerChannel
@@ -45,7 +45,7 @@ def new_channel(make_app: MakeApp) -> NewChannel:
 @pytest.fixture
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow each other faster than in life."""
-    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.02)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", 0.02)
 
 
 class Stranger:
@@ -137,7 +137,7 @@ def test_a_connection_that_was_cut_in_its_last_moment_is_not_used_again(
     assert not channel.is_unavailable
 
 
-def test_while_it_is_known_to_be_away_nobody_asks(
+def test_while_it_is_known_to_be_unavailable_nobody_asks(
     new_channel: NewChannel,
     redis_proxy: RedisProxy,
     caplog: pytest.LogCaptureFixture,
@@ -146,7 +146,7 @@ def test_while_it_is_known_to_be_away_nobody_asks(
     """It answers probes and nothing else: after the second time-out one pays in a second."""
     channel = new_channel(redis_proxy.url)
     pause = 3.0
-    monkeypatch.setattr(circuit_breaker, "PAUSE", NEVER)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", NEVER)
 
     def fail() -> None:
         with pytest.raises(ChannelError):
@@ -155,7 +155,7 @@ def test_while_it_is_known_to_be_away_nobody_asks(
     with caplog.at_level(logging.WARNING), redis_proxy.hold_commands(times=100) as hold:
         fail()
         wait_until(lambda: not channel.is_unavailable, "a probe has been answered at once")
-        monkeypatch.setattr(circuit_breaker, "PAUSE", pause)
+        monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", pause)
         for paid in (2, 3):
             began = time.monotonic()
             for _ in range(50):
@@ -172,7 +172,7 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
 ):
     """Those who wait with it fail with it, and do not open the breaker anew after the probe."""
     channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=3.0)
-    monkeypatch.setattr(circuit_breaker, "PAUSE", NEVER)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", NEVER)
 
     def exchange() -> bool:
         try:
@@ -196,16 +196,16 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
 def test_a_replica_does_not_bring_it_back(
     new_channel: NewChannel, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ):
-    """It answers and takes no writes, so it is away until it is a master again."""
+    """It answers and takes no writes, so it is unavailable until it is a master again."""
     channel = new_channel(own_redis.url)
     write = command("SET", "a", "1", key="a")
     assert b"OK" == channel.exchange([write])[0].value
     former = channel.exchange([write])[0].server
     other = new_channel(own_redis.url)
     assert b"OK" == other.exchange([command("REPLICAOF", "127.0.0.1", "1", key="")])[0].value
-    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.redis.circuit_breaker"):
+    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.circuit_breaker"):
         channel.exchange([write])
-    with caplog.at_level(logging.DEBUG, "pegboard.redis.circuit_breaker"):
+    with caplog.at_level(logging.DEBUG, "pegboard.circuit_breaker"):
         wait_until(lambda: any("still unavailable" in one for one in caplog.messages), "a probe")
     assert channel.is_unavailable
     other.exchange([command("REPLICAOF", "NO", "ONE", key="")])
@@ -218,7 +218,7 @@ def test_no_more_connections_than_allowed(
 ):
     """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
-    monkeypatch.setattr(pool, "QUEUE_TIMEOUT", 0.1)
+    monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 0.1)
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
@@ -248,7 +248,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
 ):
     """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
-    monkeypatch.setattr(pool, "QUEUE_TIMEOUT", 30.0)
+    monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 30.0)
     connection = channel.acquire()
     served: list[int] = []
 
@@ -262,7 +262,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
         for number in range(9):
             asking.append(pool.submit(ask, number))
             wait_until(lambda: len(asking) == channel._permits.waiting, "it queues")
-        monkeypatch.setattr(pool, "QUEUE_TIMEOUT", 0.05)
+        monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 0.05)
         with pytest.raises(ChannelError, match="all 1 connections"):
             channel.acquire()
         channel.release(connection)
@@ -322,7 +322,7 @@ def test_whatever_ends_an_exchange_its_connection_is_not_used_again(
     assert [b"PONG"] == [reply.value for reply in channel.exchange([PING])]
 
 
-def test_a_server_that_closed_an_idle_connection_is_not_away(
+def test_a_server_that_closed_an_idle_connection_is_not_unavailable(
     new_channel: NewChannel, own_redis: RedisServer
 ):
     """It is looked at before it is used again, if it lay idle for a while."""

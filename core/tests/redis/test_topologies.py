@@ -160,7 +160,7 @@ def test_client_follows_the_master(make_app: MakeApp, own_sentinels):
 
 
 @pytest.mark.slow
-def test_sentinels_that_are_away_cost_no_more_than_the_bound(make_app: MakeApp, own_sentinels):
+def test_unavailable_sentinels_cost_no_more_than_the_bound(make_app: MakeApp, own_sentinels):
     """They hang, all three; the first exchange fails in time, the next at once."""
     channel = channel_of(make_app(REDIS_URL=own_sentinels.url, REDIS_TIMEOUT=BOUND))
     with ExitStack() as stack:
@@ -276,7 +276,7 @@ def test_failing_shard_is_replaced(own_cluster, cluster_channel, way):
         assert cluster_channel.is_unavailable
         assert [b"kept"] == values(cluster_channel.exchange([get(other)]))
         assert worst_until_back(cluster_channel, key) < 2 * BOUND
-        wait_until(lambda: not cluster_channel.is_unavailable, "nothing is away", RECOVERY)
+        wait_until(lambda: not cluster_channel.is_unavailable, "nothing is unavailable", RECOVERY)
 
 
 def test_client_of_a_cluster_is_made_when_it_is_wanted(make_app: MakeApp, cluster):

@@ -1,4 +1,4 @@
-"""Redis away: who touches the session is told so, and nobody is silently a stranger."""
+"""Redis unavailable: who touches the session is told so, and nobody is silently a stranger."""
 
 import time
 from contextlib import closing

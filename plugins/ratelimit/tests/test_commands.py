@@ -240,7 +240,7 @@ def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):
 
 
 def test_it_is_told_when_nothing_can_be_told(make_app, own_redis, cli):
-    """Redis is away, or nothing is limited."""
+    """Redis is unavailable, or nothing is limited."""
     own_redis.kill()
     away = make_app(plugins=["ratelimit"], REDIS_URL=own_redis.url)
     off = make_app(plugins=["ratelimit"], RATELIMIT_ENABLED=False)

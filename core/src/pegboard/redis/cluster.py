@@ -8,10 +8,10 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.redis.channel import ChannelError, Command, Reply, command
-from pegboard.redis.circuit_breaker import CircuitBreaker
 from pegboard.redis.connection import Connection, resolve
-from pegboard.redis.pool import ServerChannel
+from pegboard.redis.pool import MEANWHILE, ServerChannel
 from pegboard.redis.topology import ClusterTopology, NodeEndpoint, SlotMap
 from pegboard.redis.url import Address
 
@@ -33,14 +33,16 @@ class ClusterChannel:
         self._size = size
         self._timeout = timeout
         self._nodes: dict[Address, ServerChannel] = {}
-        self._breaker = CircuitBreaker("Redis Cluster", self._probe)
+        self._breaker = CircuitBreaker("Redis Cluster", self._probe, meanwhile=MEANWHILE)
         self._seen: SlotMap | None = None
 
     @property
     def is_unavailable(self) -> bool:
         """Whether the cluster, or any node in use, is known not to answer."""
         self._forget_former_nodes()
-        return self._breaker.is_open or any(node.is_unavailable for node in tuple(self._nodes.values()))
+        return self._breaker.is_open or any(
+            node.is_unavailable for node in tuple(self._nodes.values())
+        )
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands to their nodes, then read all replies; see `Channel`."""

@@ -1,6 +1,6 @@
 """Round trips of an event loop to one Redis server, on one connection that never waits.
 
-What is asked within one turn of the loop leaves together; replies come in the order of the commands.
+What is asked within one turn of the loop leaves together; replies come in the commands' order.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from typing import cast
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
+from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.redis.channel import ChannelError, Command, Reply, Value
-from pegboard.redis.circuit_breaker import CircuitBreaker
 from pegboard.redis.connection import (
     TRUSTED_IDLE,
     closed_by_server,
@@ -64,13 +64,13 @@ class ServerPipeline:
         self.dial = dial
         self.fail = fail
         self._breaker = breaker
-        self._is_closed = False
+        self.is_closed = False
         self._connection: _Connection | None = None
 
     def exchange(self, commands: Sequence[Command]) -> Replies:
         """Send all commands at the end of this turn of the loop; see `Pipeline`."""
-        if self._breaker.is_open or self._is_closed:
-            message = "the pipeline is closed" if self._is_closed else "Redis is unavailable"
+        if self._breaker.is_open or self.is_closed:
+            message = "the pipeline is closed" if self.is_closed else "Redis is unavailable"
             future = self.loop.create_future()
             future.set_exception(ChannelError(message))
             return future
@@ -102,7 +102,7 @@ class ServerPipeline:
 
     def close(self) -> None:
         """End it; see `Pipeline`."""
-        self._is_closed = True
+        self.is_closed = True
         if connection := self._connection:
             connection.end("the pipeline is closed")
 
@@ -194,12 +194,12 @@ class _Connection(asyncio.Protocol):
             if dialed.socket.family == socket.AF_UNIX:
                 await self._loop.create_unix_connection(lambda: self, sock=dialed.socket)
             else:
-                options = {"server_hostname": dialed.host, "ssl_handshake_timeout": _TLS_TIMEOUT}
                 await self._loop.create_connection(
                     lambda: self,
                     sock=dialed.socket,
                     ssl=dialed.tls,
-                    **(options if dialed.tls else {}),
+                    server_hostname=dialed.host if dialed.tls else None,
+                    ssl_handshake_timeout=_TLS_TIMEOUT if dialed.tls else None,
                 )
             future: Replies = self._loop.create_future()
             self._look()
@@ -225,9 +225,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport; called by the loop."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         if self.is_ended:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hand over the replies that have come; called by the loop."""

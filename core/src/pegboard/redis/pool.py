@@ -1,17 +1,15 @@
 """The channel to one Redis server: connections that threads use again, and a circuit breaker."""
 
-import os
-import threading
 import time
-import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from pegboard.circuit_breaker import CircuitBreaker
+from pegboard.forking import after_fork
 from pegboard.redis.channel import ChannelError, Command, Reply, command
-from pegboard.redis.circuit_breaker import CircuitBreaker
 from pegboard.redis.connection import Connection, resolve
 from pegboard.redis.fair_semaphore import FairSemaphore
 from pegboard.redis.pipeline import ServerPipeline
@@ -32,6 +30,9 @@ longer than it may, and a server that is only busy is taken for one that hangs.
 QUEUE_TIMEOUT = 1.0
 """Seconds to queue for a connection. Whoever has one is done within the time-out of Redis."""
 
+MEANWHILE = "serving without it"
+"""What is done while Redis is unavailable, for the log."""
+
 _TOO_LATE = (TimeoutError, RedisTimeoutError)
 
 _REPLICA = "it is a replica, which takes no writes"
@@ -49,9 +50,9 @@ class ServerChannel:
         self._permits = FairSemaphore(min(size, AT_ONCE))
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
-        self._pipelines: weakref.WeakSet[ServerPipeline] = weakref.WeakSet()
-        self._breaker = CircuitBreaker(name, self._probe)
-        _channels.add(self)
+        self._pipelines: tuple[ServerPipeline, ...] = ()
+        self._breaker = CircuitBreaker(name, self._probe, meanwhile=MEANWHILE)
+        after_fork(self, ServerChannel.forget)
 
     @property
     def is_unavailable(self) -> bool:
@@ -92,7 +93,7 @@ class ServerChannel:
         pipeline = ServerPipeline(
             loop, self._breaker, self._timeout, self._endpoint.dial, self._failed
         )
-        self._pipelines.add(pipeline)
+        self._pipelines = (*[one for one in self._pipelines if not one.is_closed], pipeline)
         return pipeline
 
     def reset(self) -> None:
@@ -102,7 +103,7 @@ class ServerChannel:
 
     def close(self) -> None:
         """Close every idle connection."""
-        for pipeline in tuple(self._pipelines):
+        for pipeline in self._pipelines:
             pipeline.retire()
         while True:
             try:
@@ -121,9 +122,10 @@ class ServerChannel:
         except TimeoutError:
             message = f"all {self._permits.count} connections to Redis are in use"
             raise ChannelError(message) from None
+        if has_queued and self._breaker.is_open:
+            self._permits.release()
+            raise _unavailable()
         try:
-            if has_queued and self._breaker.is_open:
-                raise _unavailable()
             connection = self._reused() or self._opened()
         except BaseException:
             self._permits.release()
@@ -177,8 +179,10 @@ class ServerChannel:
         self._endpoint.renew()
         if isinstance(error, _TOO_LATE):
             # The server hangs: requests that came later need not wait as long to find out.
-            for other in (*self._busy, *self._pipelines):
-                other.cut()
+            for connection in tuple(self._busy):
+                connection.cut()
+            for pipeline in self._pipelines:
+                pipeline.cut()
         self.close()
         self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
         return ChannelError(str(error))
@@ -199,19 +203,8 @@ class ServerChannel:
         """Start afresh in a forked process: two processes must not share a connection."""
         self._idle, self._busy = [], set()
         self._permits.reset()
-        self._pipelines.clear()
+        self._pipelines = ()
 
 
 def _unavailable() -> ChannelError:
     return ChannelError("Redis is unavailable")
-
-
-_channels: "weakref.WeakSet[ServerChannel]" = weakref.WeakSet()
-
-
-def _forget_inherited() -> None:
-    for channel in tuple(_channels):
-        channel.forget()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)

@@ -1,11 +1,11 @@
 """Answers that are looked up in the background, so that no request waits for them too long."""
 
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from pegboard.forking import after_fork
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class Resolver(Generic[T]):
         """What was found last, if anything."""
         self._running: Future[T] | None = None
         self._lock = threading.Lock()
-        _resolvers.add(self)
+        after_fork(self, Resolver.reset)
 
     def result(self) -> T:
         """Return what was found last, or else look it up; raises as `renewed` does."""
@@ -67,17 +67,6 @@ class Resolver(Generic[T]):
                 self.found, self._running = found, None
             future.set_result(found)
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Let a forked process look it up, in which no thread does so yet."""
         self._running, self._lock = None, threading.Lock()
-
-
-_resolvers: "weakref.WeakSet[Resolver[Any]]" = weakref.WeakSet()
-
-
-def _restart_all() -> None:
-    for resolver in tuple(_resolvers):
-        resolver.restart()
-
-
-os.register_at_fork(after_in_child=_restart_all)

@@ -14,7 +14,7 @@ class NoChannel:
     is_unavailable = True
 
     def exchange(self, commands: Sequence[Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
-        """Fail, as if Redis were away."""
+        """Fail, as if Redis were unavailable."""
         raise ChannelError(_MESSAGE)
 
     def servers(self) -> NoReturn:

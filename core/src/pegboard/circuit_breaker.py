@@ -2,11 +2,12 @@
 
 import logging
 import math
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
+
+from pegboard.forking import after_fork
 
 logger = logging.getLogger(__name__)
 
@@ -18,22 +19,35 @@ In a row of failures at most one request in so many seconds pays, after the firs
 
 
 class CircuitBreaker:
-    """Open while a server is unavailable; a probe in the background, one at a time, closes it again.
+    """Open while a server is unavailable; a probe in the background, one at a time, closes it.
 
-    `probe` raises as long as the server cannot serve. The breaker of an app that nobody uses any
-    more ends its probe.
+    A breaker that nobody uses any more ends its probe.
     """
 
-    def __init__(self, name: str, probe: Callable[[], object]) -> None:
+    def __init__(
+        self, name: str, probe: Callable[[], object], *, meanwhile: str, pause: float | None = None
+    ) -> None:
+        """`probe` raises as long as the server cannot serve.
+
+        The log says that the server `name` is unavailable, and what happens `meanwhile`. `pause`
+        replaces `PAUSE`.
+        """
         self.is_open = False
         self._closed_at = -math.inf
         self._name = name
+        self._meanwhile = meanwhile
+        self._pause = pause
         # A bound method would keep its owner, and so this breaker, alive.
         self._probe = weakref.WeakMethod(probe) if hasattr(probe, "__self__") else (lambda: probe)
         self._lock = threading.Lock()
-        _breakers.add(self)
+        after_fork(self, CircuitBreaker.reset)
 
-    def trip(self, cause: BaseException, *, is_doubtful: bool = False) -> None:
+    @property
+    def pause(self) -> float:
+        """Seconds between probes."""
+        return PAUSE if self._pause is None else self._pause
+
+    def trip(self, cause: object, *, is_doubtful: bool = False) -> None:
         """Open it; if it is doubtful whether the server is unavailable, probe at once.
 
         A doubt soon after the last one is none: a server that answers probes and nothing else is
@@ -43,17 +57,18 @@ class CircuitBreaker:
             if self.is_open:
                 return
             self.is_open = True
-            is_first = time.monotonic() - self._closed_at >= PAUSE
-        pause = 0.0 if is_doubtful and is_first else PAUSE
-        # Not the error itself: a kept log record would keep everything that its traceback refers to.
+            is_first = time.monotonic() - self._closed_at >= self.pause
+        delay = 0.0 if is_doubtful and is_first else self.pause
+        # Not the error itself: a kept log record would keep all that its traceback refers to.
         logger.warning(
-            "%s is unavailable; serving without it until it answers again: %s",
+            "%s is unavailable; %s until it answers again: %s",
             self._name,
+            self._meanwhile,
             str(cause),
         )
         threading.Thread(
-            target=_probe_until_back,
-            args=(weakref.ref(self), pause),
+            target=_probe_until_closed,
+            args=(weakref.ref(self), delay),
             name="pegboard-breaker",
             daemon=True,
         ).start()
@@ -75,26 +90,15 @@ class CircuitBreaker:
         return True
 
     def reset(self) -> None:
-        """Forget everything; for a process just forked, which has no probe running."""
+        """Close it; for a process just forked, in which no probe runs."""
         self.is_open = False
         self._lock = threading.Lock()
 
 
-_breakers: "weakref.WeakSet[CircuitBreaker]" = weakref.WeakSet()
-
-
-def _probe_until_back(breaker: "weakref.ref[CircuitBreaker]", pause: float) -> None:
+def _probe_until_closed(breaker: "weakref.ref[CircuitBreaker]", delay: float) -> None:
     while True:
-        time.sleep(pause)
+        time.sleep(delay)
         if (known := breaker()) is None or known.attempt():
             return
+        delay = known.pause
         del known
-        pause = PAUSE
-
-
-def _reset_all() -> None:
-    for breaker in tuple(_breakers):
-        breaker.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)
