@@ -402,7 +402,7 @@ def test_hang_that_the_pipeline_finds_fails_threads(
 def test_connection_that_was_closed_while_idle_is_no_fault(
     run: Run[None], new_channel: NewChannel, redis_url: str
 ):
-    """The server, or a proxy, ends it: the next exchange has a new one, and nothing is unavailable."""
+    """The server, or a proxy, ends it: the next exchange has a new one."""
     channel = new_channel(redis_url)
     me = command("CLIENT", "ID", key="")
 
@@ -738,6 +738,37 @@ def test_socket_of_the_file_system(run: Run[None], new_channel: NewChannel, tmp_
 
     with RedisServer(options={"unixsocket": str(path)}) as server:
         run(test(new_channel(f"unix://{path}?password={server.password}&db=2")))
+
+
+def test_large_command_is_waited_for_while_the_server_takes_it(
+    run: Run[None], new_channel: NewChannel
+):
+    """Longer than the bound, which begins with the last part that it takes."""
+    size = 30_000_000
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"$-1\r\n$-1\r\n")  # who it is stays unknown
+            left = size
+            while left > 0:
+                left -= len(connection.recv(500_000))
+                time.sleep(0.05)
+            connection.sendall(b"+OK\r\n")
+
+    async def test(channel: ServerChannel) -> None:
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            began = time.monotonic()
+            assert [b"OK"] == values(await pipeline.exchange([set_("a", bytes(size))]))
+            assert time.monotonic() - began > 2.0
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        run(test(new_channel(url, REDIS_TIMEOUT=1.5)))
+        thread.join()
 
 
 def test_server_that_drips_is_not_waited_for_beyond_the_bound(

@@ -53,16 +53,19 @@ class ServerPipeline:
         breaker: CircuitBreaker,
         timeout: float,
         dial: Callable[[], Dialed],
-        fail: Callable[[Exception], ChannelError],
+        miss: Callable[[Exception], ChannelError],
+        lose: Callable[[Exception], ChannelError],
     ) -> None:
-        """`dial` connects, which blocks; `fail` is told why Redis has to be done without.
+        """`dial` connects, which blocks.
 
-        A reply is waited for as long as `timeout`, in seconds.
+        `miss` is told why no connection could be made, `lose` why one has failed; both return what
+        to report. A reply is waited for as long as `timeout`, in seconds.
         """
         self.loop = loop
         self.timeout = timeout
         self.dial = dial
-        self.fail = fail
+        self.miss = miss
+        self.lose = lose
         self._breaker = breaker
         self.is_closed = False
         self._connection: _Connection | None = None
@@ -142,6 +145,7 @@ class _Connection(asyncio.Protocol):
         self._reader = new_reader()
         self._timer: asyncio.TimerHandle | None = None
         self._clock, self._looked_at = 0.0, time.monotonic()
+        self._unsent, self._granted = 0, 0.0
         self._has_errors = self._has_received = self._is_overdue = False
         self._connecting = self._loop.create_task(self._connect())
 
@@ -164,9 +168,11 @@ class _Connection(asyncio.Protocol):
         idle = self._look()
         if not asked:
             return
-        if idle > TRUSTED_IDLE and self._is_ready and not self._under_way and self._is_stale():
-            self._leave()
-            return
+        if idle > TRUSTED_IDLE and self._is_ready and not self._under_way:
+            assert self._socket
+            if is_readable(self._socket, 0):  # its end, which the loop has had no time to notice
+                self._leave()
+                return
         deadline = self._clock + self._timeout
         if self._is_ready and not self._is_retiring:
             self._asked = []
@@ -182,11 +188,6 @@ class _Connection(asyncio.Protocol):
         self._under_way.extend(exchanges)
         assert self._transport
         self._transport.write(b"".join([one.packed for one in exchanges]))
-
-    def _is_stale(self) -> bool:
-        """Return whether the server has closed it, which the loop has had no time to notice."""
-        assert self._socket
-        return is_readable(self._socket, 0)
 
     async def _connect(self) -> None:
         try:
@@ -322,7 +323,8 @@ class _Connection(asyncio.Protocol):
         elif self._is_ready and not self._under_way:
             self._leave()  # it lay idle, which says nothing about the server
         else:
-            self.end(str(self._pipeline.fail(error)))
+            note = self._pipeline.lose if self._is_ready else self._pipeline.miss
+            self.end(str(note(error)))
 
     def end(self, message: str) -> None:
         """Close it, and fail what waits for a reply."""
@@ -365,7 +367,11 @@ class _Connection(asyncio.Protocol):
         waiting = [*self._asked[:1], *islice(self._under_way, 1)]
         if not waiting:
             return
-        left = min(one.deadline for one in waiting) - self._clock
+        unsent = self._transport.get_write_buffer_size() if self._transport else 0
+        if unsent < self._unsent:  # a server that takes large commands bit by bit is well
+            self._granted = self._clock + self._timeout
+        self._unsent = unsent
+        left = max(min(one.deadline for one in waiting), self._granted) - self._clock
         if left > 0:
             self._is_overdue = False
         elif not self._is_overdue or (self._has_received and left > -self._timeout):
@@ -375,7 +381,7 @@ class _Connection(asyncio.Protocol):
             self._lose(too_late())
             return
         else:  # it may take longer to connect than who asks may wait
-            self._fail_asked(str(self._pipeline.fail(too_late())))
+            self._fail_asked(str(self._pipeline.miss(too_late())))
         self._has_received = False
         self._arm(left)
 

@@ -91,7 +91,7 @@ class ServerChannel:
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> ServerPipeline:
         """Make a pipeline, whose connection is not one of those for threads."""
         pipeline = ServerPipeline(
-            loop, self._breaker, self._timeout, self._endpoint.dial, self._failed
+            loop, self._breaker, self._timeout, self._endpoint.dial, self._missed, self._lost
         )
         self._pipelines = (*[one for one in self._pipelines if not one.is_closed], pipeline)
         return pipeline
@@ -147,7 +147,7 @@ class ServerChannel:
         try:
             return Connection.open(self._endpoint.dial())
         except (RedisError, OSError) as error:
-            raise self._failed(error) from error
+            raise self._missed(error) from error
 
     def release(self, connection: Connection) -> None:
         """Take back a connection on which all replies have been read."""
@@ -166,17 +166,13 @@ class ServerChannel:
         """Close an acquired connection that failed, and do without the server for a while."""
         self._busy.discard(connection)
         # What a connection was cut for has been seen to.
-        failure = ChannelError(str(error)) if connection.is_cut else self._failed(error)
+        failure = ChannelError(str(error)) if connection.is_cut else self._lost(error)
         # Only now, so that those who queue find the breaker open.
         self.discard(connection)
         return failure
 
-    def _failed(self, error: Exception) -> ChannelError:
-        """Do without the server until it answers again; returns the error to raise.
-
-        What ends one connection is seldom good for the others.
-        """
-        self._endpoint.renew()
+    def _lost(self, error: Exception) -> ChannelError:
+        """Do without the server, and without other connections to it: they seldom fail alone."""
         if isinstance(error, _TOO_LATE):
             # The server hangs: requests that came later need not wait as long to find out.
             for connection in tuple(self._busy):
@@ -184,6 +180,11 @@ class ServerChannel:
             for pipeline in self._pipelines:
                 pipeline.cut()
         self.close()
+        return self._missed(error)
+
+    def _missed(self, error: Exception) -> ChannelError:
+        """Do without the server until it answers again; returns the error to raise."""
+        self._endpoint.renew()
         self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
         return ChannelError(str(error))
 

@@ -72,7 +72,7 @@ class Stats:
             self._sent = counts
 
     def collect(self) -> Mapping[str, int | float | str | bool]:
-        """Return the fleet's counts and the state; of this process alone while Redis is unavailable."""
+        """Return the fleet's counts, this process's while Redis is unavailable, and the state."""
         self.send()
         state = self._fleet.current()
         counts: dict[str, int] = dict(self._counters.stats())
