@@ -164,8 +164,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., Any]:
                     await asyncio.to_thread(gateway._threads._executor.shutdown)
                     return found
             finally:
-                if gateway._pipeline is not None:
-                    gateway._pipeline.close()
+                gateway.close()
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
             return runner.run(main())
