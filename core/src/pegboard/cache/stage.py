@@ -7,14 +7,14 @@ from pegboard.cache.outcome import HIT
 from pegboard.cache.service import STAGE_MISS, Cache, decode
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages import ANSWER, Answer, Call, Route
+from pegboard.stages import Answer, Call, Route, StageOrder
 
 
 class CacheStage:
     """Binds to the routes of cached views, unless something of a plugin has to run before them."""
 
     name = "cache"
-    order = ANSWER
+    order = StageOrder.ANSWER
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache

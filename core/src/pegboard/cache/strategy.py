@@ -38,7 +38,10 @@ from pegboard.redis import ChannelError, Command, Reply
 
 
 class Key(NamedTuple):
-    """What a value is stored under; both parts are printable ASCII without spaces, at least one."""
+    """What a value is stored under.
+
+    Both parts are printable ASCII without spaces, and not empty.
+    """
 
     group: str
     """The table whose rows it is made of."""
@@ -81,7 +84,7 @@ class MissReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """No value, and why."""
+    """Says that there is no value, and why; `Cache-Status` shows the reason."""
 
     reason: MissReason
     may_fill: bool = True
@@ -90,17 +93,20 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to fill a key, as long as it stands."""
+    """The right to fill a key once; it ends when it is used, fenced, given back or too old.
+
+    `token` tells it from every other lease on the key.
+    """
 
     key: Key
     token: str
     context: Any = None
-    """What the strategy needs to know again in `fill`."""
+    """Whatever the strategy wants to know again in `fill`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a transaction has written: single keys, and groups of which anything may be changed."""
+    """What a transaction has written: single keys, and groups of which any key may have changed."""
 
     keys: frozenset[Key] = frozenset()
     groups: frozenset[str] = frozenset()
@@ -110,59 +116,66 @@ class Transaction(Protocol):
     """The connection of a writer: in its transaction before the commit, in a new one after it."""
 
     def execute(self, statement: Executable) -> Sequence[Any]:
-        """Run a statement; returns its rows."""
+        """Run a SQLAlchemy statement; returns its rows."""
 
     def commit(self) -> None:
         """Commit what was executed since the writer's own commit; only for `release`."""
 
 
 class CacheStrategy(Protocol):
-    """Stores bytes under keys, so that no value is older than an acknowledged write.
+    """Stores bytes under keys. Threads call it at the same time.
 
-    All methods may be called from any thread. The rules that a strategy has to keep are in
-    the guide "Keep cached answers elsewhere", and tested by
-    `pegboard.testing.contracts.CacheStrategyContract`.
+    The rules that it must keep are in the guide "Keep cached answers elsewhere", and are tested by
+    `pegboard.testing.contracts.CacheStrategyContract`. `name` is shown to operators.
     """
 
     name: str
 
     def look_up(self, key: Key) -> bytes | Miss:
-        """Return the value, or why there is none. Waits no longer than its storage's bound."""
+        """Return the value, or why there is none.
+
+        The storage's time-out bounds the wait; a storage that does not answer is a `Miss`.
+        """
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key, or the value that another reader has stored meanwhile.
+        """Return the right to fill the key, or the value if the key was filled meanwhile.
 
-        A `Miss` for the reason `MissReason.LEASED` means that another reader is about to fill it.
+        A `Miss` whose reason is `MissReason.LEASED` means that another process or thread is about
+        to fill it.
         """
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value for `ttl` seconds; returns whether it was stored."""
 
     def give_back(self, lease: Lease) -> None:
-        """End a lease under which nothing is stored, if it still stands: the next need not wait."""
+        """End a lease under which nothing was stored, so that the next reader need not wait."""
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
-        """Forget what is touched, and keep anyone from filling it until `release`.
+        """Forget what the transaction has touched, and refuse to store it until `release`.
 
-        Called right before the commit. May write in the transaction, so that it is committed with
-        it. Returns what is handed to `release` or `abandon`.
+        Called right before the commit. It may write in the transaction, so that a rollback undoes
+        what it wrote. Returns whatever `release` or `abandon` of this fence need to know.
         """
 
     def release(self, fence: Any, transaction: Transaction) -> float:
         """Forget again what the fence covers, and lift it.
 
         Called after the commit. Returns the moment of `time.monotonic` from which the write may be
-        acknowledged, 0 for at once. Raises `UnconfirmedError`.
+        acknowledged, in seconds, 0 for at once. Raises `UnconfirmedError` when another process
+        could still return the older value.
         """
 
     def abandon(self, fence: Any) -> None:
         """Lift a fence whose transaction was rolled back, if that can be done at once."""
 
     def clear(self, group: str | None = None) -> None:
-        """Forget all values, or those of a group. Raises `UnconfirmedError`."""
+        """Forget all values, or those of a group.
+
+        Raises `UnconfirmedError` when some could remain.
+        """
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
-        """Return what an operator wants to know, by name: hits, misses, fills, and the like."""
+        """Return counts and states for the operator by name: hits, misses, fills, and the like."""
 
 
 class PreparedLookup(Protocol):

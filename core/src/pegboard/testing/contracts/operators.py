@@ -50,8 +50,8 @@ class Operators:
         """Operators read it."""
         assert one.name
 
-    def test_an_unavailable_storage_is_a_miss(self, broken: CacheStrategy) -> None:
-        """Nothing is raised, and the reader reads the database."""
+    def test_a_storage_that_is_unavailable_is_a_miss(self, broken: CacheStrategy) -> None:
+        """A reader never learns more of it than that, and reads the database."""
         assert isinstance(broken.look_up(KEY), Miss)
         given = broken.lease(KEY)
         assert not isinstance(given, bytes)

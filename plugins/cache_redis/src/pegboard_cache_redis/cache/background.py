@@ -5,11 +5,11 @@ of this process to those of all processes.
 """
 
 import logging
-import os
 import threading
 import time
 import weakref
 
+from pegboard import after_fork
 from pegboard.redis import Channel
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.epoch import EpochStore
@@ -38,7 +38,7 @@ class BackgroundRefresh:
         self._disposals = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        _instances.add(self)
+        after_fork(self, BackgroundRefresh.forget)
 
     def wake(self) -> None:
         """Note that the cache is used, and start the thread if it does not run."""
@@ -60,7 +60,7 @@ class BackgroundRefresh:
         if self._disposals != self._epochs.disposals or time.monotonic() - self._used_at > IDLE:
             return False
         state = self._epochs.refresh()
-        if state is not None and not self._channel.is_away:
+        if state is not None and not self._channel.is_unavailable:
             self._activation.adjust(state)
         self._stats.send()
         return True
@@ -69,9 +69,6 @@ class BackgroundRefresh:
         """Start afresh in a forked process."""
         self._thread = None
         self._starting = threading.Lock()
-
-
-_instances: "weakref.WeakSet[BackgroundRefresh]" = weakref.WeakSet()
 
 
 def _run(reference: "weakref.ref[BackgroundRefresh]") -> None:
@@ -87,11 +84,3 @@ def _run(reference: "weakref.ref[BackgroundRefresh]") -> None:
             return
         del refresh
         time.sleep(INTERVAL)
-
-
-def _forget_inherited() -> None:
-    for refresh in tuple(_instances):
-        refresh.forget()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)

@@ -11,7 +11,7 @@ class NullChannel:
     """A `Channel` that confirms nothing, so that writes turn caching off in the database."""
 
     is_sharded = False
-    is_away = True
+    is_unavailable = True
 
     def exchange(self, commands: Sequence[Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
         """Raise `ChannelError`."""
