@@ -162,7 +162,7 @@ def test_a_port_that_is_taken_is_one_clear_error(service: LiveServer, tmp_path: 
     assert "Traceback" not in done.stdout
 
 
-def test_a_database_that_is_away_is_one_clear_error(tmp_path: Path):
+def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     """Nor does the password show."""
     url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/nowhere"
     done = run_pegboard("serve", "--port", str(free_port()), directory=tmp_path, DATABASE_URL=url)
