@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, update
 
 import pegboard
-from pegboard.testing.processes import wait_until
+from pegboard.testing.processes import run_python, wait_until
 from pegboard_ratelimit.enforcement import get_limiter, refresh
 from pegboard_ratelimit.enforcement.refresh import RuleRefresher
 from pegboard_ratelimit.models import table
@@ -406,3 +406,29 @@ def test_a_request_sends_no_query_once_the_rules_are_known(app, get):
     assert {429} == {get() for _ in range(20)}
 
     assert [] == sent
+
+
+FORK = """
+import os, sys, threading
+import pegboard
+from pegboard.testing.processes import wait_until
+from pegboard_ratelimit.enforcement.refresh import RuleRefresher
+
+app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=["ratelimit"])
+with app.app_context():
+    refresher = RuleRefresher(pegboard.db.engine, [])
+with refresher._lock:
+    refresher._reading = threading.Event()  # a thread of the parent reads
+    child = os.fork()
+if not child:
+    now = refresher._clock()
+    threading.Thread(target=refresher.refresh, args=[now], daemon=True).start()
+    wait_until(lambda: refresher._read_at is not None, "the rules are read")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_reads_rules_of_its_own(app, database_url):
+    """It does not wait for a thread that only its parent has."""
+    run_python(FORK, database_url)

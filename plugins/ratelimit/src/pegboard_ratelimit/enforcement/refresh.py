@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Engine
 from sqlalchemy.pool import StaticPool
 
+from pegboard import after_fork
 from pegboard_ratelimit.rules import Rule, RuleBook, StoredRule, in_force, read_rows
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,13 @@ class RuleRefresher:
         """The rules in force; replaced by another object whenever a rule changes."""
         self.due = -1.0
         """The time of the clock from which `refresh` must be called."""
+        after_fork(self, RuleRefresher.reset)
+
+    def reset(self) -> None:
+        """Start afresh in a forked process, which has no thread that reads."""
+        self._lock = threading.Lock()
+        self._reading = None
+        self.due = -1.0
 
     @property
     def broken(self) -> list[int]:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages import LIMIT, Answer, Call, Route
+from pegboard.stages import Answer, Call, Route, StageOrder
 from pegboard_ratelimit.counting import Verdict, microseconds
 from pegboard_ratelimit.enforcement.limiter import Limiter
 from pegboard_ratelimit.enforcement.plan import Plan
@@ -26,7 +26,7 @@ class LimitStage:
     """The stage `ratelimit`; one for all routes of an app."""
 
     name = NAME
-    order = LIMIT
+    order = StageOrder.LIMIT
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
