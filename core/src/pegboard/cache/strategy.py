@@ -69,6 +69,13 @@ class Touched:
     groups: frozenset[str] = frozenset()
 
 
+class UnconfirmedError(Exception):
+    """Raised by a strategy when a value older than a committed write may remain in the cache.
+
+    The write is committed, but not acknowledged: the request is answered 503.
+    """
+
+
 class Transaction(Protocol):
     """The connection of a writer: in its transaction before the commit, in a new one after it."""
 

@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from pegboard.api import ALIVE
-from pegboard.http import REQUEST_ID, APIError, Envelope, bug_message, identify, report, seal
+from pegboard.api import LIVENESS_PATH
+from pegboard.http import (
+    REQUEST_ID_KEY,
+    APIError,
+    Envelope,
+    add_common_headers,
+    identify,
+    internal_error_message,
+    log_request,
+)
 from pegboard.redis import ChannelError, Pipeline
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
@@ -72,7 +80,7 @@ class Gateway:
             finally:
                 self._inlet.release(held)
         if status is not None:
-            report(environ, status, started)
+            log_request(environ, status, started)
 
     async def _prepare(
         self, environ: "WSGIEnvironment", receive: Receive
@@ -146,12 +154,12 @@ class Gateway:
         outlet: Outlet,
     ) -> int:
         """Send an answer that no thread gives; returns its status."""
-        identifier = environ.get(REQUEST_ID) or identify(environ)
+        identifier = environ.get(REQUEST_ID_KEY) or identify(environ)
         try:
             headers = [*answer.headers]
             if self._stages is not None:
                 headers = self._stages.headers_of(answer, passage)
-            seal(headers, identifier)
+            add_common_headers(headers, identifier)
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             await outlet.give(answer.status, headers, body)
         except Exception:
@@ -190,7 +198,7 @@ class Gateway:
     ) -> int | None:
         """Have a thread answer; returns the status if it fails to, and nobody else reports it."""
         # Whoever asks whether the process is alive does not wait for those that keep it busy.
-        threads = self._liveness if environ["PATH_INFO"] == ALIVE else self._threads
+        threads = self._liveness if environ["PATH_INFO"] == LIVENESS_PATH else self._threads
         try:
             await threads.serve(environ, receive, outlet)
         except Exception:
@@ -217,4 +225,4 @@ def _has_body(environ: "WSGIEnvironment") -> bool:
 
 
 def _bug(environ: "WSGIEnvironment") -> Answer:
-    return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, bug_message(identify(environ)))
+    return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, internal_error_message(identify(environ)))
