@@ -8,7 +8,10 @@ import click
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake of an operator or a plugin author, with its hint."""
+    """One mistake of an operator or a plugin author, and a hint how to fix it.
+
+    `plugin` and `distribution` name the plugin it belongs to, if there is one.
+    """
 
     summary: str
     hint: str
@@ -24,9 +27,10 @@ class Problem:
 
 
 class StartupError(click.ClickException):
-    """Raised when the service cannot start; carries every `Problem` that was found.
+    """Raised when the service cannot start; its `problems` are all that were found.
 
-    It is a `click.ClickException` so that each command line prints the problems without a trace.
+    It is a `click.ClickException`, so each command line prints the problems without a traceback. A
+    plugin may raise one in its hooks; a problem without a plugin's name then gets that plugin's.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:

@@ -38,7 +38,7 @@ _MAX_CACHED_LENGTH = 256
 
 
 class Clients:
-    """The clients of one app: gives each a key, such as `user:alice` or `192.0.2.1`."""
+    """Gives the clients of one app their keys, as in `user:alice`, by identity or by address."""
 
     def __init__(
         self, proxies: TrustedProxies | None = None, identify: Identify | None = None
@@ -53,15 +53,11 @@ class Clients:
 
     @property
     def is_non_blocking(self) -> bool:
-        """Whether no plugin identifies clients, so that `client_of` never waits."""
+        """Whether `client_of` never waits, as no plugin is asked for an identity."""
         return self._identify is None
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
-        """Return the key of a request's client: `user:alice`, `192.0.2.1` or `2001:db8::/64`.
-
-        `environ` is the WSGI environment. A plugin that fails to identify the client is logged,
-        and the address counts.
-        """
+        """Return the key of a request's client, as `client_of` of this package does."""
         if self._identify is not None:
             identity = self._identity(environ)
             if identity:
@@ -131,7 +127,7 @@ def address_key(address: Address | None) -> str:
 def client_key(name: str) -> str:
     """Return the key of a client that an operator names: an address, `user:alice` or `unknown`.
 
-    Raises `ValueError` with a sentence for the operator.
+    Raises `ValueError` for any other text, with a message for the operator.
     """
     if name.startswith(_USER_PREFIX):
         return identity_key(name.removeprefix(_USER_PREFIX))
@@ -151,14 +147,20 @@ def init_clients(app: Flask, proxies: TrustedProxies, identify: Identify | None 
 
 
 def get_clients(app: Flask | None = None) -> Clients:
-    """Return the `Clients` of the app, or of the current app."""
+    """Return the app's `Clients`, for code that tells many requests apart; or the current app's.
+
+    Raises `KeyError` for an app that `create_app` did not make.
+    """
     clients: Clients = (app or current_app).extensions[EXTENSION]
     return clients
 
 
 def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
-    """Return the key of a request's client, as in `user:alice` or `192.0.2.1`.
+    """Return the key of a request's client, of the app given or of the current app.
 
-    `environ` is the WSGI environment; the app is the current one unless given.
+    `environ` is the WSGI environment. The key is `user:alice` where a plugin knows the client's
+    name, else `192.0.2.1` or `2001:db8::/64`, else `unknown`. It is ASCII without spaces and
+    bounded in length: other characters of a name are percent-encoded, and a hash takes the place of
+    what follows its first 200.
     """
     return get_clients(app).client_of(environ)

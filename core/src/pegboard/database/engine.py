@@ -1,24 +1,21 @@
 """The database of an app: its URL, its engine and its connection pool."""
 
-import os
-import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from pegboard.forking import after_fork
 
 db = SQLAlchemy()
-"""The database of the current app: `db.session`, `db.engine`."""
+"""The database of the current app, a Flask-SQLAlchemy object: `db.session`, `db.engine`."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
         init_postgresql(engine, limits)
     elif engine.dialect.name == "sqlite":
         init_sqlite(engine, busy_timeout=options.busy_timeout)
-    _engines.add(engine)
+    after_fork(engine, _drop_inherited_connections)
 
 
 def database_url(text: str) -> URL:
@@ -117,14 +114,6 @@ def _engine_options(url: URL, options: DatabaseOptions) -> dict[str, Any]:
     return bounds
 
 
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
-
-
-def _drop_inherited_connections() -> None:
-    """Forget, in a forked process, the connections it shares with its parent."""
-    for engine in tuple(_engines):
-        if not isinstance(engine.pool, StaticPool):
-            engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_drop_inherited_connections)
+def _drop_inherited_connections(engine: Engine) -> None:
+    if not isinstance(engine.pool, StaticPool):
+        engine.dispose(close=False)

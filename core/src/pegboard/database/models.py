@@ -28,10 +28,11 @@ def _creation_time(context: DefaultExecutionContext) -> datetime:
 
 
 class Model:
-    """Adds to every model an id, `created_at`, `updated_at` and `to_dict`.
+    """Mixin for the declarative base of a plugin: an id and two times for every model.
 
-    Mix it into the declarative base of a plugin. The base then has a registry and metadata of its
-    own, so that plugins may use the same class names::
+    `created_at` and `updated_at` are UTC without a time zone. The base gets a registry and metadata
+    of its own, so that the tables of two plugins stay apart, and names for constraints that have
+    none::
 
         class Base(pegboard.Model, DeclarativeBase):
             \"\"\"The models of this plugin.\"\"\"

@@ -34,10 +34,10 @@ def evaluate_preconditions(
 
 
 def require_preconditions(etag: str) -> None:
-    """Abort with 412 if `If-Match` or `If-None-Match` of the current request does not hold.
+    """End the request with 412 unless its `If-Match` and `If-None-Match` allow the write.
 
-    `etag` is the strong validator of the current representation, without quotes. Call it right
-    before a write, with the row locked, when the request would otherwise succeed (section 13.2.1).
+    `etag` is the strong validator of the resource as it is now, without quotes. Call it with the
+    row locked, when the request would succeed otherwise (RFC 9110, section 13.2.1).
     """
     status = evaluate_preconditions(
         etag,

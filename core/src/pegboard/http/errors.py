@@ -45,8 +45,8 @@ def abort(
 ) -> NoReturn:
     """End the request with an error in the platform's format.
 
-    `status` is the HTTP status, `errors` maps a field's name to a list of messages, and `headers`
-    are added to the answer.
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
+    to the answer.
     """
     raise APIError(status, message, errors, headers)
 

@@ -81,7 +81,13 @@ def init_registry(app: Flask, registry: Registry) -> None:
 
 
 def get_registry(app: Flask | None = None) -> Registry:
-    """Return the registry of the app, or of the current app."""
+    """Return the registry of the app, or of the current app.
+
+    Its `plugins` are the active plugins in order, its `skipped` the problems of those that were
+    left out, and its `hook` calls the hooks that plugins declare. `owner_of(endpoint, module)`
+    returns the plugin that a view belongs to, or None; the plugin's `problem(summary, hint)` makes
+    a `Problem` that names it. Raises `KeyError` for an app that `create_app` did not make.
+    """
     registry: Registry = (app or current_app).extensions[EXTENSION]
     return registry
 

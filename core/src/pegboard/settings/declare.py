@@ -23,8 +23,9 @@ def setting(
 ) -> Any:
     """Declare one setting of a `Settings` class.
 
-    Without a default it is required. `validate` takes marshmallow validators. The value of a
-    secret is never shown, and may come from a file named by `<VARIABLE>_FILE`.
+    Without a default it is required. `doc` is one line for the operator. `validate` takes
+    marshmallow validators. The value of a secret is never shown, and may come from a file named by
+    `<VARIABLE>_FILE`.
     """
     validators = (validate,) if callable(validate) else tuple(validate)
     metadata = {"doc": doc, "validate": validators, "secret": secret}
@@ -38,7 +39,9 @@ class Settings:
     """Base of the one class in which a plugin declares its settings.
 
     Types: `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated in the environment),
-    `dict[str, str]` (`key=value`, comma-separated), and each of them `| None`.
+    `dict[str, str]` (`key=value`, comma-separated), and each of them `| None`. Each field is made
+    by `setting`; the class becomes a frozen dataclass. Return it from `pegboard_settings`, and read
+    the values by `get_settings`.
     """
 
     bare_variables: ClassVar[frozenset[str]] = frozenset()
