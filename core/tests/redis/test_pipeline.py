@@ -1,9 +1,13 @@
 """The pipeline of an event loop: all its exchanges on one connection, whatever happens to it."""
 
 import asyncio
+import gc
+import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +16,13 @@ from redis import Redis
 from pegboard.redis import (
     ChannelError,
     Command,
-    Pipeline,
     Reply,
     Script,
-    breaker,
     command,
     get_channel,
 )
-from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.pipeline import ServerPipeline
+from pegboard.redis.pool import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import PATIENCE, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
@@ -52,14 +55,13 @@ NewChannel = Callable[..., ServerChannel]
 @pytest.fixture
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow each other faster than in life."""
-    monkeypatch.setattr(breaker, "PAUSE", 0.02)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", 0.02)
 
 
 @asynccontextmanager
-async def pipeline_of(channel: ServerChannel) -> AsyncIterator[Pipeline]:
+async def pipeline_of(channel: ServerChannel) -> AsyncIterator[ServerPipeline]:
     """Make a pipeline of this loop that is connected."""
     pipeline = channel.pipeline(asyncio.get_running_loop())
-    assert pipeline
     with closing(pipeline):
         await pipeline.exchange([GET])
         yield pipeline
@@ -191,7 +193,7 @@ async def test_errors_are_values(new_channel: NewChannel, redis_url: str):
         assert "value is not an integer or out of range" == str(failing[1].value)
         assert [b"text"] == values(well)
         assert isinstance(unknown[0].value, Exception)
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
 async def test_cancelled_exchange_disturbs_no_other(new_channel: NewChannel, redis_url: str):
@@ -224,11 +226,11 @@ async def test_reply_that_nobody_asked_for_is_no_others(new_channel: NewChannel,
         assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
         assert [b"x"] == values(await pipeline.exchange([echo("x")]))
         assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
 @pytest.mark.usefixtures("probing")
-async def test_server_that_wants_a_password_again_is_away(
+async def test_server_that_wants_a_password_again_is_unavailable(
     new_channel: NewChannel, own_redis: RedisServer
 ):
     """That is no error of a command; the probe logs in, and so does the next connection."""
@@ -237,8 +239,8 @@ async def test_server_that_wants_a_password_again_is_away(
     async with pipeline_of(channel) as pipeline:
         await pipeline.exchange([command("RESET", key="RESET")])
         assert "Authentication" in await failure(pipeline.exchange([echo("x"), GET]))
-        assert channel.is_away
-        await until(lambda: not channel.is_away, "it is back")
+        assert channel.is_unavailable
+        await until(lambda: not channel.is_unavailable, "it is back")
         assert [b"x"] == values(await pipeline.exchange([echo("x")]))
 
 
@@ -249,13 +251,14 @@ async def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own
     channel = new_channel(redis_url)
 
     async with pipeline_of(channel) as pipeline:
-        for wire in tuple(channel._busy):
-            wire.cut()
+        pipeline.cut()
         await failure(pipeline.exchange([GET]))
-        assert not channel.is_away
+        assert not channel.is_unavailable
         assert [None] == values(await pipeline.exchange([GET]))
 
 
+# Event loops warn of a connection that nobody has closed.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     new_channel: NewChannel, own_redis: RedisServer
 ):
@@ -264,13 +267,12 @@ def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     for new_loop in LOOPS.values():
         loop = new_loop()
         pipeline = channel.pipeline(loop)
-        assert pipeline
         loop.run_until_complete(pipeline.exchange([GET]))
         loop.close()
-        assert 1 == channel._count
         channel.close()
-        assert 0 == channel._count
-    wait_until(lambda: not clients(own_redis.url), "the connections are closed")
+        wait_until(lambda: not clients(own_redis.url), "the connection is closed")
+        del loop, pipeline
+        gc.collect()
 
 
 @pytest.mark.usefixtures("probing")
@@ -287,11 +289,11 @@ async def test_server_that_hangs_is_done_without(new_channel: NewChannel, own_re
             assert all(one.done() for one in asked)
             for one in asked:
                 assert "the server did not answer in time" == await failure(one)
-            assert channel.is_away
+            assert channel.is_unavailable
             refused = pipeline.exchange([GET])
             assert refused.done()
-            assert "Redis is away" == await failure(refused)
-        await until(lambda: not channel.is_away, "it is back")
+            assert "Redis is unavailable" == await failure(refused)
+        await until(lambda: not channel.is_unavailable, "it is back")
         assert [None] == values(await pipeline.exchange([GET]))
 
 
@@ -306,7 +308,7 @@ async def test_late_loop_takes_no_server_for_hanging(new_channel: NewChannel, re
             second = pipeline.exchange([GET])
             time.sleep(0.6)  # noqa: ASYNC251 - what a busy process does to a loop
             assert [[None]] * 2 == [values(await one) for one in (first, second)]
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
 async def test_hang_that_a_thread_finds_fails_the_pipeline(
@@ -323,7 +325,7 @@ async def test_hang_that_a_thread_finds_fails_the_pipeline(
             asked = pipeline.exchange([GET])
             assert "the server has closed the connection" == await failure(asked)
             assert "the server did not answer in time" == await failure(thread)
-        await until(lambda: not channel.is_away, "a probe has been answered at once")
+        await until(lambda: not channel.is_unavailable, "a probe has been answered at once")
         assert [None] == values(await pipeline.exchange([GET]))
 
 
@@ -346,7 +348,7 @@ async def test_hang_that_the_pipeline_finds_fails_threads(
 async def test_connection_that_was_closed_while_idle_is_no_fault(
     new_channel: NewChannel, redis_url: str
 ):
-    """The server, or a proxy, ends it: the next exchange has a new one, and nothing is away."""
+    """The server, or a proxy, ends it: the next exchange has a new one."""
     channel = new_channel(redis_url)
     me = command("CLIENT", "ID", key="")
 
@@ -356,7 +358,7 @@ async def test_connection_that_was_closed_while_idle_is_no_fault(
         await asyncio.sleep(0)
         [now] = values(await pipeline.exchange([me]))
         assert former != now
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
 async def test_connection_is_looked_at_if_it_lay_idle_for_long(
@@ -372,7 +374,7 @@ async def test_connection_is_looked_at_if_it_lay_idle_for_long(
         time.sleep(1)  # noqa: ASYNC251 - the loop is kept from noticing
         [after] = await pipeline.exchange([GET])
         assert before.server != after.server
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
 @pytest.mark.usefixtures("probing")
@@ -389,7 +391,7 @@ async def test_connection_that_is_reset_fails_what_is_under_way(
             await waited(redis_proxy.cut)
             for one in asked:
                 await failure(one)
-        await until(lambda: not channel.is_away, "it is back")
+        await until(lambda: not channel.is_unavailable, "it is back")
         assert [None] == values(await pipeline.exchange([GET]))
 
 
@@ -404,10 +406,10 @@ async def test_server_that_is_restarted_is_another(new_channel: NewChannel, own_
         asked = [pipeline.exchange([GET]) for _ in range(3)]
         for one in asked:
             await failure(one)
-        await until(lambda: channel.is_away, "it is known to be away")
+        await until(lambda: channel.is_unavailable, "it is known to be unavailable")
         assert pipeline.exchange([GET]).exception()
         await waited(own_redis.start)
-        await until(lambda: not channel.is_away, "it is back")
+        await until(lambda: not channel.is_unavailable, "it is back")
         [after] = await pipeline.exchange([GET])
         assert before.server != after.server
 
@@ -421,12 +423,11 @@ async def test_server_that_is_gone_at_first_is_found_later(
     own_redis.kill()
 
     pipeline = channel.pipeline(asyncio.get_running_loop())
-    assert pipeline
     with closing(pipeline):
         for one in [pipeline.exchange([GET]) for _ in range(3)]:
             await failure(one)
         await waited(own_redis.start)
-        await until(lambda: not channel.is_away, "it is back")
+        await until(lambda: not channel.is_unavailable, "it is back")
         assert [None] == values(await pipeline.exchange([GET]))
 
 
@@ -437,11 +438,10 @@ async def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.2)
 
     pipeline = channel.pipeline(asyncio.get_running_loop())
-    assert pipeline
     with closing(pipeline), own_redis.suspended():
         for one in [pipeline.exchange([GET]) for _ in range(3)]:
             assert "the server did not answer in time" == await failure(one)
-        assert channel.is_away
+        assert channel.is_unavailable
 
 
 @pytest.mark.usefixtures("probing")
@@ -460,9 +460,9 @@ async def test_replica_is_not_the_server_to_ask(
         read, written = pipeline.exchange([GET]), pipeline.exchange([write])
         assert [b"1"] == values(await read)
         assert "read only replica" in await failure(written)
-        assert channel.is_away
+        assert channel.is_unavailable
         other.exchange([command("REPLICAOF", "NO", "ONE", key="")])
-        await until(lambda: not channel.is_away, "it is a master again")
+        await until(lambda: not channel.is_unavailable, "it is a master again")
         [after] = await pipeline.exchange([write])
         assert before.server != after.server
 
@@ -494,7 +494,7 @@ async def test_large_command_that_a_hung_server_does_not_take_is_given_up(
         with own_redis.suspended():
             for one in [pipeline.exchange([set_("a", large)]), pipeline.exchange([GET])]:
                 assert "in time" in await failure(one)
-        await until(lambda: not channel.is_away, "it is back")
+        await until(lambda: not channel.is_unavailable, "it is back")
         assert [b"x"] == values(await pipeline.exchange([echo("x")]))
 
 
@@ -552,18 +552,16 @@ async def test_closed_pipeline_leaves_nothing_behind(
             assert "the pipeline is closed" == await failure(asked)
             assert "the pipeline is closed" == await failure(waiting)
             assert pipeline.exchange([GET]).exception()
-    assert not channel.is_away
+    assert not channel.is_unavailable
     await until(lambda: not clients(own_redis.url), "its connection is closed")
-    assert 0 == channel._count
 
 
 async def close_while_it_connects(channel: ServerChannel, server: RedisServer) -> None:
     """Close a pipeline whose connection comes too late."""
     pipeline = channel.pipeline(asyncio.get_running_loop())
-    assert pipeline
     with server.suspended():
         asked = pipeline.exchange([GET])
-        await until(lambda: channel._count == 1, "it connects")
+        await until(lambda: pipeline.connection()._transport is not None, "it connects")
         pipeline.close()
         await failure(asked)
 
@@ -574,7 +572,7 @@ async def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     """The connection comes too late."""
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=PATIENCE)
     await close_while_it_connects(channel, own_redis)
-    await until(lambda: not channel._count, "nothing is counted in vain")
+    await until(lambda: not clients(own_redis.url), "its connection is closed")
 
 
 @pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS)
@@ -587,7 +585,120 @@ def test_connection_that_comes_after_the_end_of_the_loop_leaves_nothing_behind(
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=PATIENCE)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(close_while_it_connects(channel, own_redis))
-    wait_until(lambda: not channel._count, "nothing is counted in vain")
+    wait_until(lambda: not clients(own_redis.url), "its connection is closed")
+
+
+async def test_pipeline_speaks_tls(
+    new_channel: NewChannel, redis_url: str, certificates: Certificates
+):
+    """Large commands, replies in order, and what a busy process does to its loop included."""
+    large = bytes(range(256)) * 4 * 1_000
+    with RedisProxy(redis_url, certificates) as proxy:
+        channel = new_channel(proxy.url, REDIS_TIMEOUT=1.0)
+        async with pipeline_of(channel) as pipeline:
+            asked = [pipeline.exchange([echo(f"{number}")]) for number in range(100)]
+            assert [b"OK", large] == values(await pipeline.exchange([set_("a", large), get("a")]))
+            assert [b"%d" % number for number in range(100)] == [
+                (await one)[0].value for one in asked
+            ]
+            for _ in range(3):
+                first = pipeline.exchange([get("b")])
+                await asyncio.sleep(0)
+                second = pipeline.exchange([get("b")])
+                time.sleep(2)  # noqa: ASYNC251 - what a busy process does to a loop
+                assert [[None]] * 2 == [values(await one) for one in (first, second)]
+        assert not channel.is_unavailable
+
+
+@pytest.mark.usefixtures("probing")
+async def test_server_whose_certificate_is_not_trusted_is_unavailable(
+    new_channel: NewChannel, redis_url: str, certificates: Certificates
+):
+    """Nothing is sent to it."""
+    with RedisProxy(redis_url, certificates) as proxy:
+        channel = new_channel(proxy.url.partition("?")[0])
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            assert "CERTIFICATE_VERIFY_FAILED" in await failure(pipeline.exchange([GET]))
+            assert channel.is_unavailable
+        assert [] == proxy.round_trips
+
+
+async def test_tls_that_hangs_is_not_waited_for_longer(
+    new_channel: NewChannel, certificates: Certificates
+):
+    """The server accepts, and does not take part in the handshake of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rediss://127.0.0.1:{silent.getsockname()[1]}?ssl_ca_certs={certificates.authority}"
+        channel = new_channel(url, REDIS_TIMEOUT=0.2)
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            asked = [pipeline.exchange([GET]) for _ in range(3)]
+            async with asyncio.timeout(PATIENCE):
+                for one in asked:
+                    assert "the server did not answer in time" == await failure(one)
+            assert channel.is_unavailable
+
+
+async def test_socket_of_the_file_system(new_channel: NewChannel, tmp_path: Path):
+    """It is a connection as any other."""
+    path = tmp_path / "redis.sock"
+    with RedisServer(options={"unixsocket": str(path)}) as server:
+        channel = new_channel(f"unix://{path}?password={server.password}&db=2")
+        async with pipeline_of(channel) as pipeline:
+            assert [b"x"] == values(await pipeline.exchange([echo("x")]))
+
+
+@contextmanager
+def stranger(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Yield the URL of a server that takes part in one handshake, and then answers so."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"$-1\r\n$-1\r\n")  # who it is stays unknown
+            answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+async def test_large_command_is_waited_for_while_the_server_takes_it(new_channel: NewChannel):
+    """Longer than the bound, which begins with the last part that it takes."""
+    size = 30_000_000
+
+    def take(connection: socket.socket) -> None:
+        left = size
+        while left > 0:
+            left -= len(connection.recv(500_000))
+            time.sleep(0.05)
+        connection.sendall(b"+OK\r\n")
+
+    with stranger(take) as url:
+        channel = new_channel(url, REDIS_TIMEOUT=1.5)
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            began = time.monotonic()
+            assert [b"OK"] == values(await pipeline.exchange([set_("a", bytes(size))]))
+            assert time.monotonic() - began > 2.0
+
+
+async def test_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
+    """One byte after the other, each in time."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65536)
+        for byte in b"$20\r\n" + bytes(20):
+            connection.sendall(bytes([byte]))
+            time.sleep(0.25)
+
+    with stranger(drip) as url:
+        channel = new_channel(url, REDIS_TIMEOUT=1.0)
+        with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
+            began = time.monotonic()
+            assert "in time" in await failure(pipeline.exchange([GET]))
+            assert time.monotonic() - began < 3.0  # half of the time that it drips
 
 
 async def test_there_is_none_where_it_cannot_be(make_app: MakeApp, certificates: Certificates):
@@ -596,15 +707,13 @@ async def test_there_is_none_where_it_cannot_be(make_app: MakeApp, certificates:
     channels = [
         get_channel(make_app(upgrade=False, REDIS_URL=url))
         for url in (
-            f"rediss://127.0.0.1:1/0{secret}",
-            f"rediss+sentinel://127.0.0.1:1/mymaster{secret}",
             "redis+cluster://127.0.0.1:1",
             f"rediss+cluster://127.0.0.1:1{secret}",
         )
     ]
 
     loop = asyncio.get_running_loop()
-    assert [None] * 4 == [channel.pipeline(loop) for channel in channels if channel]
+    assert [None] * 2 == [channel.pipeline(loop) for channel in channels if channel]
 
 
 @pytest.mark.slow

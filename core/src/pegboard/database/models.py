@@ -1,7 +1,5 @@
 """The database of an app, and the base of every model."""
 
-import os
-import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +16,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.database.watchdog import no_time_limit
+from pegboard.forking import after_fork
 
 __all__ = [
     "NAMING_CONVENTION",
@@ -118,7 +117,7 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
         init_postgresql(engine, limits)
     elif engine.dialect.name == "sqlite":
         init_sqlite(engine, busy_timeout=options.busy_timeout)
-    _engines.add(engine)
+    after_fork(engine, _drop_inherited_connections)
 
 
 def database_url(text: str) -> URL:
@@ -187,14 +186,6 @@ def _engine_options(url: URL, options: DatabaseOptions) -> dict[str, Any]:
     return bounds
 
 
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
-
-
-def _drop_inherited_connections() -> None:
-    """Forget connections a forked process shares with its parent: two would speak on one wire."""
-    for engine in tuple(_engines):
-        if not isinstance(engine.pool, StaticPool):
-            engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_drop_inherited_connections)
+def _drop_inherited_connections(engine: Engine) -> None:
+    if not isinstance(engine.pool, StaticPool):
+        engine.dispose(close=False)

@@ -47,12 +47,12 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
         parsed = redis_url.parse(url)
         try:
             # Imported here because a service without Redis need not have the library.
-            from pegboard.redis import clients  # noqa: PLC0415
+            from pegboard.redis import factory  # noqa: PLC0415
         except ImportError:
             hint = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
             problem = Problem("REDIS_URL is set, but the redis library is not installed", hint)
             raise StartupError([problem]) from None
-        made = clients.make(parsed, timeout=timeout, pool_size=pool_size)
+        made = factory.make(parsed, timeout=timeout, pool_size=pool_size)
     app.extensions[EXTENSION] = _Lazy(made[0]) if made else None
     app.extensions[channel.EXTENSION] = made[1] if made else None
 

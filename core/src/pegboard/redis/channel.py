@@ -1,7 +1,7 @@
 """Round trips to Redis: what is sent, what comes back, and the channel that carries both.
 
-Commands are made ready to send by whoever wants something, and sent together with those of others.
-This module needs no Redis library; a channel does.
+Whoever wants something of Redis makes commands, which are sent together with those of others. This
+module needs no Redis library; a channel does.
 """
 
 import hashlib
@@ -53,7 +53,8 @@ class Pipeline(Protocol):
         """Send all commands; the future gets the replies, or `ChannelError`.
 
         What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
-        be away, the future has failed already. It may be cancelled, which recalls no command.
+        be unavailable, the future has failed already. It may be cancelled, which recalls no
+        command.
         """
 
     def open(self) -> None:
@@ -89,14 +90,14 @@ class Channel(Protocol):
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> Pipeline | None:
         """Make a pipeline for an event loop, whose owner closes it before the loop.
 
-        Returns None where there is none, as for a cluster or with TLS; threads then exchange.
+        Returns None where there is none, as for a cluster; threads then exchange.
         """
 
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether Redis is known not to answer; `exchange` then fails at once."""
 
     def close(self) -> None:
