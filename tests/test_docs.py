@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "docs/reference/hooks.md"
 API = ROOT / "docs/reference/api.md"
 WITHOUT_REDIS = {"ENV": "testing", "CACHE": "memory", "SESSIONS": "cookie"}
-"""What lets cache_redis hang where there is no Redis."""
+"""A configuration with which cache_redis is active without a Redis."""
 
 WRITE_API = runpy.run_path(str(ROOT / "docs/write_api.py"))
 PUBLIC = [
