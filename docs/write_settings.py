@@ -1,4 +1,4 @@
-"""Write the tables of settings in README.md and docs/reference/settings.md anew.
+"""Write the tables of settings in docs/reference/settings.md anew.
 
 A table stands between `<!-- settings: OWNER -->` and `<!-- end -->`; its rows are what the core and
 the plugins declare. With `--check` nothing is written, and files that are not current are named.
@@ -32,11 +32,6 @@ MARKED = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def declared(owner: str) -> tuple[Declaration, ...]:
     """Return what one owner declares."""
     return declarations_of(OWNERS[owner], None if owner == "core" else owner)
-
-
-def short_row(declaration: Declaration) -> tuple[str, ...]:
-    """Return variable, default and meaning."""
-    return (code(declaration.variable), default(declaration), declaration.doc)
 
 
 def full_row(declaration: Declaration) -> tuple[str, ...]:
@@ -76,7 +71,6 @@ def default(declaration: Declaration) -> str:
 
 Row = Callable[[Declaration], Sequence[str]]
 FILES: dict[str, tuple[Sequence[str], Row]] = {
-    "README.md": (("Variable", "Default", "Meaning"), short_row),
     "docs/reference/settings.md": (("Variable and type", "Default", "Meaning"), full_row),
 }
 

@@ -12,7 +12,7 @@ from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
 from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Problem, ProblemCode, StartupError
 from pegboard.settings import (
     CoreSettings,
     DevelopmentConfig,
@@ -32,6 +32,7 @@ __all__ = [
     "Model",
     "NotReadyError",
     "Problem",
+    "ProblemCode",
     "ProductionConfig",
     "Settings",
     "StartupError",

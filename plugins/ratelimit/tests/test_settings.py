@@ -129,7 +129,9 @@ def test_a_wrong_mark_is_a_problem_of_the_plugin_that_owns_the_view(make_app, pl
 
     assert "search" == problem.plugin
     assert re.match(summary, problem.summary)
-    assert problem.hint.startswith("Mark its get" if "HEAD" in summary else "Mend the mark")
+    expected = "LIMIT_OF_HEAD" if "HEAD" in summary else "INVALID_LIMIT"
+    assert f"RATELIMIT_{expected}" == problem.code
+    assert problem.hint.startswith("Decorate `get`" if "HEAD" in summary else "Fix the decorator")
     assert 404 == app.test_client().get("/search").status_code
     assert get_limiter(app) is not None
 

@@ -15,6 +15,7 @@ from pegboard.stages import Route, route_of
 from pegboard_ratelimit.counting import MemoryStorage, SharedStorage, Storage, StorageError
 from pegboard_ratelimit.enforcement.plan import Plan, Planner
 from pegboard_ratelimit.enforcement.refresh import Keeper
+from pegboard_ratelimit.problems import Code
 from pegboard_ratelimit.rules import MarkError, OnFailure, Rule, marks_of
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
@@ -164,8 +165,9 @@ def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
     provided = [storage for storage in hook(app=app) if storage is not None]
     if len(provided) > 1:
         names = ", ".join(type(storage).__qualname__ for storage in provided)
-        message = f"several plugins provide a storage: {names}; let one of them hang"
-        raise ValueError(message)
+        code = Code.SEVERAL_STORAGES
+        summary = f"several plugins provide a storage: {names}"
+        raise pegboard.StartupError([pegboard.Problem(code, summary, code.hint)])
     if provided:
         storage: Storage = provided[0]
         return storage

@@ -9,11 +9,10 @@ import pegboard
 from pegboard import Problem
 from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.stages import Route
+from pegboard_ratelimit.problems import Code
 from pegboard_ratelimit.rules.limits import UNLIMITED
 from pegboard_ratelimit.rules.matching import counted_as
 from pegboard_ratelimit.rules.rule import Rule, Source, WrittenRule
-
-_CURE = 'Mend the mark, as in @pegboard.rate_limit("10/minute;100/day").'
 
 
 class MarkError(ValueError):
@@ -65,13 +64,14 @@ class _Place:
             return text.read(name, Source.MARK)
         except ValueError as error:
             complaint = f"is marked with a limit that cannot be read: {error}"
-            raise self.error(name, complaint, _CURE) from error
+            raise self.error(Code.INVALID_LIMIT, name, complaint) from error
 
-    def error(self, name: str, complaint: str, hint: str) -> MarkError:
+    def error(self, code: Code, name: str, complaint: str) -> MarkError:
         """Return the error that blames the plugin whose mark it is."""
         owner = pegboard.get_registry(self.app).owner_of(self.name, self.module)
         summary = f"{name}, of {self.module}, {complaint.removesuffix('.')}"
-        return MarkError(owner.problem(summary, hint) if owner else Problem(summary, hint))
+        problem = Problem(code, summary, code.hint)
+        return MarkError(owner.own(problem) if owner else problem)
 
 
 def _mark_of_method(place: _Place, view_class: type, method: str) -> RateLimit | None:
@@ -82,6 +82,5 @@ def _mark_of_method(place: _Place, view_class: type, method: str) -> RateLimit |
         if own is not None and own != mark:
             name = f"{place.name}.head"
             complaint = "is marked by itself, but HEAD counts as GET, in one budget"
-            hint = "Mark its get, or the whole view: that covers HEAD."
-            raise place.error(name, complaint, hint)
+            raise place.error(Code.LIMIT_OF_HEAD, name, complaint)
     return mark
