@@ -10,6 +10,7 @@ from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
+from pegboard.forking import after_fork
 from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, ProblemCode, StartupError
@@ -38,6 +39,7 @@ __all__ = [
     "StartupError",
     "TestingConfig",
     "abort",
+    "after_fork",
     "cached",
     "create_app",
     "db",

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -16,6 +17,12 @@ from pegboard_items.listing import paginate
 MORNING = datetime(2024, 1, 1)  # noqa: DTZ001 - as stored
 
 ORDERS = ["id", "-id", "name", "-name", "created_at", "-created_at", "updated_at", "-updated_at"]
+
+
+@pytest.fixture
+def app(emptied_app: Flask) -> Flask:
+    """An app that all tests of this module share, with no rows in its table."""
+    return emptied_app
 
 
 @pytest.fixture

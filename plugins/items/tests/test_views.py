@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.serving import make_server
 
 import pegboard
@@ -29,6 +30,12 @@ BAD_IDS = [
     "9" * 400,
     "9" * 5000,
 ]
+
+
+@pytest.fixture
+def app(emptied_app: Flask) -> Flask:
+    """An app that all tests of this module share, with no rows in its table."""
+    return emptied_app
 
 
 def assert_error(response: Any, status: int) -> None:

@@ -168,7 +168,7 @@ def test_no_rule_is_told_where_the_table_cannot_be_read(make_app, cli):
     )
 
 
-def test_no_rule_is_told_where_the_database_is_away(make_app, cli):
+def test_no_rule_is_told_where_the_database_is_unavailable(make_app, cli):
     """In a sentence, and without the default in place of the rules."""
     nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"
     app = make_app(plugins=["ratelimit"], upgrade=False, DATABASE_URL=nowhere)
@@ -240,7 +240,7 @@ def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):
 
 
 def test_it_is_told_when_nothing_can_be_told(make_app, own_redis, cli):
-    """Redis is away, or nothing is limited."""
+    """Redis is unavailable, or nothing is limited."""
     own_redis.kill()
     away = make_app(plugins=["ratelimit"], REDIS_URL=own_redis.url)
     off = make_app(plugins=["ratelimit"], RATELIMIT_ENABLED=False)

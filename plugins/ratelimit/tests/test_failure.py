@@ -1,4 +1,4 @@
-"""Redis is away: what becomes of requests, and that they are counted again after that."""
+"""Redis is unavailable: what becomes of requests, and that they are counted again after that."""
 
 import logging
 import time

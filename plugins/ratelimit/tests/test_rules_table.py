@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, update
 
 import pegboard
-from pegboard.testing.processes import wait_until
+from pegboard.testing.processes import run_python, wait_until
 from pegboard_ratelimit.enforcement import get_limiter
 from pegboard_ratelimit.enforcement import refresh as keeping
 from pegboard_ratelimit.enforcement.refresh import Keeper
@@ -407,3 +407,29 @@ def test_a_request_sends_no_query_once_the_rules_are_known(app, get):
     assert {429} == {get() for _ in range(20)}
 
     assert [] == sent
+
+
+FORK = """
+import os, sys, threading
+import pegboard
+from pegboard.testing.processes import wait_until
+from pegboard_ratelimit.enforcement.refresh import Keeper
+
+app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=["ratelimit"])
+with app.app_context():
+    keeper = Keeper(pegboard.db.engine, [])
+with keeper._lock:
+    keeper._reading = threading.Event()  # a thread of the parent reads
+    child = os.fork()
+if not child:
+    now = keeper._clock()
+    threading.Thread(target=keeper.refresh, args=[now], daemon=True).start()
+    wait_until(lambda: keeper._read_at is not None, "the rules are read")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_reads_rules_of_its_own(app, database_url):
+    """Nor does it wait for a thread of its parent, which it has not."""
+    run_python(FORK, database_url)

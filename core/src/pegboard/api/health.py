@@ -21,10 +21,11 @@ _FAILING = "failing; the log says why"
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One thing that must be so before the service can serve.
+    """One condition that must hold before the service can serve.
 
-    `check` is called without arguments in an app context; it raises when the thing is not so. It
-    must end within two seconds or so, as an orchestrator waits for the answer.
+    `check` is called without arguments in an app context, and raises when the condition does not
+    hold: `NotReadyError` to tell callers why, any other exception to tell only the log. It should
+    end within two seconds, as an orchestrator waits for the answer.
     """
 
     name: str
@@ -32,7 +33,7 @@ class HealthCheck:
 
 
 class NotReadyError(Exception):
-    """Raised by a health check, with a sentence that a stranger may read."""
+    """Raised by a health check; its text is shown to callers of `/health/ready`."""
 
 
 class HealthSchema(Schema):
@@ -72,7 +73,11 @@ def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str,
 
 
 def get_health(app: Flask | None = None) -> Health:
-    """Return the checks of the app, or of the current app."""
+    """Return the checks of the app, or of the current app.
+
+    Its `details` maps a plugin's name to a function without arguments, and `/health/ready` shows
+    what the function returns. A function that raises does not make the service unready.
+    """
     health: Health = (app or current_app).extensions[EXTENSION]
     return health
 

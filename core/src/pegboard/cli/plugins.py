@@ -6,8 +6,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.migrations import orphans
-from pegboard.migrations import remove as remove_history
+from pegboard.migrations import find_orphans, remove_history
 from pegboard.plugins import get_registry, installed_plugins
 
 
@@ -34,7 +33,7 @@ def list_plugins() -> None:
 @with_appcontext
 def doctor() -> None:
     """Report tables and migration histories in the database whose plugin is not active."""
-    found = orphans(current_app)
+    found = find_orphans(current_app)
     for orphan in found:
         click.echo(str(orphan))
     if found:

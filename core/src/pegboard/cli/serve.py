@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_s
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
-from pegboard.migrations import pending, upgrade
+from pegboard.migrations import pending_histories, upgrade
 from pegboard.plugins import get_registry
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
@@ -154,7 +154,7 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
 
 
 def _require_head(app: Flask) -> None:
-    if behind := pending(app):
+    if behind := pending_histories(app):
         raise StartupError(
             Problem(
                 Code.DATABASE_BEHIND,

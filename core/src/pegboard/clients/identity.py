@@ -111,7 +111,7 @@ class Proxies:
 
 
 class Clients:
-    """Tells the clients of one app apart."""
+    """Tells the clients of one app apart, by the identity that a plugin gives or by address."""
 
     def __init__(self, proxies: Proxies | None = None, identify: Identify | None = None) -> None:
         self._proxies = proxies or Proxies()
@@ -124,11 +124,11 @@ class Clients:
 
     @property
     def is_non_blocking(self) -> bool:
-        """Whether no plugin is asked who a client is."""
+        """Whether `client_of` never waits, as no plugin is asked for an identity."""
         return self._identify is None
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
-        """Return what stands for the client: `user:alice`, `192.0.2.1` or `2001:db8::/64`."""
+        """Return what stands for the client of a request, as `client_of` of this package does."""
         if self._identify is not None:
             identity = self._identity(environ)
             if identity:
@@ -199,7 +199,7 @@ def address_key(address: Address | None) -> str:
 def client_key(name: str) -> str:
     """Return what stands for a client that an operator names by address or as `user:alice`.
 
-    Raises `ValueError` with a sentence for the operator.
+    Raises `ValueError` for any other text, with a message for the operator.
     """
     if name.startswith(_USER):
         return identity_key(name.removeprefix(_USER))
@@ -219,11 +219,19 @@ def init_clients(app: Flask, proxies: Proxies, identify: Identify | None = None)
 
 
 def get_clients(app: Flask | None = None) -> Clients:
-    """Return what tells the clients of the app, or of the current app, apart."""
+    """Return the app's `Clients`, for code that tells many requests apart; or the current app's.
+
+    Raises `KeyError` for an app that `create_app` did not make.
+    """
     clients: Clients = (app or current_app).extensions[EXTENSION]
     return clients
 
 
 def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
-    """Return what stands for the client of a request to the app, or to the current app."""
+    """Return what stands for the client of a request to the app, or to the current app.
+
+    It is `user:alice` where a plugin knows the client's name, else `192.0.2.1` or `2001:db8::/64`,
+    else `unknown`. It is ASCII without spaces and bounded in length: other characters of a name are
+    percent-encoded, and a hash takes the place of what follows its first 200.
+    """
     return get_clients(app).client_of(environ)

@@ -1,7 +1,5 @@
 """The database of an app, and the base of every model."""
 
-import os
-import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +16,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.database.watchdog import no_time_limit
+from pegboard.forking import after_fork
 
 __all__ = [
     "NAMING_CONVENTION",
@@ -41,7 +40,7 @@ NAMING_CONVENTION = {
 """Names for constraints that have none, so that a migration can drop them on any database."""
 
 db = SQLAlchemy()
-"""The database of the current app: `db.session`, `db.engine`."""
+"""The database of the current app, a Flask-SQLAlchemy object: `db.session`, `db.engine`."""
 
 
 def utcnow() -> datetime:
@@ -55,10 +54,11 @@ def _creation_time(context: DefaultExecutionContext) -> datetime:
 
 
 class Model:
-    """What all models have: an id, two times, and a plain form.
+    """Mixin for the declarative base of a plugin: an id and two times for every model.
 
-    Mixed into the declarative base of a plugin, it gives that base a registry and metadata of its
-    own, so that plugins never meet each other's tables::
+    `created_at` and `updated_at` are UTC without a time zone. The base gets a registry and metadata
+    of its own, so that the tables of two plugins stay apart, and names for constraints that have
+    none::
 
         class Base(pegboard.Model, DeclarativeBase):
             \"\"\"The models of this plugin.\"\"\"
@@ -117,7 +117,7 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
         init_postgresql(engine, limits)
     elif engine.dialect.name == "sqlite":
         init_sqlite(engine, busy_timeout=options.busy_timeout)
-    _engines.add(engine)
+    after_fork(engine, _drop_inherited_connections)
 
 
 def database_url(text: str) -> URL:
@@ -186,14 +186,6 @@ def _engine_options(url: URL, options: DatabaseOptions) -> dict[str, Any]:
     return bounds
 
 
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
-
-
-def _drop_inherited_connections() -> None:
-    """Forget connections a forked process shares with its parent: two would speak on one wire."""
-    for engine in tuple(_engines):
-        if not isinstance(engine.pool, StaticPool):
-            engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_drop_inherited_connections)
+def _drop_inherited_connections(engine: Engine) -> None:
+    if not isinstance(engine.pool, StaticPool):
+        engine.dispose(close=False)

@@ -1,13 +1,11 @@
 """How an engine talks to PostgreSQL: bounded in time, and with what is known of the server."""
 
-import logging
 import math
-import os
 import threading
 import time
-import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +14,9 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.watchdog import WatchedConnection, is_readable, time_is_unlimited
-
-logger = logging.getLogger(__name__)
+from pegboard.forking import after_fork
 
 SLACK = 0.3
 """Seconds the server has to report its own time-out before it counts as hung."""
@@ -28,6 +26,7 @@ TRUSTED_IDLE = 1.0
 """Seconds a connection may sit unused before it is asked whether it still lives."""
 
 PROBE_INTERVAL = 0.5
+"""Seconds between two probes of a server that does not answer."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,23 @@ class Limits:
 class Server:
     """What one process knows of a PostgreSQL server: whether it answers.
 
-    Once a call was left without an answer, nobody else has to find out by waiting: every further
-    attempt fails at once, until a probe in the background, one at a time, has been answered.
+    After a call or a connection attempt without an answer a circuit breaker opens. While it is,
+    nothing connects. Connections that are open already go on unless one of them was left without an
+    answer: a postmaster alone can hang.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._silent = False
-        self._unreachable = False
-        self._probing = threading.Lock()
+        self._is_silent = False
+        self._breaker = CircuitBreaker(
+            "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
+        )
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        _servers.add(self)
+        after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
         """Connect within the limit, whatever the network, the resolver or the server do."""
-        if self._silent or self._unreachable:
+        if self._breaker.is_open:
             raise self._no_answer()
         # Only so that the thread ends at some time: libpq counts whole seconds, two at least, and
         # for each address of the host anew.
@@ -71,7 +72,7 @@ class Server:
             connection = attempt.result(self.limits.connect)
         except FutureTimeoutError:
             if attempt.cancel():
-                self._report(unreachable=True)
+                self._breaker.trip("nothing connects in time", is_doubtful=True)
                 raise self._no_answer() from None
             connection = attempt.result()
         connection.limit = self.limits.statement + SLACK
@@ -80,7 +81,7 @@ class Server:
 
     def check(self, connection: WatchedConnection, idle: float) -> None:
         """Refuse a pooled connection that is dead, and any while the server is silent."""
-        if self._silent:
+        if self._refuses_calls:
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
@@ -89,31 +90,21 @@ class Server:
             try:
                 execute_alone(connection, "SELECT 1", PING_LIMIT)
             except psycopg2.Error as error:
-                if self._silent:
+                if self._refuses_calls:
                     raise
                 raise DisconnectionError(str(error)) from error
 
+    @property
+    def _refuses_calls(self) -> bool:
+        return self._is_silent and self._breaker.is_open
+
     def report_silence(self) -> None:
         """Note that the server left a call without an answer."""
-        self._report(unreachable=False)
+        self._is_silent = True
+        self._breaker.trip("a call was not answered in time", is_doubtful=True)
 
-    def _report(self, *, unreachable: bool) -> None:
-        # A postmaster alone can hang while the backends of old connections serve on.
-        if unreachable:
-            self._unreachable = True
-        else:
-            self._silent = True
-        if self._probing.acquire(blocking=False):
-            logger.warning("the database server does not answer; requests fail until it does")
-            threading.Thread(
-                target=_probe_until_answered,
-                args=(weakref.ref(self),),
-                name="pegboard-probe",
-                daemon=True,
-            ).start()
-
-    def probe(self) -> bool:
-        """Ask the server on a connection of its own; return whether it answered."""
+    def probe(self) -> None:
+        """Ask the server on a connection of its own; raises `psycopg2.Error` if it is silent."""
         args, kwargs = self._arguments
         began = time.monotonic()
         try:
@@ -121,39 +112,19 @@ class Server:
         except psycopg2.Error:
             # A refusal is an answer as well: whoever connects now learns it without waiting.
             if time.monotonic() - began > PING_LIMIT:
-                return False
+                raise
         else:
-            try:
+            with closing(connection):
                 execute_alone(connection, "SELECT 1", PING_LIMIT)
-            except psycopg2.Error:
-                return False
-            finally:
-                connection.close()
-        # In this order: who reports silence from now on starts a probe of his own.
-        self._probing.release()
-        self._silent = self._unreachable = False
-        logger.warning("the database server answers again")
-        return True
+        self._is_silent = False
 
     def reset(self) -> None:
-        """Forget everything; for a process just forked, which has no probe running."""
-        self._silent = self._unreachable = False
-        self._probing = threading.Lock()
+        """Forget that it is silent; for a process just forked, whose breaker is closed."""
+        self._is_silent = False
 
     @staticmethod
     def _no_answer() -> psycopg2.OperationalError:
         return psycopg2.OperationalError("the database server does not answer")
-
-
-_servers: "weakref.WeakSet[Server]" = weakref.WeakSet()
-
-
-def _reset_servers() -> None:
-    for server in tuple(_servers):
-        server.reset()
-
-
-os.register_at_fork(after_in_child=_reset_servers)
 
 
 def _attempt(
@@ -169,14 +140,6 @@ def _attempt(
             attempt.set_result(connection)
         else:
             connection.close()
-
-
-def _probe_until_answered(server: "weakref.ref[Server]") -> None:
-    while (known := server()) is not None:
-        if known.probe():
-            return
-        del known  # an engine nobody uses any more takes its probe with it
-        time.sleep(PROBE_INTERVAL)
 
 
 def execute_alone(connection: WatchedConnection, statement: str, limit: float) -> None:

@@ -19,6 +19,8 @@ from typing import Any, ParamSpec, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
+from pegboard.forking import after_fork
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -56,6 +58,11 @@ class Watchdog:
     """The calls in flight of one process, and the thread that ends the overdue ones."""
 
     def __init__(self) -> None:
+        self.reset()
+        after_fork(self, Watchdog.reset)
+
+    def reset(self) -> None:
+        """Start afresh; for a process just forked, in which no thread watches."""
         self._deadlines: dict[WatchedConnection, float] = {}
         self._cutting = threading.Lock()
         self._wake = threading.Event()
@@ -137,15 +144,6 @@ def _shut(connection: extensions.connection) -> None:
 _watchdog = Watchdog()
 
 
-def _start_afresh() -> None:
-    """Give a forked process a watchdog of its own: threads do not survive a fork."""
-    global _watchdog  # noqa: PLW0603 - there is one per process, and this is another process
-    _watchdog = Watchdog()
-
-
-os.register_at_fork(after_in_child=_start_afresh)
-
-
 class WatchedConnection(extensions.connection):
     """A connection none of whose calls outlives `limit` seconds."""
 
@@ -162,12 +160,11 @@ class WatchedConnection(extensions.connection):
         """Make a call that talks to the server; raise `OperationalError` when it is overdue."""
         if seconds is None or _time_is_unlimited.get():
             return call(*args, **kwargs)
-        watchdog = _watchdog
-        watchdog.expect(self, seconds)
+        _watchdog.expect(self, seconds)
         try:
             answer = call(*args, **kwargs)
         except psycopg2.Error as error:
-            if watchdog.forget(self):
+            if _watchdog.forget(self):
                 raise
             self.close()
             if self.on_silence is not None:
@@ -175,10 +172,10 @@ class WatchedConnection(extensions.connection):
             message = f"the database server did not answer within {seconds:g} s"
             raise psycopg2.OperationalError(message) from error
         except BaseException:
-            watchdog.forget(self)
+            _watchdog.forget(self)
             raise
         # An answer that came at the last moment counts: an acknowledged COMMIT is no failure.
-        watchdog.forget(self)
+        _watchdog.forget(self)
         return answer
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:

@@ -31,10 +31,10 @@ def evaluate(
 
 
 def require_preconditions(etag: str) -> None:
-    """End the request with 412 unless it was made for what there is now; call it before a write.
+    """End the request with 412 unless its `If-Match` and `If-None-Match` allow the write.
 
-    `etag` is the strong validator of what there is now, without quotes. To be called when the
-    request would succeed otherwise (section 13.2.1), and with the row locked.
+    `etag` is the strong validator of the resource as it is now, without quotes. Call it with the
+    row locked, when the request would succeed otherwise (RFC 9110, section 13.2.1).
     """
     status = evaluate(
         etag,

@@ -37,7 +37,10 @@ class APIError(HTTPException):
 
 
 class UnconfirmedError(Exception):
-    """Raised when a write is committed but not acknowledged, as a cache could still be older."""
+    """Raised when a write is committed, but some cache could still hold the older value.
+
+    A cache strategy raises it from `release` and `clear`. The request is answered with 503.
+    """
 
 
 def abort(
@@ -47,7 +50,11 @@ def abort(
     errors: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> NoReturn:
-    """End the request with an error; `errors` maps a field's name to a list of messages."""
+    """End the request with an error in the platform's format.
+
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
+    to the answer.
+    """
     raise APIError(status, message, errors, headers)
 
 

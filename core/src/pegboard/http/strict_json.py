@@ -9,7 +9,7 @@ MAX_NUMBER_LENGTH = 100
 
 
 class InvalidJSONError(ValueError):
-    """Raised for bytes that are not one JSON text; the message says what is wrong."""
+    """Raised by `load_json` for bytes that are not one JSON text; the message says why."""
 
 
 def load_json(data: bytes) -> Any:
@@ -17,7 +17,7 @@ def load_json(data: bytes) -> Any:
 
     Raises `InvalidJSONError` for anything that two parsers could read differently (RFC 8259,
     sections 4 and 8): duplicate names, NaN and Infinity, other encodings, trailing bytes; and for
-    numbers and nesting beyond a bound.
+    numbers of more than 100 characters and nesting too deep for Python.
     """
     try:
         return _DECODER.decode(data.decode("utf-8"))

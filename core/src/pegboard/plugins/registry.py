@@ -65,6 +65,12 @@ def init_registry(app: Flask, registry: Registry) -> None:
 
 
 def get_registry(app: Flask | None = None) -> Registry:
-    """Return the registry of the app, by default of the current app."""
+    """Return the registry of the app, by default of the current app.
+
+    Its `plugins` are the active plugins in order, its `skipped` the problems of those that were
+    skipped, and its `hook` calls the hooks that plugins declare. `owner_of(endpoint, module)`
+    returns the plugin that a view belongs to, or None; the plugin's `problem(code, summary, hint)`
+    returns a `Problem` that names it. Raises `KeyError` for an app that `create_app` did not make.
+    """
     registry: Registry = (app or current_app).extensions[EXTENSION]
     return registry

@@ -43,15 +43,17 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake of an operator or a plugin author, and what to do about it."""
+    """One mistake of an operator or a plugin author, and a hint how to fix it.
+
+    `plugin` and `distribution` name the plugin it belongs to, if there is one.
+    """
 
     code: str
-    """Names the cause; upper case, and the same in every release: a member of a `ProblemCode`."""
+    """Names the cause, and is the same in every release: a member of a `ProblemCode`."""
     summary: str
     hint: str
     plugin: str | None = None
     distribution: str | None = None
-    """Name and version of the plugin's distribution."""
 
     def __str__(self) -> str:
         owner = self.plugin or ""
@@ -62,9 +64,10 @@ class Problem:
 
 
 class StartupError(click.ClickException):
-    """Raised when the service cannot start; carries every `Problem` that was found.
+    """Raised when the service cannot start; its `problems` are all that were found.
 
-    It is a `click.ClickException` so that each command prints the problems without a traceback.
+    It is a `click.ClickException`, so each command prints the problems without a traceback. A
+    plugin may raise one in its hooks; a problem without a plugin's name then gets that plugin's.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:

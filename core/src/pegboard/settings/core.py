@@ -40,7 +40,10 @@ def _proxies(value: tuple[str, ...]) -> None:
 
 
 class CoreSettings(Settings):
-    """The settings of the core; times are in seconds, sizes in bytes."""
+    """Settings of the core; times are in seconds, sizes in bytes.
+
+    Pass the class to `get_settings`. The reference of settings lists every field with its default.
+    """
 
     bare_variables = frozenset(
         {"secret_key", "database_url", "redis_url", "cors_origins", "host", "port", "workers"}

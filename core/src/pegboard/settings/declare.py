@@ -39,7 +39,9 @@ class Settings:
     """Base of the one class in which a plugin declares its settings.
 
     Types: `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated in the environment),
-    `dict[str, str]` (`key=value`, comma-separated), and each of them `| None`.
+    `dict[str, str]` (`key=value`, comma-separated), and each of them `| None`. Each field is made
+    by `setting`; the class becomes a frozen dataclass. Return it from `pegboard_settings`, and read
+    the values by `get_settings`.
     """
 
     bare_variables: ClassVar[frozenset[str]] = frozenset()

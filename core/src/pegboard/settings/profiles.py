@@ -18,7 +18,10 @@ MIN_SECRET_BYTES = 32
 
 
 class DevelopmentConfig:
-    """Defaults of development: debug, verbose logs, an SQLite file."""
+    """Defaults of development: debug, verbose logs, an SQLite file, a published `SECRET_KEY`.
+
+    Inherit from it to make a configuration for `create_app`.
+    """
 
     ENV = "development"
     DEBUG = True
@@ -27,7 +30,11 @@ class DevelopmentConfig:
 
 
 class TestingConfig:
-    """Defaults of tests: SQLite in memory, nothing taken from the environment."""
+    """Defaults of tests: SQLite in memory, a published `SECRET_KEY`.
+
+    An app with this configuration takes nothing from the environment. Inherit from it to make a
+    configuration for `create_app`.
+    """
 
     __test__ = False
 
@@ -38,7 +45,12 @@ class TestingConfig:
 
 
 class ProductionConfig:
-    """Defaults of production: JSON logs, no debug, no documentation page, no known secret."""
+    """Defaults of production: JSON logs, no debug, no documentation page.
+
+    `create_app` refuses it without a `DATABASE_URL` and a `SECRET_KEY` of 32 bytes or more that is
+    not a published one, with debug on, or with a wildcard in `CORS_ORIGINS`. Inherit from it to
+    make a configuration for `create_app`.
+    """
 
     ENV = "production"
     LOG_FORMAT = "json"

@@ -44,7 +44,11 @@ _checked_names: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that Flask does not give; `Content-Length` is added to its headers."""
+    """An answer that a stage gives in place of Flask.
+
+    `Content-Length` is added to its headers, and must not be among them. What HTTP cannot express
+    becomes a 500, and the log says why.
+    """
 
     status: int
     headers: Headers
@@ -52,7 +56,7 @@ class Answer:
 
     @classmethod
     def error(cls, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> "Answer":
-        """Return an error in the platform's format."""
+        """Return an error in the platform's format; `status` is 400 to 599."""
         return cls(
             status, [("Content-Type", "application/json"), *headers], error_body(status, message)
         )
@@ -69,7 +73,7 @@ class Route:
     function: Callable[..., Any]
     """The function that is run: the view itself, or the method of its class."""
     has_before_hooks: bool
-    """Whether something of a plugin stands before or around the view and may want to refuse."""
+    """Whether code of a plugin runs before or around the view, and so may refuse the request."""
 
     @property
     def blueprint(self) -> str | None:
@@ -78,7 +82,7 @@ class Route:
 
 
 class Call:
-    """A request on its way through the stages."""
+    """A request on its way through the stages; made by the core for each request."""
 
     __slots__ = ("arguments", "environ", "headers", "method", "route", "route_cache", "state")
 
@@ -97,7 +101,7 @@ class Call:
         self.arguments = arguments
         """The variables of the URL."""
         self.headers: Headers = []
-        """What is added to the answer, whoever gives it."""
+        """Headers that are added to the answer, of a stage or of Flask; append to the list."""
         self.state: dict[str, Any] = {}
         """What a stage remembers from `prepare` to `complete`, by its name."""
         self.route_cache = route_cache
@@ -108,37 +112,44 @@ class Call:
 
 
 class Handler(Protocol):
-    """What one stage does at one route; shared by all requests, so it keeps nothing of them."""
+    """What one stage does at one route.
+
+    Threads share it, so it keeps no state of a request: that belongs in `Call.state`.
+    """
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
-        """Return what to ask Redis, or an answer, or nothing to let the request pass."""
+        """Return commands for Redis, an answer, or None to let the request pass."""
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Return an answer, or nothing to let the request pass.
+        """Return an answer, or None to let the request pass.
 
-        Called when `prepare` returned commands, with the replies to these or why there are none.
+        Called when `prepare` returned commands, with the replies to these in order, or with the
+        `ChannelError` that says why there are none.
         """
 
 
 class NonBlockingHandler(Handler, Protocol):
-    """A handler that the server's event loop may run; others are run on threads only.
+    """A handler that the server's event loop may run; a thread runs all others.
 
-    Its `complete` never waits.
+    Its `complete` must never wait: not for a lock, a file or a server.
     """
 
     def is_non_blocking(self) -> bool:
-        """Return whether `prepare` would wait for nothing now; else a thread asks."""
+        """Return whether `prepare` would not wait now; if it would, a thread runs the stages."""
 
 
 class Stage(Protocol):
-    """What a plugin returns from `pegboard_stages`."""
+    """What sees a request before Flask does; a plugin returns its stages from `pegboard_stages`.
+
+    `name` is unique in the app, and the key of the stage in `Call.state` and `Call.route_cache`.
+    """
 
     name: str
     order: int
     """Its place, lower first; no two stages have the same. See `LIMIT` and `ANSWER`."""
 
     def bind(self, route: Route | None) -> Handler | None:
-        """Return what the stage does at a route, or nothing if it has no business there.
+        """Return what the stage does at a route, or None where it does nothing.
 
         Called once for each route, when its first request comes; None stands for all requests that
         match no route.
@@ -192,7 +203,10 @@ def answer_of(error: APIError) -> Answer:
 
 
 def route_of(app: Flask, rule: Rule, method: str) -> Route:
-    """Return one method of a rule of the app's."""
+    """Return the route of one method of a rule in the app's URL map.
+
+    Raises `KeyError` when the app has no view for the rule's endpoint.
+    """
     view = app.view_functions[rule.endpoint]
     view_class = getattr(view, "view_class", None)
     function = view

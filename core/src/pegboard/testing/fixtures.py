@@ -5,7 +5,7 @@ Load them by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftes
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +23,30 @@ if TYPE_CHECKING:
     from pegboard.testing.clusters import ClusterServers
     from pegboard.testing.proxy import RedisProxy
     from pegboard.testing.sentinels import SentinelServers
+
+__all__ = [
+    "MakeApp",
+    "RunCLI",
+    "StartService",
+    "any_redis",
+    "any_redis_program",
+    "app",
+    "cli",
+    "client",
+    "database_url",
+    "live_server",
+    "make_app",
+    "own_cluster",
+    "own_postgres",
+    "own_redis",
+    "own_sentinels",
+    "plugin_folder",
+    "plugins",
+    "postgres_url",
+    "redis_proxy",
+    "redis_url",
+    "sqlite_url",
+]
 
 if "pegboard.testing.contracts" not in sys.modules:
     # What the contracts assert is then told in full.
@@ -161,13 +185,9 @@ def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
         yield proxy
 
 
-@pytest.fixture
-def make_app(tmp_path: Path) -> Iterator[MakeApp]:
-    """Build apps of exactly these plugins, on SQLite in memory when not told otherwise.
-
-    Nothing comes from the environment or from the working directory, Redis has a second for each
-    command, and the connections of the apps are closed afterwards.
-    """
+@contextmanager
+def _making_apps(directory: Path) -> Iterator[MakeApp]:
+    """Yield what builds apps; their migrations are written below the directory."""
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
     from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
     from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
@@ -179,7 +199,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
         ) -> Flask:
             defaults: dict[str, object] = {
                 "ENV": "testing",
-                "MIGRATIONS_DIRECTORY": str(tmp_path / "alembic"),
+                "MIGRATIONS_DIRECTORY": str(directory / "alembic"),
                 # A busy machine is no fault of Redis.
                 "REDIS_TIMEOUT": 1.0,
             }
@@ -196,6 +216,24 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
                 upgrade_database(app)
             return app
 
+        yield make
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Build apps of exactly these plugins, on SQLite in memory when not told otherwise.
+
+    Nothing comes from the environment or from the working directory, Redis has a second for each
+    command, and the connections of the apps are closed afterwards.
+    """
+    with _making_apps(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeApp]:
+    """Build apps as `make_app` does, for a fixture whose apps the tests of a module share."""
+    with _making_apps(tmp_path_factory.mktemp("shared")) as make:
         yield make
 
 

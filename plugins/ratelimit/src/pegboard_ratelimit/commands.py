@@ -82,7 +82,9 @@ def list_() -> None:
 @click.option("--exempt", is_flag=True, help="No limit at all.")
 @click.option("--until", help="When it ends: a time in UTC, or 30m, 12h, 7d from now.")
 @click.option(
-    "--on-failure", type=click.Choice([one.value for one in OnFailure]), help="While Redis is away."
+    "--on-failure",
+    type=click.Choice([one.value for one in OnFailure]),
+    help="While Redis is unavailable.",
 )
 @click.option("--note", help="What it is for.")
 @with_appcontext

@@ -46,7 +46,7 @@ class RatelimitSettings(pegboard.Settings):
     )
     on_failure: str = pegboard.setting(
         "local",
-        doc="While Redis is away: local (each worker admits its share), open or closed (503).",
+        doc="While Redis is unavailable: local (a worker admits its share), open or closed (503).",
         validate=OneOf(tuple(OnFailure)),
     )
     legacy_headers: bool = pegboard.setting(

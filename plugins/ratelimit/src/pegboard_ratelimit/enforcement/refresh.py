@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Engine
 from sqlalchemy.pool import StaticPool
 
+from pegboard import after_fork
 from pegboard_ratelimit.rules import Rule, RuleBook, Stored, in_force, read_rows
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,13 @@ class Keeper:
         """The rules in force; another object as soon as one of them is another."""
         self.due = -1.0
         """When to call `refresh`, by the clock."""
+        after_fork(self, Keeper.reset)
+
+    def reset(self) -> None:
+        """Begin to read again; for a process just forked, in which no thread reads."""
+        self._lock = threading.Lock()
+        self._reading = None
+        self.due = -1.0
 
     @property
     def broken(self) -> list[int]:
