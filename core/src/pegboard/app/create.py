@@ -87,7 +87,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     for plugin in assembled.plugins:
         set_up(plugin, app, assembled)
     init_strategies(app, assembled, core)
-    stages.hang(collect_stages(app, assembled, CacheStage(get_cache(app))))
+    stages.install(collect_stages(app, assembled, CacheStage(get_cache(app))))
     if core.api_docs:
         document.render(described(app, api, assembled))
     app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TRACE_ID = "pegboard.trace_id"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # W3C Trace Context, section 3.2: version, trace id, parent id and flags; all zeros are invalid.
 _TRACEPARENT = re.compile(
@@ -48,7 +47,8 @@ class Envelope:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        identifier = identify(environ)
+        # A server that has identified the request calls this in the same context.
+        identifier = environ.get(REQUEST_ID) or identify(environ)
         sent: list[str] = []
 
         def start(
@@ -70,14 +70,14 @@ class Envelope:
 
 
 def identify(environ: "WSGIEnvironment") -> str:
-    """Return the id of a request, which its log lines have from now on in this context."""
-    identifier: str | None = environ.get(REQUEST_ID)
-    if identifier is None:
-        new = _new_id()
-        identifier = environ[REQUEST_ID] = _given_id(environ) or new
-        environ[_TRACE_ID] = _given_trace(environ) or new
+    """Give a request its id, which is returned and is in `environ` from now on.
+
+    Log lines have it, and the trace id, in this context (`contextvars`) and in copies of it.
+    """
+    new = _new_id()
+    identifier = environ[REQUEST_ID] = _given_id(environ) or new
     request_id.set(identifier)
-    trace_id.set(environ[_TRACE_ID])
+    trace_id.set(_given_trace(environ) or new)
     return identifier
 
 

@@ -1,12 +1,13 @@
 """Stages: what sees a request before Flask does, and may answer it.
 
-A stage says for each route whether it has anything to do there. What the stages of a route want
-from Redis travels together, in one round trip; then each hears its own replies, in the order of
-the stages. The first that answers ends the request. `Stages` of the module `passage` runs them.
+A stage says for each route whether it has anything to do there. The commands for Redis of all
+stages of a route are sent in one round trip; then each stage gets the replies to its own, in the
+order of the stages. The first that answers ends the request. `Stages`, in `runner`, runs them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,15 +29,19 @@ from pegboard.stages.guards import has_before_hooks
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-LIMIT = 200
-"""The place of a stage that refuses requests by their number."""
-
-ANSWER = 300
-"""The place of a stage that answers what was asked before."""
-
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
+
+
+class StageOrder(IntEnum):
+    """The `order` of the first-party stages; any other number is free for stages of plugins."""
+
+    LIMIT = 200
+    """Requests are counted, and refused when they are too many."""
+    ANSWER = 300
+    """Cached answers are given."""
+
 
 _KNOWN_NAMES = 1024
 _checked_names: set[str] = set()
@@ -103,28 +108,28 @@ class Call:
         self.headers: Headers = []
         """Headers that are added to the answer, of a stage or of Flask; append to the list."""
         self.state: dict[str, Any] = {}
-        """What a stage remembers from `prepare` to `complete`, by its name."""
+        """What a stage keeps from `prepare` to `complete`, by the stage's name."""
         self.route_cache = route_cache
-        """What a stage remembers of all requests of this route and these arguments, by its name.
+        """What a stage keeps for all requests of this route and these arguments, by its name.
 
-        It may be forgotten at any time; threads share it.
+        Threads share it. It may be emptied at any time.
         """
 
 
 class Handler(Protocol):
-    """What one stage does at one route.
-
-    Threads share it, so it keeps no state of a request: that belongs in `Call.state`.
-    """
+    """What one stage does at one route; all requests share it, so it must not keep their state."""
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
-        """Return commands for Redis, an answer, or None to let the request pass."""
+        """Return commands for Redis, or an answer, or None to let the request pass.
+
+        An `APIError`, as `pegboard.abort` raises, is answered; any other exception is a 500.
+        """
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Return an answer, or None to let the request pass.
+        """Return an answer, or None to let the request pass; raises as `prepare` does.
 
-        Called when `prepare` returned commands, with the replies to these in order, or with the
-        `ChannelError` that says why there are none.
+        Called when `prepare` returned commands: with the replies to them, or with the reason why
+        there are none.
         """
 
 
@@ -144,20 +149,25 @@ class Stage(Protocol):
     `name` is unique in the app, and the key of the stage in `Call.state` and `Call.route_cache`.
     """
 
-    name: str
-    order: int
-    """Its place, lower first; no two stages have the same. See `LIMIT` and `ANSWER`."""
+    @property
+    def name(self) -> str:
+        """Its name in logs and in `Call.state`; no two stages of an app have the same."""
+
+    @property
+    def order(self) -> int:
+        """Its place, see `StageOrder`: lower ones run first, and no two stages have the same."""
 
     def bind(self, route: Route | None) -> Handler | None:
         """Return what the stage does at a route, or None where it does nothing.
 
-        Called once for each route, when its first request comes; None stands for all requests that
-        match no route.
+        Called once for each route, on a thread, at its first request; `route` is None for all
+        requests that match no route. If it raises, that request is a 500, and the next one calls
+        it again.
         """
 
 
 def check(answer: Any) -> None:
-    """Raise `UnsendableError` for what a stage cannot answer: some server would send it wrongly."""
+    """Raise `UnsendableError` for an answer that some server would send wrongly."""
     if type(answer) is not Answer:
         message = f"{answer!r:.200} is no pegboard.stages.Answer"
         raise UnsendableError(message)
@@ -195,7 +205,7 @@ def _check_name(name: str) -> None:
 
 
 def answer_of(error: APIError) -> Answer:
-    """Return what an error answers; headers may be numbers, as in an answer of a view."""
+    """Return an error as an answer; values of its headers may be numbers, as in a view's."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = [(name, str(value)) for name, value in error.headers.items()]
     body = error_body(status, str(error.description), error.errors)

@@ -8,22 +8,19 @@ class Code(pegboard.ProblemCode):
 
     INVALID_LIMIT = (
         "RATELIMIT_INVALID_LIMIT",
-        "A view or a blueprint is decorated with `rate_limit`, and the limit cannot be used.",
-        "search.find, of shop.views, is marked with a limit that cannot be read: 'x' is no limit",
-        'Fix the decorator, as in @pegboard.rate_limit("10/minute;100/day").',
+        "A view or a blueprint is decorated with `rate_limit`, and the limit cannot be read.",
+        "search.find, of shop.views, has a rate limit that cannot be read: 'often' is no limit",
+        'Write the decorator as in @pegboard.rate_limit("10/minute;100/day").',
     )
     LIMIT_OF_HEAD = (
         "RATELIMIT_LIMIT_OF_HEAD",
-        (
-            "The method `head` of a view has a limit that differs from that of `get`, but both "
-            "are counted together."
-        ),
-        "search.head, of shop.views, is marked by itself, but HEAD counts as GET, in one budget",
-        "Decorate `get`, or the whole view: that covers HEAD.",
+        "The `head` method of a view has another limit than `get`, but both count together.",
+        "search.head, of shop.views, has a rate limit of its own, but HEAD counts as GET",
+        "Decorate its get method or the whole view; both cover HEAD.",
     )
     SEVERAL_STORAGES = (
         "RATELIMIT_SEVERAL_STORAGES",
-        "Several plugins implement `pegboard_ratelimit_storage`, and one of them must count.",
+        "Several plugins implement `pegboard_ratelimit_storage`, and only one of them can count.",
         "several plugins provide a storage: shop.Storage, stock.Storage",
         "Disable all of them but one.",
     )
