@@ -23,8 +23,8 @@ from pegboard.cache.strategy import (
     SharedStrategy,
     Touched,
     Transaction,
+    UnconfirmedError,
 )
-from pegboard.http import UnconfirmedError
 
 __all__ = [
     "CacheStrategy",
