@@ -148,7 +148,7 @@ class Stage(Protocol):
 
     @property
     def order(self) -> int:
-        """Stages run in ascending order; no two stages of an app have the same. See `StageOrder`."""
+        """Stages run in ascending order; no two have the same. See `StageOrder`."""
 
     def bind(self, route: Route | None) -> Handler | None:
         """Return the handler for a route, or None if the stage does nothing there.
