@@ -16,7 +16,7 @@ __all__ = ["ClusterServers"]
 
 
 class ClusterServers(ServerGroup):
-    """A cluster of shards, each a master with a replica or without; `url` is that of them all."""
+    """A cluster of shards, each a master with a replica or without; `url` names three nodes."""
 
     def __init__(self, *, shards: int = 3, replicas: bool = True, patience: float = 1.0) -> None:
         """`patience` is in seconds: a node that is silent for longer counts as failed."""
@@ -57,7 +57,7 @@ class ClusterServers(ServerGroup):
         self.wait_for_failover(former)
 
     def wait_for_failover(self, former: RedisServer) -> None:
-        """Wait until the cluster does without the former master."""
+        """Wait until another node owns the slots of the former master."""
 
         def done() -> bool:
             others = [server for server in self.servers if server is not former]
@@ -68,7 +68,10 @@ class ClusterServers(ServerGroup):
         wait_until(done, "the cluster does without the former master")
 
     def move(self, key: str | bytes, *, to: RedisServer, finish: bool = True) -> None:
-        """Move the empty slot of a key to another master; unfinished, the cluster says ASK."""
+        """Move the empty slot of a key to another master.
+
+        Without `finish` the slot stays half moved, and the cluster redirects by ASK.
+        """
         name = key.encode() if isinstance(key, str) else key
         source, slot = self.master_of(name), key_slot(name)
         ids = {node.port: say(self.client_of(node), "CLUSTER", "MYID") for node in (source, to)}

@@ -1,4 +1,4 @@
-"""Distributions made for a test: found like installed ones, through packaging metadata."""
+"""Plugin distributions made for a test, which discovery finds like installed ones."""
 
 import sys
 from collections.abc import Iterator, Sequence

@@ -153,14 +153,14 @@ def any_redis_program(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def any_redis(any_redis_program: Path) -> Iterator[RedisServer]:
-    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+    """A server for one test, which runs once on Valkey, and once on Redis if there is one."""
     with RedisServer(program=any_redis_program) as server:
         yield server
 
 
 @pytest.fixture
 def own_sentinels() -> "Iterator[SentinelServers]":
-    """A master, a replica and sentinels, of which the test may do to any what it likes."""
+    """A master, a replica and three sentinels, which the test may stop, suspend and kill."""
     from pegboard.testing.sentinels import SentinelServers  # noqa: PLC0415 - as above
 
     with SentinelServers() as servers:
@@ -169,7 +169,7 @@ def own_sentinels() -> "Iterator[SentinelServers]":
 
 @pytest.fixture
 def own_cluster() -> "Iterator[ClusterServers]":
-    """A cluster of three masters and three replicas, to which the test may do what it likes."""
+    """A cluster of three masters and three replicas, which the test may stop, suspend and kill."""
     from pegboard.testing.clusters import ClusterServers  # noqa: PLC0415 - as above
 
     with ClusterServers() as servers:
@@ -178,7 +178,7 @@ def own_cluster() -> "Iterator[ClusterServers]":
 
 @pytest.fixture
 def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
-    """A proxy before the database of `redis_url` that holds, loses and delays on order."""
+    """A proxy before the database of `redis_url` that holds, loses and delays commands."""
     from pegboard.testing.proxy import RedisProxy  # noqa: PLC0415 - as above
 
     with RedisProxy(redis_url) as proxy:

@@ -17,10 +17,10 @@ HANDSHAKE = frozenset({b"AUTH", b"CLIENT", b"HELLO", b"INFO", b"PING", b"SELECT"
 
 
 class Hold:
-    """Catches commands, or the replies to them, and keeps them until it is told what to do.
+    """Catches commands, or the replies to them, and keeps them until `release` or `drop`.
 
     Everything that follows on the same connection waits behind what is held. As a context manager
-    it lets go at the end. `RedisProxy` makes it, and calls `takes`, `keep` and `expect`.
+    it releases them at the end. `RedisProxy` makes it, and calls `takes`, `keep` and `expect`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Hold:
             raise TimeoutError(message)
 
     def release(self) -> None:
-        """Let go, and wait until the server has executed what was held, however late."""
+        """Release what is held, and wait until the server has executed it, however late."""
         self._run(self._release())
 
     def drop(self) -> None:
@@ -67,7 +67,7 @@ class Hold:
         self.release()
 
     def takes(self, command: Command) -> bool:
-        """Whether the command is one to catch; if so it counts."""
+        """Return whether to catch the command, and count it."""
         if self._left < 1 or not self._means(command):
             return False
         self._left -= 1
@@ -80,14 +80,14 @@ class Hold:
         return all(word in said for word in self._words)
 
     async def keep(self, command: Command) -> bool:
-        """Keep it until the decision; returns whether it may go on."""
+        """Keep the command until it is released or dropped; returns whether it may go on."""
         self.caught.append(command)
         self._caught.set()
         await self._decision.wait()
         return not self._dropped
 
     def expect(self) -> asyncio.Event:
-        """Return what is to be set when the server has executed the command."""
+        """Return the event to set when the server has executed the command."""
         executed = asyncio.Event()
         self._executed.append(executed)
         return executed

@@ -141,8 +141,8 @@ class RedisProxy:
     def hold_commands(self, *words: str | bytes, times: int = 1) -> Hold:
         """Keep the next command that has all these words, name or arguments, from the server.
 
-        Released, it is executed late, even when the client has given up and gone; dropped, it is
-        lost. Without words any command is meant that is not part of a handshake.
+        A released command is executed late, even if the client has closed its connection; a dropped
+        one is lost. Without words it is the next command that is not part of a handshake.
         """
         return self._hold(self._command_holds, words, times)
 
@@ -179,7 +179,7 @@ class RedisProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Reset every connection and go."""
+        """Reset every connection and stop."""
         self.run(self._stop_listening())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -18,7 +18,7 @@ SERVICE = "pegboard"
 
 
 class Sentinel(Server):
-    """One of those who watch over a master and agree on another one when it fails."""
+    """A sentinel: it watches a master, and agrees with others on a new master when that fails."""
 
     def __init__(self, master: RedisServer, *, quorum: int, patience: float, program: Path) -> None:
         """`patience` is in seconds: a master that is silent for longer counts as failed."""
@@ -38,7 +38,7 @@ class Sentinel(Server):
 
 
 class SentinelServers(ServerGroup):
-    """A master, a replica, and three sentinels who watch over them; `url` is that of them all.
+    """A master, a replica, and three sentinels that watch them; `url` names all of them.
 
     The master may be killed or suspended, as in `servers.master.kill()`; within a few seconds the
     replica takes its place.
@@ -65,7 +65,7 @@ class SentinelServers(ServerGroup):
 
     @property
     def replica(self) -> RedisServer:
-        """The other one."""
+        """The server that is not the master."""
         return next(server for server in self.servers if server.port != self._master_port())
 
     def failover(self) -> None:
@@ -79,7 +79,7 @@ class SentinelServers(ServerGroup):
         self.wait_for_failover(former)
 
     def wait_for_failover(self, former: RedisServer) -> None:
-        """Wait until all sentinels name another master, and the former one is none, if it runs."""
+        """Wait until all sentinels name another master, and the former one no longer is one."""
         wait_until(lambda: self._agree_on_another(former), "the sentinels find a master")
         successor = self.master
         wait_until(lambda: self._role(successor) == "master", "the replica is the master")
@@ -101,7 +101,7 @@ class SentinelServers(ServerGroup):
         return int(say(client, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def begin(self) -> None:
-        """Start the servers, then those who watch over them."""
+        """Start the servers, then the sentinels that watch them."""
         master = self.serve()
         replica = self.serve(replicaof=f"127.0.0.1 {master.port}", replica_priority="1")
         self.servers = [master, replica]

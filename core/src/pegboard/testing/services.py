@@ -27,7 +27,7 @@ PLUGINS_VARIABLE = "PEGBOARD_TEST_PLUGINS"
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment less every setting of Pegboard's and Flask's, plus these.
 
-    Where these do not say which plugins hang, `PEGBOARD_TEST_PLUGINS` does.
+    Where these do not say which plugins are active, `PEGBOARD_TEST_PLUGINS` does.
     """
     plugins = os.environ.get(PLUGINS_VARIABLE)
     if plugins is not None:
