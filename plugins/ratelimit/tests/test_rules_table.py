@@ -416,19 +416,19 @@ from pegboard_ratelimit.enforcement.refresh import RuleRefresher
 
 app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=["ratelimit"])
 with app.app_context():
-    keeper = RuleRefresher(pegboard.db.engine, [])
-with keeper._lock:
-    keeper._reading = threading.Event()  # a thread of the parent reads
+    refresher = RuleRefresher(pegboard.db.engine, [])
+with refresher._lock:
+    refresher._reading = threading.Event()  # a thread of the parent reads
     child = os.fork()
 if not child:
-    now = keeper._clock()
-    threading.Thread(target=keeper.refresh, args=[now], daemon=True).start()
-    wait_until(lambda: keeper._read_at is not None, "the rules are read")
+    now = refresher._clock()
+    threading.Thread(target=refresher.refresh, args=[now], daemon=True).start()
+    wait_until(lambda: refresher._read_at is not None, "the rules are read")
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
 
 
 def test_a_forked_process_reads_rules_of_its_own(app, database_url):
-    """Nor does it wait for a thread of its parent, which it has not."""
+    """It does not wait for a thread that only its parent has."""
     run_python(FORK, database_url)
