@@ -112,9 +112,7 @@ class Service:
 
     def close(self) -> None:
         """End it."""
-        pipeline = self._gateway._pipeline
-        assert pipeline
-        self._runner.get_loop().call_soon(pipeline.close)
+        self._runner.get_loop().call_soon(self._gateway.close)
         self._runner.run(asyncio.sleep(0))
         self._runner.close()
 

@@ -11,7 +11,7 @@ import projects
 import wheels
 
 FIRST = "py311"
-"""The interpreter on which coverage is measured, models are explored, and plugins meet all others."""
+"""The interpreter for coverage, for exploring models, and for every plugin beside all others."""
 
 EXPLORATIONS = "protocol_model or every_interleaving"
 """The tests that explore every order of steps: the same on each interpreter, and long."""

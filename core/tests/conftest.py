@@ -162,8 +162,7 @@ async def serving(app: Flask, *, threads: int = 4) -> AsyncIterator[Client]:
             # What threads still do when all has been sent belongs to the test.
             await asyncio.to_thread(gateway._threads._executor.shutdown)
     finally:
-        if gateway._pipeline is not None:
-            gateway._pipeline.close()
+        gateway.close()
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ _RATE_LIMIT = "__pegboard_rate_limit__"
 
 @dataclass(frozen=True)
 class RateLimit:
-    """How often a client may call; nobody heeds it where no limiter hangs."""
+    """What `rate_limit` says about a view; it has no effect where no limiter is active."""
 
     limit: str | None
     """As in `10/minute;100/day`; None is no limit at all."""
     on_failure: str | None = None
-    """What to do while nobody can count: `local`, `open` or `closed`; None is as configured."""
+    """While the storage of the counts is unavailable: `local`, `open` or `closed`; or None."""
 
 
 def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[[T], T]:
@@ -32,8 +32,10 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
         @pegboard.rate_limit("10/minute;100/day")
         def search(): ...
 
-    HEAD counts as GET and has no mark of its own. It only leaves a mark: a limiter such as
-    pegboard-ratelimit acts on it.
+    `on_failure` says what to do while the storage of the counts is unavailable: `local`, `open` or
+    `closed`; None is as configured. HEAD counts as GET and has no mark of its own. The decorator
+    only leaves a mark, which a limiter such as pegboard-ratelimit acts on. Raises `TypeError` for a
+    limit that is neither text nor None.
     """
     given: object = limit
     if not isinstance(given, str | None):
@@ -48,6 +50,6 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
 
 
 def rate_limit_of(target: object) -> RateLimit | None:
-    """Return the mark that `rate_limit` left on a view, a class or a blueprint."""
+    """Return the mark that `rate_limit` left on a view, a class or a blueprint, or None."""
     found: RateLimit | None = getattr(target, _RATE_LIMIT, None)
     return found

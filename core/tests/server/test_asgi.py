@@ -521,7 +521,9 @@ async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
         answer = await client.ask("/staged/1")
     assert 200 == answer.status
     assert [THREAD] * 2 == script.asked
-    assert [answer.header("X-Request-ID")] == lines.of("cannot be said")
+    assert [answer.header("X-Request-ID")] == lines.of(
+        "the stage one cannot say whether it would wait"
+    )
 
 
 async def test_without_redis_a_stage_hears_why(make_app: MakeApp, serve: Serve):

@@ -71,7 +71,7 @@ def stage() -> Stage:
 def matches(app: Flask, stage: Stage) -> Matches:
     """The matches of the app, with one stage."""
     matches = Matches(app)
-    matches.hang([stage])
+    matches.install([stage])
     return matches
 
 
@@ -147,7 +147,7 @@ def test_where_a_converter_is_a_plugins_only_what_was_found_is_recalled(app: Fla
     app.url_map.converters["fetched"] = Fetched
     app.add_url_rule("/<fetched:key>/of", "fetched", str)
     matches = Matches(app)
-    matches.hang([stage])
+    matches.install([stage])
     for path in ("/a/of", "/plain", "/number/1", "/no"):
         matches.find(environ(path))
     assert ["a"] == Fetched.texts
@@ -166,7 +166,7 @@ def test_a_converter_that_only_matches_otherwise_is_recalled(app: Flask, stage: 
     app.url_map.converters["strict"] = Strict
     app.add_url_rule("/strict/<strict:number>", "strict", str)
     matches = Matches(app)
-    matches.hang([stage])
+    matches.install([stage])
     matches.find(environ("/strict/1"))
     assert ("strict", {"number": 2}) == told(matches.recall(environ("/strict/2")))
     assert matches.recall(environ("/strict/0")) is None
@@ -186,7 +186,7 @@ def test_stages_that_are_hung_are_bound_anew(matches: Matches):
     matches.find(environ("/plain"))
     matches.find(environ("/no"))
     other = Stage()
-    matches.hang([other])
+    matches.install([other])
     assert matches.recall(environ("/plain")) is None
     assert matches.recall(environ("/no")) is None
     assert (other,) == matches.find(environ("/plain")).handlers

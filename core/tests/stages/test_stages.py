@@ -572,6 +572,33 @@ def test_stage_is_bound_once_for_each_route_and_method(make_app: MakeApp) -> Non
     assert [("staged.show", "GET"), None, ("staged.show", "HEAD")] == bound
 
 
+@pytest.mark.parametrize("origin", [{}, {"Origin": "https://app.example"}], ids=["plain", "CORS"])
+def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict[str, str]) -> None:
+    """500 with the headers of CORS and of other stages; the next request binds it anew."""
+    failures = [ZeroDivisionError("a bug")]
+
+    def binds(_: Route | None) -> bool:
+        if failures:
+            raise failures.pop()
+        return True
+
+    early = Script("early", 1, asks=lambda call: call.headers.append(("X-Early", "yes")))
+    app = make_app(
+        plugins=[Plugin(early, Script("late", 2, asks=answering(b"stage"), binds=binds))],
+        TESTING=False,
+        SECRET_KEY="k",
+        CORS_ORIGINS="https://app.example",
+    )
+    client = app.test_client()
+    failed = client.get("/staged/1", headers=origin)
+    identifier = failed.headers["X-Request-ID"]
+    message = f"Internal server error, request id {identifier}."
+    assert (500, {"message": message, "status": 500}) == (failed.status_code, failed.get_json())
+    assert ("yes", "Origin") == (failed.headers["X-Early"], failed.headers["Vary"])
+    assert origin.get("Origin") == failed.headers.get("Access-Control-Allow-Origin")
+    assert (200, b"stage") == ((fine := client.get("/staged/1")).status_code, fine.data)
+
+
 def test_stage_that_does_not_bind_is_never_asked(make_app: MakeApp) -> None:
     """It costs that route nothing."""
     stage = Script("one", 1, asks=answering(b"stage"), binds=lambda route: route is None)

@@ -1,4 +1,4 @@
-"""Redis is unavailable: what becomes of requests, and that they are counted again after that."""
+"""What happens to requests while Redis is unavailable, and that it counts again afterwards."""
 
 import logging
 import time
@@ -42,7 +42,7 @@ def test_each_worker_counts_its_share(start, own_redis):
 
 
 def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
-    """Who has used up the limit gets nothing, who has used a part gets a share of the rest."""
+    """A client that has used up the limit gets nothing, others a share of what they had left."""
     client = start(WORKERS=2)
 
     def ask(number: int) -> int:
@@ -83,7 +83,7 @@ def test_an_outage_is_said_once(make_app, caplog):
     caplog.set_level(logging.INFO, "pegboard_ratelimit")
     with ThreadPoolExecutor(8) as pool:
         for _ in range(100):
-            pool.submit(limiter.note_failure, ChannelError("away"))
+            pool.submit(limiter.note_failure, ChannelError("unavailable"))
             pool.submit(limiter.note_success)
 
     assert 1 == len([one for one in caplog.records if "counted" in one.message])
@@ -91,7 +91,7 @@ def test_an_outage_is_said_once(make_app, caplog):
 
 
 def test_all_are_admitted_where_the_door_is_open(start, own_redis):
-    """Without headers, as nobody knows how the client stands."""
+    """Without headers, as it is not known what the client has left."""
     client = start(RATELIMIT_ON_FAILURE="open")
     own_redis.kill()
     answers = [client.get("/api/things/") for _ in range(9)]
@@ -157,11 +157,11 @@ def test_redis_counts_again_by_itself(start, own_redis, caplog):
     wait_until(is_counted, "Redis counts again")
     wait_until(lambda: len(said()) > 1, "it is said")
     first, second = said()
-    assert first.startswith("requests cannot be counted, the policy on failure holds: ")
+    assert first.startswith("requests cannot be counted, the on_failure policy applies: ")
     assert "requests are counted again" == second
 
 
-def test_a_redis_that_hangs_costs_little(start, own_redis):
+def test_a_redis_that_does_not_answer_costs_little(start, own_redis):
     """At most one time-out a second, whatever number of requests comes."""
     client = start(RATELIMIT_ON_FAILURE="open", REDIS_TIMEOUT=1)
     get(client)
@@ -176,7 +176,7 @@ def test_a_redis_that_hangs_costs_little(start, own_redis):
 
 @pytest.mark.parametrize("command", ["CONFIG SET maxmemory 1", "SCRIPT FLUSH", "FLUSHALL"])
 def test_what_redis_refuses_is_no_error_of_the_client(start, own_redis, command):
-    """Out of memory counts as away; a script that is forgotten is sent again."""
+    """Out of memory counts as unavailable; a script that is lost is sent again."""
     client = start()
     get(client)
     with Redis.from_url(own_redis.url) as redis:

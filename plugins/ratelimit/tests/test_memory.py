@@ -1,11 +1,11 @@
-"""The storage of one process: bounded, and nobody escapes it."""
+"""The storage of one process: bounded, and no client exceeds its limit."""
 
 import sys
 import threading
 
 from pegboard_ratelimit import Limit, Policy
 from pegboard_ratelimit.counting import MemoryStorage
-from pegboard_ratelimit.counting.memory import SHARED
+from pegboard_ratelimit.counting.memory import SHARED_RECORDS
 
 LIMIT = Limit((Policy(2, 60), Policy(1, 1)))
 
@@ -16,14 +16,14 @@ def remembered(storage: MemoryStorage) -> int:
 
 
 def test_a_flood_of_newcomers_frees_nobody(clock):
-    """Who is counted stays counted, whatever number of others comes."""
+    """A counted client stays counted, whatever number of others comes."""
     storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", LIMIT)
     counter.prepare("alice")
     for number in range(20_000):
         counter.prepare(f"flood-{number}")
 
-    assert 100 + SHARED >= remembered(storage)
+    assert 100 + SHARED_RECORDS >= remembered(storage)
     assert counter.prepare("alice").wait
 
 
@@ -37,7 +37,7 @@ def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
     admitted = sum(not counter.prepare("alice").wait for _ in range(3))
     clock.go(1_000_000)
     for number in range(100):
-        counter.prepare(f"makes-room-{number}")
+        counter.prepare(f"later-{number}")
     admitted += sum(not counter.prepare("alice").wait for _ in range(20))
 
     assert 3 <= admitted <= 5
@@ -51,7 +51,7 @@ def test_newcomers_share_what_is_left_in_a_flood(clock):
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
     admitted = sum(not counter.prepare(f"flood-{number}").wait for number in range(20_000))
 
-    assert 100 + SHARED == admitted
+    assert 100 + SHARED_RECORDS == admitted
 
 
 def test_windows_that_are_over_make_room(clock):
@@ -132,12 +132,12 @@ def test_what_others_have_counted_is_counted(clock):
     told_at = clock()
     clock.go(500_000)
     for _ in range(2):
-        counter.reach("alice", (2, 3), told_at)
+        counter.raise_to("alice", (2, 3), told_at)
 
     assert [0, 0] == [counter.prepare("alice").wait for _ in range(2)]
     assert 59_500_000 == counter.prepare("alice").wait
     clock.go(59_500_000)
     assert [0, 0, 0] == [counter.prepare("alice").wait for _ in range(3)]
     clock.go(60_000_000)
-    counter.reach("bob", (0, 0), told_at)
+    counter.raise_to("bob", (0, 0), told_at)
     assert (4, 60, 2, 1) == counter.prepare("bob").numbers

@@ -38,7 +38,7 @@ def test_every_limited_call_documents_429_and_the_headers(serve, legacy):
 
 
 def test_exempt_calls_are_documented_as_well(serve):
-    """Whether a setting or a mark exempts them, a row can limit them."""
+    """Whether a setting or a decorator exempts them, a row can limit them."""
     blueprint = pegboard.rate_limit(None)(pegboard.Blueprint("free", __name__))
 
     @blueprint.get("/api/free")

@@ -6,14 +6,14 @@ from pegboard.cache.lookup import Lookup, lookup_of
 from pegboard.cache.service import STATUS, Cache, read
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages import ANSWER, Answer, Call, Route
+from pegboard.stages import Answer, Call, Route, StageOrder
 
 
 class CacheStage:
     """Binds to routes whose view is a cached look-up that nothing of a plugin stands before."""
 
     name = "cache"
-    order = ANSWER
+    order = StageOrder.ANSWER
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache

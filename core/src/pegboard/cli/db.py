@@ -32,15 +32,14 @@ from pegboard.cli.db_arguments import (
 from pegboard.database import db as database
 from pegboard.migrations import (
     PACKAGED_ENVIRONMENT,
-    READ_ONLY,
-    SITE,
+    READ_ONLY_ATTRIBUTE,
+    SITE_HISTORY,
     History,
-    chosen,
     current_heads,
-    explained,
     get_migrate,
-    label_of,
-    revisions_of,
+    read_script_directory,
+    revision_label,
+    translate_alembic_errors,
 )
 
 # Imported by name as the published types of Flask-Migrate lack this module.
@@ -71,7 +70,7 @@ def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
     """Bring the database to a revision, the newest by default."""
     name, revision = split(arguments, "head")
     if sql:
-        _print_sql(command.upgrade, chosen(get_migrate(), name), revision)
+        _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
         migrations.upgrade(_app(), name, revision, report=click.echo)
 
@@ -85,14 +84,14 @@ def downgrade(*, arguments: Sequence[str], sql: bool) -> None:
     name, revision = split(arguments, "-1")
     if sql:
         offline = "head:-1" if revision == "-1" else revision
-        _print_sql(command.downgrade, chosen(get_migrate(), name)[::-1], offline)
+        _print_sql(command.downgrade, get_migrate().select(name)[::-1], offline)
     else:
         migrations.downgrade(_app(), name, revision, report=click.echo)
 
 
 def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
     for history in histories:
-        with explained(history):
+        with translate_alembic_errors(history.name):
             run(get_migrate().configuration(history), revision, sql=True)
 
 
@@ -104,7 +103,7 @@ def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
     """Note that the database is at a revision, without applying anything."""
     name, revision = split(arguments, "head")
     if sql:
-        _print_sql(command.stamp, chosen(get_migrate(), name), revision)
+        _print_sql(command.stamp, get_migrate().select(name), revision)
     else:
         migrations.stamp(_app(), name, revision, purge=purge, report=click.echo)
 
@@ -115,7 +114,7 @@ def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
 @plugin
 def migrate(*, plugin: str | None, message: str | None) -> None:
     """Write a revision into each plugin whose models differ from the database."""
-    migrations.write_differences(_app(), plugin, message, report=click.echo)
+    migrations.write_revisions(_app(), plugin, message, report=click.echo)
 
 
 @db.command()
@@ -130,9 +129,9 @@ def migrate(*, plugin: str | None, message: str | None) -> None:
 def revision(*, plugin: str | None, message: str | None, autogenerate: bool, **how: object) -> None:
     """Write an empty revision, to be filled in by hand."""
     if autogenerate:
-        migrations.write_differences(_app(), plugin, message, report=click.echo)
+        migrations.write_revisions(_app(), plugin, message, report=click.echo)
     else:
-        migrations.write_empty(_app(), plugin, message, report=click.echo, **how)
+        migrations.write_empty_revisions(_app(), plugin, message, report=click.echo, **how)
 
 
 @db.command()
@@ -150,7 +149,7 @@ def merge(
     rev_id: str | None,
 ) -> None:
     """Unite the newest revisions of a history, or those given, in a new one."""
-    path = migrations.write_merge(
+    path = migrations.write_merge_revision(
         _app(), plugin, revisions, message, branch_label=branch_label, rev_id=rev_id
     )
     click.echo(f"{plugin}: wrote {path}")
@@ -160,7 +159,7 @@ def merge(
 @plugin
 def check(*, plugin: str | None) -> None:
     """Fail if the models and the database differ anywhere."""
-    found = migrations.differences(_app(), plugin)
+    found = migrations.find_drift(_app(), plugin)
     for difference in found:
         click.echo(str(difference))
     if found:
@@ -175,8 +174,8 @@ def current(*, plugin: str | None, verbose: bool) -> None:
     """Show where the database is."""
     migrate = get_migrate()
     with database.engine.connect() as connection:
-        for history in chosen(migrate, plugin):
-            directory = revisions_of(migrate.configuration(history))
+        for history in migrate.select(plugin):
+            directory = read_script_directory(migrate.configuration(history))
             for place in _places(directory, current_heads(connection, history), verbose=verbose):
                 click.echo(f"{history.name}: {place}")
 
@@ -192,7 +191,7 @@ def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> 
         if script is None:
             yield f"{revision_id} (not known here; {newest})"
         else:
-            yield f"{label_of(script)} ({'head' if revision_id in heads else newest})"
+            yield f"{revision_label(script)} ({'head' if revision_id in heads else newest})"
             if verbose:
                 yield script.path
 
@@ -235,11 +234,11 @@ def show(*, arguments: Sequence[str]) -> None:
 def _show(name: str | None, run: Callable[[Config], object]) -> None:
     """Let Alembic print something about each history, and say on each line which it is."""
     migrate = get_migrate()
-    for history in chosen(migrate, name):
+    for history in migrate.select(name):
         config = migrate.configuration(history, verbose=True)
         config.stdout = io.StringIO()
-        with explained(history), database.engine.connect() as connection:
-            config.attributes.update({"connection": connection, READ_ONLY: True})
+        with translate_alembic_errors(history.name), database.engine.connect() as connection:
+            config.attributes.update({"connection": connection, READ_ONLY_ATTRIBUTE: True})
             run(config)
         for line in config.stdout.getvalue().splitlines():
             click.echo(f"{history.name}: {line}".rstrip())
@@ -251,8 +250,8 @@ def edit(*, arguments: Sequence[str]) -> None:
     """Open a revision's file in an editor, that of the newest by default."""
     name, revision = split(arguments, "head")
     history = get_migrate().find(name)
-    with explained(history):
-        script = revisions_of(get_migrate().configuration(history)).get_revision(revision)
+    with translate_alembic_errors(history.name):
+        script = read_script_directory(get_migrate().configuration(history)).get_revision(revision)
     click.edit(filename=script.path)
 
 
@@ -267,4 +266,4 @@ def init() -> None:
         PACKAGED_ENVIRONMENT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
     )
     (folder / "versions").mkdir()
-    click.echo(f"made {folder}; write into it with pegboard db revision {SITE} -m '…'")
+    click.echo(f"made {folder}; write into it with pegboard db revision {SITE_HISTORY} -m '…'")

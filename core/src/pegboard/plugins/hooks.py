@@ -22,7 +22,17 @@ from pegboard.stages import Stage
 PROJECT = "pegboard"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+"""Decorator that marks the declaration of a hook; it is pluggy's, and takes its options.
+
+A plugin that defines hooks of its own returns the module of its declarations from
+`pegboard_hookspecs`.
+"""
+
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Decorator that marks the implementation of a hook; it is pluggy's, and takes its options.
+
+`@hookimpl(optionalhook=True)` is for a hook of another plugin that may not be installed.
+"""
 
 
 @hookspec

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -22,23 +23,32 @@ _DISCONNECT = "http.disconnect"
 
 
 class Threads:
-    """Serves requests of a WSGI app; so many at once, others wait."""
+    """Serves requests of a WSGI app, at most `count` at once; others wait.
+
+    A thread works in a copy of the caller's context (`contextvars`), so its log lines have the
+    request's id.
+    """
 
     def __init__(self, app: "WSGIApplication", *, count: int) -> None:
         self._app = app
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="pegboard-request")
 
     async def call(self, function: Callable[[], T]) -> T:
-        """Return what a function does that may wait."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        """Call a function on a thread, as it may wait; returns its result."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, copy_context().run, function)
 
     async def serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
         """Answer a request."""
         work = _Work(self._app, environ, outlet, receive)
-        self._executor.submit(work.run)
+        self._executor.submit(copy_context().run, work.run)
         whole = await work.done
         if whole is not None:
             await outlet.give(*whole)
+
+    def close(self) -> None:
+        """Take no further request; those under way are finished."""
+        self._executor.shutdown(wait=False)
 
 
 class _Whole(NamedTuple):

@@ -1,17 +1,16 @@
-"""Stages: what sees a request before Flask does, and may answer it.
+"""Stages: handlers of plugins that see a request before Flask does, and may answer it.
 
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
 from pegboard.stages.contract import (
-    ANSWER,
-    LIMIT,
     Answer,
     Call,
     Handler,
     NonBlockingHandler,
     Route,
     Stage,
+    StageOrder,
     route_of,
 )
 from pegboard.stages.contract import Headers as Headers
@@ -24,14 +23,13 @@ from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
 
 __all__ = [
-    "ANSWER",
     "EXEMPT_BLUEPRINTS",
-    "LIMIT",
     "Answer",
     "Call",
     "Handler",
     "NonBlockingHandler",
     "Route",
     "Stage",
+    "StageOrder",
     "route_of",
 ]

@@ -1,12 +1,13 @@
 """Stages: what sees a request before Flask does, and may answer it.
 
-A stage says for each route whether it has anything to do there. What the stages of a route want
-from Redis travels together, in one round trip; then each hears its own replies, in the order of
-the stages. The first that answers ends the request. `Stages` of the module `passage` runs them.
+A stage says for each route whether it has anything to do there. The commands for Redis of all
+stages of a route are sent in one round trip; then each stage gets the replies to its own, in the
+order of the stages. The first that answers ends the request. `Stages`, in `runner`, runs them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,12 +15,12 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from pegboard.http import (
-    GREATEST,
-    LEAST,
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
     APIError,
     UnsendableError,
-    encode_name,
-    encode_value,
+    encode_header_name,
+    encode_header_value,
     error_body,
 )
 from pegboard.redis import ChannelError, Command, Reply
@@ -28,15 +29,19 @@ from pegboard.stages.guards import has_before_hooks
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-LIMIT = 200
-"""The place of a stage that refuses requests by their number."""
-
-ANSWER = 300
-"""The place of a stage that answers what was asked before."""
-
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
+
+
+class StageOrder(IntEnum):
+    """The `order` of the first-party stages; any other number is free for stages of plugins."""
+
+    LIMIT = 200
+    """Requests are counted, and refused when they are too many."""
+    ANSWER = 300
+    """Cached answers are given."""
+
 
 _KNOWN_NAMES = 1024
 _checked_names: set[str] = set()
@@ -44,7 +49,11 @@ _checked_names: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that Flask does not give; `Content-Length` is added to its headers."""
+    """An answer that a stage gives in place of Flask.
+
+    `Content-Length` is added to its headers, and must not be among them. What HTTP cannot express
+    becomes a 500, and the log says why.
+    """
 
     status: int
     headers: Headers
@@ -52,7 +61,7 @@ class Answer:
 
     @classmethod
     def error(cls, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> "Answer":
-        """Return an error in the platform's format."""
+        """Return an error in the platform's format; `status` is 400 to 599."""
         return cls(
             status, [("Content-Type", "application/json"), *headers], error_body(status, message)
         )
@@ -69,7 +78,7 @@ class Route:
     function: Callable[..., Any]
     """The function that is run: the view itself, or the method of its class."""
     has_before_hooks: bool
-    """Whether something of a plugin stands before or around the view and may want to refuse."""
+    """Whether code of a plugin runs before or around the view, and so may refuse the request."""
 
     @property
     def blueprint(self) -> str | None:
@@ -78,7 +87,7 @@ class Route:
 
 
 class Call:
-    """A request on its way through the stages."""
+    """A request on its way through the stages; made by the core for each request."""
 
     __slots__ = ("arguments", "environ", "headers", "method", "route", "route_cache", "state")
 
@@ -97,56 +106,68 @@ class Call:
         self.arguments = arguments
         """The variables of the URL."""
         self.headers: Headers = []
-        """What is added to the answer, whoever gives it."""
+        """Headers that are added to the answer, of a stage or of Flask; append to the list."""
         self.state: dict[str, Any] = {}
-        """What a stage remembers from `prepare` to `complete`, by its name."""
+        """What a stage keeps from `prepare` to `complete`, by the stage's name."""
         self.route_cache = route_cache
-        """What a stage remembers of all requests of this route and these arguments, by its name.
+        """What a stage keeps for all requests of this route and these arguments, by its name.
 
-        It may be forgotten at any time; threads share it.
+        Threads share it. It may be emptied at any time.
         """
 
 
 class Handler(Protocol):
-    """What one stage does at one route; shared by all requests, so it keeps nothing of them."""
+    """What one stage does at one route; all requests share it, so it must not keep their state."""
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
-        """Return what to ask Redis, or an answer, or nothing to let the request pass."""
+        """Return commands for Redis, or an answer, or None to let the request pass.
+
+        An `APIError`, as `pegboard.abort` raises, is answered; any other exception is a 500.
+        """
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Return an answer, or nothing to let the request pass.
+        """Return an answer, or None to let the request pass; raises as `prepare` does.
 
-        Called when `prepare` returned commands, with the replies to these or why there are none.
+        Called when `prepare` returned commands: with the replies to them, or with the reason why
+        there are none.
         """
 
 
 class NonBlockingHandler(Handler, Protocol):
-    """A handler that the server's event loop may run; others are run on threads only.
+    """A handler that the server's event loop may run; a thread runs all others.
 
-    Its `complete` never waits.
+    Its `complete` must never wait: not for a lock, a file or a server.
     """
 
     def is_non_blocking(self) -> bool:
-        """Return whether `prepare` would wait for nothing now; else a thread asks."""
+        """Return whether `prepare` would not wait now; if it would, a thread runs the stages."""
 
 
 class Stage(Protocol):
-    """What a plugin returns from `pegboard_stages`."""
+    """What sees a request before Flask does; a plugin returns its stages from `pegboard_stages`.
 
-    name: str
-    order: int
-    """Its place, lower first; no two stages have the same. See `LIMIT` and `ANSWER`."""
+    `name` is unique in the app, and the key of the stage in `Call.state` and `Call.route_cache`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in logs and in `Call.state`; no two stages of an app have the same."""
+
+    @property
+    def order(self) -> int:
+        """Its place, see `StageOrder`: lower ones run first, and no two stages have the same."""
 
     def bind(self, route: Route | None) -> Handler | None:
-        """Return what the stage does at a route, or nothing if it has no business there.
+        """Return what the stage does at a route, or None where it does nothing.
 
-        Called once for each route, when its first request comes; None stands for all requests that
-        match no route.
+        Called once for each route, on a thread, at its first request; `route` is None for all
+        requests that match no route. If it raises, that request is a 500, and the next one calls
+        it again.
         """
 
 
 def check(answer: Any) -> None:
-    """Raise `UnsendableError` for what a stage cannot answer: some server would send it wrongly."""
+    """Raise `UnsendableError` for an answer that some server would send wrongly."""
     if type(answer) is not Answer:
         message = f"{answer!r:.200} is no pegboard.stages.Answer"
         raise UnsendableError(message)
@@ -154,7 +175,7 @@ def check(answer: Any) -> None:
         message = f"the body is {type(answer.body).__name__}, and must be bytes"
         raise UnsendableError(message)
     status: Any = answer.status
-    if not isinstance(status, int) or not LEAST <= status <= GREATEST:
+    if not isinstance(status, int) or not LOWEST_STATUS <= status <= HIGHEST_STATUS:
         message = f"the status is {status!r}"
         raise UnsendableError(message)
     if status in WITHOUT_BODY and answer.body:
@@ -168,14 +189,14 @@ def check(answer: Any) -> None:
             if name not in _checked_names:
                 _check_name(name)
             if not (value.isascii() and value.isprintable()):
-                encode_value(value)
+                encode_header_value(value)
     except (AttributeError, TypeError, ValueError) as error:
         message = "the headers must be pairs of texts"
         raise UnsendableError(message) from error
 
 
 def _check_name(name: str) -> None:
-    encode_name(name)
+    encode_header_name(name)
     if name.lower() == "content-length":
         message = "Content-Length is added to every answer, and must not be given"
         raise UnsendableError(message)
@@ -184,7 +205,7 @@ def _check_name(name: str) -> None:
 
 
 def answer_of(error: APIError) -> Answer:
-    """Return what an error answers; headers may be numbers, as in an answer of a view."""
+    """Return an error as an answer; values of its headers may be numbers, as in a view's."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = [(name, str(value)) for name, value in error.headers.items()]
     body = error_body(status, str(error.description), error.errors)
@@ -192,7 +213,10 @@ def answer_of(error: APIError) -> Answer:
 
 
 def route_of(app: Flask, rule: Rule, method: str) -> Route:
-    """Return one method of a rule of the app's."""
+    """Return the route of one method of a rule in the app's URL map.
+
+    Raises `KeyError` when the app has no view for the rule's endpoint.
+    """
     view = app.view_functions[rule.endpoint]
     view_class = getattr(view, "view_class", None)
     function = view

@@ -4,14 +4,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
 from werkzeug.routing.converters import NumberConverter
 
-from pegboard.stages.contract import Handler, Route, Stage, route_of
+from pegboard.stages.contract import Call, Handler, Route, Stage, route_of
 from pegboard.stages.guards import has_after_hooks
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
 EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi"})
-"""The core's own blueprints: an orchestrator and a person in need are not kept waiting."""
+"""Names of the blueprints that no stage sees: health, the OpenAPI document and its page.
+
+An orchestrator's health check and the documentation are never refused or delayed by a stage.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,18 @@ class Match:
     """What stages remember of them."""
 
 
+class _Failed:
+    """Stands for the handler of a stage that could not be bound: raises why, at one request."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def prepare(self, _call: Call) -> NoReturn:
+        raise self._error
+
+    def complete(self, _call: Call, _replies: object) -> None: ...
+
+
 class Matches:
     """The matches of one app."""
 
@@ -58,8 +73,8 @@ class Matches:
         self._routes: dict[tuple[int, str] | None, Match] = {}
         self._matches: dict[str, dict[str, Match]] = {method: {} for method in _METHODS}
 
-    def hang(self, stages: Iterable[Stage]) -> None:
-        """Bind these stages from now on."""
+    def install(self, stages: Iterable[Stage]) -> None:
+        """Bind these stages from now on, in place of any earlier ones."""
         self._stages = sorted(stages, key=lambda stage: stage.order)
         self._routes.clear()
         for remembered in self._matches.values():
@@ -110,12 +125,15 @@ class Matches:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
         bound: dict[str, Handler] = {}
+        has_failed = False
         if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
-            bound = {
-                stage.name: handler
-                for stage in self._stages
-                if (handler := stage.bind(route)) is not None
-            }
+            for stage in self._stages:
+                try:
+                    handler = stage.bind(route)
+                except Exception as error:  # noqa: BLE001 - the run of the stages reports it
+                    handler, has_failed = _Failed(error), True
+                if handler is not None:
+                    bound[stage.name] = handler
         endpoint = None if route is None else route.endpoint
         match = Match(
             route,
@@ -125,7 +143,8 @@ class Matches:
             passes_flask=has_after_hooks(self._app, endpoint),
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
         )
-        return self._routes.setdefault(_key(rule, method), match)
+        # The next request binds again what has failed.
+        return match if has_failed else self._routes.setdefault(_key(rule, method), match)
 
     def _remember(
         self, method: str, path: str, bound: Match, arguments: Mapping[str, Any]
@@ -135,6 +154,7 @@ class Matches:
         match = replace(bound, arguments=arguments, route_cache={})
         if (
             method in self._matches
+            and bound is self._routes.get(_key(bound.route.rule, method))
             and len(path) <= _REMEMBERED_LENGTH
             and _is_repeatable(bound.route.rule, arguments)
         ):

@@ -1,4 +1,9 @@
-"""A request's way through the stages, on a thread or on the server's event loop."""
+"""Runs the stages of a request.
+
+`StageRun` is one request: `prepare` returns the commands for Redis, and `complete` takes the
+replies. Whoever runs it, a thread (`Stages.run`) or the server's event loop (`Gateway`), differs
+only in how it exchanges the one for the other.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
-from pegboard.http import REQUEST_ID, APIError, bug_message
+from pegboard.http import REQUEST_ID_KEY, APIError, internal_error_message
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
 from pegboard.stages.contract import (
@@ -31,7 +36,7 @@ MATCH = "pegboard.match"
 """The key of the route that a request matches, and of its arguments, in the WSGI environment."""
 
 STAGE_RUN = "pegboard.stage_run"
-"""The key of a passage that the event loop has gone through, in the WSGI environment."""
+"""The key in the WSGI environment of a stage run that is completed before WSGI sees the request."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -39,39 +44,39 @@ NO_REDIS = ChannelError("no REDIS_URL is set")
 
 
 class StageRun:
-    """One request on its way through the stages of its route: `prepare`, `complete`, answer.
+    """The stages of one request: `prepare`, then `complete`, then its result is in `answer`."""
 
-    Whoever goes it carries the commands to Redis in between.
-    """
-
-    __slots__ = ("_asked", "answer", "call", "match")
+    __slots__ = ("_prepared", "answer", "call", "match")
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
         method = environ["REQUEST_METHOD"]
         self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
         self.answer: Answer | None = None
-        """What the first stage that answers has said."""
-        self._asked: list[tuple[Handler, Sequence[Command] | Answer]] = []
+        """The answer of the first stage that gave one; None lets the request pass to Flask."""
+        self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
 
     @property
     def is_non_blocking(self) -> bool:
         """Whether no stage would wait for anything now."""
         for handler in self.match.handlers:
             is_non_blocking = getattr(handler, "is_non_blocking", None)
-            if is_non_blocking is None or not is_non_blocking():
+            try:
+                if is_non_blocking is None or not is_non_blocking():
+                    return False
+            except Exception:
+                name = self._name_of(handler)
+                logger.exception("the stage %s cannot say whether it would wait", name)
                 return False
         return True
 
     @property
-    def is_for_flask(self) -> bool:
-        """Whether plugins, or CORS, want to see what a stage has answered."""
-        return self.answer is not None and (
-            self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
-        )
+    def passes_flask(self) -> bool:
+        """Whether `after_request` functions of plugins, or CORS, have to see `answer`."""
+        return self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
 
     def prepare(self) -> list[Command]:
-        """Return what the stages want from Redis."""
+        """Return the commands that the stages want to send to Redis, in one round trip."""
         commands: list[Command] = []
         for handler in self.match.handlers:
             try:
@@ -89,15 +94,15 @@ class StageRun:
                 wanted = answer_of(error)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
                 wanted = self._bug(handler, error)
-            self._asked.append((handler, wanted))
+            self._prepared.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
         return commands
 
     def complete(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Let the stages hear the replies; returns the first answer."""
+        """Give each stage its part of the replies; returns the first answer, as `answer` does."""
         position = 0
-        for handler, wanted in self._asked:
+        for handler, wanted in self._prepared:
             try:
                 try:
                     if isinstance(wanted, Answer):
@@ -113,7 +118,7 @@ class StageRun:
                 if answer is None:
                     continue
                 check(answer)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - likewise
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
                 answer = self._bug(handler, error)
             self.answer = answer
             return answer
@@ -123,18 +128,21 @@ class StageRun:
         """Return the answer of a stage that has failed."""
         if self.match.propagates:
             raise error
-        bound = zip(self.match.stages, self.match.handlers, strict=True)
-        name = next(name for name, one in bound if one is handler)
+        name = self._name_of(handler)
         logger.error("the stage %s has failed: %s", name, error, exc_info=error)
-        identifier = self.call.environ.get(REQUEST_ID, "-")
-        return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, bug_message(identifier))
+        identifier = self.call.environ.get(REQUEST_ID_KEY, "-")
+        return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, internal_error_message(identifier))
+
+    def _name_of(self, handler: Handler) -> str:
+        bound = zip(self.match.stages, self.match.handlers, strict=True)
+        return next(name for name, one in bound if one is handler)
 
 
 class Stages:
     """WSGI middleware: the stages of one app, around Flask.
 
-    It stands inside the middleware of plugins, which may refuse what a stage would answer; so it is
-    there before them, and is given its stages by `hang` when all plugins are set up.
+    It stands inside the middleware of plugins, which may refuse what a stage would answer. So it is
+    made before plugins are set up, and `install` gives it the stages afterwards.
     """
 
     def __init__(
@@ -151,45 +159,46 @@ class Stages:
         self._matches = Matches(app)
         self._static_headers = list(static_headers)
 
-    def hang(self, stages: Iterable[Stage]) -> None:
-        """Give it its stages."""
-        self._matches.hang(stages)
+    def install(self, stages: Iterable[Stage]) -> None:
+        """Run these stages from now on, in place of any earlier ones."""
+        self._matches.install(stages)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Serve one request."""
-        # Out of the environment, which it knows: a cycle would be left to the garbage collector.
-        passage = environ.pop(STAGE_RUN, None) or self.go(environ)
-        return self._end(passage, start_response)
+        # Out of the environment, to which it refers: only the garbage collector ends a cycle.
+        stage_run = environ.pop(STAGE_RUN, None) or self.run(environ)
+        return self._end(stage_run, start_response)
 
-    def go(self, environ: "WSGIEnvironment") -> StageRun:
-        """Let a request pass its stages, and wait for them."""
-        match = self._matches.find(environ)
-        if match.route is not None:
-            environ[MATCH] = match
-        passage = StageRun(environ, match)
-        commands = passage.prepare()
-        passage.complete(self._exchange(commands) if commands else [])
-        return passage
+    def run(self, environ: "WSGIEnvironment") -> StageRun:
+        """Run the stages of a request on this thread, which may have to wait."""
+        stage_run = self._begin(environ, self._matches.find(environ))
+        commands = stage_run.prepare()
+        stage_run.complete(self._exchange(commands) if commands else ())
+        return stage_run
 
-    def begin(self, environ: "WSGIEnvironment") -> StageRun | None:
-        """Return the way of a request that need not wait for anything but Redis, if it is one."""
+    def begin_non_blocking(self, environ: "WSGIEnvironment") -> StageRun | None:
+        """Return a stage run that will wait for nothing but Redis; None if a thread must `run` it.
+
+        The caller prepares and completes it.
+        """
         match = self._matches.recall(environ)
         if match is None:
             return None
-        passage = StageRun(environ, match)
-        if not passage.is_non_blocking:
-            return None
+        stage_run = self._begin(environ, match)
+        return stage_run if stage_run.is_non_blocking else None
+
+    def _begin(self, environ: "WSGIEnvironment", match: Match) -> StageRun:
         if match.route is not None:
             environ[MATCH] = match
-        return passage
+        return StageRun(environ, match)
 
-    def headers_of(self, answer: Answer, passage: StageRun | None) -> Headers:
-        """Return the headers of an answer that nobody else needs to see."""
+    def headers_of(self, answer: Answer, stage_run: StageRun | None) -> Headers:
+        """Return all headers of an answer that does not pass through Flask."""
         headers = [*answer.headers, *self._static_headers]
-        if passage is not None:
-            headers.extend(passage.call.headers)
+        if stage_run is not None:
+            headers.extend(stage_run.call.headers)
         if answer.status not in WITHOUT_BODY:
             headers.append(("Content-Length", str(len(answer.body))))
         return headers
@@ -202,22 +211,22 @@ class Stages:
         except ChannelError as error:
             return error
 
-    def _end(self, passage: StageRun, start_response: "StartResponse") -> Iterable[bytes]:
-        call, answer = passage.call, passage.answer
+    def _end(self, stage_run: StageRun, start_response: "StartResponse") -> Iterable[bytes]:
+        call, answer = stage_run.call, stage_run.answer
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
             return self._flask_app(call.environ, start_response)
-        if passage.is_for_flask:
+        if stage_run.passes_flask:
             return self._end_through_flask(call, answer, start_response)
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
-        start_response(status, self.headers_of(answer, passage))
+        start_response(status, self.headers_of(answer, stage_run))
         return [] if call.method == "HEAD" else [answer.body]
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Let what plugins hang on Flask's answers, and CORS, have their part."""
+        """Apply the `after_request` functions, those of CORS included, and save the session."""
         with self._app.request_context(call.environ) as context:
             response = Response(answer.body, answer.status)
             del response.headers["Content-Type"]
@@ -227,7 +236,7 @@ class Stages:
 
 
 def _refuse(wanted: object) -> NoReturn:
-    """Raise for what could not be packed: replies would go to those who come after it."""
+    """Raise `TypeError`: without a known number of commands, replies would go to other requests."""
     message = f"{wanted!r:.200} is asked of Redis, not a list of commands"
     raise TypeError(message)
 

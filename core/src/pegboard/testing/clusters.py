@@ -12,12 +12,14 @@ from pegboard.testing.groups import PASSWORD, ServerGroup, follows, say
 from pegboard.testing.processes import free_port, wait_until
 from pegboard.testing.servers import RedisServer
 
+__all__ = ["ClusterServers"]
+
 
 class ClusterServers(ServerGroup):
     """A cluster of shards, each a master with a replica or without; `url` is that of them all."""
 
     def __init__(self, *, shards: int = 3, replicas: bool = True, patience: float = 1.0) -> None:
-        """`patience` is how long a node may hang before it counts as failed."""
+        """`patience` is in seconds: a node that is silent for longer counts as failed."""
         super().__init__()
         self.servers: list[RedisServer] = []
         """The masters as they were at the start, then the replicas in the same order."""
@@ -37,7 +39,10 @@ class ClusterServers(ServerGroup):
         return next(node for node in self.servers if slot in self._slots_of(node))
 
     def replica_of(self, master: RedisServer) -> RedisServer:
-        """Return the node that follows the master."""
+        """Return the node that follows the master.
+
+        Raises `LookupError` when there is none.
+        """
         for server in self.servers:
             role: Any = self._role(server)
             if role[0] == "slave" and role[2] == master.port:

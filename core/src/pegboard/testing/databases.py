@@ -57,9 +57,7 @@ def fresh_database(url: str) -> Iterator[str]:
 def empty_database(url: str) -> None:
     """Take everything out of the database, and everybody else; faster than a fresh one."""
     name = sql.Identifier(urlsplit(url).path.removeprefix("/"))
-    execute(url, _EVICT)
-    execute(url, _EMPTY)
-    execute(url, sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
+    execute(url, _EVICT, _EMPTY, sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
 
 
 _EVICT = """
@@ -78,12 +76,13 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
 
 
-def execute(url: str, statement: str | sql.Composable) -> None:
-    """Run a statement on PostgreSQL outside a transaction."""
+def execute(url: str, *statements: str | sql.Composable) -> None:
+    """Run statements on PostgreSQL on one connection, each outside a transaction."""
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)
 
 
 def _with_path(url: str, path: str) -> str:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
+__all__ = ["PluginFolder"]
+
 
 class PluginFolder:
     """A folder on the import path into which a test puts plugin distributions."""

@@ -24,6 +24,30 @@ if TYPE_CHECKING:
     from pegboard.testing.proxy import RedisProxy
     from pegboard.testing.sentinels import SentinelServers
 
+__all__ = [
+    "MakeApp",
+    "RunCLI",
+    "StartService",
+    "any_redis",
+    "any_redis_program",
+    "app",
+    "cli",
+    "client",
+    "database_url",
+    "live_server",
+    "make_app",
+    "own_cluster",
+    "own_postgres",
+    "own_redis",
+    "own_sentinels",
+    "plugin_folder",
+    "plugins",
+    "postgres_url",
+    "redis_proxy",
+    "redis_url",
+    "sqlite_url",
+]
+
 if "pegboard.testing.contracts" not in sys.modules:
     # What the contracts assert is then told in full.
     pytest.register_assert_rewrite("pegboard.testing.contracts")

@@ -20,7 +20,7 @@ class Hold:
     """Catches commands, or the replies to them, and keeps them until it is told what to do.
 
     Everything that follows on the same connection waits behind what is held. As a context manager
-    it lets go at the end.
+    it lets go at the end. `RedisProxy` makes it, and calls `takes`, `keep` and `expect`.
     """
 
     def __init__(
@@ -39,7 +39,10 @@ class Hold:
         self._executed: list[asyncio.Event] = []
 
     def wait(self, timeout: float = PATIENCE) -> None:
-        """Wait until it has caught something; a reply is caught when the server has executed."""
+        """Wait until it has caught something, `timeout` seconds at most.
+
+        A reply is caught when the server has executed its command. Raises `TimeoutError`.
+        """
         if not self._caught.wait(timeout):
             message = f"nothing was caught within {timeout:g} s"
             raise TimeoutError(message)

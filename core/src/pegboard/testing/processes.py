@@ -18,6 +18,8 @@ import psutil
 
 from pegboard.testing import guard
 
+__all__ = ["Server", "ServerError", "free_port", "run_python", "wait_until"]
+
 PATIENCE = 60.0
 """Seconds that what is waited for may take; a busy machine is slow."""
 
@@ -44,7 +46,10 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-    """Wait until the condition holds; raise `TimeoutError` naming `what` when it never does."""
+    """Wait until the condition holds, `timeout` seconds at most.
+
+    Raises `TimeoutError` with the text `what` when it does not.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -133,7 +138,10 @@ class Server:
         return True
 
     def start(self) -> Self:
-        """Start the server, on the same port as before, and wait until it serves."""
+        """Start the server, on the same port as before, and wait until it serves.
+
+        Raises `ServerError` when it does not.
+        """
         assert self._guard.stdin
         assert self._guard.stdout
         self._guard.stdin.write("start\n")
@@ -163,7 +171,7 @@ class Server:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Hang the server: it keeps its connections and answers nothing."""
+        """Suspend the server for a block: it keeps its connections and answers nothing."""
         tree = self._tree()
         for process in tree:
             process.suspend()

@@ -15,6 +15,8 @@ from pegboard.testing.holds import Command, Hold
 from pegboard.testing.processes import PATIENCE, free_port
 from pegboard.testing.servers import Certificates
 
+__all__ = ["Hold", "RedisProxy"]
+
 
 class _Pair:
     """A client's connection and the one to the server that belongs to it."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from pegboard.cache import CacheStrategy, Key, Lease, Miss, Touched, Transaction
 
+__all__ = ["RecordingStrategy"]
+
 
 class RecordingStrategy:
     """Hands every call on to another strategy, and writes down the verbs and what was touched."""
@@ -29,7 +31,7 @@ class RecordingStrategy:
         return self._strategy.lease(key)
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
-        """Record and hand on."""
+        """Record and hand on; `ttl` is in seconds."""
         self.verbs.append("fill")
         return self._strategy.fill(lease, value, ttl)
 
@@ -46,7 +48,7 @@ class RecordingStrategy:
         return self._strategy.fence(touched, transaction)
 
     def release(self, fence: Any, transaction: Transaction) -> float:
-        """Record and hand on."""
+        """Record and hand on; returns what the other strategy returns, in seconds."""
         self.verbs.append("release")
         return self._strategy.release(fence, transaction)
 

@@ -12,6 +12,8 @@ from pegboard.testing.groups import PASSWORD, ServerGroup, follows, say
 from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.servers import RedisServer, valkey_program
 
+__all__ = ["SentinelServers"]
+
 SERVICE = "pegboard"
 
 
@@ -19,7 +21,7 @@ class Sentinel(Server):
     """One of those who watch over a master and agree on another one when it fails."""
 
     def __init__(self, master: RedisServer, *, quorum: int, patience: float, program: Path) -> None:
-        """`patience` is how long a master may hang before it counts as failed."""
+        """`patience` is in seconds: a master that is silent for longer counts as failed."""
         directory = Path(tempfile.mkdtemp(prefix="pegboard-"))
         port = free_port()
         configuration = directory / "sentinel.conf"
@@ -43,7 +45,7 @@ class SentinelServers(ServerGroup):
     """
 
     def __init__(self, *, patience: float = 0.5) -> None:
-        """`patience` is how long a master may hang before it counts as failed."""
+        """`patience` is in seconds: a master that is silent for longer counts as failed."""
         super().__init__()
         self.servers: list[RedisServer] = []
         self.sentinels: list[Sentinel] = []

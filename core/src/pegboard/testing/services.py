@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pegboard.testing.processes import Server, free_port
 
+__all__ = ["LiveServer", "run_pegboard"]
+
 COMMAND = [sys.executable, "-c", "from pegboard.cli import main; main()"]
 BARE_VARIABLES = {
     *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ORIGINS", "HOST", "PORT", "WORKERS"),
@@ -74,7 +76,10 @@ class LiveServer(Server):
     def request(
         self, method: str, path: str, body: object = None, timeout: float = 10
     ) -> tuple[int, bytes]:
-        """Send a request, its body as JSON, and return the status and the body of the answer."""
+        """Send a request, its body as JSON; returns the status and the body of the answer.
+
+        `timeout` is in seconds. Raises `OSError` when there is no answer in time.
+        """
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
             text, headers = None, {}
             if body is not None:
