@@ -166,7 +166,7 @@ class Connection:
             self._socket.close()
 
     def __del__(self) -> None:
-        """Close it with an app that nobody uses any more, or in a forked process."""
+        """Close it, as in a forked process, which drops those of its parent."""
         self.close()
 
 
