@@ -37,8 +37,8 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
         elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
             code = Code.CACHED_OTHER_DATABASE
             summary = (
-                f"{lookup.view} of {lookup.model.__name__} tells of {elsewhere.name}, which is in "
-                f"the database of the bind {elsewhere.metadata.info[_BIND]}"
+                f"{lookup.view} of {lookup.model.__name__} depends on {elsewhere.name}, which is "
+                f"in the database of the bind {elsewhere.metadata.info[_BIND]}"
             )
             hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
         else:
