@@ -6,6 +6,7 @@ page is current.
 """
 
 import ast
+import contextlib
 import functools
 import inspect
 import re
@@ -20,6 +21,8 @@ SOURCE = ROOT / "core/src"
 PAGE = ROOT / "docs/reference/api.md"
 MARKED = re.compile(r"(<!-- api: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+LONGEST_LINE = 88
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Node = Function | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -30,7 +33,7 @@ class Definition:
 
     name: str
     node: Node
-    source: str
+    module: str
     doc: str
 
     @property
@@ -48,10 +51,10 @@ class Definition:
     def members(self) -> list["Definition"]:
         """The members of a class in the order of the source, those that `__init__` sets last."""
         assert isinstance(self.node, ast.ClassDef)
-        found = list(_definitions(self.node, self.source))
+        found = list(_definitions(self.node, self.module))
         for one in found:
             if one.name == "__init__":
-                return [*found, *map(_annotated(one), _definitions(one.node, one.source, "self."))]
+                return [*found, *map(_annotated(one), _definitions(one.node, one.module, "self."))]
         return found
 
     @property
@@ -64,12 +67,12 @@ class Definition:
         return bool(self.doc) or not is_plain
 
 
-def _definitions(parent: ast.AST, source: str, prefix: str = "") -> Iterator[Definition]:
+def _definitions(parent: ast.AST, module: str, prefix: str = "") -> Iterator[Definition]:
     body: list[ast.stmt] = getattr(parent, "body", [])
     for node, following in zip(body, [*body[1:], None], strict=True):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield Definition(node.name, node, source, ast.get_docstring(node) or "")
+                yield Definition(node.name, node, module, ast.get_docstring(node) or "")
             case ast.Assign(targets=[target]) | ast.AnnAssign(target=target):
                 name = ast.unparse(target)
                 match following:
@@ -78,7 +81,7 @@ def _definitions(parent: ast.AST, source: str, prefix: str = "") -> Iterator[Def
                     case _:
                         doc = ""
                 if name.startswith(prefix) and (name := name.removeprefix(prefix)).isidentifier():
-                    yield Definition(name, node, source, doc)
+                    yield Definition(name, node, module, doc)
 
 
 def _annotated(init: Definition) -> Callable[[Definition], Definition]:
@@ -106,16 +109,16 @@ def _read(module: str) -> tuple[ast.Module, str]:
 
 def find(module: str, name: str) -> Definition:
     """Return the definition of a name, in the module or where the module imports it from."""
-    tree, source = _read(module)
-    for definition in _definitions(tree, source):
+    tree, _ = _read(module)
+    for definition in _definitions(tree, module):
         if definition.name == name:
             return definition
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pegboard"):
             for imported in node.names:
                 if name == (imported.asname or imported.name):
                     return find(node.module, imported.name)
-    message = f"{name} is in __all__ of {module}, and is not defined there"
+    message = f"{module} defines no {name}"
     raise LookupError(message)
 
 
@@ -150,7 +153,7 @@ def _signature(definition: Definition) -> str:
     """Return the first lines of a function as they are in the source, up to the colon."""
     node = definition.node
     assert isinstance(node, Function)
-    lines = definition.source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
+    lines = _read(definition.module)[1].splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
     return textwrap.dedent("\n".join(lines)).removesuffix(":")
 
 
@@ -171,11 +174,31 @@ def _constructor(definition: Definition) -> str:
     if not {"NamedTuple", "dataclass"} & set(kinds):
         return ""
     fields = [ast.unparse(member.node) for member in definition.members if _is_field(member)]
-    return f"\n\n{node.name}({', '.join(fields)})"
+    shown = f"{node.name}({', '.join(fields)})"
+    if len(shown) > LONGEST_LINE:
+        lines = "".join(f"    {field},\n" for field in fields)
+        shown = f"{node.name}(\n{lines})"
+    return f"\n\n{shown}"
 
 
 def _is_field(member: Definition) -> bool:
     return isinstance(member.node, ast.AnnAssign) and "ClassVar" not in ast.unparse(member.node)
+
+
+def aliases_in(definition: Definition) -> list[str]:
+    """Return the aliases of types that the annotations of a name use, as they are defined."""
+    nodes: list[ast.AST] = [definition.node]
+    if isinstance(definition.node, ast.ClassDef):
+        nodes = [member.node for member in definition.members if member.is_documented]
+    names = {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(LookupError):
+            node = find(definition.module, name).node
+            value = getattr(node, "value", None)
+            if name[0].isupper() and isinstance(value, ast.BinOp | ast.Subscript | ast.Name):
+                found.append(ast.unparse(node))
+    return found
 
 
 def item(member: Definition, links: Mapping[str, str]) -> str:
@@ -193,11 +216,11 @@ def item(member: Definition, links: Mapping[str, str]) -> str:
         kind += " (class method)" if "classmethod" in member.decorators else ""
         kind += " (fixture)" if member.is_fixture else ""
     elif isinstance(node, ast.AnnAssign):
-        shown = f"{member.name}: {ast.unparse(node.annotation)}"
+        shown = f"{member.name}: {ast.unparse(node.annotation)}".replace("'", "")
     else:
         shown = ast.unparse(node) if isinstance(node.value, ast.Constant) else member.name
     doc = textwrap.indent(markdown(member.doc, links), "  ").strip()
-    return f"- `{shown}`{kind}\n" + (f"  {doc}\n" if doc else "")
+    return f"- `{shown}`{kind}" + (f"\\\n  {doc}\n" if doc else "\n")
 
 
 def _arguments(node: Function) -> list[str]:
@@ -212,7 +235,8 @@ def _arguments(node: Function) -> list[str]:
             parts.append("")
         else:
             parts[-1] += letter
-    return [part.strip().replace("=", " = " if ":" in part else "=", 1) for part in parts]
+    parts = [re.sub(r": '([^']+)'", r": \1", part.strip()) for part in parts]
+    return [part.replace("=", " = " if ":" in part else "=", 1) for part in parts]
 
 
 def markdown(doc: str, links: Mapping[str, str]) -> str:
@@ -234,7 +258,8 @@ def markdown(doc: str, links: Mapping[str, str]) -> str:
 def section(definition: Definition, links: Mapping[str, str]) -> str:
     """Return the Markdown of one name."""
     links = {name: slug for name, slug in links.items() if name != definition.name}
-    text = f"### {definition.name}\n\n```python\n{head(definition)}\n```\n\n"
+    code = "\n\n".join(filter(None, [head(definition), "\n".join(aliases_in(definition))]))
+    text = f"### {definition.name}\n\n```python\n{code}\n```\n\n"
     text += f"{markdown(definition.doc, links)}\n"
     if isinstance(definition.node, ast.ClassDef):
         items = [item(member, links) for member in definition.members if member.is_documented]

@@ -44,6 +44,6 @@ def test_revisions_can_be_taken_back_and_applied_again(app):
 
 
 def test_the_table_lets_no_item_go_without_a_name(write_rows):
-    """Whoever writes it."""
+    """Whatever program writes it."""
     with pytest.raises(IntegrityError):
         write_rows({"name": None})

@@ -204,13 +204,13 @@ def test_a_charset_is_welcome(client):
 
 def test_locations_respect_where_the_service_is_mounted(client):
     """Below a prefix, the prefix belongs to them; the same for links."""
-    mounted = {"environ_overrides": {"SCRIPT_NAME": "/board"}}
+    mounted = {"environ_overrides": {"SCRIPT_NAME": "/prefix"}}
 
     created = client.post("/api/items/", json={"name": "Hammer"}, **mounted)
     listed = client.get("/api/items/", **mounted)
 
-    assert "/board/api/items/1" == created.headers["Location"]
-    assert '</board/api/items/?page=1>; rel="first"' in listed.headers["Link"]
+    assert "/prefix/api/items/1" == created.headers["Location"]
+    assert '</prefix/api/items/?page=1>; rel="first"' in listed.headers["Link"]
 
 
 # Reading one
@@ -258,7 +258,7 @@ def test_times_have_a_fraction_only_where_there_is_one(client, write_rows, writt
 
 
 def test_rows_of_other_programs_get_their_times_from_the_database(app, client):
-    """Whoever inserts a name alone has done enough."""
+    """Inserting only a name is enough."""
     with app.app_context(), pegboard.db.engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO items (name) VALUES ('Hammer')")
 

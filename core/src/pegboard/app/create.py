@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Flask
 
 from pegboard.api import (
-    Document,
+    OpenAPIDocument,
     docs_blueprint,
     health_blueprint,
     init_api,
@@ -75,7 +75,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
     )
     api.register_blueprint(health_blueprint())
-    document = Document()
+    document = OpenAPIDocument()
     if core.api_docs:
         app.register_blueprint(openapi_blueprint(document))
         app.register_blueprint(docs_blueprint())

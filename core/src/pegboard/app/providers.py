@@ -14,7 +14,7 @@ from pegboard.cache import (
     embedded_strategy,
     init_cache,
 )
-from pegboard.clients import Proxies, init_clients
+from pegboard.clients import TrustedProxies, init_clients
 from pegboard.plugins import Registry, call_plugin
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
     """Give the app its clients, its sessions and its cache; all views are in place."""
-    proxies = Proxies.parse(core.trusted_proxies, core.proxy_header)
+    proxies = TrustedProxies.parse(core.trusted_proxies, core.proxy_header)
     init_clients(app, proxies, _provided(app, assembled, "pegboard_client_identity"))
     if core.sessions == "auto":
         sessions = _provided(app, assembled, "pegboard_session_strategy")

@@ -75,6 +75,13 @@ class Touched:
     groups: frozenset[str] = frozenset()
 
 
+class UnconfirmedError(Exception):
+    """Raised when a write is committed, but some cache could still hold the older value.
+
+    A cache strategy raises it from `release` and `clear`. The request is answered with 503.
+    """
+
+
 class Transaction(Protocol):
     """The connection of a writer: in its transaction before the commit, in a new one after it."""
 

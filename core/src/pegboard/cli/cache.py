@@ -4,8 +4,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.cache import MemoryStrategy, find_lookups, get_cache
-from pegboard.http import UnconfirmedError
+from pegboard.cache import MemoryStrategy, UnconfirmedError, find_lookups, get_cache
 
 
 @click.group()

@@ -1,11 +1,11 @@
-"""JSON as RFC 8259 has it and nothing more, with bounds on what it may cost to read."""
+"""Strict parsing of JSON (RFC 8259), with limits on numbers and nesting."""
 
 import json
 import math
 from typing import Any, NoReturn
 
 MAX_NUMBER_LENGTH = 100
-"""Digits of the longest number that is read; RFC 8259, section 9 lets a parser set such a bound."""
+"""Characters of the longest number that is read; RFC 8259, section 9 allows such a limit."""
 
 
 class InvalidJSONError(ValueError):
@@ -16,8 +16,9 @@ def load_json(data: bytes) -> Any:
     """Parse one JSON text in UTF-8.
 
     Raises `InvalidJSONError` for anything that two parsers could read differently (RFC 8259,
-    sections 4 and 8): duplicate names, NaN and Infinity, other encodings, trailing bytes; and for
-    numbers of more than 100 characters and nesting too deep for Python.
+    sections 4 and 8): duplicate names, NaN and Infinity, other encodings, trailing bytes; for
+    numbers of more than 100 characters or out of a float's range; and for nesting too deep for
+    Python.
     """
     try:
         return _DECODER.decode(data.decode("utf-8"))

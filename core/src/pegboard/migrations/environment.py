@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
-from pegboard.database import WRITES, db
+from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
@@ -58,7 +58,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if is_sqlite:
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
-        connection.execution_options(**{WRITES: not is_read_only})
+        connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
     try:
         # Before the first statement: it begins a transaction, and Alembic leaves a transaction that
         # is already open to its caller.
@@ -69,7 +69,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
             context.run_migrations()
     finally:
         if is_sqlite:
-            connection.execution_options(**{WRITES: False})
+            connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: False})
 
 
 def _configure(**options: Any) -> None:

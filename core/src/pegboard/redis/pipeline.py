@@ -6,12 +6,14 @@ What is asked within one turn of the loop leaves together; replies come in the c
 import asyncio
 import math
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from itertools import islice
-from typing import cast
+from typing import TypeVar, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
@@ -28,6 +30,8 @@ from pegboard.redis.connection import (
     too_late,
 )
 from pegboard.redis.handshake import Dialed
+
+T = TypeVar("T")
 
 Replies = asyncio.Future[list[Reply]]
 
@@ -191,7 +195,7 @@ class _Connection(asyncio.Protocol):
 
     async def _connect(self) -> None:
         try:
-            dialed = await asyncio.to_thread(self._dial)
+            dialed = await _off_loop(self._dial)
             if dialed.socket.family == socket.AF_UNIX:
                 await self._loop.create_unix_connection(lambda: self, sock=dialed.socket)
             else:
@@ -384,6 +388,21 @@ class _Connection(asyncio.Protocol):
             self._fail_asked(str(self._pipeline.miss(too_late())))
         self._has_received = False
         self._arm(left)
+
+
+async def _off_loop(call: Callable[[], T]) -> T:
+    """Make a call that blocks in a thread, which does not keep the process from ending."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - the loop raises it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="pegboard-pipeline", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def _put_in_place(

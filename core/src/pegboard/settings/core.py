@@ -6,7 +6,7 @@ from types import MappingProxyType
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
-from pegboard.clients import HEADERS, Proxies
+from pegboard.clients import PROXY_HEADERS, TrustedProxies
 from pegboard.settings.declare import Settings, setting
 
 
@@ -34,7 +34,7 @@ def _policies(value: dict[str, str]) -> None:
 
 def _proxies(value: tuple[str, ...]) -> None:
     try:
-        Proxies.parse(value)
+        TrustedProxies.parse(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 
@@ -114,7 +114,7 @@ class CoreSettings(Settings):
     proxy_header: str = setting(
         "X-Forwarded-For",
         doc="The header in which trusted proxies name the client's address.",
-        validate=OneOf(tuple(HEADERS)),
+        validate=OneOf(tuple(PROXY_HEADERS)),
     )
 
     log_level: str = setting("INFO", doc="Lowest level that is logged.", validate=_level)

@@ -15,12 +15,12 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from pegboard.http import (
-    GREATEST,
-    LEAST,
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
     APIError,
     UnsendableError,
-    encode_name,
-    encode_value,
+    encode_header_name,
+    encode_header_value,
     error_body,
 )
 from pegboard.redis import ChannelError, Command, Reply
@@ -175,7 +175,7 @@ def check(answer: Any) -> None:
         message = f"the body is {type(answer.body).__name__}, and must be bytes"
         raise UnsendableError(message)
     status: Any = answer.status
-    if not isinstance(status, int) or not LEAST <= status <= GREATEST:
+    if not isinstance(status, int) or not LOWEST_STATUS <= status <= HIGHEST_STATUS:
         message = f"the status is {status!r}"
         raise UnsendableError(message)
     if status in WITHOUT_BODY and answer.body:
@@ -189,14 +189,14 @@ def check(answer: Any) -> None:
             if name not in _checked_names:
                 _check_name(name)
             if not (value.isascii() and value.isprintable()):
-                encode_value(value)
+                encode_header_value(value)
     except (AttributeError, TypeError, ValueError) as error:
         message = "the headers must be pairs of texts"
         raise UnsendableError(message) from error
 
 
 def _check_name(name: str) -> None:
-    encode_name(name)
+    encode_header_name(name)
     if name.lower() == "content-length":
         message = "Content-Length is added to every answer, and must not be given"
         raise UnsendableError(message)

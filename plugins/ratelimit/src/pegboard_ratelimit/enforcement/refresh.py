@@ -55,7 +55,7 @@ class RuleRefresher:
         after_fork(self, RuleRefresher.reset)
 
     def reset(self) -> None:
-        """Begin to read again; for a process just forked, in which no thread reads."""
+        """Start afresh in a forked process, which has no thread that reads."""
         self._lock = threading.Lock()
         self._reading = None
         self.due = -1.0
