@@ -47,7 +47,12 @@ def create_app(config: Config = None, *, plugins: Sequence[object] | None = None
         try:
             return _build(configuration, assembled)
         except PluginError as error:
-            if fatal := [one for one in error.problems if not may_skip(one, configuration.core)]:
+            active = {plugin.name for plugin in assembled.plugins}
+            if fatal := [
+                problem
+                for problem in error.problems
+                if problem.plugin not in active or not may_skip(problem, configuration.core)
+            ]:
                 raise StartupError(fatal) from error
             # A plugin that fails half-way leaves traces: the app is built anew without it.
             skipped = [*assembled.skipped, *error.problems]
@@ -80,7 +85,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
         app.register_blueprint(openapi_blueprint(document))
         app.register_blueprint(docs_blueprint())
     stages = Stages(app, app.wsgi_app, get_channel(app), static_headers)
-    # Before plugins hang middleware of their own, which may refuse what a stage would answer.
+    # Before plugins add middleware of their own, which may refuse what a stage would answer.
     app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
     for plugin in assembled.plugins:
         install(plugin, app, api)

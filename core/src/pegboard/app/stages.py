@@ -1,4 +1,4 @@
-"""The stages of an app: the core's own, and those that plugins hang, each checked."""
+"""Collecting the stages of an app: the core's own and those of plugins, each checked."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from pegboard.stages import Stage
 def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     """Return the core's own stages and those of all plugins.
 
-    Raises `PluginError` for one that is not as it should be, or has the place or name of another.
+    Raises `PluginError` for a stage without name, order or `bind`, or with those of another stage.
     """
     stages = list(own)
     for plugin in assembled.plugins:
