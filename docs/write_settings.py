@@ -1,14 +1,14 @@
-"""Write the tables of settings in README.md and docs/reference/settings.md anew.
+"""Write the tables of settings in docs/reference/settings.md anew.
 
 A table stands between `<!-- settings: OWNER -->` and `<!-- end -->`; its rows are what the core and
-the plugins declare. With `--check` nothing is written, and files that are not current are named.
+the plugins declare. With `--check` nothing is written; the exit status says whether the page is
+current.
 """
 
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_items.settings import ItemsSettings
 from pegboard_ratelimit.settings import RatelimitSettings
 
-ROOT = Path(__file__).parent.parent
+PAGE = Path(__file__).parent / "reference/settings.md"
 OWNERS: dict[str, type[pegboard.Settings]] = {
     "core": pegboard.CoreSettings,
     "cache_redis": CacheRedisSettings,
@@ -34,12 +34,7 @@ def declared(owner: str) -> tuple[Declaration, ...]:
     return declarations_of(OWNERS[owner], None if owner == "core" else owner)
 
 
-def short_row(declaration: Declaration) -> tuple[str, ...]:
-    """Return variable, default and meaning."""
-    return (code(declaration.variable), default(declaration), declaration.doc)
-
-
-def full_row(declaration: Declaration) -> tuple[str, ...]:
+def row(declaration: Declaration) -> tuple[str, ...]:
     """Return variables with their type, default and meaning."""
     variables = "<br>".join(map(code, declaration.variables))
     return (
@@ -74,39 +69,27 @@ def default(declaration: Declaration) -> str:
     return code(str(value).lower() if isinstance(value, bool) else str(value))
 
 
-Row = Callable[[Declaration], Sequence[str]]
-FILES: dict[str, tuple[Sequence[str], Row]] = {
-    "README.md": (("Variable", "Default", "Meaning"), short_row),
-    "docs/reference/settings.md": (("Variable and type", "Default", "Meaning"), full_row),
-}
-
-
-def table(owner: str, header: Sequence[str], row: Row) -> str:
+def table(owner: str) -> str:
     """Return the Markdown of one table."""
+    header = ("Variable and type", "Default", "Meaning")
     lines = [header, ["---"] * len(header), *map(row, declared(owner))]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def current(name: str) -> str:
-    """Return the text of a file with the tables it should have."""
-    header, row = FILES[name]
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return MARKED.sub(lambda mark: mark[1] + table(mark[2], header, row) + mark[3], text)
-
-
-def stale() -> list[str]:
-    """Return the files whose tables are not what the code declares."""
-    return [name for name in FILES if current(name) != (ROOT / name).read_text(encoding="utf-8")]
+def current() -> str:
+    """Return the page as it should be."""
+    page = PAGE.read_text(encoding="utf-8")
+    return MARKED.sub(lambda mark: mark[1] + table(mark[2]) + mark[3], page)
 
 
 def main() -> None:
     """Write or check."""
-    found = stale()
+    is_current = current() == PAGE.read_text(encoding="utf-8")
     if "--check" in sys.argv:
-        sys.exit(f"Not current: {', '.join(found)}; run this script." if found else 0)
-    for name in found:
-        (ROOT / name).write_text(current(name), encoding="utf-8")
-        print(f"{name} written")
+        sys.exit(0 if is_current else f"{PAGE} is not current; run this script.")
+    if not is_current:
+        PAGE.write_text(current(), encoding="utf-8")
+        print(f"{PAGE} written")
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ def test_a_fault_of_redis(
         assert name == read(one).name
     # Each time that a request finds out, one line says so.
     for one in services:
-        assert one.output.count("Redis is away") <= 1 + took / PAUSE
+        assert one.output.count("Redis is unavailable") <= 1 + took / PAUSE
 
 
 @pytest.fixture

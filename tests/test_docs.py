@@ -1,7 +1,9 @@
 """The documentation says what the code has: hooks, public names, settings, and its own pages."""
 
 import ast
+import builtins
 import inspect
+import itertools
 import re
 import runpy
 import textwrap
@@ -13,11 +15,6 @@ from typing import Any
 import click
 import pytest
 
-import pegboard.annotations
-import pegboard.cache
-import pegboard.clients
-import pegboard.redis
-import pegboard.stages
 from pegboard import create_app, get_registry
 from pegboard.cli import main
 from pegboard.cli.db import db
@@ -26,21 +23,13 @@ ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "docs/reference/hooks.md"
 API = ROOT / "docs/reference/api.md"
 WITHOUT_REDIS = {"ENV": "testing", "CACHE": "memory", "SESSIONS": "cookie"}
-"""What lets cache_redis hang where there is no Redis."""
+"""A configuration with which cache_redis is active without a Redis."""
 
-PUBLIC = {
-    name: getattr(module, name)
-    for module in (
-        pegboard,
-        pegboard.annotations,
-        pegboard.cache,
-        pegboard.clients,
-        pegboard.redis,
-        pegboard.stages,
-    )
-    for name in module.__all__
-}
-"""Every public name of the core but those of the testing kit, and what it stands for."""
+WRITE_API = runpy.run_path(str(ROOT / "docs/write_api.py"))
+PUBLIC = [
+    (module, name) for module in WRITE_API["modules"]() for name in WRITE_API["names_of"](module)
+]
+"""Every public name of the core with its module."""
 
 OWN_COMMANDS = ("serve", "dev", "plugins", "config", "cache")
 DOCUMENTS = sorted(
@@ -149,19 +138,119 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
     assert sorted(hook_functions()) == sorted(sections(HOOKS))
 
 
-@pytest.mark.parametrize("name", sorted(PUBLIC))
-def test_every_public_name_is_documented(name: str) -> None:
-    """In the code and in the reference, a function with its real signature."""
-    value = PUBLIC[name]
-    assert inspect.getdoc(value)
-    section = sections(API)[name]
-    if inspect.isfunction(value):
-        assert real_signature(value) == shown_signature(section)
+def test_the_reference_of_python_is_current() -> None:
+    """`python docs/write_api.py` writes it anew."""
+    assert WRITE_API["current"]() == API.read_text(encoding="utf-8")
 
 
-def test_no_public_name_is_documented_that_does_not_exist() -> None:
-    """What was removed or renamed is gone from the reference."""
-    assert sorted(PUBLIC) == sorted(sections(API))
+def test_the_reference_of_python_has_every_public_module() -> None:
+    """What the contracts let plugins import, and what has an `__all__` in the testing kit."""
+    core = ROOT / "core/src/pegboard"
+    packages = {f"pegboard.{path.stem}" for path in core.glob("[!_]*") if path.name != "py.typed"}
+    (contract,) = (one for one in import_contracts() if one["id"] == "public")
+    kit = {
+        ".".join(path.relative_to(core.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in core.glob("testing/**/*.py")
+        if re.search("^__all__", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    expected = {"pegboard"} | packages - set(contract["forbidden_modules"]) | kit
+    assert sorted(expected) == sorted(WRITE_API["modules"]())
+
+
+@pytest.mark.parametrize("module,name", PUBLIC)
+def test_the_docstring_of_every_public_name_is_complete(module: str, name: str) -> None:
+    """It and its members have one, with types, the unit of each time and size, and all errors."""
+    assert [] == list(omissions(WRITE_API["find"](module, name)))
+
+
+def omissions(definition: Any, context: str = "") -> Iterator[str]:
+    """What the documentation of a name does not say; `context` is said by what it belongs to."""
+    node, doc = definition.node, f"{context}\n{definition.doc}"
+    is_attribute = isinstance(node, ast.Assign | ast.AnnAssign)
+    if not definition.doc and not (context and is_attribute) and definition.name != "__init__":
+        yield f"{definition.name} has no docstring"
+    if isinstance(node, ast.ClassDef):
+        for member in definition.members:
+            if member.is_documented or member.name == "__init__":
+                yield from omissions(member, definition.doc)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        for name, annotation in types_of(node).items():
+            yield from unclear(f"{definition.name}({name})", annotation, doc)
+        for error in sorted(public_errors(node)):
+            if not re.search(rf"\b[Rr]aises?\b[^.]*`{error}`", doc):
+                yield f"{definition.name} does not say that it raises {error}"
+    elif isinstance(node, ast.AnnAssign):
+        yield from unclear(definition.name, node.annotation, doc)
+
+
+def types_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, ast.expr | None]:
+    """The annotations of a function's arguments, and of what it returns."""
+    given = function.args
+    arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    arguments += [one for one in (given.vararg, given.kwarg) if one]
+    types = {one.arg: one.annotation for one in arguments if one.arg not in ("self", "cls")}
+    return {**types, "return": function.returns}
+
+
+UNITS = {r"(timeout|ttl|patience|delay|lifetime|seconds)$": "second", r"(bytes|size)$": "byte"}
+
+
+def unclear(name: str, annotation: ast.expr | None, doc: str) -> Iterator[str]:
+    """What is not said about an argument, an attribute or what is returned."""
+    if annotation is None:
+        yield f"{name} has no type"
+        return
+    kind = ast.unparse(annotation)
+    units = {unit for ending, unit in UNITS.items() if re.search(ending, name.rstrip(")"))}
+    if kind == "float":
+        units.add("second")
+    for unit in units:
+        if kind in ("int", "float") and unit not in doc:
+            yield f"{name} has no unit"
+
+
+def public_errors(function: ast.AST) -> set[str]:
+    """The exceptions that a function raises itself, of Python or of the public API."""
+    raised = {
+        ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Raise) and node.exc
+    }
+    known = {name for _, name in PUBLIC} | set(dir(builtins))
+    return {name for name in raised if name in known and name[0].isupper()}
+
+
+def plugin_code() -> Iterator[tuple[str, str]]:
+    """Where the code of a plugin is, and the code: of this repository's, and of the documents'."""
+    for path in ROOT.glob("plugins/*/src/**/*.py"):
+        yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+    for path in DOCUMENTS:
+        if path != API:
+            code = "\n".join(code_blocks(path.read_text(encoding="utf-8"), "python"))
+            yield str(path.relative_to(ROOT)), code
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=place) for place, code in plugin_code()])
+def test_plugins_use_only_public_names(code: str) -> None:
+    """Those of this repository and those of the documents, of modules and of `pegboard` itself."""
+    modules = WRITE_API["modules"]()
+    assert [] == [
+        name for name in names_used(code) if name not in PUBLIC and ".".join(name) not in modules
+    ]
+
+
+def names_used(code: str) -> Iterator[tuple[str, str]]:
+    """The names of the core that some code uses, with their modules."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "pegboard":
+                yield from ((module, imported.name) for imported in node.names)
+            case ast.Import():
+                for imported in node.names:
+                    if imported.name.startswith("pegboard."):
+                        yield imported.name, "import the names instead"
+            case ast.Attribute(value=ast.Name(id="pegboard")):
+                yield "pegboard", node.attr
 
 
 def commands(group: click.Group, path: str) -> Iterator[str]:
@@ -184,20 +273,67 @@ def test_every_command_is_documented() -> None:
     assert [] == sorted(name for name in expected if f"`{name}" not in text)
 
 
-def test_the_rooms_of_the_core_are_those_that_the_linter_knows() -> None:
-    """In the same order, within a layer as you like."""
-    text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^(\w+)  ", code_blocks(text, "text")[0], re.MULTILINE)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_a_document_shows_exists(path: Path) -> None:
+    """In its shell blocks; the options are not compared."""
+    text = path.read_text(encoding="utf-8")
+    shell = "".join(code_blocks(text, "sh") + code_blocks(text, "console"))
+    known = click.Group(
+        commands={**create_app(WITHOUT_REDIS).cli.commands, **main.commands, "db": db}
+    )
+    for line in re.findall(r"(?:^|[;&] )(?:\$ )?pegboard ([a-z].*)", shell, re.MULTILINE):
+        group: click.Command = known
+        for word in line.split():
+            if isinstance(group, click.Group):
+                assert word in group.commands, line
+                group = group.commands[word]
+
+
+def import_contracts() -> list[dict[str, Any]]:
+    """The contracts that the linter of imports keeps."""
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-    layers = tools["importlinter"]["contracts"][0]["layers"]
-    rank = {room: place for place, layer in enumerate(layers) for room in layer.split(" | ")}
-    assert sorted(rank) == sorted(listed)
-    assert sorted(listed, key=rank.__getitem__) == listed
+    contracts: list[dict[str, Any]] = tools["importlinter"]["contracts"]
+    return contracts
+
+
+def test_the_picture_of_the_core_is_what_the_linter_knows() -> None:
+    """The same layers from top to bottom; within a layer the order is free."""
+    text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    shown = code_blocks(text, "text")[0].strip().split("\n\n")
+    layers = [set(re.findall(r"^(\w+)  ", layer, re.MULTILINE)) for layer in shown]
+    assert [set(layer.split(" | ")) for layer in import_contracts()[0]["layers"]] == layers
+
+
+def test_the_files_that_the_architecture_names_exist() -> None:
+    """What was moved or renamed is named by its new path."""
+    text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    files = re.findall(r"`([\w/]+\.py)`", text)
+    roots = [ROOT / "core/src/pegboard", *ROOT.glob("plugins/*/src")]
+    assert files
+    assert [] == [file for file in files if not any((root / file).exists() for root in roots)]
 
 
 def test_the_tables_of_settings_are_current() -> None:
-    """`python docs/write_settings.py` renews them."""
-    assert [] == runpy.run_path(str(ROOT / "docs/write_settings.py"))["stale"]()
+    """`python docs/write_settings.py` writes them anew."""
+    page = ROOT / "docs/reference/settings.md"
+    current = runpy.run_path(str(ROOT / "docs/write_settings.py"))["current"]()
+    assert current == page.read_text(encoding="utf-8")
+
+
+def test_the_list_of_problems_is_current() -> None:
+    """`python docs/write_problems.py` renews it."""
+    assert not runpy.run_path(str(ROOT / "docs/write_problems.py"))["is_stale"]()
+
+
+def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
+    """Each code that is declared is used, and begins with the name of its owner."""
+    owners = runpy.run_path(str(ROOT / "docs/write_problems.py"))["OWNERS"]
+    for owner, codes in owners.items():
+        prefix = "PB_" if owner == "core" else f"{owner.upper()}_"
+        folder = ROOT / ("core/src" if owner == "core" else f"plugins/{owner}/src")
+        source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("**/*.py"))
+        assert [] == [code for code in codes if not code.startswith(prefix)]
+        assert [] == [code for code in codes if f"Code.{code.name}" not in source]
 
 
 def links(path: Path) -> Iterator[tuple[str, str]]:
@@ -214,7 +350,12 @@ def links(path: Path) -> Iterator[tuple[str, str]]:
 def anchors(path: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub and Sphinx make them."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    found: set[str] = set()
+    for heading in headings:
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        numbered = (f"{slug}-{number}" for number in itertools.count(1))
+        found.add(slug if slug not in found else next(one for one in numbered if one not in found))
+    return found
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -375,6 +375,9 @@ def test_no_read_is_older_than_what_was_acknowledged(
 BROKEN = """
 import time
 
+from pegboard.cache import Lease, Miss
+from pegboard.redis import get_redis
+
 
 class DeleteAfterCommit:
     name = "broken"

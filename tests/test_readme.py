@@ -38,7 +38,7 @@ def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def hang(plugin_folder: PluginFolder, document: Path) -> str:
+def install(plugin_folder: PluginFolder, document: Path) -> str:
     """Write the distribution that a document shows; returns the plugin's name."""
     project = tomllib.loads(blocks(document, "toml")[0])["project"]
     ((name, module),) = project["entry-points"]["pegboard.plugins"].items()
@@ -89,7 +89,7 @@ def test_the_plugin_of_the_readme_has_thirty_lines() -> None:
 
 def test_the_plugin_of_the_readme_works(plugin_folder: PluginFolder, make_app: MakeApp) -> None:
     """It answers, its setting counts, and it is in the OpenAPI document."""
-    name = hang(plugin_folder, README)
+    name = install(plugin_folder, README)
     client = make_app(plugins=[name]).test_client()
     assert {"greeting": "Hello, Ada!"} == client.get("/api/greetings/Ada").get_json()
 
@@ -105,7 +105,7 @@ def test_the_plugin_of_the_items_guide_refuses_and_logs(
     plugin_folder: PluginFolder, make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     """pegboard_items_before_write and pegboard_items_after_commit are called, in this order."""
-    name = hang(plugin_folder, ITEMS_GUIDE)
+    name = install(plugin_folder, ITEMS_GUIDE)
     client = make_app(plugins=["items", name]).test_client()
 
     refused = client.post("/api/items/", json={"name": "Anvil"})
@@ -121,7 +121,7 @@ def test_the_plugin_of_the_cache_guide_passes_its_test(
     plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:
     """What it caches is new after a write of another plugin's."""
-    hang(plugin_folder, CACHE_GUIDE)
+    install(plugin_folder, CACHE_GUIDE)
     (test,) = (block for block in blocks(CACHE_GUIDE, "python") if "def test_" in block)
     assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
 
@@ -130,7 +130,7 @@ def test_the_plugin_of_the_stages_guide_shuts_the_service(
     plugin_folder: PluginFolder, make_app: MakeApp, redis_url: str
 ) -> None:
     """For writes, as long as there is a notice; the command of the guide makes one."""
-    name = hang(plugin_folder, STAGES_GUIDE)
+    name = install(plugin_folder, STAGES_GUIDE)
     client = make_app(plugins=["items", name], REDIS_URL=redis_url).test_client()
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
 
@@ -149,7 +149,7 @@ def test_the_plugin_of_the_stages_guide_needs_no_redis(
     plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:
     """It has no stage then."""
-    name = hang(plugin_folder, STAGES_GUIDE)
+    name = install(plugin_folder, STAGES_GUIDE)
     client = make_app(plugins=["items", name]).test_client()
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
 
@@ -170,7 +170,7 @@ def test_the_strategy_of_the_guide_keeps_the_contract(
     plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:
     """Two processes that share its file, and one that cannot open it."""
-    hang(plugin_folder, STRATEGY_GUIDE)
+    install(plugin_folder, STRATEGY_GUIDE)
     contract = blocks(STRATEGY_GUIDE, "python")[1]
     printed = run_tests(tmp_path, plugin_folder, contract)
     assert re.search(r"^\d\d passed in", printed, re.MULTILINE), printed
@@ -182,7 +182,7 @@ def test_the_strategy_of_the_guide_serves(
     """Two processes give out one answer, which is new after a write."""
     config: dict[str, Any] = {"DATABASE_URL": sqlite_url, "SHELF_FOLDER": str(tmp_path)}
     config["CACHE_STATUS_HEADER"] = True
-    plugins = ["items", hang(plugin_folder, STRATEGY_GUIDE)]
+    plugins = ["items", install(plugin_folder, STRATEGY_GUIDE)]
     one, other = (make_app(plugins=plugins, **config).test_client() for _ in range(2))
     path = one.post("/api/items/", json={"name": "Hammer"}).headers["Location"]
     assert "pegboard; fwd=miss; stored" == one.get(path).headers["Cache-Status"]
@@ -193,8 +193,8 @@ def test_the_strategy_of_the_guide_serves(
 
 def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path: Path) -> None:
     """They test the plugins of the README and of the guide on stages, in a process of their own."""
-    hang(plugin_folder, README)
-    hang(plugin_folder, STAGES_GUIDE)
+    install(plugin_folder, README)
+    install(plugin_folder, STAGES_GUIDE)
     _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
     assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
 
@@ -264,7 +264,7 @@ def test_the_plugin_of_the_limits_guide_names_and_counts_clients(
     plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:
     """pegboard_client_identity and pegboard_ratelimit_storage are called."""
-    name = hang(plugin_folder, LIMITS_GUIDE)
+    name = install(plugin_folder, LIMITS_GUIDE)
     client = make_app(
         plugins=["items", "ratelimit", name],
         RATELIMIT_DEFAULT="2/minute;9/hour",

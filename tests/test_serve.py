@@ -162,12 +162,12 @@ def test_a_port_that_is_taken_is_one_clear_error(service: LiveServer, tmp_path: 
     assert "Traceback" not in done.stdout
 
 
-def test_a_database_that_is_away_is_one_clear_error(tmp_path: Path):
+def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     """Nor does the password show."""
     url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/nowhere"
     done = run_pegboard("serve", "--port", str(free_port()), directory=tmp_path, DATABASE_URL=url)
     assert 1 == done.returncode
-    assert "the database cannot be asked: " in done.stdout
+    assert "the database cannot be queried: " in done.stdout
     assert "Start the database, or correct DATABASE_URL." in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout
@@ -604,6 +604,8 @@ def test_every_server_can_serve_it(start, command: list[str]):
 
 
 ILL_MADE = """
+from pegboard.stages import Answer
+
 ANSWERS = {
     "/text": Answer(200, [], "text"),
     "/length": Answer(200, [("Content-Length", "1")], b"text"),

@@ -39,4 +39,4 @@ def tools() -> list[str]:
         for section in parser.sections()
         for line in parser.get(section, "deps", fallback="").splitlines()
     }
-    return ["editables", "tox", *sorted(line for line in lines if line[:1].isalpha())]
+    return ["editables", "tox", "tox-uv", *sorted(line for line in lines if line[:1].isalpha())]

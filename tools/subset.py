@@ -5,10 +5,16 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import projects
+import wheels
 
 FIRST = "py311"
-"""The interpreter on which every suite runs in every company."""
+"""The interpreter for coverage, for exploring models, and for every plugin beside all others."""
+
+EXPLORATIONS = "protocol_model or every_interleaving"
+"""The tests that explore every order of steps: the same on each interpreter, and long."""
 
 
 def plugins_of(environment: str) -> list[str]:
@@ -18,34 +24,31 @@ def plugins_of(environment: str) -> list[str]:
 
 def install(environment: str, options: Sequence[str]) -> int:
     """Install the core and the plugins, each as its users get it; returns the exit status."""
-    folders = ["./core[testing]", *(f"./plugins/{name}" for name in plugins_of(environment))]
-    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation"]
-    return subprocess.run([*pip, *options, *folders], check=False).returncode
+    return wheels.install(["core", *plugins_of(environment)], options)
 
 
-def suites(environment: str) -> Iterable[tuple[str, str]]:
-    """Yield each suite that applies: its name and its folder."""
+def suites(environment: str) -> list[str]:
+    """Return the folders of the suites that apply, and the test of the combination."""
     plugins = plugins_of(environment)
-    # A plugin's own tests say what it does alone; on one interpreter also what it does in company.
-    if len(plugins) <= 1 or environment.startswith(FIRST):
-        yield from ((name, f"plugins/{name}/tests") for name in plugins)
+    found = ["tests/test_combinations.py"]
     if not plugins:
-        yield "core", "core/tests"
-    yield "combination", "tests/test_combinations.py"
+        found.append("core/tests")
+    is_everything = len(plugins) == len(projects.folders()) - 1
+    if len(plugins) == 1 or (is_everything and environment.startswith(FIRST)):
+        found += [f"plugins/{name}/tests" for name in plugins]
+    return found
 
 
 def test(environment: str, options: Sequence[str]) -> int:
-    """Run the suites; returns the exit status."""
-    runner = ["-m", "pytest"]
-    # Coverage is measured once for each suite: it doubles the time of the tests.
+    """Run the suites; returns the exit status. A `-k` among the options replaces the selection."""
+    command = ["-m", "pytest", f"--junit-xml=.tox/reports/{environment}.xml", "-m", "not slow"]
     if environment.startswith(FIRST) and len(plugins_of(environment)) <= 1:
-        runner = ["-m", "coverage", "run", *runner]
-    status = 0
-    for name, folder in suites(environment):
-        report = f"--junit-xml=.tox/reports/{environment}-{name}.xml"
-        command = [sys.executable, *runner, report, "-m", "not slow", folder, *options]
-        status |= subprocess.run(command, check=False).returncode
-    return status
+        # Each suite runs here once: that is enough for what takes time.
+        command = ["-m", "coverage", "run", *command]
+    else:
+        command += ["-k", f"not ({EXPLORATIONS})"]
+    done = subprocess.run([sys.executable, *command, *suites(environment), *options], check=False)
+    return done.returncode
 
 
 if __name__ == "__main__":

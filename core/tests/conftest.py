@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +11,7 @@ import trustme
 from flask import Flask
 
 from pegboard.server.asgi import Gateway
-from pegboard.testing.processes import PATIENCE
+from pegboard.testing.processes import WAIT_TIMEOUT
 from pegboard.testing.servers import Certificates
 
 pytest_plugins = ["pegboard.testing.fixtures"]
@@ -23,6 +23,11 @@ with suppress(ImportError):
     import uvloop
 
     LOOPS["uvloop"] = uvloop.new_event_loop
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run each test that is a coroutine on an event loop of each kind that is installed."""
+    return LOOPS
 
 
 @pytest.fixture(scope="session")
@@ -147,26 +152,20 @@ class Client:
         return await self.visit(path, *arguments, **options).bring(body, more=False).answer()
 
 
-Test = Callable[[Client], Awaitable[Any]]
+@asynccontextmanager
+async def serving(app: Flask, *, threads: int = 4) -> AsyncIterator[Client]:
+    """Serve an app by a gateway on the running loop, and yield a client of it."""
+    gateway = Gateway(app, threads=threads)
+    try:
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            yield Client(gateway)
+            # What threads still do when all has been sent belongs to the test.
+            await asyncio.to_thread(gateway._threads._executor.shutdown)
+    finally:
+        gateway.close()
 
 
-@pytest.fixture(params=LOOPS)
-def serve(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Run a test with a client of an app's gateway, on an event loop of each kind."""
-
-    def run(app: Flask, test: Test, *, threads: int = 4) -> Any:
-        async def main() -> Any:
-            gateway = Gateway(app, threads=threads)
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    found = await test(Client(gateway))
-                    # What threads still do when all has been sent belongs to the test.
-                    await asyncio.to_thread(gateway._threads._executor.shutdown)
-                    return found
-            finally:
-                gateway.close()
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(main())
-
-    return run
+@pytest.fixture
+def serve() -> Callable[..., Any]:
+    """Serve an app as long as the block lasts, which begins with a client of its gateway."""
+    return serving

@@ -10,9 +10,10 @@ from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
+from pegboard.forking import after_fork
 from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Problem, ProblemCode, StartupError
 from pegboard.settings import (
     CoreSettings,
     DevelopmentConfig,
@@ -32,11 +33,13 @@ __all__ = [
     "Model",
     "NotReadyError",
     "Problem",
+    "ProblemCode",
     "ProductionConfig",
     "Settings",
     "StartupError",
     "TestingConfig",
     "abort",
+    "after_fork",
     "cached",
     "create_app",
     "db",

@@ -95,14 +95,14 @@ def test_one_plugin_is_meant_by_its_name(run: Run) -> None:
     assert ["notes"] == heads_of(run("upgrade notes"))
     assert ["notes"] == heads_of(run("revision notes -m second --rev-id two"))
     assert "notes: two Second (applied)\n" == run("upgrade notes +1").output
-    assert "notes: two Second (taken back)\n" == run("downgrade notes -1").output
+    assert "notes: two Second (downgraded)\n" == run("downgrade notes -1").output
     assert "notes: two Second (applied)\n" == run("upgrade notes two").output
     assert ["notes"] * 2 == heads_of(run("history notes"))
     assert ["notes"] == heads_of(run("current notes"))
     assert ["notes"] == heads_of(run("heads notes"))
     assert "" == run("branches notes").output
     assert "notes: Rev: notes_0001\n" in run("show notes notes_0001").output
-    assert "notes: taken to be at notes_0001\n" == run("stamp notes notes_0001").output
+    assert "notes: stamped as notes_0001\n" == run("stamp notes notes_0001").output
     run("downgrade notes base")
     run("upgrade notes two")
     assert "notes: no differences\n" == run("revision notes --autogenerate").output
@@ -189,9 +189,9 @@ def test_arguments_reach_the_environment(run: Run, tmp_path: Path) -> None:
     (tmp_path / "alembic" / "env.py").write_text(
         "from pathlib import Path\n"
         "from alembic import context\n"
-        "from pegboard.migrations import run\n"
+        "from pegboard.migrations import run_environment\n"
         f"Path({str(seen)!r}).write_text(str(context.get_x_argument()))\n"
-        "run()\n"
+        "run_environment()\n"
     )
     run("revision notes -m one")
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pegboard
-from pegboard.clients import Clients, Proxies, client_key, client_of
+from pegboard.clients import Clients, TrustedProxies, client_key, client_of
 from pegboard.clients.identity import identity_key
 
 
@@ -26,7 +26,7 @@ def ask(clients: Clients, peer: str | None = "192.0.2.1", **headers: str) -> str
 
 def behind(*trusted: str, header: str = "X-Forwarded-For") -> Clients:
     """Return the clients of a service behind these proxies."""
-    return Clients(Proxies.parse(trusted, header))
+    return Clients(TrustedProxies.parse(trusted, header))
 
 
 @pytest.mark.parametrize(
@@ -343,8 +343,8 @@ def test_what_is_remembered_is_bounded():
         ask(clients, x_forwarded_for=f"10.0.{number // 256}.{number % 256}")
     ask(clients, x_forwarded_for="9" * 100_000)
 
-    assert 4096 >= len(clients._known)
-    assert all(len("".join(key)) <= 256 for key in clients._known)
+    assert 4096 >= len(clients._keys)
+    assert all(len("".join(key)) <= 256 for key in clients._keys)
 
 
 @pytest.mark.parametrize(

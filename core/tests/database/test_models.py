@@ -14,8 +14,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
-from pegboard.database import WRITES, DatabaseOptions, Model, db, init_database, utcnow
-from pegboard.database.models import database_url
+from pegboard.database import (
+    BEGIN_IMMEDIATE_OPTION,
+    DatabaseOptions,
+    Model,
+    db,
+    init_database,
+    utcnow,
+)
+from pegboard.database.engine import database_url
 from pegboard.testing.processes import run_python
 
 MakeDatabase = Callable[..., Flask]
@@ -236,7 +243,7 @@ def test_sqlite_can_be_asked_again(sqlite_url: str, make_database: MakeDatabase)
     make_database(sqlite_url, busy_timeout=0)
     with db.engine.connect() as first, db.engine.connect() as second:
         for connection in (first, second):
-            connection.execution_options(**{WRITES: True})
+            connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: True})
         first.execute(text("INSERT INTO pins (name) VALUES ('a')"))
         with pytest.raises(OperationalError, match="database is locked"):
             second.execute(text("SELECT 1"))

@@ -3,7 +3,12 @@
 import pytest
 from flask import Flask
 
-from pegboard.http import STALE, evaluate, init_errors, require_preconditions
+from pegboard.http import (
+    PRECONDITION_FAILED_MESSAGE,
+    evaluate_preconditions,
+    init_errors,
+    require_preconditions,
+)
 
 READING = ["GET", "HEAD"]
 WRITING = ["PUT", "PATCH", "DELETE", "POST"]
@@ -12,7 +17,7 @@ WRITING = ["PUT", "PATCH", "DELETE", "POST"]
 @pytest.mark.parametrize("method", READING + WRITING)
 def test_without_a_condition_there_is_nothing_to_decide(method):
     """The request takes its way."""
-    assert evaluate("tag", method=method, if_match=None, if_none_match=None) is None
+    assert evaluate_preconditions("tag", method=method, if_match=None, if_none_match=None) is None
 
 
 @pytest.mark.parametrize("method", READING + WRITING)
@@ -32,7 +37,9 @@ def test_without_a_condition_there_is_nothing_to_decide(method):
 )
 def test_if_match_wants_the_very_thing(method, header, expected):
     """By strong comparison (section 13.1.1); a header that makes no sense matches nothing."""
-    assert expected == evaluate("tag", method=method, if_match=header, if_none_match=None)
+    assert expected == evaluate_preconditions(
+        "tag", method=method, if_match=header, if_none_match=None
+    )
 
 
 @pytest.mark.parametrize("method", READING + WRITING)
@@ -51,7 +58,9 @@ def test_if_match_wants_the_very_thing(method, header, expected):
 def test_if_none_match_wants_another(method, header, is_had):
     """By weak comparison (section 13.1.2): what is had already is not sent, and not overwritten."""
     expected = (304 if method in READING else 412) if is_had else None
-    assert expected == evaluate("tag", method=method, if_match=None, if_none_match=header)
+    assert expected == evaluate_preconditions(
+        "tag", method=method, if_match=None, if_none_match=header
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,9 @@ def test_if_none_match_wants_another(method, header, is_had):
 )
 def test_of_two_conditions_both_must_hold(method, if_match, if_none_match, expected):
     """If-Match is looked at first (section 13.2.2)."""
-    found = evaluate("tag", method=method, if_match=if_match, if_none_match=if_none_match)
+    found = evaluate_preconditions(
+        "tag", method=method, if_match=if_match, if_none_match=if_none_match
+    )
     assert expected == found
 
 
@@ -89,7 +100,7 @@ def test_a_write_that_was_made_for_something_else_is_refused(client):
     """The client learns what there is now."""
     response = client.put("/", headers={"If-Match": '"zeroth"'})
     assert (412, '"first"') == (response.status_code, response.headers["ETag"])
-    assert {"message": STALE, "status": 412} == response.json
+    assert {"message": PRECONDITION_FAILED_MESSAGE, "status": 412} == response.json
     assert 412 == client.put("/", headers={"If-None-Match": "*"}).status_code
 
 

@@ -160,7 +160,7 @@ def test_a_wrong_statement_is_a_bug_on_every_database(make_app: MakeApp, databas
     assert "SELEKT" in caplog.text
 
 
-def test_a_database_that_is_away_is_a_503_with_retry_after(client):
+def test_a_database_that_is_unavailable_is_a_503_with_retry_after(client):
     """The client is told when to try again, and no address."""
     response = client.get("/trouble/away")
     is_error(response, 503)

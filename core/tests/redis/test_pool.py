@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import pegboard
-from pegboard.redis import ChannelError, breaker, command, get_channel, turns
-from pegboard.redis.line import PlainLine
-from pegboard.redis.server_channel import ServerChannel
-from pegboard.redis.turns import AT_ONCE
+from pegboard.redis import ChannelError, command, get_channel
+from pegboard.redis.connection import Connection
+from pegboard.redis.handshake import Dialed, Handshake
+from pegboard.redis.pool import AT_ONCE, ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
@@ -45,7 +45,7 @@ def new_channel(make_app: MakeApp) -> NewChannel:
 @pytest.fixture
 def probing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow each other faster than in life."""
-    monkeypatch.setattr(breaker, "PAUSE", 0.02)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", 0.02)
 
 
 class Stranger:
@@ -95,9 +95,9 @@ def test_a_stranger_is_no_server(new_channel: NewChannel, answer: bytes):
         for _ in range(5):
             with pytest.raises(ChannelError):
                 channel.exchange([GET])
-            wait_until(lambda: not channel.is_away or stranger.connections > 5, "probes")
+            wait_until(lambda: not channel.is_unavailable or stranger.connections > 5, "probes")
             channel._breaker.is_open = False
-        wait_until(lambda: len(channel._idle) == channel._count, "nothing is counted in vain")
+        assert (set(), 2) == (channel._busy, channel._permits.free)
 
 
 def test_who_asked_later_does_not_find_out_by_waiting_as_long(
@@ -120,7 +120,7 @@ def test_who_asked_later_does_not_find_out_by_waiting_as_long(
         assert "the server did not answer in time" == first.result()
         # Who had waited to the end of his own time would say so.
         assert {"the server has closed the connection"} == {other.result() for other in others}
-    assert (set(), AT_ONCE) == (channel._busy, channel._turns.free)
+    assert (set(), AT_ONCE) == (channel._busy, channel._permits.free)
 
 
 @pytest.mark.usefixtures("probing")
@@ -130,14 +130,14 @@ def test_a_connection_that_was_cut_in_its_last_moment_is_not_used_again(
     """Its reply had come, and it was given back."""
     channel = new_channel(redis_url)
     channel.exchange([GET])
-    wire = channel.take()
-    wire.cut()
-    channel.give(wire)
+    connection = channel.acquire()
+    connection.cut()
+    channel.release(connection)
     assert channel.exchange([GET])
-    assert not channel.is_away
+    assert not channel.is_unavailable
 
 
-def test_while_it_is_known_to_be_away_nobody_asks(
+def test_while_it_is_known_to_be_unavailable_nobody_asks(
     new_channel: NewChannel,
     redis_proxy: RedisProxy,
     caplog: pytest.LogCaptureFixture,
@@ -146,7 +146,7 @@ def test_while_it_is_known_to_be_away_nobody_asks(
     """It answers probes and nothing else: after the second time-out one pays in a second."""
     channel = new_channel(redis_proxy.url)
     pause = 3.0
-    monkeypatch.setattr(breaker, "PAUSE", NEVER)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", NEVER)
 
     def fail() -> None:
         with pytest.raises(ChannelError):
@@ -154,14 +154,14 @@ def test_while_it_is_known_to_be_away_nobody_asks(
 
     with caplog.at_level(logging.WARNING), redis_proxy.hold_commands(times=100) as hold:
         fail()
-        wait_until(lambda: not channel.is_away, "a probe has been answered at once")
-        monkeypatch.setattr(breaker, "PAUSE", pause)
+        wait_until(lambda: not channel.is_unavailable, "a probe has been answered at once")
+        monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", pause)
         for paid in (2, 3):
             began = time.monotonic()
             for _ in range(50):
                 fail()
             assert paid == len(hold.caught)
-            wait_until(lambda: not channel.is_away, "a probe has been answered")
+            wait_until(lambda: not channel.is_unavailable, "a probe has been answered")
             assert time.monotonic() - began > pause
         wait_until(lambda: len(caplog.messages) >= 6, "that it is back is said")
         assert 6 == len(caplog.messages)
@@ -172,7 +172,7 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
 ):
     """Those who wait with it fail with it, and do not open the breaker anew after the probe."""
     channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=3.0)
-    monkeypatch.setattr(breaker, "PAUSE", NEVER)
+    monkeypatch.setattr("pegboard.circuit_breaker.PAUSE", NEVER)
 
     def exchange() -> bool:
         try:
@@ -188,7 +188,7 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
         for one in asked:
             one.result()
         assert time.monotonic() - began < 6.0  # nobody waits for a second time-out
-        wait_until(lambda: not channel.is_away, "a probe has been answered at once")
+        wait_until(lambda: not channel.is_unavailable, "a probe has been answered at once")
         assert all(pool.map(lambda _: exchange(), range(100)))
 
 
@@ -196,20 +196,20 @@ def test_one_late_reply_costs_the_others_next_to_nothing(
 def test_a_replica_does_not_bring_it_back(
     new_channel: NewChannel, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ):
-    """It answers and takes no writes, so it is away until it is a master again."""
+    """It answers and takes no writes, so it is unavailable until it is a master again."""
     channel = new_channel(own_redis.url)
     write = command("SET", "a", "1", key="a")
     assert b"OK" == channel.exchange([write])[0].value
     former = channel.exchange([write])[0].server
     other = new_channel(own_redis.url)
     assert b"OK" == other.exchange([command("REPLICAOF", "127.0.0.1", "1", key="")])[0].value
-    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.redis.breaker"):
+    with pytest.raises(ChannelError), caplog.at_level(logging.DEBUG, "pegboard.circuit_breaker"):
         channel.exchange([write])
-    with caplog.at_level(logging.DEBUG, "pegboard.redis.breaker"):
-        wait_until(lambda: any("still away" in one for one in caplog.messages), "a probe")
-    assert channel.is_away
+    with caplog.at_level(logging.DEBUG, "pegboard.circuit_breaker"):
+        wait_until(lambda: any("still unavailable" in one for one in caplog.messages), "a probe")
+    assert channel.is_unavailable
     other.exchange([command("REPLICAOF", "NO", "ONE", key="")])
-    wait_until(lambda: not channel.is_away, "it is back")
+    wait_until(lambda: not channel.is_unavailable, "it is back")
     assert former != channel.exchange([write])[0].server
 
 
@@ -218,13 +218,13 @@ def test_no_more_connections_than_allowed(
 ):
     """The surplus queues as long as it may, and then is no reason to do without the server."""
     channel = new_channel(redis_proxy.url, REDIS_POOL_SIZE=3, REDIS_TIMEOUT=30)
-    monkeypatch.setattr(turns, "QUEUEING", 0.1)
+    monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 0.1)
     with redis_proxy.hold_commands(times=3) as hold, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(3)]
         wait_until(lambda: 3 == len(hold.caught), "all wait")
         with pytest.raises(ChannelError, match="all 3 connections"):
             channel.exchange([GET])
-        assert not channel.is_away
+        assert not channel.is_unavailable
         hold.release()
         assert [[None]] * 3 == [[reply.value for reply in one.result()] for one in asking]
     assert [None] == [reply.value for reply in channel.exchange([GET])]
@@ -237,10 +237,10 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(64)]
         wait_until(lambda: AT_ONCE == len(hold.caught), "some wait")
         time.sleep(0.1)
-        assert (AT_ONCE, AT_ONCE) == (len(hold.caught), channel._count)
+        assert (AT_ONCE, AT_ONCE) == (len(hold.caught), len(channel._busy))
         hold.release()
         assert [[None]] * 64 == [[reply.value for reply in one.result()] for one in asking]
-    assert (AT_ONCE, AT_ONCE) == (channel._turns.free, len(channel._idle))
+    assert (AT_ONCE, AT_ONCE) == (channel._permits.free, len(channel._idle))
 
 
 def test_those_who_queue_are_served_in_the_order_of_coming(
@@ -248,40 +248,41 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
 ):
     """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
-    monkeypatch.setattr(turns, "QUEUEING", 30.0)
-    wire = channel.take()
+    monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 30.0)
+    connection = channel.acquire()
     served: list[int] = []
 
     def ask(number: int) -> None:
-        taken = channel.take()
+        taken = channel.acquire()
         served.append(number)
-        channel.give(taken)
+        channel.release(taken)
 
     with ThreadPoolExecutor(9) as pool:
         asking = []
         for number in range(9):
             asking.append(pool.submit(ask, number))
-            wait_until(lambda: len(asking) == channel._turns.waiting, "it queues")
-        monkeypatch.setattr(turns, "QUEUEING", 0.05)
+            wait_until(lambda: len(asking) == channel._permits.waiting, "it queues")
+        monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 0.05)
         with pytest.raises(ChannelError, match="all 1 connections"):
-            channel.take()
-        channel.give(wire)
+            channel.acquire()
+        channel.release(connection)
         for one in asking:
             one.result()
     assert list(range(9)) == served
-    assert (0, 1) == (channel._turns.waiting, channel._turns.free)
+    assert (0, 1) == (channel._permits.waiting, channel._permits.free)
 
 
 def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
     """One byte after the other, each in time."""
     with closing(Stranger(b"$-1\r\n$-1\r\n")) as stranger:
         channel = new_channel(stranger.url, REDIS_TIMEOUT=1.0)
-        wire = channel.take()
+        connection = channel.acquire()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(1.0)
-        wire.line = PlainLine(wire.line._link, ours)  # type: ignore[attr-defined]  # it is plain
-        channel.give(wire)
+        channel._busy.discard(connection)
+        connection.close()
+        channel.release(Connection(Dialed(ours, None, "", Handshake({}))))
 
         def drip() -> None:
             with suppress(OSError):
@@ -305,34 +306,35 @@ def test_whatever_ends_an_exchange_its_connection_is_not_used_again(
     """The reply that nobody read would be taken for another's."""
     channel = new_channel(redis_url)
     channel.exchange([PING])
-    (wire,) = channel._idle
+    (connection,) = channel._idle
 
     class Stop(BaseException): ...
 
     def stop(*_: object) -> None:
         raise Stop
 
-    monkeypatch.setattr(type(wire), "converse", stop)
+    monkeypatch.setattr(type(connection), "converse", stop)
     with pytest.raises(Stop):
         channel.exchange([GET])
     monkeypatch.undo()
-    assert (0, [], set()) == (channel._count, channel._idle, channel._busy)
+    assert ([], set()) == (channel._idle, channel._busy)
+    assert connection._socket.fileno() < 0
     assert [b"PONG"] == [reply.value for reply in channel.exchange([PING])]
 
 
-def test_a_server_that_closed_an_idle_connection_is_not_away(
+def test_a_server_that_closed_an_idle_connection_is_not_unavailable(
     new_channel: NewChannel, own_redis: RedisServer
 ):
     """It is looked at before it is used again, if it lay idle for a while."""
     channel = new_channel(own_redis.url)
     channel.exchange([PING])
-    (wire,) = channel._idle
+    (connection,) = channel._idle
     own_redis.kill()
     own_redis.start()
-    wire.used_at -= 1.0
+    connection.used_at -= 1.0
     (reply,) = channel.exchange([PING])
-    assert wire.server != reply.server
-    assert not channel.is_away
+    assert connection.server != reply.server
+    assert not channel.is_unavailable
 
 
 def test_an_app_that_is_gone_takes_its_probe_with_it(redis_proxy: RedisProxy):
@@ -359,15 +361,17 @@ FORK = """
 import os, sys
 import pegboard
 from pegboard.redis import command, get_channel
-app = pegboard.create_app({"ENV": "testing", "REDIS_URL": sys.argv[1]}, plugins=[])
+config = {"ENV": "testing", "REDIS_URL": sys.argv[1], "REDIS_POOL_SIZE": 1}
+app = pegboard.create_app(config, plugins=[])
 channel = get_channel(app)
 mine = command("CLIENT", "ID", key="")
 before = channel.exchange([mine])[0].value
-with channel._counting:
-    child = os.fork()
-    if not child:
-        ids = {channel.exchange([mine])[0].value for _ in range(100)}
-        os._exit(0 if before not in ids and len(ids) == 1 else 1)
+connection = channel.acquire()
+child = os.fork()
+if not child:
+    ids = {channel.exchange([mine])[0].value for _ in range(100)}
+    os._exit(0 if before not in ids and len(ids) == 1 else 1)
+channel.release(connection)
 ids = {channel.exchange([mine])[0].value for _ in range(100)}
 assert os.waitpid(child, 0)[1] == 0
 assert ids == {before}

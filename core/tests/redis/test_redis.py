@@ -48,7 +48,7 @@ def test_the_client_reaches_a_real_server(make_app: MakeApp, any_redis: RedisSer
     assert serves(make_app, any_redis.url)
 
 
-def test_a_server_that_is_away_is_named_by_readiness(make_app: MakeApp, own_redis):
+def test_a_server_that_is_unavailable_is_named_by_readiness(make_app: MakeApp, own_redis):
     """The service is alive, but not ready."""
     app = make_app(REDIS_URL=own_redis.url)
     own_redis.kill()
@@ -67,8 +67,8 @@ def test_a_url_that_cannot_be_read_stops_the_start():
 
 def test_a_url_without_the_library_stops_the_start(monkeypatch: pytest.MonkeyPatch):
     """The hint says what to install."""
-    monkeypatch.delattr("pegboard.redis.clients", raising=False)
-    monkeypatch.setitem(sys.modules, "pegboard.redis.clients", None)
+    monkeypatch.delattr("pegboard.redis.factory", raising=False)
+    monkeypatch.setitem(sys.modules, "pegboard.redis.factory", None)
     with pytest.raises(StartupError, match=r"pip install 'pegboard\[redis\]'"):
         create_app({"ENV": "testing", "REDIS_URL": "redis://host"}, plugins=[])
 
@@ -130,7 +130,7 @@ def test_wrong_credentials_are_named_not_shown(
     channel = channel_to(make_app, f"redis://{credentials}127.0.0.1:{own_redis.port}")
     with pytest.raises(ChannelError, match=r"(?i)auth|password"):
         channel.exchange([GET])
-    assert channel.is_away
+    assert channel.is_unavailable
     assert re.search(r"(?i)auth|password", caplog.text)
     assert "wrong@" not in caplog.text
     assert own_redis.password not in caplog.text

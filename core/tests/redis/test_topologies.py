@@ -18,7 +18,7 @@ from pegboard.redis import (
     get_channel,
     get_redis,
 )
-from pegboard.redis.line import PlainLine
+from pegboard.redis.connection import Connection
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
@@ -160,7 +160,7 @@ def test_client_follows_the_master(make_app: MakeApp, own_sentinels):
 
 
 @pytest.mark.slow
-def test_sentinels_that_are_away_cost_no_more_than_the_bound(make_app: MakeApp, own_sentinels):
+def test_unavailable_sentinels_cost_no_more_than_the_bound(make_app: MakeApp, own_sentinels):
     """They hang, all three; the first exchange fails in time, the next at once."""
     channel = channel_of(make_app(REDIS_URL=own_sentinels.url, REDIS_TIMEOUT=BOUND))
     with ExitStack() as stack:
@@ -170,7 +170,7 @@ def test_sentinels_that_are_away_cost_no_more_than_the_bound(make_app: MakeApp, 
         with pytest.raises(ChannelError):
             channel.exchange([get(b"key")])
         assert time.perf_counter() - began < 2 * BOUND
-        assert channel.is_away
+        assert channel.is_unavailable
     assert worst_until_back(channel, b"key") < 2 * BOUND
 
 
@@ -195,7 +195,7 @@ def test_one_exchange_takes_one_round_trip(
     steps: list[str] = []
 
     def noted(name: str) -> Callable[..., object]:
-        original: Callable[..., object] = getattr(PlainLine, name)
+        original: Callable[..., object] = getattr(Connection, name)
 
         def step(*given: object) -> object:
             steps.append(name)
@@ -203,8 +203,8 @@ def test_one_exchange_takes_one_round_trip(
 
         return step
 
-    monkeypatch.setattr(PlainLine, "send", noted("send"))
-    monkeypatch.setattr(PlainLine, "read", noted("read"))
+    monkeypatch.setattr(Connection, "send", noted("send"))
+    monkeypatch.setattr(Connection, "read", noted("read"))
     cluster_channel.exchange([get(key) for key in keys])
     assert ["send"] * 3 + ["read"] * 3 == steps
 
@@ -273,10 +273,10 @@ def test_failing_shard_is_replaced(own_cluster, cluster_channel, way):
             stack.enter_context(former.suspended())
         with pytest.raises(ChannelError):
             cluster_channel.exchange([get(key)])
-        assert cluster_channel.is_away
+        assert cluster_channel.is_unavailable
         assert [b"kept"] == values(cluster_channel.exchange([get(other)]))
         assert worst_until_back(cluster_channel, key) < 2 * BOUND
-        wait_until(lambda: not cluster_channel.is_away, "nothing is away", RECOVERY)
+        wait_until(lambda: not cluster_channel.is_unavailable, "nothing is unavailable", RECOVERY)
 
 
 def test_client_of_a_cluster_is_made_when_it_is_wanted(make_app: MakeApp, cluster):
@@ -291,7 +291,7 @@ def test_client_of_a_cluster_is_made_when_it_is_wanted(make_app: MakeApp, cluste
 
 
 @pytest.mark.slow
-def test_cluster_that_is_away_is_found_when_it_is_back(make_app: MakeApp, own_cluster):
+def test_cluster_that_is_unavailable_is_found_when_it_is_back(make_app: MakeApp, own_cluster):
     """An app starts without it, and no exchange waits longer than the bound."""
     app = make_app(REDIS_URL=own_cluster.url, REDIS_TIMEOUT=BOUND)
     channel = channel_of(app)
@@ -302,7 +302,7 @@ def test_cluster_that_is_away_is_found_when_it_is_back(make_app: MakeApp, own_cl
         with pytest.raises(ChannelError):
             channel.exchange([get(b"key")])
         assert time.perf_counter() - began < 2 * BOUND
-        assert channel.is_away
+        assert channel.is_unavailable
         began = time.perf_counter()
         with pytest.raises(ChannelError):
             channel.servers()

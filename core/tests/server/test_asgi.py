@@ -160,6 +160,19 @@ def visible(headers: Any) -> list[tuple[str, str]]:
     return sorted((name.lower(), value) for name, value in headers if name != "date")
 
 
+@pytest.fixture(scope="module")
+def oracles(make_shared_app: MakeApp) -> dict[bool, tuple[Flask, Script]]:
+    """The app of the oracle with its stage, without and with a hook after requests."""
+    found = {}
+    for has_after_hooks in (False, True):
+        script = Script(asks=oracle)
+        app = make_shared_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
+        if has_after_hooks:
+            app.after_request(sign)
+        found[has_after_hooks] = app, script
+    return found
+
+
 @pytest.mark.parametrize("has_after_hooks", [False, True], ids=["alone", "with after_request"])
 @pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
 @pytest.mark.parametrize(
@@ -184,8 +197,8 @@ def visible(headers: Any) -> list[tuple[str, str]]:
         ("GET", "/nothing", {}),
     ],
 )
-def test_an_answer_is_the_same_on_the_loop(
-    make_app: MakeApp,
+async def test_an_answer_is_the_same_on_the_loop(
+    oracles: dict[bool, tuple[Flask, Script]],
     serve: Serve,
     method: str,
     path: str,
@@ -195,18 +208,13 @@ def test_an_answer_is_the_same_on_the_loop(
     has_after_hooks: bool,
 ):
     """Status, body and headers, those of CORS and of plugins included, are those of WSGI."""
-    script = Script(asks=oracle)
-    app = make_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
-    if has_after_hooks:
-        app.after_request(sign)
+    app, script = oracles[has_after_hooks]
     given = {"X-Request-ID": "same", **headers} | ({"Origin": origin} if origin else {})
-    expected = app.test_client().open(path, method=method, headers=given)
+    expected = await asyncio.to_thread(app.test_client().open, path, method=method, headers=given)
     script.asked.clear()
 
-    async def test(client: Any) -> Any:
-        return await client.ask(path, method, given)
-
-    actual = serve(app, test)
+    async with serve(app) as client:
+        actual = await client.ask(path, method, given)
     expected_body = (
         json.loads(expected.data) if path == "/staged/9" and expected.data else expected.data
     )
@@ -230,7 +238,7 @@ def sign(response: flask.Response) -> flask.Response:
     return response
 
 
-def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
+async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
     make_app: MakeApp, serve: Serve
 ):
     """On a thread, as it may have to wait; the stage is not run a second time."""
@@ -243,11 +251,9 @@ def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
         places.append(place())
         return sign(response)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
-        return await client.ask("/staged/1")
-
-    answer = serve(app, test)
+        answer = await client.ask("/staged/1")
     assert (b"stage", "200") == (answer.body, answer.header("X-Signed"))
     assert ([THREAD, LOOP], [THREAD, THREAD]) == (script.asked, places)
 
@@ -268,7 +274,7 @@ def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
     ],
     ids=["prompt", "both", "unaware", "waits", "one unaware", "later waits", "earlier waits"],
 )
-def test_only_stages_that_never_wait_are_run_on_the_loop(
+async def test_only_stages_that_never_wait_are_run_on_the_loop(
     make_app: MakeApp, serve: Serve, scripts: list[Script], expected: str
 ):
     """All of a request's, or none; each once, whoever answers in the end."""
@@ -278,15 +284,16 @@ def test_only_stages_that_never_wait_are_run_on_the_loop(
     for script in scripts:
         script.asked.clear()
 
-    async def test(client: Any) -> Any:
-        return [await client.ask("/staged/1") for _ in range(3)]
-
-    for answer in serve(app, test):
+    async with serve(app) as client:
+        answers = [await client.ask("/staged/1") for _ in range(3)]
+    for answer in answers:
         assert {"number": 1, "place": THREAD} == json.loads(answer.body)
     assert [[expected] * 3] * len(scripts) == [script.asked for script in scripts]
 
 
-def test_a_stage_is_asked_whether_it_is_prompt_at_each_request(make_app: MakeApp, serve: Serve):
+async def test_a_stage_is_asked_whether_it_is_prompt_at_each_request(
+    make_app: MakeApp, serve: Serve
+):
     """It may have to wait now and then."""
     prompt = iter([True, False, True])
     script = Script(prompt=lambda: next(prompt))
@@ -294,24 +301,20 @@ def test_a_stage_is_asked_whether_it_is_prompt_at_each_request(make_app: MakeApp
     app.test_client().get("/staged/1")
     script.asked.clear()
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         for _ in range(3):
             await client.ask("/staged/1")
-
-    serve(app, test)
     assert [LOOP, THREAD, LOOP] == script.asked
 
 
-def test_a_stage_is_bound_on_a_thread(make_app: MakeApp, serve: Serve):
+async def test_a_stage_is_bound_on_a_thread(make_app: MakeApp, serve: Serve):
     """It may read a table; from the second request of a route on, the loop asks it."""
     script = Script()
     app = make_app(plugins=[Plugin(script)])
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         for path in ("/staged/1", "/staged/2", "/nothing", "/nothing/else", "/staged/2"):
             await client.ask(path)
-
-    serve(app, test)
     assert [THREAD] * 2 == script.bound
     assert [THREAD, LOOP, THREAD, LOOP, LOOP] == script.asked
 
@@ -327,7 +330,7 @@ class Fetched(BaseConverter):
         return value
 
 
-def test_a_converter_of_a_plugin_is_never_run_on_the_loop(make_app: MakeApp, serve: Serve):
+async def test_a_converter_of_a_plugin_is_never_run_on_the_loop(make_app: MakeApp, serve: Serve):
     """Where one takes part in the search for a route, a thread searches."""
     script = Script()
     app = make_app(plugins=[Plugin(script)])
@@ -338,11 +341,9 @@ def test_a_converter_of_a_plugin_is_never_run_on_the_loop(make_app: MakeApp, ser
     def fetched(value: str) -> str:
         return value
 
-    async def test(client: Any) -> list[bytes]:
+    async with serve(app) as client:
         paths = ("/fetched/a", "/fetched/a", "/fetched/b", "/staged/1", "/staged/1", "/staged/2")
-        return [(await client.ask(path)).body for path in paths]
-
-    bodies = serve(app, test)
+        bodies = [(await client.ask(path)).body for path in paths]
     assert [b"a", b"a", b"b"] == bodies[:3]
     assert {THREAD} == set(Fetched.places)
     # The path that no converter of a plugin was asked about is remembered.
@@ -374,23 +375,23 @@ def keep_out(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("by", ["a plugin", "an operator"])
-def test_middleware_is_passed_before_any_stage(make_app: MakeApp, serve: Serve, by: str):
+async def test_middleware_is_passed_before_any_stage(make_app: MakeApp, serve: Serve, by: str):
     """It may refuse what a stage would answer; and then no stage has seen the request."""
     script = Script(asks=answering(b"stage"))
     app = make_app(plugins=[Gate(script) if by == "a plugin" else Plugin(script)])
     if by == "an operator":
         keep_out(app)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         word = {"X-Word": "please"}
-        return [await client.ask("/staged/1", headers=headers) for headers in (word, {}, word, {})]
-
-    answers = serve(app, test)
+        answers = [
+            await client.ask("/staged/1", headers=headers) for headers in (word, {}, word, {})
+        ]
     assert [(200, b"stage"), (403, b"")] * 2 == [(one.status, one.body) for one in answers]
     assert [THREAD] * 2 == script.asked
 
 
-def test_a_channel_without_pipelines_is_asked_on_threads(
+async def test_a_channel_without_pipelines_is_asked_on_threads(
     make_app: MakeApp, serve: Serve, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     """As with a cluster, or with TLS."""
@@ -399,21 +400,17 @@ def test_a_channel_without_pipelines_is_asked_on_threads(
     channel = get_channel(app)
     monkeypatch.setattr(type(channel), "pipeline", lambda *_: None)
 
-    async def test(client: Any) -> Any:
-        return [await client.ask("/staged/1") for _ in range(2)]
-
-    assert [b"/staged/1"] * 2 == [answer.body for answer in serve(app, test)]
+    async with serve(app) as client:
+        answers = [await client.ask("/staged/1") for _ in range(2)]
+    assert [b"/staged/1"] * 2 == [answer.body for answer in answers]
     assert [THREAD] * 2 == script.asked
 
 
-def test_other_protocols_are_refused(make_app: MakeApp, serve: Serve):
+async def test_other_protocols_are_refused(make_app: MakeApp, serve: Serve):
     """Nobody takes a websocket for served."""
-
-    async def test(client: Any) -> None:
+    async with serve(make_app()) as client:
         with pytest.raises(NotImplementedError, match="websocket"):
             await client.visit("/", type="websocket").answer()
-
-    serve(make_app(), test)
 
 
 # Errors
@@ -459,7 +456,7 @@ def at_level(level: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("origin", [{}, {"Origin": "https://app.example"}], ids=["plain", "CORS"])
 @pytest.mark.parametrize("fails", ["ask", "hear"])
-def test_a_stage_that_raises_is_one_error(
+async def test_a_stage_that_raises_is_one_error(
     make_app: MakeApp,
     serve: Serve,
     redis_url: str,
@@ -479,7 +476,7 @@ def test_a_stage_that_raises_is_one_error(
         CORS_ORIGINS="https://app.example",
     )
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
         if fails == "ask":
             script.asks = bug
@@ -487,9 +484,7 @@ def test_a_stage_that_raises_is_one_error(
             script.hears = lambda call, _: bug(call)
         failed = await client.ask("/staged/1", headers=origin)
         script.asks, script.hears = echo, lambda *_: None
-        return failed, await client.ask("/staged/1", headers=origin)
-
-    failed, fine = serve(app, test)
+        fine = await client.ask("/staged/1", headers=origin)
     identifier = failed.header("X-Request-ID")
     message = f"Internal server error, request id {identifier}."
     assert (500, {"message": message, "status": 500}) == (failed.status, json.loads(failed.body))
@@ -501,33 +496,29 @@ def test_a_stage_that_raises_is_one_error(
     assert [THREAD, LOOP, LOOP] == script.asked
 
 
-def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve):
+async def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve):
     """HTTP has latin-1 alone."""
     bad = Answer(200, [("X-Name", "\u0416")], b"")
     app = make_app(plugins=[Plugin(Script(asks=lambda _: bad))])
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
-        return await client.ask("/staged/1")
-
-    answer = serve(app, test)
+        answer = await client.ask("/staged/1")
     assert 500 == answer.status
     assert answer.header("X-Request-ID") in json.loads(answer.body)["message"]
 
 
-def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
+async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
     make_app: MakeApp, serve: Serve, lines: Lines
 ):
     """A thread asks it, and the error is in the log."""
     script = Script()
     app = make_app(plugins=[Plugin(script)], TESTING=False, SECRET_KEY="k")
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
         script.prompt = lambda: bool(1 / 0)
-        return await client.ask("/staged/1")
-
-    answer = serve(app, test)
+        answer = await client.ask("/staged/1")
     assert 200 == answer.status
     assert [THREAD] * 2 == script.asked
     assert [answer.header("X-Request-ID")] == lines.of(
@@ -535,31 +526,30 @@ def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
     )
 
 
-def test_without_redis_a_stage_hears_why(make_app: MakeApp, serve: Serve):
+async def test_without_redis_a_stage_hears_why(make_app: MakeApp, serve: Serve):
     """It gets the error on the loop, too, and decides."""
     script = Script(asks=echo, hears=repeat)
     app = make_app(plugins=[Plugin(script)])
 
-    async def test(client: Any) -> Any:
-        return [await client.ask("/staged/1") for _ in range(2)]
-
-    assert [200] * 2 == [answer.status for answer in serve(app, test)]
+    async with serve(app) as client:
+        answers = [await client.ask("/staged/1") for _ in range(2)]
+    assert [200] * 2 == [answer.status for answer in answers]
     assert [THREAD, LOOP] == script.asked
     assert [ChannelError] * 2 == [type(replies) for replies in script.heard]
 
 
-def test_a_redis_that_is_lost_is_heard_of(make_app: MakeApp, serve: Serve, redis_proxy: RedisProxy):
+async def test_a_redis_that_is_lost_is_heard_of(
+    make_app: MakeApp, serve: Serve, redis_proxy: RedisProxy
+):
     """The request that is under way hears the error, and is served."""
     script = Script(asks=echo, hears=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0)
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         for _ in range(2):
             assert b"/staged/1" == (await client.ask("/staged/1")).body
         with redis_proxy.refusing():
-            return await client.ask("/staged/1")
-
-    assert {"number": 1, "place": THREAD} == json.loads(serve(app, test).body)
+            answer = await client.ask("/staged/1")
+    assert {"number": 1, "place": THREAD} == json.loads(answer.body)
     assert isinstance(script.heard[-1], ChannelError)
     assert LOOP == script.asked[-1]
 
@@ -576,24 +566,22 @@ def test_a_redis_that_is_lost_is_heard_of(make_app: MakeApp, serve: Serve, redis
         ("PUT", "/staged/2", 408),
     ],
 )
-def test_headers_of_a_stage_are_on_every_answer(
+async def test_headers_of_a_stage_are_on_every_answer(
     make_app: MakeApp, serve: Serve, method: str, path: str, status: int
 ):
     """Flask's and the server's own included, and once."""
     script = Script(asks=lambda call: call.headers.append(("X-Stage", place())))
     app = make_app(plugins=[Plugin(script)], BODY_TIMEOUT=0.1)
     app.test_client().open(path, method=method)
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         if status == 408:
-            return await client.visit(path, method, {"Content-Length": "9"}).answer()
-        return await client.ask(path, method, {"Content-Length": "2"}, body=b"{}")
-
-    answer = serve(app, test)
+            answer = await client.visit(path, method, {"Content-Length": "9"}).answer()
+        else:
+            answer = await client.ask(path, method, {"Content-Length": "2"}, body=b"{}")
     assert (status, LOOP) == (answer.status, answer.header("X-Stage"))
 
 
-def test_a_request_id_is_on_the_answer_and_on_every_line(
+async def test_a_request_id_is_on_the_answer_and_on_every_line(
     make_app: MakeApp, serve: Serve, lines: Lines, redis_proxy: RedisProxy
 ):
     """Of the loop and of the thread; and two requests at once do not mix theirs up."""
@@ -619,26 +607,25 @@ def test_a_request_id_is_on_the_answer_and_on_every_line(
         logger.warning("views for %s at %s", flask.request.headers["X-Request-ID"], place())
         return "viewed"
 
-    async def test(client: Any) -> list[str]:
-        for path in ("/staged/1", "/viewed"):
-            await client.ask(path, headers={"X-Request-ID": "before"})
-        await client.ask("/staged/1", headers={"X-Request-ID": "before"})
-        lines.found.clear()
-        with redis_proxy.hold_replies("ECHO") as hold:
-            visits = [
-                client.visit(path, headers={"X-Request-ID": name})
-                for path, name in (
-                    ("/staged/1", "red"),
-                    ("/viewed", "blue"),
-                    ("/staged/1", "green"),
-                )
-            ]
-            await asyncio.to_thread(hold.wait)
-            assert 3 == len(lines.of("asks for"))
-        return [(await visit.answer()).header("X-Request-ID") for visit in visits]
-
     with at_level("INFO"):
-        assert ["red", "blue", "green"] == serve(app, test)
+        async with serve(app) as client:
+            for path in ("/staged/1", "/viewed"):
+                await client.ask(path, headers={"X-Request-ID": "before"})
+            await client.ask("/staged/1", headers={"X-Request-ID": "before"})
+            lines.found.clear()
+            with redis_proxy.hold_replies("ECHO") as hold:
+                visits = [
+                    client.visit(path, headers={"X-Request-ID": name})
+                    for path, name in (
+                        ("/staged/1", "red"),
+                        ("/viewed", "blue"),
+                        ("/staged/1", "green"),
+                    )
+                ]
+                await asyncio.to_thread(hold.wait)
+                assert 3 == len(lines.of("asks for"))
+            answers = [(await visit.answer()).header("X-Request-ID") for visit in visits]
+        assert ["red", "blue", "green"] == answers
     for name in ("red", "blue", "green"):
         assert [name] == lines.of(f"asks for {name} at {LOOP}")
         assert [name] == lines.of(f"hears for {name} at {LOOP}")
@@ -647,7 +634,7 @@ def test_a_request_id_is_on_the_answer_and_on_every_line(
     assert ["blue"] == lines.of("GET /viewed 200")
 
 
-def test_each_of_many_requests_at_once_gets_its_own_reply(
+async def test_each_of_many_requests_at_once_gets_its_own_reply(
     make_app: MakeApp, serve: Serve, redis_url: str
 ):
     """Answered by the loop, and by threads which one stage lets them go on to."""
@@ -659,13 +646,11 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
     script = Script(asks=echo, hears=complete)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/0")
         script.asked.clear()
         paths = [f"/staged/{number}" for number in range(50)]
-        return await asyncio.gather(*map(client.ask, paths))
-
-    answers = serve(app, test)
+        answers = await asyncio.gather(*map(client.ask, paths))
     for number, answer in enumerate(answers):
         path = f"/staged/{number}"
         assert path == answer.header("X-Reply")
@@ -679,7 +664,7 @@ def test_each_of_many_requests_at_once_gets_its_own_reply(
     [echo, "ECHO", [Command(b"x", "ECHO")]],  # type: ignore[arg-type]  # it is wrong
     ids=["one command", "text", "a command that is not packed"],
 )
-def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
+async def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
     make_app: MakeApp, serve: Serve, redis_url: str, wrong: Any
 ):
     """Nobody else is given replies that are not their own."""
@@ -692,11 +677,12 @@ def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
     script = Script(asks=prepare, hears=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0, TESTING=False)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
-        return await asyncio.gather(*(client.ask(f"/staged/{number % 3}") for number in range(30)))
-
-    for number, answer in enumerate(serve(app, test)):
+        answers = await asyncio.gather(
+            *(client.ask(f"/staged/{number % 3}") for number in range(30))
+        )
+    for number, answer in enumerate(answers):
         if number % 3:
             assert f"/staged/{number % 3}".encode() == answer.body
         else:
@@ -726,79 +712,76 @@ def exit_now(_: Call) -> None:
         *("a body of none", "number", "no headers", "a hint"),
     ],
 )
-def test_an_answer_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve, asks: Any):
+async def test_an_answer_that_cannot_be_sent_is_an_error(
+    make_app: MakeApp, serve: Serve, asks: Any
+):
     """In the one format, and not one of the server's own."""
     app = make_app(plugins=[Plugin(Script(asks=asks))], TESTING=False)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/health")  # binds
         await client.ask("/staged/1")
-        return await client.ask("/staged/1")
-
-    answer = serve(app, test)
+        answer = await client.ask("/staged/1")
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
 
 
-def test_commands_that_can_be_read_once_are_refused(make_app: MakeApp, serve: Serve, lines: Lines):
+async def test_commands_that_can_be_read_once_are_refused(
+    make_app: MakeApp, serve: Serve, lines: Lines
+):
     """Their author is told so, and no stage behind asks anything."""
     script = Script(asks=lambda _: (command("PING", key="") for _ in range(2)))
     behind = Script("behind", 2)
     app = make_app(plugins=[Plugin(script, behind)], TESTING=False)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/staged/1")
-        return await client.ask("/staged/1")
-
-    answer = serve(app, test)
+        answer = await client.ask("/staged/1")
     assert 500 == answer.status
     assert [] == behind.asked
     assert lines.of("is asked of Redis, not a list of commands")
 
 
 @pytest.mark.parametrize("prompt", [True, False])
-def test_a_request_passes_its_stages_before_its_body_arrives(
+async def test_a_request_passes_its_stages_before_its_body_arrives(
     make_app: MakeApp, serve: Serve, *, prompt: bool
 ):
     """Else what never arrives would not be counted."""
     script = Script(asks=answering(b"no", 429), prompt=lambda: prompt)
     app = make_app(plugins=[Plugin(script)], TESTING=False)
 
-    async def test(client: Any) -> Any:
-        return [
+    async with serve(app) as client:
+        answers = [
             await client.visit("/staged/1", "PUT", {"Content-Length": "4"}).answer()
             for _ in range(3)
         ]
+    assert [429] * 3 == [answer.status for answer in answers]
 
-    assert [429] * 3 == [answer.status for answer in serve(app, test)]
 
-
-def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, serve: Serve):
+async def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, serve: Serve):
     """A refusal has a body for GET, whatever was asked first."""
     script = Script(asks=answering(b"no", 429))
     app = make_app(plugins=[Plugin(script)], TESTING=False)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         methods = ["HEAD", "GET", "POST", "GET"]
-        return [(await client.ask("/nowhere", method)).body for method in methods]
-
-    assert [b"", b"no", b"no", b"no"] == serve(app, test)
+        answers = [(await client.ask("/nowhere", method)).body for method in methods]
+    assert [b"", b"no", b"no", b"no"] == answers
     client = app.test_client()
     assert [b"", b"no"] == [client.head("/nowhere").data, client.get("/nowhere").data]
 
 
-def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
+async def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
     """An error of the route, or a method whose body means nothing, is answered at once."""
     app = make_app(plugins=[Plugin(Script())], TESTING=False)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         length = {"Content-Length": "4"}
         wanted = (("/nowhere", "POST"), ("/staged/1", "PATCH"), ("/health", "GET"))
-        return [await client.visit(*what, length).answer() for what in wanted]
+        answers = [await client.visit(*what, length).answer() for what in wanted]
+    assert [404, 405, 200] == [answer.status for answer in answers]
 
-    assert [404, 405, 200] == [answer.status for answer in serve(app, test)]
 
-
-def test_whether_the_process_is_alive_is_told_while_all_threads_are_busy(
+async def test_whether_the_process_is_alive_is_told_while_all_threads_are_busy(
     make_app: MakeApp, serve: Serve
 ):
     """A process that is busy need not be started anew."""
@@ -810,17 +793,16 @@ def test_whether_the_process_is_alive_is_told_while_all_threads_are_busy(
         go_on.wait(10)
         return "done"
 
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=1) as client:
         visit = client.visit("/slow")
         alive = await client.ask("/health")
         empty = await client.ask("/health", headers={"Content-Length": "0"})
         go_on.set()
-        return alive.status, empty.status, (await visit.answer()).status
+        answers = alive.status, empty.status, (await visit.answer()).status
+    assert (200, 200, 200) == answers
 
-    assert (200, 200, 200) == serve(app, test, threads=1)
 
-
-def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):
+async def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):
     """Whether the loop or a thread logs."""
     traces: list[str] = []
 
@@ -834,23 +816,23 @@ def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: Serve):
         traces.append(trace_id.get())
         return "done"
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         await client.ask("/traced")
         traces.clear()
-        return await client.ask("/traced")
-
-    assert 200 == serve(app, test).status
+        answer = await client.ask("/traced")
+    assert 200 == answer.status
     assert 2 == len(traces)
     assert 32 == len(traces[0])
     assert traces[0] == traces[1]
 
 
-def test_an_answer_of_the_loop_leaves_no_garbage(make_app: MakeApp, serve: Serve, redis_url: str):
+async def test_an_answer_of_the_loop_leaves_no_garbage(
+    make_app: MakeApp, serve: Serve, redis_url: str
+):
     """Which the collector would have to look for, and every request would wait for it."""
     script = Script(asks=echo, hears=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url)
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         for _ in range(2):
             assert 200 == (await client.ask("/staged/1")).status
         gc.collect()
@@ -859,16 +841,15 @@ def test_an_answer_of_the_loop_leaves_no_garbage(make_app: MakeApp, serve: Serve
         try:
             for _ in range(500):
                 await client.ask("/staged/1")
-            return gc.collect()
+            garbage = gc.collect()
         finally:
             gc.unfreeze()
             gc.enable()
-
-    assert serve(app, test) < 500
+    assert garbage < 500
     assert LOOP == script.asked[-1]
 
 
-def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: Serve):
+async def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: Serve):
     """What a stage knows does not wait for views; what needs a view waits for its turn."""
     script = Script(
         asks=lambda call: (
@@ -884,7 +865,7 @@ def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: S
         go_on.wait()
         return "slow"
 
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=2) as client:
         await client.ask("/staged/1")
         visits = [client.visit("/slow") for _ in range(3)]
         try:
@@ -894,15 +875,14 @@ def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: S
             assert not begun.acquire(blocking=False)
         finally:
             go_on.set()
-        return [(await visit.answer()).body for visit in visits]
-
-    assert [b"slow"] * 3 == serve(app, test, threads=2)
+        answers = [(await visit.answer()).body for visit in visits]
+    assert [b"slow"] * 3 == answers
 
 
 # The stop
 
 
-def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, serve: Serve):
+async def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, serve: Serve):
     """Those of the loop and of threads, whole and in parts; none did before."""
     script = Script(
         asks=lambda call: (
@@ -916,13 +896,11 @@ def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, serve:
         yield b"a"
         yield b"b"
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         paths = ("/staged/1", "/staged/2", "/parts", "/nothing")
         before = [await client.ask(path) for path in paths]
         client.gateway.is_draining = True
-        return before, [await client.ask(path) for path in paths]
-
-    before, after = serve(app, test)
+        after = [await client.ask(path) for path in paths]
     assert [None] * 4 == [answer.header("Connection") for answer in before]
     assert ["close"] * 4 == [answer.header("Connection") for answer in after]
     assert [(one.status, one.body) for one in before] == [(one.status, one.body) for one in after]

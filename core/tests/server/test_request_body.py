@@ -64,102 +64,93 @@ def length(size: int) -> dict[str, str]:
     [[b"whole one"], [b"in ", b"par", b"ts."], [b"", b"with ", b"", b"none", b""]],
     ids=["whole", "parts", "empty parts"],
 )
-def test_a_body_arrives_as_it_was_sent(
+async def test_a_body_arrives_as_it_was_sent(
     app: Flask, serve: Serve, seen: list[bytes], headers: Mapping[str, str], parts: list[bytes]
 ):
     """However it is cut."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/read", "POST", headers)
         for part in parts[:-1]:
             visit.bring(part)
-        return await visit.bring(parts[-1], more=False).answer()
-
-    assert 200 == serve(app, test).status
+        answer = await visit.bring(parts[-1], more=False).answer()
+    assert 200 == answer.status
     assert [b"".join(parts)] == seen
 
 
-def test_a_view_is_run_when_its_body_is_there(app: Flask, serve: Serve, seen: list[bytes]):
+async def test_a_view_is_run_when_its_body_is_there(app: Flask, serve: Serve, seen: list[bytes]):
     """No thread waits for a slow client: the only one serves another meanwhile."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=1) as client:
         slow = client.visit("/read", "POST", CHUNKED).bring(b"a")
         assert 200 == (await client.ask("/read", "POST", length(5), body=b"other")).status
-        return await slow.bring(b"b", more=False).answer()
-
-    assert 200 == serve(app, test, threads=1).status
+        answer = await slow.bring(b"b", more=False).answer()
+    assert 200 == answer.status
     assert [b"other", b"ab"] == seen
 
 
-def test_a_declared_body_over_the_limit_is_refused_without_being_received(
+async def test_a_declared_body_over_the_limit_is_refused_without_being_received(
     app: Flask, serve: Serve, seen: list[bytes]
 ):
     """Not a byte of it is asked for; one of the limit is read."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/read", "POST", length(LIMIT + 1))
-        answer = await visit.answer()
+        refused = await visit.answer()
         assert 0 == visit.asked
-        return answer, await client.ask("/read", "POST", length(LIMIT), body=b"x" * LIMIT)
-
-    refused, read = serve(app, test)
+        read = await client.ask("/read", "POST", length(LIMIT), body=b"x" * LIMIT)
     assert (413, 413) == (refused.status, json.loads(refused.body)["status"])
     assert (200, [b"x" * LIMIT]) == (read.status, seen)
 
 
-def test_a_chunked_body_over_the_limit_is_refused(app: Flask, serve: Serve, seen: list[bytes]):
+async def test_a_chunked_body_over_the_limit_is_refused(
+    app: Flask, serve: Serve, seen: list[bytes]
+):
     """As soon as it is: the rest is not received; one of the limit is read."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/read", "POST", CHUNKED)
         for _ in range(100):
             visit.bring(b"x" * 100)
-        answer = await visit.answer()
+        refused = await visit.answer()
         assert 11 == visit.asked
-        return answer, await client.ask("/read", "POST", CHUNKED, body=b"x" * LIMIT)
-
-    refused, read = serve(app, test)
+        read = await client.ask("/read", "POST", CHUNKED, body=b"x" * LIMIT)
     assert (413, 413) == (refused.status, json.loads(refused.body)["status"])
     assert (200, [b"x" * LIMIT]) == (read.status, seen)
 
 
 @pytest.mark.parametrize("headers", [length(20 * LIMIT), CHUNKED], ids=["declared", "chunked"])
-def test_a_view_that_raised_the_limit_reads_beyond_it(
+async def test_a_view_that_raised_the_limit_reads_beyond_it(
     app: Flask, serve: Serve, seen: list[bytes], headers: Mapping[str, str]
 ):
     """What was received already, and what is still to come; in the view's thread."""
     body = bytes(range(250)) * 80
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/large", "POST", headers)
         for start in range(0, len(body), 333):
             visit.bring(body[start : start + 333], more=start + 333 < len(body))
-        return await visit.answer()
-
-    answer = serve(app, test)
+        answer = await visit.answer()
     assert (200, b"20000") == (answer.status, answer.body)
     assert answer.header("X-Request-ID")
     assert [body] == seen
 
 
-def test_a_view_that_answers_in_parts_reads_its_large_body_meanwhile(app: Flask, serve: Serve):
+async def test_a_view_that_answers_in_parts_reads_its_large_body_meanwhile(
+    app: Flask, serve: Serve
+):
     """Nobody else takes parts of it, as who watches for the client's end might."""
     body = bytes(range(250)) * 80
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/copy", "POST", length(len(body)))
         for start in range(0, len(body), 500):
             visit.bring(body[start : start + 500], more=start + 500 < len(body))
             await visit.next()
-        return await visit.answer()
-
-    assert (200, body) == ((answer := serve(app, test)).status, answer.body)
+        answer = await visit.answer()
+    assert (200, body) == (answer.status, answer.body)
 
 
 @pytest.mark.parametrize("path", ["/read", "/blind"])
 @pytest.mark.parametrize("headers", [length(9), CHUNKED], ids=["declared", "chunked"])
 @pytest.mark.parametrize("parts", [[], [b"half"]])
-def test_who_goes_away_in_mid_body_has_asked_nothing(
+async def test_who_goes_away_in_mid_body_has_asked_nothing(
     app: Flask,
     serve: Serve,
     seen: list[bytes],
@@ -168,15 +159,12 @@ def test_who_goes_away_in_mid_body_has_asked_nothing(
     parts: list[bytes],
 ):
     """400, if somebody still reads it; the view is never run, even if it would not read it."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit(path, "POST", headers)
         for part in parts:
             visit.bring(part)
         visit.leave()
-        return await visit.answer()
-
-    answer = serve(app, test)
+        answer = await visit.answer()
     message = "The request's body ends too early."
     assert (400, {"message": message, "status": 400}) == (answer.status, json.loads(answer.body))
     assert answer.header("X-Request-ID")
@@ -184,32 +172,27 @@ def test_who_goes_away_in_mid_body_has_asked_nothing(
 
 
 @pytest.mark.parametrize("size,status", [(9, 408), (LIMIT + 1, 408)], ids=["small", "large"])
-def test_a_body_that_stalls_is_given_up(
+async def test_a_body_that_stalls_is_given_up(
     app: Flask, serve: Serve, seen: list[bytes], size: int, status: int
 ):
     """408, and its connection ends; also when its view reads it."""
-
-    async def test(client: Any) -> Any:
-        return await client.visit("/large", "POST", length(size)).bring(b"half").answer()
-
-    answer = serve(app, test)
+    async with serve(app) as client:
+        answer = await client.visit("/large", "POST", length(size)).bring(b"half").answer()
     assert (status, status) == (answer.status, json.loads(answer.body)["status"])
     assert "close" == answer.header("Connection")
     assert [] == seen
 
 
 @pytest.mark.parametrize("headers", [length(20 * LIMIT), CHUNKED], ids=["declared", "chunked"])
-def test_a_body_that_goes_away_from_its_view_is_cut(
+async def test_a_body_that_goes_away_from_its_view_is_cut(
     app: Flask, serve: Serve, seen: list[bytes], headers: Mapping[str, str]
 ):
     """400: what has arrived is not taken for the whole."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/large", "POST", headers).bring(b"x" * 5000)
         visit.leave()
-        return await visit.answer()
-
-    assert 400 == serve(app, test).status
+        answer = await visit.answer()
+    assert 400 == answer.status
     assert [] == seen
 
 
@@ -220,10 +203,9 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_the_slowest_of_more_bodies_than_a_process_holds_is_put_off(app: Flask, serve: Serve):
+async def test_the_slowest_of_more_bodies_than_a_process_holds_is_put_off(app: Flask, serve: Serve):
     """503 with Retry-After; the others are not disturbed, and afterwards there is room again."""
-
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         for _ in range(2):
             held = []
             for _ in range(2):
@@ -236,8 +218,6 @@ def test_the_slowest_of_more_bodies_than_a_process_holds_is_put_off(app: Flask, 
             assert [200] * 3 == [answer.status for answer in (small, young, served)]
             assert (503, 503) == (refused.status, json.loads(refused.body)["status"])
             assert ("1", "close") == (refused.header("Retry-After"), refused.header("Connection"))
-
-    serve(app, test)
 
 
 async def whole(client: Any) -> None:
@@ -293,14 +273,16 @@ async def cancelled(client: Any) -> None:
 @pytest.mark.parametrize(
     "fate", [whole, gone, stalled, too_large, refused, unknown, failing, cancelled]
 )
-def test_nothing_of_a_body_is_held_when_its_request_is_over(app: Flask, serve: Serve, fate: Any):
+async def test_nothing_of_a_body_is_held_when_its_request_is_over(
+    app: Flask, serve: Serve, fate: Any
+):
     """However it ends: all the memory is there for the next ones, and no more than that."""
 
     @app.post("/fail")
     def fail() -> str:
         raise SystemExit
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         for _ in range(3):
             await fate(client)
         held = []
@@ -312,13 +294,12 @@ def test_nothing_of_a_body_is_held_when_its_request_is_over(app: Flask, serve: S
             for size in (2, 3)
         ]
         slowest = (await held[0].answer()).status
-        return [*young, slowest, (await held[1].bring(b"x", more=False).answer()).status]
-
-    assert [200, 200, 503, 200] == serve(app, test)
+        answers = [*young, slowest, (await held[1].bring(b"x", more=False).answer()).status]
+    assert [200, 200, 503, 200] == answers
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_a_body_is_held_while_its_view_runs(app: Flask, serve: Serve):
+async def test_a_body_is_held_while_its_view_runs(app: Flask, serve: Serve):
     """Its thread has it in memory."""
     begun, go_on = threading.Semaphore(0), threading.Event()
 
@@ -328,7 +309,7 @@ def test_a_body_is_held_while_its_view_runs(app: Flask, serve: Serve):
         go_on.wait()
         return "slow"
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visits = [
             client.visit("/slow", "POST", length(LIMIT)).bring(b"x" * LIMIT, more=False)
             for _ in range(2)
@@ -342,6 +323,5 @@ def test_a_body_is_held_while_its_view_runs(app: Flask, serve: Serve):
             go_on.set()
         served = [await visit.answer() for visit in visits]
         after = await client.ask("/read", "POST", length(1), body=b"x")
-        return [answer.status for answer in (refused, without, *served, after)]
-
-    assert [503, 200, 200, 200, 200] == serve(app, test)
+        answers = [answer.status for answer in (refused, without, *served, after)]
+    assert [503, 200, 200, 200, 200] == answers

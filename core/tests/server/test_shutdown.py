@@ -48,15 +48,14 @@ def test_who_comes_late_is_held_off_and_who_is_there_is_served(listener):
 
 @on_linux
 @pytest.mark.parametrize("ends", ["the client", "the time"])
-def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkeypatch, ends: str):
+async def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkeypatch, ends: str):
     """Nobody new is let in meanwhile, and answers say that their connections end."""
     monkeypatch.setattr(draining, "DRAINING_TIME", 3600.0 if ends == "the client" else 0.1)
     address = listener.getsockname()
     worker = SimpleNamespace(is_draining=False)
     client = socket.create_connection(address)
     accepted, _ = listener.accept()
-
-    async def test() -> None:
+    with client, accepted:
         task = asyncio.create_task(draining.drain(worker, address[1]))
         await asyncio.sleep(0)
         assert worker.is_draining
@@ -67,9 +66,6 @@ def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkeypatch,
             client.close()
             accepted.close()
         await task
-
-    with client, accepted:
-        asyncio.run(test())
 
 
 # A process of its own: the signals are real, and whether there is uvloop is decided at its import.

@@ -118,12 +118,12 @@ def bug() -> RuntimeError:
 # Answers in parts
 
 
-def test_parts_are_sent_as_they_are_made(app: Flask, serve: Serve):
+async def test_parts_are_sent_as_they_are_made(app: Flask, serve: Serve):
     """Each before the next is asked for; an empty one is no part."""
     parts = Parts(b"one", b"", b"two", b"three")
     mount(app, giving(parts, ("X-Kind", "raw")))
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/raw").bring(b"", more=False)
         parts.go_on(1)
         start, one = await visit.next(), await visit.next()
@@ -134,15 +134,13 @@ def test_parts_are_sent_as_they_are_made(app: Flask, serve: Serve):
         two = await visit.next()
         assert (b"two", True, 3) == (two["body"], two["more_body"], parts.given)
         parts.go_on()
-        return await visit.answer()
-
-    answer = serve(app, test)
+        answer = await visit.answer()
     assert b"onetwothree" == answer.body
     assert 1 == parts.times_closed
     assert answer.header("Content-Length") is None
 
 
-def test_a_view_of_flasks_gives_parts(app: Flask, serve: Serve):
+async def test_a_view_of_flasks_gives_parts(app: Flask, serve: Serve):
     """A generator, with the envelope's headers before the first part."""
     go_on = threading.Semaphore(0)
 
@@ -152,19 +150,18 @@ def test_a_view_of_flasks_gives_parts(app: Flask, serve: Serve):
             go_on.acquire()
             yield str(number)
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/parts").bring(b"", more=False)
         for number in range(3):
             go_on.release()
             if number == 0:
                 assert b"x-request-id" in dict((await visit.next())["headers"])
             assert b"%d" % number == (await visit.next())["body"]
-        return await visit.answer()
+        answer = await visit.answer()
+    assert b"012" == answer.body
 
-    assert b"012" == serve(app, test).body
 
-
-def test_a_slow_client_is_waited_for(app: Flask, serve: Serve):
+async def test_a_slow_client_is_waited_for(app: Flask, serve: Serve):
     """No part is made before the server has taken the one before."""
     parts = Parts(*[b"x"] * 10).go_on()
     mount(app, giving(parts))
@@ -176,22 +173,21 @@ def test_a_slow_client_is_waited_for(app: Flask, serve: Serve):
             await asyncio.to_thread(int)
         assert counts[-1] == parts.given
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/raw")
         visit.on_send = take_time
-        return await visit.answer()
-
-    assert b"x" * 10 == serve(app, test).body
+        answer = await visit.answer()
+    assert b"x" * 10 == answer.body
     # At the start, at each of ten parts, and at the end.
     assert [1, *range(1, 11), 10] == counts
 
 
-def test_who_goes_away_ends_a_stream(app: Flask, serve: Serve):
+async def test_who_goes_away_ends_a_stream(app: Flask, serve: Serve):
     """The iterable is closed, however much it would have given."""
     parts = Parts(*[b"x"] * 10_000)
     mount(app, giving(parts))
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         visit = client.visit("/raw").bring(b"", more=False)
         parts.go_on(2)
         for _ in range(3):
@@ -199,13 +195,11 @@ def test_who_goes_away_ends_a_stream(app: Flask, serve: Serve):
         visit.leave()
         parts.go_on(20_000)
         await visit.answer()
-
-    serve(app, test)
     assert 1 == parts.times_closed
     assert parts.given < 10_000
 
 
-def test_a_generator_is_closed_when_its_client_is_gone(app: Flask, serve: Serve):
+async def test_a_generator_is_closed_when_its_client_is_gone(app: Flask, serve: Serve):
     """Its `finally` is run, on a thread."""
     ended: list[str] = []
 
@@ -218,14 +212,12 @@ def test_a_generator_is_closed_when_its_client_is_gone(app: Flask, serve: Serve)
         finally:
             ended.append(threading.current_thread().name)
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         visit = client.visit("/endless").bring(b"", more=False)
         for _ in range(2):
             await visit.next()
         visit.leave()
         await visit.answer()
-
-    serve(app, test)
     assert ["pegboard-request_0"] == ended
 
 
@@ -235,12 +227,12 @@ async def gone() -> None:
     raise ConnectionError(message)
 
 
-def test_a_server_that_cannot_send_ends_a_stream(app: Flask, serve: Serve, errors: Ids):
+async def test_a_server_that_cannot_send_ends_a_stream(app: Flask, serve: Serve, errors: Ids):
     """Its error is raised to it, and the iterable is closed."""
     parts = Parts(*[b"x"] * 1000)
     mount(app, giving(parts))
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         visit = client.visit("/raw").bring(b"", more=False)
         parts.go_on(1)
         for _ in range(2):
@@ -250,13 +242,11 @@ def test_a_server_that_cannot_send_ends_a_stream(app: Flask, serve: Serve, error
         with pytest.raises(ConnectionError):
             await visit.task
         assert 200 == (await client.ask("/health")).status
-
-    serve(app, test)
     assert 1 == parts.times_closed
     assert 2 == parts.given
 
 
-def test_an_error_in_mid_stream_breaks_the_connection(app: Flask, serve: Serve, errors: Ids):
+async def test_an_error_in_mid_stream_breaks_the_connection(app: Flask, serve: Serve, errors: Ids):
     """It is raised to the server, so that nobody takes what was sent for the whole; and logged."""
     parts = Parts(b"one", bug())
 
@@ -264,20 +254,18 @@ def test_an_error_in_mid_stream_breaks_the_connection(app: Flask, serve: Serve, 
     def broken() -> Parts:
         return app.response_class(parts)  # type: ignore[return-value]  # as Flask takes it
 
-    async def test(client: Any) -> None:
+    async with serve(app) as client:
         visit = client.visit("/broken", headers={"X-Request-ID": "mine"}).bring(b"", more=False)
         parts.go_on()
         with pytest.raises(RuntimeError, match="a bug"):
             await visit.task
         assert [True] == [one["more_body"] for one in visit.sent[1:]]
         assert 200 == (await client.ask("/health")).status
-
-    serve(app, test)
     assert 1 == parts.times_closed
     assert ["mine"] == errors.of("a bug")
 
 
-def test_an_error_before_the_first_part_is_a_500(app: Flask, serve: Serve, errors: Ids):
+async def test_an_error_before_the_first_part_is_a_500(app: Flask, serve: Serve, errors: Ids):
     """In the one format, with the id that the log has."""
     parts = Parts(bug()).go_on()
 
@@ -285,12 +273,9 @@ def test_an_error_before_the_first_part_is_a_500(app: Flask, serve: Serve, error
     def broken() -> Parts:
         return app.response_class(parts)  # type: ignore[return-value]  # as Flask takes it
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         answer = await client.ask("/broken")
         assert 200 == (await client.ask("/health")).status
-        return answer
-
-    answer = serve(app, test)
     identifier = answer.header("X-Request-ID")
     message = f"Internal server error, request id {identifier}."
     assert (500, {"message": message, "status": 500}) == (answer.status, json.loads(answer.body))
@@ -301,7 +286,7 @@ def test_an_error_before_the_first_part_is_a_500(app: Flask, serve: Serve, error
 # Answers as WSGI allows them
 
 
-def test_what_is_written_comes_before_what_is_returned(app: Flask, serve: Serve):
+async def test_what_is_written_comes_before_what_is_returned(app: Flask, serve: Serve):
     """By the function that `start_response` returns (PEP 3333)."""
 
     def raw(_: Any, start_response: Any) -> Iterable[bytes]:
@@ -312,14 +297,12 @@ def test_what_is_written_comes_before_what_is_returned(app: Flask, serve: Serve)
 
     mount(app, raw)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
-
-    answer = serve(app, test)
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
     assert (201, "raw", b"onetwothree") == (answer.status, answer.header("X-Kind"), answer.body)
 
 
-def test_start_response_may_be_called_when_the_first_part_is_made(app: Flask, serve: Serve):
+async def test_start_response_may_be_called_when_the_first_part_is_made(app: Flask, serve: Serve):
     """As by a generator."""
 
     def raw(_: Any, start_response: Any) -> Iterable[bytes]:
@@ -328,13 +311,12 @@ def test_start_response_may_be_called_when_the_first_part_is_made(app: Flask, se
 
     mount(app, raw)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
+    assert (202, b"late") == (answer.status, answer.body)
 
-    assert (202, b"late") == ((answer := serve(app, test)).status, answer.body)
 
-
-def test_an_answer_may_be_replaced_until_it_is_sent(app: Flask, serve: Serve):
+async def test_an_answer_may_be_replaced_until_it_is_sent(app: Flask, serve: Serve):
     """By a second call with `exc_info`; afterwards that raises the error."""
     raised: list[Exception] = []
 
@@ -353,27 +335,23 @@ def test_an_answer_may_be_replaced_until_it_is_sent(app: Flask, serve: Serve):
 
     mount(app, raw)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw"), await client.ask("/raw?late")
-
-    early, late = serve(app, test)
+    async with serve(app) as client:
+        early, late = await client.ask("/raw"), await client.ask("/raw?late")
     assert (503, "second", b"second") == (early.status, early.header("X-Kind"), early.body)
     assert (200, None, b"sentsecond") == (late.status, late.header("X-Kind"), late.body)
     assert ["a bug"] == [str(error) for error in raised]
 
 
 @pytest.mark.parametrize("parts", [[], [b""], [b"text"]])
-def test_an_app_that_forgets_its_status_is_a_500(
+async def test_an_app_that_forgets_its_status_is_a_500(
     app: Flask, serve: Serve, errors: Ids, parts: list[bytes]
 ):
     """And what it returned is closed."""
     given = Parts(*parts).go_on()
     mount(app, lambda _environ, _start_response: given)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
-
-    answer = serve(app, test)
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
     assert 1 == given.times_closed
     assert [answer.header("X-Request-ID")] == errors.of("without a status")
@@ -384,17 +362,17 @@ def test_an_app_that_forgets_its_status_is_a_500(
     ["\u20ac", "a\ud800", "a\0", "a\x01b"],
     ids=["no latin-1", "no character", "NUL", "a control character"],
 )
-def test_a_header_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, errors: Ids, value: str):
+async def test_a_header_that_cannot_be_sent_is_a_500(
+    app: Flask, serve: Serve, errors: Ids, value: str
+):
     """Not a broken connection, with nothing in the log."""
 
     @app.get("/header")
     def header() -> Any:
         return "text", 200, {"X-Name": value}
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/header")
-
-    answer = serve(app, test)
+    async with serve(app) as client:
+        answer = await client.ask("/header")
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
     assert [answer.header("X-Request-ID")] == errors.of("is no value of a header")
 
@@ -416,7 +394,7 @@ def leave_late(_: Any, start_response: Any) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("exits", [leave, interrupt, leave_late])
-def test_a_view_that_exits_is_one_500(app: Flask, serve: Serve, errors: Ids, exits: WSGI):
+async def test_a_view_that_exits_is_one_500(app: Flask, serve: Serve, errors: Ids, exits: WSGI):
     """The process lives on, and the thread as well."""
     mount(app, exits)
 
@@ -424,12 +402,10 @@ def test_a_view_that_exits_is_one_500(app: Flask, serve: Serve, errors: Ids, exi
     def leaving() -> str:
         sys.exit(3)
 
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=1) as client:
         answers = [await client.ask(path) for path in ("/raw", "/exit", "/raw", "/exit")]
         assert 200 == (await client.ask("/health")).status
-        return answers
-
-    for answer in serve(app, test, threads=1):
+    for answer in answers:
         assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
         assert [answer.header("X-Request-ID")] == [
             identifier
@@ -438,19 +414,18 @@ def test_a_view_that_exits_is_one_500(app: Flask, serve: Serve, errors: Ids, exi
         ]
 
 
-def test_what_an_app_returns_is_closed_after_a_whole_answer(app: Flask, serve: Serve):
+async def test_what_an_app_returns_is_closed_after_a_whole_answer(app: Flask, serve: Serve):
     """Once; an answer whose length is known is sent before it is closed, and whatever follows."""
     parts = Parts(b"whole", bug()).go_on()
     mount(app, giving(parts, ("Content-Length", "5")))
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
-
-    assert (200, b"whole") == ((answer := serve(app, test)).status, answer.body)
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
+    assert (200, b"whole") == (answer.status, answer.body)
     assert 1 == parts.times_closed
 
 
-def test_an_answer_that_cannot_be_closed_is_logged(app: Flask, serve: Serve, errors: Ids):
+async def test_an_answer_that_cannot_be_closed_is_logged(app: Flask, serve: Serve, errors: Ids):
     """The client has it already; the next request is served."""
 
     @app.get("/close")
@@ -462,17 +437,15 @@ def test_an_answer_that_cannot_be_closed_is_logged(app: Flask, serve: Serve, err
     def fail() -> None:
         raise bug()
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         answer = await client.ask("/close", headers={"X-Request-ID": "mine"})
         assert 200 == (await client.ask("/health")).status
-        return answer
-
-    assert (200, b"text") == ((answer := serve(app, test)).status, answer.body)
+    assert (200, b"text") == (answer.status, answer.body)
     assert ["mine"] == errors.of("could not be closed")
     assert ["mine"] == errors.of("a bug")
 
 
-def test_head_has_the_headers_and_no_body(app: Flask, serve: Serve):
+async def test_head_has_the_headers_and_no_body(app: Flask, serve: Serve):
     """Of an answer that is whole, and of one in parts, which is closed unread."""
     parts = Parts(b"never").go_on()
 
@@ -484,16 +457,14 @@ def test_head_has_the_headers_and_no_body(app: Flask, serve: Serve):
     def stream() -> Any:
         return app.response_class(parts)
 
-    async def test(client: Any) -> Any:
-        return [await client.ask(path, "HEAD") for path in ("/text", "/parts")]
-
-    whole, streamed = serve(app, test)
+    async with serve(app) as client:
+        whole, streamed = [await client.ask(path, "HEAD") for path in ("/text", "/parts")]
     assert (200, "4", b"") == (whole.status, whole.header("Content-Length"), whole.body)
     assert (200, None, b"") == (streamed.status, streamed.header("Content-Length"), streamed.body)
     assert (0, 1) == (parts.given, parts.times_closed)
 
 
-def test_no_more_requests_than_threads_are_answered_at_once(app: Flask, serve: Serve):
+async def test_no_more_requests_than_threads_are_answered_at_once(app: Flask, serve: Serve):
     """Others wait for their turn."""
     running: set[str] = set()
     most: list[int] = []
@@ -508,20 +479,19 @@ def test_no_more_requests_than_threads_are_answered_at_once(app: Flask, serve: S
         running.remove(name)
         return name
 
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=2) as client:
         visits = [client.visit(f"/view/{number}") for number in range(6)]
         for _ in range(2):
             await asyncio.to_thread(begun.acquire)
         for _ in visits:
             go_on.release()
-        return [(await visit.answer()).body for visit in visits]
-
-    assert [b"%d" % number for number in range(6)] == serve(app, test, threads=2)
+        answers = [(await visit.answer()).body for visit in visits]
+    assert [b"%d" % number for number in range(6)] == answers
     assert 2 == max(most)
 
 
 @pytest.mark.parametrize("status", ["99 No", "100 Continue", "199 No", "1000 No"])
-def test_a_status_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, status: str):
+async def test_a_status_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, status: str):
     """What is below 200 would be no final answer (RFC 9110, section 15.2)."""
 
     def raw(_environ: Any, start_response: Any) -> list[bytes]:
@@ -530,14 +500,12 @@ def test_a_status_that_cannot_be_sent_is_a_500(app: Flask, serve: Serve, status:
 
     mount(app, raw)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
-
-    answer = serve(app, test)
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
     assert (500, 500) == (answer.status, json.loads(answer.body)["status"])
 
 
-def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serve):
+async def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serve):
     """PEP 3333 allows `write` at any time before the end."""
 
     def raw(_environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -549,59 +517,53 @@ def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serve):
 
     mount(app, raw)
 
-    async def test(client: Any) -> Any:
-        return await client.ask("/raw")
-
-    assert b"one two three four" == serve(app, test).body
+    async with serve(app) as client:
+        answer = await client.ask("/raw")
+    assert b"one two three four" == answer.body
 
 
 @pytest.mark.parametrize("length", ["0", "4"])
-def test_who_goes_away_ends_a_stream_with_a_body_that_nobody_reads(
+async def test_who_goes_away_ends_a_stream_with_a_body_that_nobody_reads(
     app: Flask, serve: Serve, length: str
 ):
     """Else such clients would keep their threads for good."""
     parts = Parts(*[b"x"] * 1000).go_on()
     mount(app, giving(parts))
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/raw", headers={"Content-Length": length})
         await visit.next()
         visit.leave()
         await visit.task
-
-    serve(app, test)
     assert parts.given < 1000
     assert parts.closed.acquire(timeout=10)
 
 
-def test_a_large_part_is_sent_in_pieces(app: Flask, serve: Serve):
+async def test_a_large_part_is_sent_in_pieces(app: Flask, serve: Serve):
     """Who takes it slowly is seen to take it."""
     parts = Parts(b"x" * 200_000).go_on()
     mount(app, giving(parts))
 
-    async def test(client: Any) -> Any:
+    async with serve(app) as client:
         visit = client.visit("/raw")
         answer = await visit.answer()
-        return max(len(one.get("body", b"")) for one in visit.sent), len(answer.body)
-
-    longest, length = serve(app, test)
+        longest, length = max(len(one.get("body", b"")) for one in visit.sent), len(answer.body)
     assert longest <= 65_536
     assert 200_000 == length
 
 
-def test_who_takes_nothing_of_a_stream_gives_its_thread_back(make_app: MakeApp, serve: Serve):
+async def test_who_takes_nothing_of_a_stream_gives_its_thread_back(make_app: MakeApp, serve: Serve):
     """Else a few such clients would silence the service."""
     app = make_app(TESTING=False, SECRET_KEY="k", BODY_TIMEOUT=0.1)
     parts = Parts(*[b"x"] * 3).go_on()
     mount(app, giving(parts))
 
-    async def test(client: Any) -> Any:
+    async with serve(app, threads=1) as client:
         visit = client.visit("/raw")
         await visit.next()
         visit.on_send = asyncio.Event().wait
         with pytest.raises(TimeoutError):
             await visit.task
-        return await client.ask("/nowhere")
-
-    assert 404 == serve(app, test, threads=1).status
+        answer = await client.ask("/nowhere")
+    assert 404 == answer.status
     assert parts.closed.acquire(timeout=10)

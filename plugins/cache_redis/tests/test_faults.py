@@ -355,7 +355,7 @@ def test_another_epoch_began_while_a_writer_turned_caching_off(
     assert other.fill(lease, b"old", 300)
     assert b"old" == other.look_up(key)
     transaction.commit()
-    wait_until(lambda: not strategy._channel.is_away, "Redis is back")
+    wait_until(lambda: not strategy._channel.is_unavailable, "Redis is back")
     moment = strategy.release(fence, transaction)
     time.sleep(max(0.0, moment - time.monotonic()))
     assert b"old" != other.look_up(key)

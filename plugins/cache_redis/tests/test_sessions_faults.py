@@ -1,4 +1,4 @@
-"""Redis away: who touches the session is told so, and nobody is silently a stranger."""
+"""Redis unavailable: who touches the session is told so, and nobody is silently a stranger."""
 
 import time
 from contextlib import closing
@@ -70,7 +70,7 @@ def wait_for_redis(app):
     """Wait until the app has noticed that Redis is back."""
     channel = get_channel(app)
     assert channel
-    wait_until(lambda: not channel.is_away, "the breaker closes")
+    wait_until(lambda: not channel.is_unavailable, "the breaker closes")
 
 
 ACTIONS = {

@@ -65,7 +65,7 @@ class TestTopologies:
         servers.failover()
         channel = get_channel(app)
         assert channel
-        wait_until(lambda: not channel.is_away, "the breaker closes")
+        wait_until(lambda: not channel.is_unavailable, "the breaker closes")
         wait_until(lambda: 200 == desk.run(client, read).status_code, "sessions are back")
         assert {"user": 1} == desk.run(client, read).json
         live(desk, client, twin)

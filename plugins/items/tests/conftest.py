@@ -8,9 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
-from sqlalchemy import event, insert
+from sqlalchemy import delete, event, insert, text
 
 import pegboard
+from pegboard.cache import get_cache
+from pegboard.testing.databases import fresh_database
 from pegboard_items.models import table
 
 pytest_plugins = ["pegboard.testing.fixtures"]
@@ -25,6 +27,33 @@ def app(make_app: Any, database_url: str) -> Flask:
     """An app with items alone, on SQLite and on PostgreSQL."""
     app: Flask = make_app(plugins=["items"], DATABASE_URL=database_url)
     return app
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_app(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_shared_app: Callable[..., Flask],
+) -> Iterator[Flask]:
+    """Such an app for all tests of a module that do nothing to it but send requests."""
+    if request.param == "sqlite":
+        folder = tmp_path_factory.mktemp("shared")
+        yield make_shared_app(plugins=["items"], DATABASE_URL=f"sqlite:///{folder / 'items.db'}")
+        return
+    with fresh_database(request.getfixturevalue("postgres_server")) as url:
+        yield make_shared_app(plugins=["items"], DATABASE_URL=url)
+
+
+@pytest.fixture
+def emptied_app(shared_app: Flask) -> Iterator[Flask]:
+    """The app of the module, without the rows and the cached answers of the tests before."""
+    yield shared_app
+    with shared_app.app_context(), pegboard.db.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("TRUNCATE items RESTART IDENTITY"))
+        else:
+            connection.execute(delete(table))
+    get_cache(shared_app).strategy.clear()
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ WRITES = [
 def test_whatever_writes_is_seen_by_the_next_reader(
     app: Flask, client: Any, cached: Any, write: Write
 ) -> None:
-    """Nobody says so; and a reader who began before it fills nothing old."""
+    """Without any code for it; and a reader that began before the write stores no old value."""
     url = cached()
     with app.app_context():
         write(int(url.rpartition("/")[2]))
@@ -163,7 +163,7 @@ def test_a_hit_costs_no_statement(client: Any, cached: Any, sql: Any) -> None:
 def test_an_answer_is_kept_for_300_seconds(
     client: Any, cached: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For other programs that write the table, which nobody hears of."""
+    """For other programs that write the table, which Pegboard cannot see."""
     url = cached()
     strategy = get_cache(client.application).strategy
     now = strategy._clock()  # type: ignore[attr-defined]

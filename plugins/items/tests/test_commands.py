@@ -200,13 +200,13 @@ def test_import_says_when_there_is_no_such_file(run, app, tmp_path):
 
 
 def test_import_says_when_the_database_refuses(make_app, sqlite_url, run):
-    """In one line: here, that nobody has made the table."""
+    """In one line: here, that the table does not exist."""
     app = make_app(plugins=["items"], DATABASE_URL=sqlite_url, upgrade=False)
 
     result = run("import", "-", "--format", "jsonl", input=lines({"name": "Hammer"}), app=app)
 
     assert 1 == result.exit_code
-    assert result.stderr.startswith("Error: The database refuses: ")
+    assert result.stderr.startswith("Error: The database reports: ")
     assert isinstance(result.exception, SystemExit)
 
 
@@ -253,7 +253,7 @@ def test_an_import_may_take_its_time(make_app, postgres_url, run):
 
 
 def test_import_asks_and_tells_other_plugins(make_app, database_url, run, read_rows):
-    """For every row; one that is refused is a bad row; nobody is told of what is undone."""
+    """For every row; one that is refused is a bad row; nothing is announced that is undone."""
     told: list[tuple[str, int, str]] = []
 
     class Guard:

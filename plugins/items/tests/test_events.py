@@ -72,7 +72,7 @@ def test_the_api_asks_before_and_tells_after(client, listener):
     ] == listener.told
 
 
-def test_reads_and_refused_requests_are_nobodys_business(client, listener):
+def test_reads_and_refused_requests_call_no_hook(client, listener):
     """Nothing is asked where nothing is written."""
     client.get("/api/items/")
     client.get("/api/items/1")
@@ -83,7 +83,7 @@ def test_reads_and_refused_requests_are_nobodys_business(client, listener):
 
 
 def test_a_listener_may_refuse(client, listener, read_rows):
-    """By `abort` with its own status; nothing is written and nobody is told."""
+    """By `abort` with its own status; nothing is written, and no commit is announced."""
 
     def refuse() -> None:
         pegboard.abort(409, "The anvil stays.")
@@ -135,7 +135,7 @@ def test_a_broken_listener_does_not_undo_what_is_done(client, listener, caplog):
 
 
 def test_all_are_told_although_one_is_broken(make_app, database_url):
-    """In the order in which plugins hang, as it should not matter."""
+    """Whatever the order of the plugins."""
     listeners = [Listener(name) for name in ("first", "second", "third")]
     listeners[1].fail = True
     app = make_app(plugins=["items", *listeners], DATABASE_URL=database_url)
@@ -166,7 +166,7 @@ def test_what_another_program_of_the_app_writes_counts_too(app, listener):
 
 
 def test_any_session_counts_in_the_context_of_the_app(app, listener):
-    """Also one that a program made by itself; outside of an app there is nobody to tell."""
+    """Also one that a program made by itself; outside of an app no hook is called."""
     with app.app_context():
         engine = db.engine
         with Session(engine) as session, session.begin():
@@ -242,7 +242,7 @@ def test_a_listener_may_write_items_itself(make_app, database_url):
     assert ["Hammer", "Nail"] == sorted(found)
 
 
-def test_who_is_told_may_write_in_a_transaction_of_its_own(make_app, database_url):
+def test_a_plugin_may_write_after_a_commit_in_a_transaction_of_its_own(make_app, database_url):
     """It commits by itself: the write that it is told of is over."""
 
     class Echo:
@@ -351,8 +351,8 @@ def test_two_apps_do_not_hear_of_each_other(make_app):
     assert [1, 1] == [len(listener.asked) for listener in listeners]
 
 
-def test_who_only_asks_costs_no_record(make_app, database_url):
-    """Nothing is kept for a commit that nobody waits for."""
+def test_a_plugin_with_only_before_write_costs_no_record(make_app, database_url):
+    """Nothing is kept for a commit if no plugin implements the hook."""
     asked = []
 
     class Guard:

@@ -1,4 +1,4 @@
-"""Lists: pages, walks, search and order, over HTTP, on both databases."""
+"""Lists: pages by number and by cursor, search and order, over HTTP, on both databases."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -16,6 +17,12 @@ from pegboard_items.listing import paginate
 MORNING = datetime(2024, 1, 1)  # noqa: DTZ001 - as stored
 
 ORDERS = ["id", "-id", "name", "-name", "created_at", "-created_at", "updated_at", "-updated_at"]
+
+
+@pytest.fixture
+def app(emptied_app: Flask) -> Flask:
+    """An app that all tests of this module share, with no rows in its table."""
+    return emptied_app
 
 
 @pytest.fixture
@@ -205,10 +212,10 @@ def test_page_sizes_come_from_the_settings(make_app):
 
     for app, size, largest in zip(apps, (2, 200), (3, 200), strict=True):
         client = app.test_client()
-        walk = json.loads(client.get("/api/items/?after=").headers["X-Pagination"])
+        by_cursor = json.loads(client.get("/api/items/?after=").headers["X-Pagination"])
         document = client.get("/openapi.json").json
         parameters = document["paths"]["/api/items/"]["get"]["parameters"]
-        assert size == walk["page_size"]
+        assert size == by_cursor["page_size"]
         assert 200 == client.get(f"/api/items/?page_size={largest}").status_code
         assert 422 == client.get(f"/api/items/?page_size={largest + 1}").status_code
         assert [largest] == [
@@ -226,7 +233,7 @@ def test_pages_are_in_order(client, shelf, sort):
 
 
 @pytest.mark.parametrize("sort", ORDERS)
-def test_a_walk_sees_every_item_once_and_in_order(client, shelf, sort):
+def test_pages_by_cursor_have_every_item_once_and_in_order(client, shelf, sort):
     """Whatever the sort, from the empty cursor to the answer without a next link."""
     answers = follow(client, f"/api/items/?after=&page_size=4&sort={sort}")
 
@@ -234,7 +241,7 @@ def test_a_walk_sees_every_item_once_and_in_order(client, shelf, sort):
 
 
 @pytest.mark.parametrize("sort", ["created_at", "-created_at"])
-def test_a_walk_reads_times_in_any_spelling(app, client, sort):
+def test_a_cursor_reads_times_in_any_spelling(app, client, sort):
     """SQLite writes them without a fraction where SQLAlchemy writes zeros; both are one time."""
     spellings = ["2024-01-01 00:00:00", "2024-01-01 00:00:00.000000", "2024-01-01 00:00:00.5"]
     with app.app_context(), pegboard.db.engine.begin() as connection:
@@ -249,10 +256,10 @@ def test_a_walk_reads_times_in_any_spelling(app, client, sort):
     assert (expected if sort == "created_at" else expected[::-1]) == whole == seen
 
 
-# Walks
+# Pages by cursor
 
 
-def test_a_walk_counts_nothing(client, shelf, sql):
+def test_a_page_by_cursor_counts_nothing(client, shelf, sql):
     """The answer says how to go on, not how much there is."""
     with sql() as sent:
         response = client.get("/api/items/?after=")
@@ -263,7 +270,7 @@ def test_a_walk_counts_nothing(client, shelf, sql):
     assert not [statement for statement, _ in sent if "count" in statement.lower()]
 
 
-def test_a_walk_ends_without_an_empty_page(client, shelf):
+def test_pages_by_cursor_end_without_an_empty_page(client, shelf):
     """A page that holds exactly the rest has no next link."""
     first = client.get("/api/items/?after=&page_size=13")
     last = client.get(links(first)["next"])
@@ -276,7 +283,7 @@ def test_a_walk_ends_without_an_empty_page(client, shelf):
 
 
 @pytest.mark.parametrize("sort", ["id", "name"])
-def test_a_walk_neither_skips_nor_repeats_while_others_write(client, create, sort):
+def test_pages_by_cursor_neither_skip_nor_repeat_while_others_write(client, create, sort):
     """Items that come and go elsewhere do not shift those still to come."""
     items = [create(f"Item {number}") for number in range(6)]
     first = client.get(f"/api/items/?after=&page_size=2&sort={sort}")
@@ -321,7 +328,7 @@ def test_what_is_no_cursor_is_refused(client, cursor):
     "cursor",
     ["0.0.0.", "9999999999.999999999999999999.999999999999999999.____", "1.0.0.AAAA", "1.0.0._w"],
 )
-def test_a_cursor_that_nobody_gave_out_is_a_place_like_any_other(client, create, cursor, sort):
+def test_a_cursor_that_was_never_given_out_is_valid(client, create, cursor, sort):
     """What matches the pattern is understood, in every order, however odd."""
     create()
 
@@ -329,7 +336,7 @@ def test_a_cursor_that_nobody_gave_out_is_a_place_like_any_other(client, create,
 
 
 @pytest.mark.parametrize("sort", ["id", "-id", "name", "-name"])
-def test_the_cost_of_a_walk_does_not_grow(app, client, sql, sort):
+def test_the_cost_of_a_page_by_cursor_does_not_grow(app, client, sql, sort):
     """An index leads to the place: nothing is sorted, no row is read and thrown away."""
     with app.app_context(), pegboard.db.engine.begin() as connection:
         connection.exec_driver_sql(

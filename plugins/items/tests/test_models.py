@@ -5,7 +5,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 import pegboard
-from pegboard.migrations import differences, downgrade, upgrade
+from pegboard.migrations import downgrade, find_drift, upgrade
 
 
 def test_the_table_is_what_the_contract_says(app):
@@ -31,7 +31,7 @@ def test_the_table_is_what_the_contract_says(app):
 
 def test_models_and_database_agree(app):
     """The revisions make what the models say."""
-    assert () == differences(app)
+    assert () == find_drift(app)
 
 
 def test_revisions_can_be_taken_back_and_applied_again(app):
@@ -40,10 +40,10 @@ def test_revisions_can_be_taken_back_and_applied_again(app):
     with app.app_context():
         assert not inspect(pegboard.db.engine).has_table("items")
     upgrade(app)
-    assert () == differences(app)
+    assert () == find_drift(app)
 
 
 def test_the_table_lets_no_item_go_without_a_name(write_rows):
-    """Whoever writes it."""
+    """Whatever program writes it."""
     with pytest.raises(IntegrityError):
         write_rows({"name": None})

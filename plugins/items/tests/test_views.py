@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.serving import make_server
 
 import pegboard
@@ -29,6 +30,12 @@ BAD_IDS = [
     "9" * 400,
     "9" * 5000,
 ]
+
+
+@pytest.fixture
+def app(emptied_app: Flask) -> Flask:
+    """An app that all tests of this module share, with no rows in its table."""
+    return emptied_app
 
 
 def assert_error(response: Any, status: int) -> None:
@@ -197,13 +204,13 @@ def test_a_charset_is_welcome(client):
 
 def test_locations_respect_where_the_service_is_mounted(client):
     """Below a prefix, the prefix belongs to them; the same for links."""
-    mounted = {"environ_overrides": {"SCRIPT_NAME": "/board"}}
+    mounted = {"environ_overrides": {"SCRIPT_NAME": "/prefix"}}
 
     created = client.post("/api/items/", json={"name": "Hammer"}, **mounted)
     listed = client.get("/api/items/", **mounted)
 
-    assert "/board/api/items/1" == created.headers["Location"]
-    assert '</board/api/items/?page=1>; rel="first"' in listed.headers["Link"]
+    assert "/prefix/api/items/1" == created.headers["Location"]
+    assert '</prefix/api/items/?page=1>; rel="first"' in listed.headers["Link"]
 
 
 # Reading one
@@ -251,7 +258,7 @@ def test_times_have_a_fraction_only_where_there_is_one(client, write_rows, writt
 
 
 def test_rows_of_other_programs_get_their_times_from_the_database(app, client):
-    """Whoever inserts a name alone has done enough."""
+    """Inserting only a name is enough."""
     with app.app_context(), pegboard.db.engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO items (name) VALUES ('Hammer')")
 

@@ -43,7 +43,7 @@ def test_rules_are_added_listed_and_removed(run):
     listed = run("list")
 
     described = "7/minute;1/second, for 10.0.0.0/8, GET POST, at /api/things/*, on failure closed"
-    assert f"Rule 1 is added: {described}.\n" == added
+    assert f"Added rule 1: {described}.\n" == added
     assert [
         "default: 100/minute;10/second",
         "POST /api/things/: 5/hour, POST, at /api/things/",
@@ -57,16 +57,16 @@ def test_rules_are_added_listed_and_removed(run):
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        (["--limit", "often"], "'often' is no limit"),
+        (["--limit", "often"], "'often' is not a limit"),
         (["--client", "everybody", "--exempt"], "'everybody' is no client"),
-        (["--route", "a b", "--exempt"], "'a b' is no route"),
-        (["--method", "FETCH", "--exempt"], "FETCH is none of the methods"),
+        (["--route", "a b", "--exempt"], "'a b' is not a route"),
+        (["--method", "FETCH", "--exempt"], "FETCH is not one of the methods"),
         (["--method", "HEAD", "--limit", "1/s"], "HEAD counts as GET, in one budget: name GET"),
-        (["--until", "soon", "--exempt"], "'soon' is no time"),
+        (["--until", "soon", "--exempt"], "'soon' is not a time"),
         (["--on-failure", "panic", "--exempt"], "panic"),
         (["--note", "x" * 201, "--exempt"], "more than 200 characters"),
-        ([], "Say either --limit LIMIT or --exempt"),
-        (["--exempt", "--limit", "1/s"], "Say either --limit LIMIT or --exempt"),
+        ([], "Give either --limit LIMIT or --exempt"),
+        (["--exempt", "--limit", "1/s"], "Give either --limit LIMIT or --exempt"),
     ],
 )
 def test_what_cannot_be_a_rule_is_not_added(run, arguments, complaint):
@@ -86,9 +86,9 @@ def test_rules_that_are_of_no_use_say_so(run):
     """Those that are over, and those for routes that there are not."""
     warned = run("add", "--exempt", "--route", "/nowhere", "--until", "2020-01-01")
 
-    assert "Warning: no route of this service is /nowhere." in warned
-    assert "Warning: it is over already." in warned
-    assert "over since 2020-01-01T00:00:00 UTC, no such route here" in run("list")
+    assert "Warning: no route of this service matches /nowhere." in warned
+    assert "Warning: the rule has ended already." in warned
+    assert "ended 2020-01-01T00:00:00 UTC, matches no route" in run("list")
 
 
 def test_a_setting_for_no_route_is_told(make_app, shelf, cli, caplog):
@@ -98,16 +98,18 @@ def test_a_setting_for_no_route_is_told(make_app, shelf, cli, caplog):
     said = [one.message for one in caplog.records if "no route" in one.message]
     listed = cli("ratelimit", "rules", "list", app=app).output.splitlines()
 
-    limit = "no route of this service is meant by the limit of"
+    limit = "no route of this service matches the limit of"
     assert [f"{limit} /api/thing/", f"{limit} PUT /api/things/"] == said
-    assert [False, True, True, False] == [line.endswith("no such route here") for line in listed]
+    assert [False, True, True, False] == [line.endswith("matches no route") for line in listed]
 
 
 def test_it_is_told_where_another_rule_is_stronger(run):
     """A new rule for everything does not touch what has a rule of its own."""
     added = run("add", "--limit", "1/hour").splitlines()
 
-    assert added[-1].endswith("a more special one does: POST /api/things/ (POST /api/things/).")
+    assert added[-1].endswith(
+        "A more specific rule applies instead at POST /api/things/ (POST /api/things/)."
+    )
     assert 1 == len(run("add", "--limit", "1/hour", "--client", "10.0.0.1").splitlines())
     same = ("--route", "things.Things", "--method", "POST")
     assert 1 == len(run("add", "--limit", "1/hour", *same).splitlines())
@@ -142,7 +144,7 @@ def test_broken_rules_are_shown_as_such(app, run):
         connection.execute(insert(table).values(limits="often", client="10.0.0.1"))
     listed = run("list", status=1)
 
-    assert "1: BROKEN, left out: 'often' is no limit" in listed
+    assert "1: BROKEN, left out: 'often' is not a limit" in listed
     assert "('often' for '10.0.0.1' at '*' '*')" in listed
 
 
@@ -168,14 +170,14 @@ def test_no_rule_is_told_where_the_table_cannot_be_read(make_app, cli):
     )
 
 
-def test_no_rule_is_told_where_the_database_is_away(make_app, cli):
+def test_no_rule_is_told_where_the_database_is_unavailable(make_app, cli):
     """In a sentence, and without the default in place of the rules."""
     nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"
     app = make_app(plugins=["ratelimit"], upgrade=False, DATABASE_URL=nowhere)
     result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/", app=app)
 
     assert 1 == result.exit_code
-    assert re.fullmatch(r"Error: The database refuses: .*Connection refused.*\n", result.output)
+    assert re.fullmatch(r"Error: The database reports: .*Connection refused.*\n", result.output)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_it_is_told_which_rule_a_client_meets(run, arguments, rule):
     told = run("test", *arguments)
 
     assert rule in told
-    assert ("Each process counts for itself" in told) == ("default" in told or "POST" in told)
+    assert ("Each worker counts by itself" in told) == ("default" in told or "POST" in told)
 
 
 def test_clients_are_told_as_they_are_named(run):
@@ -212,7 +214,7 @@ def test_clients_are_told_as_they_are_named(run):
     added = run("add", "--client", "user:team ü*", "--limit", "2/minute")
     run("add", "--client", "user:a\nb", "--limit", "3/minute")
 
-    assert "Rule 1 is added: 2/minute, for user:team ü*.\n" == added
+    assert "Added rule 1: 2/minute, for user:team ü*.\n" == added
     assert r"2: 3/minute, for user:a\nb" == run("list").splitlines()[-1]
     for client, rule in (("team ü 7", "rule-1"), ("team", "default"), ("a\nb", "rule-2")):
         told = run("test", f"user:{client}", "GET", "/api/things/")
@@ -240,12 +242,12 @@ def test_it_is_told_what_is_left(make_app, shelf, redis_url, cli):
 
 
 def test_it_is_told_when_nothing_can_be_told(make_app, own_redis, cli):
-    """Redis is away, or nothing is limited."""
+    """Redis is unavailable, or nothing is limited."""
     own_redis.kill()
-    away = make_app(plugins=["ratelimit"], REDIS_URL=own_redis.url)
+    failing = make_app(plugins=["ratelimit"], REDIS_URL=own_redis.url)
     off = make_app(plugins=["ratelimit"], RATELIMIT_ENABLED=False)
     arguments = ("ratelimit", "rules", "test", "192.0.2.1", "GET", "/x")
 
-    assert "What is left cannot be told" in cli(*arguments, app=away).output
+    assert "What is left is not known" in cli(*arguments, app=failing).output
     assert "Nothing is limited" in cli(*arguments, app=off).output
     assert "is no client" in cli("ratelimit", "rules", "test", "me", "GET", "/", app=off).output

@@ -1,4 +1,4 @@
-"""Redis is away: what becomes of requests, and that they are counted again after that."""
+"""What happens to requests while Redis is unavailable, and that it counts again afterwards."""
 
 import logging
 import time
@@ -10,7 +10,6 @@ from redis import Redis
 import pegboard
 from pegboard.redis import ChannelError
 from pegboard.testing.processes import wait_until
-from pegboard_ratelimit.enforcement import get_limiter
 
 LIMIT = "4/minute"
 
@@ -42,7 +41,7 @@ def test_each_worker_counts_its_share(start, own_redis):
 
 
 def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
-    """Who has used up the limit gets nothing, who has used a part gets a share of the rest."""
+    """A client that has used up the limit gets nothing, others a share of what they had left."""
     client = start(WORKERS=2)
 
     def ask(number: int) -> int:
@@ -58,11 +57,12 @@ def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
     assert 2 == [ask(9) for _ in range(5)].count(200)
 
 
-def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(serve, own_redis):
+def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(
+    serve, own_redis, limiter_of
+):
     """What Redis counts and what the worker admits meanwhile; nobody settles it afterwards."""
     client = serve(REDIS_URL=own_redis.url, RATELIMIT_DEFAULT="4/day")
-    limiter = get_limiter(client.application)
-    assert limiter is not None
+    limiter = limiter_of(client.application)
     statuses = [get(client) for _ in range(2)]
     with own_redis.suspended():
         statuses += [get(client) for _ in range(9)]
@@ -76,14 +76,13 @@ def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(serve, ow
     assert 4 <= statuses.count(200) <= 8
 
 
-def test_an_outage_is_said_once(make_app, caplog):
+def test_an_outage_is_said_once(make_app, limiter_of, caplog):
     """Though some of the requests that are under way are counted still, in whatever thread."""
-    limiter = get_limiter(make_app(plugins=["ratelimit"]))
-    assert limiter is not None
+    limiter = limiter_of(make_app(plugins=["ratelimit"]))
     caplog.set_level(logging.INFO, "pegboard_ratelimit")
     with ThreadPoolExecutor(8) as pool:
         for _ in range(100):
-            pool.submit(limiter.note_failure, ChannelError("away"))
+            pool.submit(limiter.note_failure, ChannelError("unavailable"))
             pool.submit(limiter.note_success)
 
     assert 1 == len([one for one in caplog.records if "counted" in one.message])
@@ -91,7 +90,7 @@ def test_an_outage_is_said_once(make_app, caplog):
 
 
 def test_all_are_admitted_where_the_door_is_open(start, own_redis):
-    """Without headers, as nobody knows how the client stands."""
+    """Without headers, as it is not known what the client has left."""
     client = start(RATELIMIT_ON_FAILURE="open")
     own_redis.kill()
     answers = [client.get("/api/things/") for _ in range(9)]
@@ -115,19 +114,12 @@ def test_none_is_admitted_where_the_door_is_closed(start, own_redis):
     assert 200 == client.get("/health").status_code
 
 
-def test_a_rule_has_a_policy_of_its_own(start, own_redis):
+def test_a_rule_has_a_policy_of_its_own(start, own_redis, plugin_of):
     """A plugin knows which of its views must not be called uncounted."""
     blueprint = pegboard.Blueprint("login", __name__)
     blueprint.get("/login")(pegboard.rate_limit("9/minute", on_failure="closed")(lambda: "in"))
 
-    class Login:
-        name = "login"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
-
-    client = start((Login(),), RATELIMIT_ON_FAILURE="open")
+    client = start((plugin_of(blueprint),), RATELIMIT_ON_FAILURE="open")
     assert [200, 200] == [get(client), get(client, "/login")]
     own_redis.kill()
 
@@ -157,11 +149,11 @@ def test_redis_counts_again_by_itself(start, own_redis, caplog):
     wait_until(is_counted, "Redis counts again")
     wait_until(lambda: len(said()) > 1, "it is said")
     first, second = said()
-    assert first.startswith("requests cannot be counted, the policy on failure holds: ")
+    assert first.startswith("requests cannot be counted, the on_failure policy applies: ")
     assert "requests are counted again" == second
 
 
-def test_a_redis_that_hangs_costs_little(start, own_redis):
+def test_a_redis_that_does_not_answer_costs_little(start, own_redis):
     """At most one time-out a second, whatever number of requests comes."""
     client = start(RATELIMIT_ON_FAILURE="open", REDIS_TIMEOUT=1)
     get(client)
@@ -176,7 +168,7 @@ def test_a_redis_that_hangs_costs_little(start, own_redis):
 
 @pytest.mark.parametrize("command", ["CONFIG SET maxmemory 1", "SCRIPT FLUSH", "FLUSHALL"])
 def test_what_redis_refuses_is_no_error_of_the_client(start, own_redis, command):
-    """Out of memory counts as away; a script that is forgotten is sent again."""
+    """Out of memory counts as unavailable; a script that is lost is sent again."""
     client = start()
     get(client)
     with Redis.from_url(own_redis.url) as redis:

@@ -3,8 +3,8 @@
 import pytest
 from werkzeug.routing import Map, Rule
 
-from pegboard_ratelimit.rules import Who
-from pegboard_ratelimit.rules.matching import MatchError, Where, parse_methods
+from pegboard_ratelimit.rules import ClientPattern
+from pegboard_ratelimit.rules.matching import MatchError, RoutePattern, parse_methods
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from pegboard_ratelimit.rules.matching import MatchError, Where, parse_methods
 )
 def test_clients_are_an_address_a_network_or_a_name(text, client, is_covered):
     """An address of IPv6 means its /64, as that is one client."""
-    assert is_covered == Who.parse(text).covers(client)
+    assert is_covered == ClientPattern.parse(text).covers(client)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,20 @@ def test_clients_are_an_address_a_network_or_a_name(text, client, is_covered):
 def test_clients_that_cannot_be_read_say_so(text):
     """In a sentence that quotes them."""
     with pytest.raises(MatchError, match=r".+\.$"):
-        Who.parse(text)
+        ClientPattern.parse(text)
 
 
 def test_who_is_fewer_comes_first():
     """A client, the smaller network, the longer name, anyone."""
     texts = ["10.0.0.1", "10.0.0.0/31", "10.0.0.0/8", "0.0.0.0/0", "*"]
 
-    assert texts == sorted(texts, key=lambda text: Who.parse(text).rank, reverse=True)
-    assert Who.parse("2001:db8::/48").rank > Who.parse("2001:db8::/32").rank
-    assert Who.parse("user:team-*").rank > Who.parse("user:*").rank > Who.parse("*").rank
+    assert texts == sorted(texts, key=lambda text: ClientPattern.parse(text).rank, reverse=True)
+    assert ClientPattern.parse("2001:db8::/48").rank > ClientPattern.parse("2001:db8::/32").rank
+    assert (
+        ClientPattern.parse("user:team-*").rank
+        > ClientPattern.parse("user:*").rank
+        > ClientPattern.parse("*").rank
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,27 +103,27 @@ def test_routes_are_a_path_or_an_endpoint(text, is_covered):
     rule = Rule("/api/things/<int:item_id>", endpoint="items.Item")
     Map([rule])
 
-    assert is_covered == Where.parse(text).covers(rule)
+    assert is_covered == RoutePattern.parse(text).covers(rule)
 
 
 def test_only_everything_is_about_no_route():
     """Requests that match no route."""
-    assert Where.parse("*").covers(None)
-    assert not Where.parse("/*").covers(None)
+    assert RoutePattern.parse("*").covers(None)
+    assert not RoutePattern.parse("/*").covers(None)
 
 
 def test_what_is_fewer_routes_comes_first():
     """A route, the longer pattern, everything."""
     texts = ["/a/{id}", "/api/things/*", "/api/*", "*"]
 
-    assert texts == sorted(texts, key=lambda text: Where.parse(text).rank, reverse=True)
+    assert texts == sorted(texts, key=lambda text: RoutePattern.parse(text).rank, reverse=True)
 
 
 @pytest.mark.parametrize("text", ["/a b", "/a\nb", "/a\x00"])
 def test_routes_that_cannot_be_read_say_so(text):
     """In a sentence that quotes them."""
     with pytest.raises(MatchError, match=r".+\.$"):
-        Where.parse(text)
+        RoutePattern.parse(text)
 
 
 def test_methods_are_named():

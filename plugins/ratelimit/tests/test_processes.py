@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from pegboard.redis import get_redis
 from pegboard.testing.services import LiveServer, run_pegboard
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.counting import SharedStorage
+from pegboard_ratelimit.counting import RedisStorage
 from pegboard_ratelimit.counting.redis import WINDOW
 
 HAMMER = textwrap.dedent("""
@@ -110,7 +110,7 @@ def test_a_request_is_one_round_trip(serve, redis_url):
 
 
 def test_time_is_the_servers(redis_url):
-    """The script takes no time from who calls it."""
+    """The script takes no time from its caller."""
     command = WINDOW.call(keys=["k"], arguments=[1, 5, 1_000_000, 0])
 
     assert b"redis.call('TIME')" in WINDOW.in_full(command.packed)
@@ -180,7 +180,7 @@ def test_deployments_on_one_redis_are_told_apart_by_their_prefix(serve, redis_ur
 
 def test_no_rule_and_client_have_the_key_of_others():
     """Whatever colons and braces a route is written with."""
-    storage, limit = SharedStorage("pegboard"), Limit((Policy(1, 60),))
+    storage, limit = RedisStorage("pegboard"), Limit((Policy(1, 60),))
     asked = [
         *(("s./a", "2001:db8::/64"), ("s./a:2001", "db8::/64")),
         *(("s./{a}", "192.0.2.1"), ("s./(a)", "192.0.2.1")),

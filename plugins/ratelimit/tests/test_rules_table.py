@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import insert, update
 
 import pegboard
-from pegboard.testing.processes import wait_until
-from pegboard_ratelimit.enforcement import get_limiter
-from pegboard_ratelimit.enforcement import refresh as keeping
-from pegboard_ratelimit.enforcement.refresh import Keeper
+from pegboard.testing.processes import run_python, wait_until
+from pegboard_ratelimit.enforcement import refresh
+from pegboard_ratelimit.enforcement.refresh import RuleRefresher
 from pegboard_ratelimit.models import table
 from pegboard_ratelimit.rules import RuleBook
 
@@ -52,15 +51,9 @@ def get(app):
 
 
 @pytest.fixture
-def reread(app):
-    """Have the rules of the app be read again now."""
-
-    def reread() -> None:
-        limiter = get_limiter(app)
-        assert limiter is not None
-        limiter.keeper.read()
-
-    return reread
+def reread(app, limiter_of):
+    """Read the rules of the app again now."""
+    return limiter_of(app).refresher.read
 
 
 def test_the_first_request_meets_the_rules(write, get):
@@ -78,19 +71,18 @@ def test_rules_are_in_force_soon_and_without_a_restart(write, get):
     wait_until(lambda: get() == 200, "the exemption holds", timeout=5)
 
 
-def test_a_quiet_process_knows_new_rules_at_its_first_request(app, write, get):
+def test_a_quiet_process_knows_new_rules_at_its_first_request(app, write, get, limiter_of):
     """However long it had nothing to do."""
     assert 200 == get("192.0.2.9")
     write({"limits": "1/minute"})
-    limiter = get_limiter(app)
-    assert limiter is not None
+    limiter = limiter_of(app)
     # As if an hour had passed.
-    limiter.keeper._read_at = limiter.keeper.due = -3600.0
+    limiter.refresher._read_at = limiter.refresher.due = -3600.0
 
     assert [200, 429] == [get() for _ in range(2)]
 
 
-def test_the_most_special_rule_holds(write, get, reread):
+def test_the_most_specific_rule_applies(write, get, reread):
     """First for whom, then where, then for which methods; the last of equals."""
     write(
         {"client": "10.0.0.0/8", "limits": "3/minute"},
@@ -110,19 +102,20 @@ def test_the_most_special_rule_holds(write, get, reread):
 
 
 @pytest.mark.parametrize("counted_by", ["process", "redis"])
-def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, counted_by):
+def test_a_rule_whose_limit_changes_goes_on_counting(
+    make_app, shelf, request, counted_by, limiter_of
+):
     """Whatever windows it has, and however they are put in order; and `none` frees nobody later."""
     redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
     app = make_app(plugins=[shelf, "ratelimit"], **redis)
-    limiter, client = get_limiter(app), app.test_client()
-    assert limiter is not None
+    limiter, client = limiter_of(app), app.test_client()
     with app.app_context(), pegboard.db.engine.begin() as connection:
         connection.execute(insert(table).values(limits="6/2m"))
 
     def admitted(limit: str) -> int:
         with app.app_context(), pegboard.db.engine.begin() as connection:
             connection.execute(update(table).values(limits=limit))
-        limiter.keeper.read()
+        limiter.refresher.read()
         return [client.get("/api/things/").status_code for _ in range(8)].count(200)
 
     limits = [
@@ -140,7 +133,7 @@ def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, c
 
 
 class Doorman:
-    """A plugin that knows who calls, whatever the name."""
+    """A plugin that identifies clients by any name."""
 
     name = "doorman"
 
@@ -167,7 +160,7 @@ ODD = [
 
 @pytest.mark.parametrize("counted_by", ["process", "redis"])
 def test_nobody_escapes_a_prefix_by_an_odd_name(make_app, shelf, request, counted_by):
-    """Each is counted by itself, and whoever else begins so is limited likewise."""
+    """Each is counted by itself, and any other name with the prefix is limited too."""
     redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
     app = make_app(plugins=[shelf, "ratelimit", Doorman()], **redis)
     with app.app_context(), pegboard.db.engine.begin() as connection:
@@ -228,7 +221,7 @@ def test_a_broken_row_is_reported_and_skipped(write, get, reread, caplog, row):
 
     errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert 1 == len(errors)
-    assert errors[0].startswith("rule 1 is broken, and left out: ")
+    assert errors[0].startswith("rule 1 is broken and left out: ")
     assert [200, 200, 429] == [get() for _ in range(3)]
     assert 429 not in [get("10.0.0.1") for _ in range(9)]
 
@@ -249,7 +242,7 @@ def test_readiness_tells_of_broken_rules_but_does_not_fail(app, write, reread):
     } == ready.get_json()["details"]["ratelimit"]
 
 
-def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
+def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url, limiter_of):
     """A time that is none, a number in place of a name, bytes."""
     app = make_app(plugins=["ratelimit"], DATABASE_URL=sqlite_url)
     with app.app_context(), pegboard.db.engine.begin() as connection:
@@ -258,11 +251,10 @@ def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
                 f"INSERT INTO ratelimit_rules (limits, until) VALUES ({values})"  # noqa: S608
             )
         connection.exec_driver_sql("INSERT INTO ratelimit_rules (limits) VALUES ('9/minute')")
-    limiter = get_limiter(app)
-    assert limiter is not None
-    limiter.keeper.read()
+    limiter = limiter_of(app)
+    limiter.refresher.read()
 
-    names = {rule.name for rule in limiter.keeper.book.rules}
+    names = {rule.name for rule in limiter.refresher.book.rules}
     assert {"default", "rule-5"} == names
 
 
@@ -299,7 +291,7 @@ def test_a_row_that_no_driver_can_read_hinders_no_other(app, get, unreadable, ca
     ready = app.test_client().get("/health/ready").get_json()
     said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert unreadable == ready["details"]["ratelimit"]["broken_rules"]
-    assert [f"rule {number} is broken, and left out" for number in unreadable] == [
+    assert [f"rule {number} is broken and left out" for number in unreadable] == [
         message.partition(":")[0] for message in said
     ]
 
@@ -322,18 +314,18 @@ def test_a_table_that_cannot_be_read_keeps_the_last_rules(app, write, get, rerea
     with app.app_context():
         engine = pegboard.db.engine
     with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE ratelimit_rules RENAME TO away")
+        connection.exec_driver_sql("ALTER TABLE ratelimit_rules RENAME TO renamed")
     with caplog.at_level(logging.INFO, "pegboard_ratelimit"):
         for _ in range(3):
             reread()
         assert 429 not in [get("10.0.0.1") for _ in range(9)]
         with engine.begin() as connection:
-            connection.exec_driver_sql("ALTER TABLE away RENAME TO ratelimit_rules")
+            connection.exec_driver_sql("ALTER TABLE renamed RENAME TO ratelimit_rules")
         reread()
 
     said = [record.message for record in caplog.records if record.name.endswith("refresh")]
     assert 2 == len(said)
-    assert said[0].startswith("the rules cannot be read, and the last ones hold: ")
+    assert said[0].startswith("the rules cannot be read, those last read stay in force: ")
     assert "the rules can be read again" == said[1]
 
 
@@ -345,8 +337,8 @@ def test_a_database_without_the_table_limits_by_the_settings(make_app):
     assert [404, 429] == [client.get("/x").status_code for _ in range(2)]
 
 
-class Slow(Keeper):
-    """A keeper whose database hangs until it is let go."""
+class Slow(RuleRefresher):
+    """A refresher whose database does not answer until the test lets it."""
 
     def __init__(self, engine: Any) -> None:
         super().__init__(engine, ())
@@ -358,39 +350,38 @@ class Slow(Keeper):
         self.readings += 1
         self.go.wait(30)
         self._read_at = self._clock()
-        self.due = self._read_at + keeping.INTERVAL
+        self.due = self._read_at + refresh.INTERVAL
 
 
-def test_a_database_that_hangs_delays_nobody_for_long(app, monkeypatch):
+def test_a_database_that_does_not_answer_delays_no_request_for_long(app, monkeypatch):
     """The first requests wait a moment; there is one reading, and no more is waited for it."""
-    monkeypatch.setattr(keeping, "FIRST_PATIENCE", 0.05)
+    monkeypatch.setattr(refresh, "FIRST_PATIENCE", 0.05)
     with app.app_context():
-        keeper = Slow(pegboard.db.engine)
-    clock = keeper._clock
+        refresher = Slow(pegboard.db.engine)
+    clock = refresher._clock
     began = clock()
-    keeper.refresh(began)
+    refresher.refresh(began)
     first = clock() - began
     for _ in range(1000):
-        keeper.refresh(clock())
+        refresher.refresh(clock())
     all_of_them = clock() - began
-    keeper.go.set()
-    wait_until(lambda: keeper._reading is None, "the reading ends")
+    refresher.go.set()
+    wait_until(lambda: refresher._reading is None, "the reading ends")
 
     assert 0.05 <= first
     assert 2 > all_of_them
-    assert 1 == keeper.readings
-    assert keeper.due > clock()
+    assert 1 == refresher.readings
+    assert refresher.due > clock()
 
 
-def test_rules_that_did_not_change_are_the_same_book(app, reread):
+def test_rules_that_did_not_change_are_the_same_book(app, reread, limiter_of):
     """So that requests need not choose anew every two seconds."""
-    limiter = get_limiter(app)
-    assert limiter is not None
+    limiter = limiter_of(app)
     reread()
-    book = limiter.keeper.book
+    book = limiter.refresher.book
     reread()
 
-    assert book is limiter.keeper.book
+    assert book is limiter.refresher.book
     assert isinstance(book, RuleBook)
 
 
@@ -407,3 +398,29 @@ def test_a_request_sends_no_query_once_the_rules_are_known(app, get):
     assert {429} == {get() for _ in range(20)}
 
     assert [] == sent
+
+
+FORK = """
+import os, sys, threading
+import pegboard
+from pegboard.testing.processes import wait_until
+from pegboard_ratelimit.enforcement.refresh import RuleRefresher
+
+app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=["ratelimit"])
+with app.app_context():
+    refresher = RuleRefresher(pegboard.db.engine, [])
+with refresher._lock:
+    refresher._reading = threading.Event()  # a thread of the parent reads
+    child = os.fork()
+if not child:
+    now = refresher._clock()
+    threading.Thread(target=refresher.refresh, args=[now], daemon=True).start()
+    wait_until(lambda: refresher._read_at is not None, "the rules are read")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_process_reads_rules_of_its_own(app, database_url):
+    """It does not wait for a thread that only its parent has."""
+    run_python(FORK, database_url)

@@ -13,7 +13,7 @@ from redis import Redis
 
 from pegboard_ratelimit import Limit, Policy, Verdict
 from pegboard_ratelimit.counting import MemoryStorage
-from pegboard_ratelimit.counting.redis import SharedCounter, window_source
+from pegboard_ratelimit.counting.redis import RedisCounter, window_source
 
 HUGE = 64 * 1024**2
 
@@ -74,7 +74,7 @@ def in_redis(clock: Any, redis: Redis) -> Ask:
         for terms in limit.terms:
             arguments += terms
         value: Any = script([f"test:{client}"], [*arguments, *divmod(clock.now, 1_000_000)])
-        return SharedCounter("pegboard", "rule", limit).complete(value)
+        return RedisCounter("pegboard", "rule", limit).complete(value)
 
     return ask
 
@@ -244,7 +244,7 @@ def test_a_steady_client_below_the_limit_is_never_refused(ask, clock):
 
 @pytest.mark.parametrize("quota", [51, 10**6, 10**9])
 def test_the_largest_quotas_and_windows_are_exact_at_their_edge(ask, clock, quota):
-    """A million requests in a day take no more room than a hundred in a minute."""
+    """A million requests in a day take no more memory than a hundred in a minute."""
     limit = Limit((Policy(quota, 86400),))
     assert [quota - 1 - n for n in range(51)] == [ask("alice", limit).numbers[0] for _ in range(51)]
     clock.go(86_400_000_000 - 1)
@@ -260,7 +260,7 @@ def test_a_smaller_quota_holds_for_what_was_counted_before(ask, clock):
         clock.go(1_000_000)
     verdict = ask("alice", Limit((Policy(5, 60),)))
 
-    # Sixteen must be over before there is room: those of the first sixteen seconds.
+    # Sixteen must be over before one is admitted: those of the first sixteen seconds.
     assert 60_000_000 - 20_000_000 + 15_000_000 == verdict.wait
     assert (0, 55) == verdict.numbers
 

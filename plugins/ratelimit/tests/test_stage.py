@@ -15,13 +15,13 @@ blueprint = rate_limit("5/minute")(pegboard.Blueprint("parts", __name__, url_pre
 
 @blueprint.get("/plain")
 def plain() -> str:
-    """Be limited by the blueprint's mark."""
+    """Be limited by the blueprint's decorator."""
     return "plain"
 
 
 @blueprint.get("/also-plain")
 def also_plain() -> str:
-    """Likewise, by the same count."""
+    """Be limited by the blueprint's decorator, in the same count."""
     return "also plain"
 
 
@@ -38,7 +38,7 @@ class OfClass(MethodView):
     """Be limited as a class, and one method by itself."""
 
     def get(self) -> str:
-        """Be limited by the class's mark."""
+        """Be limited by the class's decorator."""
         return "get"
 
     def head(self) -> str:
@@ -47,7 +47,7 @@ class OfClass(MethodView):
 
     @rate_limit("1/minute;1/hour")
     def post(self) -> str:
-        """Be limited by a mark of its own."""
+        """Be limited by a decorator of its own."""
         return "post"
 
 
@@ -58,19 +58,14 @@ class Decorated(MethodView):
     decorators = [rate_limit("2/minute")]  # noqa: RUF012 - as Flask declares it
 
     def get(self) -> str:
-        """Be limited by the class's mark."""
+        """Be limited by the class's decorator."""
         return "get"
 
 
-class Parts:
-    """A plugin whose views are marked."""
-
-    name = "parts"
-
-    @pegboard.hookimpl
-    def pegboard_blueprints(self):
-        """Serve the blueprint."""
-        return [blueprint]
+@pytest.fixture
+def parts(plugin_of):
+    """A plugin whose views are decorated."""
+    return plugin_of(blueprint)
 
 
 def statuses(client, *requests, **options):
@@ -98,7 +93,7 @@ def test_the_limit_is_what_it_says(serve):
     assert "nosniff" == refused.headers["X-Content-Type-Options"]
 
 
-def test_every_answer_says_how_the_client_stands(serve):
+def test_every_answer_says_what_the_client_has_left(serve):
     """As draft-ietf-httpapi-ratelimit-headers-11 writes it; Retry-After comes with 429 only."""
     client = serve(RATELIMIT_DEFAULT="100/minute;2/10s")
     answers = [client.get("/api/things/") for _ in range(3)]
@@ -187,16 +182,16 @@ def test_routes_and_methods_have_limits_of_their_own(serve):
     assert [204] * 5 == statuses(client, *["DELETE /api/things/1"] * 5)
 
 
-def test_the_more_special_route_wins_over_the_method(serve):
+def test_the_more_specific_route_wins_over_the_method(serve):
     """One rule holds for a request: first for whom, then where, then for which method."""
     client = serve(RATELIMIT_ROUTES="/api/things/=3/minute,POST=1/minute")
 
     assert [200, 200, 200, 429] == statuses(client, *["POST /api/things/"] * 4, json={})
 
 
-def test_marks_of_plugins_are_heeded(serve):
+def test_decorators_of_plugins_apply(serve, parts):
     """The method's before the view's, the view's before the blueprint's."""
-    client = serve((Parts(),), RATELIMIT_DEFAULT="100/minute")
+    client = serve((parts,), RATELIMIT_DEFAULT="100/minute")
 
     assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
     assert [200, 200, 429] == statuses(client, *["GET /parts/decorated"] * 3)
@@ -207,8 +202,8 @@ def test_marks_of_plugins_are_heeded(serve):
     assert 200 == client.get("/api/things/").status_code
 
 
-def test_a_method_for_head_is_limited_with_get(serve, cli):
-    """By the mark of GET, though it has none; `rules test` tells the same."""
+def test_a_method_for_head_is_limited_with_get(serve, cli, plugin_of):
+    """By the decorator of GET, though it has none; `rules test` tells the same."""
     blueprint = pegboard.Blueprint("reports", __name__)
 
     @blueprint.route("/reports")
@@ -220,14 +215,7 @@ def test_a_method_for_head_is_limited_with_get(serve, cli):
         def head(self) -> str:
             return ""
 
-    class Plugin:
-        name = "reports"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
-
-    client = serve((Plugin(),))
+    client = serve((plugin_of(blueprint),))
     arguments = ("ratelimit", "rules", "test", "192.0.2.1")
     told = {
         cli(*arguments, method, "/reports", app=client.application).output
@@ -239,17 +227,17 @@ def test_a_method_for_head_is_limited_with_get(serve, cli):
     assert "reports.Reports.get: 2/minute, GET, at reports.Reports\n" in told.pop()
 
 
-def test_a_setting_wins_over_a_mark_of_the_same_route(serve):
-    """The operator has the last word; but what is special wins over what is not."""
-    client = serve((Parts(),), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
+def test_a_setting_wins_over_a_decorator_of_the_same_route(serve, parts):
+    """The operator has the last word, but the more specific rule wins."""
+    client = serve((parts,), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
 
     assert [200, 200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 4)
     assert [200] * 2 == statuses(client, *["GET /parts/free"] * 2)
 
 
-def test_marks_are_inert_without_the_plugin(make_app):
+def test_decorators_do_nothing_without_the_plugin(make_app, parts):
     """The plugin that put them needs no limiter."""
-    client = make_app(plugins=[Parts()]).test_client()
+    client = make_app(plugins=[parts]).test_client()
 
     assert [200] * 9 == statuses(client, *["GET /parts/of-class"] * 9)
     assert "RateLimit" not in client.get("/parts/of-class").headers
@@ -332,7 +320,7 @@ def test_a_storage_of_another_plugin_counts(serve):
     assert 503 == client.get("/api/things/").status_code
 
 
-@pytest.mark.parametrize("fails", ["counter", "ask", "hear"])
+@pytest.mark.parametrize("fails", ["counter", "prepare", "complete"])
 def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, caplog, fails):
     """The policy holds, and the log shows the bug, once."""
 
@@ -355,12 +343,12 @@ def test_a_storage_that_has_a_bug_is_one_that_cannot_count(serve, redis_url, cap
             return self
 
         def prepare(self, _client, **_):
-            self.fail("ask")
+            self.fail("prepare")
             command = Script("return 1").call(keys=[b"k"], arguments=[])
-            return command if fails == "hear" else Verdict(0, (7, 8))
+            return command if fails == "complete" else Verdict(0, (7, 8))
 
         def complete(self, _value):
-            self.fail("hear")
+            self.fail("complete")
             return Verdict(0, (7, 8))
 
     buggy = Buggy()
@@ -393,7 +381,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("verdict", MALFORMED, ids=range(len(MALFORMED)))
-@pytest.mark.parametrize("where", ["ask", "hear"])
+@pytest.mark.parametrize("where", ["prepare", "complete"])
 def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, verdict):
     """The storage has failed: the policy holds, and the log says so once, in a line."""
 
@@ -409,7 +397,7 @@ def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, 
 
         def prepare(self, _client, **_):
             command = Script("return 1").call(keys=[b"k"], arguments=[])
-            return command if where == "hear" else verdict
+            return command if where == "complete" else verdict
 
         def complete(self, _value):
             return verdict
@@ -423,7 +411,7 @@ def test_a_verdict_that_makes_no_sense_is_none(serve, redis_url, caplog, where, 
 
     assert [200, 200, 429] == answers
     assert 1 == len(said)
-    assert "Odd gave no verdict on 2/minute, but" in said[0].message
+    assert "Odd returned an invalid verdict on 2/minute" in said[0].message
     assert not said[0].exc_info
     assert 503 == closed.get("/api/things/").status_code
 
@@ -457,13 +445,13 @@ def test_workers_share_the_limit_when_each_counts_by_itself(serve):
     assert [200, 200, 429] == statuses(client, *["GET /api/things/"] * 3)
 
 
-def test_a_mark_that_comes_late_and_cannot_be_read_is_left_out(serve, caplog):
-    """The service runs already; the view is limited as if it had no mark."""
+def test_a_decorator_that_comes_late_and_cannot_be_read_is_left_out(serve, caplog):
+    """The service runs already; the view is limited as if it had no decorator."""
     client = serve(RATELIMIT_DEFAULT="1/minute")
     client.application.get("/late")(pegboard.rate_limit("often")(lambda: "late"))
 
     assert [200, 429] == statuses(client, "GET /late", "GET /late")
-    assert any("'often' is no limit" in str(record.exc_info) for record in caplog.records)
+    assert any("'often' is not a limit" in str(record.exc_info) for record in caplog.records)
 
 
 def test_what_a_browser_asks_beforehand_is_not_counted(serve):

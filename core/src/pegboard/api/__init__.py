@@ -1,9 +1,9 @@
-"""The API of a service: blueprints of documented views, the OpenAPI document, and health."""
+"""The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
-from pegboard.api.blueprint import Api, Blueprint, Document, init_api, openapi_blueprint
+from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
 from pegboard.api.docs_page import docs_blueprint
 from pegboard.api.health import (
-    ALIVE,
+    LIVENESS_PATH,
     Health,
     HealthCheck,
     NotReadyError,
@@ -13,13 +13,13 @@ from pegboard.api.health import (
 )
 
 __all__ = [
-    "ALIVE",
+    "LIVENESS_PATH",
     "Api",
     "Blueprint",
-    "Document",
     "Health",
     "HealthCheck",
     "NotReadyError",
+    "OpenAPIDocument",
     "docs_blueprint",
     "get_health",
     "health_blueprint",

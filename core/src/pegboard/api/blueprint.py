@@ -1,4 +1,4 @@
-"""The API of one app: strict parsing of requests, and the OpenAPI document."""
+"""Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ class ErrorSchema(Schema):
 
 
 class StrictParser(FlaskParser):
-    """Reads what a client sent, and refuses what could be read in two ways."""
+    """Parses a request's arguments; rejects invalid JSON, unknown and repeated parameters."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - as in the parent
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
@@ -56,7 +56,7 @@ class StrictParser(FlaskParser):
             abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
 
     def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
-        """Return the query's parameters; one that is no list must not be given twice."""
+        """Return the query's parameters; only those that are lists may be repeated."""
         found: MultiDictProxy = super().load_querystring(req, schema)
         repeated = {
             name: ["Given more than once."]
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     AnySchema = Schema | type[Schema]
 
     class _DocumentedBlueprint(flask.Blueprint):
-        """What of flask-smorest's blueprint plugins use, with the types that it lacks."""
+        """The part of flask-smorest's blueprint that plugins use, with types."""
 
         def __init__(self, *args: Any, description: str = "", **kwargs: Any) -> None: ...
         def arguments(
@@ -98,21 +98,22 @@ else:
 
 
 class Blueprint(_DocumentedBlueprint):
-    """A blueprint whose views are documented, and whose arguments are parsed strictly.
+    """A blueprint of flask-smorest: its views are in the OpenAPI document, its arguments strict.
 
-    It is flask-smorest's: `arguments`, `response`, `alt_response` and `doc` decorate its views.
+    `arguments`, `response`, `alt_response` and `doc` decorate its views. Unknown and repeated
+    parameters of the query are answered 422, invalid JSON 400.
     """
 
     ARGUMENTS_PARSER = StrictParser()
 
     def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
-        """Document the views; what schemas say may depend on settings of the app."""
+        """Document the views in the app's context, as schemas may read its settings."""
         with app.app_context():
             super().register_views_in_doc(api, app, *args, **kwargs)
 
 
 class ErrorStatuses(apispec.BasePlugin):
-    """Documents the errors that an operation can answer whatever its view does."""
+    """Documents the errors with which every operation of its kind can be answered."""
 
     def operation_helper(
         self,
@@ -120,7 +121,7 @@ class ErrorStatuses(apispec.BasePlugin):
         operations: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Add a response for each such status that the view did not document itself."""
+        """Add a response for each of these statuses that the view does not document itself."""
         for operation in (operations or {}).values():
             responses = operation.setdefault("responses", {})
             documented = {str(int(status)) for status in responses if str(status).isdigit()}
@@ -154,10 +155,10 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
 
 
 def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
-    """Give the app its API; `plugin_packages` maps an import package to its plugin's name.
+    """Create the app's API; `plugin_packages` maps an import package to its plugin's name.
 
-    Component names in the document begin with the plugin's name, so no two plugins' can clash,
-    and a schema keeps its name whatever else hangs.
+    The names of schemas in the document begin with the plugin's name, so that they cannot collide
+    and do not depend on which other plugins are active.
     """
     app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
     return Api(
@@ -181,17 +182,17 @@ def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
 
 
 @dataclass
-class Document:
-    """The OpenAPI document of one app, as it is served."""
+class OpenAPIDocument:
+    """The bytes of the OpenAPI document of one app, which are rendered once and then served."""
 
     content: bytes = b""
 
     def render(self, document: Mapping[str, Any]) -> None:
-        """Make its bytes."""
+        """Render the document as JSON."""
         self.content = json.dumps(document, indent=2, sort_keys=False).encode()
 
 
-def openapi_blueprint(document: Document) -> flask.Blueprint:
+def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
     """Return a blueprint that serves `/openapi.json`."""
     blueprint = flask.Blueprint("openapi", __name__)
 

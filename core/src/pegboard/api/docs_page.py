@@ -1,4 +1,4 @@
-"""The documentation page: Swagger UI from an installed package, nothing from another host."""
+"""The page `/docs`: Swagger UI from an installed package, without requests to other hosts."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -18,12 +18,12 @@ CONTENT_SECURITY_POLICY = (
 )
 
 _YEAR = 365 * 24 * 3600
-_OURS = Path(__file__).parent / "static"
+_OWN_ASSETS = Path(__file__).parent / "static"
 _SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
 _ASSETS: Mapping[str, tuple[Path, str]] = {
-    "docs.css": (_OURS, "pegboard"),
-    "docs.js": (_OURS, "pegboard"),
-    "icon.svg": (_OURS, "pegboard"),
+    "docs.css": (_OWN_ASSETS, "pegboard"),
+    "docs.js": (_OWN_ASSETS, "pegboard"),
+    "icon.svg": (_OWN_ASSETS, "pegboard"),
     "swagger-ui.css": (_SWAGGER_UI, "flask-swagger-ui"),
     "swagger-ui-bundle.js": (_SWAGGER_UI, "flask-swagger-ui"),
 }
@@ -38,7 +38,7 @@ def docs_blueprint() -> Blueprint:
 
 
 def page() -> Response:
-    """Serve the page."""
+    """Serve the documentation page."""
     html = render_template(
         "pegboard/docs.html",
         title=current_app.config["API_TITLE"],
@@ -52,7 +52,7 @@ def page() -> Response:
 
 
 def asset(name: str) -> Response:
-    """Serve one asset of the page; its URL changes with its version, so it may be kept."""
+    """Serve one asset of the page; with its version in the URL it may be cached for a year."""
     if name not in _ASSETS:
         abort(404, "The documentation page has no such asset.")
     folder, _ = _ASSETS[name]

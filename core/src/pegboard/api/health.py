@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether it can serve."""
+"""Liveness and readiness: `/health` and `/health/ready`."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -21,10 +21,11 @@ _FAILING = "failing; the log says why"
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One thing that must be so before the service can serve.
+    """One condition that must hold before the service can serve.
 
-    `check` is called without arguments in an app context; it raises when the thing is not so. It
-    must end within two seconds or so, as an orchestrator waits for the answer.
+    `check` is called without arguments in an app context, and raises when the condition does not
+    hold: `NotReadyError` to tell callers why, any other exception to tell only the log. It should
+    end within two seconds, as an orchestrator waits for the answer.
     """
 
     name: str
@@ -32,7 +33,7 @@ class HealthCheck:
 
 
 class NotReadyError(Exception):
-    """Raised by a health check, with a sentence that a stranger may read."""
+    """Raised by a health check; its text is shown to callers of `/health/ready`."""
 
 
 class HealthSchema(Schema):
@@ -43,7 +44,7 @@ class HealthSchema(Schema):
 
 
 class ReadinessSchema(HealthSchema):
-    """What was checked, each with `ok` or what is wrong."""
+    """The result of each check: `ok` or what is wrong."""
 
     checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     skipped = fields.List(
@@ -58,31 +59,35 @@ class ReadinessSchema(HealthSchema):
 
 @dataclass(frozen=True)
 class Health:
-    """The checks of one app, and the plugins it runs without; in `app.extensions[EXTENSION]`."""
+    """The checks of one app, and the plugins that were left out; in `app.extensions[EXTENSION]`."""
 
     checks: tuple[HealthCheck, ...]
     skipped: tuple[str, ...]
     details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
-    """What `/health/ready` tells besides; stats of a part of the service by its name."""
+    """The stats that `/health/ready` reports besides, by the part of the service they are of."""
 
 
 def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
-    """Give the app its checks; `skipped` are the names of the plugins it runs without."""
+    """Give the app its checks; `skipped` are the names of the plugins that were left out."""
     app.extensions[EXTENSION] = Health(checks, skipped)
 
 
 def get_health(app: Flask | None = None) -> Health:
-    """Return the checks of the app, or of the current app."""
+    """Return the checks of the app, or of the current app.
+
+    Its `details` maps a plugin's name to a function without arguments, and `/health/ready` shows
+    what the function returns. A function that raises does not make the service unready.
+    """
     health: Health = (app or current_app).extensions[EXTENSION]
     return health
 
 
 def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
-    """Run every check; returns `ok` or what is wrong by the check's name."""
+    """Run every check; returns `ok` or what is wrong, by the check's name."""
     results: dict[str, str] = {}
     for check in checks:
         result = _run(check)
-        # Of two checks of one name, the one that fails is told.
+        # Of two checks of one name, the one that fails is reported.
         if results.get(check.name, "ok") == "ok":
             results[check.name] = result
     return results
@@ -90,36 +95,36 @@ def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
 
 def _run(check: HealthCheck) -> str:
     try:
-        # A check must not find the transaction that another one has broken.
+        # A check must not run in a transaction that another one has left failed.
         db.session.rollback()
         check.check()
     except NotReadyError as error:
         logger.warning("not ready: %s: %s", check.name, error)
         return str(error)
-    except Exception as error:  # noqa: BLE001 - a check may fail in any way, and must not end the others
+    except Exception as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
         logger.warning("not ready: %s: %s", check.name, error)
         return _FAILING
     return "ok"
 
 
-def _tell(name: str, stats: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the stats of a part of the service, which must not keep it from being ready."""
+def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the stats of a part of the service; their failure does not affect readiness."""
     try:
         return stats()
-    except Exception as error:  # noqa: BLE001 - it may fail in any way, as a check may
-        logger.warning("the stats of %s cannot be told: %s", name, error)
+    except Exception as error:  # noqa: BLE001 - stats may fail in any way
+        logger.warning("the stats of %s cannot be read: %s", name, error)
         return {"error": _FAILING}
 
 
-ALIVE = "/health"
-"""Where the process says that it is alive."""
+LIVENESS_PATH = "/health"
+"""The path of the liveness endpoint."""
 
 
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness")
 
-    @blueprint.get(ALIVE)
+    @blueprint.get(LIVENESS_PATH)
     @blueprint.response(HTTPStatus.OK, HealthSchema)
     def alive() -> dict[str, Any]:
         """Tell whether the process is alive."""
@@ -129,7 +134,7 @@ def health_blueprint() -> Blueprint:
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
     def ready() -> tuple[dict[str, Any], int]:
-        """Tell whether the service can serve, and what keeps it from it."""
+        """Tell whether the service can serve, and if not, why."""
         health = get_health()
         results = check_readiness(health.checks)
         failing = [name for name, result in results.items() if result != "ok"]
@@ -142,7 +147,9 @@ def health_blueprint() -> Blueprint:
         if health.skipped:
             body["skipped"] = health.skipped
         if health.details:
-            body["details"] = {name: _tell(name, stats) for name, stats in health.details.items()}
+            body["details"] = {
+                name: _call_stats(name, stats) for name, stats in health.details.items()
+            }
         return body, status
 
     return blueprint

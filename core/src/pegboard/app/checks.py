@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from pegboard.api import HealthCheck, NotReadyError
 from pegboard.database import db
-from pegboard.migrations import pending
+from pegboard.migrations import pending_histories
 from pegboard.plugins import Registry
 from pegboard.redis import check_redis, has_redis
 
@@ -19,7 +19,7 @@ def core_checks(app: Flask) -> list[HealthCheck]:
         db.session.execute(text("SELECT 1"))
 
     def migrations() -> None:
-        if behind := pending(app):
+        if behind := pending_histories(app):
             names = ", ".join(one.history for one in behind)
             message = f"behind: {names}; run pegboard db upgrade"
             raise NotReadyError(message)

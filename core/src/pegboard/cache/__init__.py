@@ -24,9 +24,9 @@ from pegboard.cache.strategy import (
     SharedStrategy,
     Touched,
     Transaction,
+    UnconfirmedError,
 )
 from pegboard.cache.strategy import NullStrategy as NullStrategy
-from pegboard.http import UnconfirmedError
 
 __all__ = [
     "LEASED",

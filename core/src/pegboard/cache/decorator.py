@@ -26,16 +26,16 @@ def cached(
     """Cache what a GET view answers about one row of `model`, for `ttl` seconds at most.
 
     The variables of the view's URL are the row's primary key, in the order of its columns. The
-    answer must depend on that row alone, and on rows of the models and tables in `depends`, any
-    write to which forgets all answers. It is the same for every client. No write needs to be told:
-    the platform watches the database connections. Only a 200 is cached; `ETag`, 304 and 412 are
-    taken care of.
+    answer must depend on that row alone, and on the models and tables in `depends`: any write to
+    one of these forgets all answers of the view. It must be the same for every client. The platform
+    watches the database connections, so the code that writes does nothing for it. Only a 200 is
+    cached. The platform adds `ETag`, and answers 304 and 412.
 
-    Put it above all other decorators. Then an answer is given before Flask sees the request, unless
-    a plugin hangs something before views; `may_precede` says that the answer may even be given
-    then. Raise `version` when the view begins to answer differently; of two views of one model, one
-    needs another `name`, which no release changes. Raises `ValueError` that names the view if an
-    argument is not of the kind that is asked for.
+    Put it above all other decorators. Then a cached answer is given before Flask sees the request,
+    unless a plugin has code that runs before views; `may_precede` says that the answer may be given
+    even then. Raise `version` when the view begins to answer differently. Two views of one model
+    need different names; keep a `name` from release to release. Raises `ValueError` that names the
+    view if an argument is of the wrong kind.
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:

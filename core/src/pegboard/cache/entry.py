@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 from werkzeug.http import quote_etag
 
-from pegboard.http import STALE, error_body, evaluate
+from pegboard.http import PRECONDITION_FAILED_MESSAGE, error_body, evaluate_preconditions
 from pegboard.stages import Answer, Headers
 
 FORMAT = 1
@@ -95,14 +95,16 @@ class Entry:
         """Return the answer to a request for it."""
         etag = ("ETag", quote_etag(self.etag))
         if "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ:
-            status = evaluate(
+            status = evaluate_preconditions(
                 self.etag,
                 method=environ["REQUEST_METHOD"],
                 if_match=environ.get("HTTP_IF_MATCH"),
                 if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
             )
             if status == HTTPStatus.PRECONDITION_FAILED:
-                return Answer(status, [_JSON, etag], error_body(status, STALE))
+                return Answer(
+                    status, [_JSON, etag], error_body(status, PRECONDITION_FAILED_MESSAGE)
+                )
             if status == HTTPStatus.NOT_MODIFIED:
                 kept = [pair for pair in self.headers if pair[0].lower() in _IN_304]
                 return Answer(status, [etag, *kept], b"")

@@ -1,9 +1,11 @@
 """Giving an app its cache, and finding the look-ups that its views declare."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import Table
 from werkzeug.routing import Rule
 
@@ -12,14 +14,23 @@ from pegboard.cache.invalidation import Tables
 from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.service import EXTENSION, Cache
-from pegboard.cache.strategy import CacheStrategy, NullStrategy, SharedStrategy
+from pegboard.cache.strategy import (
+    CacheStrategy,
+    NullStrategy,
+    SharedStrategy,
+    UnconfirmedError,
+)
 from pegboard.database import db, is_in_memory
+from pegboard.http import RETRY_AFTER_SECONDS, error_response
+
+logger = logging.getLogger(__name__)
 
 
 def init_cache(
     app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, gives: bool, tells: bool
 ) -> None:
     """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
+    app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
     app.extensions[EXTENSION] = Cache(strategy, lookups.values(), gives=gives, tells=tells)
     if not isinstance(strategy, NullStrategy):
@@ -29,6 +40,15 @@ def init_cache(
         if isinstance(strategy, SharedStrategy):
             strategy.join(watched.schema_fingerprint)
         init_coherence(engine, strategy, watched)
+
+
+def _answer_unconfirmed(error: UnconfirmedError) -> Response:
+    logger.error("a write is committed and not acknowledged: %s", " ".join(str(error).split()))
+    return error_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Whether the change is seen by all cannot be confirmed. Read it before you try again.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:

@@ -183,6 +183,9 @@ def _is_personal(response: Response) -> bool:
 
 
 def get_cache(app: Flask | None = None) -> Cache:
-    """Return the cache of the app, or of the current app."""
+    """Return the cache of the app, or of the current app; its `strategy` is what stores.
+
+    Raises `KeyError` for an app that `create_app` did not make.
+    """
     cache: Cache = (app or current_app).extensions[EXTENSION]
     return cache

@@ -34,7 +34,10 @@ LEASED = "leased"
 
 
 class Key(NamedTuple):
-    """What a value is stored under; both parts are printable ASCII without spaces, at least one."""
+    """What a value is stored under.
+
+    Both parts are printable ASCII without spaces, and not empty.
+    """
 
     group: str
     """The table whose rows it is made of."""
@@ -44,7 +47,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """No value, and why."""
+    """Says that there is no value, and why: `reason` is shown in Cache-Status and counted."""
 
     reason: str
     may_fill: bool = True
@@ -53,74 +56,95 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to fill a key, as long as it stands."""
+    """The right to fill a key once; it ends when it is used, fenced, given back or too old.
+
+    `token` tells it from every other lease on the key.
+    """
 
     key: Key
     token: str
     mark: Any = None
-    """Whatever the strategy must know again when the key is filled."""
+    """Whatever the strategy wants to know again in `fill`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a transaction has written: single keys, and groups of which anything may be changed."""
+    """What a transaction has written: single keys, and groups of which any key may have changed."""
 
     keys: frozenset[Key] = frozenset()
     groups: frozenset[str] = frozenset()
+
+
+class UnconfirmedError(Exception):
+    """Raised when a write is committed, but some cache could still hold the older value.
+
+    A cache strategy raises it from `release` and `clear`. The request is answered with 503.
+    """
 
 
 class Transaction(Protocol):
     """The connection of a writer: in its transaction before the commit, in a new one after it."""
 
     def execute(self, statement: Executable) -> Sequence[Any]:
-        """Run a statement; returns its rows."""
+        """Run a SQLAlchemy statement; returns its rows."""
 
     def commit(self) -> None:
         """Commit what was executed since the writer's own commit; only for `release`."""
 
 
 class CacheStrategy(Protocol):
-    """Stores bytes under keys; see the contract at the head of this module."""
+    """Stores bytes under keys. Threads call it at the same time.
+
+    The rules that it must keep are in the guide "Keep cached answers elsewhere", and are tested by
+    `pegboard.testing.contracts.CacheStrategyContract`. `name` is shown to operators.
+    """
 
     name: str
 
     def look_up(self, key: Key) -> bytes | Miss:
-        """Return the value, or why there is none. Waits no longer than its storage's bound."""
+        """Return the value, or why there is none.
+
+        The storage's time-out bounds the wait; a storage that does not answer is a `Miss`.
+        """
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key, or the value that another filled in meanwhile.
+        """Return the right to fill the key, or the value if the key was filled meanwhile.
 
-        A `Miss` whose reason is `LEASED` means that another is about to fill it.
+        A `Miss` whose reason is `LEASED` means that another process or thread is about to fill it.
         """
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value for `ttl` seconds; returns whether it was stored."""
 
     def give_back(self, lease: Lease) -> None:
-        """End a lease that came to nothing, if it still stands: the next reader need not wait."""
+        """End a lease under which nothing was stored, so that the next reader need not wait."""
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
-        """Forget what is touched, and keep anyone from filling it until `release`.
+        """Forget what the transaction has touched, and refuse to store it until `release`.
 
-        May write in the transaction, to undo with it what cannot be confirmed. Returns what
-        `release` gets back.
+        Called right before the commit. It may write in the transaction, so that a rollback undoes
+        what it wrote. Returns whatever `release` or `abandon` of this fence need to know.
         """
 
     def release(self, fence: Any, transaction: Transaction) -> float:
         """Forget again what the fence covers, and lift it.
 
         Called after the commit. Returns the moment of `time.monotonic` from which the write may be
-        acknowledged, 0 for at once. Raises `UnconfirmedError`.
+        acknowledged, in seconds, 0 for at once. Raises `UnconfirmedError` when another process
+        could still return the older value.
         """
 
     def abandon(self, fence: Any) -> None:
         """Lift a fence whose transaction was rolled back, if that can be done at once."""
 
     def clear(self, group: str | None = None) -> None:
-        """Forget all values, or those of a group. Raises `UnconfirmedError`."""
+        """Forget all values, or those of a group.
+
+        Raises `UnconfirmedError` when some could remain.
+        """
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
-        """Return what an operator wants to know, by name: hits, misses, fills, and the like."""
+        """Return counts and states for the operator by name: hits, misses, fills, and the like."""
 
 
 class Question(Protocol):

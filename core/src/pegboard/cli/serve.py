@@ -12,12 +12,12 @@ from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
-from pegboard.cli.explained import explained
+from pegboard.cli.database_errors import explain_database_errors
 from pegboard.http import error_body
 from pegboard.logs import init_logs
-from pegboard.migrations import pending, upgrade
-from pegboard.plugins import choose, get_registry
-from pegboard.problems import Problem, StartupError
+from pegboard.migrations import pending_histories, upgrade
+from pegboard.plugins import get_registry, select_plugins
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.server import Address, Limits, call_isolated, find_address, run
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
@@ -121,7 +121,7 @@ def _import_plugins(options: Mapping[str, object]) -> None:
     If this fails, the check fails too, and says why.
     """
     with suppress(Exception, SystemExit), with_options(options):
-        for candidate in choose(None, configure().core):
+        for candidate in select_plugins(None, configure().core):
             candidate.load()
 
 
@@ -138,7 +138,7 @@ class _Checked:
 
 def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
     """Build the app to see whether it can be served; raises `StartupError`."""
-    with explained():
+    with explain_database_errors():
         app = load()
         with app.app_context():
             core = get_settings(CoreSettings)
@@ -173,7 +173,7 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
         with app.app_context():
             click.echo(_announcement(address))
             try:
-                with explained():
+                with explain_database_errors():
                     _require_head(app)
             except StartupError as error:
                 click.echo(f"Warning: {error.format_message()}", err=True)
@@ -184,9 +184,10 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
 
 
 def _require_head(app: Flask) -> None:
-    if behind := pending(app):
+    if behind := pending_histories(app):
         raise StartupError(
             Problem(
+                Code.DATABASE_BEHIND,
                 f"the database is at {one.current or 'no revision'}, the newest is {one.head}",
                 UPGRADE_HINT,
                 one.history,

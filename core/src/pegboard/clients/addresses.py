@@ -1,4 +1,4 @@
-"""Network addresses as they stand in the environment of a request and in its headers."""
+"""Parsing network addresses, and the headers in which proxies list them."""
 
 import re
 from collections.abc import Iterator
@@ -7,21 +7,21 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_LONGEST = 4096
-"""Characters of a header that are read: what is further on the left is a client's own talk."""
+_MAX_LENGTH = 4096
+"""Characters of a header that are read, from its right end, which the nearest proxy has written."""
 
-_MAPPED = 96
-"""Bits that addresses of IPv4 have in common when they are written as ones of IPv6."""
+_MAPPED_PREFIX_LENGTH = 96
+"""Bits of the prefix of IPv4 addresses that are written as IPv6 (`::ffff:0:0/96`)."""
 
-# RFC 7239, section 6: an address, its port if any; one of IPv6 in brackets where there is a port.
+# RFC 7239, section 6: an address and its port, if any; an IPv6 address with a port is in brackets.
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
 _FOR = re.compile(r'(?:^|;)\s*for=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))\s*(?=;|$)', re.IGNORECASE)
 
 
 def read_address(text: str) -> Address | None:
-    """Read an address, whatever port or zone is written with it; None when it is none.
+    """Parse an address, ignoring a port or zone; return None for text that is no address.
 
-    One of IPv4 that is written as one of IPv6 is one of IPv4.
+    An IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is returned as IPv4.
     """
     text = text.strip()
     if found := _WITH_PORT.fullmatch(text):
@@ -34,19 +34,19 @@ def read_address(text: str) -> Address | None:
 
 
 def read_network(text: str) -> Network:
-    """Read a network; one of IPv4 that is written as one of IPv6 is one of IPv4.
+    """Parse a network; an IPv4 network written as IPv6 is returned as IPv4.
 
     Raises `ValueError`.
     """
     network = ip_network(text)
     address = getattr(network.network_address, "ipv4_mapped", None)
-    if address is None or network.prefixlen < _MAPPED:
+    if address is None or network.prefixlen < _MAPPED_PREFIX_LENGTH:
         return network
-    return IPv4Network((address, network.prefixlen - _MAPPED))
+    return IPv4Network((address, network.prefixlen - _MAPPED_PREFIX_LENGTH))
 
 
 def forwarded_for(header: str) -> Iterator[str]:
-    """Yield who each proxy was called by, the nearest proxy first, from `X-Forwarded-For`."""
+    """Yield the client that each proxy reports in `X-Forwarded-For`, nearest proxy first."""
     header, is_whole = _right_end(header)
     while header:
         header, comma, element = header.rpartition(",")
@@ -54,18 +54,18 @@ def forwarded_for(header: str) -> Iterator[str]:
 
 
 def forwarded(header: str) -> Iterator[str]:
-    """Yield who each proxy was called by, the nearest proxy first, from `Forwarded` (RFC 7239)."""
+    """Yield the client that each proxy reports in `Forwarded` (RFC 7239), nearest proxy first."""
     for element in _elements(header):
         found = _FOR.findall(element)
-        # Of two values, the proxy has vouched for neither.
+        # With two values it is not clear which of them the proxy has set.
         yield re.sub(r"\\(.)", r"\1", found[0][0]) or found[0][1] if len(found) == 1 else ""
 
 
 def _elements(header: str) -> Iterator[str]:
     """Split at the commas outside of quotes, from the right.
 
-    What the nearest proxy has added is on the right. From there, a quote that a client left open
-    on the left cannot swallow it.
+    The nearest proxy appends on the right; read from there, a quote that a client left open on the
+    left cannot hide what the proxy appended.
     """
     header, is_whole = _right_end(header)
     is_quoted = False
@@ -80,11 +80,11 @@ def _elements(header: str) -> Iterator[str]:
 
 
 def _right_end(header: str) -> tuple[str, bool]:
-    """Return as much of a header as is read, and whether that is all.
+    """Return the part of a header that is read, and whether it is the whole header.
 
-    Else its first element is cut, and says nothing: half an address is another address.
+    Otherwise its first element is cut off and must be ignored: half an address is another address.
     """
-    return header[-_LONGEST:], len(header) <= _LONGEST
+    return header[-_MAX_LENGTH:], len(header) <= _MAX_LENGTH
 
 
 def _is_escaped(text: str, place: int) -> bool:

@@ -1,145 +1,74 @@
-"""Who calls: the identity that a plugin vouches for, else the network address.
+"""Which client a request comes from: the identity that a plugin gives it, else its address.
 
-A client cannot choose what it is told apart by: an address counts as the connection itself or a
-trusted proxy reports it, and by the network that one customer of a provider gets.
+A client cannot choose its address: it is that of the connection, or what a trusted proxy reports.
+Of an IPv6 address only the network counts that a provider assigns to one customer.
 """
 
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, current_app
 
-from pegboard.clients.addresses import (
-    Address,
-    Network,
-    forwarded,
-    forwarded_for,
-    read_address,
-    read_network,
-)
+from pegboard.clients.addresses import Address, read_address
+from pegboard.clients.proxies import TrustedProxies
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "pegboard.clients"
 
 Identify = Callable[[Mapping[str, Any]], str | None]
-"""Says from a WSGI environment who calls, or None when it does not know."""
+"""Returns the identity of a request's client, given the WSGI environment; None if unknown."""
 
 UNKNOWN = "unknown"
-"""The client whose connection has no address, such as one through a Unix socket."""
+"""The key of clients whose connection has no address, such as one through a Unix socket."""
 
-HEADERS = {"X-Forwarded-For": forwarded_for, "Forwarded": forwarded}
-"""The headers in which a proxy can say who called it, and how each is read."""
+IPV6_PREFIX_LENGTH = 64
+"""Bits of an IPv6 address that tell one customer of a provider from another."""
 
-MAX_HOPS = 16
-"""How many proxies stand one behind the other at most; what a request costs is bounded by it."""
-
-CUSTOMER = 64
-"""Bits of an IPv6 address that a provider gives to one customer."""
-
-_UNIX = "unix"
-_USER = "user:"
-_PLAIN = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
-_LONGEST_NAME = 200
-_REMEMBERED = 4096
-_LONGEST_REMEMBERED = 256
-
-
-@dataclass(frozen=True)
-class Proxies:
-    """Which proxies are trusted to say who called them; none by default."""
-
-    hops: int = 0
-    networks: tuple[Network, ...] = ()
-    unix: bool = False
-    header: str = "X-Forwarded-For"
-
-    @classmethod
-    def parse(cls, values: Sequence[str], header: str = "X-Forwarded-For") -> "Proxies":
-        """Read `["1"]`, a number of proxies, or `["10.0.0.0/8", "::1", "unix"]`, who they are.
-
-        Raises `ValueError` with a sentence for the operator.
-        """
-        if len(values) == 1 and re.fullmatch(r"\d{1,3}", values[0]):
-            hops = int(values[0])
-            if hops > MAX_HOPS:
-                message = f"{hops} proxies one behind the other are too many: at most {MAX_HOPS}."
-                raise ValueError(message)
-            return cls(hops=hops, header=header)
-        try:
-            networks = tuple(read_network(value) for value in values if value != _UNIX)
-        except ValueError as error:
-            message = f"Neither a number of proxies nor networks, as in 10.0.0.0/8,::1: {error}."
-            raise ValueError(message) from None
-        return cls(networks=networks, unix=_UNIX in values, header=header)
-
-    def __bool__(self) -> bool:
-        return bool(self.hops or self.networks or self.unix)
-
-    def trust(self, address: Address | None, hop: int) -> bool:
-        """Tell whether the peer so many hops away may say who called it."""
-        if self.hops:
-            return hop < self.hops
-        if address is None:
-            return self.unix
-        return any(address in network for network in self.networks)
-
-    def trace(self, peer: str, header: str) -> Address | None:
-        """Return the address of the client behind the trusted proxies.
-
-        What a proxy reports that is no address leaves the client unknown, and the proxy in its
-        place. No chain of proxies is longer than `MAX_HOPS`: one that is was made up by somebody
-        within their networks, and leaves the peer.
-        """
-        nearest = client = read_address(peer)
-        for hop, reported in enumerate(HEADERS[self.header](header)):
-            if not self.trust(client, hop):
-                break
-            if hop == MAX_HOPS:
-                return nearest
-            address = read_address(reported)
-            if address is None:
-                break
-            client = address
-        return client
+_USER_PREFIX = "user:"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
+_MAX_NAME_LENGTH = 200
+_MAX_CACHED = 4096
+_MAX_CACHED_LENGTH = 256
 
 
 class Clients:
-    """Tells the clients of one app apart."""
+    """Gives the clients of one app their keys, as in `user:alice`, by identity or by address."""
 
-    def __init__(self, proxies: Proxies | None = None, identify: Identify | None = None) -> None:
-        self._proxies = proxies or Proxies()
+    def __init__(
+        self, proxies: TrustedProxies | None = None, identify: Identify | None = None
+    ) -> None:
+        self._proxies = proxies or TrustedProxies()
         self._identify = identify
         self._variable = (
             "HTTP_" + self._proxies.header.upper().replace("-", "_") if self._proxies else None
         )
-        self._known: dict[tuple[str, str] | str, str] = {}
-        self._has_hinted = False
+        self._keys: dict[tuple[str, str] | str, str] = {}
+        self._has_warned = False
 
     @property
     def is_non_blocking(self) -> bool:
-        """Whether no plugin is asked who a client is."""
+        """Whether `client_of` never waits, as no plugin is asked for an identity."""
         return self._identify is None
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
-        """Return what stands for the client: `user:alice`, `192.0.2.1` or `2001:db8::/64`."""
+        """Return the key of a request's client, as `client_of` of this package does."""
         if self._identify is not None:
             identity = self._identity(environ)
             if identity:
                 return identity
         peer: str = environ.get("REMOTE_ADDR") or ""
         if self._variable is None or not (header := environ.get(self._variable)):
-            if (known := self._known.get(peer)) is not None:
-                return known
-            self._hint(peer, environ)
-            return self._remember(peer, peer, "")
-        return self._known.get((peer, header)) or self._remember((peer, header), peer, header)
+            if (key := self._keys.get(peer)) is not None:
+                return key
+            self._warn_of_unknown_proxy(peer, environ)
+            return self._derive_key(peer, peer, "")
+        return self._keys.get((peer, header)) or self._derive_key((peer, header), peer, header)
 
     def _identity(self, environ: Mapping[str, Any]) -> str | None:
         assert self._identify is not None
@@ -147,83 +76,91 @@ class Clients:
             identity = self._identify(environ)
             return identity_key(identity) if identity else None
         except Exception:
-            # Who cannot be told by name is still told by address.
-            logger.exception("the client's identity cannot be told")
+            logger.exception("a plugin failed to identify the client; its address counts")
             return None
 
-    def _hint(self, peer: str, environ: Mapping[str, Any]) -> None:
-        """Tell the operator, once, that a proxy's clients are all one."""
-        if self._proxies or self._has_hinted or "HTTP_X_FORWARDED_FOR" not in environ:
+    def _warn_of_unknown_proxy(self, peer: str, environ: Mapping[str, Any]) -> None:
+        """Warn the operator, once, that all clients of a proxy that is not trusted count as one."""
+        if self._proxies or self._has_warned or "HTTP_X_FORWARDED_FOR" not in environ:
             return
         address = read_address(peer)
         if address is None or address.is_private:
-            self._has_hinted = True
+            self._has_warned = True
             logger.warning(
                 "all clients of the proxy at %s count as one: set PEGBOARD_TRUSTED_PROXIES",
                 address or "a Unix socket",
             )
 
-    def _remember(self, key: tuple[str, str] | str, peer: str, header: str) -> str:
+    def _derive_key(self, key: tuple[str, str] | str, peer: str, header: str) -> str:
         client = address_key(self._proxies.trace(peer, header))
-        if len(peer) + len(header) <= _LONGEST_REMEMBERED:
-            if len(self._known) >= _REMEMBERED:
-                self._known = {}
-            self._known[key] = client
+        if len(peer) + len(header) <= _MAX_CACHED_LENGTH:
+            if len(self._keys) >= _MAX_CACHED:
+                self._keys = {}
+            self._keys[key] = client
         return client
 
 
 def identity_key(identity: str) -> str:
-    """Return what stands for somebody who is known by name; never what an address has.
+    """Return the key of a client with this identity: `user:` and the name; never an address.
 
-    It begins as the name does, so that a rule can be for all names that begin in a way. What is odd
-    is percent-encoded, and of a long name the rest is told by its hash.
+    It keeps the beginning of the name, so that a rule can match a prefix. Unusual characters are
+    percent-encoded, and the end of a long name is replaced by its hash.
     """
-    if _PLAIN.fullmatch(identity):
-        return _USER + identity
-    key = _USER + quote(identity[:_LONGEST_NAME], safe="@:+/=", errors="surrogatepass")
-    if len(identity) > _LONGEST_NAME:
+    if _PLAIN_NAME.fullmatch(identity):
+        return _USER_PREFIX + identity
+    key = _USER_PREFIX + quote(identity[:_MAX_NAME_LENGTH], safe="@:+/=", errors="surrogatepass")
+    if len(identity) > _MAX_NAME_LENGTH:
         digest = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()
         key += f"#{digest[:32]}"
     return key
 
 
 def address_key(address: Address | None) -> str:
-    """Return what stands for whoever calls from the address."""
+    """Return the key of the client at an address; of IPv6, that of its network."""
     if address is None:
         return UNKNOWN
     if isinstance(address, IPv4Address):
         return str(address)
-    return str(IPv6Network((int(address), CUSTOMER), strict=False))
+    return str(IPv6Network((int(address), IPV6_PREFIX_LENGTH), strict=False))
 
 
 def client_key(name: str) -> str:
-    """Return what stands for a client that an operator names by address or as `user:alice`.
+    """Return the key of a client that an operator names: an address, `user:alice` or `unknown`.
 
-    Raises `ValueError` with a sentence for the operator.
+    Raises `ValueError` for any other text, with a message for the operator.
     """
-    if name.startswith(_USER):
-        return identity_key(name.removeprefix(_USER))
+    if name.startswith(_USER_PREFIX):
+        return identity_key(name.removeprefix(_USER_PREFIX))
     name = name.strip()
     if name == UNKNOWN:
         return UNKNOWN
-    address = read_address(name.removesuffix(f"/{CUSTOMER}") if ":" in name else name)
+    address = read_address(name.removesuffix(f"/{IPV6_PREFIX_LENGTH}") if ":" in name else name)
     if address is None:
-        message = f"{name!r} is no client: an address, {_USER}NAME or {UNKNOWN}."
+        message = f"{name!r} is no client: an address, {_USER_PREFIX}NAME or {UNKNOWN}."
         raise ValueError(message)
     return address_key(address)
 
 
-def init_clients(app: Flask, proxies: Proxies, identify: Identify | None = None) -> None:
-    """Tell the clients of the app apart."""
+def init_clients(app: Flask, proxies: TrustedProxies, identify: Identify | None = None) -> None:
+    """Give the app its `Clients`; `identify` is that of a plugin."""
     app.extensions[EXTENSION] = Clients(proxies, identify)
 
 
 def get_clients(app: Flask | None = None) -> Clients:
-    """Return what tells the clients of the app, or of the current app, apart."""
+    """Return the app's `Clients`, for code that tells many requests apart; or the current app's.
+
+    Raises `KeyError` for an app that `create_app` did not make.
+    """
     clients: Clients = (app or current_app).extensions[EXTENSION]
     return clients
 
 
 def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
-    """Return what stands for the client of a request to the app, or to the current app."""
+    """Return the key of a request's client, of the app given or of the current app.
+
+    `environ` is the WSGI environment. The key is `user:alice` where a plugin knows the client's
+    name, else `192.0.2.1` or `2001:db8::/64`, else `unknown`. It is ASCII without spaces and
+    bounded in length: other characters of a name are percent-encoded, and a hash takes the place of
+    what follows its first 200.
+    """
     return get_clients(app).client_of(environ)

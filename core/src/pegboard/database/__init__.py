@@ -1,19 +1,13 @@
-"""The database: the session, the base model, transactions, and the bounds of every statement."""
+"""The database: engine, session, base model, transactions, and the time limits of statements."""
 
-from pegboard.database.models import (
-    DatabaseOptions,
-    Model,
-    db,
-    init_database,
-    is_in_memory,
-    utcnow,
-)
-from pegboard.database.sqlite import WRITES
+from pegboard.database.engine import DatabaseOptions, db, init_database, is_in_memory
+from pegboard.database.models import Model, utcnow
+from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
-    "WRITES",
+    "BEGIN_IMMEDIATE_OPTION",
     "DatabaseOptions",
     "Model",
     "db",

@@ -1,13 +1,11 @@
-"""How an engine talks to PostgreSQL: bounded in time, and with what is known of the server."""
+"""How an engine uses PostgreSQL: every call has a time limit, and a dead server fails fast."""
 
-import logging
 import math
-import os
 import threading
 import time
-import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,23 +14,26 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.watchdog import WatchedConnection, is_readable, time_is_unlimited
+from pegboard.forking import after_fork
 
-logger = logging.getLogger(__name__)
-
-SLACK = 0.3
-"""Seconds the server has to report its own time-out before it counts as hung."""
+TIMEOUT_MARGIN = 0.3
+"""Seconds beyond `statement_timeout` in which the server can report that time-out itself."""
 
 PING_LIMIT = 1.0
+"""Seconds that a check of the server may take."""
+
 TRUSTED_IDLE = 1.0
-"""Seconds a connection may sit unused before it is asked whether it still lives."""
+"""Seconds a pooled connection may be unused before it is checked by a round trip."""
 
 PROBE_INTERVAL = 0.5
+"""Seconds between two probes of a server that does not answer."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long PostgreSQL may take, in seconds."""
+    """Time limits of PostgreSQL, in seconds."""
 
     connect: float
     statement: float
@@ -40,26 +41,28 @@ class Limits:
 
 
 class Server:
-    """What one process knows of a PostgreSQL server: whether it answers.
+    """Whether a PostgreSQL server answers, as far as this process knows.
 
-    Once a call was left without an answer, nobody else has to find out by waiting: every further
-    attempt fails at once, until a probe in the background, one at a time, has been answered.
+    A call or a connection attempt without an answer opens a circuit breaker, and while that is
+    open, no connection is made. Open connections stay in use unless it was a call on one of them
+    that got no answer: the postmaster can hang while the backends still work.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._silent = False
-        self._unreachable = False
-        self._probing = threading.Lock()
+        self._is_silent = False
+        self._breaker = CircuitBreaker(
+            "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
+        )
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        _servers.add(self)
+        after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
-        """Connect within the limit, whatever the network, the resolver or the server do."""
-        if self._silent or self._unreachable:
+        """Connect within the limit, however long the network, the resolver or the server take."""
+        if self._breaker.is_open:
             raise self._no_answer()
-        # Only so that the thread ends at some time: libpq counts whole seconds, two at least, and
-        # for each address of the host anew.
+        # Only so that the thread ends at some time: libpq takes whole seconds, two at least, and
+        # counts them for each address of the host.
         kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect) + 1)
         kwargs["connection_factory"] = WatchedConnection
         self._arguments = (args, kwargs)
@@ -71,16 +74,20 @@ class Server:
             connection = attempt.result(self.limits.connect)
         except FutureTimeoutError:
             if attempt.cancel():
-                self._report(unreachable=True)
+                self._breaker.trip("nothing connects in time", is_doubtful=True)
                 raise self._no_answer() from None
             connection = attempt.result()
-        connection.limit = self.limits.statement + SLACK
+        connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.on_silence = self.report_silence
         return connection
 
     def check(self, connection: WatchedConnection, idle: float) -> None:
-        """Refuse a pooled connection that is dead, and any while the server is silent."""
-        if self._silent:
+        """Raise for a pooled connection that is dead, and for any while the server does not answer.
+
+        `idle` is for how many seconds the connection was unused. Raises `DisconnectionError`, at
+        which the pool connects anew, or `psycopg2.OperationalError`.
+        """
+        if self._refuses_calls:
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
@@ -89,71 +96,41 @@ class Server:
             try:
                 execute_alone(connection, "SELECT 1", PING_LIMIT)
             except psycopg2.Error as error:
-                if self._silent:
+                if self._refuses_calls:
                     raise
                 raise DisconnectionError(str(error)) from error
 
+    @property
+    def _refuses_calls(self) -> bool:
+        return self._is_silent and self._breaker.is_open
+
     def report_silence(self) -> None:
-        """Note that the server left a call without an answer."""
-        self._report(unreachable=False)
+        """Note that a call on an open connection got no answer."""
+        self._is_silent = True
+        self._breaker.trip("a call was not answered in time", is_doubtful=True)
 
-    def _report(self, *, unreachable: bool) -> None:
-        # A postmaster alone can hang while the backends of old connections serve on.
-        if unreachable:
-            self._unreachable = True
-        else:
-            self._silent = True
-        if self._probing.acquire(blocking=False):
-            logger.warning("the database server does not answer; requests fail until it does")
-            threading.Thread(
-                target=_probe_until_answered,
-                args=(weakref.ref(self),),
-                name="pegboard-probe",
-                daemon=True,
-            ).start()
-
-    def probe(self) -> bool:
-        """Ask the server on a connection of its own; return whether it answered."""
+    def probe(self) -> None:
+        """Connect and make a round trip; raises `psycopg2.Error` if the server does not answer."""
         args, kwargs = self._arguments
         began = time.monotonic()
         try:
             connection = psycopg2.connect(*args, **kwargs)
         except psycopg2.Error:
-            # A refusal is an answer as well: whoever connects now learns it without waiting.
+            # A server that refuses at once answers: connecting to it fails without waiting.
             if time.monotonic() - began > PING_LIMIT:
-                return False
+                raise
         else:
-            try:
+            with closing(connection):
                 execute_alone(connection, "SELECT 1", PING_LIMIT)
-            except psycopg2.Error:
-                return False
-            finally:
-                connection.close()
-        # In this order: who reports silence from now on starts a probe of his own.
-        self._probing.release()
-        self._silent = self._unreachable = False
-        logger.warning("the database server answers again")
-        return True
+        self._is_silent = False
 
     def reset(self) -> None:
-        """Forget everything; for a process just forked, which has no probe running."""
-        self._silent = self._unreachable = False
-        self._probing = threading.Lock()
+        """Forget that a call got no answer; for a process just forked, whose breaker is closed."""
+        self._is_silent = False
 
     @staticmethod
     def _no_answer() -> psycopg2.OperationalError:
         return psycopg2.OperationalError("the database server does not answer")
-
-
-_servers: "weakref.WeakSet[Server]" = weakref.WeakSet()
-
-
-def _reset_servers() -> None:
-    for server in tuple(_servers):
-        server.reset()
-
-
-os.register_at_fork(after_in_child=_reset_servers)
 
 
 def _attempt(
@@ -171,14 +148,6 @@ def _attempt(
             connection.close()
 
 
-def _probe_until_answered(server: "weakref.ref[Server]") -> None:
-    while (known := server()) is not None:
-        if known.probe():
-            return
-        del known  # an engine nobody uses any more takes its probe with it
-        time.sleep(PROBE_INTERVAL)
-
-
 def execute_alone(connection: WatchedConnection, statement: str, limit: float) -> None:
     """Execute a statement outside any transaction, in one round trip."""
     usual, connection.limit = connection.limit, limit
@@ -193,16 +162,16 @@ def execute_alone(connection: WatchedConnection, statement: str, limit: float) -
 
 
 def init_postgresql(engine: Engine, limits: Limits) -> None:
-    """Bound in time whatever the engine's connections do, and make their sessions think in UTC.
+    """Set the time limits of the engine's connections, and UTC as their time zone.
 
-    It needs psycopg2; with another driver only the server's own limits hold.
+    With another driver than psycopg2 only the limits that the server enforces hold.
     """
     if engine.dialect.driver == "psycopg2":
         _watch(engine, Server(limits))
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
-        # Not by the `options` of the connection, which connection poolers refuse.
+        # Not by the connection's `options`, which poolers such as PgBouncer refuse.
         autocommit, connection.autocommit = connection.autocommit, True
         with connection.cursor() as cursor:
             cursor.execute(

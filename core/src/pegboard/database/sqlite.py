@@ -1,4 +1,4 @@
-"""How an engine talks to SQLite: real transactions, checked foreign keys, a write-ahead log."""
+"""How an engine uses SQLite: real transactions, checked foreign keys, a write-ahead log."""
 
 import sqlite3
 import time
@@ -7,8 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 
-WRITES = "pegboard_writes"
-"""Execution option of a connection whose next transaction is going to write."""
+BEGIN_IMMEDIATE_OPTION = "pegboard_begin_immediate"
+"""Execution option, true or false: begin the connection's next transaction with `BEGIN IMMEDIATE`.
+
+It then waits for SQLite's write lock at its beginning, for up to the busy time-out.
+"""
 
 _MODE = "pegboard_mode"
 _CHANGES = "pegboard_changes"
@@ -16,10 +19,10 @@ _PAUSE = 0.02
 
 
 def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
-    """Set up every connection of the engine, and begin its transactions ourselves.
+    """Set up every connection of the engine, and send `BEGIN` ourselves; time-out in seconds.
 
-    The driver would begin a transaction late and not at all before a schema change; then neither
-    a migration nor a repeatable read could be relied upon.
+    The driver begins a transaction late, and before a change of the schema not at all: migrations
+    would not be atomic, and reads not repeatable.
     """
 
     @event.listens_for(engine, "connect")
@@ -35,20 +38,22 @@ def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
         if options.get("isolation_level") == "AUTOCOMMIT":
             connection.info[_MODE] = None
         else:
-            # A reader that turns writer fails at once when another has written meanwhile; who
-            # takes the lock first waits for his turn instead.
-            connection.info[_MODE] = "IMMEDIATE" if options.get(WRITES) else "DEFERRED"
+            # A transaction that reads first and then writes fails at once if another one has
+            # written meanwhile. One that takes the write lock first waits for it instead.
+            connection.info[_MODE] = (
+                "IMMEDIATE" if options.get(BEGIN_IMMEDIATE_OPTION) else "DEFERRED"
+            )
 
     def begin(connection: PoolProxiedConnection) -> None:
         mode = connection.info.get(_MODE, "DEFERRED")
         driver: Any = connection.driver_connection
-        # An in-memory database has one connection for all; a second session joins its transaction.
+        # A database in memory has one connection; a second session joins its transaction.
         if mode and not driver.in_transaction:
             driver.execute(f"BEGIN {mode}")
             connection.info[_CHANGES] = driver.total_changes
 
     # Not in the event: an error there would leave SQLAlchemy's connection without transactions.
-    engine.dialect.do_begin = begin  # type: ignore[method-assign, assignment]  # the dialect's own place for it
+    engine.dialect.do_begin = begin  # type: ignore[method-assign, assignment]  # the dialect's place for it
 
 
 def has_written(connection: Connection) -> bool:
@@ -58,7 +63,7 @@ def has_written(connection: Connection) -> bool:
 
 
 def _write_ahead(connection: sqlite3.Connection, deadline: float) -> None:
-    """Switch the file to WAL; SQLite does not wait for its turn by itself here."""
+    """Switch the file to WAL; SQLite does not wait for locks here, so this tries again."""
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

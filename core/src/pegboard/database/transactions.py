@@ -1,4 +1,4 @@
-"""Where a transaction begins and ends."""
+"""Where a transaction of the session begins, is retried and ends: `transactional`."""
 
 import functools
 import random
@@ -10,9 +10,9 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pegboard.database.models import db
+from pegboard.database.engine import db
 from pegboard.database.postgresql import has_written as postgresql_has_written
-from pegboard.database.sqlite import WRITES
+from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.sqlite import has_written as sqlite_has_written
 
 P = ParamSpec("P")
@@ -21,7 +21,7 @@ R = TypeVar("R")
 MAX_RETRIES = 3
 
 RETRY_WITHIN = 4.0
-"""Seconds after the first attempt began in which another may begin: a client is waiting."""
+"""Seconds after the start of the first attempt within which another may start."""
 
 _FIRST_PAUSE = 0.02
 _DEADLOCK_OR_SERIALIZATION_FAILURE = {"40P01", "40001"}
@@ -34,9 +34,10 @@ def transactional(function: Callable[P, R]) -> Callable[P, R]:
     """Run a function in one transaction: committed when it returns, rolled back when it raises.
 
     Called inside another transactional function, it joins that one's transaction. When the
-    database gives up on a transaction for the sake of another (a deadlock, a serialization
-    failure, a busy SQLite), the whole function is run again, so it should do nothing that a
-    rollback does not undo. A connection lost is no such case: the commit may have happened.
+    database rolls the transaction back because of another one (a deadlock, a serialization
+    failure, a busy SQLite), the whole function is run again, up to three times within four
+    seconds, so it should do nothing that a rollback does not undo. It is not run again after a
+    lost connection: the commit may have happened.
     """
 
     @functools.wraps(function)
@@ -44,7 +45,7 @@ def transactional(function: Callable[P, R]) -> Callable[P, R]:
         session = db.session()
         if _ACTIVE in session.info:
             return function(*args, **kwargs)
-        # Work that was already there is completed by this commit, but cannot be done again.
+        # Changes made before the call are committed with it, but cannot be repeated.
         return _run(
             session, functools.partial(function, *args, **kwargs), repeatable=not _is_used(session)
         )
@@ -53,7 +54,7 @@ def transactional(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _is_used(session: Session) -> bool:
-    """Return whether the session holds work that a fresh start would lose; discard mere reads."""
+    """Return whether the session holds unsaved changes; end its transaction if it only read."""
     if session.new or session.dirty or session.deleted:
         return True
     if session.in_transaction():
@@ -62,7 +63,7 @@ def _is_used(session: Session) -> bool:
         if has_written is None or has_written(connection):
             return True
         session.rollback()
-    # What it loaded before may have been changed by others since.
+    # Loaded objects may have been changed by other transactions since.
     session.expire_all()
     return False
 
@@ -75,7 +76,7 @@ def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:
         session.info[_ACTIVE] = True
         try:
             if repeatable and session.get_bind().dialect.name == "sqlite":
-                session.connection(execution_options={WRITES: True})
+                session.connection(execution_options={BEGIN_IMMEDIATE_OPTION: True})
             answer = call()
             _commit(session)
         except BaseException as error:
@@ -99,7 +100,7 @@ def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:
 
 
 def _commit(session: Session) -> None:
-    """Commit, and leave what the function returns as it is: reading it again would be a query."""
+    """Commit without expiring loaded objects, so that the caller can use them without a query."""
     usual, session.expire_on_commit = session.expire_on_commit, False
     try:
         session.commit()
@@ -108,7 +109,7 @@ def _commit(session: Session) -> None:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Return whether the database has rolled back, and would accept the same work again."""
+    """Return whether the database has rolled back, and the same work may succeed if repeated."""
     if not isinstance(error, DBAPIError):
         return False
     cause = error.orig

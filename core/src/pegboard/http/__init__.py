@@ -1,46 +1,56 @@
-"""HTTP as every view and stage needs it: errors, bodies, conditional requests, CORS."""
+"""HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
 from pegboard.http.body import Request
-from pegboard.http.conditional import STALE, evaluate, require_preconditions
-from pegboard.http.cors import acts_only_on_origin, init_cors
-from pegboard.http.envelope import Envelope, identify, report, seal
-from pegboard.http.errors import (
-    REQUEST_ID,
-    RETRY_AFTER,
-    APIError,
-    UnconfirmedError,
-    abort,
-    bug_message,
-    error_body,
-    init_errors,
+from pegboard.http.conditional import (
+    PRECONDITION_FAILED_MESSAGE,
+    evaluate_preconditions,
+    require_preconditions,
 )
-from pegboard.http.headers import GREATEST, LEAST, UnsendableError, encode_name, encode_value
+from pegboard.http.cors import acts_only_on_origin, init_cors
+from pegboard.http.envelope import Envelope, add_common_headers, identify, log_request
+from pegboard.http.errors import (
+    REQUEST_ID_KEY,
+    RETRY_AFTER_SECONDS,
+    APIError,
+    abort,
+    error_body,
+    error_response,
+    init_errors,
+    internal_error_message,
+)
+from pegboard.http.headers import (
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
+    UnsendableError,
+    encode_header_name,
+    encode_header_value,
+)
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
-    "GREATEST",
-    "LEAST",
-    "REQUEST_ID",
-    "RETRY_AFTER",
-    "STALE",
+    "HIGHEST_STATUS",
+    "LOWEST_STATUS",
+    "PRECONDITION_FAILED_MESSAGE",
+    "REQUEST_ID_KEY",
+    "RETRY_AFTER_SECONDS",
     "APIError",
     "Envelope",
     "InvalidJSONError",
     "Request",
-    "UnconfirmedError",
     "UnsendableError",
     "abort",
     "acts_only_on_origin",
-    "bug_message",
-    "encode_name",
-    "encode_value",
+    "add_common_headers",
+    "encode_header_name",
+    "encode_header_value",
     "error_body",
-    "evaluate",
+    "error_response",
+    "evaluate_preconditions",
     "identify",
     "init_cors",
     "init_errors",
+    "internal_error_message",
     "load_json",
-    "report",
+    "log_request",
     "require_preconditions",
-    "seal",
 ]

@@ -1,4 +1,4 @@
-"""The body of a request: whole and within bounds, or an error."""
+"""The body of a request, which is read whole and within its limit, or ends in an error."""
 
 import io
 from functools import partial
@@ -16,18 +16,18 @@ _TWO_LENGTHS = "The request has both a Content-Length and a Transfer-Encoding."
 
 
 class Request(flask.Request):
-    """A request whose body is never cut short in silence.
+    """A request whose body is never truncated silently.
 
-    Werkzeug reads a body that does not declare its length up to the limit and leaves out the rest,
-    and trusts a server which marks the end of the input with a body that ended too early.
+    Werkzeug's own reads a body without `Content-Length` up to the limit and drops the rest, and
+    takes a body that ended too early for complete if the server sets `wsgi.input_terminated`.
     """
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """Raise 413 when read beyond the limit, and 400 when it ends too early."""
+        """Return the body; reading it raises 413 beyond the limit, and 400 when it ends early."""
         declared, limit = self.content_length, self.max_content_length
         if "HTTP_TRANSFER_ENCODING" in self.environ and self.environ.get("CONTENT_LENGTH"):
-            # Two servers could see two different ends of it.
+            # A proxy and this server could disagree on where it ends (RFC 9112, section 6.3).
             raise BadRequest(_TWO_LENGTHS)
         if declared is None and "wsgi.input_terminated" not in self.environ:
             return io.BytesIO()
@@ -47,7 +47,7 @@ class _Body(io.RawIOBase):
         return True
 
     def readall(self) -> bytes:
-        # In few and large steps, as a server may bound the time of each.
+        # In few and large steps: the server may limit the time of each.
         return b"".join(iter(partial(self._read, _STEP), b""))
 
     def readinto(self, buffer: "WriteableBuffer") -> int:

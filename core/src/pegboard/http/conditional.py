@@ -1,4 +1,4 @@
-"""Conditional requests: RFC 9110, section 13."""
+"""Conditional requests: `If-Match` and `If-None-Match` (RFC 9110, section 13)."""
 
 from http import HTTPStatus
 
@@ -7,18 +7,21 @@ from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
 
-STALE = "The resource is no longer the one that the request was made for. Get it again."
+PRECONDITION_FAILED_MESSAGE = (
+    "The resource is no longer the one that the request was made for. Get it again."
+)
 
 
-def evaluate(
+def evaluate_preconditions(
     etag: str, *, method: str, if_match: str | None, if_none_match: str | None
 ) -> HTTPStatus | None:
-    """Return 304 or 412 where the headers of a request demand it (section 13.2.2).
+    """Return 304 or 412 if the headers of a request demand it, else None (section 13.2.2).
 
-    `etag` is the strong validator of what there is now, without quotes.
+    `etag` is the strong validator of the current representation, without quotes; `if_match` and
+    `if_none_match` are the headers' values.
     """
     if if_match is not None:
-        # A weak tag never matches here (section 13.1.1), nor does a header that makes no sense.
+        # A weak tag never matches here (section 13.1.1), nor does an invalid header.
         if not parse_etags(if_match).contains(etag):
             return HTTPStatus.PRECONDITION_FAILED
     elif if_none_match is None:
@@ -31,16 +34,16 @@ def evaluate(
 
 
 def require_preconditions(etag: str) -> None:
-    """End the request with 412 unless it was made for what there is now; call it before a write.
+    """End the request with 412 unless its `If-Match` and `If-None-Match` allow the write.
 
-    `etag` is the strong validator of what there is now, without quotes. To be called when the
-    request would succeed otherwise (section 13.2.1), and with the row locked.
+    `etag` is the strong validator of the resource as it is now, without quotes. Call it with the
+    row locked, when the request would succeed otherwise (RFC 9110, section 13.2.1).
     """
-    status = evaluate(
+    status = evaluate_preconditions(
         etag,
         method=request.method,
         if_match=request.headers.get("If-Match"),
         if_none_match=request.headers.get("If-None-Match"),
     )
     if status == HTTPStatus.PRECONDITION_FAILED:
-        abort(status, STALE, headers={"ETag": quote_etag(etag)})
+        abort(status, PRECONDITION_FAILED_MESSAGE, headers={"ETag": quote_etag(etag)})

@@ -1,6 +1,6 @@
-"""What every answer comes in: a request id, security headers, one log line.
+"""What every answer gets: a request id, security headers, one log line.
 
-It stands outside Flask, so that an answer which Flask never saw comes in it too.
+It is done outside Flask, so that answers which Flask never sees get it as well.
 """
 
 import logging
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pegboard.http.errors import REQUEST_ID, bug_message, error_body
+from pegboard.http.errors import REQUEST_ID_KEY, error_body, internal_error_message
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none
 
 @dataclass(frozen=True)
 class Envelope:
-    """WSGI middleware around the whole of an app."""
+    """WSGI middleware around the whole app; it also answers 500 when the app itself fails."""
 
     app: "WSGIApplication"
     propagate: bool = False
-    """Let exceptions pass to the caller, as tests want them."""
+    """Whether exceptions reach the caller, as in tests."""
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -48,14 +48,14 @@ class Envelope:
         """Serve one request."""
         started = time.perf_counter()
         # A server that has identified the request calls this in the same context.
-        identifier = environ.get(REQUEST_ID) or identify(environ)
+        identifier = environ.get(REQUEST_ID_KEY) or identify(environ)
         sent: list[str] = []
 
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
         ) -> Callable[[bytes], object]:
             sent[:] = [status]
-            seal(headers, identifier)
+            add_common_headers(headers, identifier)
             return start_response(status, headers, exc_info)
 
         try:
@@ -65,7 +65,7 @@ class Envelope:
             if self.propagate:
                 raise
             body = _answer_bug(identifier, start, sys.exc_info() if sent else None)
-        report(environ, sent[0][:3] if sent else "-", started)
+        log_request(environ, sent[0][:3] if sent else "-", started)
         return body
 
 
@@ -75,22 +75,22 @@ def identify(environ: "WSGIEnvironment") -> str:
     Log lines have it, and the trace id, in this context (`contextvars`) and in copies of it.
     """
     new = _new_id()
-    identifier = environ[REQUEST_ID] = _given_id(environ) or new
+    identifier = environ[REQUEST_ID_KEY] = _given_id(environ) or new
     request_id.set(identifier)
     trace_id.set(_given_trace(environ) or new)
     return identifier
 
 
-def seal(headers: list[tuple[str, str]], identifier: str) -> None:
-    """Add the headers that every answer has."""
+def add_common_headers(headers: list[tuple[str, str]], identifier: str) -> None:
+    """Add the headers of every answer: the request's id and the security headers."""
     headers.append(("X-Request-ID", identifier))
     headers.extend(_SECURITY)
     if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
         headers.append(_POLICY)
 
 
-def report(environ: "WSGIEnvironment", status: str | int, started: float) -> None:
-    """Log one line for a request that was begun when `time.perf_counter` said `started`."""
+def log_request(environ: "WSGIEnvironment", status: str | int, started: float) -> None:
+    """Log one line for a request; `started` is the `time.perf_counter` of its beginning."""
     if logger.isEnabledFor(logging.INFO):
         elapsed = (time.perf_counter() - started) * 1000
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
@@ -109,16 +109,16 @@ def _given_trace(environ: "WSGIEnvironment") -> str | None:
 
 
 def _new_id() -> str:
-    # Unique is enough; the system's randomness can cost as much as all else of a cached answer.
+    # It must be unique, not secret, and reading the system's randomness is slow.
     return f"{random.getrandbits(128):032x}"
 
 
 def _answer_bug(
     identifier: str, start: "StartResponse", replaced: "OptExcInfo | None"
 ) -> list[bytes]:
-    """Answer 500; in place of an answer that has begun when `replaced` is given (PEP 3333)."""
+    """Answer 500; `replaced` is the exception if an answer has already begun (PEP 3333)."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    body = error_body(status, bug_message(identifier))
+    body = error_body(status, internal_error_message(identifier))
     start(
         f"{status.value} {status.phrase}",
         [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],

@@ -13,15 +13,15 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = "pegboard.request_id"
-"""The key of the request's id in the WSGI environment."""
+REQUEST_ID_KEY = "pegboard.request_id"
+"""The key in the WSGI environment under which the request's id is kept."""
 
-RETRY_AFTER = 1
-"""Seconds after which a client may try again when the database was away or busy."""
+RETRY_AFTER_SECONDS = 1
+"""`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
 
 
 class APIError(HTTPException):
-    """An answer in the error format; see `abort`."""
+    """Ends a request with an error in the platform's format; raised by `abort`."""
 
     def __init__(
         self,
@@ -36,10 +36,6 @@ class APIError(HTTPException):
         self.headers = headers or {}
 
 
-class UnconfirmedError(Exception):
-    """Raised when a write is committed but not acknowledged, as a cache could still be older."""
-
-
 def abort(
     status: int,
     message: str,
@@ -47,12 +43,16 @@ def abort(
     errors: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> NoReturn:
-    """End the request with an error; `errors` maps a field's name to a list of messages."""
+    """End the request with an error in the platform's format.
+
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
+    to the answer.
+    """
     raise APIError(status, message, errors, headers)
 
 
 def error_body(status: int, message: str, errors: Mapping[str, Any] | None = None) -> bytes:
-    """Return the JSON of an error; the only place where it is built."""
+    """Return the JSON of an error; the body of every error is made here."""
     body: dict[str, Any] = {"message": message, "status": status}
     if errors:
         body["errors"] = errors
@@ -66,23 +66,22 @@ def error_response(
     errors: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an error as a Flask response."""
+    """Return an error as a Flask response; the arguments are those of `abort`."""
     response = Response(error_body(status, message, errors), status, mimetype="application/json")
     response.headers.update(headers or {})
     return response
 
 
-def bug_message(identifier: str) -> str:
-    """Return what a client is told of an error that nobody has foreseen."""
+def internal_error_message(identifier: str) -> str:
+    """Return the message of a 500, which tells a client nothing but the request's id."""
     return f"Internal server error, request id {identifier}."
 
 
 def init_errors(app: Flask) -> None:
-    """Answer every error of every origin in the error format."""
+    """Register the handlers that answer every error raised in Flask in the error format."""
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(DBAPIError, _answer_database)
     app.register_error_handler(PoolTimeoutError, _answer_unavailable)
-    app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     app.register_error_handler(InternalServerError, _answer_bug)
 
 
@@ -107,14 +106,14 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _sentence(error: HTTPException) -> str:
-    # A description may quote the request, and of a bug it may quote internals.
+    # The description of a server error may quote internals.
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"{error.name}."
     return error.description or f"{error.name}."
 
 
 def _by_field(messages: Any) -> dict[str, Any] | None:
-    """Flatten webargs' messages by location to messages by field."""
+    """Flatten webargs' messages by location and field to messages by field."""
     if not isinstance(messages, dict):
         return None
     fields: dict[str, Any] = {}
@@ -136,7 +135,7 @@ def _answer_database(error: DBAPIError) -> Response:
 def _is_unavailable(error: DBAPIError) -> bool:
     if error.connection_invalidated:
         return True
-    # SQLite calls a wrong statement operational, too.
+    # SQLite raises `OperationalError` for a wrong statement, too.
     code = getattr(error.orig, "sqlite_errorcode", None)
     return isinstance(error, OperationalError) and code != sqlite3.SQLITE_ERROR
 
@@ -146,22 +145,13 @@ def _answer_unavailable(error: Exception) -> Response:
     return error_response(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database cannot answer at the moment. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER)},
-    )
-
-
-def _answer_unconfirmed(error: UnconfirmedError) -> Response:
-    logger.error("a write is committed and not acknowledged: %s", _one_line(error))
-    return error_response(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "Whether the change is seen by all cannot be confirmed. Read it before you try again.",
-        headers={"Retry-After": str(RETRY_AFTER)},
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 
 
 def _answer_bug(_: Exception) -> Response:
-    """Tell nothing but where to look: Flask has logged the error with the same request id."""
-    message = bug_message(request.environ.get(REQUEST_ID, "-"))
+    """Answer 500; Flask has logged the error with the same request id."""
+    message = internal_error_message(request.environ.get(REQUEST_ID_KEY, "-"))
     return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 

@@ -1,23 +1,24 @@
-"""JSON as RFC 8259 has it and nothing more, with bounds on what it may cost to read."""
+"""Strict parsing of JSON (RFC 8259), with limits on numbers and nesting."""
 
 import json
 import math
 from typing import Any, NoReturn
 
 MAX_NUMBER_LENGTH = 100
-"""Digits of the longest number that is read; RFC 8259, section 9 lets a parser set such a bound."""
+"""Characters of the longest number that is read; RFC 8259, section 9 allows such a limit."""
 
 
 class InvalidJSONError(ValueError):
-    """Raised for bytes that are not one JSON text; the message says what is wrong."""
+    """Raised by `load_json` for bytes that are not one JSON text; the message says why."""
 
 
 def load_json(data: bytes) -> Any:
     """Parse one JSON text in UTF-8.
 
     Raises `InvalidJSONError` for anything that two parsers could read differently (RFC 8259,
-    sections 4 and 8): duplicate names, NaN and Infinity, other encodings, trailing bytes; and for
-    numbers and nesting beyond a bound.
+    sections 4 and 8): duplicate names, NaN and Infinity, other encodings, trailing bytes; for
+    numbers of more than 100 characters or out of a float's range; and for nesting too deep for
+    Python.
     """
     try:
         return _DECODER.decode(data.decode("utf-8"))

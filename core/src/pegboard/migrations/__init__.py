@@ -1,50 +1,50 @@
-"""One history of revisions for each plugin, on top of Alembic and Flask-Migrate."""
+"""Database migrations: one Alembic history and one version table for each plugin."""
 
-from pegboard.migrations.drift import Difference, differences
-from pegboard.migrations.environment import READ_ONLY, run
-from pegboard.migrations.execution import downgrade, explained, stamp, upgrade
+from pegboard.migrations.drift import Drift, find_drift
+from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE, run_environment
+from pegboard.migrations.errors import MigrationError, translate_alembic_errors
+from pegboard.migrations.execution import downgrade, stamp, upgrade
 from pegboard.migrations.histories import (
     PACKAGED_ENVIRONMENT,
-    SITE,
+    SITE_HISTORY,
     History,
-    Migrate,
-    MigrationError,
-    chosen,
     get_migrate,
     init_migrations,
-    label_of,
-    revisions_of,
+    read_script_directory,
+    revision_label,
 )
-from pegboard.migrations.revisions import write_differences, write_empty, write_merge
-from pegboard.migrations.status import Pending, current_heads, pending
-from pegboard.migrations.uninstall import Orphan, orphans, remove
+from pegboard.migrations.revisions import (
+    write_empty_revisions,
+    write_merge_revision,
+    write_revisions,
+)
+from pegboard.migrations.status import PendingHistory, current_heads, pending_histories
+from pegboard.migrations.uninstall import Orphan, find_orphans, remove_history
 
 __all__ = [
     "PACKAGED_ENVIRONMENT",
-    "READ_ONLY",
-    "SITE",
-    "Difference",
+    "READ_ONLY_ATTRIBUTE",
+    "SITE_HISTORY",
+    "Drift",
     "History",
-    "Migrate",
     "MigrationError",
     "Orphan",
-    "Pending",
-    "chosen",
+    "PendingHistory",
     "current_heads",
-    "differences",
     "downgrade",
-    "explained",
+    "find_drift",
+    "find_orphans",
     "get_migrate",
     "init_migrations",
-    "label_of",
-    "orphans",
-    "pending",
-    "remove",
-    "revisions_of",
-    "run",
+    "pending_histories",
+    "read_script_directory",
+    "remove_history",
+    "revision_label",
+    "run_environment",
     "stamp",
+    "translate_alembic_errors",
     "upgrade",
-    "write_differences",
-    "write_empty",
-    "write_merge",
+    "write_empty_revisions",
+    "write_merge_revision",
+    "write_revisions",
 ]

@@ -13,60 +13,64 @@ from flask import Flask
 from sqlalchemy import DefaultClause
 
 from pegboard.database import db, no_time_limit
-from pegboard.migrations.environment import READ_ONLY
+from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
-    chosen,
-    context_of,
+    ensure_app_context,
     get_migrate,
-    revisions_of,
+    read_script_directory,
 )
-from pegboard.migrations.status import current_heads, reject_unknown
+from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Where a history's models and the database differ."""
+class Drift:
+    """The differences between one history's models and the database, one sentence each."""
 
     history: str
-    what: tuple[str, ...]
+    differences: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.history}: {'; '.join(self.what)}"
+        return f"{self.history}: {'; '.join(self.differences)}"
 
 
-def differences(app: Flask, name: str | None = None) -> tuple[Difference, ...]:
-    """Return where models and database differ, and which histories are behind."""
+def find_drift(app: Flask, name: str | None = None) -> tuple[Drift, ...]:
+    """Return the histories whose database differs from the models or is not at head.
+
+    Compares all histories, or only the named one; raises `MigrationError` if the database is at a
+    revision that has no file.
+    """
     found = []
-    with context_of(app):
-        for history in chosen(get_migrate(), name):
-            with comparison(history) as config:
-                if what := behind(history, config) or _compare(config):
-                    found.append(Difference(history.name, tuple(what)))
+    with ensure_app_context(app):
+        for history in get_migrate().select(name):
+            with comparison_config(history) as config:
+                behind = describe_pending(history, config)
+                if differences := [behind] if behind else _compare(config):
+                    found.append(Drift(history.name, tuple(differences)))
     return tuple(found)
 
 
 @contextmanager
-def comparison(history: History) -> Iterator[Config]:
-    """Yield a configuration with a connection on which models and database can be compared."""
+def comparison_config(history: History) -> Iterator[Config]:
+    """Yield Alembic's configuration, with a connection, for comparing models and database."""
     config = get_migrate().configuration(history, "autogenerate")
     with no_time_limit(), db.engine.connect() as connection:
-        config.attributes.update({"connection": connection, READ_ONLY: True})
+        config.attributes.update({"connection": connection, READ_ONLY_ATTRIBUTE: True})
         yield config
 
 
-def behind(history: History, config: Config) -> list[str]:
-    """Say what the database lacks of the history; nothing if it is at head."""
-    directory = revisions_of(config)
+def describe_pending(history: History, config: Config) -> str | None:
+    """Say which upgrade the database needs first; None if it is at head."""
+    directory = read_script_directory(config)
     connection = config.attributes["connection"]
     current = current_heads(connection, history)
     connection.rollback()
-    reject_unknown(history, directory, current)
+    reject_unknown_revisions(history, directory, current)
     heads = directory.get_heads()
     if set(heads) == set(current):
-        return []
+        return None
     place = f"the database is at {', '.join(current) or 'no revision'}, not {', '.join(heads)}"
-    return [f"{place}; run pegboard db upgrade {history.name}"]
+    return f"{place}; run pegboard db upgrade {history.name}"
 
 
 def _compare(config: Config) -> list[str]:
@@ -76,17 +80,17 @@ def _compare(config: Config) -> list[str]:
     if metadata is not None:
 
         def compare(_heads: object, context: MigrationContext) -> Sequence[Any]:
-            found.extend(describe(compare_metadata(context, metadata)))
+            found.extend(describe_differences(compare_metadata(context, metadata)))
             return []
 
-        directory = revisions_of(config)
+        directory = read_script_directory(config)
         with EnvironmentContext(config, directory, fn=compare):
             directory.run_env()
     return found
 
 
-def describe(diffs: Iterable[Any]) -> Iterator[str]:
-    """Say in words what Alembic found to be different."""
+def describe_differences(diffs: Iterable[Any]) -> Iterator[str]:
+    """Put Alembic's differences into words, as in `add column notes.color`."""
     for diff in diffs:
         # The changes of one column come as a list of their own.
         for one in diff if isinstance(diff, list) else [diff]:

@@ -1,4 +1,4 @@
-"""What `env.py` does: it tells Alembic about the history at hand and lets it work."""
+"""What a deployment's `env.py` calls: it configures Alembic for one history and runs it."""
 
 import logging
 from collections import Counter
@@ -10,22 +10,26 @@ from flask import current_app
 from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
-from pegboard.database import WRITES, db
-from pegboard.migrations.histories import SITE, History, MigrationError, get_migrate
+from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import owned_tables
 
 logger = logging.getLogger(__name__)
 
-READ_ONLY = "read_only"
-"""Key in a configuration's attributes: nothing will be written, so nobody else has to wait."""
+READ_ONLY_ATTRIBUTE = "read_only"
+"""Key in the attributes of Alembic's configuration: SQLite's write lock is not needed."""
 
-SITE_PREFIX = f"{SITE}_"
-"""What a deployment adds to a plugin's table has this prefix, and is left alone."""
+SITE_PREFIX = f"{SITE_HISTORY}_"
+"""Objects on a plugin's table whose names begin so are the deployment's, and are not compared."""
 
 
-def run(**options: Any) -> None:
-    """Do what Alembic was asked for; `options` are those of `context.configure`, and win."""
+def run_environment(**options: Any) -> None:
+    """Run the Alembic command at hand for its history; called by `env.py`.
+
+    `options` are passed to Alembic's `context.configure` and win over Pegboard's own.
+    """
     config = context.config
     if context.is_offline_mode():
         _configure(dialect_name=db.engine.dialect.name, literal_binds=True, **options)
@@ -42,29 +46,30 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     before = Counter[tuple[str, str]]()
 
     def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
-        if broken := _violations(ctx.connection) - before:
+        if broken := _foreign_key_violations(ctx.connection) - before:
             pairs = ", ".join(f"{table} to {parent}" for table, parent in sorted(broken))
             message = f"rows refer to others that do not exist: {pairs}"
             raise MigrationError(message)
 
-    compares = context.config.attributes.get(READ_ONLY, False)
-    if compares and not _has_generated_columns(connection):
+    is_read_only = context.config.attributes.get(READ_ONLY_ATTRIBUTE, False)
+    if is_read_only and not _has_generated_columns(connection):
         options = {"compare_server_default": _compare_server_default, **options}
     is_sqlite = connection.dialect.name == "sqlite"
     if is_sqlite:
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
-        # The transaction that reads the revision is the one that applies the next.
-        connection.execution_options(**{WRITES: not compares})
+        # The transaction that reads the current revision also applies the next one.
+        connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
     try:
-        # Before the first statement: it would begin a transaction, which Alembic takes for ours.
+        # Before the first statement: it begins a transaction, and Alembic leaves a transaction that
+        # is already open to its caller.
         _configure(connection=connection, **options)
         if is_sqlite:
-            before.update(_violations(connection))
+            before.update(_foreign_key_violations(connection))
         with context.begin_transaction():
             context.run_migrations()
     finally:
         if is_sqlite:
-            connection.execution_options(**{WRITES: False})
+            connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: False})
 
 
 def _configure(**options: Any) -> None:
@@ -105,9 +110,9 @@ def _include_object(
 
 
 def _has_generated_columns(connection: Connection) -> bool:
-    """Return whether the history's tables have computed columns or identities, here or there.
+    """Return whether the history's models or tables have computed or identity columns.
 
-    Alembic takes their defaults for plain ones and fails when it compares them with a function.
+    Alembic cannot compare these by a `compare_server_default` function.
     """
     history: History = context.config.attributes["history"]
     inspector = inspect(connection)
@@ -130,11 +135,11 @@ def _compare_server_default(
     in_models: object,
     _rendered: str | None,
 ) -> bool:
-    """Return whether one has a default and the other none; each database words them its own way."""
+    """Return whether only one of the two has a default: their texts differ between databases."""
     return (in_database is None) != (in_models is None)
 
 
-def _violations(connection: Connection | None) -> Counter[tuple[str, str]]:
+def _foreign_key_violations(connection: Connection | None) -> Counter[tuple[str, str]]:
     assert connection is not None
     rows = connection.execute(text("PRAGMA foreign_key_check"))
     return Counter((row.table, row.parent) for row in rows)

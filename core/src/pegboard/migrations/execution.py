@@ -1,10 +1,9 @@
-"""Bringing the database to a revision, one revision at a time."""
+"""Upgrading and downgrading the database, one revision in one transaction at a time."""
 
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from alembic import command
 from alembic.config import Config
@@ -12,28 +11,26 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import ScriptDirectory
 from alembic.script.base import Script
-from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError, RevisionMap
-from alembic.util import CommandError
+from alembic.script.revision import RevisionMap
 from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.migrations.errors import MigrationError, translate_alembic_errors
 from pegboard.migrations.histories import (
     History,
-    MigrationError,
-    chosen,
-    context_of,
+    ensure_app_context,
     get_migrate,
-    label_of,
-    revisions_of,
+    read_script_directory,
+    revision_label,
 )
-from pegboard.migrations.lock import PAUSE, Report, migration_lock
-from pegboard.migrations.status import current_heads, reject_unknown
+from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
+from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 300.0
-"""Seconds in which a revision is tried again when another transaction is in its way."""
+LOCK_CONFLICT_TIMEOUT = 300.0
+"""Seconds for which a revision is retried while another transaction holds a lock it needs."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
@@ -42,22 +39,27 @@ _DEADLOCK = "40P01"
 def upgrade(
     app: Flask, name: str | None = None, revision: str = "head", *, report: Report = logger.info
 ) -> None:
-    """Bring all histories, or the one of that name, to a revision; dependencies first.
+    """Upgrade all histories, or only the named one, to a revision; dependencies first.
 
-    Several processes may do so at once. A revision that fails is undone, and those before it stay.
+    Several processes may call it at once: one does the work, the others wait for it. A revision
+    that fails is rolled back, the revisions before it stay applied, and `MigrationError` is raised.
+    `report` is called with one line per revision.
     """
-    with context_of(app), migration_lock(report) as connection:
-        for history in chosen(get_migrate(), name):
-            _upgrade(history, revision, connection, report)
+    with ensure_app_context(app), migration_lock(report) as connection:
+        for history in get_migrate().select(name):
+            _upgrade_history(history, revision, connection, report)
 
 
 def downgrade(
     app: Flask, name: str | None = None, revision: str = "-1", *, report: Report = logger.info
 ) -> None:
-    """Take all histories, or the one of that name, back to a revision; dependents first."""
-    with context_of(app), migration_lock(report) as connection:
-        for history in reversed(chosen(get_migrate(), name)):
-            take_back(history, revision, connection, report)
+    """Downgrade all histories, or only the named one, to a revision; dependents first.
+
+    A revision that fails is rolled back, and `MigrationError` is raised.
+    """
+    with ensure_app_context(app), migration_lock(report) as connection:
+        for history in reversed(get_migrate().select(name)):
+            downgrade_history(history, revision, connection, report)
 
 
 def stamp(
@@ -68,60 +70,66 @@ def stamp(
     purge: bool = False,
     report: Report = logger.info,
 ) -> None:
-    """Note that the database is at a revision, without applying anything."""
-    with context_of(app), migration_lock(report) as connection:
-        for history in chosen(get_migrate(), name):
+    """Write a revision into the version tables without running any; `purge` empties them first."""
+    with ensure_app_context(app), migration_lock(report) as connection:
+        for history in get_migrate().select(name):
             config = get_migrate().configuration(history)
             config.attributes["connection"] = connection
-            with explained(history):
+            with translate_alembic_errors(history.name):
                 command.stamp(config, revision, purge=purge)
             now = ", ".join(current_heads(connection, history)) or "no revision"
             connection.rollback()
-            report(f"{history.name}: taken to be at {now}")
+            report(f"{history.name}: stamped as {now}")
 
 
-def _upgrade(history: History, revision: str, connection: Connection, report: Report) -> None:
+def _upgrade_history(
+    history: History, revision: str, connection: Connection, report: Report
+) -> None:
     config, directory = _open(history, connection)
     current = current_heads(connection, history)
     connection.rollback()
-    reject_unknown(history, directory, current)
-    with explained(history):
+    reject_unknown_revisions(history, directory, current)
+    with translate_alembic_errors(history.name):
         missing = list(directory.iterate_revisions(revision, current, implicit_base=True))
     if not missing:
         place = ", ".join(current) or "there are no revisions"
         report(f"{history.name}: already at {revision} ({place})")
         return
-    # By its own id from here on: `+1` would lead one further from every revision applied.
+    # An absolute id from here on: `+1` is relative to a head that moves with each revision.
     target = missing[0].revision
 
     def choose(heads: tuple[str, ...]) -> Script | None:
-        # Looked up anew in the transaction that applies it: on SQLite, another process may have
-        # been here between two revisions.
+        # Read again inside the transaction that applies it: SQLite has no migration lock, so
+        # another process may have applied revisions since the last one.
         missing = list(directory.iterate_revisions(target, heads, implicit_base=True))
         return missing[-1] if missing else None
 
-    while script := _step(config, directory, choose, MigrationStep.upgrade_from_script, report):
-        report(f"{history.name}: {label_of(script)} (applied)")
+    while script := _run_revision(
+        config, directory, choose, MigrationStep.upgrade_from_script, report
+    ):
+        report(f"{history.name}: {revision_label(script)} (applied)")
 
 
-def take_back(history: History, revision: str, connection: Connection, report: Report) -> None:
-    """Undo the revisions of a history down to that one."""
+def downgrade_history(
+    history: History, revision: str, connection: Connection, report: Report
+) -> None:
+    """Downgrade one history to a revision, on a connection that holds the migration lock."""
     config, directory = _open(history, connection)
     current = current_heads(connection, history)
     connection.rollback()
-    reject_unknown(history, directory, current)
+    reject_unknown_revisions(history, directory, current)
     if not current:
-        report(f"{history.name}: nothing to take back")
+        report(f"{history.name}: nothing to downgrade")
         return
-    with explained(history):
+    with translate_alembic_errors(history.name):
         surplus = list(directory.iterate_revisions(current, revision, select_for_downgrade=True))
     for script in surplus:
 
         def choose(heads: tuple[str, ...], script: Script = script) -> Script | None:
             return script if script.revision in heads else None
 
-        if _step(config, directory, choose, MigrationStep.downgrade_from_script, report):
-            report(f"{history.name}: {label_of(script)} (taken back)")
+        if _run_revision(config, directory, choose, MigrationStep.downgrade_from_script, report):
+            report(f"{history.name}: {revision_label(script)} (downgraded)")
     if not surplus:
         report(f"{history.name}: already at {revision} ({', '.join(current)})")
 
@@ -129,17 +137,20 @@ def take_back(history: History, revision: str, connection: Connection, report: R
 def _open(history: History, connection: Connection) -> tuple[Config, ScriptDirectory]:
     config = get_migrate().configuration(history)
     config.attributes["connection"] = connection
-    return config, revisions_of(config)
+    return config, read_script_directory(config)
 
 
-def _step(
+def _run_revision(
     config: Config,
     directory: ScriptDirectory,
     choose: Callable[[tuple[str, ...]], Script | None],
     step: Callable[[RevisionMap, Script], RevisionStep],
     report: Report,
 ) -> Script | None:
-    """Apply or take back one revision, in a transaction; return it, or None if none is left."""
+    """Apply or downgrade one revision in a transaction of its own, and return it.
+
+    `choose` is given the current heads and returns the revision, or None if none is left.
+    """
     scripts: list[Script] = []
 
     def steps(heads: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
@@ -148,7 +159,7 @@ def _step(
 
     history: History = config.attributes["history"]
     connection: Connection = config.attributes["connection"]
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOCK_CONFLICT_TIMEOUT
     tries = 0
     while True:
         try:
@@ -157,22 +168,22 @@ def _step(
         except Exception as error:
             if not connection.invalidated:
                 connection.rollback()
-            if not _is_in_the_way(error) or time.monotonic() > deadline:
+            if not _is_lock_conflict(error) or time.monotonic() > deadline:
                 raise _failure(history, scripts, error) from error
             if not tries:
-                report(f"{history.name}: another transaction is in the way; trying again")
+                report(f"{history.name}: another transaction holds a lock it needs; retrying")
             tries += 1
-            time.sleep(PAUSE)
+            time.sleep(RETRY_PAUSE)
         else:
-            connection.rollback()  # what was only read
+            connection.rollback()  # ends the transaction that only read the version table
             return scripts[0] if scripts else None
 
 
-def _is_in_the_way(error: Exception) -> bool:
-    """Return whether another transaction held a lock for longer than one should wait in a queue.
+def _is_lock_conflict(error: Exception) -> bool:
+    """Return whether the revision failed because it could not get a lock in time.
 
-    Whoever waits for a table's lock makes all others wait behind him, so waiting is short and
-    often, not long.
+    A transaction that waits for a table's lock makes all later ones wait behind it, so migrations
+    wait briefly and often rather than long.
     """
     cause = error.orig if isinstance(error, DBAPIError) else None
     if isinstance(cause, sqlite3.OperationalError):
@@ -189,25 +200,6 @@ def _failure(history: History, scripts: Sequence[Script], error: Exception) -> M
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]
     return MigrationError(
-        f"{history.name}: revision {label_of(script)} failed and was undone; the database is at "
-        f"the revision before it.\n  file: {script.path}\n  reason: {reason}"
+        f"{history.name}: revision {revision_label(script)} failed and was rolled back; the "
+        f"database is at the revision before it.\n  file: {script.path}\n  reason: {reason}"
     )
-
-
-@contextmanager
-def explained(history: History) -> Iterator[None]:
-    """Say in plain words, and of which history, what Alembic finds wrong with a revision."""
-    try:
-        yield
-    except MultipleHeads as error:
-        message = (
-            f"{history.name}: {' and '.join(error.heads)} both are the newest revision; unite them "
-            f"with pegboard db merge {history.name}"
-        )
-        raise MigrationError(message) from error
-    except ResolutionError as error:
-        message = f"{history.name}: there is no revision {error.argument}"
-        raise MigrationError(message) from error
-    except (CommandError, RevisionError) as error:
-        message = f"{history.name}: {error}"
-        raise MigrationError(message) from error

@@ -1,4 +1,4 @@
-"""The histories of an app: one of each plugin, and the deployment's own."""
+"""The histories of an app: one for each plugin, and one for the deployment itself."""
 
 import argparse
 import warnings
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import click
 import flask_migrate
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -18,25 +17,22 @@ from flask import Flask, current_app, g, has_app_context
 from sqlalchemy import MetaData
 
 from pegboard.database import db
+from pegboard.migrations.errors import MigrationError
 
-SITE = "site"
+SITE_HISTORY = "site"
 """The history of the deployment itself; its revisions lie in the folder `alembic/versions`."""
 
 VERSION_TABLE_PREFIX = "alembic_version_"
 
 PACKAGED_ENVIRONMENT = Path(__file__).parent / "env"
-"""What a deployment's folder begins with, and what serves where there is none."""
-
-
-class MigrationError(click.ClickException):
-    """Raised when the database cannot be brought where it was asked to be; says what to do."""
+"""The folder of the `env.py` and revision template that are used if a deployment has none."""
 
 
 @dataclass(frozen=True)
 class History:
-    """A sequence of revisions with a version table of its own.
+    """The revisions in one folder, with a version table of their own.
 
-    `metadata` holds the tables as the models have them; without it, nothing can be compared.
+    `metadata` holds the tables of the models; without it there is nothing to compare.
     """
 
     name: str
@@ -45,35 +41,45 @@ class History:
 
     @property
     def version_table(self) -> str:
-        """The table that says which revision the database is at."""
+        """The name of the table that says which revision the database is at."""
         return VERSION_TABLE_PREFIX + self.name
 
     @property
     def is_installed(self) -> bool:
-        """Whether the revisions belong to a package manager, which would overwrite new ones."""
+        """Whether the folder is part of an installed package, so that new files would be lost."""
         return not {"site-packages", "dist-packages"}.isdisjoint(self.versions.resolve().parts)
 
 
 @dataclass(frozen=True)
 class Revisions:
-    """The ids in the files of a history."""
+    """The ids of a history's revision files."""
 
     heads: frozenset[str]
     known: frozenset[str]
 
 
 class Migrate(flask_migrate.Migrate):
-    """Flask-Migrate with several histories; what it calls a directory is a history's name."""
+    """Flask-Migrate for several histories; its argument `directory` is a history's name."""
 
     def __init__(self, histories: Iterable[History], directory: Path) -> None:
         super().__init__(db=db, directory=str(directory))
         self.site = directory.absolute()
-        site = History(SITE, self.site / "versions")
+        site = History(SITE_HISTORY, self.site / "versions")
         self.histories = (*histories, *([site] if site.versions.is_dir() else []))
         self._read: dict[str, tuple[object, Revisions]] = {}
 
+    def select(self, name: str | None) -> tuple[History, ...]:
+        """Return the named history, or without a name all, each after those it depends on.
+
+        Raises `MigrationError` for an unknown name.
+        """
+        return self.histories if name is None else (self.find(name),)
+
     def find(self, name: str | None) -> History:
-        """Return the history of that name; the only one when there is no name."""
+        """Return the named history; without a name the only one.
+
+        Raises `MigrationError` for an unknown name, and without a name if there are several.
+        """
         if name is None and len(self.histories) == 1:
             return self.histories[0]
         for history in self.histories:
@@ -91,7 +97,7 @@ class Migrate(flask_migrate.Migrate):
     ) -> flask_migrate.Config:
         """Return Alembic's configuration for one history."""
         history = self.find(directory)
-        config: Any = flask_migrate.Config()  # Alembic's Config, which the stubs do not know
+        config: Any = flask_migrate.Config()  # Alembic's Config, unknown to the stubs
         for option, path in (
             ("script_location", self.environment),
             ("version_locations", history.versions),
@@ -107,17 +113,17 @@ class Migrate(flask_migrate.Migrate):
         return configured
 
     def configuration(self, history: History, *opts: str, verbose: bool = False) -> Config:
-        """Return Alembic's configuration for a history; it prints nothing unless it is verbose."""
+        """Return Alembic's configuration for a history; it prints nothing unless `verbose`."""
         config: Any = self.get_config(history.name, opts=opts)
         config.cmd_opts.quiet = not verbose
         return cast("Config", config)
 
     def revisions(self, history: History) -> Revisions:
-        """Return what the files hold; they are read anew only after one has changed."""
+        """Return the ids of the revision files, which are read again only after one has changed."""
         files = {path.name: path.stat().st_mtime_ns for path in history.versions.glob("*.py")}
         seen, revisions = self._read.get(history.name, (None, Revisions(frozenset(), frozenset())))
         if seen != files:
-            directory = revisions_of(self.configuration(history))
+            directory = read_script_directory(self.configuration(history))
             known = frozenset(script.revision for script in directory.walk_revisions())
             revisions = Revisions(frozenset(directory.get_heads()), known)
             self._read[history.name] = (files, revisions)
@@ -125,18 +131,19 @@ class Migrate(flask_migrate.Migrate):
 
     @property
     def environment(self) -> Path:
-        """The folder of `env.py` and of the template: the deployment's, else the core's."""
+        """The folder of `env.py` and the revision template: the deployment's, else the core's."""
         parts = (self.site / "env.py", self.site / "script.py.mako")
         return self.site if all(part.is_file() for part in parts) else PACKAGED_ENVIRONMENT
 
 
 def init_migrations(app: Flask, histories: Sequence[History], directory: Path) -> None:
-    """Give the app its histories, in the order of their dependencies.
+    """Register the histories with the app; each must come after those it depends on.
 
-    `directory` is the deployment's `alembic` folder, which need not exist.
+    `directory` is the deployment's `alembic` folder, which need not exist. Raises `ValueError` for
+    a history named `site`.
     """
-    if any(history.name == SITE for history in histories):
-        message = f"{SITE} is the name of the deployment's own history"
+    if any(history.name == SITE_HISTORY for history in histories):
+        message = f"{SITE_HISTORY} is the name of the deployment's own history"
         raise ValueError(message)
     Migrate(histories, directory).init_app(app)
 
@@ -147,26 +154,24 @@ def get_migrate(app: Flask | None = None) -> Migrate:
     return migrate
 
 
-def context_of(app: Flask) -> AbstractContextManager[object]:
-    """Enter the app's context, or stay in it: a new one would hide what the command line noted."""
+def ensure_app_context(app: Flask) -> AbstractContextManager[object]:
+    """Enter the app's context unless it is already active.
+
+    A new one would hide the `-x` arguments, which the command line keeps in `flask.g`.
+    """
     is_active = has_app_context() and current_app == app
     return nullcontext() if is_active else app.app_context()
 
 
-def chosen(migrate: Migrate, name: str | None) -> tuple[History, ...]:
-    """Return the history of that name, or all of them, each after those it depends on."""
-    return migrate.histories if name is None else (migrate.find(name),)
-
-
-def revisions_of(config: Config) -> ScriptDirectory:
-    """Read the revision files of a history."""
+def read_script_directory(config: Config) -> ScriptDirectory:
+    """Read the revision files of a history; raises `MigrationError` if one cannot be used."""
     history: History = config.attributes["history"]
     directory = ScriptDirectory.from_config(config)
     try:
         with warnings.catch_warnings():
-            # Two files with one id, as two branches of a repository can have them when merged.
+            # Two files with one id, as merging two branches of a repository can leave.
             warnings.filterwarnings("error", "Revision .* is present more than once")
-            directory.get_heads()  # reads the files
+            directory.get_heads()  # this reads the files
     except UserWarning as error:
         message = f"{history.name}: {error} in {history.versions}; give one of them another id"
         raise MigrationError(message) from error
@@ -176,6 +181,6 @@ def revisions_of(config: Config) -> ScriptDirectory:
     return directory
 
 
-def label_of(script: Script) -> str:
-    """Return a revision's id and what it does, in one line."""
+def revision_label(script: Script) -> str:
+    """Return a revision's id and its message, in one line."""
     return f"{script.revision} {script.doc.strip().rstrip('.')}".strip()

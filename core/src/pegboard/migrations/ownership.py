@@ -5,14 +5,14 @@ from pathlib import Path
 
 from alembic.script.base import Script
 
-from pegboard.migrations.histories import History, Migrate, revisions_of
+from pegboard.migrations.histories import History, Migrate, read_script_directory
 
 
 def owned_tables(history: History, migrate: Migrate) -> set[str]:
-    """Return the tables of the models, and those that an earlier revision created and none dropped.
+    """Return the tables of the history's models, and those its revisions created and did not drop.
 
-    The latter are how a model that was removed is noticed; a table by another name is never
-    touched, whoever made it.
+    The latter let autogenerate notice that a model was removed. All other tables of the database
+    are left alone.
     """
     others = (other.metadata for other in migrate.histories if other.name != history.name)
     of_others = {
@@ -28,7 +28,7 @@ def owned_tables(history: History, migrate: Migrate) -> set[str]:
 
 def _created_tables(history: History, migrate: Migrate) -> set[str]:
     tables: set[str] = set()
-    scripts = revisions_of(migrate.configuration(history)).walk_revisions()
+    scripts = read_script_directory(migrate.configuration(history)).walk_revisions()
     for script in reversed(list(scripts)):
         for operation, names in _table_operations(script):
             if operation == "create_table":

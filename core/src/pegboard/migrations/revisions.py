@@ -1,4 +1,4 @@
-"""Writing revisions: what the models have and the database lacks, or empty ones."""
+"""Writing revision files: from the models, empty, or merging two branches."""
 
 import logging
 import re
@@ -15,40 +15,42 @@ from alembic.operations.ops import MigrationScript
 from alembic.script.base import Script
 from flask import Flask
 
-from pegboard.migrations.drift import behind, comparison, describe
-from pegboard.migrations.execution import explained
+from pegboard.migrations.drift import (
+    comparison_config,
+    describe_differences,
+    describe_pending,
+)
+from pegboard.migrations.errors import MigrationError, translate_alembic_errors
 from pegboard.migrations.histories import (
     History,
-    MigrationError,
-    chosen,
-    context_of,
+    ensure_app_context,
     get_migrate,
-    revisions_of,
+    read_script_directory,
 )
 from pegboard.migrations.lock import Report
 
 logger = logging.getLogger(__name__)
 
 MAX_REVISION_LENGTH = 32
-"""What Alembic's version table holds."""
+"""Characters of a revision id that fit into Alembic's version table."""
 
 
-def write_differences(
+def write_revisions(
     app: Flask, name: str | None = None, message: str | None = None, *, report: Report = logger.info
 ) -> tuple[Path, ...]:
     """Write a revision into each history whose models differ; return the new files.
 
-    Raises `MigrationError` in the end if a plugin that differs is installed from a package, or its
-    database is behind: its revision could not be written.
+    When a revision cannot be written, because its plugin is an installed package or its database
+    is not at head, the others are written first and then `MigrationError` is raised.
     """
     written, refused = [], []
-    with context_of(app):
-        for history in chosen(get_migrate(), name):
+    with ensure_app_context(app):
+        for history in get_migrate().select(name):
             if history.metadata is None:
                 continue
-            with comparison(history) as config:
+            with comparison_config(history) as config:
                 try:
-                    path = _write(history, config, message, report)
+                    path = _write_one(history, config, message, report)
                 except MigrationError as error:
                     refused.append(error.message)
                 else:
@@ -58,24 +60,33 @@ def write_differences(
     return tuple(written)
 
 
-def write_empty(
-    app: Flask, name: str | None = None, message: str | None = None, *, report: Report, **how: Any
+def write_empty_revisions(
+    app: Flask,
+    name: str | None = None,
+    message: str | None = None,
+    *,
+    report: Report,
+    **options: Any,
 ) -> tuple[Path, ...]:
-    """Write a revision to be filled in by hand; without a name, into each history one can write to.
+    """Write an empty revision, to be filled in by hand; return the new files.
 
-    `how` are the other options of `alembic.command.revision`.
+    Without a name, one is written into each history whose folder is not part of an installed
+    package; with the name of such a history, `MigrationError` is raised. `options` are further
+    options of `alembic.command.revision`.
     """
     written = []
-    with context_of(app):
-        for history in chosen(get_migrate(), name):
+    with ensure_app_context(app):
+        for history in get_migrate().select(name):
             if history.is_installed:
                 if name is not None:
                     raise _not_writable(history)
                 continue
             config = get_migrate().configuration(history)
-            with explained(history):
-                options = {**how, "rev_id": how.get("rev_id") or next_id(history, config)}
-                script = command.revision(config, message or "change something", **options)
+            with translate_alembic_errors(history.name):
+                rev_id = options.get("rev_id") or next_revision_id(history, config)
+                script = command.revision(
+                    config, message or "change something", **{**options, "rev_id": rev_id}
+                )
             assert isinstance(script, Script)
             path = _format(Path(script.path))
             report(f"{history.name}: wrote {path}")
@@ -83,7 +94,7 @@ def write_empty(
     return tuple(written)
 
 
-def write_merge(
+def write_merge_revision(
     app: Flask,
     name: str,
     revisions: Sequence[str] = (),
@@ -92,29 +103,32 @@ def write_merge(
     branch_label: str | None = None,
     rev_id: str | None = None,
 ) -> Path:
-    """Write a revision that unites the newest ones of a history, or those given."""
-    with context_of(app):
+    """Write a revision that merges a history's newest revisions, or those given; return its file.
+
+    Raises `MigrationError` if the history's folder is part of an installed package.
+    """
+    with ensure_app_context(app):
         history = get_migrate().find(name)
         if history.is_installed:
             raise _not_writable(history)
         config = get_migrate().configuration(history)
-        with explained(history):
+        with translate_alembic_errors(history.name):
             script = command.merge(
                 config,
                 list(revisions) or "heads",
-                message=message or "unite branches",
+                message=message or "merge branches",
                 branch_label=branch_label,
-                rev_id=rev_id or next_id(history, config),
+                rev_id=rev_id or next_revision_id(history, config),
             )
     assert script is not None
     return _format(Path(script.path))
 
 
-def next_id(history: History, config: Config) -> str:
+def next_revision_id(history: History, config: Config) -> str:
     """Return the id of the next revision: the plugin's name and a number."""
     numbers = [
         int(match[1])
-        for script in revisions_of(config).walk_revisions()
+        for script in read_script_directory(config).walk_revisions()
         if (match := re.search(r"(\d{1,6})$", script.revision))
     ]
     number = f"{max(numbers, default=0) + 1:04}"
@@ -122,27 +136,29 @@ def next_id(history: History, config: Config) -> str:
     return revision_id if len(revision_id) <= MAX_REVISION_LENGTH else number
 
 
-def _write(history: History, config: Config, message: str | None, report: Report) -> Path | None:
-    if lacking := behind(history, config):
-        reason = f"{history.name}: {lacking[0]} first"
+def _write_one(
+    history: History, config: Config, message: str | None, report: Report
+) -> Path | None:
+    if behind := describe_pending(history, config):
+        reason = f"{history.name}: {behind} first"
         raise MigrationError(reason)
     found: list[str] = []
 
     def decide(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
         operations = directives[0].upgrade_ops
         if operations is not None:
-            found.extend(describe(operations.as_diffs()))
+            found.extend(describe_differences(operations.as_diffs()))
         if not found or history.is_installed:
             directives.clear()
         elif message is None:
             directives[0].message = found[0]
 
-    with explained(history):
+    with translate_alembic_errors(history.name):
         script = command.revision(
             config,
             message,
             autogenerate=True,
-            rev_id=next_id(history, config),
+            rev_id=next_revision_id(history, config),
             process_revision_directives=decide,
         )
     if not found:
@@ -164,7 +180,7 @@ def _not_writable(history: History, difference: str = "") -> MigrationError:
 
 
 def _format(path: Path) -> Path:
-    """Have a new file formatted if the formatter is at hand."""
+    """Format a new file with ruff, if ruff is installed; return the file."""
     beside = shutil.which("ruff", path=str(Path(sys.executable).parent))
     if ruff := beside or shutil.which("ruff"):
         subprocess.run([ruff, "format", "--quiet", path], check=False)

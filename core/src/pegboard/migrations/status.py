@@ -1,4 +1,4 @@
-"""Where the database stands, compared with the revision files."""
+"""Which revision the database is at, compared with the revision files."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from pegboard.database import db
+from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import (
     History,
     Migrate,
-    MigrationError,
-    context_of,
+    ensure_app_context,
     get_migrate,
 )
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A history that has revisions which the database lacks."""
+class PendingHistory:
+    """A history with revisions that are not yet applied to the database."""
 
     history: str
     current: str | None
@@ -31,29 +31,31 @@ class Pending:
         )
 
 
-def pending(app: Flask) -> tuple[Pending, ...]:
-    """Return the histories that `upgrade` would bring further.
+def pending_histories(app: Flask) -> tuple[PendingHistory, ...]:
+    """Return the histories that `upgrade` would move forward.
 
-    A database that is ahead of the code, as while a new version replaces an old one, is none.
+    A database at a revision that the files do not know is ahead of the code, as during a rolling
+    update, and is not pending.
     """
-    with context_of(app):
+    with ensure_app_context(app):
         session = db.session()
         was_idle = not session.in_transaction()
-        # The session's connection, as who asks may hold it already: a second could be out of reach.
+        # The session's own connection: the caller may already hold it, and the pool may have no
+        # second one to give.
         found = _pending(get_migrate(), session.connection())
         if was_idle:
             session.rollback()
         return found
 
 
-def _pending(migrate: Migrate, connection: Connection) -> tuple[Pending, ...]:
+def _pending(migrate: Migrate, connection: Connection) -> tuple[PendingHistory, ...]:
     found = []
     for history in migrate.histories:
         revisions = migrate.revisions(history)
         current = current_heads(connection, history)
         if set(current) != revisions.heads and revisions.known.issuperset(current):
             head = ", ".join(sorted(revisions.heads))
-            found.append(Pending(history.name, ", ".join(current) or None, head))
+            found.append(PendingHistory(history.name, ", ".join(current) or None, head))
     return tuple(found)
 
 
@@ -63,13 +65,15 @@ def current_heads(connection: Connection, history: History) -> tuple[str, ...]:
     return MigrationContext.configure(connection, opts=options).get_current_heads()
 
 
-def reject_unknown(history: History, directory: ScriptDirectory, current: tuple[str, ...]) -> None:
-    """Raise if the database is at a revision that is not among the files."""
+def reject_unknown_revisions(
+    history: History, directory: ScriptDirectory, current: tuple[str, ...]
+) -> None:
+    """Raise `MigrationError` if the database is at a revision that has no file."""
     known = {script.revision for script in directory.walk_revisions()}
     if unknown := sorted({*current} - known):
         message = (
             f"{history.name}: the database is at {', '.join(unknown)}, which the installed version "
-            f"does not know; a newer one has been here. Install that one; with it, "
-            f"pegboard db downgrade {history.name} leads back."
+            f"does not know: a newer version has migrated it. Install that version; with it, "
+            f"pegboard db downgrade {history.name} goes back."
         )
         raise MigrationError(message)

@@ -1,4 +1,4 @@
-"""Dropping what a plugin has in the database, and finding what absent plugins left there."""
+"""Dropping a plugin's tables, and finding tables and histories that no plugin owns."""
 
 import logging
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from sqlalchemy import Connection, MetaData, Table, inspect
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
-from pegboard.migrations.execution import take_back
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.execution import downgrade_history
 from pegboard.migrations.histories import (
     VERSION_TABLE_PREFIX,
     History,
-    MigrationError,
-    context_of,
+    ensure_app_context,
     get_migrate,
 )
 from pegboard.migrations.lock import Report, migration_lock
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Orphan:
-    """Something in the database that belongs to no plugin that hangs."""
+    """A table, or a history with its version table, that belongs to no active plugin."""
 
     kind: Literal["history", "table"]
     name: str
@@ -36,9 +36,9 @@ class Orphan:
         return f"table {self.name}: belongs to no plugin"
 
 
-def orphans(app: Flask) -> tuple[Orphan, ...]:
-    """Return the histories in the database whose plugin is absent, and tables nobody owns."""
-    with context_of(app), db.engine.connect() as connection:
+def find_orphans(app: Flask) -> tuple[Orphan, ...]:
+    """Return the histories and tables in the database that belong to no active plugin."""
+    with ensure_app_context(app), db.engine.connect() as connection:
         migrate = get_migrate()
         names = {history.name for history in migrate.histories}
         owned = {table for history in migrate.histories for table in owned_tables(history, migrate)}
@@ -52,20 +52,20 @@ def orphans(app: Flask) -> tuple[Orphan, ...]:
     return tuple(found)
 
 
-def remove(app: Flask, name: str, *, report: Report = logger.info) -> None:
-    """Drop everything a history made: take back its revisions, then drop what is left of it.
+def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> None:
+    """Downgrade a history to base, then drop the tables and the version table that are left.
 
-    Raises `MigrationError` while something of another plugin depends on it.
+    Raises `MigrationError` when a foreign key of another plugin's table refers to one of them.
     """
-    with context_of(app), migration_lock(report) as connection:
+    with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
         history = migrate.find(name)
         tables = owned_tables(history, migrate)
-        _require_nobody_refers_to(tables, name, connection)
+        _reject_foreign_keys_to(tables, name, connection)
         try:
-            take_back(history, "base", connection, report)
+            downgrade_history(history, "base", connection, report)
         except MigrationError as error:
-            report(f"{error.message}\n{name}: its tables are dropped as they are")
+            report(f"{error.message}\n{name}: its tables are dropped without a downgrade")
         try:
             _drop(connection, history, tables)
         except DBAPIError as error:
@@ -74,7 +74,7 @@ def remove(app: Flask, name: str, *, report: Report = logger.info) -> None:
             raise MigrationError(message) from error
 
 
-def _require_nobody_refers_to(tables: set[str], name: str, connection: Connection) -> None:
+def _reject_foreign_keys_to(tables: set[str], name: str, connection: Connection) -> None:
     inspector = inspect(connection)
     for table in sorted({*inspector.get_table_names()} - tables):
         for key in inspector.get_foreign_keys(table):
@@ -88,7 +88,7 @@ def _require_nobody_refers_to(tables: set[str], name: str, connection: Connectio
 def _drop(connection: Connection, history: History, tables: set[str]) -> None:
     with connection.begin():
         if history.metadata is not None:
-            history.metadata.drop_all(connection)  # types and sequences as well
+            history.metadata.drop_all(connection)  # with their types and sequences
         left = {*tables, history.version_table}.intersection(inspect(connection).get_table_names())
         rest = MetaData()
         for table in left:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import channel
 from pegboard.redis import url as redis_url
 from pegboard.redis.channel import (
@@ -47,21 +47,23 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
         parsed = redis_url.parse(url)
         try:
             # Imported here because a service without Redis need not have the library.
-            from pegboard.redis import clients  # noqa: PLC0415
+            from pegboard.redis import factory  # noqa: PLC0415
         except ImportError:
             hint = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
-            problem = Problem("REDIS_URL is set, but the redis library is not installed", hint)
+            summary = "REDIS_URL is set, but the redis library is not installed"
+            problem = Problem(Code.REDIS_LIBRARY_MISSING, summary, hint)
             raise StartupError([problem]) from None
-        made = clients.make(parsed, timeout=timeout, pool_size=pool_size)
+        made = factory.make(parsed, timeout=timeout, pool_size=pool_size)
     app.extensions[EXTENSION] = _Lazy(made[0]) if made else None
     app.extensions[channel.EXTENSION] = made[1] if made else None
 
 
 def get_redis(app: Flask | None = None) -> "Client | None":
-    """Return the client of the app, or of the current app; None when no `REDIS_URL` is set.
+    """Return the Redis client of the app, or of the current app; None when no `REDIS_URL` is set.
 
-    For a cluster it is a `redis.RedisCluster`, whose making asks the nodes: the first call raises
-    `redis.RedisError` when none of them answers.
+    It is a `redis.Redis`. For a cluster it is a `redis.RedisCluster`, which the first call makes,
+    and which may ask several nodes in turn, each within the time-out. Raises `redis.RedisError`
+    when no node of the cluster answers that first call.
     """
     lazy: _Lazy | None = (app or current_app).extensions[EXTENSION]
     return lazy.get() if lazy else None

@@ -1,7 +1,7 @@
 """Round trips to Redis: what is sent, what comes back, and the channel that carries both.
 
-Commands are made ready to send by whoever wants something, and sent together with those of others.
-This module needs no Redis library; a channel does.
+Whoever wants something of Redis makes commands, which are sent together with those of others. This
+module needs no Redis library; a channel does.
 """
 
 import hashlib
@@ -21,23 +21,27 @@ Value = Any
 
 
 class ChannelError(Exception):
-    """Raised when Redis did not answer: refused, too late, or known to be away."""
+    """Raised when Redis did not answer: it refused, was too late, or is known to be unavailable.
+
+    A command may have been executed all the same, or may be executed later.
+    """
 
 
 class Command(NamedTuple):
-    """One command, ready to be sent (RESP, as all servers read it)."""
+    """One command, ready to be sent (RESP, as all servers read it); made by `command`."""
 
     key: bytes
-    """What decides which server of a cluster is asked."""
+    """The key whose slot decides which server of a cluster gets the command."""
     packed: bytes
     script: "Script | None" = None
     """The script that it runs: sent in full when the server does not know it."""
 
 
 class Reply(NamedTuple):
-    """What one command was answered."""
+    """What a server replied to one command."""
 
     value: Value
+    """Bytes, an integer, None, a list of these, or an error of Redis, which is not raised."""
     server: str
     """The identity of the server: another one after a restart or a failover; empty if unknown."""
 
@@ -49,7 +53,8 @@ class Pipeline(Protocol):
         """Send all commands; the future gets the replies, or `ChannelError`.
 
         What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
-        be away, the future has failed already. It may be cancelled, which recalls no command.
+        be unavailable, the future has failed already. It may be cancelled, which recalls no
+        command.
         """
 
     def open(self) -> None:
@@ -60,17 +65,23 @@ class Pipeline(Protocol):
 
 
 class Channel(Protocol):
-    """Carries commands to Redis and brings the replies, within bounds of time."""
+    """Sends commands to Redis: one server, a master with sentinels, or a cluster.
+
+    Threads may share it. `PEGBOARD_REDIS_TIMEOUT` bounds the time of each exchange.
+    """
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands, then read all replies; returns them in order.
 
-        Each command is executed at most once, by a server that may also execute it later than its
-        reply is waited for. Raises `ChannelError`.
+        Each command is executed at most once, perhaps only after its caller has given up. Raises
+        `ChannelError` when not all replies came in time.
         """
 
     def servers(self) -> frozenset[str]:
-        """Ask every server that takes writes for its identity. Raises `ChannelError`."""
+        """Ask every server that takes writes for its identity.
+
+        Raises `ChannelError` when one of them does not answer.
+        """
 
     @property
     def is_sharded(self) -> bool:
@@ -79,14 +90,14 @@ class Channel(Protocol):
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> Pipeline | None:
         """Make a pipeline for an event loop, whose owner closes it before the loop.
 
-        Returns None where there is none, as for a cluster or with TLS; threads then exchange.
+        Returns None where there is none, as for a cluster; threads then exchange.
         """
 
     def reset(self) -> None:
         """Drop idle connections: the next exchange learns anew who the servers are."""
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether Redis is known not to answer; `exchange` then fails at once."""
 
     def close(self) -> None:
@@ -94,18 +105,24 @@ class Channel(Protocol):
 
 
 def get_channel(app: Flask | None = None) -> Channel | None:
-    """Return the channel of the app, or of the current app; None when no `REDIS_URL` is set."""
+    """Return the channel of the app, or of the current app; None when no `REDIS_URL` is set.
+
+    Raises `KeyError` for an app that `create_app` did not make.
+    """
     channel: Channel | None = (app or current_app).extensions[EXTENSION]
     return channel
 
 
 def command(*arguments: Argument, key: Argument) -> Command:
-    """Make a command: its name and arguments, of which `key` is one."""
+    """Make a command of its name and its arguments: bytes, text or integers.
+
+    `key` is the argument whose slot decides which server of a cluster gets it.
+    """
     return Command(_encode(key), b"*%d\r\n%b" % (len(arguments), _pack_all(*arguments)))
 
 
 class Script:
-    """A Lua script, sent by its digest and in full only to a server that does not know it."""
+    """A Lua script, called by its digest, and sent in full only to a server without it."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -115,7 +132,10 @@ class Script:
         self._by_text = _pack_all("EVAL", source)
 
     def call(self, *, keys: Sequence[Argument], arguments: Sequence[Argument] = ()) -> Command:
-        """Return the command that runs it; in a cluster all keys must have one hash tag."""
+        """Return the command that runs it with `KEYS` and `ARGV`.
+
+        Needs one key at least; in a cluster all keys must have one hash tag.
+        """
         count = 3 + len(keys) + len(arguments)
         rest = _pack_all(len(keys), *keys, *arguments)
         return Command(_encode(keys[0]), b"*%d\r\n%b%b" % (count, self._by_digest, rest), self)

@@ -8,12 +8,12 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.redis.breaker import Breaker
+from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.redis.channel import ChannelError, Command, Reply, command
-from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.connection import Connection, resolve
+from pegboard.redis.pool import MEANWHILE, ServerChannel
 from pegboard.redis.topology import ClusterTopology, NodeEndpoint, SlotMap
 from pegboard.redis.url import Address
-from pegboard.redis.wire import Wire, resolve
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 class ClusterChannel:
     """A `Channel` to all nodes of a cluster that own slots.
 
-    A node that is away fails only the exchanges that need it.
+    A node that is unavailable fails only the exchanges that need it.
     """
 
     def __init__(self, topology: ClusterTopology, *, size: int, timeout: float) -> None:
@@ -33,14 +33,16 @@ class ClusterChannel:
         self._size = size
         self._timeout = timeout
         self._nodes: dict[Address, ServerChannel] = {}
-        self._breaker = Breaker("Redis Cluster", self._probe)
+        self._breaker = CircuitBreaker("Redis Cluster", self._probe, meanwhile=MEANWHILE)
         self._seen: SlotMap | None = None
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether the cluster, or any node in use, is known not to answer."""
-        self._part_with_former()
-        return self._breaker.is_open or any(node.is_away for node in tuple(self._nodes.values()))
+        self._forget_former_nodes()
+        return self._breaker.is_open or any(
+            node.is_unavailable for node in tuple(self._nodes.values())
+        )
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands to their nodes, then read all replies; see `Channel`."""
@@ -86,9 +88,9 @@ class ClusterChannel:
 
     def _known(self) -> SlotMap:
         if self._breaker.is_open:
-            message = "Redis Cluster is away"
+            message = "Redis Cluster is unavailable"
             raise ChannelError(message)
-        self._part_with_former()
+        self._forget_former_nodes()
         try:
             return self._topology.map()
         except (RedisError, OSError) as error:
@@ -102,7 +104,7 @@ class ClusterChannel:
         message = f"no node of the cluster serves slot {slot}"
         raise ChannelError(message)
 
-    def _part_with_former(self) -> None:
+    def _forget_former_nodes(self) -> None:
         """Forget nodes that own nothing any more; a breaker's probe of such a node ends."""
         known = self._topology.known
         if known is self._seen or known is None:
@@ -157,7 +159,7 @@ class _Leg:
 
     def __init__(self, node: ServerChannel) -> None:
         self.node = node
-        self.wire: Wire | None = None
+        self.connection: Connection | None = None
         self._numbers: list[tuple[int, bool]] = []
         self._packed: list[bytes] = []
 
@@ -168,45 +170,45 @@ class _Leg:
         self._numbers.append((number, asking))
 
     def send(self) -> None:
-        wire = self.wire = self.node.take()
+        connection = self.connection = self.node.acquire()
         try:
-            wire.line.send(b"".join(self._packed))
+            connection.send(b"".join(self._packed))
         except (RedisError, OSError) as error:
-            raise self._lost(error) from error
+            raise self._lose(error) from error
 
     def read(self, commands: Sequence[Command], replies: list[Reply], deadline: float) -> None:
-        wire = self.wire
-        assert wire
+        connection = self.connection
+        assert connection
         try:
             remaining = deadline - time.monotonic()
-            if not wire.line.has_input(max(remaining, 0.001)):
+            if not connection.has_input(max(remaining, 0.001)):
                 message = "Timeout reading from a node of the cluster"
                 raise RedisTimeoutError(message)
-            values = [self._read_one(wire, asking=asking) for _, asking in self._numbers]
+            values = [self._read_one(connection, asking=asking) for _, asking in self._numbers]
             for (number, _), value in zip(self._numbers, values, strict=True):
                 resolved = value
                 if isinstance(value, ResponseError) and not isinstance(value, AskError):
-                    resolved = resolve(wire, commands[number], value)
-                replies[number] = Reply(resolved, wire.server)
+                    resolved = resolve(connection, commands[number], value)
+                replies[number] = Reply(resolved, connection.server)
         except (RedisError, OSError) as error:
-            raise self._lost(error) from error
-        self.wire = None
-        self.node.give(wire)
+            raise self._lose(error) from error
+        self.connection = None
+        self.node.release(connection)
 
     @staticmethod
-    def _read_one(wire: Wire, *, asking: bool) -> Any:
+    def _read_one(connection: Connection, *, asking: bool) -> Any:
         if asking:
-            wire.line.read()
-        return wire.line.read()
+            connection.read()
+        return connection.read()
 
     def abandon(self) -> None:
-        if self.wire:
-            self.node.discard(self.wire)
+        if self.connection:
+            self.node.discard(self.connection)
 
-    def _lost(self, error: Exception) -> ChannelError:
-        wire, self.wire = self.wire, None
-        assert wire
-        return self.node.lost(wire, error)
+    def _lose(self, error: Exception) -> ChannelError:
+        connection, self.connection = self.connection, None
+        assert connection
+        return self.node.lose(connection, error)
 
 
 def _travel(
@@ -214,8 +216,8 @@ def _travel(
 ) -> None:
     """Send everything before anything is read: it takes as long as the slowest node."""
     for address, leg in legs.items():
-        if leg.node.is_away:
-            message = f"Redis at {address.host}:{address.port} is away"
+        if leg.node.is_unavailable:
+            message = f"Redis at {address.host}:{address.port} is unavailable"
             raise ChannelError(message)
     try:
         # In one order: two exchanges must not each wait for a connection that the other one has.

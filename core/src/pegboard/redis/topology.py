@@ -1,42 +1,37 @@
 """Where the servers of Redis are: one server, whichever the sentinels call master, or a cluster.
 
-Who serves a request waits for an answer to that no longer than for any other: it is looked for in
-the background, and found before it is needed whenever it is already known.
+Sentinels and nodes are asked in the background, so a request waits no longer for their answer than
+for that of the server, and not at all while an answer is known.
 """
 
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.redis.opening import Connector, Opening
+from pegboard.redis.channel import Command, command
+from pegboard.redis.connection import Connection
+from pegboard.redis.handshake import Dialed, Dialer
+from pegboard.redis.resolver import Resolver
 from pegboard.redis.url import Address, RedisURL
-from pegboard.search import Search
 
 SLOTS = 16384
 
 PAUSE = 0.5
-"""Seconds between two questions for the map of a cluster, however many nodes fail or redirect."""
+"""Seconds between two look-ups of the map of a cluster, however many nodes fail or redirect."""
 
 
 class Endpoint(Protocol):
     """The one server to speak with."""
 
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether connections to it speak TLS."""
-
-    def connection(self) -> Opening:
-        """Make a connection to it, not connected yet.
-
-        Raises `RedisError` or `OSError` when it is not found.
-        """
+    def dial(self) -> Dialed:
+        """Connect to it, which blocks; raises `RedisError` or `OSError`."""
 
     def renew(self) -> None:
         """Find out again where it is, because it failed."""
@@ -46,38 +41,31 @@ class FixedEndpoint:
     """A server at a known address."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
-        self.is_encrypted = url.tls
-        """Whether connections to it speak TLS."""
-        connector = Connector(url, timeout)
-        self._connect: Callable[[], Opening] = (
-            partial(connector.through, url.socket)
-            if url.socket
-            else partial(connector.to, url.addresses[0])
-        )
+        self._dialer = Dialer(url, timeout)
+        self._address = url.socket or url.addresses[0]
 
-    def connection(self) -> Opening:
-        """Make a connection to it."""
-        return self._connect()
+    def dial(self) -> Dialed:
+        """Connect to it."""
+        return self._dialer.dial(self._address)
 
     def renew(self) -> None:
-        """Do nothing: it is where it is."""
+        """Read the certificates again; the address cannot change."""
+        self._dialer.renew()
 
 
 class SentinelEndpoint:
     """The server that the sentinels call master at the moment."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
-        self.is_encrypted = url.tls
-        """Whether connections to the master speak TLS."""
         self._service = url.service
         self._sentinels = list(url.addresses)
-        self._to_sentinel = Connector(url, timeout, url.sentinel_options)
-        self._to_server = Connector(url, timeout)
-        self._master = Search("The master", self._find, timeout)
+        self._sentinel_dialer = Dialer(url, timeout, url.sentinel_options)
+        self._dialer = Dialer(url, timeout)
+        self._master = Resolver("The master", self._look_up, timeout)
 
-    def connection(self) -> Opening:
-        """Make a connection to the master."""
-        return self._to_server.to(self._master.result())
+    def dial(self) -> Dialed:
+        """Connect to the master."""
+        return self._dialer.dial(self._master.result())
 
     def discover_master(self, _service: str) -> Address:
         """Return the address of the master, asked for anew, to redis-py's own pool."""
@@ -87,15 +75,18 @@ class SentinelEndpoint:
             raise RedisTimeoutError(str(error)) from None
 
     def renew(self) -> None:
-        """Ask the sentinels again."""
+        """Ask the sentinels again, and read the certificates again."""
+        self._dialer.renew()
+        self._sentinel_dialer.renew()
         self._master.forget()
 
-    def _find(self) -> Address:
+    def _look_up(self) -> Address:
         errors = []
         for sentinel in tuple(self._sentinels):
             try:
-                found = self._to_sentinel.to(sentinel).ask(
-                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service
+                found = _ask(
+                    self._sentinel_dialer.dial(sentinel),
+                    command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service, key=""),
                 )
             except (RedisError, OSError) as error:
                 errors.append(str(error))
@@ -104,9 +95,19 @@ class SentinelEndpoint:
                     host, port = found
                     return Address(host.decode(), int(port))
                 errors.append(f"{sentinel.host}:{sentinel.port} knows no {self._service!r}")
-            # The next search begins with the one that may do better.
+            # The next look-up begins with one that may know more.
             self._sentinels.append(self._sentinels.pop(0))
         raise RedisConnectionError("; ".join(errors))
+
+
+def _ask(dialed: Dialed, question: Command) -> Any:
+    """Send one command on a connection of its own; raises the error that the server reports."""
+    with closing(Connection(dialed)) as connection:
+        replies = connection.converse(*dialed.handshake.login, question)
+        [reply] = dialed.handshake.check(replies)
+    if isinstance(reply, ResponseError):
+        raise reply
+    return reply
 
 
 class SlotMap:
@@ -143,16 +144,14 @@ class ClusterTopology:
     """The map of a cluster, asked for in the background from whichever node answers."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
-        self.is_encrypted = url.tls
-        """Whether connections to nodes speak TLS."""
         self._seeds = url.addresses
-        self._connector = Connector(url, timeout)
-        self._map: Search[SlotMap] = Search("A node of the cluster", self._find, timeout)
+        self._dialer = Dialer(url, timeout)
+        self._map: Resolver[SlotMap] = Resolver("A node of the cluster", self._look_up, timeout)
         self._asked_at = -math.inf
 
-    def connection(self, node: Address) -> Opening:
-        """Make a connection to a node, not connected yet."""
-        return self._connector.to(node)
+    def dial(self, node: Address) -> Dialed:
+        """Connect to a node, which blocks; raises `OSError`."""
+        return self._dialer.dial(node)
 
     @property
     def known(self) -> SlotMap | None:
@@ -174,13 +173,14 @@ class ClusterTopology:
         """Ask in the background, unless just done; the map that is known serves on meanwhile."""
         if time.monotonic() - self._asked_at > PAUSE:
             self._asked_at = time.monotonic()
+            self._dialer.renew()
             self._map.renew()
 
-    def _find(self) -> SlotMap:
+    def _look_up(self) -> SlotMap:
         errors = []
         for node in self._candidates():
             try:
-                ranges = self._connector.to(node).ask("CLUSTER", "SLOTS")
+                ranges = _ask(self._dialer.dial(node), command("CLUSTER", "SLOTS", key=""))
             except (RedisError, OSError) as error:
                 errors.append(str(error))
                 continue
@@ -201,14 +201,12 @@ class NodeEndpoint:
     """One node of a cluster."""
 
     def __init__(self, topology: ClusterTopology, node: Address) -> None:
-        self.is_encrypted = topology.is_encrypted
-        """Whether connections to it speak TLS."""
         self._topology = topology
         self._node = node
 
-    def connection(self) -> Opening:
-        """Make a connection to it."""
-        return self._topology.connection(self._node)
+    def dial(self) -> Dialed:
+        """Connect to it."""
+        return self._topology.dial(self._node)
 
     def renew(self) -> None:
         """Find out whether another node has taken its place."""

@@ -7,12 +7,12 @@ character that is not encoded may turn up in any part of it.
 import difflib
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 
 FORMS = (
     "Write it as redis://[user:password@]host[:port][/db], unix:///path/to/socket[?db=0], "
@@ -44,7 +44,9 @@ class RedisURL:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """How to get into a server: arguments of redis-py's connections."""
     sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """How to get into a sentinel, likewise."""
+    """How to get into a sentinel: the same arguments."""
+    tls_context: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
+    """The certificates as they were read at the start; none without TLS."""
 
 
 def parse(url: str) -> RedisURL:
@@ -61,7 +63,8 @@ def parse(url: str) -> RedisURL:
     encryption = {name: value for name, value in options.items() if name.startswith("ssl_")}
     if encryption and not tls:
         _refuse("has TLS parameters, but not the scheme of TLS", "Write rediss in place of redis.")
-    _check_files(encryption)
+    # Read at the start: mistakes in the files would else show with the first request.
+    context = tls_context(encryption) if tls else None
     userinfo, _, hosts = parts.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
     sentinel_options = dict(encryption) if arrangement == "sentinel" else {}
@@ -76,11 +79,13 @@ def parse(url: str) -> RedisURL:
         return _socket(parts, hosts, options)
     addresses = _addresses(hosts, 26379 if arrangement == "sentinel" else 6379)
     service = _ARRANGEMENTS[arrangement](parts.path, addresses, options)
-    return RedisURL(arrangement or "server", tls, addresses, "", service, options, sentinel_options)
+    return RedisURL(
+        arrangement or "server", tls, addresses, "", service, options, sentinel_options, context
+    )
 
 
 def _refuse(what: str, hint: str = FORMS) -> NoReturn:
-    raise StartupError([Problem(f"REDIS_URL {what}", hint)]) from None
+    raise StartupError([Problem(Code.REDIS_URL_INVALID, f"REDIS_URL {what}", hint)]) from None
 
 
 def _socket(parts: SplitResult, hosts: str, options: Mapping[str, Any]) -> RedisURL:
@@ -143,7 +148,7 @@ def _truth(text: str) -> bool:
 
 
 def _requirement(text: str) -> str:
-    if text not in {"none", "optional", "required"}:
+    if text not in _REQUIREMENTS:
         _refuse("has an ssl_cert_reqs other than none, optional or required")
     return text
 
@@ -157,6 +162,11 @@ _SCHEMES = {(scheme, how) for scheme in ("redis", "rediss") for how in _ARRANGEM
     ("unix", "")
 }
 
+_REQUIREMENTS = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
 _COMMON: Mapping[str, Callable[[str], Any]] = {
     "username": str,
     "password": str,
@@ -203,34 +213,54 @@ def _options(query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str,
     return options
 
 
-def _check_files(options: Mapping[str, Any]) -> None:
-    """Use the files as every connection will; their own mistakes would only show there."""
-    context = ssl.create_default_context() if options else None
-    authority = {
-        argument: options[name]
-        for argument, name in (("cafile", "ssl_ca_certs"), ("capath", "ssl_ca_path"))
-        if name in options
-    }
-    try:
-        if context and authority:
-            context.load_verify_locations(**authority)
-    except OSError as error:
-        hint = "ssl_ca_certs is a file of certificates in PEM format, ssl_ca_path a folder of such."
-        _refuse(f"names authorities that cannot be loaded ({_reason(error)})", hint)
-    try:
-        if context and (certificate := options.get("ssl_certfile")):
-            key, password = options.get("ssl_keyfile"), options.get("ssl_password", "")
-            context.load_cert_chain(certificate, key, password)
-    except OSError as error:
-        hint = (
-            "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key."
-        )
-        _refuse(f"names a certificate that cannot be loaded ({_reason(error)})", hint)
-    try:
-        if context and (ciphers := options.get("ssl_ciphers")):
-            context.set_ciphers(ciphers)
-    except ssl.SSLError:
-        _refuse("has ssl_ciphers of which none is known", "Write them as OpenSSL does.")
+def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Read the certificates that the options name; raises `StartupError`."""
+    context = ssl.create_default_context()
+    requirement = options.get("ssl_cert_reqs", "required")
+    context.check_hostname = requirement != "none" and options.get("ssl_check_hostname", True)
+    context.verify_mode = _REQUIREMENTS[requirement]
+    for use, what, hint in _TLS_STEPS:
+        try:
+            use(context, options)
+        except OSError as error:
+            _refuse(what.format(reason=_reason(error)), hint)
+    return context
+
+
+def _trust(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    file, folder = options.get("ssl_ca_certs"), options.get("ssl_ca_path")
+    if file is not None or folder is not None:
+        context.load_verify_locations(file, folder)
+
+
+def _identify(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    if certificate := options.get("ssl_certfile"):
+        key, password = options.get("ssl_keyfile"), options.get("ssl_password", "")
+        context.load_cert_chain(certificate, key, password)
+
+
+def _choose_ciphers(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    if ciphers := options.get("ssl_ciphers"):
+        context.set_ciphers(ciphers)
+
+
+_TLS_STEPS: Sequence[tuple[Callable[[ssl.SSLContext, Mapping[str, Any]], None], str, str]] = (
+    (
+        _trust,
+        "names authorities that cannot be loaded ({reason})",
+        "ssl_ca_certs is a file of certificates in PEM format, ssl_ca_path a folder of such.",
+    ),
+    (
+        _identify,
+        "names a certificate that cannot be loaded ({reason})",
+        "ssl_certfile and ssl_keyfile are files in PEM format, ssl_password is that of the key.",
+    ),
+    (
+        _choose_ciphers,
+        "has ssl_ciphers of which none is known",
+        "Write them as OpenSSL does.",
+    ),
+)
 
 
 def _reason(error: OSError) -> str:

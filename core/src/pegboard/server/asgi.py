@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from pegboard.api import ALIVE
-from pegboard.http import REQUEST_ID, APIError, Envelope, bug_message, identify, report, seal
+from pegboard.api import LIVENESS_PATH
+from pegboard.http import (
+    REQUEST_ID_KEY,
+    APIError,
+    Envelope,
+    add_common_headers,
+    identify,
+    internal_error_message,
+    log_request,
+)
 from pegboard.redis import ChannelError, Command, Pipeline, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
@@ -107,7 +115,7 @@ class Gateway:
             finally:
                 self._inlet.release(held)
         if status is not None:
-            report(environ, status, started)
+            log_request(environ, status, started)
 
     async def _run_stages(self, environ: "WSGIEnvironment") -> StageRun | None:
         """Return the completed stage run, or None if a thread has to run it when it answers."""
@@ -152,7 +160,7 @@ class Gateway:
     ) -> int | None:
         """Have a thread answer; returns the status if it fails, as then it has logged no line."""
         # While all threads are busy the process is still alive, and must be able to say so.
-        threads = self._liveness if environ["PATH_INFO"] == ALIVE else self._threads
+        threads = self._liveness if environ["PATH_INFO"] == LIVENESS_PATH else self._threads
         try:
             await threads.serve(environ, receive, outlet)
         except Exception:
@@ -175,7 +183,7 @@ class Gateway:
             headers = [*answer.headers]
             if self._stages is not None:
                 headers = self._stages.headers_of(answer, stage_run)
-            seal(headers, environ[REQUEST_ID])
+            add_common_headers(headers, environ[REQUEST_ID_KEY])
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             await outlet.give(answer.status, headers, body)
         except Exception:
@@ -200,4 +208,6 @@ def _has_body(environ: "WSGIEnvironment") -> bool:
 
 
 def _bug(environ: "WSGIEnvironment") -> Answer:
-    return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, bug_message(environ[REQUEST_ID]))
+    return Answer.error(
+        HTTPStatus.INTERNAL_SERVER_ERROR, internal_error_message(environ[REQUEST_ID_KEY])
+    )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from pegboard.http import RETRY_AFTER, APIError
+from pegboard.http import RETRY_AFTER_SECONDS, APIError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -164,5 +164,5 @@ def _too_many() -> APIError:
     return APIError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too many requests are being received at the moment. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER), "Connection": "close"},
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"},
     )

@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from pegboard.http import GREATEST, LEAST, UnsendableError, encode_name, encode_value
+from pegboard.http import (
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
+    UnsendableError,
+    encode_header_name,
+    encode_header_value,
+)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """The `send` of ASGI: takes the next message of an answer."""
@@ -49,7 +55,7 @@ class Outlet:
         await self._send(self._start(status, headers))
 
     def _start(self, status: int, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
-        if not LEAST <= status <= GREATEST:
+        if not LOWEST_STATUS <= status <= HIGHEST_STATUS:
             message = f"the status is {status}"
             raise UnsendableError(message)
         encoded = [_headers.get(header) or _encode(header) for header in headers]
@@ -73,14 +79,14 @@ class Outlet:
 
 def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
     name, value = header
-    encoded = (_names.get(name) or _encode_name(name), encode_value(value))
+    encoded = (_names.get(name) or _encode_name(name), encode_header_value(value))
     if len(_headers) < _KNOWN:
         _headers[header] = encoded
     return encoded
 
 
 def _encode_name(name: str) -> bytes:
-    encoded = encode_name(name)
+    encoded = encode_header_name(name)
     if len(_names) < _KNOWN:
         _names[name] = encoded
     return encoded

@@ -15,12 +15,12 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from pegboard.http import (
-    GREATEST,
-    LEAST,
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
     APIError,
     UnsendableError,
-    encode_name,
-    encode_value,
+    encode_header_name,
+    encode_header_value,
     error_body,
 )
 from pegboard.redis import ChannelError, Command, Reply
@@ -49,7 +49,11 @@ _checked_names: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that a stage gives in place of Flask; its headers lack only `Content-Length`."""
+    """An answer that a stage gives in place of Flask.
+
+    `Content-Length` is added to its headers, and must not be among them. What HTTP cannot express
+    becomes a 500, and the log says why.
+    """
 
     status: int
     headers: Headers
@@ -57,7 +61,7 @@ class Answer:
 
     @classmethod
     def error(cls, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> "Answer":
-        """Return an error in the platform's format."""
+        """Return an error in the platform's format; `status` is 400 to 599."""
         return cls(
             status, [("Content-Type", "application/json"), *headers], error_body(status, message)
         )
@@ -74,7 +78,7 @@ class Route:
     function: Callable[..., Any]
     """The function that is run: the view itself, or the method of its class."""
     has_before_hooks: bool
-    """Whether code of a plugin runs before or around the view, and may refuse a request."""
+    """Whether code of a plugin runs before or around the view, and so may refuse the request."""
 
     @property
     def blueprint(self) -> str | None:
@@ -83,7 +87,7 @@ class Route:
 
 
 class Call:
-    """One request, as all its stages see it."""
+    """A request on its way through the stages; made by the core for each request."""
 
     __slots__ = ("arguments", "environ", "headers", "method", "route", "route_cache", "state")
 
@@ -102,7 +106,7 @@ class Call:
         self.arguments = arguments
         """The variables of the URL."""
         self.headers: Headers = []
-        """Headers to add to the answer, whether a stage or Flask gives it."""
+        """Headers that are added to the answer, of a stage or of Flask; append to the list."""
         self.state: dict[str, Any] = {}
         """What a stage keeps from `prepare` to `complete`, by the stage's name."""
         self.route_cache = route_cache
@@ -130,17 +134,20 @@ class Handler(Protocol):
 
 
 class NonBlockingHandler(Handler, Protocol):
-    """A handler that the server's event loop may run; others are run on threads only.
+    """A handler that the server's event loop may run; a thread runs all others.
 
-    Its `complete` must never wait.
+    Its `complete` must never wait: not for a lock, a file or a server.
     """
 
     def is_non_blocking(self) -> bool:
-        """Return whether `prepare` would wait for nothing now; if not, a thread calls it."""
+        """Return whether `prepare` would not wait now; if it would, a thread runs the stages."""
 
 
 class Stage(Protocol):
-    """What a plugin returns from `pegboard_stages`; attributes serve as well as properties."""
+    """What sees a request before Flask does; a plugin returns its stages from `pegboard_stages`.
+
+    `name` is unique in the app, and the key of the stage in `Call.state` and `Call.route_cache`.
+    """
 
     @property
     def name(self) -> str:
@@ -148,10 +155,10 @@ class Stage(Protocol):
 
     @property
     def order(self) -> int:
-        """Stages run in ascending order; no two have the same. See `StageOrder`."""
+        """Its place, see `StageOrder`: lower ones run first, and no two stages have the same."""
 
     def bind(self, route: Route | None) -> Handler | None:
-        """Return the handler for a route, or None if the stage does nothing there.
+        """Return what the stage does at a route, or None where it does nothing.
 
         Called once for each route, on a thread, at its first request; `route` is None for all
         requests that match no route. If it raises, that request is a 500, and the next one calls
@@ -168,7 +175,7 @@ def check(answer: Any) -> None:
         message = f"the body is {type(answer.body).__name__}, and must be bytes"
         raise UnsendableError(message)
     status: Any = answer.status
-    if not isinstance(status, int) or not LEAST <= status <= GREATEST:
+    if not isinstance(status, int) or not LOWEST_STATUS <= status <= HIGHEST_STATUS:
         message = f"the status is {status!r}"
         raise UnsendableError(message)
     if status in WITHOUT_BODY and answer.body:
@@ -182,14 +189,14 @@ def check(answer: Any) -> None:
             if name not in _checked_names:
                 _check_name(name)
             if not (value.isascii() and value.isprintable()):
-                encode_value(value)
+                encode_header_value(value)
     except (AttributeError, TypeError, ValueError) as error:
         message = "the headers must be pairs of texts"
         raise UnsendableError(message) from error
 
 
 def _check_name(name: str) -> None:
-    encode_name(name)
+    encode_header_name(name)
     if name.lower() == "content-length":
         message = "Content-Length is added to every answer, and must not be given"
         raise UnsendableError(message)
@@ -206,7 +213,10 @@ def answer_of(error: APIError) -> Answer:
 
 
 def route_of(app: Flask, rule: Rule, method: str) -> Route:
-    """Return the route of a rule of `app.url_map` and an HTTP method that it allows."""
+    """Return the route of one method of a rule in the app's URL map.
+
+    Raises `KeyError` when the app has no view for the rule's endpoint.
+    """
     view = app.view_functions[rule.endpoint]
     view_class = getattr(view, "view_class", None)
     function = view

@@ -28,7 +28,10 @@ _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
 EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi"})
-"""The core's blueprints that no stage sees: health checks and documentation are always served."""
+"""Names of the blueprints that no stage sees: health, the OpenAPI document and its page.
+
+An orchestrator's health check and the documentation are never refused or delayed by a stage.
+"""
 
 
 @dataclass(frozen=True, slots=True)

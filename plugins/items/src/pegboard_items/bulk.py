@@ -1,4 +1,4 @@
-"""Writing items by the thousand."""
+"""Inserting many items in batches."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from pegboard_items.events import Change, Kind, get_listeners
 from pegboard_items.models import Item, table
 
 Values = dict[str, Any]
-"""A new item by column."""
+"""The values of a new item by column."""
 
 
 class BulkWriter:
-    """Inserts items batch by batch in the transaction of the caller, who calls `announce` after it.
+    """Inserts items in batches, and calls the hooks of items for each.
 
-    Listeners hear of every item as they do of one from the API. What was inserted is remembered
-    by id alone, and only for them.
+    Use it inside a transaction, call `flush` at its end, and `announce` after the commit. To keep
+    memory small, only the ids of inserted items are kept, and only if a plugin has the hook.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -29,7 +29,7 @@ class BulkWriter:
         self._ids = array("i")
 
     def add(self, values: Values) -> None:
-        """Add an item; a listener may refuse it by raising."""
+        """Add an item. Raises what a plugin raises to refuse it."""
         if self._listeners:
             item = Item(**values)
             self._listeners.before_write(Change(Kind.CREATED, item))
@@ -39,10 +39,10 @@ class BulkWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is left of a batch."""
+        """Insert the items added since the last full batch."""
         if not self._batch:
             return
-        if self._listeners and self._listeners.await_commits:
+        if self._listeners and self._listeners.has_after_commit:
             statement = insert(table).returning(table.columns.id)
             self._ids.extend(pegboard.db.session.scalars(statement, self._batch))
         else:
@@ -51,7 +51,7 @@ class BulkWriter:
         self._batch = []
 
     def announce(self) -> None:
-        """Tell the listeners, once the transaction is committed."""
+        """Call `pegboard_items_after_commit`; to be called after the commit."""
         if self._listeners:
             for changes in self._changes():
                 self._listeners.after_commit(changes)

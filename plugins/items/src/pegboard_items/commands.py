@@ -1,4 +1,4 @@
-"""The command group `items`."""
+"""The commands `pegboard items ...`."""
 
 import io
 import os
@@ -25,26 +25,26 @@ _format = click.option(
     "--format",
     "form",
     type=click.Choice([form.value for form in Format]),
-    help="The format, when the file's name does not end in .jsonl, .ndjson or .csv.",
+    help="The format, if the file name does not end in .jsonl, .ndjson or .csv.",
 )
 
 
 @click.group()
 def items() -> None:
-    """Bring items in and out."""
+    """Import, export and create items."""
 
 
 @items.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @_format
-@click.option("--skip-bad", is_flag=True, help="Import the good rows although there are bad ones.")
+@click.option("--skip-bad", is_flag=True, help="Import the valid rows even if others are bad.")
 @with_appcontext
 def import_(file: str, form: str | None, *, skip_bad: bool) -> None:
     """Create an item for each row of FILE, or of the standard input for -.
 
-    Rows have a name, and if you like a description, created_at and updated_at; an id is read over.
-    Either all rows are imported or, if one is bad, none. Bad rows are named by their line, and the
-    exit status is 1 then.
+    Rows have a name and optionally a description, created_at and updated_at; an id is ignored.
+    If any row is bad, none is imported. Bad rows are reported by line number, and the exit status
+    is 1.
     """
     chosen = _format_of(file, form)
     limit = pegboard.get_settings(ItemsSettings).import_row_bytes
@@ -68,9 +68,9 @@ def import_(file: str, form: str | None, *, skip_bad: bool) -> None:
 @_format
 @with_appcontext
 def export(file: str, form: str | None) -> None:
-    """Write all items to FILE, or to the standard output as JSON lines: what import reads."""
+    """Write all items to FILE, or to the standard output, in a format that import reads."""
     chosen = _format_of(file, form or (Format.JSONL if file == "-" else None))
-    with _plain_errors(), _whole(file) as target:
+    with _plain_errors(), _open_atomically(file) as target:
         target.writelines(export_rows(chosen))
 
 
@@ -81,12 +81,12 @@ def export(file: str, form: str | None) -> None:
     type=click.IntRange(0),
     default=_DEFAULT_SEED,
     show_default=True,
-    help="How many.",
+    help="The number of items.",
 )
-@click.option("--if-empty", is_flag=True, help="Only when there are no items yet.")
+@click.option("--if-empty", is_flag=True, help="Only if there are no items yet.")
 @with_appcontext
 def seed(wanted: int, *, if_empty: bool) -> None:
-    """Make sample items, the same ones each time."""
+    """Create sample items, the same each time."""
     with _plain_errors():
         made = seed_items(wanted, only_if_empty=if_empty)
     click.echo(f"{made} sample items made.")
@@ -95,28 +95,28 @@ def seed(wanted: int, *, if_empty: bool) -> None:
 def _format_of(path: str, form: str | None) -> Format:
     found = Format(form) if form else Format.of(path)
     if found is None:
-        message = f"The name {path} does not say which format it is; say --format jsonl or csv."
+        message = f"The name {path} does not say the format; give --format jsonl or --format csv."
         raise click.UsageError(message)
     return found
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Say in a line what an operator can do something about."""
+    """Report an error that an operator can fix in one line instead of a traceback."""
     try:
         yield
     except BrokenPipeError:
-        raise  # click ends quietly when nobody reads on
+        raise  # click exits quietly when the reader of a pipe has gone
     except (HeaderError, InterruptedImportError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
-        message = f"The database refuses: {' '.join(str(error.orig).split())}"
+        message = f"The database reports: {' '.join(str(error.orig).split())}"
         raise click.ClickException(message) from error
 
 
 @contextmanager
-def _whole(path: str) -> Iterator[IO[bytes]]:
-    """Open a file for writing that gets its name, and replaces an old one, once it is whole."""
+def _open_atomically(path: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing that replaces an existing one only once it is complete."""
     target = Path(path).resolve()
     if path == "-" or (target.exists() and not target.is_file()):
         with click.open_file(path, "wb") as file:
@@ -134,7 +134,7 @@ def _whole(path: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress(file: IO[bytes], lines: Lines) -> Iterator[Callable[[], object]]:
-    """Show on a terminal how much of a file has been read; yields what to call at each row."""
+    """Show a progress bar on a terminal; yield a function to call after each row."""
     size = _size(file)
     if not size or not sys.stderr.isatty():
         yield bool

@@ -1,4 +1,4 @@
-"""An item's life, watched in the sessions of SQLAlchemy and told to the plugins that listen."""
+"""Calls the hooks of items for what SQLAlchemy sessions write and commit."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ _EXTENSION = "pegboard_items"
 
 
 class Kind(StrEnum):
-    """What happens to an item."""
+    """What a write does to an item."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """One item, and what happens to it."""
+    """One item, and what a write does to it."""
 
     kind: Kind
     item: Item
@@ -38,17 +38,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Listeners:
-    """The plugins of one app that implement the hooks of this one."""
+    """The hooks of items as the plugins of one app implement them."""
 
     hook: pluggy.HookRelay
 
     @property
-    def await_commits(self) -> bool:
-        """Whether anybody wants to know what was committed."""
+    def has_after_commit(self) -> bool:
+        """Whether any plugin implements `pegboard_items_after_commit`."""
         return bool(self.hook.pegboard_items_after_commit.get_hookimpls())
 
     def before_write(self, change: Change) -> None:
-        """Ask all; one that refuses ends the request."""
+        """Call `pegboard_items_before_write`; a `ValidationError` becomes 422."""
         try:
             self.hook.pegboard_items_before_write(change=change)
         except ValidationError as error:
@@ -56,11 +56,11 @@ class Listeners:
             pegboard.abort(422, "The item was refused.", errors=errors)
 
     def after_commit(self, changes: Sequence[Change]) -> None:
-        """Tell all, whatever happens to one of them."""
-        # Not through the relay: it would stop at the first error.
+        """Call `pegboard_items_after_commit` of every plugin; log errors."""
+        # Not through the relay, which would stop at the first error.
         for listener in reversed(self.hook.pegboard_items_after_commit.get_hookimpls()):
             try:
-                # A session of its own: that of the write has just ended, and is not its business.
+                # With a session of its own, as that of the write has just ended.
                 with current_app.app_context():
                     listener.function(*([changes] if listener.argnames else []))
             except Exception:
@@ -68,83 +68,80 @@ class Listeners:
 
 
 def init_events(app: Flask) -> None:
-    """Watch the sessions of the app if any of its plugins listens."""
+    """Listen to sessions if any plugin of the app implements a hook of items."""
     hook = pegboard.get_registry(app).hook
     listeners = Listeners(hook)
-    if not hook.pegboard_items_before_write.get_hookimpls() and not listeners.await_commits:
+    if not hook.pegboard_items_before_write.get_hookimpls() and not listeners.has_after_commit:
         return
     app.extensions[_EXTENSION] = listeners
-    # One watch for all apps of the process; whose session it is, is asked at each event.
-    for name, function in _WATCH.items():
+    # Listeners are global to the process; each event looks up the listeners of the current app.
+    for name, function in _SESSION_EVENTS.items():
         if not event.contains(Session, name, function):
             event.listen(Session, name, function)
 
 
 def get_listeners() -> Listeners | None:
-    """Return who listens in the current app, if anyone does."""
+    """Return the listeners of the current app; None without an app or without any."""
     if not has_app_context():
         return None
     return cast("Listeners | None", current_app.extensions.get(_EXTENSION))
 
 
-_Journal = dict[SessionTransaction, list[Change]]
-
-
 @dataclass(frozen=True)
-class _Log:
-    """What happened in the open transactions of one session."""
+class _Changes:
+    """The changes in the open transactions of one session."""
 
-    changes: _Journal
+    by_transaction: dict[SessionTransaction, list[Change]]
     committed: set[SessionTransaction]
 
     @classmethod
-    def of(cls, session: Session) -> "_Log":
-        log: _Log = session.info.setdefault(_EXTENSION, cls({}, set()))
-        return log
+    def of(cls, session: Session) -> "_Changes":
+        changes: _Changes = session.info.setdefault(_EXTENSION, cls({}, set()))
+        return changes
 
 
 def _before_flush(session: Session, *_: Any) -> None:
     if not (listeners := get_listeners()):
         return
-    asked: set[int] = set()
-    # A listener may write items, which are asked about in turn.
-    while new := [change for change in _pending(session) if id(change.item) not in asked]:
+    seen: set[int] = set()
+    # A listener may write more items, for which the hook is called in turn.
+    while new := [change for change in _written(session) if id(change.item) not in seen]:
         for change in new:
-            asked.add(id(change.item))
-            change.item.to_dict()  # loads what is not: after the flush is no time for queries
+            seen.add(id(change.item))
+            change.item.to_dict()  # loads all columns, as after the flush no query may be sent
             listeners.before_write(change)
 
 
 def _after_flush(session: Session, _: object) -> None:
     listeners = get_listeners()
-    if listeners and listeners.await_commits:
-        written = [Change(change.kind, _copy(change.item)) for change in _pending(session)]
+    if listeners and listeners.has_after_commit:
+        written = [Change(change.kind, _copy(change.item)) for change in _written(session)]
         if written:
-            _Log.of(session).changes.setdefault(_innermost(session), []).extend(written)
+            _Changes.of(session).by_transaction.setdefault(_innermost(session), []).extend(written)
 
 
 def _after_commit(session: Session) -> None:
-    # Also for a savepoint, whose changes are the outer transaction's from now on.
+    # Also called for a savepoint, whose changes then belong to the outer transaction.
     if _EXTENSION in session.info:
-        _Log.of(session).committed.add(_innermost(session))
+        _Changes.of(session).committed.add(_innermost(session))
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
     if _EXTENSION not in session.info:
         return
-    log = _Log.of(session)
-    changes = log.changes.pop(transaction, [])
-    is_committed = transaction in log.committed
-    log.committed.discard(transaction)
+    pending = _Changes.of(session)
+    changes = pending.by_transaction.pop(transaction, [])
+    is_committed = transaction in pending.committed
+    pending.committed.discard(transaction)
     if not is_committed or not changes:
         return
     if transaction.parent is not None:
-        log.changes.setdefault(transaction.parent, []).extend(changes)
+        pending.by_transaction.setdefault(transaction.parent, []).extend(changes)
     elif listeners := get_listeners():
         listeners.after_commit(tuple(changes))
 
 
-_WATCH: dict[str, Callable[..., None]] = {
+_SESSION_EVENTS: dict[str, Callable[..., None]] = {
     "before_flush": _before_flush,
     "after_flush": _after_flush,
     "after_commit": _after_commit,
@@ -152,8 +149,8 @@ _WATCH: dict[str, Callable[..., None]] = {
 }
 
 
-def _pending(session: Session) -> Iterator[Change]:
-    """Find what a flush writes; the same before it and right after it."""
+def _written(session: Session) -> Iterator[Change]:
+    """Yield what a flush writes, when called before it or right after it."""
     kinds = (
         (Kind.CREATED, session.new),
         (Kind.UPDATED, session.dirty),
@@ -166,11 +163,11 @@ def _pending(session: Session) -> Iterator[Change]:
 
 
 def _innermost(session: Session) -> SessionTransaction:
-    """Return the savepoint that the session is in, else its transaction."""
+    """Return the innermost savepoint of the session, else its transaction."""
     return cast("SessionTransaction", session.get_nested_transaction() or session.get_transaction())
 
 
 def _copy(item: Item) -> Item:
-    """Return the item as it is, out of reach of sessions."""
+    """Return a copy of the item that belongs to no session."""
     values = inspect(item).dict
     return Item(**{column.key: values.get(column.key) for column in table.columns})

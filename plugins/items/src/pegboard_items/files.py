@@ -1,7 +1,7 @@
-"""The files that imports read and exports write: JSON lines and CSV (RFC 4180).
+"""Reading and writing files of items: JSON lines and CSV (RFC 4180).
 
-CSV is read and written here and not by the standard library, because an empty cell and an empty
-string are two things: no description, and a description without text.
+CSV is not left to the standard library, as that does not tell an empty cell from a quoted empty
+string: no description, and an empty one.
 """
 
 import json
@@ -23,14 +23,14 @@ _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 
 
 class Format(StrEnum):
-    """A format of files."""
+    """A file format."""
 
     JSONL = "jsonl"
     CSV = "csv"
 
     @classmethod
     def of(cls, path: str) -> "Format | None":
-        """Return the format that a file's name says, if it does."""
+        """Return the format for the suffix of a file name; None if it is unknown."""
         suffix = PurePath(path).suffix.lower()
         return {".jsonl": cls.JSONL, ".ndjson": cls.JSONL, ".csv": cls.CSV}.get(suffix)
 
@@ -40,7 +40,7 @@ class RowError(ValueError):
 
 
 class HeaderError(ValueError):
-    """Raised for a CSV file whose first line does not name columns of ours."""
+    """Raised for a CSV file whose first line is not a list of item columns."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Row:
     line: int
     """Number of its first line, from 1."""
     content: Any
-    """What it holds, or the `RowError` that says why that cannot be known."""
+    """The parsed row, or the `RowError` that says why it cannot be parsed."""
 
 
 class Lines:
-    """The lines of a file with their numbers, each held in memory only up to a limit."""
+    """The lines of a file with their numbers, each read into memory only up to `limit` bytes."""
 
     def __init__(self, file: IO[bytes], limit: int) -> None:
         self._file = file
@@ -64,7 +64,7 @@ class Lines:
         """Bytes read so far."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the lines; of one beyond the limit only its beginning, longer than the limit."""
+        """Yield the lines; of a longer line only the first bytes, one more than the limit."""
         while line := self._read():
             self.number += 1
             rest = line
@@ -79,7 +79,7 @@ class Lines:
 
 
 def read_rows(lines: Lines, form: Format) -> Iterator[Row]:
-    """Read a file; raises `HeaderError` when nothing of it can be understood."""
+    """Yield the rows of a file. Raises `HeaderError` for a CSV file without a valid first line."""
     return _read_csv(lines) if form is Format.CSV else _read_jsonl(lines)
 
 
@@ -105,7 +105,7 @@ def _read_csv(lines: Lines) -> Iterator[Row]:
 
 
 def _csv_records(lines: Lines) -> Iterator[tuple[int, bytes | RowError]]:
-    """Yield records with the numbers of their first lines; quoted cells may span lines."""
+    """Yield each record with the number of its first line; quoted cells may span lines."""
     parts: list[bytes] = []
     size = first = 0
     is_open = False
@@ -124,12 +124,12 @@ def _csv_records(lines: Lines) -> Iterator[tuple[int, bytes | RowError]]:
         yield first, RowError("the file ends inside a quoted cell")
 
 
-def _ends_in_a_quoted_cell(line: bytes, is_open: bool) -> bool:  # noqa: FBT001 - what was returned
-    """Tell whether a quoted cell is open after the line, as one was or was not before it."""
+def _ends_in_a_quoted_cell(line: bytes, is_open: bool) -> bool:  # noqa: FBT001 - the previous result
+    """Tell whether a quoted cell is open after the line; `is_open`: whether one was before it."""
     position = 0
     while True:
         if not is_open:
-            # Elsewhere a quote is a mistake of this row, and opens nothing.
+            # A quote inside an unquoted cell is an error of this row only; it opens no cell.
             opening = _OPENING.search(line, position)
             if opening is None:
                 return False
@@ -169,7 +169,7 @@ def _split(record: bytes | RowError) -> list[str | None]:
     while True:
         found = _CELL.match(text, position)
         if found is None:
-            message = f"cell {len(cells) + 1} has a quote where none can be"
+            message = f"cell {len(cells) + 1} has a quote in a place where none is allowed"
             raise RowError(message)
         quoted, bare, end = found.groups()
         cells.append(bare or None if quoted is None else quoted.replace('""', '"'))
@@ -190,7 +190,7 @@ def _bounded(data: bytes, limit: int) -> bytes | RowError:
 
 
 def _attempt(parse: Callable[[Any], Any], record: bytes | RowError) -> Any:
-    """Return what was parsed, or why it was not: a bad row must not end the reading."""
+    """Return the parsed record, or the `RowError`, so that reading continues after a bad row."""
     try:
         if isinstance(record, RowError):
             return record
@@ -200,7 +200,7 @@ def _attempt(parse: Callable[[Any], Any], record: bytes | RowError) -> Any:
 
 
 def write_rows(items: Iterable[ItemLike], form: Format) -> Iterator[bytes]:
-    """Yield the bytes of a file that `read_rows` reads."""
+    """Yield the bytes of a file, in the form that `read_rows` reads."""
     if form is Format.CSV:
         yield _csv_line(table.columns.keys())
     write = _csv_item if form is Format.CSV else _json_item

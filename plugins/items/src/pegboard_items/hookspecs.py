@@ -1,8 +1,8 @@
-"""The hooks of this plugin, for plugins that take part in an item's life.
+"""The hooks by which other plugins see items before and after a write.
 
-They fire for every item that a session of SQLAlchemy writes, whoever does it, and for imports.
-Statements on many rows that a program sends by itself (`update(Item)`) pass them by. A plugin that
-must also work without this one marks its implementation `@pegboard.hookimpl(optionalhook=True)`.
+They are called for every item that a SQLAlchemy session writes, in views, commands and other
+plugins, and for imports; not for statements on many rows such as `update(Item)`. A plugin that also
+works without items marks its implementations `@pegboard.hookimpl(optionalhook=True)`.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from pegboard_items.events import Change
 
 @pegboard.hookspec
 def pegboard_items_before_write(change: Change) -> None:
-    """Look at an item that is about to be written, change it, or refuse.
+    """Look at an item that is about to be written, change it, or refuse it.
 
-    Called inside the transaction, before the statement. What it raises undoes the transaction:
+    Called inside the transaction, before the statement. An exception rolls the transaction back:
     `pegboard.abort(...)` answers the client, a marshmallow `ValidationError` becomes 422.
 
     Example::
@@ -29,12 +29,12 @@ def pegboard_items_before_write(change: Change) -> None:
 
 @pegboard.hookspec
 def pegboard_items_after_commit(changes: Sequence[Change]) -> None:
-    """Take note of items that have been written for good.
+    """React to items that have been written and committed.
 
-    Called once after each commit, in the order of the writes; never for what was rolled back. An
-    import calls it for one batch after the other. The items are copies that belong to no session:
-    they hold what was written, a deleted one what it held last. `pegboard.db.session` is a new one
-    that no transaction has begun in. An error is logged, nothing more, for the write has happened.
+    Called once after each commit with all its changes in the order of the writes, never for what
+    was rolled back; an import calls it once per batch. The items are copies that belong to no
+    session; a deleted one holds its last values. `pegboard.db.session` is a new session. An
+    exception is only logged, as the write has happened.
 
     Example::
 

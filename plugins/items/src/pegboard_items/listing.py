@@ -1,4 +1,4 @@
-"""Lists of items: a page by its number, or the next stretch of a walk."""
+"""Lists of items: a page by its number, or by a cursor."""
 
 import json
 from typing import Any
@@ -10,30 +10,30 @@ from werkzeug import Response
 
 import pegboard
 from pegboard_items.models import table
-from pegboard_items.order import Place
+from pegboard_items.order import Cursor
 from pegboard_items.representation import list_response
-from pegboard_items.schemas import Listing
+from pegboard_items.schemas import ListQuery
 from pegboard_items.sql import contains
 
 PAGINATION = "X-Pagination"
 
 
-def list_items(listing: Listing) -> Response:
-    """Answer with the items that the client wants to see, and with the way to the others."""
-    return _walk(listing) if listing.is_walk else _page(listing)
+def list_items(wanted: ListQuery) -> Response:
+    """Return the response with the items of the page, and links to other pages."""
+    return _cursor_page(wanted) if wanted.is_by_cursor else _numbered_page(wanted)
 
 
-def _page(listing: Listing) -> Response:
+def _numbered_page(wanted: ListQuery) -> Response:
     session = pegboard.db.session
-    total = session.scalar(_found(listing, func.count())) or 0
+    total = session.scalar(_select(wanted, func.count())) or 0
     rows = session.execute(
-        _found(listing, *table.columns)
-        .order_by(*listing.order.clauses())
-        .limit(listing.page_size)
-        .offset((listing.page - 1) * listing.page_size)
+        _select(wanted, *table.columns)
+        .order_by(*wanted.order.clauses())
+        .limit(wanted.page_size)
+        .offset((wanted.page - 1) * wanted.page_size)
     )
     response = list_response(rows)
-    pagination = paginate(total, listing.page, listing.page_size)
+    pagination = paginate(total, wanted.page, wanted.page_size)
     relations = {
         "first": "first_page",
         "prev": "previous_page",
@@ -41,39 +41,39 @@ def _page(listing: Listing) -> Response:
         "last": "last_page",
     }
     links = [
-        _link(listing, relation, page=pagination[field])
+        _link(wanted, relation, page=pagination[field])
         for relation, field in relations.items()
         if field in pagination
     ]
     return _with_headers(response, pagination, links)
 
 
-def _walk(listing: Listing) -> Response:
-    query = _found(listing, *table.columns).order_by(*listing.order.clauses())
-    if listing.after is not None:
-        query = query.where(listing.order.after(listing.after))
-    # One more than wanted tells whether there are more, without counting them.
-    rows = pegboard.db.session.execute(query.limit(listing.page_size + 1)).all()
-    pagination: dict[str, Any] = {"page_size": listing.page_size}
+def _cursor_page(wanted: ListQuery) -> Response:
+    query = _select(wanted, *table.columns).order_by(*wanted.order.clauses())
+    if wanted.after is not None:
+        query = query.where(wanted.order.after(wanted.after))
+    # One row more than wanted shows whether there is a next page, without counting.
+    rows = pegboard.db.session.execute(query.limit(wanted.page_size + 1)).all()
+    pagination: dict[str, Any] = {"page_size": wanted.page_size}
     links = []
-    if len(rows) > listing.page_size:
+    if len(rows) > wanted.page_size:
         rows = rows[:-1]
-        cursor = Place.of(rows[-1]).encode()
+        cursor = Cursor.of(rows[-1]).encode()
         pagination["next_after"] = cursor
-        links.append(_link(listing, "next", after=cursor))
+        links.append(_link(wanted, "next", after=cursor))
     return _with_headers(list_response(rows), pagination, links)
 
 
-def _found(listing: Listing, *columns: Any) -> Select[Any]:
+def _select(wanted: ListQuery, *columns: Any) -> Select[Any]:
     query = select(*columns).select_from(table)
-    if not listing.search:
+    if not wanted.search:
         return query
     fields = (table.columns.name, table.columns.description)
-    return query.where(or_(*(contains(field, listing.search) for field in fields)))
+    return query.where(or_(*(contains(field, wanted.search) for field in fields)))
 
 
 def paginate(total: int, page: int, page_size: int) -> dict[str, int]:
-    """Return what `X-Pagination` says, in the terms of flask-smorest."""
+    """Return the content of `X-Pagination`, with the field names of flask-smorest."""
     last = -(-total // page_size)
     found = {"total": total, "total_pages": last}
     if total:
@@ -87,9 +87,9 @@ def paginate(total: int, page: int, page_size: int) -> dict[str, int]:
     return found
 
 
-def _link(listing: Listing, relation: str, **where: int | str) -> str:
-    # Relative: nothing of the Host that a client named goes into an answer.
-    query = urlencode({**listing.sent, **where})
+def _link(wanted: ListQuery, relation: str, **page: int | str) -> str:
+    # Relative, so that no Host header of a client gets into a response.
+    query = urlencode({**wanted.sent, **page})
     return f'<{request.script_root}{request.path}?{query}>; rel="{relation}"'
 
 

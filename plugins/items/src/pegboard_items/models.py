@@ -1,4 +1,4 @@
-"""The table of items."""
+"""The table `items`."""
 
 from typing import cast
 
@@ -15,7 +15,7 @@ class Base(pegboard.Model, DeclarativeBase):
 
 
 class Item(Base):
-    """Something with a name; other programs may write the table, too."""
+    """Something with a name; other programs may write the table too."""
 
     __tablename__ = "items"
     __table_args__ = (Index(None, "name", "id"),)
@@ -25,7 +25,7 @@ class Item(Base):
 
 
 MAX_ID = 2**31 - 1
-"""The last number that the column takes."""
+"""The largest id that the column can hold."""
 
 table = cast("Table", Item.__table__)
 """The table itself, for statements on many rows."""

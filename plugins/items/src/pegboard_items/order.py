@@ -1,7 +1,7 @@
-"""In which order items are listed, and how a walk through them goes on where it stopped.
+"""The orders of a list of items, and the cursors that mark a place in it.
 
-A walk follows the sort key, not a row number, so that what is written meanwhile neither shifts
-nor repeats anything, and the next page costs what the first did ("seek method", M. Winand,
+A cursor holds sort keys, not a row number, so that writes between two pages neither skip nor repeat
+items, and every page costs the same ("seek method", M. Winand,
 https://use-the-index-luke.com/no-offset).
 """
 
@@ -22,7 +22,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Key(StrEnum):
-    """What items can be sorted by."""
+    """The columns that items can be sorted by."""
 
     ID = "id"
     NAME = "name"
@@ -31,11 +31,10 @@ class Key(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one item stands in every order; what a cursor says.
+class Cursor:
+    """The place of one item in a list.
 
-    It holds all the keys, so that any cursor is good for any order, and it stays good when its
-    item is gone.
+    It holds the keys of all orders, so it is valid in any order, even after its item is deleted.
     """
 
     id: int
@@ -44,20 +43,20 @@ class Place:
     name: str
 
     @classmethod
-    def of(cls, item: ItemLike) -> "Place":
-        """Return the place of an item."""
+    def of(cls, item: ItemLike) -> "Cursor":
+        """Return the cursor of an item."""
         times = (item.created_at or BEFORE_ALL, item.updated_at or BEFORE_ALL)
         return cls(item.id, *times, item.name)
 
     def encode(self) -> str:
-        """Return the cursor."""
+        """Return its text."""
         times = [(time - BEFORE_ALL) // _MICROSECOND for time in (self.created_at, self.updated_at)]
         name = base64.urlsafe_b64encode(self.name.encode()).decode().rstrip("=")
         return f"{self.id}.{times[0]}.{times[1]}.{name}"
 
     @classmethod
-    def decode(cls, cursor: str) -> "Place":
-        """Read a cursor that matches the pattern; there is a place for every one of them."""
+    def decode(cls, cursor: str) -> "Cursor":
+        """Read a text that matches `CURSOR_PATTERN`; every such text is a cursor."""
         number, created, updated, name = cursor.split(".")
         text = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode(errors="replace")
         return cls(int(number), _time(created), _time(updated), text.replace("\0", "\ufffd"))
@@ -66,7 +65,7 @@ class Place:
 CURSOR_PATTERN = (
     r"^(?:[0-9]{1,10}\.[0-9]{1,18}\.[0-9]{1,18}\.(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)?$"
 )
-"""A cursor, or nothing for the beginning."""
+"""The text of a cursor; the empty text is the beginning of the list."""
 
 is_cursor = re.compile(CURSOR_PATTERN).fullmatch
 
@@ -80,32 +79,32 @@ def _time(microseconds: str) -> datetime:
 
 @dataclass(frozen=True)
 class Order:
-    """A sort key and a direction; items with equal keys are in the order of their ids."""
+    """A sort key and a direction; items with equal keys are sorted by id."""
 
     key: Key
     is_descending: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Order":
-        """Read what `str` writes."""
+        """Read a text such as `name` or `-name`, which `str` writes."""
         return cls(Key(text.removeprefix("-")), text.startswith("-"))
 
     def __str__(self) -> str:
         return f"-{self.key}" if self.is_descending else str(self.key)
 
     def clauses(self) -> list[ColumnElement[Any]]:
-        """Return what to order by."""
+        """Return the expressions for ORDER BY."""
         return [column.desc() if self.is_descending else column.asc() for column in self._columns()]
 
-    def after(self, place: Place) -> ColumnElement[bool]:
-        """Return the condition that an item stands behind the place."""
+    def after(self, cursor: Cursor) -> ColumnElement[bool]:
+        """Return the condition that an item comes after the cursor."""
         columns = self._columns()
-        values = [place.id] if self.key is Key.ID else [getattr(place, self.key), place.id]
-        here = tuple_(
+        values = [cursor.id] if self.key is Key.ID else [getattr(cursor, self.key), cursor.id]
+        place = tuple_(
             *(literal(value, column.type) for value, column in zip(values, columns, strict=True))
         )
-        there = tuple_(*columns)
-        return there < here if self.is_descending else there > here
+        keys = tuple_(*columns)
+        return keys < place if self.is_descending else keys > place
 
     def _columns(self) -> list[ColumnElement[Any]]:
         match self.key:

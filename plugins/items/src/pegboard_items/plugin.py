@@ -1,4 +1,4 @@
-"""What the items plugin hangs on which hook."""
+"""The hook implementations of the items plugin."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,19 +20,19 @@ from pegboard_items.views import blueprint
 
 @pegboard.hookimpl
 def pegboard_settings() -> type[ItemsSettings]:
-    """Declare page sizes and the bounds of an import."""
+    """Declare the settings."""
     return ItemsSettings
 
 
 @pegboard.hookimpl
 def pegboard_models() -> type[DeclarativeBase]:
-    """Own the table `items`."""
+    """Register the table `items`."""
     return Base
 
 
 @pegboard.hookimpl
 def pegboard_migrations() -> Path:
-    """Say where the history of the table is."""
+    """Return the folder of the revisions."""
     return Path(__file__).parent / "migrations"
 
 
@@ -44,24 +44,24 @@ def pegboard_blueprints() -> Sequence[pegboard.Blueprint]:
 
 @pegboard.hookimpl
 def pegboard_commands() -> Sequence[click.Command]:
-    """Add `pegboard items import`, `export` and `seed`."""
+    """Add the commands `pegboard items import`, `export` and `seed`."""
     return [items]
 
 
 @pegboard.hookimpl
 def pegboard_health_checks() -> Sequence[pegboard.HealthCheck]:
-    """Check that the table can be read by whatever role the service connects as."""
+    """Check that the database role of the service may read the table."""
     return [pegboard.HealthCheck("table", table_is_readable)]
 
 
 @pegboard.hookimpl
 def pegboard_hookspecs() -> object:
-    """Let other plugins take part in an item's life."""
+    """Declare the hooks by which other plugins see items before and after a write."""
     return hookspecs
 
 
 @pegboard.hookimpl
 def pegboard_setup(app: Flask) -> None:
-    """Watch the sessions for items, and teach SQLite about letters beyond ASCII."""
+    """Watch the sessions for written items, and give SQLite a `lower` for all of Unicode."""
     init_events(app)
     init_sql(app)

@@ -1,4 +1,4 @@
-"""What must be so before items can be served."""
+"""The health check of items."""
 
 from sqlalchemy import select
 from sqlalchemy.exc import ProgrammingError
@@ -8,7 +8,7 @@ from pegboard_items.models import table
 
 
 def table_is_readable() -> None:
-    """Raise unless the role that the service connects as may read the table."""
+    """Raise `NotReadyError` unless the database role of the service may read the table."""
     try:
         pegboard.db.session.execute(select(table.columns.id).limit(1))
     except ProgrammingError as error:

@@ -1,4 +1,4 @@
-"""How items look to a client; the one place where they are serialized."""
+"""The JSON of items, as the API and exports write it."""
 
 import hashlib
 import json
@@ -22,26 +22,26 @@ class ItemLike(Protocol):
 
 @dataclass(frozen=True)
 class Representation:
-    """The bytes of an item's JSON, and the strong validator made of them."""
+    """The bytes of an item's JSON, and their hash as a strong validator."""
 
     body: bytes
     etag: str
 
     @classmethod
     def of(cls, item: ItemLike) -> "Representation":
-        """Represent an item."""
+        """Return the representation of an item."""
         body = _encode(plain(item))
         return cls(body, hashlib.blake2b(body, digest_size=16).hexdigest())
 
     def response(self, status: int = 200) -> Response:
-        """Return an answer that carries it."""
+        """Return a response with the body and the `ETag`."""
         response = Response(self.body, status, mimetype="application/json")
         response.set_etag(self.etag)
         return response
 
 
 def plain(item: ItemLike) -> dict[str, Any]:
-    """Return what JSON can hold of an item."""
+    """Return an item as a dictionary of JSON values."""
     return {
         "id": item.id,
         "name": item.name,
@@ -52,12 +52,12 @@ def plain(item: ItemLike) -> dict[str, Any]:
 
 
 def moment(value: datetime | None) -> str | None:
-    """Write a time as in 2024-01-01T00:00:00, with a fraction only where there is one."""
+    """Return a time as in 2024-01-01T00:00:00, with a fraction only where there is one."""
     return None if value is None else value.isoformat()
 
 
 def list_response(items: Iterable[ItemLike]) -> Response:
-    """Return an answer that carries an array of items."""
+    """Return a response with an array of items."""
     return Response(_encode([plain(item) for item in items]), mimetype="application/json")
 
 

@@ -1,4 +1,4 @@
-"""Sample items: the same ones each time."""
+"""Sample items, the same each time."""
 
 from collections.abc import Iterator
 from itertools import count, islice
@@ -30,13 +30,13 @@ _PLACES = ("top row", "left side", "right side", "by the window", "above the ben
 
 
 def samples() -> Iterator[Values]:
-    """Yield sample items without end, no two with one name."""
+    """Yield sample items without end, all with different names."""
     for number in count():
-        lap, place = divmod(number, len(_TOOLS) * len(_TRAITS))
+        round_, place = divmod(number, len(_TOOLS) * len(_TRAITS))
         tool, purpose = _TOOLS[place % len(_TOOLS)]
-        # The lengths of the lists have no common divisor, so each pair comes once a lap.
+        # The lengths of the lists have no common divisor, so each pair comes once a round.
         trait = _TRAITS[place % len(_TRAITS)]
-        name = f"{trait} {tool}" + (f" no. {lap + 1}" if lap else "")
+        name = f"{trait} {tool}" + (f" no. {round_ + 1}" if round_ else "")
         yield {
             "name": name,
             "description": f"{purpose} Hangs {_PLACES[number % len(_PLACES)]}.",
@@ -44,7 +44,7 @@ def samples() -> Iterator[Values]:
 
 
 def seed_items(wanted: int, *, only_if_empty: bool = False) -> int:
-    """Make so many sample items; return how many were made."""
+    """Create sample items; return how many were created."""
     with pegboard.no_time_limit():
         writer = _seed(wanted, only_if_empty=only_if_empty)
         writer.announce()

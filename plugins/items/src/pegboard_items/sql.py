@@ -1,4 +1,4 @@
-"""Expressions that mean the same on SQLite and PostgreSQL."""
+"""SQL expressions that mean the same on SQLite and PostgreSQL."""
 
 import sqlite3
 from datetime import datetime
@@ -13,9 +13,9 @@ from sqlalchemy.sql.functions import FunctionElement
 import pegboard
 
 BEFORE_ALL = datetime(1, 1, 1)  # noqa: DTZ001 - as it is stored, without a time zone
-"""The time that stands for a missing one when items are sorted."""
+"""The time that a missing one is sorted as."""
 
-AFTER_ALL = datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - likewise
+AFTER_ALL = datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - as it is stored, without a time zone
 
 
 class lowered(FunctionElement[str]):  # noqa: N801 - used as a function
@@ -26,20 +26,20 @@ class lowered(FunctionElement[str]):  # noqa: N801 - used as a function
 
 
 class sortable(FunctionElement[datetime]):  # noqa: N801 - used as a function
-    """A time that is never missing, and sorts as times do."""
+    """A time for sorting, `BEFORE_ALL` where it is missing."""
 
     type = DateTime()
     inherit_cache = True
 
 
 def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column contains the text, in whatever case; nothing in it is a wildcard."""
+    """Return the condition that a column contains the text, ignoring case and without wildcards."""
     escaped = text.translate({ord(special): f"\\{special}" for special in "\\%_"})
     return lowered(column).like(lowered(f"%{escaped}%"), escape="\\")
 
 
 def init_sql(app: Flask) -> None:
-    """Give the app's SQLite connections the function behind `lowered`."""
+    """Register the function behind `lowered` on the app's SQLite connections."""
     with app.app_context():
         engine = pegboard.db.engine
     if engine.dialect.name != "sqlite":
@@ -61,7 +61,7 @@ def _lowered(element: lowered, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(lowered, "sqlite")
 def _lowered_on_sqlite(element: lowered, compiler: SQLCompiler, **options: Any) -> str:
-    # SQLite's own function knows no letters beyond ASCII.
+    # The function lower() of SQLite handles only ASCII.
     return f"items_lower({compiler.process(element.clauses, **options)})"
 
 
@@ -72,7 +72,7 @@ def _sortable(element: sortable, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(sortable, "sqlite")
 def _sortable_on_sqlite(element: sortable, compiler: SQLCompiler, **options: Any) -> str:
-    # Times are text there, each with as much of a fraction as its writer chose.
+    # SQLite stores times as text, with or without a fraction depending on the writer.
     time = _sortable(element, compiler, **options)
     rest = f"CASE instr({time}, '.') WHEN 0 THEN '.000000' ELSE '000000' END"
     return f"substr({time} || {rest}, 1, 26)"

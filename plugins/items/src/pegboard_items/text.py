@@ -1,7 +1,7 @@
-"""Which text an item may hold; the one truth for the API, its description and imports.
+"""Which texts an item may hold: one definition for the API, its description and imports.
 
-The patterns mean the same in Python's and in ECMAScript's regular expressions. What they cannot
-say is that half a surrogate pair is no text.
+The patterns mean the same as regular expressions of Python and of ECMAScript. They cannot exclude
+half of a surrogate pair, which is refused as well.
 """
 
 import re
@@ -23,10 +23,10 @@ NAME_PATTERN = (
     rf"^[{_SPACE}]*[^{_SPACE}{_CONTROL}]"
     rf"(?:[^{_CONTROL}]{{0,{NAME_LENGTH - 2}}}[^{_SPACE}{_CONTROL}])?[{_SPACE}]*$"
 )
-"""A name before it is trimmed."""
+"""A valid name before it is trimmed."""
 
 TEXT_PATTERN = rf"^[^{_CONTROL_BUT_LINES}]*$"
-"""Any text of several lines."""
+"""A valid text, which may have several lines."""
 
 _SPACES = "".join(filter(re.compile(f"[{_SPACE}]").match, map(chr, range(0x3001))))
 _bad_in_name = re.compile(f"[{_CONTROL}{_SURROGATE}]").search
@@ -34,11 +34,11 @@ _bad_in_text = re.compile(f"[{_CONTROL_BUT_LINES}{_SURROGATE}]").search
 
 
 class TextError(ValueError):
-    """Raised for text that is not allowed; the message says why."""
+    """Raised for a text that is not allowed; the message says why."""
 
 
 def trim_name(name: str) -> str:
-    """Return the name without white space around it; raises `TextError`."""
+    """Return the name without surrounding white space. Raises `TextError`."""
     name = name.strip(_SPACES)
     if not name:
         message = "A name has at least one character that is not white space."
@@ -52,7 +52,7 @@ def trim_name(name: str) -> str:
 
 
 def check_text(text: str) -> str:
-    """Return the text; raises `TextError`."""
+    """Return the text. Raises `TextError`."""
     if found := _bad_in_text(text):
         raise TextError(_complaint(found, "a text"))
     return text

@@ -1,4 +1,4 @@
-"""Import, and its inverse, export."""
+"""Importing items from files, and exporting them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ _EXPORT_BATCH = 1000
 
 
 class InterruptedImportError(Exception):
-    """Raised when the database ended the import's transaction for the sake of another."""
+    """Raised when the database aborted the import because of a concurrent transaction."""
 
 
 @dataclass
 class Report:
-    """What became of the rows of a file."""
+    """The result of an import."""
 
     imported: int = 0
     bad: int = 0
     complaints: list[str] = field(default_factory=list)
-    """The first of the bad rows, each with its line."""
+    """What is wrong with the first bad rows, each with its line number."""
 
 
 class _RefusedError(Exception):
@@ -39,9 +39,9 @@ class _RefusedError(Exception):
 def import_rows(
     rows: Iterable[Row], *, skip_bad: bool = False, on_row: Callable[[], object] = bool
 ) -> Report:
-    """Import rows in one transaction: all, or none; with `skip_bad` all that are good.
+    """Import rows in one transaction: all or none, or with `skip_bad` all valid ones.
 
-    Every row is read and validated, also after a bad one, so that all bad ones are known.
+    All rows are validated, also after a bad one. `on_row` is called after each row.
     """
     settings = pegboard.get_settings(ItemsSettings)
     run = _Import(rows, BulkWriter(settings.import_batch), skip_bad, settings.import_bad_rows_shown)
@@ -66,12 +66,12 @@ class _Import:
 
     @pegboard.transactional
     def transaction(self, on_row: Callable[[], object]) -> None:
-        # SQLite's lock is waited for, and the transaction begun anew if need be, before any row
-        # is read: rows can be read only once.
+        # Rows can be read only once, so the transaction is begun, and repeated if SQLite is locked,
+        # before the first is read.
         pegboard.db.session.connection()
         if self.is_begun:
             message = (
-                "The database ended the import for the sake of another transaction. Run it again."
+                "The database aborted the import because of another transaction. Run it again."
             )
             raise InterruptedImportError(message)
         self.is_begun = True
@@ -92,9 +92,9 @@ class _Import:
         try:
             self.writer.add(values)
         except HTTPException as error:
-            # A plugin that listens has refused the item.
-            told = getattr(error, "errors", None) or {"_schema": [error.description or error.name]}
-            raise RowError(_sentence(told)) from None
+            # A plugin has refused the item.
+            summary = {"_schema": [error.description or error.name]}
+            raise RowError(_sentence(getattr(error, "errors", None) or summary)) from None
 
     def _complain(self, line: int, error: RowError) -> None:
         self.report.bad += 1
@@ -103,7 +103,7 @@ class _Import:
 
 
 def _row_loader() -> Callable[[object], Values]:
-    """Return what makes the values of a new item of a row's content, or raises `RowError`."""
+    """Return a function that validates the content of a row, and raises `RowError`."""
     schema = ItemRowSchema()
     now = pegboard.utcnow()
 
@@ -127,7 +127,7 @@ def _sentence(messages: Mapping[str, Sequence[str]]) -> str:
 
 
 def export_rows(form: Format) -> Iterator[bytes]:
-    """Yield the bytes of a file with all items, as they were at one moment."""
+    """Yield the bytes of a file with all items, as of one moment."""
     with pegboard.no_time_limit():
         rows = pegboard.db.session.execute(
             select(table).order_by(table.columns.id),

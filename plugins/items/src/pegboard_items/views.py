@@ -1,4 +1,4 @@
-"""The routes below `/api/items/`."""
+"""The views of `/api/items/`."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,28 +14,28 @@ import pegboard
 from pegboard_items import listing
 from pegboard_items.models import MAX_ID, Item, table
 from pegboard_items.representation import Representation
-from pegboard_items.schemas import ItemInputSchema, ItemSchema, Listing, ListingSchema
+from pegboard_items.schemas import ItemInputSchema, ItemSchema, ListQuery, ListQuerySchema
 
 _ETAG = {
-    "description": "Strong validator of the item as it is now.",
+    "description": "Strong validator of the current item.",
     "required": True,
     "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
 }
 _LIST_HEADERS = {
     listing.PAGINATION: {
-        "description": "JSON. Of a page: total, total_pages, first_page, last_page, page, "
-        "previous_page and next_page, where they exist. Of a walk: page_size, and next_after while "
-        "there is more.",
+        "description": "JSON. By number: total, total_pages, first_page, last_page, page, "
+        "previous_page and next_page, where they exist. By cursor: page_size, and next_after if "
+        "there is a next page.",
         "required": True,
         "schema": {"type": "string", "example": '{"total": 1, "total_pages": 1}'},
     },
     "Link": {
-        "description": "RFC 8288. Of a page: first, prev, next and last. Of a walk: next.",
+        "description": "RFC 8288. By number: first, prev, next and last. By cursor: next.",
         "schema": {"type": "string", "example": '</api/items/?page=2>; rel="next"'},
     },
 }
 _LOCATION = {
-    "description": "Where the new item is.",
+    "description": "The URL of the new item.",
     "required": True,
     "schema": {"type": "string", "example": "/api/items/1"},
 }
@@ -43,11 +43,11 @@ _IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
     "schema": {"type": "string"},
-    "description": "ETags of the item as the client has it, or `*`.",
+    "description": "ETags of the item that the client has, or `*`.",
 }
 
 _LOOKUP_TTL = 300
-"""Seconds that the answer about one item may be cached."""
+"""Seconds for which the response for one item may be cached."""
 
 blueprint = pegboard.Blueprint(
     "items", __name__, url_prefix="/api/items", description="Things with a name."
@@ -55,7 +55,7 @@ blueprint = pegboard.Blueprint(
 
 
 class ItemId(IntegerConverter):
-    """An id that the table can hold, written in the one usual way; others are no route."""
+    """Matches an id that the table can hold, without leading zeros; others are 404."""
 
     regex = "[1-9][0-9]{0,9}"
 
@@ -70,15 +70,14 @@ blueprint.record(lambda state: state.app.url_map.converters.update(item_id=ItemI
 class Items(MethodView):
     """All items."""
 
-    @blueprint.arguments(ListingSchema, location="query")
+    @blueprint.arguments(ListQuerySchema, location="query")
     @blueprint.response(HTTPStatus.OK, ItemSchema(many=True), headers=_LIST_HEADERS)
     @blueprint.doc(operationId="list_items")
-    def get(self, wanted: Listing) -> Response:
+    def get(self, wanted: ListQuery) -> Response:
         """List items.
 
-        By page, or without `page` and with `after` as a walk: the cost of a walk's next stretch
-        does not depend on how far it has come, and nothing is skipped or repeated when others
-        write meanwhile.
+        By page number, or with `after` by cursor: nothing is skipped or repeated when items are
+        written meanwhile, and no page costs more than the first.
         """
         return listing.list_items(wanted)
 
@@ -128,8 +127,7 @@ class ItemById(MethodView):
     def put(self, sent: Mapping[str, Any], item_id: int) -> Response:
         """Replace an item.
 
-        With `If-Match: <ETag>` only while the item is the one that the ETag was given for; 412
-        otherwise.
+        With `If-Match: <ETag>` only if the item still has this ETag; else 412.
         """
         item = _lock(item_id)
         item.name, item.description = sent["name"], sent["description"]
@@ -143,18 +141,16 @@ class ItemById(MethodView):
     def delete(self, item_id: int) -> Response:
         """Delete an item.
 
-        With `If-Match: <ETag>` only while the item is the one that the ETag was given for; 412
-        otherwise.
+        With `If-Match: <ETag>` only if the item still has this ETag; else 412.
         """
         pegboard.db.session.delete(_lock(item_id))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def _lock(item_id: int) -> Item:
-    """Return an item that nobody else can change before this transaction ends.
+    """Return an item locked until this transaction ends, after checking the preconditions.
 
-    The preconditions of the request hold then. On SQLite a writing transaction keeps out all
-    others from its beginning.
+    On SQLite, which has no row locks, a writing transaction excludes all others from its beginning.
     """
     query = select(Item).where(Item.id == item_id).with_for_update()
     item = pegboard.db.session.scalars(query.execution_options(populate_existing=True)).first()

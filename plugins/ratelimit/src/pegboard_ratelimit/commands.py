@@ -1,4 +1,4 @@
-"""The command group `ratelimit`."""
+"""The commands `pegboard ratelimit ...`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,22 @@ import pegboard
 from pegboard.clients import client_key
 from pegboard.stages import EXEMPT_BLUEPRINTS, Route, route_of
 from pegboard_ratelimit.enforcement import (
+    ClientUsage,
     Limiter,
-    Standing,
-    ask_standing,
     get_limiter,
-    is_of_use,
+    inspect_client,
+    matches_any_route,
     routes_of,
 )
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
 from pegboard_ratelimit.rules import (
     METHODS,
     UNLIMITED,
+    ClientPattern,
     OnFailure,
     Rule,
     Source,
-    Stored,
-    Who,
+    StoredRule,
     WrittenRule,
     choose,
     parse_time,
@@ -42,49 +42,51 @@ from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _NUMBER = click.IntRange(-(2**63), 2**63 - 1)
-_NOWHERE = "no such route here"
-_SHOWN = 5
+_NO_ROUTE = "matches no route"
+_MAX_SHOWN = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.group()
 def ratelimit() -> None:
-    """Say how often clients may call."""
+    """Limit how often clients may call."""
 
 
 @ratelimit.group()
 def rules() -> None:
-    """Look at and change the rules; every process heeds them within 5 seconds."""
+    """Show and change the rules; a change takes effect in every process within 5 seconds."""
 
 
 @rules.command("list")
 @with_appcontext
 def list_() -> None:
-    """List the rules of the settings and of the table, and what is wrong with any."""
+    """List the rules of the settings and of the table; broken ones say what is wrong."""
     with _plain_errors():
         stored = _read()
     for rule in rules_of(pegboard.get_settings(RatelimitSettings)):
-        useless = "" if is_of_use(current_app, rule) else f", {_NOWHERE}"
-        click.echo(_printable(f"{rule.name}: {_describe(rule)}{useless}"))
+        suffix = "" if matches_any_route(current_app, rule) else f", {_NO_ROUTE}"
+        click.echo(_printable(f"{rule.name}: {_describe(rule)}{suffix}"))
     now = pegboard.utcnow()
     for row in stored:
         click.echo(_printable(f"{row.number}: {_describe_row(row, now)}"))
     if any(row.rule is None for row in stored):
-        message = "Broken rules are left out; remove them, and add them as they should be."
+        message = "Broken rules are left out; remove them, then add them correctly."
         raise click.ClickException(message)
 
 
 @rules.command()
 @click.option("--client", default="*", help="An address, a network, user:NAME or user:PREFIX*.")
-@click.option("--route", default="*", help="A path or endpoint; * in it stands for anything.")
-@click.option("--method", "methods", multiple=True, help="GET (HEAD with it), POST, ...")
-@click.option("--limit", "limits", help="As in 100/minute;10/second.")
+@click.option("--route", default="*", help="A path or endpoint; * in it stands for any text.")
+@click.option("--method", "methods", multiple=True, help="GET (includes HEAD), POST, ...")
+@click.option("--limit", "limits", help="Such as 100/minute;10/second.")
 @click.option("--exempt", is_flag=True, help="No limit at all.")
-@click.option("--until", help="When it ends: a time in UTC, or 30m, 12h, 7d from now.")
+@click.option("--until", help="When the rule ends: a time in UTC, or 30m, 12h, 7d from now.")
 @click.option(
-    "--on-failure", type=click.Choice([one.value for one in OnFailure]), help="While Redis is away."
+    "--on-failure",
+    type=click.Choice([one.value for one in OnFailure]),
+    help="What to do while Redis is unavailable.",
 )
-@click.option("--note", help="What it is for.")
+@click.option("--note", help="What the rule is for.")
 @with_appcontext
 def add(  # noqa: PLR0913 - one for each option
     *,
@@ -97,9 +99,9 @@ def add(  # noqa: PLR0913 - one for each option
     on_failure: str | None,
     note: str | None,
 ) -> None:
-    """Add a rule for clients at routes; by default for all clients at all routes."""
+    """Add a rule; without options for all clients at all routes."""
     if exempt == bool(limits):
-        message = "Say either --limit LIMIT or --exempt."
+        message = "Give either --limit LIMIT or --exempt."
         raise click.UsageError(message)
     text = WrittenRule(
         limits or UNLIMITED, client, route, ",".join(methods) or "*", on_failure or ""
@@ -123,22 +125,22 @@ def add(  # noqa: PLR0913 - one for each option
         raise click.UsageError(message)
     with _plain_errors():
         number = _insert(row)
-    if not is_of_use(current_app, rule):
-        click.echo(f"Warning: no route of this service is {route}.", err=True)
+    if not matches_any_route(current_app, rule):
+        click.echo(f"Warning: no route of this service matches {route}.", err=True)
     if ending is not None and ending <= pegboard.utcnow():
-        click.echo("Warning: it is over already.", err=True)
-    click.echo(_printable(f"Rule {number} is added: {_describe(rule)}."))
-    if stronger := _stronger(replace(rule, number=number)):
-        others = f" and {len(stronger) - _SHOWN} more" if len(stronger) > _SHOWN else ""
-        listed = ", ".join(stronger[:_SHOWN])
-        click.echo(f"It does not hold where a more special one does: {listed}{others}.")
+        click.echo("Warning: the rule has ended already.", err=True)
+    click.echo(_printable(f"Added rule {number}: {_describe(rule)}."))
+    if overridden := _overridden(replace(rule, number=number)):
+        others = f" and {len(overridden) - _MAX_SHOWN} more" if len(overridden) > _MAX_SHOWN else ""
+        listed = ", ".join(overridden[:_MAX_SHOWN])
+        click.echo(f"A more specific rule applies instead at {listed}{others}.")
 
 
 @rules.command()
 @click.argument("numbers", nargs=-1, type=_NUMBER, required=True)
 @with_appcontext
 def remove(numbers: Sequence[int]) -> None:
-    """Remove rules by their numbers: all of them or, if one does not exist, none."""
+    """Remove rules by number: all of them or, if one does not exist, none."""
     with _plain_errors():
         missing = _delete(set(numbers))
     if missing:
@@ -154,7 +156,7 @@ def remove(numbers: Sequence[int]) -> None:
 @click.argument("path")
 @with_appcontext
 def test(client: str, method: str, path: str) -> None:
-    """Tell which rule CLIENT meets at METHOD PATH, and what is left of it."""
+    """Show which rule applies to CLIENT at METHOD PATH, and what is left of it."""
     try:
         key = client_key(client)
     except ValueError as error:
@@ -168,27 +170,27 @@ def test(client: str, method: str, path: str) -> None:
         click.echo(f"{route.endpoint} is never limited.")
         return
     with _plain_errors():
-        limiter.keeper.load()
+        limiter.refresher.load()
     rule = choose(limiter.rules_at(route), key)
     where = route.endpoint if route else "no route"
-    told = f"{rule.name}: {_describe(rule)}" if rule else "no rule"
-    click.echo(_printable(f"{Who(key)} at {where}: {told}"))
+    described = f"{rule.name}: {_describe(rule)}" if rule else "no rule"
+    click.echo(_printable(f"{ClientPattern(key)} at {where}: {described}"))
     if rule is not None:
-        _tell_standing(limiter, rule, key)
+        _show_usage(limiter, rule, key)
 
 
-def _tell_standing(limiter: Limiter, rule: Rule, client: str) -> None:
+def _show_usage(limiter: Limiter, rule: Rule, client: str) -> None:
     plan = limiter.plan(rule)
     if plan is None:
         return
-    standing: Standing | str = ask_standing(limiter, plan, client)
-    if isinstance(standing, str):
-        click.echo(standing)
+    usage: ClientUsage | str = inspect_client(limiter, plan, client)
+    if isinstance(usage, str):
+        click.echo(usage)
         return
-    for policy, remaining, reset in standing.lines:
+    for policy, remaining, reset in usage.policies:
         click.echo(f"  {policy}: {remaining} left, more in {reset} s")
-    if standing.wait:
-        click.echo(f"  refused for {standing.wait:.1f} s")
+    if usage.wait:
+        click.echo(f"  refused for {usage.wait:.1f} s")
 
 
 def _find(method: str, path: str) -> Route | None:
@@ -202,18 +204,18 @@ def _find(method: str, path: str) -> Route | None:
 
 def _describe(rule: Rule) -> str:
     parts = [str(rule.limit) if rule.limit else "no limit"]
-    if not rule.who.is_anyone:
-        parts.append(f"for {rule.who}")
+    if not rule.clients.is_anyone:
+        parts.append(f"for {rule.clients}")
     if rule.methods:
         parts.append(" ".join(name for name in METHODS if name in rule.methods))
-    if not rule.where.is_anywhere:
-        parts.append(f"at {rule.where.text}")
+    if not rule.routes.is_anywhere:
+        parts.append(f"at {rule.routes.text}")
     if rule.on_failure:
         parts.append(f"on failure {rule.on_failure}")
     return ", ".join(parts)
 
 
-def _describe_row(row: Stored, now: datetime) -> str:
+def _describe_row(row: StoredRule, now: datetime) -> str:
     if row.rule is None:
         text = row.text
         shown = f"{text.limit!r} for {text.client!r} at {text.methods!r} {text.route!r}"
@@ -221,32 +223,32 @@ def _describe_row(row: Stored, now: datetime) -> str:
     parts = [_describe(row.rule)]
     if row.until is not None:
         ending = f"{row.until:%Y-%m-%dT%H:%M:%S} UTC"
-        parts.append(f"over since {ending}" if row.is_over(now) else f"until {ending}")
-    if not is_of_use(current_app, row.rule):
-        parts.append(_NOWHERE)
+        parts.append(f"ended {ending}" if row.is_over(now) else f"until {ending}")
+    if not matches_any_route(current_app, row.rule):
+        parts.append(_NO_ROUTE)
     described = ", ".join(parts)
     return f"{described} ({row.note})" if row.note else described
 
 
 def _printable(text: str) -> str:
-    """Return a text as it can be shown: whoever wrote it must not steer the terminal."""
+    """Return a text with control characters escaped, so that it cannot steer the terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
 
 
-def _stronger(rule: Rule) -> list[str]:
-    """Return where a rule does not hold though it is about it, and what holds there."""
+def _overridden(rule: Rule) -> list[str]:
+    """Return the routes of a rule where a more specific rule for all clients applies instead."""
     limiter = get_limiter()
     if limiter is None:
         return []
-    limiter.keeper.read()
+    limiter.refresher.read()
     found: dict[str, str] = {}
     for route in routes_of(current_app):
         if route.blueprint not in EXEMPT_BLUEPRINTS and rule.covers(route):
             first = limiter.rules_at(route)[-1]
-            if first.who.is_anyone and first.rank > rule.rank:
+            if first.clients.is_anyone and first.rank > rule.rank:
                 found.setdefault(f"{route.method} {route.rule.rule}", first.name)
     return [f"{where} ({name})" for where, name in found.items()]
 
@@ -258,7 +260,7 @@ def _ending(text: str) -> datetime | None:
     return parse_time(text)
 
 
-def _read() -> list[Stored]:
+def _read() -> list[StoredRule]:
     with pegboard.db.engine.connect() as connection:
         return read_rows(connection)
 
@@ -283,14 +285,14 @@ def _delete(numbers: set[int]) -> set[int]:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Say in a line what an operator can do something about."""
+    """Report a database error in one line instead of a traceback."""
     try:
         yield
     except DBAPIError as error:
         if _is_missing():
             message = f"There is no table {table.name} yet: run pegboard db upgrade."
             raise click.ClickException(message) from error
-        message = f"The database refuses: {' '.join(str(error.orig).split())}"
+        message = f"The database reports: {' '.join(str(error.orig).split())}"
         raise click.ClickException(message) from error
 
 

@@ -1,4 +1,4 @@
-"""The hooks that other plugins can implement."""
+"""The hook of ratelimit that other plugins can implement."""
 
 from flask import Flask
 
@@ -8,9 +8,9 @@ from pegboard_ratelimit.counting import Storage
 
 @pegboard.hookspec
 def pegboard_ratelimit_storage(app: Flask) -> Storage | None:
-    """Return what counts requests, in place of Redis or the process; None to decline.
+    """Return the storage that counts requests instead of Redis or the process; None to decline.
 
-    Called once for each app. Only one plugin may return a storage.
+    Called once, when the app is built. Only one plugin may return a storage.
 
     Example::
 

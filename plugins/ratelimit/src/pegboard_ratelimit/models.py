@@ -1,4 +1,4 @@
-"""The table of rules."""
+"""The table `ratelimit_rules`."""
 
 from datetime import datetime
 from typing import cast
@@ -16,7 +16,7 @@ class Base(pegboard.Model, DeclarativeBase):
 
 
 class RatelimitRule(Base):
-    """A rule that is in force while the service runs; other programs may write the table, too."""
+    """A rule that takes effect while the service runs; other programs may write the table too."""
 
     __tablename__ = "ratelimit_rules"
 
@@ -27,9 +27,9 @@ class RatelimitRule(Base):
     """`10/minute;100/day`, or `none` for an exemption."""
     on_failure: Mapped[str | None] = mapped_column(String(TEXT_LENGTH))
     until: Mapped[datetime | None] = mapped_column(DateTime)
-    """When it ends, in UTC."""
+    """When the rule ends, in UTC."""
     note: Mapped[str | None] = mapped_column(String(TEXT_LENGTH))
 
 
 table = cast("Table", RatelimitRule.__table__)
-"""The table itself, for reading what may be broken."""
+"""The table itself, for reading rows that the model could not load."""

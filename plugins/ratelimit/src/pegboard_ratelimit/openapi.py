@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about limits."""
+"""Rate limits in the OpenAPI document."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,23 +15,23 @@ _TOO_MANY = str(HTTPStatus.TOO_MANY_REQUESTS.value)
 
 _HEADERS = {
     POLICY: {
-        "description": "The limits that hold for this call: of each its quota `q` in any window of "
+        "description": "The limits on this call: for each the quota `q` in any window of "
         "`w` seconds (draft-ietf-httpapi-ratelimit-headers-11).",
         "schema": {"type": "string", "example": '"default-minute";q=1000;w=60'},
     },
     STATE: {
-        "description": "For each limit how many requests `r` are left, and in how many seconds `t` "
-        "there are more.",
+        "description": "For each limit the requests `r` left, and the seconds `t` until there are "
+        "more.",
         "schema": {"type": "string", "example": '"default-minute";r=999;t=60'},
     },
 }
 _LEGACY = {
-    LEGACY[0]: "The quota of the limit that is nearest to its end.",
-    LEGACY[1]: "How many requests are left of it.",
+    LEGACY[0]: "The quota of the limit with the fewest requests left.",
+    LEGACY[1]: "The requests left of it.",
     LEGACY[2]: "When there are more, in seconds since 1970.",
 }
 _RETRY_AFTER = {
-    "description": "Seconds until a request is admitted.",
+    "description": "Seconds until a request is admitted again.",
     "schema": {"type": "integer", "minimum": 1},
 }
 
@@ -55,36 +55,36 @@ def describe_limits(app: Flask, document: dict[str, Any]) -> None:
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         "headers": {**references, "Retry-After": _RETRY_AFTER},
     }
-    # Whatever the rules are now, a row of the table can limit any other call at any time.
-    free = {
+    # A rule added to the table can limit any other call at any time.
+    exempt = {
         shape(route.rule.rule) for route in routes_of(app) if route.blueprint in EXEMPT_BLUEPRINTS
     }
-    answers: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    described: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
             if method.upper() in METHODS or method == "head":
                 responses = operation.setdefault("responses", {})
-                is_limited = shape(path) not in free
-                answers[is_limited] += responses.values()
+                is_limited = shape(path) not in exempt
+                described[is_limited] += responses.values()
                 if is_limited:
                     responses[_TOO_MANY] = {"$ref": f"{_RESPONSES}{_RESPONSE}"}
-    _describe(components["responses"], answers[True], answers[False], references)
+    _describe(components["responses"], described[True], described[False], references)
 
 
 def _describe(
     components: dict[str, Any],
     limited: list[dict[str, Any]],
-    free: list[dict[str, Any]],
+    exempt: list[dict[str, Any]],
     references: dict[str, Any],
 ) -> None:
-    """Add the headers to the answers of limited calls."""
-    # An answer that calls share is described once for all, unless one of them is never limited.
-    shared_by_free = {response.get("$ref") for response in free}
+    """Add the headers to the responses of limited calls."""
+    # A response component is shared by calls; it gets the headers unless one of them is exempt.
+    shared_by_exempt = {response.get("$ref") for response in exempt}
     for response in limited:
         reference = response.get("$ref", "")
         if not reference:
             response.setdefault("headers", {}).update(references)
-        elif reference.startswith(_RESPONSES) and reference not in shared_by_free:
+        elif reference.startswith(_RESPONSES) and reference not in shared_by_exempt:
             shared = components.get(reference.removeprefix(_RESPONSES), {})
             if "$ref" not in shared:
                 shared.setdefault("headers", {}).update(references)

@@ -1,4 +1,4 @@
-"""What the ratelimit plugin hangs on which hook."""
+"""The hook implementations of the ratelimit plugin."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,31 +20,31 @@ from pegboard_ratelimit.settings import RatelimitSettings
 
 @pegboard.hookimpl
 def pegboard_settings() -> type[RatelimitSettings]:
-    """Declare the limits, and what becomes of requests that cannot be counted."""
+    """Declare the settings."""
     return RatelimitSettings
 
 
 @pegboard.hookimpl
 def pegboard_models() -> type[DeclarativeBase]:
-    """Own the table `ratelimit_rules`."""
+    """Register the table `ratelimit_rules`."""
     return Base
 
 
 @pegboard.hookimpl
 def pegboard_migrations() -> Path:
-    """Say where the history of the table is."""
+    """Return the folder of the revisions."""
     return Path(__file__).parent / "migrations"
 
 
 @pegboard.hookimpl
 def pegboard_commands() -> Sequence[click.Command]:
-    """Add `pegboard ratelimit rules`."""
+    """Add the commands `pegboard ratelimit rules ...`."""
     return [ratelimit]
 
 
 @pegboard.hookimpl
 def pegboard_hookspecs() -> object:
-    """Let another plugin provide the storage."""
+    """Declare the hook by which another plugin provides the storage."""
     return hookspecs
 
 
@@ -57,5 +57,5 @@ def pegboard_stages(app: Flask) -> Sequence[Stage]:
 
 @pegboard.hookimpl
 def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
-    """Document 429 and the headers."""
+    """Document 429 and the headers of rate limits."""
     describe_limits(app, document)

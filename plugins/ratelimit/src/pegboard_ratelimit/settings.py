@@ -12,7 +12,7 @@ from pegboard_ratelimit.rules import METHODS, OnFailure, Rule, Source, WrittenRu
 
 _METHODS = rf"(?:{'|'.join(('HEAD', *METHODS))})"
 _ROUTE = re.compile(
-    rf"(?P<methods>{_METHODS}(?:\|{_METHODS})*)?(?(methods)(?:\s+|$))(?P<where>\S*)"
+    rf"(?P<methods>{_METHODS}(?:\|{_METHODS})*)?(?(methods)(?:\s+|$))(?P<route>\S*)"
 )
 
 
@@ -31,12 +31,12 @@ def _routes(value: dict[str, str]) -> None:
 
 
 class RatelimitSettings(pegboard.Settings):
-    """How often clients may call, and what becomes of them when nobody can count."""
+    """The limits, and what to do while requests cannot be counted."""
 
-    enabled: bool = pegboard.setting(default=True, doc="Whether anything is limited at all.")
+    enabled: bool = pegboard.setting(default=True, doc="Whether requests are limited at all.")
     default: str = pegboard.setting(
         "1000/minute",
-        doc="What each client may call where no other rule holds; none is no limit.",
+        doc="The limit of each client where no other rule applies; none is no limit.",
         validate=_limit,
     )
     routes: dict[str, str] = pegboard.setting(
@@ -46,7 +46,7 @@ class RatelimitSettings(pegboard.Settings):
     )
     on_failure: str = pegboard.setting(
         "local",
-        doc="While Redis is away: local (each worker admits its share), open or closed (503).",
+        doc="Without Redis: local (each worker admits its share), open or closed (503).",
         validate=OneOf(tuple(OnFailure)),
     )
     legacy_headers: bool = pegboard.setting(
@@ -54,33 +54,33 @@ class RatelimitSettings(pegboard.Settings):
     )
     prefix: str = pegboard.setting(
         "pegboard",
-        doc="What every key in Redis begins with; tell deployments on one server apart by it.",
+        doc="What every key in Redis begins with; differs between deployments on one server.",
         validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     memory_clients: int = pegboard.setting(
         MAX_CLIENTS,
-        doc="Clients of each rule that a process remembers when it counts by itself.",
+        doc="Clients of each rule that a worker remembers when it counts by itself.",
         validate=Range(100, 10_000_000),
     )
 
 
 def rules_of(settings: RatelimitSettings) -> Iterator[Rule]:
-    """Yield the rules that the settings hold."""
+    """Yield the rules of the settings."""
     yield WrittenRule(settings.default).read("default", Source.DEFAULT)
     yield from _rules_of(settings.routes)
 
 
 def _rules_of(routes: dict[str, str]) -> Iterator[Rule]:
-    places: dict[tuple[str, frozenset[str]], str] = {}
+    seen: dict[tuple[str, frozenset[str]], str] = {}
     for text, limit in routes.items():
         found = _ROUTE.fullmatch(text.strip())
         if not found or not text.strip():
-            message = f"{text!r} is no route: write GET|POST /api/items/*, a path, or methods."
+            message = f"{text!r} is not a route: write GET|POST /api/items/*, a path, or methods."
             raise ValueError(message)
-        written = WrittenRule(limit, route=found["where"], methods=found["methods"] or "")
+        written = WrittenRule(limit, route=found["route"], methods=found["methods"] or "")
         rule = written.read(text.strip(), Source.SETTING)
-        former = places.setdefault((rule.where.shape, rule.methods), text)
+        former = seen.setdefault((rule.routes.shape, rule.methods), text)
         if former != text:
-            message = f"{former!r} and {text!r} are one place; write one limit for it."
+            message = f"{former!r} and {text!r} are the same route; write one limit for it."
             raise ValueError(message)
         yield rule

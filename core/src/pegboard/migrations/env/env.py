@@ -1,8 +1,8 @@
 """Alembic runs this file for each history in turn, whatever it was asked to do.
 
-Options of `context.configure` can be given to `run`.
+Options of `context.configure` can be given to `run_environment`.
 """
 
-from pegboard.migrations import run
+from pegboard.migrations import run_environment
 
-run()
+run_environment()

@@ -24,11 +24,17 @@ __all__ = ["KEY", "SIBLING", "CacheStrategyContract", "NoTransaction", "lease"]
 
 
 class CacheStrategyContract(Readers, Writers, Schedules, Operators):
-    """What every `CacheStrategy` must do, each race as an explicit schedule of calls."""
+    """Tests of what every `CacheStrategy` must do, each race as an explicit schedule of calls.
+
+    A class that inherits it overrides the fixtures below.
+    """
 
     @pytest.fixture
     def strategies(self) -> Sequence[CacheStrategy]:
-        """Two strategies or more that share one empty storage, as in as many processes."""
+        """Two strategies or more that share one empty storage, as in as many processes.
+
+        Raises `NotImplementedError`: the class that inherits the contract overrides it.
+        """
         message = "override the fixture `strategies`: it makes what the contract is tested on"
         raise NotImplementedError(message)
 
@@ -39,12 +45,18 @@ class CacheStrategyContract(Readers, Writers, Schedules, Operators):
 
     @pytest.fixture
     def pass_time(self) -> Callable[[float], None]:
-        """Let so many seconds pass for the storage, without waiting."""
+        """What lets a number of seconds pass for the storage, without waiting.
+
+        Tests that need it are skipped where it is not overridden.
+        """
         pytest.skip("the clock of this strategy's storage cannot be set")
 
     @pytest.fixture
     def broken(self) -> CacheStrategy:
-        """A strategy whose storage does not answer."""
+        """A strategy whose storage does not answer.
+
+        Tests that need it are skipped where it is not overridden.
+        """
         pytest.skip("the storage of this strategy cannot fail")
 
     @pytest.fixture

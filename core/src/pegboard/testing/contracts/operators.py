@@ -50,7 +50,7 @@ class Operators:
         """Operators read it."""
         assert one.name
 
-    def test_a_storage_that_is_away_is_a_miss(self, broken: CacheStrategy) -> None:
+    def test_a_storage_that_is_unavailable_is_a_miss(self, broken: CacheStrategy) -> None:
         """A reader never learns more of it than that, and reads the database."""
         assert isinstance(broken.look_up(KEY), Miss)
         given = broken.lease(KEY)

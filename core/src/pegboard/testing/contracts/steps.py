@@ -9,25 +9,29 @@ from sqlalchemy import Executable
 from pegboard.cache import CacheStrategy, Key, Lease, Touched, Transaction
 
 KEY = Key("notes", "0a1b2c:1")
+"""The key that most tests of a contract read and write."""
+
 SIBLING = Key("notes", "0a1b2c:2")
+"""Another key of the same group."""
+
 STRANGER = Key("labels", "0a1b2c:1")
 TTL = 300
 
 
 class NoTransaction:
-    """A `Transaction` for a strategy that needs none."""
+    """A `Transaction` for a strategy that needs none: a test that uses it fails."""
 
     def execute(self, statement: Executable) -> Sequence[Any]:
-        """Fail: the strategy wants a real one."""
+        """Fail the test."""
         pytest.fail(f"the strategy executes {statement}: override the fixture `transaction`")
 
     def commit(self) -> None:
-        """Fail likewise."""
+        """Fail the test."""
         pytest.fail("the strategy commits: override the fixture `transaction`")
 
 
 def lease(strategy: CacheStrategy, key: Key = KEY) -> Lease:
-    """Take a lease that must be given."""
+    """Return the lease of a key; the test fails when the strategy gives none."""
     given = strategy.lease(key)
     assert isinstance(given, Lease), given
     return given

@@ -5,11 +5,11 @@ is time, and adds this process's counts to those of the fleet.
 """
 
 import logging
-import os
 import threading
 import time
 import weakref
 
+from pegboard import after_fork
 from pegboard.redis import Channel
 from pegboard_cache_redis.cache.activation import Switch
 from pegboard_cache_redis.cache.epoch import Fleet
@@ -36,7 +36,7 @@ class Keeper:
         self._disposals = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        _keepers.add(self)
+        after_fork(self, Keeper.forget)
 
     def wake(self) -> None:
         """Note that the cache is used; begin to look after it if nobody does."""
@@ -58,7 +58,7 @@ class Keeper:
         if self._disposals != self._fleet.disposals or time.monotonic() - self._used_at > IDLE:
             return False
         state = self._fleet.refresh()
-        if state is not None and not self._channel.is_away:
+        if state is not None and not self._channel.is_unavailable:
             self._switch.adjust(state)
         self._stats.send()
         return True
@@ -67,9 +67,6 @@ class Keeper:
         """Start afresh in a forked process."""
         self._thread = None
         self._starting = threading.Lock()
-
-
-_keepers: "weakref.WeakSet[Keeper]" = weakref.WeakSet()
 
 
 def _keep(keeper: "weakref.ref[Keeper]") -> None:
@@ -84,11 +81,3 @@ def _keep(keeper: "weakref.ref[Keeper]") -> None:
             return
         del known
         time.sleep(INTERVAL)
-
-
-def _forget_inherited() -> None:
-    for keeper in tuple(_keepers):
-        keeper.forget()
-
-
-os.register_at_fork(after_in_child=_forget_inherited)

@@ -11,10 +11,10 @@ class NoChannel:
     """A `Channel` to nowhere: nothing is confirmed, so writes turn caching off in the database."""
 
     is_sharded = False
-    is_away = True
+    is_unavailable = True
 
     def exchange(self, commands: Sequence[Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
-        """Fail, as if Redis were away."""
+        """Fail, as if Redis were unavailable."""
         raise ChannelError(_MESSAGE)
 
     def servers(self) -> NoReturn:

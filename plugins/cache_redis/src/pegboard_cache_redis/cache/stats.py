@@ -61,7 +61,7 @@ class Stats:
             for name, count in counts.items()
             if count != self._sent.get(name, 0)
         }
-        if not changed or self._channel.is_away:
+        if not changed or self._channel.is_unavailable:
             return
         commands = [
             command("HINCRBY", self._key, name, number, key=self._key)
@@ -72,7 +72,7 @@ class Stats:
             self._sent = counts
 
     def collect(self) -> Mapping[str, int | float | str | bool]:
-        """Return the fleet's counts and the state; of this process alone while Redis is away."""
+        """Return the fleet's counts, this process's while Redis is unavailable, and the state."""
         self.send()
         state = self._fleet.current()
         counts: dict[str, int] = dict(self._counters.stats())
@@ -89,7 +89,7 @@ class Stats:
         return {
             **counts,
             "counted_in": scope,
-            "breaker": "open" if self._channel.is_away else "closed",
+            "breaker": "open" if self._channel.is_unavailable else "closed",
             "enabled": state.enabled if state else "unknown",
             "epoch": state.epoch if state else "unknown",
         }

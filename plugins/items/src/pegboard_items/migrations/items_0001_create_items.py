@@ -31,6 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the revision back."""
+    """Undo the revision."""
     op.drop_index("ix_items_name_items_id", table_name="items")
     op.drop_table("items")

@@ -1,15 +1,15 @@
-"""A storage of another plugin: whatever it does, the worst is that it cannot count."""
+"""Checks what a storage of another plugin returns, so that no fault of it breaks a request."""
 
 from pegboard.redis import Command
 from pegboard_ratelimit.counting.storage import Counter, Storage, StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
 
 _MOST = 999_999_999_999_999
-"""The greatest number that a header can hold (RFC 9651)."""
+"""The greatest integer in a structured field (RFC 9651)."""
 
 
-class ProvidedCounter:
-    """Counts for one rule in a storage of another plugin, and believes no verdict unseen."""
+class CheckedCounter:
+    """A counter of another plugin's storage; raises `StorageError` for an invalid verdict."""
 
     __slots__ = ("_counter", "_limit", "_rule", "_storage")
 
@@ -20,28 +20,30 @@ class ProvidedCounter:
         self._counter: Counter | None = None
 
     def prepare(self, client: str, *, charge: bool = True) -> Verdict | Command:
-        """Admit a request of the client and count it, or only look."""
+        """Admit a request of the client and count it, or refuse it."""
         if self._counter is None:
-            # Not sooner: a storage that cannot give a counter cannot count, and may do so later.
+            # Not in the constructor: a storage that fails to return a counter may do so later.
             self._counter = self._storage.counter(self._rule, self._limit)
-        asked = self._counter.prepare(client, charge=charge)
-        return asked if isinstance(asked, Command) else self._checked(asked)
+        result = self._counter.prepare(client, charge=charge)
+        return result if isinstance(result, Command) else self._checked(result)
 
     def complete(self, value: object) -> Verdict:
-        """Read what Redis replied."""
+        """Return the verdict in the reply."""
         if self._counter is None:
-            message = "nothing was asked"
+            message = "no command was sent"
             raise StorageError(message)
         return self._checked(self._counter.complete(value))
 
     def _checked(self, verdict: object) -> Verdict:
-        """Return the verdict if clients can be told of it."""
+        """Return the verdict if it can be written into headers."""
         if isinstance(verdict, Verdict):
             count = 2 * len(self._limit.policies)
             if _is_number(verdict.wait) and _are_numbers(verdict.numbers, count):
                 return verdict
         kind = type(self._storage).__qualname__
-        message = f"the storage {kind} gave no verdict on {self._limit}, but {verdict!r:.200}"
+        message = (
+            f"the storage {kind} returned an invalid verdict on {self._limit}: {verdict!r:.200}"
+        )
         raise StorageError(message)
 
 

@@ -1,4 +1,4 @@
-"""Counts that are kept in the process, in bounded memory."""
+"""Counts in the memory of the process, which is bounded."""
 
 import threading
 import time
@@ -12,19 +12,19 @@ from pegboard_ratelimit.counting.storage import StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
 
 MAX_CLIENTS = 10_000
-"""Clients of each rule that a process remembers, if nothing else is said."""
+"""Default number of clients that a process remembers for each rule."""
 
-SHARED = 256
-"""Counts per rule that the clients share who come when the memory is full."""
+SHARED_RECORDS = 256
+"""Records per rule that new clients share while the memory is full."""
 
 
 def microseconds() -> int:
-    """Return the time of a clock that is never set back."""
+    """Return the time of the monotonic clock."""
     return time.monotonic_ns() // 1000
 
 
 class _Record:
-    """A log for each window of the limit under which the client was counted last."""
+    """The logs of one client: one for each window of the limit that last counted it."""
 
     __slots__ = ("counted_at", "logs", "spans")
 
@@ -34,9 +34,10 @@ class _Record:
         self.counted_at = 0
 
     def logs_for(self, limit: Limit, now: int) -> list[Log]:
-        """Return the logs of a limit: of each window that, or a copy of the next longer one.
+        """Return a log for each window of a limit, whose windows may have changed.
 
-        Where none is longer it is one of the longest.
+        A new window gets a copy of the log of the next longer window, or of the longest if none is
+        longer.
         """
         if self.spans == limit.spans:
             return self.logs
@@ -49,28 +50,30 @@ class _Record:
             for span in limit.spans
         ]
 
-    def keep(self, limit: Limit, logs: list[Log], now: int) -> None:
-        """Take note that these logs of a limit have counted."""
-        self.spans, self.logs, self.counted_at = limit.spans, logs, now
-
 
 class _Table:
-    """The clients of one rule, who was counted longest ago first."""
+    """The clients of one rule, in the order in which they were last counted."""
 
     __slots__ = ("records", "shared", "span")
 
     def __init__(self) -> None:
         self.span = 0
-        """The longest window of the limit that holds now."""
+        """The longest window of the current limit."""
         self.records: OrderedDict[str, _Record] = OrderedDict()
         self.shared: dict[int, _Record] = {}
 
+    def keep(self, client: str, record: _Record, limit: Limit, logs: list[Log], now: int) -> None:
+        """Store the logs of a limit in a client's record after they have counted."""
+        record.spans, record.logs, record.counted_at = limit.spans, logs, now
+        if client in self.records:
+            self.records.move_to_end(client)
+
     def is_over(self, record: _Record, now: int) -> bool:
-        """Tell whether nothing of the record counts any more."""
+        """Tell whether all windows of the record are over."""
         return now - record.counted_at >= self.span
 
     def forget(self, now: int, most: int) -> None:
-        """Forget at most so many records that are over."""
+        """Drop at most `most` records that are over."""
         forgotten = 0
         while self.records and forgotten < most:
             client, record = next(iter(self.records.items()))
@@ -83,9 +86,9 @@ class _Table:
 class MemoryStorage:
     """A storage of one process.
 
-    It remembers at most so many clients of each rule, and forgets one only when its windows are
-    over. When all that it remembers still counts, newcomers share a few counts: a flood of clients
-    can slow other newcomers at the same rule, but it lets nobody have more than the limit.
+    It remembers at most `max_clients` clients of each rule, and drops one only when its windows are
+    over. While all of them are still counted, new clients share a few records: a flood of clients
+    can slow other new clients of the same rule, but no client gets more than the limit.
     """
 
     is_non_blocking = True
@@ -93,38 +96,36 @@ class MemoryStorage:
     def __init__(
         self, max_clients: int = MAX_CLIENTS, clock: Callable[[], int] = microseconds
     ) -> None:
-        """`clock` tells microseconds and is never set back."""
+        """`clock` returns microseconds and never goes back."""
         self._max_clients = max_clients
         self._clock = clock
         self._lock = threading.Lock()
         self._tables: dict[str, _Table] = {}
 
     def counter(self, rule: str, limit: Limit) -> "MemoryCounter":
-        """Return what counts for a rule."""
+        """Return the counter of a rule."""
         with self._lock:
             table = self._tables.setdefault(rule, _Table())
         return MemoryCounter(self, table, limit)
 
     def take(self, table: _Table, client: str, limit: Limit, *, charge: bool) -> Verdict:
-        """Admit a request of the client and count it."""
+        """Admit a request of the client and count it if charged, or refuse it."""
         with self._lock:
             now = self._clock()
             table.span = limit.span
             record = table.records.get(client)
-            is_own = record is not None
             if record is None:
-                record = self._newcomer(table, client, limit, now, keep=charge)
-                is_own = client in table.records
+                record = self._new_record(table, client, limit, now, keep=charge)
             logs = record.logs_for(limit, now)
             verdict = weigh(logs, limit, now, charge=charge)
             if charge and not verdict.wait:
-                record.keep(limit, logs, now)
-                if is_own:
-                    table.records.move_to_end(client)
+                table.keep(client, record, limit, logs, now)
             return verdict
 
-    def reach(self, table: _Table, client: str, limit: Limit, left: Sequence[int], at: int) -> None:
-        """Count what somebody else has counted: no more than so many requests are left."""
+    def raise_to(
+        self, table: _Table, client: str, limit: Limit, left: Sequence[int], at: int
+    ) -> None:
+        """Take over a count of another storage: at most `left` requests remain of each policy."""
         with self._lock:
             now = self._clock()
             if now - at >= limit.span:
@@ -132,24 +133,22 @@ class MemoryStorage:
             table.span = limit.span
             record = table.records.get(client)
             if record is None:
-                record = self._newcomer(table, client, limit, now, keep=True)
+                record = self._new_record(table, client, limit, now, keep=True)
             logs = record.logs_for(limit, now)
             for log, (quota, span, _), rest in zip(logs, limit.terms, left, strict=False):
                 log.forget(now - span)
                 if now - at < span:
-                    log.reach(quota - min(rest, quota), at)
-            record.keep(limit, logs, now)
-            if client in table.records:
-                table.records.move_to_end(client)
+                    log.raise_to(quota - min(rest, quota), at)
+            table.keep(client, record, limit, logs, now)
 
-    def _newcomer(
+    def _new_record(
         self, table: _Table, client: str, limit: Limit, now: int, *, keep: bool
     ) -> _Record:
-        place = hash(client) % SHARED
+        place = hash(client) % SHARED_RECORDS
         shared = table.shared.get(place)
         if shared is not None:
             if not table.is_over(shared, now):
-                # The client may be among those who were counted here.
+                # The client may already be counted in it.
                 return shared
             del table.shared[place]
         record = _Record(limit)
@@ -165,7 +164,7 @@ class MemoryStorage:
 
 
 class MemoryCounter:
-    """Counts for one rule in the process."""
+    """Counts for one rule in the memory of the process."""
 
     __slots__ = ("_limit", "_storage", "_table")
 
@@ -175,14 +174,14 @@ class MemoryCounter:
         self._limit = limit
 
     def prepare(self, client: str, *, charge: bool = True) -> Verdict:
-        """Admit a request of the client and count it, or only look."""
+        """Admit a request of the client and count it, or refuse it."""
         return self._storage.take(self._table, client, self._limit, charge=charge)
 
-    def reach(self, client: str, left: Sequence[int], at: int) -> None:
-        """Count what somebody else has counted by then, so that no more than that is left."""
-        self._storage.reach(self._table, client, self._limit, left, at)
+    def raise_to(self, client: str, left: Sequence[int], at: int) -> None:
+        """Take over a count of another storage, made at that time: `left` for each policy."""
+        self._storage.raise_to(self._table, client, self._limit, left, at)
 
     def complete(self, value: object) -> NoReturn:
-        """Refuse: nothing was asked."""
-        message = f"a process has no reply such as {value!r}"
+        """Raise `StorageError`, as `prepare` never returns a command."""
+        message = f"unexpected reply: {value!r}"
         raise StorageError(message)

@@ -1,4 +1,4 @@
-"""Counts that all processes share, kept by Redis."""
+"""Counts in Redis, shared by all processes."""
 
 from importlib.resources import files
 from urllib.parse import quote
@@ -9,57 +9,57 @@ from pegboard_ratelimit.rules import Limit
 
 
 def window_source() -> str:
-    """Return the script that counts."""
+    """Return the source of the script that counts."""
     return (files(__package__) / "window.lua").read_text("utf-8")
 
 
 WINDOW = Script(window_source())
 
 
-class SharedStorage:
-    """A storage in Redis: one key per rule and client, which expires by itself."""
+class RedisStorage:
+    """A storage in Redis with one key per rule and client, which expires by itself."""
 
     is_non_blocking = True
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def counter(self, rule: str, limit: Limit) -> "SharedCounter":
-        """Return what counts for a rule."""
-        return SharedCounter(self._prefix, rule, limit)
+    def counter(self, rule: str, limit: Limit) -> "RedisCounter":
+        """Return the counter of a rule."""
+        return RedisCounter(self._prefix, rule, limit)
 
 
-class SharedCounter:
+class RedisCounter:
     """Counts for one rule in Redis.
 
-    The command is made ready but for the client, as making it is most of what a request costs here.
+    Packing the command is most of the cost of a request here, so all but its key is packed once.
     """
 
-    __slots__ = ("_charged", "_looked", "_prefix", "_replies")
+    __slots__ = ("_counting", "_peeking", "_prefix", "_replies")
 
     def __init__(self, prefix: str, rule: str, limit: Limit) -> None:
-        # No rule can look like another one and a client; and what stood in braces would decide the
-        # node of a cluster: the same one for all clients.
+        # The rule is quoted so that each rule and client have a key of their own, and because text
+        # in braces would put the keys of all clients on one node of a cluster.
         self._prefix = f"{prefix}:ratelimit:{quote(rule, safe='/*|', errors='surrogatepass')}:"
-        self._charged = _Template(limit, charge=True)
-        self._looked = _Template(limit, charge=False)
+        self._counting = _Template(limit, charge=True)
+        self._peeking = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
 
     def prepare(self, client: str, *, charge: bool = True) -> Command:
-        """Return the command that admits a request of the client and counts it, or only looks."""
+        """Return the command that admits a request of the client and counts it, or refuses it."""
         key = (self._prefix + client).encode()
-        return (self._charged if charge else self._looked).fill(key)
+        return (self._counting if charge else self._peeking).fill(key)
 
     def complete(self, value: object) -> Verdict:
-        """Read the reply."""
+        """Return the verdict in the reply."""
         if type(value) is list and len(value) == self._replies:
             return Verdict(value[0], tuple(value[1:]))
-        message = f"Redis does not count: {value!r}"
+        message = f"Redis sent an unexpected reply: {value!r}"
         raise StorageError(message)
 
 
 class _Template:
-    """A call of the script that lacks its key."""
+    """A packed call of the script except for its key."""
 
     __slots__ = ("_head", "_tail")
 
@@ -67,13 +67,13 @@ class _Template:
         arguments: list[int] = [int(charge)]
         for terms in limit.terms:
             arguments += terms
-        blank = WINDOW.call(keys=[b""], arguments=arguments)
-        self._head, _, self._tail = blank.packed.partition(_BLANK)
+        without_key = WINDOW.call(keys=[b""], arguments=arguments)
+        self._head, _, self._tail = without_key.packed.partition(_EMPTY_KEY)
 
     def fill(self, key: bytes) -> Command:
-        """Return the call with its key."""
+        """Return the call for a key."""
         packed = b"%b$%d\r\n%b\r\n%b" % (self._head, len(key), key, self._tail)
         return Command(key, packed, WINDOW)
 
 
-_BLANK = b"$0\r\n\r\n"
+_EMPTY_KEY = b"$0\r\n\r\n"

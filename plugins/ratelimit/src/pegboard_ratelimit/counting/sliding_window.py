@@ -1,15 +1,15 @@
-"""What was admitted in a window of time, in a few numbers however many requests it was.
+"""A sliding window in bounded memory: it never admits more than the quota, at any timing.
 
 Requests that follow each other closely are counted as one run: of a run only the time of its last
 request and the number of its requests is kept. A run counts until the window since its last request
 is over. So at any time each request of the window is counted, and no request is admitted while
 `quota` are: there are never more than `quota` in any window, whenever they come.
 
-A run that began may go on for the grain, a fiftieth of the window, and the next one begins after
-that. So there are at most 52 runs in a window, and room comes back at most a fiftieth of the window
-late. A quota up to 50 has no need of runs: each request is counted by itself, and nothing is late.
+A run may last for the grain, a fiftieth of the window; then the next one begins. So there are at
+most 52 runs in a window, and a request is admitted at most a fiftieth of the window late. With a
+quota up to 50 each request is a run by itself, and nothing is late.
 
-`window.lua` says the same for Redis: whoever changes one changes the other.
+`window.lua` is the same algorithm for Redis. Change both together.
 """
 
 from array import array
@@ -28,14 +28,14 @@ class Log:
 
     def __init__(self) -> None:
         self.total = 0
-        """Requests that are counted."""
+        """The number of requests counted."""
         self._newest = self._first = self._last = 0
-        # Of each earlier run the last time and the requests; those before `_oldest` are over.
+        # Last time and requests of each earlier run in turn; those before `_oldest` are over.
         self._runs = array("q")
         self._oldest = 0
 
     def forget(self, until: int) -> None:
-        """Do without the runs that ended at that time or before."""
+        """Drop the runs that ended at that time or before."""
         if self._last <= until:
             self.total = self._newest = self._oldest = 0
             del self._runs[:]
@@ -60,8 +60,8 @@ class Log:
         self._newest += 1
         self.total += 1
 
-    def reach(self, total: int, at: int) -> None:
-        """Count as many requests as are missing from a total that somebody else has counted."""
+    def raise_to(self, total: int, at: int) -> None:
+        """Count the requests that are missing from a total, as of that time."""
         missing = total - self.total
         if missing <= 0:
             return
@@ -71,8 +71,8 @@ class Log:
         self._newest = missing
         self.total = total
 
-    def opening(self, quota: int) -> int:
-        """Return the end of the run with which the next request becomes free."""
+    def freeing_run(self, quota: int) -> int:
+        """Return the end of the run whose expiry lets the total fall below the quota."""
         rest = self.total
         for place in range(self._oldest, len(self._runs), 2):
             rest -= self._runs[place + 1]
@@ -82,18 +82,18 @@ class Log:
 
 
 def weigh(logs: Sequence[Log], limit: Limit, now: int, *, charge: bool) -> Verdict:
-    """Admit a request if every policy does, and count it with all of them then if it is charged."""
+    """Admit a request if every policy does; if it is admitted and charged, count it in all logs."""
     terms = limit.terms
     wait = 0
     for log, (quota, span, _) in zip(logs, terms, strict=True):
         log.forget(now - span)
         if log.total >= quota:
-            wait = max(wait, log.opening(quota) + span - now)
+            wait = max(wait, log.freeing_run(quota) + span - now)
     numbers: list[int] = []
     for log, (quota, span, grain) in zip(logs, terms, strict=True):
         if charge and not wait:
             log.add(now, grain)
         total = log.total
-        free_at = (log.opening(min(quota, total)) if total else now) + span
+        free_at = (log.freeing_run(min(quota, total)) if total else now) + span
         numbers += (max(0, quota - total), -((now - free_at) // SECOND))
     return Verdict(wait, tuple(numbers))

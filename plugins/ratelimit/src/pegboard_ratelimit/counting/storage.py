@@ -1,4 +1,4 @@
-"""What the limiter wants of a storage, and what it gets."""
+"""The interface of a storage, which keeps the counts."""
 
 from typing import NamedTuple, Protocol
 
@@ -11,14 +11,14 @@ class StorageError(Exception):
 
 
 class Verdict(NamedTuple):
-    """Whether a request is admitted, and how the client stands then."""
+    """Whether a request is admitted, and what the client has left then."""
 
     wait: int
-    """Microseconds until it would be admitted; 0 when it is."""
+    """Microseconds until the request would be admitted; 0 if it is."""
     numbers: tuple[int, ...]
-    """For each policy how many more requests are admitted now, and in how many seconds more are.
+    """For each policy the requests left, and the seconds until there are more.
 
-    All are whole and not negative. A verdict that is otherwise counts as a `StorageError`.
+    All are integers and not negative; any other verdict is treated as a `StorageError`.
     """
 
 
@@ -26,22 +26,27 @@ class Counter(Protocol):
     """Counts the requests of each client under one rule."""
 
     def prepare(self, client: str, *, charge: bool = True) -> Verdict | Command:
-        """Admit a request of the client and count it, or only look when it is not charged.
+        """Admit a request of the client and count it, or refuse it.
 
-        A command is sent in the one round trip of the request; its reply goes to `complete`.
-        Raises `StorageError`; any other exception is taken as one, and logged with its traceback.
+        With `charge=False` return the same verdict without counting. A returned command is sent in
+        the one round trip of the request, and its reply is passed to `complete`. May be called by
+        several threads at once. Raises `StorageError`; any other exception is treated as one, and
+        logged with its traceback.
         """
 
     def complete(self, value: object) -> Verdict:
-        """Read what Redis replied. Raises `StorageError`."""
+        """Return the verdict in the reply to the command. Raises as `prepare` does."""
 
 
 class Storage(Protocol):
-    """Keeps the counts.
+    """Keeps the counts of all rules.
 
-    A storage whose counters never wait has the attribute `is_non_blocking = True`; the server then
-    needs no thread for it.
+    A storage whose counters never block has the attribute `is_non_blocking = True`; the server then
+    calls them on its event loop instead of in a thread.
     """
 
     def counter(self, rule: str, limit: Limit) -> Counter:
-        """Return what counts for a rule; what it has counted outlives a change of the quotas."""
+        """Return the counter of a rule.
+
+        Called again with the same rule when its limit changes; the counts should be kept then.
+        """

@@ -1,29 +1,30 @@
--- Admits a request if every policy does, and counts it with all of them then. This is log.py, which
--- says why it holds, where all processes can reach it: whoever changes one changes the other.
+-- Admits a request if every policy does, and then counts it in all of them. This is the algorithm of
+-- sliding_window.py, which says why it is correct. Change both together.
 --
--- KEYS[1] is what is counted. ARGV[1] is 1 to count a request, 0 only to look. Then come for each
--- policy its quota, its span and its grain. Times are microseconds of the server's clock.
+-- KEYS[1] is the key of one rule and client. ARGV[1] is 1 to count a request, 0 to return the same
+-- verdict without counting. Then follow the quota, span and grain of each policy. Times are
+-- microseconds of the server's clock.
 --
--- Returns how long to wait, 0 if the request is admitted, and then for each policy how many more
--- requests it admits now and in how many seconds it admits more.
+-- Returns the time to wait, 0 if the request is admitted, and then for each policy the requests left
+-- and the seconds until there are more.
 --
--- The value is a mark and then for each policy a head: its window in seconds, earlier runs, requests
--- in the window, requests in the newest run, its first and its last time. Behind it are the earlier
--- runs, the oldest first: last time, requests.
+-- The value is a format tag and then a head for each policy: its window in seconds, the number of
+-- earlier runs, of requests in the window and of requests in the newest run, and the first and last
+-- time of that run. Each head is followed by the earlier runs, oldest first: last time, requests.
 
-local MARK, HEAD, HEAD_SIZE, RUN, RUN_SIZE = 'PR2', '<I4I2I4I4dd', 30, '<dI4', 12
+local TAG, HEAD, HEAD_SIZE, RUN, RUN_SIZE = 'PR2', '<I4I2I4I4dd', 30, '<dI4', 12
 local read, write, sub = struct.unpack, struct.pack, string.sub
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local stored = redis.pcall('GETRANGE', KEYS[1], 0, 16383) -- what is ours is shorter
-if type(stored) ~= 'string' or sub(stored, 1, 3) ~= MARK then
-  stored = MARK -- nothing yet, or nothing of ours
+local stored = redis.pcall('GETRANGE', KEYS[1], 0, 16383) -- values of this script are shorter
+if type(stored) ~= 'string' or sub(stored, 1, 3) ~= TAG then
+  stored = TAG -- no value yet, or one of another program
 end
 
 local size, place, known = #stored, 4, {}
 while size >= place + HEAD_SIZE - 1 do
-  local log = {read(HEAD, stored, place)} -- and where its runs are
+  local log = {read(HEAD, stored, place)} -- and where its runs begin
   place = log[7] + log[2] * RUN_SIZE
   if place > size + 1 then break end
   log[1] = log[1] * 1000000
@@ -35,7 +36,7 @@ local is_charged, is_set_back, wait, longest, logs = ARGV[1] == '1', false, 0, 0
 for i = 2, #ARGV, 3 do
   local quota, span = ARGV[i] + 0, ARGV[i + 1] + 0
   local window, runs, total, newest, first, last, oldest = span, 0, 0, 0, now, now, size + 1
-  local log -- of this window, of the next longer one, or of the longest
+  local log -- of this window, else of the next longer one, else of the longest
   for n = 1, #known do
     local one = known[n]
     if not log or one[1] > log[1] and log[1] < span or one[1] < log[1] and one[1] >= span then
@@ -48,44 +49,44 @@ for i = 2, #ARGV, 3 do
     if now - last >= window then
       runs, total, newest = 0, 0, 0
     elseif last > now then
-      -- The clock was set back: whatever is counted is counted from now on.
+      -- The clock was set back: all requests count as of now.
       runs, newest, first, last, is_set_back = 0, total, now, now, true
     end
   end
-  local opening = last
+  local freeing = last
   while runs > 0 do
     local time, requests = read(RUN, stored, oldest)
     if now - time < window then
-      opening = time
+      freeing = time
       break
     end
     total, oldest, runs = total - requests, oldest + RUN_SIZE, runs - 1
   end
   if total >= quota then
     local rest, at = total, oldest
-    opening = last
+    freeing = last
     for _ = 1, runs do
       local time, requests = read(RUN, stored, at)
       rest, at = rest - requests, at + RUN_SIZE
       if rest < quota then
-        opening = time
+        freeing = time
         break
       end
     end
-    if opening + span - now > wait then wait = opening + span - now end
+    if freeing + span - now > wait then wait = freeing + span - now end
   elseif total == 0 then
-    opening = now
+    freeing = now
   end
   if span > longest then longest = span end
-  logs[#logs + 1] = {quota, span, ARGV[i + 2] + 0, runs, total, newest, first, last, oldest, opening}
+  logs[#logs + 1] = {quota, span, ARGV[i + 2] + 0, runs, total, newest, first, last, oldest, freeing}
 end
 
 local is_counted = is_charged and wait == 0
 local is_written = is_counted or is_set_back
-local answer, parts = {wait}, {MARK}
+local answer, parts = {wait}, {TAG}
 
 for i = 1, #logs do
-  local quota, span, grain, runs, total, newest, first, last, oldest, opening = unpack(logs[i])
+  local quota, span, grain, runs, total, newest, first, last, oldest, freeing = unpack(logs[i])
   if is_written then
     local earlier = sub(stored, oldest, oldest + runs * RUN_SIZE - 1)
     if is_counted then
@@ -95,12 +96,12 @@ for i = 1, #logs do
         earlier, runs, newest, first = earlier .. write(RUN, last, newest), runs + 1, 0, now
       end
       total, newest, last = total + 1, newest + 1, now
-      if runs == 0 then opening = last end
+      if runs == 0 then freeing = last end
     end
     parts[#parts + 1] = write(HEAD, span / 1000000, runs, total, newest, first, last) .. earlier
   end
   answer[#answer + 1] = quota > total and quota - total or 0
-  answer[#answer + 1] = math.ceil((opening + span - now) / 1000000)
+  answer[#answer + 1] = math.ceil((freeing + span - now) / 1000000)
 end
 
 if is_written then

@@ -1,11 +1,11 @@
-"""Refusing what is above a limit, in a stage before Flask."""
+"""Enforcement: a stage that counts each request before Flask and refuses those above a limit."""
 
-from pegboard_ratelimit.enforcement.inspect import Standing, ask_standing
+from pegboard_ratelimit.enforcement.inspect import ClientUsage, inspect_client
 from pegboard_ratelimit.enforcement.limiter import (
     Limiter,
     get_limiter,
     init_limiter,
-    is_of_use,
+    matches_any_route,
     routes_of,
 )
 from pegboard_ratelimit.enforcement.responses import LEGACY, POLICY, STATE
@@ -15,12 +15,12 @@ __all__ = [
     "LEGACY",
     "POLICY",
     "STATE",
+    "ClientUsage",
     "LimitStage",
     "Limiter",
-    "Standing",
-    "ask_standing",
     "get_limiter",
     "init_limiter",
-    "is_of_use",
+    "inspect_client",
+    "matches_any_route",
     "routes_of",
 ]

@@ -1,4 +1,4 @@
-"""How a client stands under a rule, without counting anything."""
+"""What a client has left under a rule, without counting a request."""
 
 from dataclasses import dataclass
 
@@ -10,34 +10,32 @@ from pegboard_ratelimit.enforcement.limiter import Limiter
 from pegboard_ratelimit.enforcement.plan import Plan
 from pegboard_ratelimit.rules import SECOND
 
-TIMEOUT = 5.0
-
 
 @dataclass(frozen=True)
-class Standing:
-    """What is left to a client."""
+class ClientUsage:
+    """What a client has left under one rule."""
 
-    lines: tuple[tuple[str, int, int], ...]
-    """Of each policy: itself, how many requests are left, in how many seconds there are more."""
+    policies: tuple[tuple[str, int, int], ...]
+    """For each policy its text, the requests left, and the seconds until there are more."""
     wait: float
-    """Seconds for which the client is refused."""
+    """Seconds until the next request is admitted; 0 when it would be admitted now."""
 
 
-def ask_standing(limiter: Limiter, plan: Plan, client: str) -> Standing | str:
-    """Return how a client stands, or why that cannot be told."""
+def inspect_client(limiter: Limiter, plan: Plan, client: str) -> ClientUsage | str:
+    """Return what a client has left, or a sentence saying why that is not known."""
     if isinstance(limiter.storage, MemoryStorage):
-        return "Each process counts for itself, so only they know what is left."
+        return "Each worker counts by itself, so this command cannot see what is left."
     counter = plan.counter
     try:
-        asked = counter.prepare(client, charge=False)
-        if isinstance(asked, Command):
+        result = counter.prepare(client, charge=False)
+        if isinstance(result, Command):
             channel = get_channel(current_app)
             if channel is None:
                 return "There is no Redis to ask what is left."
-            asked = counter.complete(channel.exchange([asked])[0].value)
-    except Exception as error:  # noqa: BLE001 - a storage is a plugin's
-        return f"What is left cannot be told: {error}"
-    numbers = asked.numbers
-    policies = map(str, plan.limit.policies)
-    lines = tuple(zip(policies, numbers[::2], numbers[1::2], strict=True))
-    return Standing(lines, asked.wait / SECOND)
+            result = counter.complete(channel.exchange([result])[0].value)
+    except Exception as error:  # noqa: BLE001 - another plugin's storage may raise anything
+        return f"What is left is not known: {error}"
+    numbers = result.numbers
+    texts = map(str, plan.limit.policies)
+    policies = tuple(zip(texts, numbers[::2], numbers[1::2], strict=True))
+    return ClientUsage(policies, result.wait / SECOND)

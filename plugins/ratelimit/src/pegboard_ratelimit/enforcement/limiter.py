@@ -1,4 +1,4 @@
-"""The limiter of one app: its rules, where they are counted, and which one a request meets."""
+"""The limiter of one app: its rules, their plans, and the storage that counts."""
 
 import logging
 import threading
@@ -12,10 +12,11 @@ import pegboard
 from pegboard.clients import get_clients
 from pegboard.redis import ChannelError, get_channel
 from pegboard.stages import Route, route_of
-from pegboard_ratelimit.counting import MemoryStorage, SharedStorage, Storage, StorageError
+from pegboard_ratelimit.counting import MemoryStorage, RedisStorage, Storage, StorageError
 from pegboard_ratelimit.enforcement.plan import Plan, Planner
-from pegboard_ratelimit.enforcement.refresh import Keeper
-from pegboard_ratelimit.rules import MarkError, OnFailure, Rule, marks_of
+from pegboard_ratelimit.enforcement.refresh import RuleRefresher
+from pegboard_ratelimit.problems import Code
+from pegboard_ratelimit.rules import AnnotationError, OnFailure, Rule, annotated_rules
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 logger = logging.getLogger(__name__)
@@ -23,14 +24,14 @@ logger = logging.getLogger(__name__)
 EXTENSION = "pegboard_ratelimit"
 
 QUIET = 1.0
-"""Seconds without a failure after which requests are counted again."""
+"""Seconds without a failure after which counting is reported as working again."""
 
-_PLANS = 10_000
-_COUNTED_BY = {MemoryStorage: "each worker", SharedStorage: "Redis"}
+_MAX_PLANS = 10_000
+_COUNTED_BY = {MemoryStorage: "each worker", RedisStorage: "Redis"}
 
 
 class Limiter:
-    """Knows the rules of one app and what they come to."""
+    """The rules of one app and the plan of each."""
 
     def __init__(self, app: Flask, engine: Engine, settings: RatelimitSettings) -> None:
         self._app = app
@@ -49,61 +50,63 @@ class Limiter:
         self.is_failing = False
         self._failed_at = 0.0
         self._lock = threading.Lock()
-        self.keeper = Keeper(engine, rules_of(settings))
+        self.refresher = RuleRefresher(engine, rules_of(settings))
         clients = get_clients(app)
         self.client_of = clients.client_of
         self.is_non_blocking = clients.is_non_blocking and getattr(
             self.storage, "is_non_blocking", False
         )
-        """Whether to tell clients apart and to count their requests waits for nothing."""
+        """Whether neither identifying a client nor counting its request can block."""
 
     def plan(self, rule: Rule) -> Plan | None:
-        """Return what a rule comes to: the same as long as the rule is the same."""
+        """Return the plan of a rule, the same object for equal rules; None for an exemption."""
         if rule not in self._plans:
-            if len(self._plans) >= _PLANS:
+            if len(self._plans) >= _MAX_PLANS:
                 self._plans = {}
             self._plans[rule] = self._planner.plan(rule)
         return self._plans[rule]
 
-    def marks(self, route: Route | None) -> tuple[Rule, ...]:
-        """Return the rules that a route is marked with; one that cannot be read is left out."""
+    def annotated_rules(self, route: Route | None) -> tuple[Rule, ...]:
+        """Return the rules of a route's decorators; none, with a log entry, if one is unreadable.
+
+        The start checks those of all routes that there are then; a route may be added later.
+        """
         try:
-            return tuple(marks_of(self._app, route))
-        except MarkError as error:
-            logger.exception("a mark of %s is left out", error.problem.plugin or "no plugin")
+            return tuple(annotated_rules(self._app, route))
+        except AnnotationError as error:
+            logger.exception(
+                "a rate_limit decorator of %s is left out", error.problem.plugin or "no plugin"
+            )
             return ()
 
     def rules_at(self, route: Route | None) -> tuple[Rule, ...]:
         """Return the rules for a route, up to the first that is for all clients."""
-        return self.keeper.book.at(route, self.marks(route))
+        return self.refresher.book.at(route, self.annotated_rules(route))
 
     def stats(self) -> dict[str, object]:
-        """Return what an operator wants to know at a glance."""
+        """Return the details for `/health/ready`."""
         return {
             "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
             "workers": self._planner.workers,
             "can_count": not self.is_failing,
-            "rules": len(self.keeper.book.rules),
-            "broken_rules": self.keeper.broken,
+            "rules": len(self.refresher.book.rules),
+            "broken_rules": self.refresher.broken,
         }
 
-    def warn_of_shares(self, rules: Iterable[Rule]) -> None:
-        """Tell the operator which limits the workers together exceed.
-
-        Each of them admits one request at least, however small its share.
-        """
+    def warn_about_small_limits(self, rules: Iterable[Rule]) -> None:
+        """Warn of limits that the workers together exceed, as each admits at least one request."""
         if not isinstance(self.storage, MemoryStorage):
             return
         for rule in rules:
             if rule.limit is not None and rule.limit.is_exceeded_by(self._planner.workers):
                 logger.warning(
-                    "%d workers, each counting for itself, together exceed the limit %s of %s: "
+                    "%d workers, each counting by itself, together exceed the limit %s of %s: "
                     "set REDIS_URL or fewer workers",
                     *(self._planner.workers, rule.limit, rule.name),
                 )
 
     def note_failure(self, error: Exception) -> None:
-        """Tell the operator, once, that nobody counts."""
+        """Log, once per outage, that requests cannot be counted."""
         with self._lock:
             self._failed_at = time.monotonic()
             is_news, self.is_failing = not self.is_failing, True
@@ -111,15 +114,16 @@ class Limiter:
             return
         is_expected = isinstance(error, ChannelError | StorageError)
         logger.warning(
-            "requests cannot be counted, the policy on failure holds: %s",
+            "requests cannot be counted, the on_failure policy applies: %s",
             error if is_expected else repr(error),
             exc_info=None if is_expected else error,
         )
 
     def note_success(self) -> None:
-        """Tell the operator, once, that all is well again.
+        """Log, once per outage, that requests are counted again.
 
-        Of requests that are under way when Redis goes or comes some are counted and some are not.
+        Not before `QUIET` seconds without a failure: while Redis fails or comes back, some of the
+        requests under way are counted and some are not.
         """
         with self._lock:
             if not self.is_failing or time.monotonic() - self._failed_at < QUIET:
@@ -129,58 +133,62 @@ class Limiter:
 
 
 def init_limiter(app: Flask) -> Limiter | None:
-    """Give the app its limiter, unless the settings say that it has none.
+    """Create the app's limiter; return None if the settings disable it.
 
-    Raises `StartupError` for a mark that cannot be heeded; its problem names the view's plugin.
+    Raises `StartupError` for a `rate_limit` decorator that cannot be read; its problem names the
+    plugin of the view.
     """
     settings = pegboard.get_settings(RatelimitSettings, app)
     if not settings.enabled:
         app.extensions[EXTENSION] = None
         return None
     try:
-        marks = {rule for route in routes_of(app) for rule in marks_of(app, route)}
-    except MarkError as error:
+        annotated = {rule for route in routes_of(app) for rule in annotated_rules(app, route)}
+    except AnnotationError as error:
         raise pegboard.StartupError([error.problem]) from error
     with app.app_context():
         engine = pegboard.db.engine
     app.extensions[EXTENSION] = limiter = Limiter(app, engine, settings)
     for rule in rules_of(settings):
-        if not is_of_use(app, rule):
-            logger.warning("no route of this service is meant by the limit of %s", rule.name)
-    limiter.warn_of_shares((*rules_of(settings), *sorted(marks, key=lambda rule: rule.name)))
+        if not matches_any_route(app, rule):
+            logger.warning("no route of this service matches the limit of %s", rule.name)
+    limiter.warn_about_small_limits(
+        (*rules_of(settings), *sorted(annotated, key=lambda rule: rule.name))
+    )
     pegboard.get_health(app).details["ratelimit"] = limiter.stats
     return limiter
 
 
 def get_limiter(app: Flask | None = None) -> Limiter | None:
-    """Return the limiter of the app, or of the current app; None when it is switched off."""
+    """Return the limiter of the app, or of the current app; None when it is disabled."""
     limiter: Limiter | None = (app or current_app).extensions[EXTENSION]
     return limiter
 
 
 def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
-    """Return the storage that a plugin provides, else Redis where there is one."""
+    """Return the storage of another plugin, else Redis, else None."""
     hook = pegboard.get_registry(app).hook.pegboard_ratelimit_storage
     provided = [storage for storage in hook(app=app) if storage is not None]
     if len(provided) > 1:
         names = ", ".join(type(storage).__qualname__ for storage in provided)
-        message = f"several plugins provide a storage: {names}; let one of them hang"
-        raise ValueError(message)
+        code = Code.SEVERAL_STORAGES
+        summary = f"several plugins provide a storage: {names}"
+        raise pegboard.StartupError([pegboard.Problem(code, summary, code.hint)])
     if provided:
         storage: Storage = provided[0]
         return storage
     if get_channel(app) is None:
         return None
-    return SharedStorage(settings.prefix)
+    return RedisStorage(settings.prefix)
 
 
 def routes_of(app: Flask) -> Iterator[Route]:
-    """Yield every method of every route."""
+    """Yield each route of the app once per method."""
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
 
 
-def is_of_use(app: Flask, rule: Rule) -> bool:
-    """Tell whether a rule is about any route of the app."""
-    return rule.where.is_anywhere or any(rule.covers(route) for route in routes_of(app))
+def matches_any_route(app: Flask, rule: Rule) -> bool:
+    """Tell whether a rule covers any route of the app."""
+    return rule.routes.is_anywhere or any(rule.covers(route) for route in routes_of(app))

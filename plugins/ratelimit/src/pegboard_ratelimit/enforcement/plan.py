@@ -1,67 +1,71 @@
-"""What a rule comes to, made ready as far as that goes before there is a request."""
+"""Plans: what to do with the requests under one rule, prepared before the first of them comes."""
 
 from dataclasses import dataclass, field
 
 from pegboard_ratelimit.counting import (
+    CheckedCounter,
     Counter,
     MemoryCounter,
     MemoryStorage,
-    ProvidedCounter,
-    SharedStorage,
+    RedisStorage,
     Storage,
     Verdict,
     microseconds,
 )
-from pegboard_ratelimit.enforcement.last_known import Standings
-from pegboard_ratelimit.enforcement.refusal_cache import Refusals
-from pegboard_ratelimit.enforcement.responses import Answers
+from pegboard_ratelimit.enforcement.last_known import LastKnownCounts
+from pegboard_ratelimit.enforcement.refusal_cache import RefusalCache
+from pegboard_ratelimit.enforcement.responses import Responses
 from pegboard_ratelimit.rules import Limit, OnFailure, Rule, share
 
 
-class Share:
-    """How a worker counts by itself: its share of the limit, or of what was left of it."""
+class LocalFallback:
+    """Counting in the worker while the shared storage fails.
 
-    __slots__ = ("_counter", "_standings", "_workers", "answers")
+    A worker admits its share of the limit, or of what the client had left when it was last counted
+    by the shared storage.
+    """
 
-    def __init__(self, counter: MemoryCounter, answers: Answers, workers: int) -> None:
-        self.answers = answers
+    __slots__ = ("_counter", "_last_known", "_workers", "responses")
+
+    def __init__(self, counter: MemoryCounter, responses: Responses, workers: int) -> None:
+        self.responses = responses
         self._counter = counter
         self._workers = workers
-        self._standings = Standings()
+        self._last_known = LastKnownCounts()
 
     def note(self, client: str, verdict: Verdict) -> None:
-        """Take note of how a client stands where all workers count."""
-        self._standings.note(client, verdict.numbers, microseconds())
+        """Remember what the shared storage said about a client."""
+        self._last_known.note(client, verdict.numbers, microseconds())
 
-    def prepare(self, client: str) -> Verdict:
-        """Admit a request of the client and count it."""
-        standing = self._standings.recall(client)
-        if standing is not None:
-            at, left = standing
-            # As with the limit itself, each worker has at least one of what is left.
+    def count(self, client: str) -> Verdict:
+        """Admit a request of the client and count it, or refuse it."""
+        last_known = self._last_known.recall(client)
+        if last_known is not None:
+            at, left = last_known
+            # As with the limit itself, each worker admits at least one request of what is left.
             shares = [share(rest, self._workers) if rest > 0 else 0 for rest in left]
-            self._counter.reach(client, shares, at)
-            # Only now: nobody may be counted in between without it.
-            self._standings.forget(client)
+            self._counter.raise_to(client, shares, at)
+            # Not before: a request counted in between would find neither.
+            self._last_known.forget(client)
         return self._counter.prepare(client)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What becomes of a request that meets a rule with a limit."""
+    """How the requests under a rule with a limit are counted and answered."""
 
     limit: Limit
     counter: Counter
-    answers: Answers
-    local: Share | None
-    """What is done when nobody counts for all workers; None where nobody does anyway."""
+    responses: Responses
+    local: LocalFallback | None
+    """Counts while `counter` fails; None where `counter` is the worker's own."""
     on_failure: OnFailure
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: RefusalCache = field(default_factory=RefusalCache)
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes plans for one app."""
+    """Makes the plans of one app."""
 
     storage: Storage
     memory: MemoryStorage
@@ -70,21 +74,21 @@ class Planner:
     legacy: bool
 
     def plan(self, rule: Rule) -> Plan | None:
-        """Return what a rule comes to; None for an exemption."""
+        """Return the plan for a rule; None where the rule exempts from limits."""
         if rule.limit is None:
             return None
         on_failure = rule.on_failure or self.on_failure
         part = rule.limit.shared_by(self.workers)
         own = self.memory.counter(rule.key, part)
-        own_answers = Answers(rule.name, part, legacy=self.legacy)
+        own_responses = Responses(rule.name, part, legacy=self.legacy)
         if self.storage is self.memory:
-            return Plan(part, own, own_answers, None, on_failure)
+            return Plan(part, own, own_responses, None, on_failure)
         counter = self._counter(rule.key, rule.limit)
-        answers = Answers(rule.name, rule.limit, legacy=self.legacy)
-        local = Share(own, own_answers, self.workers)
-        return Plan(rule.limit, counter, answers, local, on_failure)
+        responses = Responses(rule.name, rule.limit, legacy=self.legacy)
+        local = LocalFallback(own, own_responses, self.workers)
+        return Plan(rule.limit, counter, responses, local, on_failure)
 
     def _counter(self, rule: str, limit: Limit) -> Counter:
-        if isinstance(self.storage, SharedStorage):
+        if isinstance(self.storage, RedisStorage):
             return self.storage.counter(rule, limit)
-        return ProvidedCounter(self.storage, rule, limit)
+        return CheckedCounter(self.storage, rule, limit)

@@ -1,7 +1,7 @@
-"""Keeps the rules of the table in force, without a query on the path of a request.
+"""Reading the rules of the table in the background, so that no request waits for a query.
 
-While requests come, the table is read again in the background. Only the first request, and one that
-comes after a quiet time, waits for that, and not for long.
+While requests come, the table is read again every two seconds in a thread. Only the first request
+of a process, and one after a quiet time, waits for that reading, and only for a moment.
 """
 
 import logging
@@ -12,25 +12,26 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Engine
 from sqlalchemy.pool import StaticPool
 
-from pegboard_ratelimit.rules import Rule, RuleBook, Stored, in_force, read_rows
+from pegboard import after_fork
+from pegboard_ratelimit.rules import Rule, RuleBook, StoredRule, in_force, read_rows
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 2.0
 """Seconds from one reading to the next."""
 
-TOLERATED = 4.0
-"""Seconds after which rules are old: a request then waits for the reading."""
+MAX_AGE = 4.0
+"""Seconds after which the rules are too old, and a request waits for the next reading."""
 
 PATIENCE = 0.2
-"""Seconds that it waits."""
+"""Seconds that such a request waits at most."""
 
 FIRST_PATIENCE = 1.0
-"""Seconds that the first requests of a process wait."""
+"""Seconds that the first requests of a process wait at most."""
 
 
-class Keeper:
-    """The rules of one app: those that never change, and those of the table as last read."""
+class RuleRefresher:
+    """The rules of one app: the fixed ones, and those of the table as they were last read."""
 
     def __init__(
         self,
@@ -46,26 +47,33 @@ class Keeper:
         self._patience = 0.0
         self._read_at: float | None = None
         self._has_failed = False
-        self._broken: frozenset[Stored] = frozenset()
+        self._broken: frozenset[StoredRule] = frozenset()
         self.book = RuleBook.of(self._fixed)
-        """The rules in force; another object as soon as one of them is another."""
+        """The rules in force; replaced by another object whenever a rule changes."""
         self.due = -1.0
-        """When to call `refresh`, by the clock."""
+        """The time of the clock from which `refresh` must be called."""
+        after_fork(self, RuleRefresher.reset)
+
+    def reset(self) -> None:
+        """Start afresh in a forked process, which has no thread that reads."""
+        self._lock = threading.Lock()
+        self._reading = None
+        self.due = -1.0
 
     @property
     def broken(self) -> list[int]:
-        """The numbers of the rules that are left out."""
+        """The numbers of the rows that are left out because they cannot be read."""
         return sorted(row.number for row in self._broken)
 
     def refresh(self, now: float) -> None:
-        """See to it that the rules are read again."""
+        """Start reading the rules again; wait for it, within limits, if they are too old."""
         with self._lock:
             if self._reading is None:
                 self._begin(now)
             reading = self._reading
-            is_old = self._read_at is None or now - self._read_at > TOLERATED
+            is_old = self._read_at is None or now - self._read_at > MAX_AGE
             if not is_old or self._has_failed:
-                # The requests of the next two seconds need not come here.
+                # Requests of the next two seconds need not call this.
                 self.due = now + INTERVAL
                 return
         if reading is not None:
@@ -89,13 +97,15 @@ class Keeper:
                 reading.set()
 
     def read(self) -> None:
-        """Read the rules; if they cannot be read, the last ones stay in force."""
+        """Read the rules; if that fails, log it and keep the rules last read."""
         try:
             self.load()
-        except Exception as error:  # noqa: BLE001 - whatever it is, requests must be served
+        except Exception as error:  # noqa: BLE001 - requests must be served in any case
             if not self._has_failed:
                 problem = " ".join(str(getattr(error, "orig", None) or error).split())
-                logger.warning("the rules cannot be read, and the last ones hold: %s", problem)
+                logger.warning(
+                    "the rules cannot be read, those last read stay in force: %s", problem
+                )
             self._has_failed = True
             self.due = self._clock() + INTERVAL
 
@@ -113,8 +123,8 @@ class Keeper:
         self._read_at = self._clock()
         self.due = self._read_at + INTERVAL
 
-    def _report(self, rows: Iterable[Stored]) -> None:
+    def _report(self, rows: Iterable[StoredRule]) -> None:
         broken = frozenset(row for row in rows if row.rule is None)
         for row in sorted(broken - self._broken, key=lambda row: row.number):
-            logger.error("rule %d is broken, and left out: %s", row.number, row.problem)
+            logger.error("rule %d is broken and left out: %s", row.number, row.problem)
         self._broken = broken

@@ -1,17 +1,17 @@
-"""Refusals that still hold: who is known to be refused need not be counted again.
+"""A cache of refusals, so that a refused client is not counted again while its refusal holds.
 
-Nothing is charged for a refused request, so a refusal holds until its time has come, whatever the
-client sends meanwhile. A flood of one client costs a round trip a second, not one for each request.
+A refused request is not charged, so a refusal holds until its wait is over, whatever the client
+sends meanwhile. A flood from one client costs one round trip a second instead of one per request.
 """
 
 from pegboard_ratelimit.counting import MAX_CLIENTS, Verdict
 from pegboard_ratelimit.rules import SECOND
 
-MAX_TIME = SECOND
-"""The longest a refusal is recalled: an operator may have lifted it meanwhile."""
+MAX_AGE = SECOND
+"""Microseconds after which the storage is asked again, as an operator may have changed the rule."""
 
 
-class Refusals:
+class RefusalCache:
     """The refused clients of one rule. Times are microseconds."""
 
     __slots__ = ("by_client",)
@@ -20,23 +20,23 @@ class Refusals:
         self.by_client: dict[str, tuple[int, Verdict]] = {}
 
     def note(self, client: str, verdict: Verdict, now: int) -> None:
-        """Take note that a client is refused."""
+        """Remember that a client is refused."""
         if len(self.by_client) >= MAX_CLIENTS:
             self.by_client = {}
         self.by_client[client] = (now, verdict)
 
     def recall(self, client: str, now: int) -> Verdict | None:
-        """Return the verdict on a client that is refused still, as it is by now."""
+        """Return the refusal of a client with the time left by now; None once it is over or old."""
         found = self.by_client.get(client)
         if found is None:
             return None
         since, verdict = found
         passed = now - since
-        if passed >= min(verdict.wait, MAX_TIME):
+        if passed >= min(verdict.wait, MAX_AGE):
             self.by_client.pop(client, None)
             return None
         wait = verdict.wait - passed
-        # The seconds until there is more of anything pass as well.
+        # The seconds until more requests are admitted have become fewer as well.
         gone = -(-verdict.wait // SECOND) + (-wait // SECOND)
         numbers = list(verdict.numbers)
         for place in range(1, len(numbers), 2):

@@ -1,7 +1,6 @@
-"""What clients are told: how they stand, with every answer, and that they are refused.
+"""The headers on every counted response, and the refusals.
 
-The headers are those of draft-ietf-httpapi-ratelimit-headers-11, and the older `X-RateLimit-*` if
-wanted.
+The headers follow draft-ietf-httpapi-ratelimit-headers-11; the older `X-RateLimit-*` can be added.
 """
 
 import time
@@ -16,22 +15,22 @@ STATE = "RateLimit"
 LEGACY = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 RETRY_AFTER = 1
-"""Seconds after which a client may try again when nobody can count."""
+"""Seconds after which a client may try again while requests cannot be counted."""
 
-UNCOUNTED = Answer.error(
+CANNOT_COUNT = Answer.error(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "Requests cannot be counted at the moment. Try again.",
     [("Retry-After", str(RETRY_AFTER))],
 )
 
 
-class Answers:
-    """What clients are told under one limit, made ready but for the numbers."""
+class Responses:
+    """The headers and the refusal of one limit, prepared except for the numbers."""
 
     __slots__ = ("_policy", "_quotas", "_refusal", "_template")
 
     def __init__(self, name: str, limit: Limit, *, legacy: bool) -> None:
-        names = [f"{_plain(name)}-{policy.period}" for policy in limit.policies]
+        names = [f"{_quotable(name)}-{policy.period}" for policy in limit.policies]
         described = ", ".join(
             f'"{name}";q={policy.quota};w={policy.window}'
             for name, policy in zip(names, limit.policies, strict=True)
@@ -43,8 +42,8 @@ class Answers:
             HTTPStatus.TOO_MANY_REQUESTS, f"Too many requests: at most {limit} are allowed."
         )
 
-    def tell(self, call: Call, verdict: Verdict) -> Answer | None:
-        """Add the headers to whatever answer the request gets; return it if that is a refusal."""
+    def apply(self, call: Call, verdict: Verdict) -> Answer | None:
+        """Add the headers to the call's response; return the refusal if the verdict is one."""
         numbers = verdict.numbers
         call.headers.append(self._policy)
         call.headers.append((STATE, self._template % numbers))
@@ -58,14 +57,14 @@ class Answers:
 
 
 def _legacy(quotas: list[int], numbers: tuple[int, ...]) -> list[tuple[str, str]]:
-    """Return the older headers, which can tell of one policy only: that nearest to its end."""
+    """Return the older headers, which can describe only one policy: the one with the least left."""
     nearest = min(range(len(quotas)), key=lambda place: numbers[2 * place])
     reset = int(time.time()) + numbers[2 * nearest + 1]
     values = (quotas[nearest], numbers[2 * nearest], reset)
     return [(header, str(value)) for header, value in zip(LEGACY, values, strict=True)]
 
 
-def _plain(name: str) -> str:
-    """Return a name as it may stand in a string of a structured field (RFC 9651)."""
-    plain = "".join(letter if " " <= letter <= "~" else "?" for letter in name)
-    return plain.replace("\\", "\\\\").replace('"', '\\"')
+def _quotable(name: str) -> str:
+    """Return a name as it may stand inside the quotes of a structured field (RFC 9651)."""
+    printable = "".join(letter if " " <= letter <= "~" else "?" for letter in name)
+    return printable.replace("\\", "\\\\").replace('"', '\\"')

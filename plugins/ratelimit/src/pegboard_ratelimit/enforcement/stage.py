@@ -1,8 +1,8 @@
-"""The stage that counts each request, and refuses those that are too many.
+"""The stage that counts each request and refuses those above a limit.
 
-A request is of a client and at a route: so it meets one rule, and has the plan of that rule. The
-plan's counter admits it or not, and the plan's answers tell the client. Where the counter cannot
-count, the plan says what is done.
+The client and the route of a request select one rule. The plan of that rule holds a counter, which
+admits the request or not, and the responses that tell the client. If the counter fails, the plan
+says what to do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from pegboard.stages import Answer, Call, Route, StageOrder
 from pegboard_ratelimit.counting import Verdict, microseconds
 from pegboard_ratelimit.enforcement.limiter import Limiter
 from pegboard_ratelimit.enforcement.plan import Plan
-from pegboard_ratelimit.enforcement.responses import UNCOUNTED
+from pegboard_ratelimit.enforcement.responses import CANNOT_COUNT
 from pegboard_ratelimit.rules import OnFailure, Rule, RuleBook, choose
 
 NAME = "ratelimit"
 
-_REMEMBERED = 4096
+_REMEMBERED_CLIENTS = 4096
 
 
 class LimitStage:
-    """Counts the requests of all routes."""
+    """The stage `ratelimit`; one for all routes of an app."""
 
     name = NAME
     order = StageOrder.LIMIT
@@ -32,124 +32,127 @@ class LimitStage:
         self._limiter = limiter
 
     def bind(self, route: Route | None) -> "LimitHandler":
-        """Return what counts the requests of one route."""
+        """Return the handler for one route; None is for requests that match no route."""
         return LimitHandler(self._limiter, route)
 
 
-class _Choice:
-    """What a rule book comes to at one route."""
+class _RoutePlans:
+    """The plans of one route under one state of the rule book."""
 
-    __slots__ = ("_limiter", "_plans", "_rules", "book", "common")
+    __slots__ = ("_by_client", "_limiter", "_rules", "_single", "book")
 
     def __init__(self, limiter: Limiter, book: RuleBook, rules: tuple[Rule, ...]) -> None:
         self.book = book
         self._limiter = limiter
-        # Most often there is one rule for all clients, and nothing to choose.
-        self._rules = () if len(rules) == 1 and rules[0].who.is_anyone else rules
-        self.common = limiter.plan(rules[0]) if rules and not self._rules else None
-        self._plans: dict[str, Plan | None] = {}
+        # Usually one rule is for all clients, so there is nothing to choose.
+        self._rules = () if len(rules) == 1 and rules[0].clients.is_anyone else rules
+        self._single = limiter.plan(rules[0]) if rules and not self._rules else None
+        self._by_client: dict[str, Plan | None] = {}
 
     def plan(self, client: str) -> Plan | None:
         """Return the plan for a client; None if its requests are not counted."""
         if not self._rules:
-            return self.common
+            return self._single
         try:
-            return self._plans[client]
+            return self._by_client[client]
         except KeyError:
             rule = choose(self._rules, client)
             plan = self._limiter.plan(rule) if rule is not None else None
-            if len(self._plans) >= _REMEMBERED:
-                self._plans = {}
-            self._plans[client] = plan
+            if len(self._by_client) >= _REMEMBERED_CLIENTS:
+                self._by_client = {}
+            self._by_client[client] = plan
             return plan
 
 
 class LimitHandler:
     """Counts the requests of one route."""
 
-    __slots__ = ("_choice", "_is_told_to_browsers", "_limiter", "_marks", "_route")
+    __slots__ = ("_annotated", "_has_automatic_options", "_limiter", "_plans", "_route")
 
     def __init__(self, limiter: Limiter, route: Route | None) -> None:
         self._limiter = limiter
         self._route = route
-        # Not where a view of its own answers OPTIONS: that can be any amount of work.
-        self._is_told_to_browsers = (
+        # A view that answers OPTIONS itself may do any amount of work, so it is counted.
+        self._has_automatic_options = (
             route is not None
             and route.method == "OPTIONS"
             and bool(getattr(route.rule, "provide_automatic_options", False))
         )
-        self._marks = limiter.marks(route)
-        self._choice = self._choose()
+        self._annotated = limiter.annotated_rules(route)
+        self._plans = self._make_plans()
 
-    def _choose(self) -> _Choice:
-        book = self._limiter.keeper.book
-        self._choice = choice = _Choice(self._limiter, book, book.at(self._route, self._marks))
-        return choice
+    def _make_plans(self) -> _RoutePlans:
+        book = self._limiter.refresher.book
+        rules = book.at(self._route, self._annotated)
+        self._plans = plans = _RoutePlans(self._limiter, book, rules)
+        return plans
 
     def is_non_blocking(self) -> bool:
-        """Return whether nobody need wait: for the rules, the storage or the client's identity."""
-        return self._limiter.is_non_blocking and monotonic() < self._limiter.keeper.due
+        """Tell whether neither the rules, the storage nor the client's identity can block."""
+        return self._limiter.is_non_blocking and monotonic() < self._limiter.refresher.due
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
-        """Count the request, or ask Redis to."""
-        if self._is_told_to_browsers and is_preflight(call.environ):
+        """Count the request, or return the command that has Redis count it."""
+        if self._has_automatic_options and is_preflight(call.environ):
             return None
         limiter = self._limiter
-        keeper = limiter.keeper
-        if (now := monotonic()) >= keeper.due:
-            keeper.refresh(now)
-        choice = self._choice
-        if choice.book is not keeper.book:
-            choice = self._choose()
+        refresher = limiter.refresher
+        if (now := monotonic()) >= refresher.due:
+            refresher.refresh(now)
+        plans = self._plans
+        if plans.book is not refresher.book:
+            plans = self._make_plans()
         client = limiter.client_of(call.environ)
-        plan = choice.plan(client)
+        plan = plans.plan(client)
         if plan is None:
             return None
         refusals = plan.refusals
         if client in refusals.by_client and (refused := refusals.recall(client, microseconds())):
-            return plan.answers.tell(call, refused)
+            return plan.responses.apply(call, refused)
         try:
-            asked = plan.counter.prepare(client)
-        except Exception as error:  # noqa: BLE001 - a storage is a plugin's, and requests must be served
-            return self._do_without(call, plan, client, error)
-        if isinstance(asked, Command):
+            result = plan.counter.prepare(client)
+        except Exception as error:  # noqa: BLE001 - another plugin's storage may raise anything
+            return self._apply_failure_policy(call, plan, client, error)
+        if isinstance(result, Command):
             call.state[NAME] = plan, client
-            return (asked,)
-        return self._heed(call, plan, client, asked)
+            return (result,)
+        return self._apply_verdict(call, plan, client, result)
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Refuse the request, or let it pass with the headers that say how its client stands."""
+        """Refuse the request, or let it pass with headers that say what the client has left."""
         plan: Plan
         client: str
         plan, client = call.state[NAME]
         if isinstance(replies, ChannelError):
-            return self._do_without(call, plan, client, replies)
+            return self._apply_failure_policy(call, plan, client, replies)
         try:
             verdict = plan.counter.complete(replies[0].value)
-        except Exception as error:  # noqa: BLE001 - likewise
-            return self._do_without(call, plan, client, error)
+        except Exception as error:  # noqa: BLE001 - another plugin's storage may raise anything
+            return self._apply_failure_policy(call, plan, client, error)
         if verdict.wait:
             plan.refusals.note(client, verdict, microseconds())
-        return self._heed(call, plan, client, verdict)
+        return self._apply_verdict(call, plan, client, verdict)
 
-    def _heed(self, call: Call, plan: Plan, client: str, verdict: Verdict) -> Answer | None:
-        """Do what the storage says, and keep it in mind."""
+    def _apply_verdict(
+        self, call: Call, plan: Plan, client: str, verdict: Verdict
+    ) -> Answer | None:
         if self._limiter.is_failing:
             self._limiter.note_success()
         if plan.local is not None:
             plan.local.note(client, verdict)
-        return plan.answers.tell(call, verdict)
+        return plan.responses.apply(call, verdict)
 
-    def _do_without(self, call: Call, plan: Plan, client: str, error: Exception) -> Answer | None:
-        """Do what the rule says for when nobody can count."""
+    def _apply_failure_policy(
+        self, call: Call, plan: Plan, client: str, error: Exception
+    ) -> Answer | None:
         self._limiter.note_failure(error)
         if plan.on_failure is OnFailure.CLOSED:
-            return UNCOUNTED
+            return CANNOT_COUNT
         if plan.on_failure is OnFailure.OPEN or plan.local is None:
             return None
-        return plan.local.answers.tell(call, plan.local.prepare(client))
+        return plan.local.responses.apply(call, plan.local.count(client))
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a browser asks what a page may call: an answer that no view gives."""
+    """Tell whether the request is a CORS preflight, which is answered without calling a view."""
     return "HTTP_ORIGIN" in environ and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ

@@ -35,5 +35,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the revision back."""
+    """Undo the revision."""
     op.drop_table("ratelimit_rules")

@@ -1,21 +1,21 @@
-"""Limits: how many requests in how much time, and how they are written."""
+"""Limits such as `100/minute;10/second`: their values, and how to read and write them."""
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
 SECOND = 1_000_000
-"""All times of the limiter are whole microseconds."""
+"""Microseconds in a second; the limiter counts time in whole microseconds."""
 
 MAX_QUOTA = 1_000_000_000
 MAX_WINDOW = 31 * 24 * 3600
 MAX_POLICIES = 4
 
 RUNS = 50
-"""How many runs of requests are told apart in a window; see `counting.sliding_window`."""
+"""The grain of a window is this fraction of it; see `counting.sliding_window`."""
 
 UNLIMITED = "none"
-"""How it is written that there is no limit."""
+"""The text that stands for the absence of a limit."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _ABBREVIATIONS = {
@@ -31,12 +31,12 @@ _POLICY = re.compile(r"(\d{1,12})\s*/\s*(\d{0,9})\s*([a-z]+)", re.ASCII | re.IGN
 
 
 class LimitError(ValueError):
-    """Raised for a limit that cannot be read; says in a sentence what is wrong with it."""
+    """Raised for a limit that cannot be read; the message is a sentence saying why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """So many requests at most in any window of so many seconds."""
+    """At most `quota` requests in any window of `window` seconds."""
 
     quota: int
     window: int
@@ -50,13 +50,13 @@ class Policy:
     def grain(self) -> int:
         """The longest run of requests that are counted as one, in microseconds.
 
-        A small quota is counted request by request.
+        0 for a small quota, whose requests are counted one by one.
         """
         return self.span // RUNS if self.quota > RUNS else 0
 
     @property
     def period(self) -> str:
-        """The window in words, as in `minute` or `2-seconds`."""
+        """The window in words, such as `minute` or `2-seconds`."""
         for unit, seconds in reversed(_UNITS.items()):
             count, rest = divmod(self.window, seconds)
             if not rest:
@@ -70,7 +70,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Limit:
-    """Policies that hold together: a request is counted by all of them or by none."""
+    """Policies that apply together: a request is counted by all of them or by none."""
 
     policies: tuple[Policy, ...]
 
@@ -89,27 +89,27 @@ class Limit:
 
     @cached_property
     def terms(self) -> tuple[tuple[int, int, int], ...]:
-        """Of each policy the quota, the span and the grain."""
+        """The quota, span and grain of each policy."""
         return tuple((policy.quota, policy.span, policy.grain) for policy in self.policies)
 
     def is_exceeded_by(self, workers: int) -> bool:
-        """Tell whether so many processes admit more together, as each admits one at least."""
+        """Tell whether that many workers exceed it even if each admits only one request."""
         return any(policy.quota < workers for policy in self.policies)
 
     def shared_by(self, workers: int) -> "Limit":
-        """Return what each of so many processes may admit, so that together they keep the limit."""
+        """Return the limit for each of that many workers, which together keep this one."""
         return Limit(
             tuple(Policy(share(policy.quota, workers), policy.window) for policy in self.policies)
         )
 
 
 def share(requests: int, workers: int) -> int:
-    """Return how many of so many requests each worker may admit: at least one."""
+    """Return how many of the requests each worker may admit: at least one."""
     return max(1, requests // workers)
 
 
 def parse_limit(text: str) -> Limit | None:
-    """Read `100/minute;10/second` or `10/2s`; `none` is no limit.
+    """Read `100/minute;10/second` or `10/2s`; return None for `none`, which is no limit.
 
     Raises `LimitError`.
     """
@@ -118,7 +118,7 @@ def parse_limit(text: str) -> Limit | None:
     policies = tuple(map(_parse_policy, text.split(";")))
     windows = [policy.window for policy in policies]
     if len(set(windows)) < len(windows):
-        message = f"{text!r} limits one window twice."
+        message = f"{text!r} has two limits for the same window."
         raise LimitError(message)
     if len(policies) > MAX_POLICIES:
         message = f"{text!r} has more than {MAX_POLICIES} parts."
@@ -130,7 +130,7 @@ def _parse_policy(text: str) -> Policy:
     found = _POLICY.fullmatch(text.strip())
     if not found or found[3].lower() not in _ABBREVIATIONS:
         message = (
-            f"{text.strip()!r} is no limit: write 100/minute, 10/2s, "
+            f"{text.strip()!r} is not a limit: write 100/minute, 10/2s, "
             f"several as 100/minute;10/second, or {UNLIMITED}; units: {', '.join(_UNITS)}."
         )
         raise LimitError(message)

@@ -1,4 +1,4 @@
-"""Whom and what a rule is about, and which of two rules is about less."""
+"""Patterns for clients, routes and methods, and which of two patterns is more specific."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pegboard.clients import client_key
 ANYTHING = "*"
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Methods that a rule can be for; HEAD counts as GET, and may stand beside it."""
+"""Methods that a rule can name; HEAD counts as GET and may only be named along with it."""
 
 _ANY, _SOME, _ONE = range(3)
 
@@ -21,22 +21,22 @@ _VARIABLE = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 _ROUTE = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 Rank = tuple[int, int]
-"""How special something is: the greater comes first."""
+"""How specific a pattern is; the greater wins."""
 
 
 class MatchError(ValueError):
-    """Raised for what cannot be matched; says in a sentence what is wrong with it."""
+    """Raised for a pattern that cannot be read; the message is a sentence saying why."""
 
 
 @dataclass(frozen=True)
-class Who:
-    """Clients: all, those of a network or whose name begins in a way, or a single one."""
+class ClientPattern:
+    """All clients, those of a network or with a name prefix, or a single one."""
 
     text: str = ANYTHING
-    """As in what stands for a client, where odd letters of a name are percent-encoded."""
+    """In the form of `pegboard.clients.client_key`, which percent-encodes unusual letters."""
 
     @classmethod
-    def parse(cls, text: str) -> "Who":
+    def parse(cls, text: str) -> "ClientPattern":
         """Read `*`, an address, a network, `user:alice` or `user:team-*`."""
         text = text.strip() or ANYTHING
         if text == ANYTHING:
@@ -51,17 +51,17 @@ class Who:
             network = ip_network(text)
         except ValueError:
             if "/" in text:
-                message = f"{text!r} is no network, such as 10.0.0.0/8 or 2001:db8::/32."
+                message = f"{text!r} is not a network, such as 10.0.0.0/8 or 2001:db8::/32."
                 raise MatchError(message) from None
             message = f"{problem.removesuffix('.')}, a network, user:PREFIX* or {ANYTHING}."
             raise MatchError(message) from None
         client = client_key(str(network.network_address))
         smallest = ip_network(client)
         if smallest.version != network.version:
-            message = f"{text!r}: write it as a network of IPv4."
+            message = f"{text!r}: write it as an IPv4 network."
             raise MatchError(message)
         if network.prefixlen > smallest.prefixlen:
-            message = f"{text!r} is a part of {smallest}, which is one client."
+            message = f"{text!r} is part of {smallest}, which counts as one client."
             raise MatchError(message)
         return cls(client if network == smallest else str(network))
 
@@ -70,12 +70,12 @@ class Who:
 
     @property
     def is_anyone(self) -> bool:
-        """Whether it means all clients."""
+        """Whether it covers all clients."""
         return self.text == ANYTHING
 
     @cached_property
     def network(self) -> IPv4Network | IPv6Network | None:
-        """The network, unless it is a single client."""
+        """The network; None for a single client, a name or everyone."""
         try:
             found = ip_network(self.text)
         except ValueError:
@@ -84,7 +84,7 @@ class Who:
 
     @property
     def rank(self) -> Rank:
-        """A client before a network, the smaller network before the larger."""
+        """A single client, then a network or prefix (the smaller first), then everyone."""
         if self.is_anyone:
             return (_ANY, 0)
         if self.network is not None:
@@ -93,7 +93,7 @@ class Who:
         return (_SOME, len(self.text)) if self.text.endswith("*") else (_ONE, 0)
 
     def covers(self, client: str) -> bool:
-        """Tell whether a client is one of these."""
+        """Tell whether it covers a client, given as its key."""
         if self.is_anyone or self.text == client:
             return True
         if self.text.endswith("*"):
@@ -108,37 +108,39 @@ class Who:
 
 
 @dataclass(frozen=True)
-class Where:
-    """Routes: all, those whose path or endpoint has a shape, or a single one."""
+class RoutePattern:
+    """All routes, those whose path or endpoint matches a pattern, or a single one."""
 
     text: str = ANYTHING
 
     @classmethod
-    def parse(cls, text: str) -> "Where":
+    def parse(cls, text: str) -> "RoutePattern":
         """Read `*`, a path such as `/api/items/{id}`, an endpoint such as `items.Items`.
 
-        In both, `*` stands for anything. What has a slash is a path.
+        In both, `*` stands for any text. A text with a slash is a path.
         """
         text = text.strip() or ANYTHING
         if not _ROUTE.fullmatch(text):
-            message = f"{text!r} is no route: a path, an endpoint, or part of one with {ANYTHING}."
+            message = (
+                f"{text!r} is not a route: write a path, an endpoint or a pattern with {ANYTHING}."
+            )
             raise MatchError(message)
         return cls(text)
 
     @property
     def is_anywhere(self) -> bool:
-        """Whether it means all routes, and requests that match none."""
+        """Whether it covers all routes, and requests that match no route."""
         return self.text == ANYTHING
 
     @property
     def rank(self) -> Rank:
-        """A single route before several, the longer pattern before the shorter."""
+        """A single route, then a pattern (the longer first), then everything."""
         if self.is_anywhere:
             return (_ANY, 0)
         return (_SOME, len(self.shape)) if ANYTHING in self.text else (_ONE, 0)
 
     def covers(self, rule: URLRule | None) -> bool:
-        """Tell whether a route is one of these; None is a request that matches no route."""
+        """Tell whether it covers a route; None is a request that matches no route."""
         if rule is None or self.is_anywhere:
             return self.is_anywhere
         subject = shape(rule.rule) if "/" in self.text else str(rule.endpoint)
@@ -146,14 +148,14 @@ class Where:
 
     @cached_property
     def shape(self) -> str:
-        """Itself without the names of variables: where it is the same, two are one place."""
+        """The text without the names of variables; patterns of one shape cover the same."""
         return shape(self.text)
 
 
 def _consists_of(text: str, parts: list[str]) -> bool:
-    """Return whether a text is these parts, in their order, with anything in between.
+    """Tell whether a text is these parts in their order, with any text in between.
 
-    Not by a regular expression: with many parts it could search for ever.
+    A regular expression with many parts could take exponential time.
     """
     first, *middle = parts
     if not middle:
@@ -176,19 +178,19 @@ def shape(path: str) -> str:
 
 
 def counted_as(method: str) -> str:
-    """Return the method that a rule knows: nobody escapes the limit of GET by HEAD."""
+    """Return the method that a request is counted as: GET for HEAD, else the method itself."""
     return "GET" if method == "HEAD" else method
 
 
 def parse_methods(text: str) -> frozenset[str]:
-    """Read `GET` or `POST,PUT`; `*` or nothing is any, for which the set is empty."""
+    """Read `GET` or `POST,PUT`; `*` and the empty text mean any, for which the set is empty."""
     names = frozenset(name.strip().upper() for name in re.split(r"[,|]", text)) - {"", ANYTHING}
     if "HEAD" in names and "GET" not in names:
-        # It would limit GET, which nobody has asked for.
+        # It would limit GET too, which was not asked for.
         message = "HEAD counts as GET, in one budget: name GET, which covers both."
         raise MatchError(message)
     names = frozenset(map(counted_as, names))
     if unknown := sorted(names - set(METHODS)):
-        message = f"{', '.join(unknown)} is none of the methods {', '.join(METHODS)}."
+        message = f"{', '.join(unknown)} is not one of the methods {', '.join(METHODS)}."
         raise MatchError(message)
     return names

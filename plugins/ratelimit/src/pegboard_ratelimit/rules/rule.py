@@ -1,4 +1,4 @@
-"""Rules: which limit a client meets at a route, and which of several rules that is."""
+"""Rules: the limit for some clients at some routes, and which of several rules applies."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,65 +6,80 @@ from enum import IntEnum, StrEnum
 
 from pegboard.stages import Route
 from pegboard_ratelimit.rules.limits import Limit, parse_limit
-from pegboard_ratelimit.rules.matching import Rank, Where, Who, counted_as, parse_methods
+from pegboard_ratelimit.rules.matching import (
+    ClientPattern,
+    Rank,
+    RoutePattern,
+    counted_as,
+    parse_methods,
+)
 
 
 class OnFailure(StrEnum):
-    """What becomes of requests while nobody can count them."""
+    """What to do with requests while they cannot be counted."""
 
     LOCAL = "local"
-    """Each process counts for itself, by its share of the limit."""
+    """Each worker counts by itself and admits its share of the limit."""
     OPEN = "open"
-    """They are admitted."""
+    """Admit them."""
     CLOSED = "closed"
-    """They are answered with 503."""
+    """Answer with 503."""
 
 
 class Source(IntEnum):
-    """Where a rule comes from; of two that are equally special the greater wins."""
+    """Where a rule comes from; of two equally specific rules the greater source wins."""
 
     DEFAULT = 0
-    MARK = 1
+    ANNOTATION = 1
     SETTING = 2
     ROW = 3
 
 
+# Part of the keys in Redis: with another letter, the counts of that source would start afresh.
+_KEY_PREFIXES = {
+    Source.DEFAULT: "d",
+    Source.ANNOTATION: "m",
+    Source.SETTING: "s",
+    Source.ROW: "r",
+}
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One rule; it counts the requests of each client by itself."""
+    """One rule. The requests of each client are counted separately."""
 
     name: str
     source: Source
     limit: Limit | None
-    """None: no limit."""
-    who: Who = field(default_factory=Who)
-    where: Where = field(default_factory=Where)
+    """None for an exemption."""
+    clients: ClientPattern = field(default_factory=ClientPattern)
+    routes: RoutePattern = field(default_factory=RoutePattern)
     methods: frozenset[str] = frozenset()
-    """Empty: any."""
+    """Empty for any method."""
     on_failure: OnFailure | None = None
     number: int = 0
-    """Its row's id."""
+    """The id of its row; 0 for a rule that is not from the table."""
 
     @property
     def key(self) -> str:
-        """What it is counted under; no rule of another source has the same."""
-        return f"{self.source.name[0].lower()}.{self.name}"
+        """The name that it is counted under, unique over all sources."""
+        return f"{_KEY_PREFIXES[self.source]}.{self.name}"
 
     @property
     def rank(self) -> tuple[Rank, Rank, bool, Source, int]:
-        """How special it is: first for whom, then where, then for which methods."""
-        return (self.who.rank, self.where.rank, bool(self.methods), self.source, self.number)
+        """How specific it is: first by clients, then by routes, then by methods."""
+        return (self.clients.rank, self.routes.rank, bool(self.methods), self.source, self.number)
 
     def covers(self, route: Route | None) -> bool:
-        """Tell whether it is about a route, for some client; None is no route."""
-        if not self.where.covers(route.rule if route else None):
+        """Tell whether it covers a route for some client; None is a request without a route."""
+        if not self.routes.covers(route.rule if route else None):
             return False
         return not self.methods or (route is not None and counted_as(route.method) in self.methods)
 
 
 @dataclass(frozen=True)
 class WrittenRule:
-    """A rule as somebody wrote it."""
+    """A rule as text, before it is read."""
 
     limit: str
     client: str = ""
@@ -73,16 +88,16 @@ class WrittenRule:
     on_failure: str = ""
 
     def read(self, name: str, source: Source, number: int = 0) -> Rule:
-        """Make the rule. Raises `ValueError` with a sentence for whoever wrote it."""
+        """Return the rule. Raises `ValueError` with a sentence saying what is wrong."""
         if self.on_failure and self.on_failure not in set(OnFailure):
-            message = f"{self.on_failure!r} is none of {', '.join(OnFailure)}."
+            message = f"{self.on_failure!r} is not one of {', '.join(OnFailure)}."
             raise ValueError(message)
         return Rule(
             name=name,
             source=source,
             limit=parse_limit(self.limit),
-            who=Who.parse(self.client),
-            where=Where.parse(self.route),
+            clients=ClientPattern.parse(self.client),
+            routes=RoutePattern.parse(self.route),
             methods=parse_methods(self.methods),
             on_failure=OnFailure(self.on_failure) if self.on_failure else None,
             number=number,
@@ -91,25 +106,29 @@ class WrittenRule:
 
 @dataclass(frozen=True)
 class RuleBook:
-    """All rules but those that views are marked with, the most special first."""
+    """All rules except those of decorators, the most specific first."""
 
     rules: tuple[Rule, ...]
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> "RuleBook":
-        """Put rules in order."""
+        """Return a book of the rules."""
         return cls(tuple(sorted(rules, key=lambda rule: rule.rank, reverse=True)))
 
-    def at(self, route: Route | None, marks: Iterable[Rule] = ()) -> tuple[Rule, ...]:
-        """Return the rules for a route, up to the first that is for all clients."""
+    def at(self, route: Route | None, annotated: Iterable[Rule] = ()) -> tuple[Rule, ...]:
+        """Return the rules for a route, the most specific first.
+
+        Those after the first rule for all clients are left out, as they never apply. `annotated`
+        are the rules of the route's decorators.
+        """
         found = [rule for rule in self.rules if rule.covers(route)]
-        found = sorted((*found, *marks), key=lambda rule: rule.rank, reverse=True)
+        found = sorted((*found, *annotated), key=lambda rule: rule.rank, reverse=True)
         for count, rule in enumerate(found, 1):
-            if rule.who.is_anyone:
+            if rule.clients.is_anyone:
                 return tuple(found[:count])
         return tuple(found)
 
 
 def choose(rules: Iterable[Rule], client: str) -> Rule | None:
-    """Return the first rule that is for the client."""
-    return next((rule for rule in rules if rule.who.covers(client)), None)
+    """Return the first rule that covers the client, given as its key."""
+    return next((rule for rule in rules if rule.clients.covers(client)), None)

@@ -1,29 +1,31 @@
-"""The client and the channel for each arrangement of servers."""
+"""Make the client and the channel for each arrangement of servers."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from redis import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis.backoff import AbstractBackoff, NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import UnixDomainSocketConnection
+from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from pegboard.redis.channel import Channel
 from pegboard.redis.cluster import ClusterChannel
-from pegboard.redis.opening import connection_options
-from pegboard.redis.server_channel import ServerChannel
+from pegboard.redis.pool import ServerChannel
 from pegboard.redis.topology import ClusterTopology, FixedEndpoint, SentinelEndpoint
 from pegboard.redis.url import RedisURL
 
 Client = Redis | RedisCluster
 
 _node: Callable[[str, int], ClusterNode] = ClusterNode  # which has no types
+_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # neither has this
 
 
 def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[], Client], Channel]:
     """Return what makes the client, and the channel; neither connects before it is used."""
-    options = {**url.options, **connection_options(timeout), "max_connections": pool_size}
+    options = {**url.options, **_limits(timeout), "max_connections": pool_size}
     if url.arrangement == "cluster":
         topology = ClusterTopology(url, timeout)
         channel = ClusterChannel(topology, size=pool_size, timeout=timeout)
@@ -37,6 +39,16 @@ def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[],
     return partial(_client, url, options), ServerChannel(
         FixedEndpoint(url, timeout), size=pool_size, timeout=timeout
     )
+
+
+def _limits(timeout: float) -> dict[str, Any]:
+    """Return the arguments that bound the time of a connection of redis-py."""
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        # A retry would pay the time-out again, within the same request.
+        "retry": Retry(_no_backoff(), 0),
+    }
 
 
 def _client(url: RedisURL, options: dict[str, Any]) -> Redis:

@@ -1,0 +1,211 @@
+"""The channel to one Redis server: connections that threads use again, and a circuit breaker."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from pegboard.circuit_breaker import CircuitBreaker
+from pegboard.forking import after_fork
+from pegboard.redis.channel import ChannelError, Command, Reply, command
+from pegboard.redis.connection import Connection, resolve
+from pegboard.redis.fair_semaphore import FairSemaphore
+from pegboard.redis.pipeline import ServerPipeline
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pegboard.redis.topology import Endpoint
+
+AT_ONCE = 16
+"""Connections of a process that threads use at once; others queue for one.
+
+Redis serves one command after the other, and Python one thread: more do not bring more through
+(800 requests at once over four processes), but let each wait longer for its reply, until one waits
+longer than it may, and a server that is only busy is taken for one that hangs.
+"""
+
+QUEUE_TIMEOUT = 1.0
+"""Seconds to queue for a connection. Whoever has one is done within the time-out of Redis."""
+
+MEANWHILE = "serving without it"
+"""What is done while Redis is unavailable, for the log."""
+
+_TOO_LATE = (TimeoutError, RedisTimeoutError)
+
+_REPLICA = "it is a replica, which takes no writes"
+
+
+class ServerChannel:
+    """A `Channel` to one server, or to whichever server is the master at the moment."""
+
+    def __init__(
+        self, endpoint: "Endpoint", *, size: int, timeout: float, name: str = "Redis"
+    ) -> None:
+        """`endpoint` is where the server is; `size` bounds the connections of threads."""
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._permits = FairSemaphore(min(size, AT_ONCE))
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._pipelines: tuple[ServerPipeline, ...] = ()
+        self._breaker = CircuitBreaker(name, self._probe, meanwhile=MEANWHILE)
+        after_fork(self, ServerChannel.forget)
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether Redis is known not to answer."""
+        return self._breaker.is_open
+
+    def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send all commands, then read all replies; see `Channel`."""
+        if self._breaker.is_open:
+            raise _unavailable()
+        connection = self.acquire()
+        try:
+            values = connection.converse(*commands)
+            server = connection.server
+            for number, value in enumerate(values):
+                if isinstance(value, ResponseError):
+                    values[number] = resolve(connection, commands[number], value)
+        except (RedisError, OSError) as error:
+            raise self.lose(connection, error) from error
+        except BaseException:
+            self.discard(connection)
+            raise
+        self.release(connection)
+        return [Reply(value, server) for value in values]
+
+    def servers(self) -> frozenset[str]:
+        """Ask the server for its identity."""
+        (reply,) = self.exchange([command("PING", key="")])
+        return frozenset({reply.server})
+
+    @property
+    def is_sharded(self) -> bool:
+        """There is one server for all keys."""
+        return False
+
+    def pipeline(self, loop: "asyncio.AbstractEventLoop") -> ServerPipeline:
+        """Make a pipeline, whose connection is not one of those for threads."""
+        pipeline = ServerPipeline(
+            loop, self._breaker, self._timeout, self._endpoint.dial, self._missed, self._lost
+        )
+        self._pipelines = (*[one for one in self._pipelines if not one.is_closed], pipeline)
+        return pipeline
+
+    def reset(self) -> None:
+        """Drop idle connections, and find out anew where the server is."""
+        self._endpoint.renew()
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for pipeline in self._pipelines:
+            pipeline.retire()
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            connection.close()
+
+    def acquire(self) -> Connection:
+        """Return an idle connection or a new one, which is released, lost or discarded later.
+
+        Queues for it; raises `ChannelError`.
+        """
+        try:
+            has_queued = self._permits.acquire(QUEUE_TIMEOUT)
+        except TimeoutError:
+            message = f"all {self._permits.count} connections to Redis are in use"
+            raise ChannelError(message) from None
+        if has_queued and self._breaker.is_open:
+            self._permits.release()
+            raise _unavailable()
+        try:
+            connection = self._reused() or self._opened()
+        except BaseException:
+            self._permits.release()
+            raise
+        self._busy.add(connection)
+        return connection
+
+    def _reused(self) -> Connection | None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not connection.is_stale():
+                return connection
+            connection.close()
+
+    def _opened(self) -> Connection:
+        try:
+            return Connection.open(self._endpoint.dial())
+        except (RedisError, OSError) as error:
+            raise self._missed(error) from error
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection on which all replies have been read."""
+        connection.used_at = time.monotonic()
+        self._busy.discard(connection)
+        self._idle.append(connection)
+        self._permits.release()
+
+    def discard(self, connection: Connection) -> None:
+        """Close an acquired connection on which replies were not read."""
+        self._busy.discard(connection)
+        connection.close()
+        self._permits.release()
+
+    def lose(self, connection: Connection, error: Exception) -> ChannelError:
+        """Close an acquired connection that failed, and do without the server for a while."""
+        self._busy.discard(connection)
+        # What a connection was cut for has been seen to.
+        failure = ChannelError(str(error)) if connection.is_cut else self._lost(error)
+        # Only now, so that those who queue find the breaker open.
+        self.discard(connection)
+        return failure
+
+    def _lost(self, error: Exception) -> ChannelError:
+        """Do without the server, and without other connections to it: they seldom fail alone."""
+        if isinstance(error, _TOO_LATE):
+            # The server hangs: requests that came later need not wait as long to find out.
+            for connection in tuple(self._busy):
+                connection.cut()
+            for pipeline in self._pipelines:
+                pipeline.cut()
+        self.close()
+        return self._missed(error)
+
+    def _missed(self, error: Exception) -> ChannelError:
+        """Do without the server until it answers again; returns the error to raise."""
+        self._endpoint.renew()
+        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
+        return ChannelError(str(error))
+
+    def _probe(self) -> None:
+        try:
+            connection = Connection.open(self._endpoint.dial())
+        except BaseException:
+            self._endpoint.renew()
+            raise
+        if connection.is_replica:
+            connection.close()
+            self._endpoint.renew()
+            raise ReadOnlyError(_REPLICA)
+        self._idle.append(connection)
+
+    def forget(self) -> None:
+        """Start afresh in a forked process: two processes must not share a connection."""
+        self._idle, self._busy = [], set()
+        self._permits.reset()
+        self._pipelines = ()
+
+
+def _unavailable() -> ChannelError:
+    return ChannelError("Redis is unavailable")

@@ -1,0 +1,328 @@
+"""Write the public API in docs/reference/api.md anew: names, signatures and docstrings.
+
+What stands between `<!-- api: MODULE -->` and `<!-- end -->` comes from the source of the module:
+every name of its `__all__`. With `--check` nothing is written; the exit status says whether the
+page is current.
+"""
+
+import ast
+import contextlib
+import functools
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "core/src"
+PAGE = ROOT / "docs/reference/api.md"
+MARKED = re.compile(r"(<!-- api: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+LONGEST_LINE = 88
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Node = Function | ast.ClassDef | ast.Assign | ast.AnnAssign
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One name: the function, class or assignment that defines it, and its documentation."""
+
+    name: str
+    node: Node
+    module: str
+    doc: str
+
+    @property
+    def decorators(self) -> list[str]:
+        """Its decorators, without the `@`."""
+        assert not isinstance(self.node, ast.Assign | ast.AnnAssign)
+        return [ast.unparse(mark) for mark in self.node.decorator_list]
+
+    @property
+    def is_fixture(self) -> bool:
+        """Whether it is a fixture of pytest."""
+        return isinstance(self.node, Function) and "pytest.fixture" in " ".join(self.decorators)
+
+    @property
+    def members(self) -> list["Definition"]:
+        """The members of a class in the order of the source, those that `__init__` sets last."""
+        assert isinstance(self.node, ast.ClassDef)
+        found = list(_definitions(self.node, self.module))
+        for one in found:
+            if one.name == "__init__":
+                return [*found, *map(_annotated(one), _definitions(one.node, one.module, "self."))]
+        return found
+
+    @property
+    def is_documented(self) -> bool:
+        """Whether it is a member for all: settings have a page of their own."""
+        value = getattr(self.node, "value", None)
+        is_plain = isinstance(self.node, ast.Assign) and not isinstance(value, ast.Constant)
+        if self.name[0] == "_" or (value and ast.unparse(value).startswith("setting(")):
+            return self.name == "__call__"
+        return bool(self.doc) or not is_plain
+
+
+def _definitions(parent: ast.AST, module: str, prefix: str = "") -> Iterator[Definition]:
+    body: list[ast.stmt] = getattr(parent, "body", [])
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield Definition(node.name, node, module, ast.get_docstring(node) or "")
+            case ast.Assign(targets=[target]) | ast.AnnAssign(target=target):
+                name = ast.unparse(target)
+                match following:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        doc = inspect.cleandoc(text)
+                    case _:
+                        doc = ""
+                if name.startswith(prefix) and (name := name.removeprefix(prefix)).isidentifier():
+                    yield Definition(name, node, module, doc)
+
+
+def _annotated(init: Definition) -> Callable[[Definition], Definition]:
+    """Return what gives the type of an argument to the attribute that keeps it."""
+    assert isinstance(init.node, Function)
+    types = {one.arg: one.annotation for one in (*init.node.args.args, *init.node.args.kwonlyargs)}
+
+    def annotate(member: Definition) -> Definition:
+        match member.node:
+            case ast.Assign(targets=[target], value=ast.Name(id=name)) if types.get(name):
+                node = ast.parse(f"{ast.unparse(target)}: {ast.unparse(types[name])}").body[0]
+                return replace(member, node=node)
+        return member
+
+    return annotate
+
+
+@functools.cache
+def _read(module: str) -> tuple[ast.Module, str]:
+    path = SOURCE.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    source = path.read_text(encoding="utf-8")
+    return ast.parse(source), source
+
+
+def find(module: str, name: str) -> Definition:
+    """Return the definition of a name, in the module or where the module imports it from."""
+    tree, _ = _read(module)
+    for definition in _definitions(tree, module):
+        if definition.name == name:
+            return definition
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pegboard"):
+            for imported in node.names:
+                if name == (imported.asname or imported.name):
+                    return find(node.module, imported.name)
+    message = f"{module} defines no {name}"
+    raise LookupError(message)
+
+
+def names_of(module: str) -> list[str]:
+    """Return the public names of a module."""
+    node = find(module, "__all__").node
+    assert isinstance(node, ast.Assign)
+    return list(ast.literal_eval(node.value))
+
+
+def modules() -> list[str]:
+    """Return the public modules: those that the page has a place for."""
+    return [mark[2] for mark in MARKED.finditer(PAGE.read_text(encoding="utf-8"))]
+
+
+def head(definition: Definition) -> str:
+    """Return the code that shows how a name is used: a signature, or how an object is made."""
+    node = definition.node
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            marks = [f"@{mark}\n" for mark in definition.decorators]
+            return f"{''.join(marks)}{_signature(definition)}"
+        case ast.ClassDef():
+            names = [base for base in map(ast.unparse, node.bases) if base[0] != "_"]
+            bases = f"({', '.join(names)})" if names else ""
+            return f"class {node.name}{bases}{_constructor(definition)}"
+        case _:
+            return ast.unparse(node)
+
+
+def _signature(definition: Definition) -> str:
+    """Return the first lines of a function as they are in the source, up to the colon."""
+    node = definition.node
+    assert isinstance(node, Function)
+    lines = _read(definition.module)[1].splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
+    return textwrap.dedent("\n".join(lines)).removesuffix(":")
+
+
+def _constructor(definition: Definition) -> str:
+    """Return the line that shows the arguments of a class, if it has a constructor of its own."""
+    node = definition.node
+    assert isinstance(node, ast.ClassDef)
+    for member in definition.members:
+        if member.name == "__init__":
+            arguments = re.sub(
+                r"\bself\b,?\s*", "", _signature(member).removeprefix("def __init__")
+            )
+            return f"\n\n{node.name}{arguments.removesuffix(' -> None')}"
+    kinds = [
+        *map(ast.unparse, node.bases),
+        *(mark.partition("(")[0] for mark in definition.decorators),
+    ]
+    if not {"NamedTuple", "dataclass"} & set(kinds):
+        return ""
+    fields = [ast.unparse(member.node) for member in definition.members if _is_field(member)]
+    shown = f"{node.name}({', '.join(fields)})"
+    if len(shown) > LONGEST_LINE:
+        lines = "".join(f"    {field},\n" for field in fields)
+        shown = f"{node.name}(\n{lines})"
+    return f"\n\n{shown}"
+
+
+def _is_field(member: Definition) -> bool:
+    return isinstance(member.node, ast.AnnAssign) and "ClassVar" not in ast.unparse(member.node)
+
+
+def aliases_in(definition: Definition) -> list[str]:
+    """Return the aliases of types that the annotations of a name use, as they are defined."""
+    nodes: list[ast.AST] = [definition.node]
+    if isinstance(definition.node, ast.ClassDef):
+        nodes = [member.node for member in definition.members if member.is_documented]
+    names = {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(LookupError):
+            node = find(definition.module, name).node
+            value = getattr(node, "value", None)
+            if name[0].isupper() and isinstance(value, ast.BinOp | ast.Subscript | ast.Name):
+                found.append(ast.unparse(node))
+    return found
+
+
+def item(member: Definition, links: Mapping[str, str]) -> str:
+    """Return the Markdown of one member of a class."""
+    node, kind = member.node, ""
+    if isinstance(node, Function):
+        _, *arguments = _arguments(node)
+        shown = f"{node.name}({', '.join(arguments)})"
+        if "property" in member.decorators:
+            shown = node.name
+            kind = " (read-only)"
+        returns = ast.unparse(node.returns).strip("'") if node.returns else "None"
+        separator = ": " if kind else " -> "
+        shown += "" if returns == "None" else f"{separator}{returns}"
+        kind += " (class method)" if "classmethod" in member.decorators else ""
+        kind += " (fixture)" if member.is_fixture else ""
+    elif isinstance(node, ast.AnnAssign):
+        shown = f"{member.name}: {ast.unparse(node.annotation)}".replace("'", "")
+    else:
+        shown = ast.unparse(node) if isinstance(node.value, ast.Constant) else member.name
+    doc = textwrap.indent(markdown(member.doc, links), "  ").strip()
+    return f"- `{shown}`{kind}" + (f"\\\n  {doc}\n" if doc else "\n")
+
+
+def _arguments(node: Function) -> list[str]:
+    """Return the arguments of a function, as they are written."""
+    bare = ast.parse(f"def f({ast.unparse(node.args)}): ...").body[0]
+    assert isinstance(bare, ast.FunctionDef)
+    text = ast.unparse(bare.args)
+    depth, parts = 0, [""]
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    parts = [re.sub(r": '([^']+)'", r": \1", part.strip()) for part in parts]
+    return [part.replace("=", " = " if ":" in part else "=", 1) for part in parts]
+
+
+def markdown(doc: str, links: Mapping[str, str]) -> str:
+    """Return a docstring in Markdown: its examples as code, its public names as links."""
+    parts = re.split(r"\n*::\n\n((?: {4}.*\n?|\n)+)", doc)
+    for place, part in enumerate(parts):
+        if place % 2:
+            parts[place] = f"\n\n```python\n{textwrap.dedent(part).strip()}\n```\n\n"
+        else:
+            parts[place] = re.sub(
+                r"`(\w+)`",
+                lambda name: f"[`{name[1]}`](#{links[name[1]]})" if name[1] in links else name[0],
+                part.strip(),
+            )
+    text = "".join(parts).strip()
+    return re.sub(r"(?<=\w)\n\n```python", ":\n\n```python", text)
+
+
+def section(definition: Definition, links: Mapping[str, str]) -> str:
+    """Return the Markdown of one name."""
+    links = {name: slug for name, slug in links.items() if name != definition.name}
+    code = "\n\n".join(filter(None, [head(definition), "\n".join(aliases_in(definition))]))
+    text = f"### {definition.name}\n\n```python\n{code}\n```\n\n"
+    text += f"{markdown(definition.doc, links)}\n"
+    if isinstance(definition.node, ast.ClassDef):
+        items = [item(member, links) for member in definition.members if member.is_documented]
+        text += f"\n{''.join(items)}" if items else ""
+    return text
+
+
+def row(fixture: Definition) -> str:
+    """Return the line of a table that says what a fixture is."""
+    assert isinstance(fixture.node, Function)
+    assert fixture.node.returns
+    returns = ast.unparse(fixture.node.returns).strip("'\"")
+    kind = re.sub(r"^Iterator\[(.*)\]$", r"\1", returns).replace("|", "\\|")
+    return f"| `{fixture.name}` | `{kind}` | {' '.join(fixture.doc.split())} |\n"
+
+
+def anchors() -> dict[str, dict[str, str]]:
+    """Return the anchors of the headings by module and name, as GitHub and Sphinx make them."""
+    found: dict[str, dict[str, str]] = {}
+    taken: dict[str, int] = {}
+    for module in modules():
+        found[module] = {}
+        for name in names_of(module):
+            if not find(module, name).is_fixture:
+                slug = name.lower()
+                count = taken[slug] = taken.get(slug, -1) + 1
+                found[module][name] = f"{slug}-{count}" if count else slug
+    return found
+
+
+def text_of(module: str) -> str:
+    """Return the Markdown of all public names of a module."""
+    by_module = anchors()
+    classes = {
+        name: slug
+        for names in by_module.values()
+        for name, slug in names.items()
+        if name[0].isupper() and not name.isupper()
+    }
+    links = {**classes, **by_module["pegboard"], **by_module[module]}
+    found = [find(module, name) for name in names_of(module)]
+    fixtures = [one for one in found if one.is_fixture]
+    table = "| Fixture | Type | What it is |\n| --- | --- | --- |\n" + "".join(map(row, fixtures))
+    parts = [table] if fixtures else []
+    parts += [section(one, links) for one in found if not one.is_fixture]
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def current() -> str:
+    """Return the page as it should be."""
+    page = PAGE.read_text(encoding="utf-8")
+    return MARKED.sub(lambda mark: mark[1] + text_of(mark[2]) + mark[3], page)
+
+
+def main() -> None:
+    """Write or check."""
+    is_current = current() == PAGE.read_text(encoding="utf-8")
+    if "--check" in sys.argv:
+        sys.exit(0 if is_current else f"{PAGE} is not current; run this script.")
+    if not is_current:
+        PAGE.write_text(current(), encoding="utf-8")
+        print(f"{PAGE} written")
+
+
+if __name__ == "__main__":
+    main()
