@@ -1,4 +1,4 @@
-"""Finding cached views whose answers could not be told apart, or would grow old unseen."""
+"""Checks that the answers of each cached view have a key of their own, and do not become stale."""
 
 import re
 
@@ -12,11 +12,11 @@ from pegboard.plugins import Registry
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
-"""Under which a model's metadata names its database, as Flask-SQLAlchemy has it."""
+"""The key in `MetaData.info` under which Flask-SQLAlchemy keeps the name of the database."""
 
 
 def check_lookups(app: Flask, assembled: Registry) -> None:
-    """Look whether each cached view can be told by its name, its rows by the URL, all its writes.
+    """Check each cached view: its name is unique, its URL has the key, its writes are watched.
 
     Raises `PluginError`, or `StartupError` if the view is no plugin's.
     """
@@ -52,7 +52,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 
 
 def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
-    """Return a table whose writes are not watched, as they go to another database."""
+    """Return a table of the view that is in another database, whose writes are not watched."""
     try:
         tables = [lookup.table, *lookup.others]
     except SQLAlchemyError as error:
