@@ -7,8 +7,8 @@ up. `DrainingLoop`, `drain`, `hold_off` and `count_connections` can go when Gran
 with `Connection: close` for a while before it closes connections.
 
 Workers that do not serve yet: a fork inherits its parent's signal handlers, which do nothing in a
-worker until Granian has set its own; a service stopped during its start would hang. `die_at_stop`
-can go when Granian's workers start with default handlers.
+worker until Granian has set its own; so a service stopped during its start would go on.
+`die_at_stop` can go when Granian's workers start with default handlers.
 
 Orphans: a worker whose parent was killed goes on serving, and keeps the port. `stop_with_parent`
 can go when Granian's workers notice that by themselves.
@@ -88,7 +88,7 @@ async def drain(worker: Stopping, port: int) -> None:
     hold_off(port)
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME
-    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - nobody tells
+    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(_TICK)
 
 
