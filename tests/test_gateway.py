@@ -36,7 +36,7 @@ def app(make_app: MakeApp, sqlite_url: str, redis_url: str) -> Flask:
     item = {"name": "Hammer"}
     assert 201 == client.post("/api/items/", json=item, environ_base=address(99)).status_code
     strategy: Any = get_cache(app).strategy
-    strategy._switch.begin()
+    strategy._activation.begin()
     wait_until(
         lambda: (
             client.get(URL, environ_base=address(99)).headers["Cache-Status"] == "pegboard; hit"

@@ -10,7 +10,6 @@ from pegboard.app.cached_views import check_lookups
 from pegboard.cache import (
     CacheStrategy,
     MemoryStrategy,
-    NullStrategy,
     embedded_strategy,
     init_cache,
 )
@@ -41,9 +40,14 @@ def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
         for table in plugin.metadata.tables.values()
     ]
     strategy = _cache(app, assembled, core)
-    gives = core.cache != "none"
-    init_cache(app, strategy, tables, gives=gives, tells=core.cache_status_header)
-    if not isinstance(strategy, NullStrategy):
+    init_cache(
+        app,
+        strategy,
+        tables,
+        serve_hits=core.cache != "none",
+        send_status_header=core.cache_status_header,
+    )
+    if strategy is not None:
         get_health(app).details["cache"] = strategy.stats
 
 
@@ -55,13 +59,13 @@ def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
     return None
 
 
-def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
+def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy | None:
     strategy: CacheStrategy | None = None
     if core.cache != "memory":
         # Also with `none`: other processes may cache, and must learn of this one's writes.
         strategy = _provided(app, assembled, "pegboard_cache_strategy")
     if core.cache == "none":
-        return strategy or NullStrategy()
+        return strategy
     strategy = strategy or embedded_strategy(app, core.cache_memory_size)
     if strategy is None and core.cache == "memory":
         if core.workers > 1:
@@ -70,7 +74,7 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
             raise StartupError([Problem(Code.CACHE_NOT_SHARED, summary, hint)])
         _warn_of_unused(assembled)
         strategy = MemoryStrategy(size=core.cache_memory_size)
-    return strategy or NullStrategy()
+    return strategy
 
 
 def _warn_of_unused(assembled: Registry) -> None:
