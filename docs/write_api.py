@@ -220,7 +220,7 @@ def item(member: Definition, links: Mapping[str, str]) -> str:
     else:
         shown = ast.unparse(node) if isinstance(node.value, ast.Constant) else member.name
     doc = textwrap.indent(markdown(member.doc, links), "  ").strip()
-    return f"- `{shown}`{kind}\n" + (f"  {doc}\n" if doc else "")
+    return f"- `{shown}`{kind}" + (f"\\\n  {doc}\n" if doc else "\n")
 
 
 def _arguments(node: Function) -> list[str]:

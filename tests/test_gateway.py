@@ -189,7 +189,7 @@ def test_a_write_is_seen_by_the_loop(app: Flask, service: Service, threads: list
 
 
 def test_the_loop_and_threads_count_together(app: Flask, service: Service) -> None:
-    """Never more than the limit are admitted, whoever counts them."""
+    """Never more than the limit are admitted, by the loop and threads together."""
     client = app.test_client()
     statuses: list[int] = []
 

@@ -191,8 +191,6 @@ def test_it_ends_when_the_app_closes_its_connections(app: Flask):
     assert 1 == len(refresh_threads())
 
 
-# Its thread may have sent counts to Redis: then Python complains that it has to close the socket.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     """An app that nobody has any more leaves no thread behind, and no connection."""
     wait_until(lambda: not refresh_threads(), "those of other tests have ended")

@@ -1,4 +1,4 @@
-"""What serves where only one can: the cache, the sessions, who the clients are."""
+"""Choosing the one provider of the cache, of the sessions and of client identity."""
 
 import logging
 from typing import Any
@@ -21,8 +21,12 @@ from pegboard.settings import CoreSettings
 logger = logging.getLogger(__name__)
 
 
-def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
-    """Give the app its clients, its sessions and its cache; all views are in place."""
+def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
+    """Set up client identity, sessions and the cache, after all views are registered.
+
+    Raises `StartupError` or `PluginError` for a view that cannot be cached as it says, and
+    `StartupError` for a cache in memory that several workers would each have.
+    """
     proxies = TrustedProxies.parse(core.trusted_proxies, core.proxy_header)
     init_clients(app, proxies, _provided(app, assembled, "pegboard_client_identity"))
     if core.sessions == "auto":
@@ -48,7 +52,7 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
 
 
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
-    """Return what the one plugin that implements a single-provider hook gives, if any."""
+    """Return the result of the one plugin that implements a single-provider hook, else None."""
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, hook, app=app):
             return result
@@ -58,7 +62,7 @@ def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
 def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy | None:
     strategy: CacheStrategy | None = None
     if core.cache != "memory":
-        # Also where none is wanted: other processes may cache, and this one's writes matter to it.
+        # Also with `none`: other processes may cache, and must learn of this one's writes.
         strategy = _provided(app, assembled, "pegboard_cache_strategy")
     if core.cache == "none":
         return strategy
@@ -74,7 +78,7 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
 
 
 def _warn_of_unused(assembled: Registry) -> None:
-    """Tell the operator that a cache which all processes could share lies idle."""
+    """Warn that a cache which all processes could share is not used."""
     unused = [one.plugin_name for one in assembled.hook.pegboard_cache_strategy.get_hookimpls()]
     if unused:
         logger.warning(
