@@ -1,4 +1,4 @@
-"""Checking cached views: answers must be distinguishable, and every write to them watched."""
+"""Checks that the answers of each cached view have a key of their own, and do not become stale."""
 
 import re
 
@@ -12,11 +12,11 @@ from pegboard.plugins import Registry
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
-"""The key of Flask-SQLAlchemy in `MetaData.info` that names another database."""
+"""The key in `MetaData.info` under which Flask-SQLAlchemy keeps the name of the database."""
 
 
 def check_lookups(app: Flask, assembled: Registry) -> None:
-    """Check the name, the URL and the tables of each cached view.
+    """Check each cached view: its name is unique, its URL has the key, its writes are watched.
 
     Raises `PluginError`, or `StartupError` for a view of no plugin.
     """
@@ -52,7 +52,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 
 
 def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
-    """Return a table in another database, where writes are not watched."""
+    """Return a table of the view that is in another database, whose writes are not watched."""
     try:
         tables = [lookup.table, *lookup.others]
     except SQLAlchemyError as error:

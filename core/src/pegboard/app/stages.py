@@ -5,16 +5,33 @@ from typing import Any
 
 from flask import Flask
 
+from pegboard.cache import CacheStage, get_cache
 from pegboard.plugins import Registry, call_plugin
 from pegboard.problems import Code, PluginError
-from pegboard.stages import Stage
+from pegboard.redis import get_channel
+from pegboard.stages import Stage, Stages
 
 
-def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
-    """Return the core's own stages and those of all plugins.
+def add_stages(app: Flask, static_headers: Iterable[tuple[str, str]]) -> Stages:
+    """Put the middleware that runs stages around Flask; it has no stages yet.
 
-    Raises `PluginError` for a stage without name, order or `bind`, or with those of another stage.
+    It comes before the middleware of plugins, which is thus around it, and may refuse a request
+    that a stage would answer. `static_headers` are those that `init_cors` returned.
     """
+    stages = Stages(app, app.wsgi_app, get_channel(app), static_headers)
+    app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
+    return stages
+
+
+def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
+    """Let the middleware run the stages of the core and of all plugins.
+
+    Raises `PluginError` for an invalid stage, or for the order or name of another.
+    """
+    stages.install(_collect(app, assembled, CacheStage(get_cache(app))))
+
+
+def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     stages = list(own)
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
