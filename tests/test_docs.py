@@ -320,6 +320,22 @@ def test_the_tables_of_settings_are_current() -> None:
     assert current == page.read_text(encoding="utf-8")
 
 
+def test_the_list_of_problems_is_current() -> None:
+    """`python docs/write_problems.py` renews it."""
+    assert not runpy.run_path(str(ROOT / "docs/write_problems.py"))["is_stale"]()
+
+
+def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
+    """Each code that is declared is used, and begins with the name of its owner."""
+    owners = runpy.run_path(str(ROOT / "docs/write_problems.py"))["OWNERS"]
+    for owner, codes in owners.items():
+        prefix = "PB_" if owner == "core" else f"{owner.upper()}_"
+        folder = ROOT / ("core/src" if owner == "core" else f"plugins/{owner}/src")
+        source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("**/*.py"))
+        assert [] == [code for code in codes if not code.startswith(prefix)]
+        assert [] == [code for code in codes if f"Code.{code.name}" not in source]
+
+
 def links(path: Path) -> Iterator[tuple[str, str]]:
     """The relative links of a document: file and anchor."""
     text = re.sub(

@@ -167,7 +167,7 @@ def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     url = f"postgresql://me:hidden@127.0.0.1:{free_port()}/nowhere"
     done = run_pegboard("serve", "--port", str(free_port()), directory=tmp_path, DATABASE_URL=url)
     assert 1 == done.returncode
-    assert "the database cannot be asked: " in done.stdout
+    assert "the database cannot be queried: " in done.stdout
     assert "Start the database, or correct DATABASE_URL." in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout

@@ -13,7 +13,7 @@ from pegboard.database import Model, db, no_time_limit, transactional, utcnow
 from pegboard.forking import after_fork
 from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Problem, ProblemCode, StartupError
 from pegboard.settings import (
     CoreSettings,
     DevelopmentConfig,
@@ -33,6 +33,7 @@ __all__ = [
     "Model",
     "NotReadyError",
     "Problem",
+    "ProblemCode",
     "ProductionConfig",
     "Settings",
     "StartupError",

@@ -49,7 +49,7 @@ def test_config_show_prints_value_and_origin_of_every_setting(plugin_folder, peg
 
 
 def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pegboard):
-    """It names the plugins that hang."""
+    """It names the active plugins."""
     plugin_folder.add("shop", SHOP)
     done = pegboard("config", "check")
     assert 0 == done.returncode
@@ -100,13 +100,14 @@ def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboar
     assert "debug is True" in pegboard("probe", FLASK_DEBUG="0").stdout
 
 
-def test_plugins_list_says_what_hangs_and_what_does_not(plugin_folder, pegboard):
+def test_plugins_list_says_what_is_active_and_what_is_not(plugin_folder, pegboard):
     """With distribution, version, and the reason."""
     plugin_folder.add("shop", SHOP, version="2.1")
     plugin_folder.add("broken", "1 / 0")
     plugin_folder.add("off")
     allowed = {"PEGBOARD_PLUGINS": "shop,broken", "PEGBOARD_PLUGINS_POLICY": "broken=skip"}
     lines = pegboard("plugins", "list", **allowed).stdout.splitlines()
-    assert "shop  example-shop 2.1  hangs" in lines
-    assert any(line.startswith("broken  example-broken 1.0  left out: it cannot") for line in lines)
-    assert "off  example-off 1.0  off" in lines
+    assert "shop  example-shop 2.1  active" in lines
+    assert any(line.startswith("broken  example-broken 1.0  skipped: it cannot") for line in lines)
+    assert any(line.endswith(" [PB_PLUGIN_IMPORT_FAILED]") for line in lines)
+    assert "off  example-off 1.0  disabled" in lines

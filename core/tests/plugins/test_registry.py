@@ -24,7 +24,7 @@ def pegboard_blueprints():
 
 
 def names(app):
-    """The names of the plugins that hang."""
+    """The names of the active plugins."""
     return [plugin.name for plugin in get_registry(app).plugins]
 
 
@@ -36,13 +36,13 @@ def problems(**config):
 
 
 def test_installed_plugins_are_found_through_their_entry_points(plugin_folder: PluginFolder):
-    """A distribution with an entry point hangs without a word of configuration."""
+    """A distribution with an entry point is active without any configuration."""
     plugin_folder.add("alpha")
     app = create_app(ALONE)
     assert "alpha" in names(app)
 
 
-def test_a_plugin_hangs_after_those_its_distribution_requires(plugin_folder: PluginFolder):
+def test_a_plugin_comes_after_those_its_distribution_requires(plugin_folder: PluginFolder):
     """The order comes from packaging metadata, not from names."""
     plugin_folder.add("alpha", requires=["pegboard", "example-zeta"])
     plugin_folder.add("zeta")
@@ -231,22 +231,22 @@ def test_a_route_of_a_set_up_that_is_taken_is_reported(plugin_folder: PluginFold
 
 
 def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFolder):
-    """A `StartupError` of its own is told in its words, with the plugin's name and distribution."""
+    """A `StartupError` of its own keeps its words and code, and gets the plugin's name."""
     plugin_folder.add(
         "needy",
         """
         @pegboard.hookimpl
         def pegboard_session_strategy(app):
-            raise pegboard.StartupError([pegboard.Problem("no vault", "Buy one.")])
+            raise pegboard.StartupError([pegboard.Problem("NEEDY_VAULT", "no vault", "Buy one.")])
         """,
     )
     (problem,) = problems(PLUGINS="needy")
     assert ("no vault", "Buy one.", "needy") == (problem.summary, problem.hint, problem.plugin)
-    assert problem.distribution
+    assert ("NEEDY_VAULT", "example-needy 1.0") == (problem.code, problem.distribution)
 
 
 def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder):
-    """Whoever finds it: the problem, and the policy, are those of the plugin that it names."""
+    """The problem, and the policy that holds, are those of the plugin that it names."""
     plugin_folder.add("faulty", "def nothing(): ...")
     plugin_folder.add(
         "inspector",
@@ -255,11 +255,36 @@ def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder
         def pegboard_stages(app):
             for plugin in pegboard.get_registry(app).plugins:
                 if plugin.name == "faulty":
-                    raise pegboard.StartupError([plugin.problem("cracked", "Mend it.")])
+                    problem = plugin.problem("INSPECTOR_CRACK", "cracked", "Fix it.")
+                    raise pegboard.StartupError([problem])
         """,
     )
     (problem,) = problems(PLUGINS="faulty,inspector")
-    assert ("cracked", "Mend it.", "faulty") == (problem.summary, problem.hint, problem.plugin)
+    assert ("cracked", "Fix it.", "faulty") == (problem.summary, problem.hint, problem.plugin)
+
+
+def test_all_problems_of_one_error_are_reported(plugin_folder: PluginFolder):
+    """Each with its code and plugin; the start is refused for one that may not be skipped."""
+    plugin_folder.add("faulty", "def nothing(): ...")
+    plugin_folder.add(
+        "inspector",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            plugins = {plugin.name: plugin for plugin in pegboard.get_registry(app).plugins}
+            raise pegboard.StartupError([
+                pegboard.Problem("INSPECTOR_LICENCE", "no licence", "Buy one."),
+                plugins["faulty"].problem("INSPECTOR_CRACK", "cracked", "Fix it."),
+            ])
+        """,
+    )
+    expected = [("INSPECTOR_LICENCE", "inspector"), ("INSPECTOR_CRACK", "faulty")]
+    found = problems(PLUGINS="faulty,inspector")
+    assert expected == [(problem.code, problem.plugin) for problem in found]
+    found = problems(PLUGINS="faulty,inspector", PLUGINS_POLICY="faulty=skip")
+    assert expected[:1] == [(problem.code, problem.plugin) for problem in found]
+    app = create_app({"ENV": "testing", "PLUGINS": "faulty,inspector", "PLUGINS_POLICY": "*=skip"})
+    assert expected == [(one.code, one.plugin) for one in get_registry(app).skipped]
 
 
 def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
@@ -331,22 +356,8 @@ def test_a_plugin_that_fails_in_its_set_up_leaves_no_trace_when_skipped():
         create_app("testing", plugins=[Half()])
 
 
-def test_two_apps_with_different_plugins_do_not_see_each_other(make_app: MakeApp):
-    """Routes, registry and document belong to the app."""
-    one, two = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("one", "two"))
-    one.add_url_rule("/", view_func=lambda: "one")
-    two.add_url_rule("/", view_func=lambda: "two")
-    first = make_app(plugins=[Hanging("one", one)])
-    second = make_app(plugins=[Hanging("two", two)])
-    assert ["one"] == names(first)
-    assert ["two"] == names(second)
-    assert 200 == first.test_client().get("/one/").status_code
-    assert 404 == first.test_client().get("/two/").status_code
-    assert 404 == second.test_client().get("/one/").status_code
-
-
-class Hanging:
-    """A plugin that hangs one blueprint."""
+class Serving:
+    """A plugin that serves one blueprint."""
 
     def __init__(self, name, blueprint):
         self.name = name
@@ -354,8 +365,50 @@ class Hanging:
 
     @hookimpl
     def pegboard_blueprints(self):
-        """Hang it."""
-        return [self.blueprint]
+        """Return it."""
+        return [self.blueprint] if self.blueprint else []
+
+
+class CountingFinder:
+    """Counts how often the metadata of all distributions is read; finds none itself."""
+
+    def __init__(self):
+        self.scans = 0
+
+    def find_spec(self, *_):
+        """Find no module."""
+
+    def find_distributions(self, context):
+        """Count a search for distributions of any name."""
+        self.scans += context.name is None
+        return ()
+
+
+@pytest.mark.parametrize(
+    "plugins,scans", [(None, 1), (["alpha", "beta"], 1), ([], 0), ([Serving("one", None)], 0)]
+)
+def test_entry_points_are_read_once(plugin_folder: PluginFolder, monkeypatch, plugins, scans):
+    """In a start with plugins that require each other; never where no name is looked up."""
+    plugin_folder.add("alpha", requires=["pegboard", "example-beta"])
+    plugin_folder.add("beta")
+    finder = CountingFinder()
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+    create_app({"ENV": "testing", "PLUGINS": "alpha,beta"}, plugins=plugins)
+    assert scans == finder.scans
+
+
+def test_two_apps_with_different_plugins_do_not_see_each_other(make_app: MakeApp):
+    """Routes, registry and document belong to the app."""
+    one, two = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("one", "two"))
+    one.add_url_rule("/", view_func=lambda: "one")
+    two.add_url_rule("/", view_func=lambda: "two")
+    first = make_app(plugins=[Serving("one", one)])
+    second = make_app(plugins=[Serving("two", two)])
+    assert ["one"] == names(first)
+    assert ["two"] == names(second)
+    assert 200 == first.test_client().get("/one/").status_code
+    assert 404 == first.test_client().get("/two/").status_code
+    assert 404 == second.test_client().get("/one/").status_code
 
 
 @pytest.mark.parametrize(
@@ -475,7 +528,7 @@ def pegboard_settings():
 
 
 def test_a_name_may_go_on_where_anothers_ends(plugin_folder: PluginFolder):
-    """RATE_LIMIT_X is rate-limit's, also where a plugin rate hangs; each key has one owner."""
+    """RATE_LIMIT_X is rate-limit's, also where a plugin rate is active; each key has one owner."""
     plugin_folder.add("rate", SETTING.format(name="top"))
     plugin_folder.add("rate-limit", SETTING.format(name="top"))
     config = {"PLUGINS": "rate,rate-limit", "RATE_TOP": 2, "RATE_LIMIT_TOP": 3}

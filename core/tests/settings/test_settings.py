@@ -197,7 +197,7 @@ def test_settings_of_an_absent_plugin_do_not_matter(monkeypatch):
 
 
 def test_settings_that_no_plugin_declares_cannot_be_had():
-    """Asking for the settings of a plugin that does not hang is an error that says so."""
+    """Asking for the settings of a plugin that is not active is an error that says so."""
     app = create_app("testing", plugins=[])
     with pytest.raises(LookupError, match="ShopSettings"):
         get_settings(ShopSettings, app)

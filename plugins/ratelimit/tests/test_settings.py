@@ -133,6 +133,8 @@ def test_a_wrong_decorator_is_a_problem_of_the_plugin_that_owns_the_view(make_ap
 
     assert "search" == problem.plugin
     assert re.match(summary, problem.summary)
+    expected = "LIMIT_OF_HEAD" if "HEAD" in summary else "INVALID_LIMIT"
+    assert f"RATELIMIT_{expected}" == problem.code
     assert problem.hint.startswith(
         "Decorate its get" if "HEAD" in summary else "Write the decorator"
     )

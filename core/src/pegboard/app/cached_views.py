@@ -9,7 +9,7 @@ from werkzeug.routing import Rule
 
 from pegboard.cache import Lookup, find_lookups, find_missed_lookups
 from pegboard.plugins import Registry
-from pegboard.problems import PluginError, Problem, StartupError
+from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
 """Under which a model's metadata names its database, as Flask-SQLAlchemy has it."""
@@ -24,15 +24,18 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
     for rule, lookup in find_lookups(app):
         other = named.setdefault(lookup.identity, lookup)
         if other is not lookup:
+            code = Code.CACHED_DUPLICATE_NAME
             summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
             hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
         elif rule.defaults or not _spells_key(rule, lookup):
+            code = Code.CACHED_KEY_MISMATCH
             summary = (
                 f"{lookup.view} is at {rule.rule}, whose variables are not the primary key of "
                 f"{lookup.table.name}"
             )
             hint = "Give the URL one variable for each column of the key, in their order."
         elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
+            code = Code.CACHED_OTHER_DATABASE
             summary = (
                 f"{lookup.view} of {lookup.model.__name__} tells of {elsewhere.name}, which is in "
                 f"the database of the bind {elsewhere.metadata.info[_BIND]}"
@@ -40,11 +43,12 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
             hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
         else:
             continue
-        raise _problem(assembled, rule, lookup, summary, hint)
+        raise _error(assembled, rule, lookup, Problem(code, summary, hint))
     for rule, lookup in find_missed_lookups(app):
         if named.get(lookup.identity) is not lookup:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
-            raise _problem(assembled, rule, lookup, summary, "Put `cached` below the route.")
+            problem = Problem(Code.CACHED_ABOVE_ROUTE, summary, "Put `cached` below the route.")
+            raise _error(assembled, rule, lookup, problem)
 
 
 def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
@@ -53,7 +57,8 @@ def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
         tables = [lookup.table, *lookup.others]
     except SQLAlchemyError as error:
         summary = f"{lookup.view} is of models that cannot be mapped: {error}"
-        raise _problem(assembled, rule, lookup, summary, "Mend the models.") from error
+        problem = Problem(Code.CACHED_MODELS_INVALID, summary, "Fix the models.")
+        raise _error(assembled, rule, lookup, problem) from error
     return next((one for one in tables if one.metadata.info.get(_BIND) is not None), None)
 
 
@@ -67,11 +72,11 @@ def _spells_key(rule: Rule, lookup: Lookup) -> bool:
     )
 
 
-def _problem(
-    assembled: Registry, rule: Rule, lookup: Lookup, summary: str, hint: str
+def _error(
+    assembled: Registry, rule: Rule, lookup: Lookup, problem: Problem
 ) -> PluginError | StartupError:
-    """Return a problem of the plugin that a view belongs to."""
+    """Return the error of the plugin that a view belongs to, if it belongs to one."""
     owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
     if owner is None:
-        return StartupError([Problem(summary, hint)])
-    return PluginError(owner.problem(summary, hint))
+        return StartupError([problem])
+    return PluginError(owner.own(problem))

@@ -24,8 +24,8 @@ from pegboard.database import DatabaseOptions, init_database
 from pegboard.http import Envelope, init_cors, init_errors
 from pegboard.logs import init_logs
 from pegboard.migrations import History, init_migrations
-from pegboard.plugins import Registry, assemble, choose, init_registry, may_skip
-from pegboard.problems import PluginError, Problem, StartupError
+from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
+from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.redis import get_channel, init_redis
 from pegboard.settings import Config, Configuration, CoreSettings, configure
 from pegboard.stages import Stages
@@ -40,17 +40,17 @@ def create_app(config: Config = None, *, plugins: Sequence[object] | None = None
     discovers the installed ones. Raises `StartupError` with everything that is wrong.
     """
     configuration = configure(config)
-    candidates = choose(plugins, configuration.core)
+    candidates = select_plugins(plugins, configuration.core)
     skipped: list[Problem] = []
     while True:
-        assembled = assemble(candidates, configuration, skipped)
+        assembled = build_registry(candidates, configuration, skipped)
         try:
             return _build(configuration, assembled)
         except PluginError as error:
-            if not may_skip(error.problem, configuration.core):
-                raise StartupError([error.problem]) from error
+            if fatal := [one for one in error.problems if not may_skip(one, configuration.core)]:
+                raise StartupError(fatal) from error
             # A plugin that fails half-way leaves traces: the app is built anew without it.
-            skipped = [*assembled.skipped, error.problem]
+            skipped = [*assembled.skipped, *error.problems]
 
 
 def _build(configuration: Configuration, assembled: Registry) -> Flask:
@@ -110,7 +110,8 @@ def _init_database(app: Flask, core: CoreSettings) -> None:
         init_database(app, options)
     except ValueError as error:
         hint = "Write it as postgresql://user@host/name or sqlite:///file.db."
-        raise StartupError([Problem(f"DATABASE_URL cannot be used: {error}", hint)]) from None
+        summary = f"DATABASE_URL cannot be used: {error}"
+        raise StartupError([Problem(Code.DATABASE_URL_INVALID, summary, hint)]) from None
 
 
 def _histories(assembled: Registry) -> list[History]:
@@ -124,8 +125,9 @@ def _histories(assembled: Registry) -> list[History]:
 def _report(app: Flask, assembled: Registry) -> None:
     for problem in assembled.skipped:
         app.logger.error(
-            "%s is left out, as its policy is to skip: %s. %s",
+            "%s is skipped, as its policy says: %s [%s]. %s",
             problem.plugin,
             problem.summary,
+            problem.code,
             problem.hint,
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.plugins import Plugin, Registry, call_plugin, claimed_routes
-from pegboard.problems import PluginError
+from pegboard.plugins import Plugin, Registry, call_plugin, methods_and_paths
+from pegboard.problems import Code, PluginError
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -26,12 +26,11 @@ def install(plugin: Plugin, app: Flask, api: Api) -> None:
                 warnings.filterwarnings("error", "Multiple schemas resolved to the name")
                 _register_blueprint(blueprint, app, api)
         except (Exception, SystemExit) as error:
-            raise PluginError(
-                plugin.problem(
-                    f"its blueprint {blueprint.name} cannot be registered: {error}",
-                    "Mend the blueprint; the name of a schema stands for one schema.",
-                )
-            ) from error
+            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
+            code, hint = Code.BLUEPRINT_INVALID, "Fix the blueprint."
+            if isinstance(error, UserWarning):
+                code, hint = Code.COLLISION_SCHEMA, "Rename one of the two schemas."
+            raise PluginError(plugin.problem(code, summary, hint)) from error
     for command in plugin.commands:
         app.cli.add_command(command)
 
@@ -48,9 +47,9 @@ def set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
 
     Raises `PluginError` if it fails, or adds a route that another has.
     """
-    routes = Counter(claimed_routes(app))
+    routes = Counter(methods_and_paths(app))
     call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
-    added = Counter(claimed_routes(app)) - routes
+    added = Counter(methods_and_paths(app)) - routes
     if taken := sorted(added.keys() & routes.keys()):
         summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"
-        raise PluginError(plugin.problem(summary, "Rename them."))
+        raise PluginError(plugin.problem(Code.COLLISION_ROUTE, summary, "Rename them."))

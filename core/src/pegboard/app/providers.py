@@ -16,7 +16,7 @@ from pegboard.cache import (
 )
 from pegboard.clients import TrustedProxies, init_clients
 from pegboard.plugins import Registry, call_plugin
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
         if core.workers > 1:
             summary = "PEGBOARD_CACHE is memory, but several workers would each have their own"
             hint = "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none."
-            raise StartupError([Problem(summary, hint)])
+            raise StartupError([Problem(Code.CACHE_NOT_SHARED, summary, hint)])
         _warn_of_unused(assembled)
         strategy = MemoryStrategy(size=core.cache_memory_size)
     return strategy or NullStrategy()

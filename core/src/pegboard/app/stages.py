@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from pegboard.plugins import Registry, call_plugin
-from pegboard.problems import PluginError
+from pegboard.problems import Code, PluginError
 from pegboard.stages import Stage
 
 
@@ -20,7 +20,8 @@ def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
         for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
             if not isinstance(result, Iterable):
                 summary = f"pegboard_stages returned {type(result).__name__}"
-                raise PluginError(plugin.problem(summary, "Return a list of stages."))
+                hint = "Return a list of stages."
+                raise PluginError(plugin.problem(Code.HOOK_RESULT_INVALID, summary, hint))
             for stage in result:
                 if problem := _stage_problem(stage, stages):
                     raise PluginError(plugin.problem(*problem))
@@ -28,24 +29,24 @@ def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     return stages
 
 
-def _stage_problem(stage: Any, others: Sequence[Stage]) -> tuple[str, str] | None:
-    """Return what is wrong with a stage, and the hint."""
+def _stage_problem(stage: Any, others: Sequence[Stage]) -> tuple[Code, str, str] | None:
+    """Return the code of what is wrong with a stage, the summary and the hint."""
     name, order = getattr(stage, "name", None), getattr(stage, "order", None)
     if not isinstance(name, str) or not name:
         kind = type(stage).__name__
-        return f"its stage {kind} has no name", "Give it a `name`, a text that is not empty."
+        hint = "Give it a `name`, a text that is not empty."
+        return Code.STAGE_INVALID, f"its stage {kind} has no name", hint
     if not isinstance(order, int) or isinstance(order, bool):
-        return (
-            f"its stage {name} has no place: its order is {order!r}",
-            "Give it an `order`, a number.",
-        )
+        summary = f"its stage {name} has no place: its order is {order!r}"
+        return Code.STAGE_INVALID, summary, "Give it an `order`, a number."
     if not callable(getattr(stage, "bind", None)):
         hint = "Give it `bind(route)`, which returns a handler or None."
-        return f"its stage {name} cannot be bound to routes", hint
+        return Code.STAGE_INVALID, f"its stage {name} cannot be bound to routes", hint
     for other in others:
         if other.order == order:
             summary = f"its stage {name} has the place {order} of {other.name}"
-            return summary, "Give its `order` another number."
+            return Code.COLLISION_STAGE, summary, "Give its `order` another number."
         if other.name == name:
-            return f"it has a second stage of the name {name}", "Give it another `name`."
+            summary = f"it has a second stage of the name {name}"
+            return Code.COLLISION_STAGE, summary, "Give it another `name`."
     return None

@@ -1,9 +1,9 @@
-"""`pegboard config`: every setting, where its value comes from, and whether all is well."""
+"""`pegboard config`: print every setting with its origin, and check that the service can start."""
 
 import click
 
 from pegboard.app import create_app
-from pegboard.plugins import assemble, choose, get_registry
+from pegboard.plugins import build_registry, get_registry, select_plugins
 from pegboard.settings import Value, configure
 
 
@@ -16,7 +16,7 @@ def config() -> None:
 def show() -> None:
     """Print every setting, its plugin, its value (secrets masked) and its origin."""
     configuration = configure()
-    registry = assemble(choose(None, configuration.core), configuration)
+    registry = build_registry(select_plugins(None, configuration.core), configuration)
     rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, registry.values)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
@@ -26,12 +26,12 @@ def show() -> None:
 
 @config.command()
 def check() -> None:
-    """Exit with 1 and say why when the service could not start with these settings."""
+    """Exit with 1 and print every problem if the service cannot start with these settings."""
     registry = get_registry(create_app())
     for problem in registry.skipped:
-        click.echo(f"left out: {problem}", err=True)
-    names = ", ".join(plugin.name for plugin in registry.plugins) or "no plugin"
-    click.echo(f"The settings are in order. Plugins: {names}.")
+        click.echo(f"skipped: {problem}", err=True)
+    names = ", ".join(plugin.name for plugin in registry.plugins) or "none"
+    click.echo(f"The settings are valid. Plugins: {names}.")
 
 
 def _row(value: Value) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""`pegboard plugins`: what hangs, what is left behind, and how to be rid of it."""
+"""`pegboard plugins`: list plugins, find what absent ones left behind, and remove their data."""
 
 import sys
 
@@ -7,7 +7,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from pegboard.migrations import find_orphans, remove_history
-from pegboard.plugins import get_registry, installed
+from pegboard.plugins import get_registry, installed_plugins
 
 
 @click.group()
@@ -18,34 +18,32 @@ def plugins() -> None:
 @plugins.command(name="list")
 @with_appcontext
 def list_plugins() -> None:
-    """List the installed plugins, and whether each hangs."""
+    """List the installed plugins: active, disabled, or skipped and why."""
     registry = get_registry()
-    hanging = {plugin.name for plugin in registry.plugins}
-    failed = {problem.plugin: problem for problem in registry.skipped}
-    for plugin in registry.plugins:
-        click.echo(f"{plugin.name}  {plugin.label or plugin.package}  hangs")
-    for candidate in installed():
-        if candidate.name in hanging:
-            continue
-        state = f"left out: {failed[candidate.name].summary}" if candidate.name in failed else "off"
-        click.echo(f"{candidate.name}  {candidate.distribution or candidate.package}  {state}")
+    states = {plugin.name: "active" for plugin in registry.plugins}
+    for problem in registry.skipped:
+        states.setdefault(problem.plugin or "", f"skipped: {problem.summary} [{problem.code}]")
+    others = [one for one in installed_plugins() if states.get(one.name) != "active"]
+    for plugin in (*registry.plugins, *others):
+        state = states.get(plugin.name, "disabled")
+        click.echo(f"{plugin.name}  {plugin.label or plugin.package}  {state}")
 
 
 @plugins.command()
 @with_appcontext
 def doctor() -> None:
-    """Report tables and migration histories in the database whose plugin is absent."""
+    """Report tables and migration histories in the database whose plugin is not active."""
     found = find_orphans(current_app)
     for orphan in found:
         click.echo(str(orphan))
     if found:
         click.echo(
-            "Install the plugin again, or drop what it left: pegboard plugins remove NAME works "
-            "while the plugin hangs.",
+            "Activate the plugin again, or drop its data: pegboard plugins remove NAME works while "
+            "the plugin is active.",
             err=True,
         )
         sys.exit(1)
-    click.echo("Every table and history in the database has its plugin.")
+    click.echo("Every table and history in the database belongs to an active plugin.")
 
 
 @plugins.command()
@@ -53,14 +51,12 @@ def doctor() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_appcontext
 def remove(name: str, *, yes: bool) -> None:
-    """Drop the data of plugin NAME: its tables and its migration history."""
+    """Drop the data of the active plugin NAME: its tables and its migration history."""
     registry = get_registry()
     plugin = next((plugin for plugin in registry.plugins if plugin.name == name), None)
     if plugin is None:
         names = ", ".join(plugin.name for plugin in registry.plugins) or "none"
-        message = (
-            f"only a plugin that hangs can be removed, and {name} does not; these do: {names}."
-        )
+        message = f"only an active plugin can be removed, and {name} is not; active: {names}."
         raise click.ClickException(message)
     if dependents := registry.dependents(plugin):
         message = f"{name} is required by {', '.join(dependents)}; remove those first."
@@ -70,6 +66,6 @@ def remove(name: str, *, yes: bool) -> None:
         click.confirm(f"Drop all data of {name} ({tables})? This cannot be undone.", abort=True)
     remove_history(current_app, name)
     click.echo(
-        f"The data of {name} is gone. Uninstall {plugin.label or plugin.package}, or disable it "
+        f"The data of {name} is dropped. Uninstall {plugin.label or plugin.package}, or disable it "
         f"(PEGBOARD_PLUGINS_DISABLED={name}), before the next pegboard db upgrade."
     )

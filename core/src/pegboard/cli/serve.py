@@ -10,12 +10,12 @@ from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
-from pegboard.cli.explained import explained
+from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.migrations import pending_histories, upgrade
 from pegboard.plugins import get_registry
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
 from pegboard.server import Address, Limits, find_address, run
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
@@ -54,7 +54,7 @@ def serve(
     with app.app_context():
         core = get_settings(CoreSettings)
         address = find_address(core.host, core.port)
-        with explained():
+        with explain_database_errors():
             if upgrade_first:
                 upgrade(app, report=click.echo)
             _require_head(app)
@@ -143,7 +143,7 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
         with app.app_context():
             click.echo(_announcement(address))
             try:
-                with explained():
+                with explain_database_errors():
                     _require_head(app)
             except StartupError as error:
                 click.echo(f"Warning: {error.format_message()}", err=True)
@@ -157,6 +157,7 @@ def _require_head(app: Flask) -> None:
     if behind := pending_histories(app):
         raise StartupError(
             Problem(
+                Code.DATABASE_BEHIND,
                 f"the database is at {one.current or 'no revision'}, the newest is {one.head}",
                 UPGRADE_HINT,
                 one.history,

@@ -1,26 +1,33 @@
-"""Finding the plugins that are installed, without importing any of them."""
+"""Finding the installed plugins, and selecting those of an app, without importing any of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution as MetadataDistribution
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pegboard.problems import Code, Problem, StartupError
+from pegboard.settings import CoreSettings
 
 GROUP = "pegboard.plugins"
-CORE = "pegboard"
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What packaging metadata says of the distribution that ships a plugin."""
+    """What packaging metadata says of the distribution that a plugin belongs to."""
 
     name: str
     version: str
-    requires: Mapping[str, Requirement] = field(default_factory=dict)
-    """What it requires in this environment, by canonical name; extras left out."""
+    requires: Mapping[NormalizedName, Requirement] = field(default_factory=dict)
+    """What it requires in this environment, by canonical name, without extras."""
+
+    @property
+    def canonical_name(self) -> NormalizedName:
+        """The name as requirements are compared by."""
+        return canonicalize_name(self.name)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -28,59 +35,111 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plugin that could hang: an entry point, or an object that was handed over."""
+    """A plugin that an app can have: an entry point, or an object given to `create_app`."""
 
     name: str
     distribution: Distribution | None = None
     entry_point: EntryPoint | None = None
     obj: object = None
+    """The plugin object, if it was given; an entry point is imported by `load`."""
 
     @property
     def package(self) -> str:
-        """The import package that the plugin lives in."""
+        """The import package that defines the plugin."""
         if self.entry_point is not None:
             return self.entry_point.module.partition(".")[0]
         module = self.obj if isinstance(self.obj, ModuleType) else type(self.obj)
         name = module.__name__ if isinstance(module, ModuleType) else module.__module__
         return name.partition(".")[0]
 
+    @property
+    def label(self) -> str | None:
+        """Name and version of its distribution."""
+        return str(self.distribution) if self.distribution else None
+
+    @property
+    def title(self) -> str:
+        """Its name, with name and version of its distribution."""
+        return f"{self.name} ({self.label})" if self.label else self.name
+
     def load(self) -> object:
-        """Return the plugin object, importing it if need be."""
+        """Return the plugin object; imports an entry point."""
         return self.obj if self.entry_point is None else self.entry_point.load()
 
+    def problem(self, code: str, summary: str, hint: str) -> Problem:
+        """Return a problem that names this plugin and its distribution."""
+        return Problem(code, summary, hint, self.name, self.label)
 
-def installed() -> tuple[Candidate, ...]:
-    """Return every plugin that an installed distribution offers, by name; imports nothing."""
-    found = [
-        Candidate(entry.name, describe(entry.dist) if entry.dist else None, entry)
-        for entry in entry_points(group=GROUP)
-    ]
+    def own(self, problem: Problem) -> Problem:
+        """Return a problem that names no plugin as one of this plugin."""
+        return replace(problem, plugin=self.name, distribution=self.label)
+
+
+def installed_plugins() -> tuple[Candidate, ...]:
+    """Return the plugins of all installed distributions, by name.
+
+    Reads the entry points of every distribution, which costs milliseconds.
+    """
+    found = [_from_entry_point(entry) for entry in entry_points(group=GROUP)]
     return tuple(sorted(found, key=lambda candidate: (candidate.name, str(candidate.distribution))))
 
 
-def handed_over(obj: object) -> Candidate:
-    """Return the candidate for a plugin object that a caller passes to `create_app`.
+def select_plugins(plugins: Sequence[object] | None, core: CoreSettings) -> tuple[Candidate, ...]:
+    """Return the plugins that an app is to have.
 
-    Its name is its attribute `name`, else that of its entry point, else its module's package.
+    `plugins` is what `create_app` was given: names and plugin objects, which mean exactly those, or
+    None for the installed ones, as far as `PEGBOARD_PLUGINS` and `PEGBOARD_PLUGINS_DISABLED` allow
+    them. Raises `StartupError` for a name that is not installed.
     """
-    candidate = Candidate("", obj=obj)
-    for entry in entry_points(group=GROUP):
-        if isinstance(obj, ModuleType) and entry.value == obj.__name__:
-            return Candidate(entry.name, describe(entry.dist) if entry.dist else None, obj=obj)
+    if plugins is None:
+        installed = installed_plugins()
+        names = {candidate.name for candidate in installed}
+        wanted = names if core.plugins is None else set(core.plugins)
+        _require_installed(wanted, installed, "PEGBOARD_PLUGINS")
+        allowed = wanted - set(core.plugins_disabled)
+        return tuple(candidate for candidate in installed if candidate.name in allowed)
+    # An object needs no look into the metadata, unless it may be the module of an entry point.
+    look_up = any(isinstance(plugin, str | ModuleType) for plugin in plugins)
+    installed = installed_plugins() if look_up else ()
+    wanted = {plugin for plugin in plugins if isinstance(plugin, str)}
+    _require_installed(wanted, installed, "create_app(plugins=…)")
+    named = [candidate for candidate in installed if candidate.name in wanted]
+    objects = [_from_object(one, installed) for one in plugins if not isinstance(one, str)]
+    return (*named, *objects)
+
+
+def _require_installed(wanted: set[str], installed: Iterable[Candidate], origin: str) -> None:
+    names = {candidate.name for candidate in installed}
+    hint = f"Install the distribution that has it, or name only these: {', '.join(sorted(names))}."
+    if missing := sorted(wanted - names):
+        summary = f"{origin} names a plugin that is not installed"
+        raise StartupError(
+            Problem(Code.PLUGIN_NOT_INSTALLED, summary, hint, name) for name in missing
+        )
+
+
+def _from_entry_point(entry: EntryPoint) -> Candidate:
+    return Candidate(entry.name, _describe(entry.dist) if entry.dist else None, entry)
+
+
+def _from_object(obj: object, installed: Iterable[Candidate]) -> Candidate:
+    """Return the candidate for a plugin object.
+
+    Its name is that of the entry point that the module is, else its attribute `name`, else its
+    import package.
+    """
+    for candidate in installed:
+        entry = candidate.entry_point
+        if isinstance(obj, ModuleType) and entry is not None and entry.value == obj.__name__:
+            return replace(candidate, entry_point=None, obj=obj)
     name = getattr(obj, "name", None)
-    return Candidate(name if isinstance(name, str) else candidate.package, obj=obj)
+    return Candidate(name if isinstance(name, str) else Candidate("", obj=obj).package, obj=obj)
 
 
-def describe(distribution: MetadataDistribution) -> Distribution:
-    """Read the name, version and requirements of a distribution from its metadata."""
-    requires: dict[str, Requirement] = {}
+def _describe(distribution: MetadataDistribution) -> Distribution:
+    requires: dict[NormalizedName, Requirement] = {}
     for line in distribution.requires or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             requires[canonicalize_name(requirement.name)] = requirement
     return Distribution(distribution.name, distribution.version, requires)
-
-
-def core_version() -> str:
-    """Return the version of the running core."""
-    return version(CORE)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import channel
 from pegboard.redis import url as redis_url
 from pegboard.redis.channel import (
@@ -50,7 +50,8 @@ def init_redis(app: Flask, url: str | None, *, timeout: float, pool_size: int) -
             from pegboard.redis import factory  # noqa: PLC0415
         except ImportError:
             hint = "Install it with pip install 'pegboard[redis]', or unset REDIS_URL."
-            problem = Problem("REDIS_URL is set, but the redis library is not installed", hint)
+            summary = "REDIS_URL is set, but the redis library is not installed"
+            problem = Problem(Code.REDIS_LIBRARY_MISSING, summary, hint)
             raise StartupError([problem]) from None
         made = factory.make(parsed, timeout=timeout, pool_size=pool_size)
     app.extensions[EXTENSION] = _Lazy(made[0]) if made else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 
 FORMS = (
     "Write it as redis://[user:password@]host[:port][/db], unix:///path/to/socket[?db=0], "
@@ -85,7 +85,7 @@ def parse(url: str) -> RedisURL:
 
 
 def _refuse(what: str, hint: str = FORMS) -> NoReturn:
-    raise StartupError([Problem(f"REDIS_URL {what}", hint)]) from None
+    raise StartupError([Problem(Code.REDIS_URL_INVALID, f"REDIS_URL {what}", hint)]) from None
 
 
 def _socket(parts: SplitResult, hosts: str, options: Mapping[str, Any]) -> RedisURL:

@@ -23,7 +23,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.server.asgi import Gateway
 from pegboard.server.shutdown import (
     DRAINING_TIME,
@@ -102,9 +102,8 @@ def find_address(host: str, port: int) -> Address:
             found = probe.getsockname()
     except OSError as error:
         hint = "Stop what listens there, or choose another HOST or PORT."
-        raise StartupError(
-            [Problem(f"cannot listen on {host} port {port}: {error.strerror}", hint)]
-        ) from None
+        summary = f"cannot listen on {host} port {port}: {error.strerror}"
+        raise StartupError([Problem(Code.ADDRESS_UNAVAILABLE, summary, hint)]) from None
     return Address(str(found[0]), int(found[1]))
 
 

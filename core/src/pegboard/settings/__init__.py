@@ -1,4 +1,4 @@
-"""Settings: how they are declared, where their values come from, and the core's own."""
+"""Settings: how plugins declare them, where their values come from, and those of the core."""
 
 from pegboard.settings.core import CoreSettings
 from pegboard.settings.declare import Settings, declarations_of, get_settings, prefix_of, setting
@@ -11,7 +11,7 @@ from pegboard.settings.profiles import (
     configure,
     with_options,
 )
-from pegboard.settings.resolve import Value, load, unknown_settings
+from pegboard.settings.resolve import Value, resolve_settings, unknown_settings
 
 __all__ = [
     "Config",
@@ -25,8 +25,8 @@ __all__ = [
     "configure",
     "declarations_of",
     "get_settings",
-    "load",
     "prefix_of",
+    "resolve_settings",
     "setting",
     "unknown_settings",
     "with_options",

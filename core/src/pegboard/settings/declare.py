@@ -1,4 +1,4 @@
-"""Typed settings: how a plugin declares them, and reads them."""
+"""Declaring typed settings, and reading those of an app."""
 
 import dataclasses
 import typing
@@ -23,9 +23,9 @@ def setting(
 ) -> Any:
     """Declare one setting of a `Settings` class.
 
-    Without a default it is required. `doc` is one line for the operator. `validate` takes
-    marshmallow validators. The value of a secret is never shown, and may come from a file named by
-    `<VARIABLE>_FILE`.
+    Without a default it is required. `doc` is one line for the reference. `validate` takes
+    marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
+    and may be read from the file that the environment variable `<VARIABLE>_FILE` names.
     """
     validators = (validate,) if callable(validate) else tuple(validate)
     metadata = {"doc": doc, "validate": validators, "secret": secret}
@@ -45,10 +45,10 @@ class Settings:
     """
 
     bare_variables: ClassVar[frozenset[str]] = frozenset()
-    """Fields whose environment variable goes without the `PEGBOARD_` prefix; for the core only."""
+    """Fields whose environment variable has no `PEGBOARD_` prefix; for the core only."""
 
     foreign_variables: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
-    """Variables of others that set a field where its own does not; for the core only."""
+    """Further variables, by field, that count where its own is not set; for the core only."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the subclass a frozen dataclass."""
@@ -61,12 +61,15 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Declaration:
-    """One declared setting of one owner, ready to be looked up."""
+    """One setting that the core or a plugin declares."""
 
     owner: str | None
+    """The name of the plugin; None is the core."""
     field: str
     key: str
+    """The key in `app.config`, as in `ITEMS_PAGE_SIZE`."""
     variable: str
+    """The environment variable, as in `PEGBOARD_ITEMS_PAGE_SIZE`."""
     foreign_variables: tuple[str, ...]
     doc: str
     secret: bool
@@ -77,13 +80,13 @@ class Declaration:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The environment variables that set it."""
+        """All environment variables that set it."""
         files = (f"{self.variable}_FILE",) if self.secret else ()
         return (self.variable, *self.foreign_variables, *files)
 
 
 def prefix_of(plugin: str) -> str:
-    """Return the prefix that the configuration keys of a plugin carry."""
+    """Return the prefix of a plugin's settings, as in `ITEMS_`."""
     return plugin.upper().replace("-", "_") + "_"
 
 
@@ -117,7 +120,7 @@ def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declar
 
 
 def get_settings(settings: type[S], app: Flask | None = None) -> S:
-    """Return the settings of that class that are in force in the app, or the current app.
+    """Return the app's instance of a settings class, by default the current app's.
 
     Raises `LookupError` when no plugin of the app declares the class.
     """

@@ -1,4 +1,4 @@
-"""The three configurations, what `create_app` makes of them, and what production refuses."""
+"""The three configurations, what `create_app` reads from one, and what production refuses."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pegboard.problems import Problem, StartupError
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings.core import CoreSettings
-from pegboard.settings.resolve import Sources, Value, load
+from pegboard.settings.resolve import Sources, Value, resolve_settings
 
 KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "changeme", "change-me"})
 DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  # noqa: S105 - it is public
@@ -71,29 +71,31 @@ _options: ContextVar[Mapping[str, Any]] = ContextVar("pegboard_options", default
 
 @dataclass(frozen=True)
 class Configuration:
-    """The core's settings in force, and the sources that plugins' settings are read from."""
+    """The core's settings, and the sources that plugins' settings are read from."""
 
     core: CoreSettings
     values: tuple[Value, ...]
+    """The core's settings with their origins."""
     sources: Sources
     flask: Mapping[str, Any]
+    """What goes into `app.config`."""
     problems: tuple[Problem, ...]
     """What is wrong with the core's settings; the service must not start with any."""
 
 
 def configure(config: Config = None, environment: Mapping[str, str] | None = None) -> Configuration:
-    """Find every core setting.
+    """Read the core's settings from `config`, the argument of `create_app`, and the environment.
 
-    What the caller's code says wins over the environment, and the environment over the defaults of
-    the configuration that is in force; options of a command win over all. Raises `StartupError`
-    when there is no such configuration.
+    `config` wins over the environment, and the environment over the defaults of the configuration
+    class in force; options of a command (`with_options`) win over all. `environment` is
+    `os.environ` by default. Raises `StartupError` for an unknown configuration.
     """
     environment = os.environ if environment is None else environment
     kind, explicit = _explicit(config, environment)
     if kind is TestingConfig:
         environment = {}
     sources = Sources(_options.get(), explicit, environment, _upper(kind), kind.__name__)
-    core, values, problems = load(CoreSettings, None, sources)
+    core, values, problems = resolve_settings(CoreSettings, None, sources)
     assert core is not None, "no setting of the core is required"
     problems += tuple(_refusals(core, values, environment))
     return Configuration(core, values, sources, _flask_config(core, explicit), problems)
@@ -101,7 +103,7 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
 
 @contextmanager
 def with_options(options: Mapping[str, Any]) -> Iterator[None]:
-    """Have the options of a command, by the key of the setting, be in force; None is none given."""
+    """Set settings from the options of a command, by their keys; None means not given."""
     token = _options.set({key: value for key, value in options.items() if value is not None})
     try:
         yield
@@ -110,7 +112,7 @@ def with_options(options: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _explicit(config: Config, environment: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
-    """Return the configuration class in force and what the caller's code sets on top of it."""
+    """Return the configuration class in force, and what `config` sets on top of it."""
     if isinstance(config, str):
         return _named(config, "the argument of create_app"), {"ENV": config}
     explicit: dict[str, Any] = {}
@@ -135,7 +137,8 @@ def _named(name: str, origin: str) -> Any:
         return CONFIGS[name]
     except KeyError:
         summary = f"unknown configuration {name!r} ({origin})"
-        raise StartupError([Problem(summary, f"Use one of {', '.join(CONFIGS)}.")]) from None
+        hint = f"Use one of {', '.join(CONFIGS)}."
+        raise StartupError([Problem(Code.CONFIGURATION_UNKNOWN, summary, hint)]) from None
 
 
 def _upper(kind: type) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def _upper(kind: type) -> dict[str, Any]:
 def _refusals(
     core: CoreSettings, values: tuple[Value, ...], environment: Mapping[str, str]
 ) -> list[Problem]:
-    """Say what production must not start with."""
+    """Return what production must not start with."""
     if core.env != "production":
         return []
     origin = {value.declaration.field: value.origin for value in values}
@@ -157,24 +160,30 @@ def _refusals(
             f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-        problems.append(Problem(f"SECRET_KEY {found} in production", hint))
+        summary = f"SECRET_KEY {found} in production"
+        problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
     if origin["database_url"] == "default":
         hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
-        problems.append(Problem("DATABASE_URL is missing in production", hint))
+        summary = "DATABASE_URL is missing in production"
+        problems.append(Problem(Code.PRODUCTION_DATABASE_URL, summary, hint))
     if core.debug:
-        problems.append(Problem("DEBUG is on in production", "Remove PEGBOARD_DEBUG."))
+        summary, hint = "DEBUG is on in production", "Remove PEGBOARD_DEBUG."
+        problems.append(Problem(Code.PRODUCTION_DEBUG, summary, hint))
     if environment.get("FLASK_DEBUG", "0").lower() not in {"0", "false", "no", ""}:
-        problems.append(Problem("FLASK_DEBUG is on in production", "Remove FLASK_DEBUG."))
+        summary, hint = "FLASK_DEBUG is on in production", "Remove FLASK_DEBUG."
+        problems.append(Problem(Code.PRODUCTION_DEBUG, summary, hint))
     if core.testing:
-        problems.append(Problem("TESTING is on in production", "Remove PEGBOARD_TESTING."))
+        summary, hint = "TESTING is on in production", "Remove PEGBOARD_TESTING."
+        problems.append(Problem(Code.PRODUCTION_TESTING, summary, hint))
     if any("*" in allowed for allowed in core.cors_origins):
         hint = "List the origins exactly, as in https://app.example."
-        problems.append(Problem("CORS_ORIGINS holds a wildcard in production", hint))
+        summary = "CORS_ORIGINS holds a wildcard in production"
+        problems.append(Problem(Code.PRODUCTION_CORS_WILDCARD, summary, hint))
     return problems
 
 
 def _flask_config(core: CoreSettings, explicit: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `app.config`: the caller's own keys, the core's settings, and Flask's from them."""
+    """Return `app.config`: the keys of `config`, the core's settings, and cookie flags."""
     own = {name.upper(): value for name, value in vars(core).items()}
     return {
         **explicit,

@@ -1,31 +1,32 @@
-"""The values of settings: where they are found, and how they are checked."""
+"""Resolving settings: finding the value of each in its sources, converting and checking it."""
 
 import dataclasses
 import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from pegboard.problems import Problem
+from pegboard.problems import Code, Problem
 from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
 
 
 @dataclass(frozen=True)
 class Value:
-    """The value in force of one setting, and where it came from."""
+    """The value of one setting, and where it came from."""
 
     declaration: Declaration
     value: Any
     origin: str
+    """As `pegboard config show` prints it: `environment PORT`, `default`."""
 
     @property
     def shown(self) -> str:
-        """The value as an operator may see it."""
+        """The value as text; a secret is masked."""
         if self.declaration.secret and self.value:
             return "********"
         if isinstance(self.value, tuple):
@@ -37,22 +38,27 @@ class Value:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where values come from, strongest first."""
+    """Where values come from; an earlier source wins over a later one."""
 
     options: Mapping[str, Any]
+    """Options of a command, by the key of the setting."""
     explicit: Mapping[str, Any]
+    """What `create_app` was given."""
     environment: Mapping[str, str]
+    """Environment variables, which may name files that hold secrets."""
     defaults: Mapping[str, Any]
+    """What the configuration class in force sets."""
     defaults_name: str
+    """The name of that class."""
 
 
-def load(
-    settings: type[S], owner: str | None, sources: Sources, distribution: str | None = None
+def resolve_settings(
+    settings: type[S], owner: str | None, sources: Sources
 ) -> tuple[S | None, tuple[Value, ...], tuple[Problem, ...]]:
-    """Return the settings in force, their values with origins, and what is wrong with them.
+    """Return an instance of a settings class, the value of each setting, and the problems.
 
-    A value that is not allowed is replaced by the default, next to its problem; the first is None
-    when a required one is missing.
+    `owner` is the plugin's name, None for the core. A value that is not allowed is a problem, and
+    the default stands in for it; without a required value there is no instance.
     """
     values: list[Value] = []
     problems: list[Problem] = []
@@ -60,8 +66,8 @@ def load(
         try:
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
-            problems.append(Problem(error.summary, error.hint, owner, distribution))
-            # So that the search for further problems can go on.
+            problems.append(replace(error.problem, plugin=owner))
+            # So that all problems are found in one start.
             values.append(Value(declaration, declaration.default, "default"))
     if any(value.value is dataclasses.MISSING for value in values):
         return None, (), tuple(problems)
@@ -72,9 +78,9 @@ def load(
 def unknown_settings(
     declared: Iterable[Declaration], prefixes: Mapping[str, str], sources: Sources
 ) -> tuple[Problem, ...]:
-    """Find settings under a plugin's prefix that the plugin does not declare.
+    """Return a problem for each setting under a plugin's prefix that the plugin does not declare.
 
-    `prefixes` maps the prefix of each hanging plugin to the plugin's name.
+    `prefixes` maps the prefix of each active plugin to the plugin's name.
     """
     keys: dict[str, str] = {}
     for declaration in declared:
@@ -83,7 +89,7 @@ def unknown_settings(
     problems = []
     for name, origin in _given(sources):
         bare = name.removeprefix(ENV_PREFIX)
-        # ITEMS_AUDIT_X is a setting of items-audit where that hangs, and of items elsewhere.
+        # ITEMS_AUDIT_X is a setting of items-audit where that is active, else of items.
         matching = max(
             (prefix for prefix in prefixes if bare.startswith(prefix)), key=len, default=""
         )
@@ -96,22 +102,18 @@ def unknown_settings(
         near = difflib.get_close_matches(name, allowed, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         known = ", ".join(key for key in allowed if key.startswith(ENV_PREFIX)) or "none"
-        problems.append(
-            Problem(f"unknown setting {name} ({origin})", f"{hint}Its settings: {known}.", owner)
-        )
+        summary = f"unknown setting {name} ({origin})"
+        hint = f"{hint}Its settings: {known}."
+        problems.append(Problem(Code.SETTING_UNKNOWN, summary, hint, owner))
     return tuple(problems)
 
 
 class _SettingError(Exception):
-    """What is wrong with one setting, and its hint."""
+    """Raised for a setting without a usable value."""
 
-    @property
-    def summary(self) -> str:
-        return str(self.args[0])
-
-    @property
-    def hint(self) -> str:
-        return str(self.args[1])
+    def __init__(self, code: Code, summary: str, hint: str) -> None:
+        super().__init__(summary)
+        self.problem = Problem(code, summary, hint)
 
 
 def _given(sources: Sources) -> Iterable[tuple[str, str]]:
@@ -126,7 +128,8 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
     raw, origin = _find(declaration, sources)
     if raw is dataclasses.MISSING:
         summary = f"missing setting {declaration.key}: {declaration.doc}"
-        raise _SettingError(summary, f"Set {' or '.join(declaration.variables)}.")
+        hint = f"Set {' or '.join(declaration.variables)}."
+        raise _SettingError(Code.SETTING_MISSING, summary, hint)
     try:
         value = _convert(declaration.annotation, raw)
         for validator in declaration.validators:
@@ -137,7 +140,8 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         messages = error.messages if isinstance(error, ValidationError) else ["Its check failed."]
         allowed = " ".join(str(message) for message in messages)
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
-        raise _SettingError(summary, f"{allowed} {declaration.key}: {declaration.doc}") from None
+        hint = f"{allowed} {declaration.key}: {declaration.doc}"
+        raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
     return Value(declaration, value, origin)
 
 
@@ -155,17 +159,18 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
         except (OSError, UnicodeDecodeError) as error:
             variable = f"{declaration.variable}_FILE"
             summary = f"setting {declaration.key}: cannot read {file}, named by {variable}"
-            raise _SettingError(summary, f"{error}. Name a readable UTF-8 file.") from None
+            hint = f"{error}. Name a readable UTF-8 file."
+            raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
     return declaration.default, "default"
 
 
 def _convert(annotation: Any, raw: Any) -> Any:
-    """Convert a raw value to a declared type, or raise `ValidationError`."""
+    """Convert a value to the declared type. Raises `ValidationError`."""
     if isinstance(annotation, types.UnionType):
         annotation = next(arg for arg in typing.get_args(annotation) if arg is not types.NoneType)
-        # An empty list is a list: an allow-list that holds nothing allows nothing.
+        # An empty list is not None: an allow-list without entries allows nothing.
         if raw is None or (raw == "" and typing.get_origin(annotation) is not tuple):
             return None
     origin = typing.get_origin(annotation) or annotation

@@ -1,20 +1,16 @@
-"""What the plugin cannot do without."""
+"""What the plugin requires of the app: a channel to Redis."""
 
 from flask import Flask
 
 import pegboard
 from pegboard.redis import Channel, get_channel
-
-_CURE = (
-    "Set REDIS_URL, as in redis://host:6379/0; or do without both by PEGBOARD_CACHE=none and "
-    "PEGBOARD_SESSIONS=cookie; or leave the plugin out by PEGBOARD_PLUGINS_DISABLED=cache_redis."
-)
+from pegboard_cache_redis.problems import Code
 
 
 def require_channel(app: Flask) -> Channel:
     """Return the app's channel to Redis. Raises `pegboard.StartupError` when there is none."""
     channel = get_channel(app)
     if channel is None:
-        summary = "REDIS_URL is not set, and the cache and the sessions are to be kept there"
-        raise pegboard.StartupError([pegboard.Problem(summary, _CURE)])
+        code = Code.NO_REDIS
+        raise pegboard.StartupError([pegboard.Problem(code, code.example, code.hint)])
     return channel

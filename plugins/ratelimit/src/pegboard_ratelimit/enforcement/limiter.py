@@ -15,6 +15,7 @@ from pegboard.stages import Route, route_of
 from pegboard_ratelimit.counting import MemoryStorage, RedisStorage, Storage, StorageError
 from pegboard_ratelimit.enforcement.plan import Plan, Planner
 from pegboard_ratelimit.enforcement.refresh import RuleRefresher
+from pegboard_ratelimit.problems import Code
 from pegboard_ratelimit.rules import AnnotationError, OnFailure, Rule, annotated_rules
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
@@ -170,8 +171,9 @@ def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
     provided = [storage for storage in hook(app=app) if storage is not None]
     if len(provided) > 1:
         names = ", ".join(type(storage).__qualname__ for storage in provided)
-        message = f"several plugins provide a storage: {names}; activate only one of them"
-        raise ValueError(message)
+        code = Code.SEVERAL_STORAGES
+        summary = f"several plugins provide a storage: {names}"
+        raise pegboard.StartupError([pegboard.Problem(code, summary, code.hint)])
     if provided:
         storage: Storage = provided[0]
         return storage

@@ -9,11 +9,10 @@ import pegboard
 from pegboard import Problem
 from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.stages import Route
+from pegboard_ratelimit.problems import Code
 from pegboard_ratelimit.rules.limits import UNLIMITED
 from pegboard_ratelimit.rules.matching import counted_as
 from pegboard_ratelimit.rules.rule import Rule, Source, WrittenRule
-
-_HINT = 'Write the decorator as in @pegboard.rate_limit("10/minute;100/day").'
 
 
 class AnnotationError(ValueError):
@@ -65,13 +64,14 @@ class _Owner:
             return written.read(name, Source.ANNOTATION)
         except ValueError as error:
             complaint = f"has a rate limit that cannot be read: {error}"
-            raise self.error(name, complaint, _HINT) from error
+            raise self.error(Code.INVALID_LIMIT, name, complaint) from error
 
-    def error(self, name: str, complaint: str, hint: str) -> AnnotationError:
+    def error(self, code: Code, name: str, complaint: str) -> AnnotationError:
         """Return an error that names the plugin of the decorator."""
         plugin = pegboard.get_registry(self.app).owner_of(self.name, self.module)
         summary = f"{name}, of {self.module}, {complaint.removesuffix('.')}"
-        return AnnotationError(plugin.problem(summary, hint) if plugin else Problem(summary, hint))
+        problem = Problem(code, summary, code.hint)
+        return AnnotationError(plugin.own(problem) if plugin else problem)
 
 
 def _limit_of_method(owner: _Owner, view_class: type, method: str) -> RateLimit | None:
@@ -82,6 +82,5 @@ def _limit_of_method(owner: _Owner, view_class: type, method: str) -> RateLimit 
         if own is not None and own != limit:
             name = f"{owner.name}.head"
             complaint = "has a rate limit of its own, but HEAD counts as GET"
-            hint = "Decorate its get method or the whole view; both cover HEAD."
-            raise owner.error(name, complaint, hint)
+            raise owner.error(Code.LIMIT_OF_HEAD, name, complaint)
     return limit

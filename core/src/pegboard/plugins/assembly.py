@@ -1,0 +1,107 @@
+"""Building the registry: check and register the plugins, collect what each contributes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pluggy
+
+from pegboard.plugins import hooks
+from pegboard.plugins.collisions import find_collisions, find_same_names
+from pegboard.plugins.contributions import Plugin, collect
+from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.registration import add_hookspecs, check_hooks, register
+from pegboard.plugins.registry import Registry
+from pegboard.plugins.requirements import check_requirements, in_order
+from pegboard.problems import PluginError, Problem, StartupError
+from pegboard.settings import (
+    Configuration,
+    CoreSettings,
+    Settings,
+    Value,
+    declarations_of,
+    prefix_of,
+    resolve_settings,
+    unknown_settings,
+)
+
+
+def build_registry(
+    candidates: Iterable[Candidate], configuration: Configuration, skipped: Iterable[Problem] = ()
+) -> Registry:
+    """Check and register the candidates, and collect what they contribute.
+
+    A plugin with a problem stops the start, or is skipped if its policy allows, and with it the
+    plugins that require it. `skipped` holds the problems of plugins that are to be skipped from the
+    outset. Raises `StartupError` with every problem that was found.
+    """
+    left_out = list(skipped)
+    while True:
+        failed = {problem.plugin for problem in left_out}
+        remaining = [candidate for candidate in candidates if candidate.name not in failed]
+        registry, problems = _attempt(remaining, configuration)
+        fatal = [problem for problem in problems if not may_skip(problem, configuration.core)]
+        if configuration.problems or fatal:
+            raise StartupError([*configuration.problems, *fatal])
+        if not problems:
+            return replace(registry, skipped=tuple(left_out))
+        left_out += problems
+
+
+def may_skip(problem: Problem, core: CoreSettings) -> bool:
+    """Return whether the service may start without the plugin that has the problem."""
+    policy = core.plugins_policy
+    return bool(problem.plugin) and policy.get(problem.plugin or "", policy.get("*")) == "skip"
+
+
+def _attempt(
+    candidates: Sequence[Candidate], configuration: Configuration
+) -> tuple[Registry, list[Problem]]:
+    """Register the candidates in a new plugin manager; return the registry and all problems."""
+    problems = [*find_same_names(candidates), *check_requirements(candidates)]
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    ordered, cycles = in_order(reversed(candidates))  # of one name the first stays
+    problems += cycles
+    registered = []
+    for candidate in ordered:
+        found = register(manager, candidate)
+        problems += found
+        if not found:
+            registered.append(candidate)
+    problems += add_hookspecs(manager, registered)
+    for candidate in registered:
+        problems += check_hooks(manager, candidate)
+    plugins = []
+    for candidate in registered:
+        try:
+            plugins.append(collect(manager, candidate))
+        except PluginError as error:
+            problems += error.problems
+    problems += find_collisions(plugins, manager)
+    settings, values, misset = _resolve_settings(plugins, configuration)
+    return Registry(tuple(plugins), (), settings, values, manager), problems + misset
+
+
+def _resolve_settings(
+    plugins: Sequence[Plugin], configuration: Configuration
+) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], list[Problem]]:
+    resolved: dict[type[Settings], Settings] = {CoreSettings: configuration.core}
+    values = list(configuration.values)
+    problems: list[Problem] = []
+    declared = [*declarations_of(CoreSettings, None)]
+    for plugin in plugins:
+        if plugin.settings is None:
+            continue
+        declared += declarations_of(plugin.settings, plugin.name)
+        settings, found, wrong = resolve_settings(
+            plugin.settings, plugin.name, configuration.sources
+        )
+        values += found
+        problems += map(plugin.own, wrong)
+        if settings is not None:
+            resolved[plugin.settings] = settings
+    by_name = {plugin.name: plugin for plugin in plugins}
+    prefixes = {prefix_of(name): name for name in by_name}
+    for problem in unknown_settings(declared, prefixes, configuration.sources):
+        problems.append(by_name[problem.plugin or ""].own(problem))
+    return resolved, tuple(values), problems

@@ -1,0 +1,83 @@
+"""What plugins require: checked against what is installed, and the order that follows from it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+from packaging.utils import NormalizedName
+
+from pegboard.plugins.discovery import GROUP, Candidate
+from pegboard.problems import Code, Problem
+
+CORE = NormalizedName("pegboard")
+
+
+def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
+    """Yield a problem for each requirement of a candidate's distribution that is not met.
+
+    A required distribution must be installed in a fitting version, and a plugin of it be active.
+    """
+    active = {one.distribution.canonical_name for one in candidates if one.distribution}
+    for candidate in candidates:
+        if candidate.distribution is None:
+            continue
+        for name, requirement in sorted(candidate.distribution.requires.items()):
+            found = _find(name)
+            fits = found and requirement.specifier.contains(found.version, prereleases=True)
+            if found and name == CORE and not fits:
+                yield candidate.problem(
+                    Code.PLUGIN_CORE_INCOMPATIBLE,
+                    f"it requires {requirement}, but the running core is {found.version}",
+                    f"Install a version of {candidate.distribution.name} made for this core, "
+                    "or the core it was made for.",
+                )
+            elif not fits:
+                yield candidate.problem(
+                    Code.PLUGIN_REQUIREMENT_MISSING,
+                    f"it requires {requirement}, which is not installed",
+                    f"Run pip install '{requirement}'.",
+                )
+            if found and name not in active and (plugins := _plugins_of(found)):
+                yield candidate.problem(
+                    Code.PLUGIN_REQUIREMENT_INACTIVE,
+                    f"it requires {name}, whose plugin {plugins} is not active",
+                    f"Activate {plugins} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
+                    f"or disable {candidate.name} too.",
+                )
+
+
+def _find(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _plugins_of(found: Distribution) -> str:
+    return ", ".join(sorted(entry.name for entry in found.entry_points.select(group=GROUP)))
+
+
+def in_order(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Problem]]:
+    """Put each candidate after those that its distribution requires, else by name.
+
+    Returns them as they are, and a problem, when they require each other in a circle.
+    """
+    by_name = {candidate.name: candidate for candidate in candidates}
+    by_distribution: dict[NormalizedName, list[str]] = {}
+    for candidate in by_name.values():
+        if candidate.distribution:
+            key = candidate.distribution.canonical_name
+            by_distribution.setdefault(key, []).append(candidate.name)
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, candidate in sorted(by_name.items()):
+        requires = candidate.distribution.requires if candidate.distribution else {}
+        needed = [other for key in requires for other in by_distribution.get(key, ())]
+        sorter.add(name, *(other for other in needed if other != name))
+    try:
+        return [by_name[name] for name in sorter.static_order()], []
+    except CycleError as error:
+        circle = error.args[1]
+        summary = f"plugins require each other in a circle: {' → '.join(circle)}"
+        hint = "Drop one of these requirements from a distribution's metadata."
+        problem = by_name[circle[0]].problem(Code.PLUGIN_REQUIREMENT_CYCLE, summary, hint)
+        return list(by_name.values()), [problem]

@@ -1,0 +1,376 @@
+"""The codes of the core's problems; docs/reference/problems.md is written from them."""
+
+from pegboard.problems.problem import ProblemCode
+
+
+class Code(ProblemCode):
+    """Every cause for which the core refuses to start, or to start with a plugin."""
+
+    # Settings
+
+    CONFIGURATION_UNKNOWN = (
+        "PB_CONFIGURATION_UNKNOWN",
+        "There is no configuration of the name that `PEGBOARD_ENV` or `create_app` gives.",
+        "unknown configuration 'prod' (PEGBOARD_ENV)",
+        "Use one of development, testing, production.",
+    )
+    SETTING_INVALID = (
+        "PB_SETTING_INVALID",
+        (
+            "The value of a setting has the wrong type, or is outside the allowed values. The "
+            "message says where the value comes from."
+        ),
+        "setting PORT (environment PORT): 'abc' is not allowed",
+        "Set a value that the message allows; `pegboard config show` prints all settings.",
+    )
+    SETTING_MISSING = (
+        "PB_SETTING_MISSING",
+        "A plugin has a setting without a default, and it is not set.",
+        "missing setting SHOP_ENDPOINT: Where to send orders.",
+        "Set PEGBOARD_SHOP_ENDPOINT.",
+    )
+    SETTING_FILE_UNREADABLE = (
+        "PB_SETTING_FILE_UNREADABLE",
+        (
+            "A secret is to be read from the file that a variable ending in `_FILE` names, and "
+            "the file cannot be read as UTF-8."
+        ),
+        "setting SECRET_KEY: cannot read /run/secrets/key, named by SECRET_KEY_FILE",
+        "Name a readable UTF-8 file.",
+    )
+    SETTING_UNKNOWN = (
+        "PB_SETTING_UNKNOWN",
+        (
+            "A variable or key begins with the prefix of an active plugin, but the plugin "
+            "declares no such setting. It is probably misspelled, and would have no effect."
+        ),
+        "unknown setting PEGBOARD_ITEMS_PAGESIZE (environment)",
+        "Correct the name, or remove the setting.",
+    )
+    SETTINGS_CLASS_INVALID = (
+        "PB_SETTINGS_CLASS_INVALID",
+        (
+            "The class that a plugin returns from `pegboard_settings` has annotations that cannot"
+            " be evaluated."
+        ),
+        "its settings cannot be read: NameError: name 'Missing' is not defined",
+        "Fix the annotations of the plugin's Settings class.",
+    )
+
+    # What production refuses
+
+    PRODUCTION_SECRET_KEY = (
+        "PB_PRODUCTION_SECRET_KEY",
+        (
+            "Sessions and cursors are signed with SECRET_KEY: in production it must be secret, "
+            "and 32 bytes or more."
+        ),
+        "SECRET_KEY is missing in production",
+        "Set SECRET_KEY or SECRET_KEY_FILE to 32 random bytes or more.",
+    )
+    PRODUCTION_DATABASE_URL = (
+        "PB_PRODUCTION_DATABASE_URL",
+        "Production has no default database.",
+        "DATABASE_URL is missing in production",
+        "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name.",
+    )
+    PRODUCTION_DEBUG = (
+        "PB_PRODUCTION_DEBUG",
+        "Flask's debug mode must not be on in production.",
+        "DEBUG is on in production",
+        "Remove PEGBOARD_DEBUG and FLASK_DEBUG.",
+    )
+    PRODUCTION_TESTING = (
+        "PB_PRODUCTION_TESTING",
+        "Flask's testing mode must not be on in production.",
+        "TESTING is on in production",
+        "Remove PEGBOARD_TESTING.",
+    )
+    PRODUCTION_CORS_WILDCARD = (
+        "PB_PRODUCTION_CORS_WILDCARD",
+        "In production the origins that browsers may call from must be listed.",
+        "CORS_ORIGINS holds a wildcard in production",
+        "List the origins exactly, as in https://app.example.",
+    )
+
+    # Plugins
+
+    PLUGIN_NOT_INSTALLED = (
+        "PB_PLUGIN_NOT_INSTALLED",
+        (
+            "`PEGBOARD_PLUGINS` or `create_app(plugins=…)` names a plugin that no installed "
+            "distribution has."
+        ),
+        "PEGBOARD_PLUGINS names a plugin that is not installed",
+        "Install the distribution that has the plugin, or correct the name.",
+    )
+    PLUGIN_IMPORT_FAILED = (
+        "PB_PLUGIN_IMPORT_FAILED",
+        "Importing the plugin's module raised an error.",
+        "it cannot be imported: ModuleNotFoundError: No module named 'stripe'",
+        "Fix the module that the message names, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
+    )
+    PLUGIN_REGISTERED_TWICE = (
+        "PB_PLUGIN_REGISTERED_TWICE",
+        "One plugin object was given to `create_app` under two names.",
+        "Plugin name already registered: shop",
+        "Register each plugin once.",
+    )
+    PLUGIN_CORE_INCOMPATIBLE = (
+        "PB_PLUGIN_CORE_INCOMPATIBLE",
+        "The plugin's distribution requires another version of `pegboard` than the one that runs.",
+        "it requires pegboard>=99, but the running core is 0.1.0",
+        "Install a version of the plugin made for this core, or the core it was made for.",
+    )
+    PLUGIN_REQUIREMENT_MISSING = (
+        "PB_PLUGIN_REQUIREMENT_MISSING",
+        (
+            "The plugin's distribution requires another distribution, which is not installed, or "
+            "not in a version that it allows."
+        ),
+        "it requires stripe>=9, which is not installed",
+        "Run pip install 'stripe>=9'.",
+    )
+    PLUGIN_REQUIREMENT_INACTIVE = (
+        "PB_PLUGIN_REQUIREMENT_INACTIVE",
+        "The plugin requires another plugin, which is installed, but disabled or skipped.",
+        "it requires pegboard-items, whose plugin items is not active",
+        "Activate items (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), or disable this one too.",
+    )
+    PLUGIN_REQUIREMENT_CYCLE = (
+        "PB_PLUGIN_REQUIREMENT_CYCLE",
+        "Distributions of plugins require each other, so none can be loaded first.",
+        "plugins require each other in a circle: shop → stock → shop",
+        "Drop one of these requirements from a distribution's metadata.",
+    )
+
+    # Hooks
+
+    HOOK_UNKNOWN = (
+        "PB_HOOK_UNKNOWN",
+        (
+            "The plugin implements a hook that nobody declares. It is probably misspelled, or "
+            "belongs to a plugin that is not active."
+        ),
+        "it implements pegboard_blueprint, which is no hook",
+        (
+            "Correct the name. A hook of a plugin that may be absent is implemented with "
+            "@pegboard.hookimpl(optionalhook=True)."
+        ),
+    )
+    HOOK_NOT_MARKED = (
+        "PB_HOOK_NOT_MARKED",
+        (
+            "A function of the plugin has the name of a hook, and would never be called, as it "
+            "lacks the marker."
+        ),
+        "pegboard_setup has the name of a hook, but is not marked as an implementation",
+        "Put @pegboard.hookimpl above it.",
+    )
+    HOOK_ARGUMENTS_INVALID = (
+        "PB_HOOK_ARGUMENTS_INVALID",
+        "An implementation takes an argument that its hook does not have.",
+        "a hook has the wrong arguments: Plugin 'shop' for hook 'pegboard_setup' …",
+        "Take the arguments that the hook's reference names, or fewer.",
+    )
+    HOOK_SPECIFICATIONS_INVALID = (
+        "PB_HOOK_SPECIFICATIONS_INVALID",
+        "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read.",
+        "pegboard_hookspecs failed: ValueError: did not find any 'pegboard' hooks in …",
+        (
+            "Return a module or class whose functions are marked with pegboard.hookspec, none of "
+            "which another plugin declares already."
+        ),
+    )
+    HOOK_FAILED = (
+        "PB_HOOK_FAILED",
+        "The plugin's implementation of a hook raised an error.",
+        "pegboard_setup failed: RuntimeError: no licence",
+        "Fix the plugin's implementation of the hook.",
+    )
+    HOOK_RESULT_INVALID = (
+        "PB_HOOK_RESULT_INVALID",
+        "The plugin's implementation of a hook returned a value of the wrong type.",
+        "pegboard_blueprints returned 'blueprint'",
+        "Return what the hook's reference says.",
+    )
+
+    # What plugins contribute
+
+    MIGRATIONS_MISSING = (
+        "PB_MIGRATIONS_MISSING",
+        "The plugin has models, but no migrations: nothing would create their tables.",
+        "it has models of notes, but no migrations to create them",
+        "Return the folder of the plugin's revisions from pegboard_migrations.",
+    )
+    BLUEPRINT_INVALID = (
+        "PB_BLUEPRINT_INVALID",
+        "Flask refuses to register a blueprint of the plugin.",
+        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
+        "Fix the blueprint.",
+    )
+    STAGE_INVALID = (
+        "PB_STAGE_INVALID",
+        "A stage of the plugin lacks a `name`, an `order` or a method `bind`.",
+        "its stage Teapot has no name",
+        "Give the stage what the message names.",
+    )
+    CACHED_DUPLICATE_NAME = (
+        "PB_CACHED_DUPLICATE_NAME",
+        (
+            "Two views cache answers made of one table under the same name, and would be answered"
+            " with each other's."
+        ),
+        "shop.views.full and shop.api.full of products have the same name",
+        'Give one of the two a name of its own: @pegboard.cached(..., name="...").',
+    )
+    CACHED_KEY_MISMATCH = (
+        "PB_CACHED_KEY_MISMATCH",
+        (
+            "The answer of a cached view is found by the primary key of its row, which must be "
+            "the variables of the view's URL."
+        ),
+        (
+            "shop.views.one is at /products/<slug>/<int:id>, whose variables are not the primary "
+            "key of products"
+        ),
+        "Give the URL one variable for each column of the key, in their order.",
+    )
+    CACHED_OTHER_DATABASE = (
+        "PB_CACHED_OTHER_DATABASE",
+        (
+            "A cached answer is made of a table in another database than DATABASE_URL, where "
+            "writes are not watched: the answer would become stale."
+        ),
+        "shop.views.one of Product depends on prices, which is in the database of the bind archive",
+        "Cache only what is in the database of DATABASE_URL: without a `bind_key`.",
+    )
+    CACHED_MODELS_INVALID = (
+        "PB_CACHED_MODELS_INVALID",
+        "SQLAlchemy cannot map the models that a cached view is made of.",
+        "shop.views.one is of models that cannot be mapped: …",
+        "Fix the models.",
+    )
+    CACHED_ABOVE_ROUTE = (
+        "PB_CACHED_ABOVE_ROUTE",
+        "`cached` was applied after the view was registered for its route, and has no effect.",
+        "shop.views.one is declared above its route /products/<int:id>, which misses it",
+        "Put `cached` below the route.",
+    )
+    CACHE_NOT_SHARED = (
+        "PB_CACHE_NOT_SHARED",
+        (
+            "With PEGBOARD_CACHE=memory each worker process would have a cache of its own, and "
+            "would not see what the others write."
+        ),
+        "PEGBOARD_CACHE is memory, but several workers would each have their own",
+        "Set WORKERS=1, or PEGBOARD_CACHE=auto with a caching plugin, or none.",
+    )
+
+    # Collisions: something that two plugins, or a plugin and the core, both want to have
+
+    COLLISION_PLUGIN_NAME = (
+        "PB_COLLISION_PLUGIN_NAME",
+        "Two distributions have a plugin of the same name, or the name is reserved for the core.",
+        "example-stock 2.0 has a plugin of the same name",
+        "Uninstall one of the two distributions, or rename the plugin.",
+    )
+    COLLISION_SETTING = (
+        "PB_COLLISION_SETTING",
+        (
+            "Two plugins, or a plugin and the core, have a setting or a prefix of settings of the"
+            " same name."
+        ),
+        "setting LOG_LEVEL belongs to the core already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_BLUEPRINT = (
+        "PB_COLLISION_BLUEPRINT",
+        "Two plugins, or a plugin and the core, have a blueprint of the same name.",
+        "blueprint shop belongs to plugin shop (pegboard-shop 1.0) already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_ROUTE = (
+        "PB_COLLISION_ROUTE",
+        "Two plugins, or a plugin and the core, serve the same method and path.",
+        "route GET /health belongs to the core already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_SCHEMA = (
+        "PB_COLLISION_SCHEMA",
+        "Two marshmallow schemas have the same name in the OpenAPI document.",
+        "its blueprint shop cannot be registered: Multiple schemas resolved to the name …",
+        "Rename one of the two schemas.",
+    )
+    COLLISION_COMMAND = (
+        "PB_COLLISION_COMMAND",
+        "Two plugins, or a plugin and the core, have a command of the same name.",
+        "command serve belongs to the core already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_TABLE = (
+        "PB_COLLISION_TABLE",
+        "Two plugins have a table of the same name.",
+        "table notes belongs to plugin notes (pegboard-notes 1.0) already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_PROVIDER = (
+        "PB_COLLISION_PROVIDER",
+        (
+            "Two plugins implement a hook of which an app can have one implementation: the cache,"
+            " the sessions or the identity of clients."
+        ),
+        (
+            "single-provider strategy pegboard_cache_strategy belongs to plugin cache_redis "
+            "(pegboard-cache-redis 0.1.0) already"
+        ),
+        "Disable one of the two plugins.",
+    )
+    COLLISION_STAGE = (
+        "PB_COLLISION_STAGE",
+        "Two stages have the same name, or the same `order`.",
+        "its stage teapot has the order 100 of cache",
+        "Give one of the stages another `name` or `order`.",
+    )
+
+    # Services
+
+    ADDRESS_UNAVAILABLE = (
+        "PB_ADDRESS_UNAVAILABLE",
+        (
+            "`pegboard serve` cannot listen on its address: another process does, or it is not "
+            "allowed to."
+        ),
+        "cannot listen on 0.0.0.0 port 8000: Address already in use",
+        "Stop what listens there, or choose another HOST or PORT.",
+    )
+    DATABASE_URL_INVALID = (
+        "PB_DATABASE_URL_INVALID",
+        "DATABASE_URL is not a URL that SQLAlchemy can use here.",
+        "DATABASE_URL cannot be used: it is no URL of SQLAlchemy's",
+        "Write it as postgresql://user@host/name or sqlite:///file.db.",
+    )
+    DATABASE_UNAVAILABLE = (
+        "PB_DATABASE_UNAVAILABLE",
+        "A command needs the database, and the database refused the connection or the query.",
+        'the database cannot be queried: connection to server at "db", port 5432 failed: …',
+        "Start the database, or correct DATABASE_URL.",
+    )
+    DATABASE_BEHIND = (
+        "PB_DATABASE_BEHIND",
+        "The tables in the database are older than the code: migrations have not been applied.",
+        "the database is at 0001, the newest is 0002",
+        "Run pegboard db upgrade, or start with pegboard serve --upgrade.",
+    )
+    REDIS_URL_INVALID = (
+        "PB_REDIS_URL_INVALID",
+        "REDIS_URL has the wrong form, an unknown parameter, or names a file that cannot be used.",
+        "REDIS_URL has an unknown scheme",
+        "Write it in one of the forms of the guide on Redis.",
+    )
+    REDIS_LIBRARY_MISSING = (
+        "PB_REDIS_LIBRARY_MISSING",
+        "REDIS_URL is set, but Pegboard was installed without its extra `redis`.",
+        "REDIS_URL is set, but the redis library is not installed",
+        "Install it with pip install 'pegboard[redis]', or unset REDIS_URL.",
+    )

@@ -1,0 +1,88 @@
+"""A problem with its code, and the errors that carry problems."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import click
+
+
+class ProblemCode(StrEnum):
+    """The stable codes of the problems that one distribution reports.
+
+    Each member is a code with its meaning, an example of a message and a hint, in this order; a
+    reference page can be written from them. A plugin declares its own codes in a subclass, and
+    begins each with its name, so that no two plugins share one::
+
+        class Code(pegboard.ProblemCode):
+            NO_VAULT = (
+                "SHOP_NO_VAULT",
+                "The shop keeps its keys in a vault, and was told of none.",
+                "VAULT_URL is not set",
+                "Set VAULT_URL.",
+            )
+    """
+
+    meaning: str
+    """One or two sentences: what is wrong, and why that matters."""
+    example: str
+    """A message that a problem of this code has, without the plugin's name."""
+    hint: str
+    """What to do about it."""
+
+    def __new__(cls, code: str, meaning: str, example: str, hint: str) -> Self:
+        """Make the code a `str` with the texts as attributes."""
+        self = str.__new__(cls, code)
+        self._value_ = code
+        self.meaning = meaning
+        self.example = example
+        self.hint = hint
+        return self
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake of an operator or a plugin author, and a hint how to fix it.
+
+    `plugin` and `distribution` name the plugin it belongs to, if there is one.
+    """
+
+    code: str
+    """Names the cause, and is the same in every release: a member of a `ProblemCode`."""
+    summary: str
+    hint: str
+    plugin: str | None = None
+    distribution: str | None = None
+
+    def __str__(self) -> str:
+        owner = self.plugin or ""
+        if self.distribution:
+            owner = f"{owner} ({self.distribution})".strip()
+        head = f"{owner}: {self.summary}" if owner else self.summary
+        return f"{head} [{self.code}]\n    {self.hint}"
+
+
+class StartupError(click.ClickException):
+    """Raised when the service cannot start; its `problems` are all that were found.
+
+    It is a `click.ClickException`, so each command prints the problems without a traceback. A
+    plugin may raise one in its hooks; a problem without a plugin's name then gets that plugin's.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        listing = "\n".join(f"  - {problem}" for problem in self.problems)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__(f"the service cannot start, {len(self.problems)} {noun}:\n{listing}")
+
+
+class PluginError(Exception):
+    """Raised when a plugin cannot be installed into an app; carries the problems.
+
+    Each problem names its plugin, whose policy decides whether the service starts without it.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
