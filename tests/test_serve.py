@@ -677,3 +677,109 @@ def health(port: int) -> int:
         return get(port, "/health")[0]
     except (OSError, HTTPException):
         return 0
+
+
+ONCE = """
+import os
+import pathlib
+import pegboard
+
+names = set()
+
+def register(name):
+    if name in names:
+        raise ValueError(f"Duplicated timeseries: {name}")
+    names.add(name)
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    register("http_requests_total")
+    with (pathlib.Path(__file__).parents[1] / "builds.txt").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+"""
+"""A plugin that can be set up once in a process, as one that registers a metric or a scheduler."""
+
+
+def builds(folder: PluginFolder) -> Counter[int]:
+    """Return how often the plugin was set up, by the id of the process."""
+    lines = (folder.path / "builds.txt").read_text().split()
+    return Counter(map(int, lines))
+
+
+def with_once(folder: PluginFolder) -> dict[str, str]:
+    """Return the settings of a service with that plugin alone."""
+    folder.add("once", ONCE)
+    return {"PYTHONPATH": str(folder.path), "PEGBOARD_PLUGINS": "once"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_serves_builds_the_app_once(
+    serve, plugin_folder: PluginFolder, workers: int
+):
+    """Nor has its parent built it: what a plugin registers for the process is registered once."""
+    server = serve(WORKERS=str(workers), **with_once(plugin_folder))
+    children = {one.pid for one in psutil.Process(server.pid).children()}
+    assert workers == len(children)
+    wait_until(lambda: children <= builds(plugin_folder).keys(), "each worker has built its app")
+    # One more has, and has ended: the process in which the service was checked.
+    assert [1] * (workers + 1) == list(builds(plugin_folder).values())
+    assert server.pid not in builds(plugin_folder)
+    assert not any(map(psutil.pid_exists, builds(plugin_folder).keys() - children))
+
+
+def test_a_worker_that_is_replaced_builds_the_app_once(serve, plugin_folder: PluginFolder):
+    """It begins with nothing of the one before."""
+    server = serve(**with_once(plugin_folder))
+    (first,) = psutil.Process(server.pid).children()
+    first.kill()
+    wait_until(lambda: len(builds(plugin_folder)) == 3, "the new worker has built its app")
+    wait_until(server.answers, "the service goes on")
+    assert [1] * 3 == list(builds(plugin_folder).values())
+
+
+def test_the_development_server_builds_the_app_once(start, plugin_folder: PluginFolder):
+    """In the process that the reloader starts, and not in the reloader itself."""
+    command = (script("pegboard"), "dev", "--port", "{port}")
+    server = start(*command, **with_once(plugin_folder))
+    assert [1] == list(builds(plugin_folder).values())
+    assert server.pid not in builds(plugin_folder)
+
+
+def test_a_service_that_cannot_be_built_is_told_once(tmp_path: Path, plugin_folder: PluginFolder):
+    """By the process that checks it, whose exit code is the command's."""
+    plugin_folder.add("broken", "import nonsense\n")
+    done = run_pegboard(
+        *("serve", "--port", str(free_port()), "--workers", "2"),
+        directory=tmp_path,
+        PYTHONPATH=str(plugin_folder.path),
+        PEGBOARD_PLUGINS="broken",
+    )
+    assert 1 == done.returncode
+    assert 1 == done.stdout.count("the service cannot start")
+    assert 1 == done.stdout.count("No module named 'nonsense'")
+
+
+THREADED = """
+import threading
+import pegboard
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    threading.Thread(target=threading.Event().wait).start()
+"""
+
+
+def test_a_plugin_that_starts_a_thread_does_not_keep_the_start_waiting(
+    tmp_path: Path, plugin_folder: PluginFolder
+):
+    """The process in which the service is checked ends with its check, whatever still runs."""
+    plugin_folder.add("threaded", THREADED)
+    done = run_pegboard(
+        *("serve", "--port", str(free_port())),
+        directory=tmp_path,
+        PYTHONPATH=str(plugin_folder.path),
+        PEGBOARD_PLUGINS="threaded,items",
+        DATABASE_URL="sqlite:///behind.db",
+    )
+    assert 1 == done.returncode
+    assert "items: the database is at no revision" in done.stdout

@@ -1,6 +1,8 @@
 """`pegboard serve` and `pegboard dev`: the production server and the development server."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,13 +13,12 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.database import db
 from pegboard.http import error_body
+from pegboard.logs import init_logs
 from pegboard.migrations import pending_histories, upgrade
-from pegboard.plugins import get_registry
+from pegboard.plugins import get_registry, select_plugins
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import close_redis
-from pegboard.server import Address, Limits, find_address, run
+from pegboard.server import Address, Limits, call_isolated, find_address, run
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
 if TYPE_CHECKING:
@@ -47,28 +48,15 @@ def serve(
     Options win over the settings in parentheses. It does not start when the database's schema is
     behind the models.
     """
+    # The app is built in a process of its own to be checked, and then in each worker: never in this
+    # one, from which workers fork and would inherit what plugins have registered or started.
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
-    # Built here to check it; each worker builds its own, as little of it survives a fork.
-    with with_options(options):
-        app = info.load_app()
-    with app.app_context():
-        core = get_settings(CoreSettings)
-        address = find_address(core.host, core.port)
-        with explain_database_errors():
-            if upgrade_first:
-                upgrade(app, report=click.echo)
-            _require_head(app)
-        limits = Limits(
-            workers=core.workers,
-            threads=core.threads,
-            backlog=core.backlog,
-            header_timeout=core.header_timeout,
-            shutdown_timeout=core.shutdown_timeout,
-        )
-        announce = partial(click.echo, _announcement(address))
-        _disconnect(app)
+    if info.app_import_path is None:
+        _import_plugins(options)
     load = partial(_load, info.create_app, info.app_import_path, options)
-    run(load, address, limits, announce)
+    checked = call_isolated(partial(_check, load, upgrade_first=upgrade_first))
+    init_logs(checked.log_level, checked.log_format, ())
+    run(load, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
 
 @click.command()
@@ -127,6 +115,48 @@ class _RequestHandler(WSGIRequestHandler):
         return "pegboard"
 
 
+def _import_plugins(options: Mapping[str, object]) -> None:
+    """Import the plugins, and call nothing of theirs, so that workers share what is imported.
+
+    If this fails, the check fails too, and says why.
+    """
+    with suppress(Exception, SystemExit), with_options(options):
+        for candidate in select_plugins(None, configure().core):
+            candidate.load()
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What the process needs to know of a service whose workers it starts."""
+
+    address: Address
+    limits: Limits
+    announcement: str
+    log_level: str
+    log_format: str
+
+
+def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
+    """Build the app to see whether it can be served; raises `StartupError`."""
+    with explain_database_errors():
+        app = load()
+        with app.app_context():
+            core = get_settings(CoreSettings)
+            address = find_address(core.host, core.port)
+            if upgrade_first:
+                upgrade(app, report=click.echo)
+            _require_head(app)
+            limits = Limits(
+                workers=core.workers,
+                threads=core.threads,
+                backlog=core.backlog,
+                header_timeout=core.header_timeout,
+                shutdown_timeout=core.shutdown_timeout,
+            )
+            announcement = _announcement(address)
+    return _Checked(address, limits, announcement, core.log_level, core.log_format)
+
+
 def _load(
     create_app: Callable[..., Flask] | None,
     import_path: str | None,
@@ -173,11 +203,3 @@ def _announcement(address: Address) -> str:
     plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)
-
-
-def _disconnect(app: Flask) -> None:
-    """Close what a worker must not inherit."""
-    db.session.remove()
-    for engine in db.engines.values():
-        engine.dispose()
-    close_redis(app)

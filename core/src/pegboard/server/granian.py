@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import math
-import multiprocessing
 import os
 import resource
 import signal
@@ -31,6 +30,7 @@ from pegboard.server.shutdown import (
     die_at_stop,
     drain,
     notice_lost_clients,
+    stop_with_parent,
 )
 
 if TYPE_CHECKING:
@@ -67,13 +67,15 @@ class Address:
         )
 
     def is_listening(self) -> bool:
-        """Say whether somebody can connect."""
+        """Return whether a client can connect.
+
+        A signal handler calls this, so it must import nothing, as `getaddrinfo` does.
+        """
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to bind to
-        try:
-            socket.create_connection((anywhere.get(self.ip, self.ip), self.port), 0.2).close()
-        except OSError:
-            return False
-        return True
+        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(0.2)
+            return probe.connect_ex((anywhere.get(self.ip, self.ip), self.port)) == 0
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class Worker:
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        threading.Thread(target=_stop_with_parent, name="pegboard-parent", daemon=True).start()
+        stop_with_parent()
         threading.Thread(
             target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
         ).start()
@@ -191,14 +193,6 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop = DrainingLoop()
     asyncio.set_event_loop(loop)
     return loop
-
-
-def _stop_with_parent() -> None:
-    """Stop when the parent is gone: an orphan would go on serving, and keep the port."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _when_listening(address: Address, announce: Callable[[], None]) -> None:

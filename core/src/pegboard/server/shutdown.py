@@ -7,12 +7,14 @@ off, and every answer says `Connection: close`, until no connection is left or t
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
 import stat
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -81,6 +83,18 @@ def die_at_stop() -> None:
     """Let a worker that does not serve yet be stopped: the fork gave it its parent's handlers."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
+
+
+def stop_with_parent() -> None:
+    """Send this process SIGTERM when its parent is gone, from a thread that waits for that."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="pegboard-parent", daemon=True).start()
 
 
 def hold_off(port: int) -> None:
