@@ -1,4 +1,4 @@
-"""The gateway: which requests the event loop answers, and that nobody can tell who answered."""
+"""The gateway: which requests the event loop answers, and that it answers as threads do."""
 
 import asyncio
 import gc
@@ -53,12 +53,12 @@ class Bound:
         return self.script.hears(call, replies)
 
 
-class PromptlyBound(Bound):
+class NonBlocking(Bound):
     """One that may be run on the loop."""
 
     def is_non_blocking(self) -> bool:
         """Say what the test says."""
-        return self.script.prompt()
+        return self.script.non_blocking()
 
 
 @dataclass
@@ -69,8 +69,8 @@ class Script:
     order: int = 1
     asks: Callable[[Call], Any] = lambda _: None
     hears: Callable[[Call, Any], Any] = lambda _call, _replies: None
-    prompt: Callable[[], bool] = lambda: True
-    kind: type[Bound] = PromptlyBound
+    non_blocking: Callable[[], bool] = lambda: True
+    kind: type[Bound] = NonBlocking
     bound: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     heard: list[Any] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Plugin:
 
     @pegboard.hookimpl
     def pegboard_stages(self) -> Sequence[Script]:
-        """Hang the stages."""
+        """Return the stages."""
         return self.stages
 
 
@@ -233,12 +233,12 @@ async def test_an_answer_is_the_same_on_the_loop(
 
 
 def sign(response: flask.Response) -> flask.Response:
-    """Be what a plugin hangs after requests."""
+    """Be an `after_request` function of a plugin."""
     response.headers["X-Signed"] = str(response.status_code)
     return response
 
 
-async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
+async def test_an_after_request_function_sees_an_answer_of_the_loop(
     make_app: MakeApp, serve: Serve
 ):
     """On a thread, as it may have to wait; the stage is not run a second time."""
@@ -267,18 +267,20 @@ async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
         ([Script()], LOOP),
         ([Script(), Script("two", 2)], LOOP),
         ([Script(kind=Bound)], THREAD),
-        ([Script(prompt=lambda: False)], THREAD),
+        ([Script(non_blocking=lambda: False)], THREAD),
         ([Script(), Script("two", 2, kind=Bound)], THREAD),
-        ([Script(), Script("two", 2, prompt=lambda: False)], THREAD),
-        ([Script("two", 2), Script(prompt=lambda: False)], THREAD),
+        ([Script(), Script("two", 2, non_blocking=lambda: False)], THREAD),
+        ([Script("two", 2), Script(non_blocking=lambda: False)], THREAD),
     ],
-    ids=["prompt", "both", "unaware", "waits", "one unaware", "later waits", "earlier waits"],
+    ids=["non-blocking", "both", "unaware", "waits", "one unaware", "later waits", "earlier waits"],
 )
 async def test_only_stages_that_never_wait_are_run_on_the_loop(
     make_app: MakeApp, serve: Serve, scripts: list[Script], expected: str
 ):
-    """All of a request's, or none; each once, whoever answers in the end."""
-    scripts = [Script(one.name, one.order, prompt=one.prompt, kind=one.kind) for one in scripts]
+    """All of a request's, or none; each once, whether a stage or Flask answers."""
+    scripts = [
+        Script(one.name, one.order, non_blocking=one.non_blocking, kind=one.kind) for one in scripts
+    ]
     app = make_app(plugins=[Plugin(*scripts)])
     app.test_client().get("/staged/1")
     for script in scripts:
@@ -291,12 +293,12 @@ async def test_only_stages_that_never_wait_are_run_on_the_loop(
     assert [[expected] * 3] * len(scripts) == [script.asked for script in scripts]
 
 
-async def test_a_stage_is_asked_whether_it_is_prompt_at_each_request(
+async def test_a_stage_is_asked_whether_it_is_non_blocking_at_each_request(
     make_app: MakeApp, serve: Serve
 ):
     """It may have to wait now and then."""
-    prompt = iter([True, False, True])
-    script = Script(prompt=lambda: next(prompt))
+    non_blocking = iter([True, False, True])
+    script = Script(non_blocking=lambda: next(non_blocking))
     app = make_app(plugins=[Plugin(script)])
     app.test_client().get("/staged/1")
     script.asked.clear()
@@ -357,12 +359,12 @@ class Gate(Plugin):
 
     @pegboard.hookimpl
     def pegboard_setup(self, app: Flask) -> None:
-        """Hang the middleware."""
+        """Add the middleware."""
         keep_out(app)
 
 
 def keep_out(app: Flask) -> None:
-    """Hang middleware that lets in who knows the word."""
+    """Add middleware that lets in who knows the word."""
     inner = app.wsgi_app
 
     def middleware(environ: Any, start_response: Any) -> Any:
@@ -508,7 +510,7 @@ async def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: Mak
     assert answer.header("X-Request-ID") in json.loads(answer.body)["message"]
 
 
-async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
+async def test_a_stage_that_cannot_say_whether_it_is_non_blocking_is_not(
     make_app: MakeApp, serve: Serve, lines: Lines
 ):
     """A thread asks it, and the error is in the log."""
@@ -517,7 +519,7 @@ async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
 
     async with serve(app) as client:
         await client.ask("/staged/1")
-        script.prompt = lambda: bool(1 / 0)
+        script.non_blocking = lambda: bool(1 / 0)
         answer = await client.ask("/staged/1")
     assert 200 == answer.status
     assert [THREAD] * 2 == script.asked
@@ -741,12 +743,12 @@ async def test_commands_that_can_be_read_once_are_refused(
     assert lines.of("is asked of Redis, not a list of commands")
 
 
-@pytest.mark.parametrize("prompt", [True, False])
+@pytest.mark.parametrize("non_blocking", [True, False])
 async def test_a_request_passes_its_stages_before_its_body_arrives(
-    make_app: MakeApp, serve: Serve, *, prompt: bool
+    make_app: MakeApp, serve: Serve, *, non_blocking: bool
 ):
     """Else what never arrives would not be counted."""
-    script = Script(asks=answering(b"no", 429), prompt=lambda: prompt)
+    script = Script(asks=answering(b"no", 429), non_blocking=lambda: non_blocking)
     app = make_app(plugins=[Plugin(script)], TESTING=False)
 
     async with serve(app) as client:
@@ -770,7 +772,7 @@ async def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, ser
     assert [b"", b"no"] == [client.head("/nowhere").data, client.get("/nowhere").data]
 
 
-async def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
+async def test_no_body_is_waited_for_that_is_not_read(make_app: MakeApp, serve: Serve):
     """An error of the route, or a method whose body means nothing, is answered at once."""
     app = make_app(plugins=[Plugin(Script())], TESTING=False)
 

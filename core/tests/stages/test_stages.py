@@ -75,7 +75,7 @@ class Plugin:
 
     @pegboard.hookimpl
     def pegboard_stages(self, app: Flask) -> Sequence[Script]:
-        """Hang the stages."""
+        """Return the stages."""
         assert app.name == "pegboard"
         return self.stages
 
@@ -90,7 +90,7 @@ class Elsewhere:
 
     @pegboard.hookimpl
     def pegboard_stages(self) -> Sequence[Script]:
-        """Hang the stage."""
+        """Return the stage."""
         return [self.stage]
 
 
@@ -104,7 +104,7 @@ def answering(body: bytes, status: int = 200) -> Callable[..., Answer]:
     return lambda *_: Answer(status, [("Content-Type", "text/plain")], body)
 
 
-def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None:
+def test_stages_act_in_their_order_whichever_plugin_has_them(make_app: MakeApp) -> None:
     """The lower number first, not the order of the plugins; an answer ends it."""
     seen: list[str] = []
 
@@ -170,14 +170,14 @@ def test_stages_that_are_no_list_stop_the_start(make_app: MakeApp) -> None:
         make_app(plugins=[plugin])
 
 
-def test_a_status_that_nobody_knows_is_sent(make_app: MakeApp) -> None:
+def test_a_status_without_a_name_is_sent(make_app: MakeApp) -> None:
     """Numbers are free."""
     app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text", 599)))])
     assert "599 Unknown" == app.test_client().get("/staged/1").status
 
 
 def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisProxy) -> None:
-    """One exchange for all; each hears the replies to its own commands."""
+    """One exchange for all; each gets the replies to its own commands."""
     one = Script("one", 1, asks=lambda call: ping(call) * 2)
     two = Script("two", 2, asks=ping)
     app = make_app(plugins=[Plugin(one, two)], REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0)
@@ -360,7 +360,7 @@ def visible(response: Any) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in VARYING}
 
 
-def test_answer_of_a_stage_passes_what_plugins_hang_after_requests(make_app: MakeApp) -> None:
+def test_answer_of_a_stage_passes_after_request_functions_of_plugins(make_app: MakeApp) -> None:
     """A plugin that adds a header to every answer adds it to this one."""
     app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text")))])
 
