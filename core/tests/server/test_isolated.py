@@ -49,7 +49,8 @@ def fail() -> NoReturn:
 
 def refuse() -> NoReturn:
     """Refuse an argument."""
-    raise click.UsageError("an argument")
+    message = "an argument"
+    raise click.UsageError(message)
 
 
 def be_killed() -> NoReturn:
@@ -66,7 +67,7 @@ def be_killed() -> NoReturn:
         (refuse, 2, "Error: an argument"),
         (lambda: sys.exit(3), 3, ""),
         (lambda: sys.exit("a reason"), 1, "a reason"),
-        (lambda: sys.exit(), 0, ""),
+        (sys.exit, 0, ""),
     ],
     ids=["problem", "bug", "usage", "code", "text", "no code"],
 )
