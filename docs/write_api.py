@@ -1,4 +1,4 @@
-"""Write the public API in docs/reference/api.md anew: names, signatures and docstrings.
+"""Write docs/reference/api.md, the reference of the public API, from the source.
 
 What stands between `<!-- api: MODULE -->` and `<!-- end -->` comes from the source of the module:
 every name of its `__all__`. With `--check` nothing is written; the exit status says whether the
@@ -220,7 +220,7 @@ def item(member: Definition, links: Mapping[str, str]) -> str:
     else:
         shown = ast.unparse(node) if isinstance(node.value, ast.Constant) else member.name
     doc = textwrap.indent(markdown(member.doc, links), "  ").strip()
-    return f"- `{shown}`{kind}\n" + (f"  {doc}\n" if doc else "")
+    return f"- `{shown}`{kind}" + (f"\\\n  {doc}\n" if doc else "\n")
 
 
 def _arguments(node: Function) -> list[str]:

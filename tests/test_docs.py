@@ -2,8 +2,10 @@
 
 import ast
 import builtins
+import importlib
 import inspect
 import itertools
+import operator
 import re
 import runpy
 import textwrap
@@ -273,6 +275,33 @@ def test_every_command_is_documented() -> None:
     assert [] == sorted(name for name in expected if f"`{name}" not in text)
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_a_document_shows_exists(path: Path) -> None:
+    """In its shell blocks; the options are not compared."""
+    text = path.read_text(encoding="utf-8")
+    shell = "".join(code_blocks(text, "sh") + code_blocks(text, "console"))
+    known = click.Group(
+        commands={**create_app(WITHOUT_REDIS).cli.commands, **main.commands, "db": db}
+    )
+    for line in re.findall(r"(?:^|[;&] )(?:\$ )?pegboard ([a-z].*)", shell, re.MULTILINE):
+        group: click.Command = known
+        for word in line.split():
+            if isinstance(group, click.Group):
+                assert word in group.commands, line
+                group = group.commands[word]
+
+
+def test_the_names_that_the_changelog_tells_to_use_exist() -> None:
+    """Those in the second column of its table of changed names, which begin with a module."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| (.*) \|$", text, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(pegboard\.\w+)\.([\w.]+)`", row)]
+    assert names
+    for module, name in names:
+        assert (module, name.partition(".")[0]) in PUBLIC
+        assert operator.attrgetter(name)(importlib.import_module(module))
+
+
 def import_contracts() -> list[dict[str, Any]]:
     """The contracts that the linter of imports keeps."""
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
@@ -291,9 +320,10 @@ def test_the_picture_of_the_core_is_what_the_linter_knows() -> None:
 def test_the_files_that_the_architecture_names_exist() -> None:
     """What was moved or renamed is named by its new path."""
     text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
-    files = re.findall(r"`((?:core|plugins)/[\w/]+\.py)`", text)
+    files = re.findall(r"`([\w/]+\.py)`", text)
+    roots = [ROOT / "core/src/pegboard", *ROOT.glob("plugins/*/src")]
     assert files
-    assert [] == [file for file in files if not (ROOT / file).exists()]
+    assert [] == [file for file in files if not any((root / file).exists() for root in roots)]
 
 
 def test_the_tables_of_settings_are_current() -> None:

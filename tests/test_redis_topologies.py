@@ -10,7 +10,7 @@ from redis import Redis
 
 from pegboard.testing.clusters import ClusterServers
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.groups import PASSWORD, say
+from pegboard.testing.groups import PASSWORD, execute_command
 from pegboard.testing.processes import wait_until
 from pegboard.testing.sentinels import SentinelServers
 from pegboard.testing.servers import RedisServer
@@ -152,7 +152,7 @@ def test_documented_rights_are_enough_in_a_cluster(
 ):
     """Those of a server, and two more."""
     for node in own_cluster.servers:
-        say(
+        execute_command(
             own_cluster.client_of(node),
             "ACL",
             "SETUSER",
@@ -167,4 +167,4 @@ def test_documented_rights_are_enough_in_a_cluster(
     wait_for_hits(client, paths)
     assert "ok" == client.get("/health/ready").get_json()["checks"]["redis"]
     for node in own_cluster.servers:
-        assert [] == say(own_cluster.client_of(node), "ACL", "LOG")
+        assert [] == execute_command(own_cluster.client_of(node), "ACL", "LOG")

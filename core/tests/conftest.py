@@ -11,7 +11,7 @@ import trustme
 from flask import Flask
 
 from pegboard.server.asgi import Gateway
-from pegboard.testing.processes import PATIENCE
+from pegboard.testing.processes import WAIT_TIMEOUT
 from pegboard.testing.servers import Certificates
 
 pytest_plugins = ["pegboard.testing.fixtures"]
@@ -157,7 +157,7 @@ async def serving(app: Flask, *, threads: int = 4) -> AsyncIterator[Client]:
     """Serve an app by a gateway on the running loop, and yield a client of it."""
     gateway = Gateway(app, threads=threads)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             yield Client(gateway)
             # What threads still do when all has been sent belongs to the test.
             await asyncio.to_thread(gateway._threads._executor.shutdown)

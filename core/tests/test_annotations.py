@@ -1,4 +1,4 @@
-"""The mark that a plugin puts on its views for whoever limits calls."""
+"""The limit that a plugin notes on its views for the plugin that enforces limits."""
 
 import pytest
 from flask.views import MethodView

@@ -13,10 +13,10 @@ _RATE_LIMIT = "__pegboard_rate_limit__"
 
 @dataclass(frozen=True)
 class RateLimit:
-    """What `rate_limit` says about a view; it has no effect where no limiter is active."""
+    """The limit that `rate_limit` notes on a view; it has no effect unless a limiter is active."""
 
     limit: str | None
-    """As in `10/minute;100/day`; None is no limit at all."""
+    """As in `10/minute;100/day`; None exempts the view."""
     on_failure: str | None = None
     """While the storage of the counts is unavailable: `local`, `open` or `closed`; or None."""
 
@@ -24,7 +24,7 @@ class RateLimit:
 def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[[T], T]:
     """Limit how often each client may call a view, or exempt the view with `rate_limit(None)`.
 
-    Decorates a view function, a `MethodView` or one of its methods; a blueprint is handed over::
+    Decorates a view function, a `MethodView` or one of its methods; for a blueprint it is called::
 
         blueprint = pegboard.rate_limit("60/minute")(pegboard.Blueprint("search", __name__))
 
@@ -33,8 +33,8 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
         def search(): ...
 
     `on_failure` says what to do while the storage of the counts is unavailable: `local`, `open` or
-    `closed`; None is as configured. HEAD counts as GET and has no mark of its own. The decorator
-    only leaves a mark, which a limiter such as pegboard-ratelimit acts on. Raises `TypeError` for a
+    `closed`; None is as configured. HEAD counts as GET and has no limit of its own. The decorator
+    only notes the limit; a limiter such as pegboard-ratelimit enforces it. Raises `TypeError` for a
     limit that is neither text nor None.
     """
     given: object = limit
@@ -42,14 +42,14 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
         message = f"rate_limit wants text such as '10/minute', or None, and got {given!r}"
         raise TypeError(message)
 
-    def mark(target: T) -> T:
+    def annotate(target: T) -> T:
         setattr(target, _RATE_LIMIT, RateLimit(limit, on_failure))
         return target
 
-    return mark
+    return annotate
 
 
 def rate_limit_of(target: object) -> RateLimit | None:
-    """Return the mark that `rate_limit` left on a view, a class or a blueprint, or None."""
+    """Return what `rate_limit` noted on a view, a class or a blueprint, or None."""
     found: RateLimit | None = getattr(target, _RATE_LIMIT, None)
     return found

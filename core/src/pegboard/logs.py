@@ -1,4 +1,4 @@
-"""Log lines: readable in development, JSON in production, each with its request's id."""
+"""Log lines: plain text in development, JSON in production, each with the id of its request."""
 
 import logging
 import sys
@@ -18,26 +18,26 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))
 
 
 class RequestFilter(logging.Filter):
-    """Adds the ids of the request that is being served to a record."""
+    """Adds the ids of the current request to a record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, with `request_id` and `trace_id`."""
+        """Set `request_id` and `trace_id`; no record is dropped."""
         record.request_id = request_id.get()
         record.trace_id = trace_id.get()
         return True
 
 
 class HumanFormatter(logging.Formatter):
-    """One line a record; control characters of a message are escaped, so none can forge a line."""
+    """Formats a record as one line; escapes control characters, so no message forges a line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """Return the line, to which `logging` appends a trace where there is one."""
+        """Return the line, to which `logging` appends the traceback if there is one."""
         record.message = record.message.translate(_CONTROLS)
         return super().formatMessage(record)
 
 
 class PlatformHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is at the time, as a test or a server may replace it."""
+    """Writes to the current `sys.stderr`, which a test or a server may replace."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -45,14 +45,14 @@ class PlatformHandler(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # an attribute in the parent
-        """The process's standard error."""
+        """The current standard error of the process."""
         return sys.stderr
 
 
 def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
-    """Log the core and the plugins' packages from `level` on, other libraries from WARNING on.
+    """Log the core and the `packages` of plugins from `level` on, other libraries from WARNING on.
 
-    Logging belongs to the process: the app that was built last decides.
+    `style` is `human` or `json`. All apps of a process share its logging: the last call decides.
     """
     handler = PlatformHandler()
     handler.setFormatter(_formatter(style))

@@ -24,7 +24,7 @@ from pegboard.redis import (
 from pegboard.redis.pipeline import ServerPipeline
 from pegboard.redis.pool import ServerChannel
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import PATIENCE, run_python, wait_until
+from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import Certificates, RedisServer
 
@@ -570,7 +570,7 @@ async def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     new_channel: NewChannel, own_redis: RedisServer
 ):
     """The connection comes too late."""
-    channel = new_channel(own_redis.url, REDIS_TIMEOUT=PATIENCE)
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=WAIT_TIMEOUT)
     await close_while_it_connects(channel, own_redis)
     await until(lambda: not clients(own_redis.url), "its connection is closed")
 
@@ -582,7 +582,7 @@ def test_connection_that_comes_after_the_end_of_the_loop_leaves_nothing_behind(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ):
     """The pipeline was closed while it connected, and the loop ends before it has."""
-    channel = new_channel(own_redis.url, REDIS_TIMEOUT=PATIENCE)
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=WAIT_TIMEOUT)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(close_while_it_connects(channel, own_redis))
     wait_until(lambda: not clients(own_redis.url), "its connection is closed")
@@ -632,7 +632,7 @@ async def test_tls_that_hangs_is_not_waited_for_longer(
         channel = new_channel(url, REDIS_TIMEOUT=0.2)
         with closing(channel.pipeline(asyncio.get_running_loop())) as pipeline:
             asked = [pipeline.exchange([GET]) for _ in range(3)]
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 for one in asked:
                     assert "the server did not answer in time" == await failure(one)
             assert channel.is_unavailable

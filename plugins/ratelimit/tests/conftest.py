@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Response, jsonify
+from flask import Flask, Response, jsonify
 from flask.testing import FlaskClient
 from flask.views import MethodView
 from hypothesis import settings
 
 import pegboard
+from pegboard_ratelimit.enforcement import Limiter, get_limiter
 
 pytest_plugins = ["pegboard.testing.fixtures"]
 
@@ -57,6 +58,37 @@ class Shelf:
 def shelf() -> Shelf:
     """A plugin with things."""
     return Shelf()
+
+
+class BlueprintPlugin:
+    """A plugin that provides one blueprint, and has its name."""
+
+    def __init__(self, blueprint: pegboard.Blueprint) -> None:
+        self.name = blueprint.name
+        self._blueprint = blueprint
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+        """Serve the blueprint."""
+        return [self._blueprint]
+
+
+@pytest.fixture(scope="session")
+def plugin_of() -> Callable[[pegboard.Blueprint], object]:
+    """Make a plugin that provides a blueprint."""
+    return BlueprintPlugin
+
+
+@pytest.fixture(scope="session")
+def limiter_of() -> Callable[[Flask], Limiter]:
+    """Return the limiter of an app."""
+
+    def limiter_of(app: Flask) -> Limiter:
+        limiter = get_limiter(app)
+        assert limiter is not None
+        return limiter
+
+    return limiter_of
 
 
 class Clock:

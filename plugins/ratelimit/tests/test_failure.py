@@ -10,7 +10,6 @@ from redis import Redis
 import pegboard
 from pegboard.redis import ChannelError
 from pegboard.testing.processes import wait_until
-from pegboard_ratelimit.enforcement import get_limiter
 
 LIMIT = "4/minute"
 
@@ -58,11 +57,12 @@ def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
     assert 2 == [ask(9) for _ in range(5)].count(200)
 
 
-def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(serve, own_redis):
+def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(
+    serve, own_redis, limiter_of
+):
     """What Redis counts and what the worker admits meanwhile; nobody settles it afterwards."""
     client = serve(REDIS_URL=own_redis.url, RATELIMIT_DEFAULT="4/day")
-    limiter = get_limiter(client.application)
-    assert limiter is not None
+    limiter = limiter_of(client.application)
     statuses = [get(client) for _ in range(2)]
     with own_redis.suspended():
         statuses += [get(client) for _ in range(9)]
@@ -76,10 +76,9 @@ def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(serve, ow
     assert 4 <= statuses.count(200) <= 8
 
 
-def test_an_outage_is_said_once(make_app, caplog):
+def test_an_outage_is_said_once(make_app, limiter_of, caplog):
     """Though some of the requests that are under way are counted still, in whatever thread."""
-    limiter = get_limiter(make_app(plugins=["ratelimit"]))
-    assert limiter is not None
+    limiter = limiter_of(make_app(plugins=["ratelimit"]))
     caplog.set_level(logging.INFO, "pegboard_ratelimit")
     with ThreadPoolExecutor(8) as pool:
         for _ in range(100):
@@ -115,19 +114,12 @@ def test_none_is_admitted_where_the_door_is_closed(start, own_redis):
     assert 200 == client.get("/health").status_code
 
 
-def test_a_rule_has_a_policy_of_its_own(start, own_redis):
+def test_a_rule_has_a_policy_of_its_own(start, own_redis, plugin_of):
     """A plugin knows which of its views must not be called uncounted."""
     blueprint = pegboard.Blueprint("login", __name__)
     blueprint.get("/login")(pegboard.rate_limit("9/minute", on_failure="closed")(lambda: "in"))
 
-    class Login:
-        name = "login"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
-
-    client = start((Login(),), RATELIMIT_ON_FAILURE="open")
+    client = start((plugin_of(blueprint),), RATELIMIT_ON_FAILURE="open")
     assert [200, 200] == [get(client), get(client, "/login")]
     own_redis.kill()
 

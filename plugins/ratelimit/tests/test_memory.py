@@ -3,11 +3,19 @@
 import sys
 import threading
 
+import pytest
+
 from pegboard_ratelimit import Limit, Policy
-from pegboard_ratelimit.counting import MemoryStorage
+from pegboard_ratelimit.counting import MemoryCounter, MemoryStorage
 from pegboard_ratelimit.counting.memory import SHARED_RECORDS
 
 LIMIT = Limit((Policy(2, 60), Policy(1, 1)))
+
+
+@pytest.fixture
+def storage(clock):
+    """A storage of the clock that remembers 100 clients of each rule."""
+    return MemoryStorage(max_clients=100, clock=clock)
 
 
 def remembered(storage: MemoryStorage) -> int:
@@ -15,29 +23,29 @@ def remembered(storage: MemoryStorage) -> int:
     return sum(len(one.records) + len(one.shared) for one in storage._tables.values())
 
 
-def test_a_flood_of_newcomers_frees_nobody(clock):
+def flood(counter: MemoryCounter, name: str, clients: int) -> int:
+    """Send one request each of many clients; return how many are admitted."""
+    return sum(not counter.prepare(f"{name}-{number}").wait for number in range(clients))
+
+
+def test_a_flood_of_new_clients_frees_no_client(storage):
     """A counted client stays counted, whatever number of others comes."""
-    storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", LIMIT)
     counter.prepare("alice")
-    for number in range(20_000):
-        counter.prepare(f"flood-{number}")
+    flood(counter, "flood", 20_000)
 
     assert 100 + SHARED_RECORDS >= remembered(storage)
     assert counter.prepare("alice").wait
 
 
-def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
+def test_a_new_client_in_a_flood_has_no_more_than_the_limit(storage, clock):
     """Not by its share of a common count first, and by a count of its own later."""
-    storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(5, 60),)))
-    for number in range(100):
-        counter.prepare(f"flood-{number}")
+    flood(counter, "flood", 100)
     clock.go(59_500_000)
     admitted = sum(not counter.prepare("alice").wait for _ in range(3))
     clock.go(1_000_000)
-    for number in range(100):
-        counter.prepare(f"later-{number}")
+    flood(counter, "later", 100)
     admitted += sum(not counter.prepare("alice").wait for _ in range(20))
 
     assert 3 <= admitted <= 5
@@ -45,21 +53,17 @@ def test_a_newcomer_in_a_flood_has_no_more_than_the_limit(clock):
     assert [0] * 5 == [counter.prepare("alice").wait for _ in range(5)]
 
 
-def test_newcomers_share_what_is_left_in_a_flood(clock):
+def test_new_clients_share_what_is_left_in_a_flood(storage):
     """They are slowed, and not all by one."""
-    storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
-    admitted = sum(not counter.prepare(f"flood-{number}").wait for number in range(20_000))
 
-    assert 100 + SHARED_RECORDS == admitted
+    assert 100 + SHARED_RECORDS == flood(counter, "flood", 20_000)
 
 
-def test_windows_that_are_over_make_room(clock):
+def test_clients_whose_windows_are_over_are_forgotten(storage, clock):
     """The one that was counted longest ago first; one that still counts stays."""
-    storage = MemoryStorage(max_clients=100, clock=clock)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
-    for number in range(100):
-        counter.prepare(f"early-{number}")
+    flood(counter, "early", 100)
     clock.go(30_000_000)
     daily = storage.counter("daily", Limit((Policy(1, 86400),)))
     clock.go(30_000_000)
@@ -68,33 +72,29 @@ def test_windows_that_are_over_make_room(clock):
         counter.prepare(f"later-{number}")
 
     assert 200 >= remembered(storage)
-    assert all(daily.prepare(f"late-{number}").wait for number in range(100))
+    assert 0 == flood(daily, "late", 100)
 
 
-def test_a_rule_with_a_long_window_takes_no_room_from_others(clock):
-    """Newcomers at another rule have a count of their own, whatever that one remembers."""
-    storage = MemoryStorage(max_clients=100, clock=clock)
+def test_a_rule_with_a_long_window_takes_no_memory_from_others(storage, clock):
+    """New clients of another rule have counts of their own, whatever that one remembers."""
     daily = storage.counter("daily", Limit((Policy(5, 86400),)))
-    for number in range(1000):
-        daily.prepare(f"flood-{number}")
+    flood(daily, "flood", 1000)
     clock.go(1_000_000)
     counter = storage.counter("rule", Limit((Policy(1, 60),)))
 
-    assert [0] * 100 == [counter.prepare(f"client-{number}").wait for number in range(100)]
+    assert 100 == flood(counter, "client", 100)
 
 
-def test_looking_remembers_nobody(clock):
+def test_looking_remembers_no_client(storage):
     """A question costs no memory."""
-    storage = MemoryStorage(clock=clock)
     for number in range(100):
         storage.counter("rule", LIMIT).prepare(f"client-{number}", charge=False)
 
     assert 0 == remembered(storage)
 
 
-def test_a_counter_that_is_made_anew_has_not_forgotten(clock):
+def test_a_counter_that_is_made_anew_has_not_forgotten(storage):
     """A rule that is read again, or has another quota, goes on where it was."""
-    storage = MemoryStorage(clock=clock)
     storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice")
 
     assert storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice").wait

@@ -37,7 +37,7 @@ def test_every_limited_call_documents_429_and_the_headers(serve, legacy):
                 assert (names <= response.get("headers", {}).keys()) == is_limited, path
 
 
-def test_exempt_calls_are_documented_as_well(serve):
+def test_exempt_calls_are_documented_as_well(serve, plugin_of):
     """Whether a setting or a decorator exempts them, a row can limit them."""
     blueprint = pegboard.rate_limit(None)(pegboard.Blueprint("free", __name__))
 
@@ -47,14 +47,7 @@ def test_exempt_calls_are_documented_as_well(serve):
         """Be free."""
         return ""
 
-    class Free:
-        name = "free"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
-
-    client = serve((Free(),), RATELIMIT_ROUTES="GET /api/things/=none")
+    client = serve((plugin_of(blueprint),), RATELIMIT_ROUTES="GET /api/things/=none")
     paths = client.get("/openapi.json").get_json()["paths"]
 
     assert "429" in paths["/api/free"]["get"]["responses"]

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 import pegboard
 from pegboard.testing.processes import run_python, wait_until
-from pegboard_ratelimit.enforcement import get_limiter, refresh
+from pegboard_ratelimit.enforcement import refresh
 from pegboard_ratelimit.enforcement.refresh import RuleRefresher
 from pegboard_ratelimit.models import table
 from pegboard_ratelimit.rules import RuleBook
@@ -51,15 +51,9 @@ def get(app):
 
 
 @pytest.fixture
-def reread(app):
-    """Have the rules of the app be read again now."""
-
-    def reread() -> None:
-        limiter = get_limiter(app)
-        assert limiter is not None
-        limiter.refresher.read()
-
-    return reread
+def reread(app, limiter_of):
+    """Read the rules of the app again now."""
+    return limiter_of(app).refresher.read
 
 
 def test_the_first_request_meets_the_rules(write, get):
@@ -77,12 +71,11 @@ def test_rules_are_in_force_soon_and_without_a_restart(write, get):
     wait_until(lambda: get() == 200, "the exemption holds", timeout=5)
 
 
-def test_a_quiet_process_knows_new_rules_at_its_first_request(app, write, get):
+def test_a_quiet_process_knows_new_rules_at_its_first_request(app, write, get, limiter_of):
     """However long it had nothing to do."""
     assert 200 == get("192.0.2.9")
     write({"limits": "1/minute"})
-    limiter = get_limiter(app)
-    assert limiter is not None
+    limiter = limiter_of(app)
     # As if an hour had passed.
     limiter.refresher._read_at = limiter.refresher.due = -3600.0
 
@@ -109,12 +102,13 @@ def test_the_most_specific_rule_applies(write, get, reread):
 
 
 @pytest.mark.parametrize("counted_by", ["process", "redis"])
-def test_a_rule_whose_limit_changes_goes_on_counting(make_app, shelf, request, counted_by):
+def test_a_rule_whose_limit_changes_goes_on_counting(
+    make_app, shelf, request, counted_by, limiter_of
+):
     """Whatever windows it has, and however they are put in order; and `none` frees nobody later."""
     redis = {"REDIS_URL": request.getfixturevalue("redis_url")} if counted_by == "redis" else {}
     app = make_app(plugins=[shelf, "ratelimit"], **redis)
-    limiter, client = get_limiter(app), app.test_client()
-    assert limiter is not None
+    limiter, client = limiter_of(app), app.test_client()
     with app.app_context(), pegboard.db.engine.begin() as connection:
         connection.execute(insert(table).values(limits="6/2m"))
 
@@ -248,7 +242,7 @@ def test_readiness_tells_of_broken_rules_but_does_not_fail(app, write, reread):
     } == ready.get_json()["details"]["ratelimit"]
 
 
-def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
+def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url, limiter_of):
     """A time that is none, a number in place of a name, bytes."""
     app = make_app(plugins=["ratelimit"], DATABASE_URL=sqlite_url)
     with app.app_context(), pegboard.db.engine.begin() as connection:
@@ -257,8 +251,7 @@ def test_values_that_only_sqlite_takes_are_broken_rows(make_app, sqlite_url):
                 f"INSERT INTO ratelimit_rules (limits, until) VALUES ({values})"  # noqa: S608
             )
         connection.exec_driver_sql("INSERT INTO ratelimit_rules (limits) VALUES ('9/minute')")
-    limiter = get_limiter(app)
-    assert limiter is not None
+    limiter = limiter_of(app)
     limiter.refresher.read()
 
     names = {rule.name for rule in limiter.refresher.book.rules}
@@ -381,10 +374,9 @@ def test_a_database_that_does_not_answer_delays_no_request_for_long(app, monkeyp
     assert refresher.due > clock()
 
 
-def test_rules_that_did_not_change_are_the_same_book(app, reread):
+def test_rules_that_did_not_change_are_the_same_book(app, reread, limiter_of):
     """So that requests need not choose anew every two seconds."""
-    limiter = get_limiter(app)
-    assert limiter is not None
+    limiter = limiter_of(app)
     reread()
     book = limiter.refresher.book
     reread()

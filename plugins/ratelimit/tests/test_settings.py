@@ -6,7 +6,6 @@ import pytest
 from flask.views import MethodView
 
 import pegboard
-from pegboard_ratelimit.enforcement import get_limiter
 from pegboard_ratelimit.settings import RatelimitSettings
 
 
@@ -71,39 +70,24 @@ def test_a_client_may_do_a_thousand_requests_a_minute(make_app):
     )
 
 
-def test_a_decorator_that_cannot_be_read_stops_the_start(make_app):
+def test_a_decorator_that_cannot_be_read_stops_the_start(make_app, plugin_of):
     """With the name of the view."""
     blueprint = pegboard.Blueprint("search", __name__)
     blueprint.get("/search")(pegboard.rate_limit("often")(lambda: "found"))
-
-    class Search:
-        name = "search"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
 
     with pytest.raises(
         pegboard.StartupError,
         match=rf"search\.<lambda>, of {__name__}, has.*'often' is not a limit",
     ):
-        make_app(plugins=["ratelimit", Search()])
+        make_app(plugins=["ratelimit", plugin_of(blueprint)])
 
 
-def searching(decorate_blueprint=None, **decorators):
-    """Return a plugin with one class of views, whose methods have these decorators."""
+def search(decorate_blueprint=None, **decorators):
+    """Return a blueprint with one class of views, whose methods have these decorators."""
     functions = {name: decorate(lambda _: "found") for name, decorate in decorators.items()}
     blueprint = pegboard.Blueprint("search", __name__)
     blueprint.route("/search")(type("Search", (MethodView,), functions))
-
-    class Search:
-        name = "search"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [decorate_blueprint(blueprint) if decorate_blueprint else blueprint]
-
-    return Search()
+    return decorate_blueprint(blueprint) if decorate_blueprint else blueprint
 
 
 OFTEN = pegboard.rate_limit("often")
@@ -112,20 +96,23 @@ FINE = pegboard.rate_limit("9/minute")
 
 
 @pytest.mark.parametrize(
-    "plugin, summary",
+    "blueprint, summary",
     [
         (
-            searching(get=OFTEN),
+            search(get=OFTEN),
             r"search\.Search\.get, of .* cannot be read: 'often' is not a limit",
         ),
-        (searching(get=PANIC), r"search\.Search\.get, of .* cannot be read: 'panic' is not one of"),
-        (searching(OFTEN, get=FINE), r"search, of .* cannot be read: 'often' is not a limit"),
-        (searching(get=FINE, head=OFTEN), r"search\.Search\.head, of .* HEAD counts as GET"),
-        (searching(head=FINE), r"search\.Search\.head, of .* HEAD counts as GET"),
+        (search(get=PANIC), r"search\.Search\.get, of .* cannot be read: 'panic' is not one of"),
+        (search(OFTEN, get=FINE), r"search, of .* cannot be read: 'often' is not a limit"),
+        (search(get=FINE, head=OFTEN), r"search\.Search\.head, of .* HEAD counts as GET"),
+        (search(head=FINE), r"search\.Search\.head, of .* HEAD counts as GET"),
     ],
 )
-def test_a_wrong_decorator_is_a_problem_of_the_plugin_that_owns_the_view(make_app, plugin, summary):
+def test_a_wrong_decorator_is_a_problem_of_the_plugin_that_owns_the_view(
+    make_app, plugin_of, limiter_of, blueprint, summary
+):
     """With the view, the hint, and the policy of that plugin: it is left out if it may be."""
+    plugin = plugin_of(blueprint)
     with pytest.raises(pegboard.StartupError) as caught:
         make_app(plugins=["ratelimit", plugin])
     (problem,) = caught.value.problems
@@ -139,12 +126,12 @@ def test_a_wrong_decorator_is_a_problem_of_the_plugin_that_owns_the_view(make_ap
         "Decorate its get" if "HEAD" in summary else "Write the decorator"
     )
     assert 404 == app.test_client().get("/search").status_code
-    assert get_limiter(app) is not None
+    assert limiter_of(app)
 
 
-def test_head_may_have_the_decorator_of_get(make_app):
+def test_head_may_have_the_decorator_of_get(make_app, plugin_of):
     """As it has where one function serves both."""
-    make_app(plugins=["ratelimit", searching(get=FINE, head=FINE)])
+    make_app(plugins=["ratelimit", plugin_of(search(get=FINE, head=FINE))])
 
 
 @pytest.mark.parametrize("workers, quota, is_warned", [(4, 3, True), (4, 4, False), (1, 1, False)])

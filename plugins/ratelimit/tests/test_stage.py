@@ -62,15 +62,10 @@ class Decorated(MethodView):
         return "get"
 
 
-class Parts:
+@pytest.fixture
+def parts(plugin_of):
     """A plugin whose views are decorated."""
-
-    name = "parts"
-
-    @pegboard.hookimpl
-    def pegboard_blueprints(self):
-        """Serve the blueprint."""
-        return [blueprint]
+    return plugin_of(blueprint)
 
 
 def statuses(client, *requests, **options):
@@ -194,9 +189,9 @@ def test_the_more_specific_route_wins_over_the_method(serve):
     assert [200, 200, 200, 429] == statuses(client, *["POST /api/things/"] * 4, json={})
 
 
-def test_decorators_of_plugins_apply(serve):
+def test_decorators_of_plugins_apply(serve, parts):
     """The method's before the view's, the view's before the blueprint's."""
-    client = serve((Parts(),), RATELIMIT_DEFAULT="100/minute")
+    client = serve((parts,), RATELIMIT_DEFAULT="100/minute")
 
     assert [200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 3)
     assert [200, 200, 429] == statuses(client, *["GET /parts/decorated"] * 3)
@@ -207,7 +202,7 @@ def test_decorators_of_plugins_apply(serve):
     assert 200 == client.get("/api/things/").status_code
 
 
-def test_a_method_for_head_is_limited_with_get(serve, cli):
+def test_a_method_for_head_is_limited_with_get(serve, cli, plugin_of):
     """By the decorator of GET, though it has none; `rules test` tells the same."""
     blueprint = pegboard.Blueprint("reports", __name__)
 
@@ -220,14 +215,7 @@ def test_a_method_for_head_is_limited_with_get(serve, cli):
         def head(self) -> str:
             return ""
 
-    class Plugin:
-        name = "reports"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self):
-            return [blueprint]
-
-    client = serve((Plugin(),))
+    client = serve((plugin_of(blueprint),))
     arguments = ("ratelimit", "rules", "test", "192.0.2.1")
     told = {
         cli(*arguments, method, "/reports", app=client.application).output
@@ -239,17 +227,17 @@ def test_a_method_for_head_is_limited_with_get(serve, cli):
     assert "reports.Reports.get: 2/minute, GET, at reports.Reports\n" in told.pop()
 
 
-def test_a_setting_wins_over_a_decorator_of_the_same_route(serve):
+def test_a_setting_wins_over_a_decorator_of_the_same_route(serve, parts):
     """The operator has the last word, but the more specific rule wins."""
-    client = serve((Parts(),), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
+    client = serve((parts,), RATELIMIT_ROUTES="/parts/of-class=3/minute,/parts/*=1/minute")
 
     assert [200, 200, 200, 429] == statuses(client, *["GET /parts/of-class"] * 4)
     assert [200] * 2 == statuses(client, *["GET /parts/free"] * 2)
 
 
-def test_decorators_do_nothing_without_the_plugin(make_app):
+def test_decorators_do_nothing_without_the_plugin(make_app, parts):
     """The plugin that put them needs no limiter."""
-    client = make_app(plugins=[Parts()]).test_client()
+    client = make_app(plugins=[parts]).test_client()
 
     assert [200] * 9 == statuses(client, *["GET /parts/of-class"] * 9)
     assert "RateLimit" not in client.get("/parts/of-class").headers

@@ -1,4 +1,4 @@
-"""`pegboard cache`: what the cache does, and how to empty it."""
+"""`pegboard cache`: print the statistics of the cache, and clear it."""
 
 import click
 from flask import current_app
@@ -9,13 +9,13 @@ from pegboard.cache import MemoryStrategy, UnconfirmedError, find_lookups, get_c
 
 @click.group()
 def cache() -> None:
-    """Look at the cache, and empty it."""
+    """Inspect and clear the cache."""
 
 
 @cache.command()
 @with_appcontext
 def stats() -> None:
-    """Print the strategy in force and its stats."""
+    """Print the active cache strategy and its statistics."""
     strategy = get_cache().strategy
     rows = {"strategy": strategy.name, **strategy.stats()}
     width = max(map(len, rows))
@@ -27,22 +27,22 @@ def stats() -> None:
 @click.argument("group", required=False)
 @with_appcontext
 def clear(group: str | None) -> None:
-    """Forget all cached answers, or those of GROUP: the table that they are made of."""
+    """Clear all cached answers, or those of GROUP, the name of a table."""
     groups = sorted({lookup.table.fullname for _, lookup in find_lookups(current_app)})
     if group is not None and group not in groups:
         known = ", ".join(groups) or "none"
-        message = f"nothing is cached of {group!r}; the groups: {known}."
+        message = f"no view caches answers of {group!r}; the groups: {known}."
         raise click.ClickException(message)
     strategy = get_cache().strategy
     if isinstance(strategy, MemoryStrategy):
         message = (
-            "the cache is in the memory of the process that serves. On SQLite any write makes it "
-            "forget; else restart the service."
+            "the cache is in the memory of the serving process, which this command cannot reach. "
+            "On SQLite any write clears it; otherwise restart the service."
         )
         raise click.ClickException(message)
     try:
         strategy.clear(group)
     except UnconfirmedError as error:
-        message = f"It may not be empty: {error}."
+        message = f"the cache may not be empty: {error}."
         raise click.ClickException(message) from error
-    click.echo(f"The cached answers{f' of {group}' if group else ''} are forgotten.")
+    click.echo(f"The cached answers{f' of {group}' if group else ''} are cleared.")

@@ -1,7 +1,7 @@
-"""`pegboard db`: the `db` group of Flask-Migrate, for all histories at once or for one by name.
+"""`pegboard db`: the commands of Flask-Migrate, for all histories at once or for one by name.
 
-It is that very group, changed in place: `flask db` finds it by its entry point, before any command
-that an app could add.
+The module changes Flask-Migrate's own group: `flask db` finds that group by its entry point, before
+any command that an app adds.
 """
 
 import importlib
@@ -48,11 +48,11 @@ db: click.Group = importlib.import_module("flask_migrate.cli").db
 
 @with_appcontext
 def _begin(x_arg: Sequence[str]) -> None:
-    g.x_arg = [*x_arg]  # where Flask-Migrate looks for it
+    g.x_arg = [*x_arg]  # where Flask-Migrate reads it
 
 
 db.callback = _begin
-db.help = "Migrate the database: every plugin's history, or that of the PLUGIN named."
+db.help = "Migrate the database: the histories of all plugins, or of one PLUGIN."
 db.params = [option for option in db.params if option.name == "x_arg"]
 db.commands.pop("list-templates", None)
 
@@ -67,7 +67,7 @@ def _app() -> Flask:
 @option_x
 @arguments
 def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
-    """Bring the database to a revision, the newest by default."""
+    """Upgrade the database to a revision, by default the newest."""
     name, revision = split(arguments, "head")
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
@@ -80,7 +80,7 @@ def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
 @option_x
 @arguments
 def downgrade(*, arguments: Sequence[str], sql: bool) -> None:
-    """Take the database back to a revision, by one by default; dependents first."""
+    """Downgrade the database to a revision, by default one step; dependent plugins first."""
     name, revision = split(arguments, "-1")
     if sql:
         offline = "head:-1" if revision == "-1" else revision
@@ -96,11 +96,11 @@ def _print_sql(run: Callable[..., object], histories: Sequence[History], revisio
 
 
 @db.command(context_settings=SIGNED)
-@click.option("--purge", is_flag=True, help="Forget what the version table says first.")
+@click.option("--purge", is_flag=True, help="Empty the version table first.")
 @option_sql
 @arguments
 def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
-    """Note that the database is at a revision, without applying anything."""
+    """Record that the database is at a revision, without applying anything."""
     name, revision = split(arguments, "head")
     if sql:
         _print_sql(command.stamp, get_migrate().select(name), revision)
@@ -113,15 +113,15 @@ def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
 @option_x
 @plugin
 def migrate(*, plugin: str | None, message: str | None) -> None:
-    """Write a revision into each plugin whose models differ from the database."""
+    """Write a revision for each plugin whose models differ from the database."""
     migrations.write_revisions(_app(), plugin, message, report=click.echo)
 
 
 @db.command()
 @option_message
 @click.option("--autogenerate", is_flag=True, help="Compare the models, as `migrate` does.")
-@click.option("--head", default="head", help="The revision to build upon.")
-@click.option("--splice", is_flag=True, help="Allow it not to be the newest.")
+@click.option("--head", default="head", help="The revision that the new one follows.")
+@click.option("--splice", is_flag=True, help="Allow that revision not to be the newest.")
 @click.option("--branch-label", help="A label for the branch that begins here.")
 @click.option("--rev-id", help="The id of the revision, instead of the next number.")
 @option_x
@@ -148,7 +148,7 @@ def merge(
     branch_label: str | None,
     rev_id: str | None,
 ) -> None:
-    """Unite the newest revisions of a history, or those given, in a new one."""
+    """Merge the newest revisions of a history, or those given, in a new one."""
     path = migrations.write_merge_revision(
         _app(), plugin, revisions, message, branch_label=branch_label, rev_id=rev_id
     )
@@ -158,7 +158,7 @@ def merge(
 @db.command()
 @plugin
 def check(*, plugin: str | None) -> None:
-    """Fail if the models and the database differ anywhere."""
+    """Exit with 1 and print every difference if the models and the database differ."""
     found = migrations.find_drift(_app(), plugin)
     for difference in found:
         click.echo(str(difference))
@@ -171,7 +171,7 @@ def check(*, plugin: str | None) -> None:
 @option_verbose
 @plugin
 def current(*, plugin: str | None, verbose: bool) -> None:
-    """Show where the database is."""
+    """Show the revision that the database is at."""
     migrate = get_migrate()
     with database.engine.connect() as connection:
         for history in migrate.select(plugin):
@@ -189,7 +189,7 @@ def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> 
     for revision_id in at:
         script = scripts.get(revision_id)
         if script is None:
-            yield f"{revision_id} (not known here; {newest})"
+            yield f"{revision_id} (unknown; {newest})"
         else:
             yield f"{revision_label(script)} ({'head' if revision_id in heads else newest})"
             if verbose:
@@ -197,8 +197,10 @@ def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> 
 
 
 @db.command()
-@click.option("-r", "--rev-range", help="Only START:END, either of which may be left out.")
-@click.option("-i", "--indicate-current", is_flag=True, help="Mark where the database is.")
+@click.option("-r", "--rev-range", help="Only START:END; either may be omitted.")
+@click.option(
+    "-i", "--indicate-current", is_flag=True, help="Mark the revision that the database is at."
+)
 @option_verbose
 @plugin
 def history(*, plugin: str | None, **how: Any) -> None:
@@ -207,7 +209,7 @@ def history(*, plugin: str | None, **how: Any) -> None:
 
 
 @db.command()
-@click.option("--resolve-dependencies", is_flag=True, help="Count dependencies as predecessors.")
+@click.option("--resolve-dependencies", is_flag=True, help="Treat dependencies as predecessors.")
 @option_verbose
 @plugin
 def heads(*, plugin: str | None, **how: Any) -> None:
@@ -226,13 +228,13 @@ def branches(*, plugin: str | None, **how: Any) -> None:
 @db.command(context_settings=SIGNED)
 @arguments
 def show(*, arguments: Sequence[str]) -> None:
-    """Show one revision, the newest by default."""
+    """Show one revision, by default the newest."""
     name, revision = split(arguments, "head")
     _show(name, lambda config: command.show(config, revision))
 
 
 def _show(name: str | None, run: Callable[[Config], object]) -> None:
-    """Let Alembic print something about each history, and say on each line which it is."""
+    """Let Alembic print something about each history, with the history's name on each line."""
     migrate = get_migrate()
     for history in migrate.select(name):
         config = migrate.configuration(history, verbose=True)
@@ -247,7 +249,7 @@ def _show(name: str | None, run: Callable[[Config], object]) -> None:
 @db.command(context_settings=SIGNED)
 @arguments
 def edit(*, arguments: Sequence[str]) -> None:
-    """Open a revision's file in an editor, that of the newest by default."""
+    """Open the file of a revision in an editor, by default the newest."""
     name, revision = split(arguments, "head")
     history = get_migrate().find(name)
     with translate_alembic_errors(history.name):
@@ -257,7 +259,7 @@ def edit(*, arguments: Sequence[str]) -> None:
 
 @db.command()
 def init() -> None:
-    """Make the folder of this deployment's own history, which is called `site`."""
+    """Create the folder of the deployment's own history, which is called `site`."""
     folder = get_migrate().site
     if folder.exists():
         message = f"{folder} is there already"
@@ -266,4 +268,4 @@ def init() -> None:
         PACKAGED_ENVIRONMENT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
     )
     (folder / "versions").mkdir()
-    click.echo(f"made {folder}; write into it with pegboard db revision {SITE_HISTORY} -m '…'")
+    click.echo(f"created {folder}; write revisions with pegboard db revision {SITE_HISTORY} -m '…'")

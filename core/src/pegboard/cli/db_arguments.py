@@ -11,14 +11,17 @@ from pegboard.migrations import get_migrate
 F = TypeVar("F", bound=Callable[..., Any])
 
 SIGNED = {"ignore_unknown_options": True}
-"""Lets a command take `-1` for a revision."""
+"""Context settings of a command that takes `-1` for a revision."""
 
 RELATIVE = ("head", "heads", "base", "+", "-")
-"""How revisions begin that mean something in every history."""
+"""The beginnings of revisions that exist in every history."""
 
 
 def split(arguments: Sequence[str], default: str) -> tuple[str | None, str]:
-    """Tell `[PLUGIN] [REVISION]` apart: the first is a plugin when it names one."""
+    """Return the plugin and the revision of `[PLUGIN] [REVISION]`; no plugin means all.
+
+    The first argument is a plugin if it names one. Raises `click.UsageError` for what is neither.
+    """
     names = [history.name for history in get_migrate().histories]
     if arguments and arguments[0] in names:
         name, arguments = arguments[0], arguments[1:]
@@ -37,7 +40,7 @@ def split(arguments: Sequence[str], default: str) -> tuple[str | None, str]:
 
 def option_sql(function: F) -> F:
     """Add `--sql`."""
-    text = "Print the SQL instead of running it; for one history, from FROM:TO if not from base."
+    text = "Print the SQL instead of running it. A revision FROM:TO starts elsewhere than at base."
     return click.option("--sql", is_flag=True, help=text)(function)
 
 
@@ -46,14 +49,14 @@ def _note_x(_context: click.Context, _option: click.Parameter, value: Sequence[s
 
 
 def option_x(function: F) -> F:
-    """Add `-x`, which is not handed to the command."""
+    """Add `-x`, which goes to Alembic's environment and not to the command."""
     return click.option(
         "-x",
         "--x-arg",
         multiple=True,
         expose_value=False,
         callback=_note_x,
-        help="Argument for an env.py of your own.",
+        help="Argument for your own env.py.",
     )(function)
 
 
@@ -64,11 +67,11 @@ def option_message(function: F) -> F:
 
 def option_verbose(function: F) -> F:
     """Add `-v`."""
-    return click.option("-v", "--verbose", is_flag=True, help="Say more.")(function)
+    return click.option("-v", "--verbose", is_flag=True, help="Print more.")(function)
 
 
 def arguments(function: F) -> F:
-    """Add `[PLUGIN] [REVISION]`; `split` tells them apart."""
+    """Add `[PLUGIN] [REVISION]`, which `split` takes apart."""
     return click.argument("arguments", nargs=-1, metavar="[PLUGIN] [REVISION]")(function)
 
 

@@ -1,6 +1,8 @@
 """`pegboard serve` and `pegboard dev`: the production server and the development server."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,13 +13,12 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.database import db
 from pegboard.http import error_body
+from pegboard.logs import init_logs
 from pegboard.migrations import pending_histories, upgrade
-from pegboard.plugins import get_registry
+from pegboard.plugins import get_registry, select_plugins
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import close_redis
-from pegboard.server import Address, Limits, find_address, run
+from pegboard.server import Address, Limits, call_isolated, find_address, run
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
 if TYPE_CHECKING:
@@ -47,28 +48,16 @@ def serve(
     Options win over the settings in parentheses. It does not start when the database's schema is
     behind the models.
     """
+    # The app is built in a process of its own to be checked, and then in each worker: never in this
+    # one, from which workers fork and would inherit what plugins have registered or started.
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
-    # Built here to check it; each worker builds its own, as little of it survives a fork.
-    with with_options(options):
-        app = info.load_app()
-    with app.app_context():
-        core = get_settings(CoreSettings)
-        address = find_address(core.host, core.port)
-        with explain_database_errors():
-            if upgrade_first:
-                upgrade(app, report=click.echo)
-            _require_head(app)
-        limits = Limits(
-            workers=core.workers,
-            threads=core.threads,
-            backlog=core.backlog,
-            header_timeout=core.header_timeout,
-            shutdown_timeout=core.shutdown_timeout,
-        )
-        announce = partial(click.echo, _announcement(address))
-        _disconnect(app)
     load = partial(_load, info.create_app, info.app_import_path, options)
-    run(load, address, limits, announce)
+    checked = call_isolated(
+        partial(_check, load, upgrade_first=upgrade_first),
+        meanwhile=partial(_import_plugins, options),
+    )
+    init_logs(checked.log_level, checked.log_format, ())
+    run(load, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
 
 @click.command()
@@ -102,7 +91,7 @@ def dev(info: ScriptInfo, *, host: str | None, port: int | None) -> None:
 
 
 class Broken:
-    """The WSGI app that stands in for one that could not be built."""
+    """A WSGI app in place of one that could not be built."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -110,7 +99,7 @@ class Broken:
     def __call__(
         self, _environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Answer 503 and say why."""
+        """Answer 503 with the message."""
         status = HTTPStatus.SERVICE_UNAVAILABLE
         body = error_body(status, self._message)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -119,12 +108,54 @@ class Broken:
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Leaves logging to the app, and says no version."""
+    """Leaves logging to the app, and the version out of the `Server` header."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
     def version_string(self) -> str:
         return "pegboard"
+
+
+def _import_plugins(options: Mapping[str, object]) -> None:
+    """Import the plugins, and call nothing of theirs, so that workers share what is imported.
+
+    An error is not told here: the check meets it as well.
+    """
+    with suppress(Exception, SystemExit), with_options(options):
+        for candidate in select_plugins(None, configure().core):
+            candidate.load()
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What the process that starts the workers needs to know of the service."""
+
+    address: Address
+    limits: Limits
+    announcement: str
+    log_level: str
+    log_format: str
+
+
+def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
+    """Build the app and compare the database with its migrations; raises `StartupError`."""
+    with explain_database_errors():
+        app = load()
+        with app.app_context():
+            core = get_settings(CoreSettings)
+            address = find_address(core.host, core.port)
+            if upgrade_first:
+                upgrade(app, report=click.echo)
+            _require_head(app)
+            limits = Limits(
+                workers=core.workers,
+                threads=core.threads,
+                backlog=core.backlog,
+                header_timeout=core.header_timeout,
+                shutdown_timeout=core.shutdown_timeout,
+            )
+            announcement = _announcement(address)
+    return _Checked(address, limits, announcement, core.log_level, core.log_format)
 
 
 def _load(
@@ -137,7 +168,7 @@ def _load(
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":
-    """Return the app, or one that says what is wrong with it until a file changes."""
+    """Return the app, or if it cannot be built one that says why, until a file changes."""
     try:
         app = info.load_app()
         with app.app_context():
@@ -173,11 +204,3 @@ def _announcement(address: Address) -> str:
     plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)
-
-
-def _disconnect(app: Flask) -> None:
-    """Close what a worker must not inherit."""
-    db.session.remove()
-    for engine in db.engines.values():
-        engine.dispose()
-    close_redis(app)

@@ -1,4 +1,4 @@
-"""How an engine talks to PostgreSQL: bounded in time, and with what is known of the server."""
+"""How an engine uses PostgreSQL: every call has a time limit, and a dead server fails fast."""
 
 import math
 import threading
@@ -18,12 +18,14 @@ from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.watchdog import WatchedConnection, is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
-SLACK = 0.3
-"""Seconds the server has to report its own time-out before it counts as hung."""
+TIMEOUT_MARGIN = 0.3
+"""Seconds beyond `statement_timeout` in which the server can report that time-out itself."""
 
 PING_LIMIT = 1.0
+"""Seconds that a check of the server may take."""
+
 TRUSTED_IDLE = 1.0
-"""Seconds a connection may sit unused before it is asked whether it still lives."""
+"""Seconds a pooled connection may be unused before it is checked by a round trip."""
 
 PROBE_INTERVAL = 0.5
 """Seconds between two probes of a server that does not answer."""
@@ -31,7 +33,7 @@ PROBE_INTERVAL = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """How long PostgreSQL may take, in seconds."""
+    """Time limits of PostgreSQL, in seconds."""
 
     connect: float
     statement: float
@@ -39,11 +41,11 @@ class Limits:
 
 
 class Server:
-    """What one process knows of a PostgreSQL server: whether it answers.
+    """Whether a PostgreSQL server answers, as far as this process knows.
 
-    After a call or a connection attempt without an answer a circuit breaker opens. While it is,
-    nothing connects. Connections that are open already go on unless one of them was left without an
-    answer: a postmaster alone can hang.
+    A call or a connection attempt without an answer opens a circuit breaker, and while that is
+    open, no connection is made. Open connections stay in use unless it was a call on one of them
+    that got no answer: the postmaster can hang while the backends still work.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -56,11 +58,11 @@ class Server:
         after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
-        """Connect within the limit, whatever the network, the resolver or the server do."""
+        """Connect within the limit, however long the network, the resolver or the server take."""
         if self._breaker.is_open:
             raise self._no_answer()
-        # Only so that the thread ends at some time: libpq counts whole seconds, two at least, and
-        # for each address of the host anew.
+        # Only so that the thread ends at some time: libpq takes whole seconds, two at least, and
+        # counts them for each address of the host.
         kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect) + 1)
         kwargs["connection_factory"] = WatchedConnection
         self._arguments = (args, kwargs)
@@ -75,12 +77,16 @@ class Server:
                 self._breaker.trip("nothing connects in time", is_doubtful=True)
                 raise self._no_answer() from None
             connection = attempt.result()
-        connection.limit = self.limits.statement + SLACK
+        connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.on_silence = self.report_silence
         return connection
 
     def check(self, connection: WatchedConnection, idle: float) -> None:
-        """Refuse a pooled connection that is dead, and any while the server is silent."""
+        """Raise for a pooled connection that is dead, and for any while the server does not answer.
+
+        `idle` is for how many seconds the connection was unused. Raises `DisconnectionError`, at
+        which the pool connects anew, or `psycopg2.OperationalError`.
+        """
         if self._refuses_calls:
             raise self._no_answer()
         if connection.closed or is_readable(connection):
@@ -99,18 +105,18 @@ class Server:
         return self._is_silent and self._breaker.is_open
 
     def report_silence(self) -> None:
-        """Note that the server left a call without an answer."""
+        """Note that a call on an open connection got no answer."""
         self._is_silent = True
         self._breaker.trip("a call was not answered in time", is_doubtful=True)
 
     def probe(self) -> None:
-        """Ask the server on a connection of its own; raises `psycopg2.Error` if it is silent."""
+        """Connect and make a round trip; raises `psycopg2.Error` if the server does not answer."""
         args, kwargs = self._arguments
         began = time.monotonic()
         try:
             connection = psycopg2.connect(*args, **kwargs)
         except psycopg2.Error:
-            # A refusal is an answer as well: whoever connects now learns it without waiting.
+            # A server that refuses at once answers: connecting to it fails without waiting.
             if time.monotonic() - began > PING_LIMIT:
                 raise
         else:
@@ -119,7 +125,7 @@ class Server:
         self._is_silent = False
 
     def reset(self) -> None:
-        """Forget that it is silent; for a process just forked, whose breaker is closed."""
+        """Forget that a call got no answer; for a process just forked, whose breaker is closed."""
         self._is_silent = False
 
     @staticmethod
@@ -156,16 +162,16 @@ def execute_alone(connection: WatchedConnection, statement: str, limit: float) -
 
 
 def init_postgresql(engine: Engine, limits: Limits) -> None:
-    """Bound in time whatever the engine's connections do, and make their sessions think in UTC.
+    """Set the time limits of the engine's connections, and UTC as their time zone.
 
-    It needs psycopg2; with another driver only the server's own limits hold.
+    With another driver than psycopg2 only the limits that the server enforces hold.
     """
     if engine.dialect.driver == "psycopg2":
         _watch(engine, Server(limits))
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
-        # Not by the `options` of the connection, which connection poolers refuse.
+        # Not by the connection's `options`, which poolers such as PgBouncer refuse.
         autocommit, connection.autocommit = connection.autocommit, True
         with connection.cursor() as cursor:
             cursor.execute(

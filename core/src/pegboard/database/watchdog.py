@@ -1,8 +1,8 @@
-"""A deadline for every call to PostgreSQL, kept on the client's side.
+"""A deadline for every call to PostgreSQL, enforced by the client.
 
-``statement_timeout`` is the server's promise, and a server that hangs keeps none; libpq then waits
-for as long as the kernel believes in the connection. One thread per process looks after all calls
-in flight and shuts the socket of one that is overdue, so that libpq gives up at once.
+The server enforces `statement_timeout`, but a server that hangs does not, and libpq then waits
+until the kernel gives up the connection. One thread per process watches all calls in flight and
+shuts the socket of one that is overdue, so that libpq fails at once.
 """
 
 import logging
@@ -27,9 +27,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TICK = 0.1
-"""Seconds between two looks at the calls in flight."""
+"""Seconds between two checks of the calls in flight."""
 
-_QUIET_TICKS = 20
+_IDLE_TICKS = 20
 
 _time_is_unlimited: ContextVar[bool] = ContextVar("pegboard_time_is_unlimited", default=False)
 
@@ -66,25 +66,25 @@ class Watchdog:
         self._deadlines: dict[WatchedConnection, float] = {}
         self._cutting = threading.Lock()
         self._wake = threading.Event()
-        self._dozing = True
+        self._is_asleep = True
         self._thread: threading.Thread | None = None
 
     def expect(self, connection: "WatchedConnection", seconds: float) -> None:
-        """Count from now: the connection's call has to end within so many seconds."""
+        """Watch a call that begins now: it has to end within so many seconds."""
         self._deadlines[connection] = time.monotonic() + seconds
-        if self._dozing:
-            self._rouse()
+        if self._is_asleep:
+            self._wake_up()
 
     def forget(self, connection: "WatchedConnection") -> bool:
-        """Stop counting; return whether the call was still in time."""
+        """Stop watching the connection's call; return whether it ended in time."""
         if self._deadlines.pop(connection, None) is not None:
             return True
-        # The watchdog has this connection in its hands. Until it lets go, the file descriptor must
-        # not be closed: the number could be another connection's by then.
+        # The watchdog is shutting this connection. Until it is done, the file descriptor must not
+        # be closed: its number could be reused by another connection.
         with self._cutting:
             return self._deadlines.pop(connection, None) is not None
 
-    def _rouse(self) -> None:
+    def _wake_up(self) -> None:
         with self._cutting:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -95,32 +95,32 @@ class Watchdog:
 
     def _watch(self) -> None:
         while True:
-            self._dozing = True
-            # Looked at after the flag is up: a call registered before it does not rouse us.
+            self._is_asleep = True
+            # Checked after the flag is set: a call registered before does not wake this thread.
             if not self._deadlines:
                 self._wake.wait()
             self._wake.clear()
-            self._dozing = False
+            self._is_asleep = False
             quiet = 0
-            while quiet < _QUIET_TICKS:
+            while quiet < _IDLE_TICKS:
                 time.sleep(TICK)
                 quiet = 0 if self._deadlines else quiet + 1
                 try:
                     self._cut_overdue()
-                except Exception:  # whatever it is, the other calls still need their watchdog
-                    logger.exception("the watchdog of the database stumbled")
+                except Exception:  # whatever it is, the other calls must still be watched
+                    logger.exception("the watchdog of the database failed once")
 
     def _cut_overdue(self) -> None:
         now = time.monotonic()
         overdue = [key for key, deadline in list(self._deadlines.items()) if deadline <= now]
         for connection in overdue:
             with self._cutting:
-                # Taken out first: from here on its owner waits for us in `forget`.
+                # Removed first: from here on the thread that makes the call waits in `forget`.
                 deadline = self._deadlines.pop(connection, None)
                 if deadline is None:
                     continue
-                # Either this is a later call already, or an answer has arrived and only waits for
-                # a busy process to read it: the server is well.
+                # Either this is a later call already, or an answer has arrived and waits for a busy
+                # process to read it: the server works.
                 if deadline > now or is_readable(connection):
                     self._deadlines[connection] = deadline
                     continue
@@ -128,7 +128,7 @@ class Watchdog:
 
 
 def is_readable(connection: "WatchedConnection") -> bool:
-    """Return whether the server has sent something, its farewell included, that nobody has read."""
+    """Return whether the server has sent unread data or closed the connection."""
     return bool(connection.poll_of_socket.poll(0))
 
 
@@ -138,14 +138,14 @@ def _shut(connection: extensions.connection) -> None:
         try:
             twin.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # the other side was faster
+            return  # the server has closed it meanwhile
 
 
 _watchdog = Watchdog()
 
 
 class WatchedConnection(extensions.connection):
-    """A connection none of whose calls outlives `limit` seconds."""
+    """A connection whose calls end within `limit` seconds, or fail and close it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -157,7 +157,7 @@ class WatchedConnection(extensions.connection):
     def within(
         self, seconds: float | None, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Make a call that talks to the server; raise `OperationalError` when it is overdue."""
+        """Make a call to the server; raises `OperationalError` when it is overdue."""
         if seconds is None or _time_is_unlimited.get():
             return call(*args, **kwargs)
         _watchdog.expect(self, seconds)
@@ -193,7 +193,7 @@ class WatchedConnection(extensions.connection):
         try:
             self.within(self.limit, super().rollback)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
-            # It would come from the end of a request, when the answer is already complete.
+            # It would be raised at the end of a request, when the answer is already complete.
             if not self.closed:
                 raise
 

@@ -1,4 +1,4 @@
-"""The hooks a plugin can hang something on, and the markers that declare and implement hooks.
+"""The hooks that plugins can implement, and the markers that declare and implement hooks.
 
 Every hook is called while an app is built, never while it serves. An implementation is a function
 of the same name in the plugin's module (or a method of the plugin object), marked with `hookimpl`.
@@ -39,7 +39,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def pegboard_hookspecs() -> object:
     """Return the module or class that declares hooks of the plugin's own, marked with `hookspec`.
 
-    Called first of all, so that other plugins can implement them.
+    Called first, so that other plugins can implement them.
     """
 
 
@@ -47,7 +47,7 @@ def pegboard_hookspecs() -> object:
 def pegboard_settings() -> type[Settings]:  # type: ignore[empty-body]
     """Return the class that declares the plugin's settings.
 
-    Called before anything is built: a value that is not allowed stops the start.
+    Called before the app is built; a value that is not allowed stops the start.
     """
 
 
@@ -72,14 +72,14 @@ def pegboard_migrations() -> Path:  # type: ignore[empty-body]
 def pegboard_blueprints() -> Sequence[Blueprint]:  # type: ignore[empty-body]
     """Return the blueprints that serve the plugin's routes.
 
-    Called when the plugin is registered. A `pegboard.Blueprint` is documented in the API's
-    description, a plain `flask.Blueprint` only serves.
+    Called when the plugin is registered. The routes of a `pegboard.Blueprint` are in the OpenAPI
+    document, those of a plain `flask.Blueprint` are not.
     """
 
 
 @hookspec
 def pegboard_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
-    """Return the plugin's commands and command groups, for `pegboard` and `flask` alike.
+    """Return the plugin's commands and command groups, for both `pegboard` and `flask`.
 
     Called when the plugin is registered. A command that needs the app takes Flask's
     `with_appcontext`.
@@ -88,7 +88,7 @@ def pegboard_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
 
 @hookspec
 def pegboard_health_checks() -> Sequence[HealthCheck]:  # type: ignore[empty-body]
-    """Return what must be so before the plugin can serve.
+    """Return the checks that must pass before the plugin can serve.
 
     Called when the plugin is registered; the checks run at each `GET /health/ready`.
     """
@@ -98,26 +98,25 @@ def pegboard_health_checks() -> Sequence[HealthCheck]:  # type: ignore[empty-bod
 def pegboard_setup(app: Flask) -> None:
     """Do with the app what no other hook does, such as connecting to signals or other extensions.
 
-    Called once for each app, in the order of the plugins, after everything that the plugin hung on
-    other hooks is in place.
+    Called once for each app, in the order of the plugins, after the blueprints and commands of all
+    plugins are registered.
     """
 
 
 @hookspec
 def pegboard_cache_strategy(app: Flask) -> CacheStrategy | None:
-    """Return what stores the service's cached answers; None where it declines.
+    """Return the strategy that stores cached answers, or None to leave the choice to the core.
 
-    Called once for each app, unless `PEGBOARD_CACHE` chooses a strategy of the core's. Only one
-    plugin may implement it.
+    Called once for each app, unless `PEGBOARD_CACHE` is `memory`. Only one plugin may implement it.
     """
 
 
 @hookspec
 def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
-    """Return what keeps Flask's sessions; None where it declines.
+    """Return the interface that keeps sessions, or None to leave the choice to the core.
 
-    Called once for each app, unless `PEGBOARD_SESSIONS` chooses signed cookies. Only one plugin may
-    implement it.
+    Called once for each app, unless `PEGBOARD_SESSIONS` is `cookie`. Only one plugin may implement
+    it.
     """
 
 
@@ -125,10 +124,10 @@ def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
 def pegboard_client_identity(
     app: Flask,
 ) -> Callable[[Mapping[str, Any]], str | None] | None:
-    """Return a function that tells from a request's WSGI environment who the client is.
+    """Return a function that finds the client's identity in a request's WSGI environment.
 
-    Called once for each app; what it returns is called for requests, and returns None for a client
-    it does not know. Only one plugin may implement it.
+    Called once for each app. The function is called for requests, and returns None for an unknown
+    client. Only one plugin may implement it.
     """
 
 
@@ -142,7 +141,7 @@ def pegboard_stages(app: Flask) -> Sequence[Stage]:  # type: ignore[empty-body]
 
 @hookspec
 def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
-    """Add to the OpenAPI document what holds for the whole service; change it in place.
+    """Add to the OpenAPI document, in place, what holds for the whole service.
 
     Called once for each app, after `pegboard_stages`, if the document is served.
     """

@@ -49,7 +49,6 @@ class Connection:
 
     __slots__ = (
         "_deadline",
-        "_dialed",
         "_has_received",
         "_reader",
         "_socket",
@@ -67,11 +66,11 @@ class Connection:
         self.server = ""
         """The identity of the server, once it is known."""
         self.used_at = time.monotonic()
-        self._dialed = dialed
         self._timeout = dialed.socket.gettimeout() or 0.0
         self._deadline = 0.0
         self._has_received = False
         self._reader = new_reader()
+        self._socket = dialed.socket
         try:
             self._socket = self._prepare(dialed)
         except BaseException:
@@ -165,6 +164,10 @@ class Connection:
         """Close it."""
         with suppress(OSError):
             self._socket.close()
+
+    def __del__(self) -> None:
+        """Close it, as in a forked process, which drops those of its parent."""
+        self.close()
 
 
 def new_reader() -> hiredis.Reader:

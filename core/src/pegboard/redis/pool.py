@@ -1,6 +1,7 @@
 """The channel to one Redis server: connections that threads use again, and a circuit breaker."""
 
 import time
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ class ServerChannel:
         self._timeout = timeout
         self._permits = FairSemaphore(min(size, AT_ONCE))
         self._idle: list[Connection] = []
+        # With an app that nobody uses any more; at the end of the process the system closes them.
+        weakref.finalize(self, _close, self._idle).atexit = False
         self._busy: set[Connection] = set()
         self._pipelines: tuple[ServerPipeline, ...] = ()
         self._breaker = CircuitBreaker(name, self._probe, meanwhile=MEANWHILE)
@@ -105,12 +108,7 @@ class ServerChannel:
         """Close every idle connection."""
         for pipeline in self._pipelines:
             pipeline.retire()
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return
-            connection.close()
+        _close(self._idle)
 
     def acquire(self) -> Connection:
         """Return an idle connection or a new one, which is released, lost or discarded later.
@@ -202,9 +200,19 @@ class ServerChannel:
 
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not share a connection."""
-        self._idle, self._busy = [], set()
+        self._busy = set()
+        self._idle.clear()
         self._permits.reset()
         self._pipelines = ()
+
+
+def _close(connections: list[Connection]) -> None:
+    while True:
+        try:
+            connection = connections.pop()
+        except IndexError:
+            return
+        connection.close()
 
 
 def _unavailable() -> ChannelError:

@@ -1,4 +1,9 @@
-"""The testing kit: real servers, and fixtures that build real services on them.
+"""The testing kit for plugins: fixtures, real servers, faults on demand, contracts.
 
 Load the fixtures by `pytest_plugins = ["pegboard.testing.fixtures"]` in a root `conftest.py`.
+
+Public is what stands in `__all__` of a module here: `fixtures`, `contracts` and `recording` (for a
+cache strategy), `distributions` (plugins made for a test), `services` (`pegboard` as a process),
+`processes`, `servers`, `sentinels` and `clusters` (servers of a test's own), and `proxy` (faults
+between a service and Redis). The other modules are for these.
 """

@@ -1,4 +1,4 @@
-"""Fresh databases on the servers that tests use."""
+"""Empty databases on the servers that tests share."""
 
 import os
 import secrets
@@ -17,9 +17,9 @@ REDIS_VARIABLE = "PEGBOARD_TEST_REDIS_URL"
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Yield the URL of a database whose user may create others.
+    """Yield the URL of a PostgreSQL database whose user may create others.
 
-    It is what the environment names, else a database of a server that lives as long as this.
+    It is `PEGBOARD_TEST_DATABASE_URL`, else that of a server which is started for the block.
     """
     if url := os.environ.get(DATABASE_VARIABLE):
         yield url
@@ -32,8 +32,8 @@ def postgres() -> Iterator[str]:
 def redis() -> Iterator[str]:
     """Yield the URL of a Redis database that may be emptied.
 
-    It is what the environment names, else a database of a server that lives as long as this.
-    Workers of one test session get databases of their own.
+    It is `PEGBOARD_TEST_REDIS_URL`, else that of a server which is started for the block. Each
+    worker of pytest-xdist gets a database of its own.
     """
     if url := os.environ.get(REDIS_VARIABLE):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
@@ -55,7 +55,7 @@ def fresh_database(url: str) -> Iterator[str]:
 
 
 def empty_database(url: str) -> None:
-    """Take everything out of the database, and everybody else; faster than a fresh one."""
+    """End all other connections and drop all schemas; faster than a fresh database."""
     name = sql.Identifier(urlsplit(url).path.removeprefix("/"))
     execute(url, _EVICT, _EMPTY, sql.SQL("ALTER DATABASE {} RESET ALL").format(name))
 

@@ -1,4 +1,4 @@
-"""Distributions made for a test: found like installed ones, through packaging metadata."""
+"""Plugin distributions that a test writes; they are discovered as if they were installed."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ class PluginFolder:
     """A folder on the import path into which a test puts plugin distributions."""
 
     def __init__(self, path: Path) -> None:
-        """Use an existing folder."""
+        """Use an existing folder; the fixture `plugin_folder` puts it on the import path."""
         self.path = path
         self.packages: list[str] = []
 
@@ -27,7 +27,7 @@ class PluginFolder:
         distribution: str | None = None,
         package: str | None = None,
     ) -> Path:
-        """Write a distribution with one plugin, whose module holds that code.
+        """Write a distribution with one plugin; `code` is that of its module.
 
         `requires` are requirement strings as in `pyproject.toml`. Returns the import package's
         folder.

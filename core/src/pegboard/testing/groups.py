@@ -1,4 +1,4 @@
-"""Redis-protocol servers that belong together."""
+"""What clusters and sentinels have in common: several servers that start and stop together."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from pegboard.testing.servers import RedisServer
 
 PASSWORD = "of-every-server"  # noqa: S105 - of servers that live as long as a test
 
-_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # which has no types
+_no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # it has no types
 
 
 class ServerGroup(ABC):
-    """Servers that start and end together."""
+    """Several servers; as a context manager it starts and stops them."""
 
     def __init__(self) -> None:
         self.stack = ExitStack()
         self._clients: dict[int, Redis] = {}
 
     def __enter__(self) -> Self:
-        """Start them."""
+        """Start the servers."""
         with self.stack:
-            self.begin()
+            self.start_servers()
             self.stack = self.stack.pop_all()
         return self
 
@@ -38,22 +38,22 @@ class ServerGroup(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop them."""
+        """Stop the servers."""
         self.stack.close()
 
     @abstractmethod
-    def begin(self) -> None:
-        """Start and arrange them."""
+    def start_servers(self) -> None:
+        """Start the servers and set up their roles."""
 
     def serve(self, **options: str) -> RedisServer:
-        """Start a server with directives of its configuration file."""
+        """Start a server; `options` are directives of its configuration, with `_` for `-`."""
         options = {name.replace("_", "-"): value for name, value in options.items()}
         common = {"masterauth": PASSWORD, "repl-diskless-sync-delay": "0"}
         server = RedisServer(password=PASSWORD, options={**common, **options})
         return self.stack.enter_context(server)
 
     def client_of(self, server: Server) -> Redis:
-        """Return a client of one server alone, with little patience; its strings are no bytes."""
+        """Return a client of one server, which returns `str` and gives up after a second."""
         if server.port not in self._clients:
             client = Redis(
                 port=server.port,
@@ -68,13 +68,13 @@ class ServerGroup(ABC):
         return self._clients[server.port]
 
 
-def say(client: Redis, *command: str | int) -> Any:
+def execute_command(client: Redis, *command: str | int) -> Any:
     """Run a command for which redis-py has no types."""
     run: Callable[..., Any] = client.execute_command
     return run(*command)
 
 
-def follows(replica: Redis) -> bool:
-    """Return whether the replica has all that its master has."""
+def is_linked_to_master(replica: Redis) -> bool:
+    """Return whether the replica is connected to its master and in sync."""
     facts: Any = replica.info("replication")
     return bool(facts.get("master_link_status") == "up")

@@ -1,8 +1,8 @@
-"""Keeps one server process and stops it when the test session is gone, however it went.
+"""Runs one server process, and stops it when the test session ends, even by a kill.
 
-Runs as a process of its own, in a session of its own: `python guard.py '<JSON of a Plan>'`. It
-starts the server at each line on its standard input and answers with the process id. The end of
-its input, which even a killed session brings about, stops the server and removes its files.
+It is a process and a session of its own: `python guard.py '<JSON of a Plan>'`. For each line on its
+standard input it starts the server and prints the process id. At the end of its input, which comes
+even when the test session is killed, it stops the server and removes its files.
 """
 
 import json
@@ -12,8 +12,8 @@ import subprocess
 import sys
 from typing import TypedDict
 
-PATIENCE = 10.0
-"""Seconds that a server gets to stop by itself."""
+STOP_TIMEOUT = 10.0
+"""Seconds that a server has to stop before it is killed."""
 
 
 class Plan(TypedDict):
@@ -46,20 +46,20 @@ def start(plan: Plan) -> "subprocess.Popen[bytes]":
 
 
 def stop(process: "subprocess.Popen[bytes]", number: int) -> None:
-    """Stop the server, gently first; it may be suspended."""
+    """Stop the server by the signal `number`, and kill it if that fails; it may be suspended."""
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGCONT)
     process.send_signal(number)
     try:
-        process.wait(PATIENCE)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def main(argument: str) -> None:
-    """Serve the session until its end of the pipe is closed."""
+    """Start the server for each line of the input, and stop it at the end."""
     plan: Plan = json.loads(argument)
     process = None
     for _ in sys.stdin:

@@ -1,4 +1,4 @@
-"""What keeps commands, or the replies to them, at the proxy."""
+"""Holding commands, or the replies to them, at the proxy."""
 
 import asyncio
 import threading
@@ -6,28 +6,28 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from pegboard.testing.processes import PATIENCE
+from pegboard.testing.processes import WAIT_TIMEOUT
 
 Command = list[bytes]
-Run = Callable[[Coroutine[Any, Any, None]], None]
-"""Runs something where the connections live, and waits for it."""
+RunInLoop = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a coroutine in the proxy's event loop, and waits for it."""
 
-HANDSHAKE = frozenset({b"AUTH", b"CLIENT", b"HELLO", b"INFO", b"PING", b"SELECT"})
+HANDSHAKE_COMMANDS = frozenset({b"AUTH", b"CLIENT", b"HELLO", b"INFO", b"PING", b"SELECT"})
 """Commands that only prepare a connection; no hold catches one unless it names it."""
 
 
 class Hold:
-    """Catches commands, or the replies to them, and keeps them until it is told what to do.
+    """Catches commands, or the replies to them, and holds them until `release` or `drop`.
 
     Everything that follows on the same connection waits behind what is held. As a context manager
-    it lets go at the end. `RedisProxy` makes it, and calls `takes`, `keep` and `expect`.
+    it releases at the end. `RedisProxy` makes it, and calls `takes`, `keep` and `expect`.
     """
 
     def __init__(
-        self, run: Run, words: tuple[bytes, ...], times: int, *, lost: bool = False
+        self, run: RunInLoop, words: tuple[bytes, ...], times: int, *, lost: bool = False
     ) -> None:
         self.caught: list[Command] = []
-        """The commands that were caught, or whose replies were."""
+        """The commands that were caught, or whose replies were caught."""
         self._run = run
         self._words = words
         self._left = times
@@ -38,7 +38,7 @@ class Hold:
             self._decision.set()
         self._executed: list[asyncio.Event] = []
 
-    def wait(self, timeout: float = PATIENCE) -> None:
+    def wait(self, timeout: float = WAIT_TIMEOUT) -> None:
         """Wait until it has caught something, `timeout` seconds at most.
 
         A reply is caught when the server has executed its command. Raises `TimeoutError`.
@@ -48,11 +48,11 @@ class Hold:
             raise TimeoutError(message)
 
     def release(self) -> None:
-        """Let go, and wait until the server has executed what was held, however late."""
+        """Forward what is held, and wait until the server has executed it."""
         self._run(self._release())
 
     def drop(self) -> None:
-        """Lose what is held, and whatever follows on the same connection."""
+        """Lose what is held, and all that follows on the same connection."""
         self._run(self._drop())
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class Hold:
         self.release()
 
     def takes(self, command: Command) -> bool:
-        """Whether the command is one to catch; if so it counts."""
+        """Return whether the command is to be caught; if so, count it."""
         if self._left < 1 or not self._means(command):
             return False
         self._left -= 1
@@ -75,19 +75,19 @@ class Hold:
 
     def _means(self, command: Command) -> bool:
         if not self._words:
-            return command[0].upper() not in HANDSHAKE
+            return command[0].upper() not in HANDSHAKE_COMMANDS
         said = {argument.upper() for argument in command}
         return all(word in said for word in self._words)
 
     async def keep(self, command: Command) -> bool:
-        """Keep it until the decision; returns whether it may go on."""
+        """Wait until a held command is released or dropped; returns whether to forward it."""
         self.caught.append(command)
         self._caught.set()
         await self._decision.wait()
         return not self._dropped
 
     def expect(self) -> asyncio.Event:
-        """Return what is to be set when the server has executed the command."""
+        """Return an event, to be set when the server has executed a released command."""
         executed = asyncio.Event()
         self._executed.append(executed)
         return executed
@@ -95,7 +95,7 @@ class Hold:
     async def _release(self) -> None:
         self._left = 0
         self._decision.set()
-        await asyncio.sleep(0)  # those who keep something go on
+        await asyncio.sleep(0)  # the tasks that hold something continue
         for executed in self._executed:
             await executed.wait()
 

@@ -1,4 +1,4 @@
-"""Server processes that a test may also stop, suspend, kill and start again."""
+"""Server processes that a test may stop, suspend, kill and start again."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from pegboard.testing import guard
 
 __all__ = ["Server", "ServerError", "free_port", "run_python", "wait_until"]
 
-PATIENCE = 60.0
-"""Seconds that what is waited for may take; a busy machine is slow."""
+WAIT_TIMEOUT = 60.0
+"""Seconds for which tests wait before they fail; generous, as a busy machine is slow."""
 
 
 class ServerError(RuntimeError):
@@ -45,7 +45,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = WAIT_TIMEOUT) -> None:
     """Wait until the condition holds, `timeout` seconds at most.
 
     Raises `TimeoutError` with the text `what` when it does not.
@@ -65,12 +65,12 @@ def run_python(code: str, *arguments: str) -> str:
     """
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        # Python warns of a fork beside threads, which is what such code is there for.
+        # Python warns of a fork beside threads, which such code does on purpose.
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=WAIT_TIMEOUT,
     )
     assert (done.stderr, done.returncode) == ("", 0), done.stderr
     return done.stdout
@@ -79,11 +79,12 @@ def run_python(code: str, *arguments: str) -> str:
 class Server:
     """A server process on a port of the loopback address, in a directory of its own.
 
-    It is gone at the end of the test session, even when the session is killed.
+    As a context manager it starts and stops the server, and removes the directory. Even when the
+    test session is killed, the server stops and the directory is removed.
     """
 
     stop_signal = signal.SIGTERM
-    start_timeout = PATIENCE
+    start_timeout = WAIT_TIMEOUT
     """Seconds it may take until it serves."""
 
     def __init__(
@@ -121,7 +122,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The id of the server's process, or of its main process."""
+        """The process id of the server, or of its main process."""
         return self._running().pid
 
     @property
@@ -130,7 +131,7 @@ class Server:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def answers(self) -> bool:
-        """Say whether the server is up and serves."""
+        """Return whether the server is up and serves."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:
@@ -162,7 +163,7 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Ask the server to stop and wait until it has."""
+        """Ask the server to stop, and wait until it has stopped."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""A proxy before a Redis server that makes the faults of a network, one at a time and on order."""
+"""A proxy in front of a Redis server that makes faults of a network on demand."""
 
 import asyncio
 import socket
@@ -12,18 +12,18 @@ from urllib.parse import quote, urlsplit
 import hiredis
 
 from pegboard.testing.holds import Command, Hold
-from pegboard.testing.processes import PATIENCE, free_port
+from pegboard.testing.processes import WAIT_TIMEOUT, free_port
 from pegboard.testing.servers import Certificates
 
 __all__ = ["Hold", "RedisProxy"]
 
 
 class _Pair:
-    """A client's connection and the one to the server that belongs to it."""
+    """A client's connection to the proxy, and the proxy's connection to the server for it."""
 
     def __init__(self, proxy: "RedisProxy", client: asyncio.StreamWriter) -> None:
         self.lost = False
-        """Whether nothing goes on any more in either direction."""
+        """Whether nothing is forwarded any more, in either direction."""
         self._proxy = proxy
         self._client = client
         self._server: asyncio.StreamWriter | None = None
@@ -32,12 +32,12 @@ class _Pair:
         self._due = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, port: int) -> None:
-        """Carry everything until both ends have closed."""
+        """Forward everything until both ends have closed."""
         replies = None
         try:
             answers, self._server = await asyncio.open_connection("127.0.0.1", port)
-            replies = asyncio.create_task(self._carry_replies(answers))
-            await self._carry_commands(reader, self._server)
+            replies = asyncio.create_task(self._forward_replies(answers))
+            await self._forward_commands(reader, self._server)
             if self._server.can_write_eof():
                 self._server.write_eof()  # the server executes what it has, then closes
             await replies
@@ -55,7 +55,7 @@ class _Pair:
             if writer:
                 writer.transport.abort()
 
-    async def _carry_commands(
+    async def _forward_commands(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter
     ) -> None:
         parser = hiredis.Reader()
@@ -65,9 +65,9 @@ class _Pair:
             self._proxy.round_trips.append(names)
             while (command := parser.gets()) is not False:
                 names.append(command[0].decode())
-                await self._carry_command(command, server)
+                await self._forward_command(command, server)
 
-    async def _carry_command(self, command: Command, server: asyncio.StreamWriter) -> None:
+    async def _forward_command(self, command: Command, server: asyncio.StreamWriter) -> None:
         parts = [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in command]
         packed = b"*%d\r\n%b" % (len(parts), b"".join(parts))
         if hold := self._proxy.holding_command(command):
@@ -81,7 +81,7 @@ class _Pair:
         server.write(packed)
         await server.drain()
 
-    async def _carry_replies(self, reader: asyncio.StreamReader) -> None:
+    async def _forward_replies(self, reader: asyncio.StreamReader) -> None:
         loop = asyncio.get_running_loop()
         while data := await reader.read(65536):
             self._executed()
@@ -89,7 +89,7 @@ class _Pair:
                 hold, command = self._replies_held
                 self.lost |= not await hold.keep(command)
                 self._replies_held = None
-            # What comes in pieces is late once, not once for each piece.
+            # Parts of one reply are delayed together, not one after the other.
             self._due = max(self._due + 1e-6, loop.time() + self._proxy.delay)
             loop.call_at(self._due, self._deliver, data)
         await asyncio.sleep(self._due - loop.time() + 1e-6)
@@ -108,19 +108,18 @@ class _Pair:
 class RedisProxy:
     """A TCP proxy on a port of the loopback address; `url` is that of the server through it.
 
-    With certificates it speaks TLS to its clients, so that a server without TLS can be reached by
-    it. What the server has executed, and what it has not, is exact: see `hold_commands` and
-    `hold_replies`.
+    With certificates it speaks TLS to its clients, though the server need not. A test knows exactly
+    what the server has executed and what not: see `hold_commands` and `hold_replies`.
     """
 
     def __init__(self, url: str, certificates: Certificates | None = None) -> None:
-        """Stand before the server of the URL, one of the loopback address."""
+        """`url` is that of the server, which must be on the loopback address."""
         parts = urlsplit(url)
         assert parts.port
         self.delay = 0.0
-        """Seconds by which each reply comes late."""
+        """Seconds by which each reply is delayed."""
         self.round_trips: list[list[str]] = []
-        """The names of the commands that a client sent together, each time that one sent."""
+        """For each time that a client sent something, the names of the commands in it."""
         self.port = free_port()
         self.url = parts._replace(
             netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".removeprefix("@")
@@ -139,19 +138,20 @@ class RedisProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def hold_commands(self, *words: str | bytes, times: int = 1) -> Hold:
-        """Keep the next command that has all these words, name or arguments, from the server.
+        """Hold the next command that has all these words, as its name or arguments.
 
-        Released, it is executed late, even when the client has given up and gone; dropped, it is
-        lost. Without words any command is meant that is not part of a handshake.
+        Released, it is executed late, even when its client has closed the connection; dropped, it
+        is lost. Without words, the next command that is not part of a handshake is held. `times`
+        is the number of commands to hold.
         """
         return self._hold(self._command_holds, words, times)
 
     def hold_replies(self, *words: str | bytes, times: int = 1) -> Hold:
-        """Let the server execute the next such command, and keep its reply from the client."""
+        """Hold the reply to the next such command, which the server executes."""
         return self._hold(self._reply_holds, words, times)
 
     def swallow(self, *words: str | bytes, times: int = 1) -> Hold:
-        """Lose the next such command: it is never executed nor answered."""
+        """Lose the next such command: it is neither executed nor answered."""
         return self._hold(self._command_holds, words, times, lost=True)
 
     def cut(self) -> None:
@@ -179,22 +179,22 @@ class RedisProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Reset every connection and go."""
+        """Reset every connection and stop."""
         self.run(self._stop_listening())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def run(self, task: Coroutine[Any, Any, None]) -> None:
-        """Run something where the connections live, and wait for it."""
-        asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE)
+        """Run a coroutine in the proxy's event loop, and wait for it."""
+        asyncio.run_coroutine_threadsafe(task, self._loop).result(WAIT_TIMEOUT)
 
     def holding_command(self, command: Command) -> Hold | None:
-        """Return what keeps the command from the server."""
+        """Return the hold that catches the command, if any."""
         return next((hold for hold in self._command_holds if hold.takes(command)), None)
 
     def holding_reply(self, command: Command) -> Hold | None:
-        """Return what keeps the reply to the command from the client."""
+        """Return the hold that catches the reply to the command, if any."""
         return next((hold for hold in self._reply_holds if hold.takes(command)), None)
 
     def _hold(
@@ -211,7 +211,8 @@ class RedisProxy:
         self._loop.add_reader(self._listener, self._accept, self._listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        # asyncio's own server forgets whoever it has accepted and not begun to serve as it closes.
+        # When asyncio's own server closes, it forgets connections that it has accepted and not yet
+        # begun to serve.
         with suppress(BlockingIOError, ConnectionError):
             client, _ = listener.accept()
             self._loop.create_task(self._serve(client))
@@ -248,5 +249,5 @@ class RedisProxy:
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-        await asyncio.sleep(0)  # until all that were accepted have begun, and can be cut
+        await asyncio.sleep(0)  # until all accepted connections are served, and can be cut
         await self._cut()

@@ -1,4 +1,4 @@
-"""A master with sentinels that watch over it."""
+"""A Redis master, its replica and sentinels, as real servers."""
 
 import tempfile
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from pegboard.testing.groups import PASSWORD, ServerGroup, follows, say
+from pegboard.testing.groups import PASSWORD, ServerGroup, execute_command, is_linked_to_master
 from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.servers import RedisServer, valkey_program
 
@@ -18,10 +18,12 @@ SERVICE = "pegboard"
 
 
 class Sentinel(Server):
-    """One of those who watch over a master and agree on another one when it fails."""
+    """One sentinel process; several agree on a new master when the old one fails."""
 
-    def __init__(self, master: RedisServer, *, quorum: int, patience: float, program: Path) -> None:
-        """`patience` is in seconds: a master that is silent for longer counts as failed."""
+    def __init__(
+        self, master: RedisServer, *, quorum: int, down_after: float, program: Path
+    ) -> None:
+        """`down_after` is in seconds: a master that does not answer for longer counts as failed."""
         directory = Path(tempfile.mkdtemp(prefix="pegboard-"))
         port = free_port()
         configuration = directory / "sentinel.conf"
@@ -30,7 +32,7 @@ class Sentinel(Server):
             f"sentinel sentinel-pass {PASSWORD}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} {quorum}\n"
             f"sentinel auth-pass {SERVICE} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {SERVICE} {int(patience * 1000)}\n"
+            f"sentinel down-after-milliseconds {SERVICE} {int(down_after * 1000)}\n"
             f"sentinel failover-timeout {SERVICE} 3000\n"
         )
         command = [str(program), str(configuration), "--sentinel"]
@@ -38,22 +40,22 @@ class Sentinel(Server):
 
 
 class SentinelServers(ServerGroup):
-    """A master, a replica, and three sentinels who watch over them; `url` is that of them all.
+    """A master, a replica, and three sentinels that monitor them.
 
     The master may be killed or suspended, as in `servers.master.kill()`; within a few seconds the
-    replica takes its place.
+    replica becomes the master.
     """
 
-    def __init__(self, *, patience: float = 0.5) -> None:
-        """`patience` is in seconds: a master that is silent for longer counts as failed."""
+    def __init__(self, *, down_after: float = 0.5) -> None:
+        """`down_after` is in seconds: a master that does not answer for longer counts as failed."""
         super().__init__()
         self.servers: list[RedisServer] = []
         self.sentinels: list[Sentinel] = []
-        self._patience = patience
+        self._down_after = down_after
 
     @property
     def url(self) -> str:
-        """What an app takes for `REDIS_URL`."""
+        """The `REDIS_URL` of an app on these servers."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         query = f"sentinel_password={PASSWORD}"
         return f"redis+sentinel://:{PASSWORD}@{hosts}/{SERVICE}/0?{query}"
@@ -65,25 +67,27 @@ class SentinelServers(ServerGroup):
 
     @property
     def replica(self) -> RedisServer:
-        """The other one."""
+        """The server that the sentinels do not call master."""
         return next(server for server in self.servers if server.port != self._master_port())
 
     def failover(self) -> None:
         """Have the sentinels make the replica the master, and wait until it is."""
         former, successor = self.master, self.replica
-        say(self.client_of(self.sentinels[0]), "SENTINEL", "FAILOVER", SERVICE)
+        execute_command(self.client_of(self.sentinels[0]), "SENTINEL", "FAILOVER", SERVICE)
         wait_until(lambda: self._role(successor) == "master", "the replica is the master")
-        # Sentinels do this some ten seconds later.
-        say(self.client_of(former), "REPLICAOF", "127.0.0.1", successor.port)
-        say(self.client_of(former), "CLIENT", "KILL", "TYPE", "normal")
+        # Sentinels would do this about ten seconds later.
+        execute_command(self.client_of(former), "REPLICAOF", "127.0.0.1", successor.port)
+        execute_command(self.client_of(former), "CLIENT", "KILL", "TYPE", "normal")
         self.wait_for_failover(former)
 
     def wait_for_failover(self, former: RedisServer) -> None:
-        """Wait until all sentinels name another master, and the former one is none, if it runs."""
-        wait_until(lambda: self._agree_on_another(former), "the sentinels find a master")
+        """Wait until all sentinels name another master, and the former one is none any more."""
+        wait_until(lambda: self._agree_on_another(former), "the sentinels agree on another master")
         successor = self.master
         wait_until(lambda: self._role(successor) == "master", "the replica is the master")
-        wait_until(lambda: self._role(former) != "master", "the former master is none any more")
+        wait_until(
+            lambda: self._role(former) != "master", "the former master is no master any more"
+        )
 
     def _agree_on_another(self, former: RedisServer) -> bool:
         named = {self._master_port(sentinel) for sentinel in self.sentinels}
@@ -91,23 +95,28 @@ class SentinelServers(ServerGroup):
 
     def _role(self, server: RedisServer) -> str:
         try:
-            role: str = say(self.client_of(server), "ROLE")[0]
+            role: str = execute_command(self.client_of(server), "ROLE")[0]
         except RedisError:
-            return "away"
+            return "unavailable"
         return role
 
     def _master_port(self, sentinel: Sentinel | None = None) -> int:
         client = self.client_of(sentinel or self.sentinels[0])
-        return int(say(client, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+        return int(execute_command(client, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
-    def begin(self) -> None:
-        """Start the servers, then those who watch over them."""
+    def start_servers(self) -> None:
+        """Start the servers, then the sentinels."""
         master = self.serve()
         replica = self.serve(replicaof=f"127.0.0.1 {master.port}", replica_priority="1")
         self.servers = [master, replica]
-        wait_until(lambda: follows(self.client_of(replica)), "the replica has a master")
+        wait_until(
+            lambda: is_linked_to_master(self.client_of(replica)),
+            "the replica is linked to its master",
+        )
         for _ in range(3):
-            sentinel = Sentinel(master, quorum=2, patience=self._patience, program=valkey_program())
+            sentinel = Sentinel(
+                master, quorum=2, down_after=self._down_after, program=valkey_program()
+            )
             self.sentinels.append(self.stack.enter_context(sentinel))
         for sentinel in self.sentinels:
             knows = partial(_watches, self.client_of(sentinel))
@@ -115,6 +124,6 @@ class SentinelServers(ServerGroup):
 
 
 def _watches(sentinel: Redis) -> bool:
-    facts: Any = say(sentinel, "SENTINEL", "MASTER", SERVICE)
+    facts: Any = execute_command(sentinel, "SENTINEL", "MASTER", SERVICE)
     known = dict(zip(facts[::2], facts[1::2], strict=True)) if isinstance(facts, list) else facts
     return int(known["num-other-sentinels"]) == 2 and int(known["num-slaves"]) == 1  # noqa: PLR2004 - of three

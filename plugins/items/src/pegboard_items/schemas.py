@@ -19,7 +19,11 @@ MAX_SEARCH_LENGTH = 200
 
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
 _EXAMPLE = {"name": "Claw hammer", "description": "Forged head, ash handle."}
-_TIME = {"pattern": _TIME_PATTERN, "example": "2024-01-01T00:00:00"}
+_TIME = {
+    "description": "UTC; a fraction only where there is one.",
+    "pattern": _TIME_PATTERN,
+    "example": "2024-01-01T00:00:00",
+}
 _is_decimal = re.compile("0|[1-9][0-9]{0,17}").fullmatch
 
 
@@ -141,16 +145,8 @@ class ItemSchema(Schema):
     description = fields.String(
         required=True, allow_none=True, metadata={"example": _EXAMPLE["description"]}
     )
-    created_at = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "UTC; a fraction only where there is one.", **_TIME},
-    )
-    updated_at = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "UTC; a fraction only where there is one.", **_TIME},
-    )
+    created_at = fields.String(required=True, allow_none=True, metadata=_TIME)
+    updated_at = fields.String(required=True, allow_none=True, metadata=_TIME)
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ def _printable(text: str) -> str:
 
 
 def _overridden(rule: Rule) -> list[str]:
-    """Return the routes that a rule covers but a more specific rule for all clients decides."""
+    """Return the routes of a rule where a more specific rule for all clients applies instead."""
     limiter = get_limiter()
     if limiter is None:
         return []

@@ -9,7 +9,7 @@ class Code(pegboard.ProblemCode):
     INVALID_LIMIT = (
         "RATELIMIT_INVALID_LIMIT",
         "A view or a blueprint is decorated with `rate_limit`, and the limit cannot be read.",
-        "search.find, of shop.views, has a rate limit that cannot be read: 'often' is no limit",
+        "search.find, of shop.views, has a rate limit that cannot be read: 'often' is not a limit",
         'Write the decorator as in @pegboard.rate_limit("10/minute;100/day").',
     )
     LIMIT_OF_HEAD = (

@@ -50,10 +50,6 @@ class _Record:
             for span in limit.spans
         ]
 
-    def keep(self, limit: Limit, logs: list[Log], now: int) -> None:
-        """Store the logs of a limit after they have counted."""
-        self.spans, self.logs, self.counted_at = limit.spans, logs, now
-
 
 class _Table:
     """The clients of one rule, in the order in which they were last counted."""
@@ -65,6 +61,12 @@ class _Table:
         """The longest window of the current limit."""
         self.records: OrderedDict[str, _Record] = OrderedDict()
         self.shared: dict[int, _Record] = {}
+
+    def keep(self, client: str, record: _Record, limit: Limit, logs: list[Log], now: int) -> None:
+        """Store the logs of a limit in a client's record after they have counted."""
+        record.spans, record.logs, record.counted_at = limit.spans, logs, now
+        if client in self.records:
+            self.records.move_to_end(client)
 
     def is_over(self, record: _Record, now: int) -> bool:
         """Tell whether all windows of the record are over."""
@@ -112,16 +114,12 @@ class MemoryStorage:
             now = self._clock()
             table.span = limit.span
             record = table.records.get(client)
-            is_own = record is not None
             if record is None:
                 record = self._new_record(table, client, limit, now, keep=charge)
-                is_own = client in table.records
             logs = record.logs_for(limit, now)
             verdict = weigh(logs, limit, now, charge=charge)
             if charge and not verdict.wait:
-                record.keep(limit, logs, now)
-                if is_own:
-                    table.records.move_to_end(client)
+                table.keep(client, record, limit, logs, now)
             return verdict
 
     def raise_to(
@@ -141,9 +139,7 @@ class MemoryStorage:
                 log.forget(now - span)
                 if now - at < span:
                     log.raise_to(quota - min(rest, quota), at)
-            record.keep(limit, logs, now)
-            if client in table.records:
-                table.records.move_to_end(client)
+            table.keep(client, record, limit, logs, now)
 
     def _new_record(
         self, table: _Table, client: str, limit: Limit, now: int, *, keep: bool
