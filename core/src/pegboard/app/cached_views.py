@@ -79,4 +79,4 @@ def _error(
     owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
     if owner is None:
         return StartupError([problem])
-    return PluginError(owner.own(problem))
+    return PluginError(owner.adopt(problem))

@@ -36,6 +36,7 @@ __all__ = [
     "database_url",
     "live_server",
     "make_app",
+    "make_shared_app",
     "own_cluster",
     "own_postgres",
     "own_redis",
