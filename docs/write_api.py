@@ -1,4 +1,4 @@
-"""Write the public API in docs/reference/api.md anew: names, signatures and docstrings.
+"""Write docs/reference/api.md, the reference of the public API, from the source.
 
 What stands between `<!-- api: MODULE -->` and `<!-- end -->` comes from the source of the module:
 every name of its `__all__`. With `--check` nothing is written; the exit status says whether the

@@ -1,4 +1,4 @@
-"""Write the lists of problems in docs/reference/problems.md anew.
+"""Write the lists of docs/reference/problems.md from the declared codes.
 
 A list stands between `<!-- problems: OWNER -->` and `<!-- end -->`; it has a section for each code
 that the core and the plugins declare. With `--check` nothing is written, and the script fails when

@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/reference/settings.md anew.
+"""Write the tables of docs/reference/settings.md from the declared settings.
 
 A table stands between `<!-- settings: OWNER -->` and `<!-- end -->`; its rows are what the core and
 the plugins declare. With `--check` nothing is written; the exit status says whether the page is

@@ -84,7 +84,7 @@ def service(start: StartService) -> LiveServer:
 
 @pytest.fixture
 def other(start: StartService, service: LiveServer) -> LiveServer:
-    """Another service of the fleet, which has the item from the cache."""
+    """Another service on the same database and Redis, which has the item from the cache."""
     other = start(upgrade=False)
     wait_until_it_caches(other)
     return other

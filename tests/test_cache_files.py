@@ -24,11 +24,11 @@ from flask import Flask
 
 import pegboard
 from pegboard.cache import (
-    LEASED,
     CacheStrategy,
     Key,
     Lease,
     Miss,
+    MissReason,
     Touched,
     Transaction,
     UnconfirmedError,
@@ -58,34 +58,34 @@ class FileStrategy:
         try:
             with self._locked():
                 value = self._value(key)
-                return Miss("miss") if value is None else value
-        except OSError as error:
-            return Miss(f"files: {error.strerror}", may_fill=False)
+                return Miss(MissReason.MISS) if value is None else value
+        except OSError:
+            return Miss(MissReason.UNAVAILABLE, may_fill=False)
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key."""
         try:
             with self._locked():
                 if self._fences(self._group(key.group)) or self._fences(self._file(key)):
-                    return Miss("fenced", may_fill=False)
+                    return Miss(MissReason.FENCED, may_fill=False)
                 if (value := self._value(key)) is not None:
                     return value
                 generation = self._generation(key.group)
                 standing = self._read(self._file(key)).get("lease")
                 if standing and standing[2] > self._clock() and standing[1] == generation:
-                    return Miss(LEASED)
+                    return Miss(MissReason.LEASED)
                 token = token_hex(8)
                 record = {"lease": [token, generation, self._clock() + LEASE_TIME]}
                 self._write(self._file(key), record)
                 return Lease(key, token, generation)
-        except OSError as error:
-            return Miss(f"files: {error.strerror}", may_fill=False)
+        except OSError:
+            return Miss(MissReason.UNAVAILABLE, may_fill=False)
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
         record = {
             "value": base64.b64encode(value).decode(),
-            "generation": lease.mark,
+            "generation": lease.context,
             "until": self._clock() + ttl,
         }
         return self._end(lease, record)
@@ -99,8 +99,8 @@ class FileStrategy:
             standing = self._read(self._file(lease.key)).get("lease")
             if (
                 standing is not None
-                and standing[:2] == [lease.token, lease.mark]
-                and self._read(self._group(lease.key.group)).get("generation") == lease.mark
+                and standing[:2] == [lease.token, lease.context]
+                and self._read(self._group(lease.key.group)).get("generation") == lease.context
             ):
                 self._write(self._file(lease.key), record)
                 return True
@@ -237,8 +237,8 @@ def test_another_process_shares_the_files(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "tests")}, check=True)
     here = FileStrategy(tmp_path)
     assert b"value" == here.look_up(KEY)
-    assert Miss(LEASED) == here.lease(Key("notes", "other"))
-    assert Miss("miss") == here.look_up(Key("notes", "third"))
+    assert Miss(MissReason.LEASED) == here.lease(Key("notes", "other"))
+    assert Miss(MissReason.MISS) == here.look_up(Key("notes", "third"))
     lease(here, Key("notes", "third"))
 
 

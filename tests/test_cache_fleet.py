@@ -29,7 +29,7 @@ def settings(database_url: str, redis_url: str) -> dict[str, str]:
     return {
         "PEGBOARD_ENV": "development",
         "PEGBOARD_PLUGINS": "items,cache_redis",
-        "SECRET_KEY": "the key of the whole fleet, long enough",
+        "SECRET_KEY": "the key of all processes, long enough",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
     }
@@ -37,13 +37,13 @@ def settings(database_url: str, redis_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def client(make_app: Any, settings: dict[str, str]) -> FlaskClient:
-    """A client of this process, in whose fleet's cache an item is."""
+    """A client of this process; an item is in the cache that all processes share."""
     config = {name.removeprefix("PEGBOARD_"): value for name, value in settings.items()}
     app = make_app(plugins=["items", "cache_redis"], CACHE_STATUS_HEADER=True, **config)
     client: FlaskClient = app.test_client()
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
     strategy: Any = get_cache(app).strategy
-    strategy._switch.begin()
+    strategy._activation.begin()
     client.get(URL)
     assert "hit" == told(client)
     return client
@@ -102,7 +102,7 @@ def test_an_import_in_another_process_costs_nothing_but_itself(
 def test_an_operator_clears_the_cache_from_another_process(
     client: FlaskClient, run: Callable[..., str]
 ) -> None:
-    """Of one table; and sees what the whole fleet has done."""
+    """Of one table; and sees the counts of all processes."""
     assert "forgotten" in run("cache", "clear", "items")
     assert "fwd=miss; stored" == told(client)
     assert "hit" == told(client)

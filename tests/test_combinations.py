@@ -157,7 +157,7 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
     if HAS_CACHE:
         # Nobody looks after the cache in the background, where connections are opened as well.
         strategy: Any = get_cache(client.application).strategy
-        strategy._keeper._thread = threading.current_thread()
+        strategy._background._thread = threading.current_thread()
     path = "/nothing"
     if HAS_ITEMS:
         path = client.post("/api/items/", json=CURRENT).headers["Location"]

@@ -2,8 +2,10 @@
 
 import ast
 import builtins
+import importlib
 import inspect
 import itertools
+import operator
 import re
 import runpy
 import textwrap
@@ -287,6 +289,17 @@ def test_every_command_that_a_document_shows_exists(path: Path) -> None:
             if isinstance(group, click.Group):
                 assert word in group.commands, line
                 group = group.commands[word]
+
+
+def test_the_names_that_the_changelog_tells_to_use_exist() -> None:
+    """Those in the second column of its table of changed names, which begin with a module."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| (.*) \|$", text, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(pegboard\.\w+)\.([\w.]+)`", row)]
+    assert names
+    for module, name in names:
+        assert (module, name.partition(".")[0]) in PUBLIC
+        assert operator.attrgetter(name)(importlib.import_module(module))
 
 
 def import_contracts() -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def app(make_app: MakeApp, sqlite_url: str, redis_url: str) -> Flask:
     item = {"name": "Hammer"}
     assert 201 == client.post("/api/items/", json=item, environ_base=address(99)).status_code
     strategy: Any = get_cache(app).strategy
-    strategy._switch.begin()
+    strategy._activation.begin()
     wait_until(
         lambda: (
             client.get(URL, environ_base=address(99)).headers["Cache-Status"] == "pegboard; hit"
@@ -189,7 +189,7 @@ def test_a_write_is_seen_by_the_loop(app: Flask, service: Service, threads: list
 
 
 def test_the_loop_and_threads_count_together(app: Flask, service: Service) -> None:
-    """Never more than the limit are admitted, whoever counts them."""
+    """Never more than the limit are admitted, by the loop and threads together."""
     client = app.test_client()
     statuses: list[int] = []
 

@@ -123,10 +123,10 @@ def status_of(answer: bytes) -> tuple[int, int | None]:
     return int(head.split()[1]), json.loads(body).get("status") if body else None
 
 
-def test_it_says_where_it_serves_and_what_hangs(service: LiveServer):
+def test_it_says_where_it_serves_and_which_plugins_are_active(service: LiveServer):
     """One line each, once it listens."""
     # A worker may answer before its parent has looked.
-    wait_until(lambda: "\nPlugins: " in service.output, "it says what hangs")
+    wait_until(lambda: "\nPlugins: " in service.output, "it names the plugins")
     assert f"Pegboard serves at {service.url}\n" in service.output
     assert f"Documentation: {service.url}/docs\n" in service.output
     assert "\nPlugins: items (pegboard-items " in service.output
@@ -138,6 +138,7 @@ def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL="sqlite:///a.db")
     assert 1 == done.returncode
     assert "items: the database is at no revision, the newest is items_0001" in done.stdout
+    assert "[PB_DATABASE_BEHIND]" in done.stdout
     assert "pegboard db upgrade" in done.stdout
     assert "pegboard serve --upgrade" in done.stdout
     assert "Traceback" not in done.stdout
@@ -168,6 +169,7 @@ def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     done = run_pegboard("serve", "--port", str(free_port()), directory=tmp_path, DATABASE_URL=url)
     assert 1 == done.returncode
     assert "the database cannot be queried: " in done.stdout
+    assert "[PB_DATABASE_UNAVAILABLE]" in done.stdout
     assert "Start the database, or correct DATABASE_URL." in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout
@@ -183,7 +185,7 @@ def admitted(port: int) -> int:
     [(("serve", "--workers", "4"), {}), (("gthread",), {"WEB_CONCURRENCY": "4"})],
     ids=["an option", "gunicorn"],
 )
-def test_workers_share_a_limit_whoever_says_how_many(
+def test_workers_share_a_limit_however_their_number_is_set(
     start, tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]
 ):
     """Without Redis each admits its part."""
@@ -278,7 +280,7 @@ def is_listening(process: psutil.Process) -> bool:
 
 
 def can_connect(port: int) -> bool:
-    """Say whether somebody takes new connections."""
+    """Return whether new connections are accepted."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
     except OSError:
@@ -552,7 +554,7 @@ def test_a_body_over_the_limit_is_refused(start, server_command: str):
 
 
 def test_a_body_of_two_lengths_ends_its_connection(service: LiveServer):
-    """It is read by its chunks (RFC 9112, section 6.1); what follows it is nobody's request."""
+    """It is read by its chunks (RFC 9112, section 6.1); what follows it is no request."""
     both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     smuggled = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     text = HEAD + both + 'e\r\n{"name": "ok"}\r\n0\r\n\r\n' + smuggled
@@ -649,7 +651,7 @@ def test_an_ill_made_answer_of_a_stage_is_one_error(start, plugin_folder: Plugin
 
 
 def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: Path):
-    """A plugin that breaks is told on the page, and served again once it is mended."""
+    """A plugin that breaks is told on the page, and served again once it is fixed."""
     folder = tmp_path / "site"
     distribution = folder / "pegboard_note-1.0.dist-info"
     distribution.mkdir(parents=True)

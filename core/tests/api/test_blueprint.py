@@ -21,7 +21,7 @@ class NoteSchema(Schema):
 
 
 class NoteQuerySchema(Schema):
-    """What of the notes is wanted."""
+    """The parameters of the list of notes."""
 
     limit = fields.Integer(load_default=1)
     tag = fields.List(fields.String())
@@ -57,7 +57,7 @@ class Notes:
 
     @hookimpl
     def pegboard_blueprints(self):
-        """Hang them."""
+        """Bring the blueprint."""
         return [notes]
 
 

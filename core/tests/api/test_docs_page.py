@@ -15,7 +15,7 @@ def test_the_page_is_html_with_the_title_of_the_api(make_app, path):
 
 
 def test_the_page_runs_no_script_of_its_own_and_nothing_from_elsewhere(client):
-    """So the policy can be strict, and no other host learns who reads it."""
+    """So the policy can be strict, and no other host sees its readers."""
     response = client.get("/docs")
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy

@@ -17,18 +17,18 @@ class Checked:
 
     @hookimpl
     def pegboard_health_checks(self):
-        """Hang the check."""
+        """Bring the check."""
         return [HealthCheck("supply", self.check)]
 
 
 def fail_openly():
-    """Fail with a sentence for strangers."""
+    """Fail with a message for the public."""
     message = "no ink"
     raise NotReadyError(message)
 
 
 def fail_with_a_bug():
-    """Fail with something that strangers must not read."""
+    """Fail with a message that must not become public."""
     message = "password=hunter2"
     raise ValueError(message)
 
@@ -54,7 +54,7 @@ def test_a_check_of_a_plugin_counts(make_app: MakeApp):
 
 
 def test_figures_that_cannot_be_told_keep_no_service_from_being_ready(make_app: MakeApp, caplog):
-    """The log says why, and the others are told."""
+    """The log says why, and the other checks are reported."""
     app = make_app()
     get_health(app).details.update(broken=fail_with_a_bug, sound=lambda: {"calls": 1})
     response = app.test_client().get("/health/ready")
@@ -69,7 +69,7 @@ def test_figures_that_cannot_be_told_keep_no_service_from_being_ready(make_app: 
     [(fail_openly, "no ink"), (fail_with_a_bug, "failing; the log says why")],
 )
 def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, told, caplog):
-    """Its reason is told when it was written for strangers; the log has it anyway."""
+    """Its reason is public if it is a `NotReadyError`; the log has it anyway."""
     response = make_app(plugins=[Checked(check)]).test_client().get("/health/ready")
     body = response.get_json()
     assert 503 == response.status_code == body["status"]

@@ -68,7 +68,9 @@ def service(url: str, strategy: CacheStrategy) -> Iterator[Flask]:
         Base.metadata.create_all(engine)
         with engine.begin() as connection:
             connection.execute(insert(Note), [{"text": "old"} for _ in range(3)])
-        init_cache(app, strategy, Base.metadata.tables.values(), gives=True, tells=False)
+        init_cache(
+            app, strategy, Base.metadata.tables.values(), serve_hits=True, send_status_header=False
+        )
         yield app
         db.session.remove()
         engine.dispose()
@@ -501,7 +503,8 @@ app.add_url_rule("/<int:id>", "note", pegboard.cached(Note, ttl=1)(lambda id: "a
 init_database(app, DatabaseOptions(sys.argv[1]))
 with app.app_context():
     Base.metadata.create_all(db.engine)
-    init_cache(app, Slow(size=10), Base.metadata.tables.values(), gives=True, tells=False)
+    tables = Base.metadata.tables.values()
+    init_cache(app, Slow(size=10), tables, serve_hits=True, send_status_header=False)
     db.session.execute(text("DELETE FROM notes"))
     db.session.commit()
 print(heard)

@@ -232,7 +232,7 @@ def app(database_url: str, strategy: RecordingStrategy) -> Iterator[Flask]:
         db.session.add_all([Cat(id=1, name="Tom"), Device(id=DEVICE), Padded(code="abc")])
         db.session.commit()
         tables = [*Base.metadata.tables.values(), *Keyed.metadata.tables.values()]
-        init_cache(app, strategy, tables, gives=True, tells=False)
+        init_cache(app, strategy, tables, serve_hits=True, send_status_header=False)
         yield app
         db.session.remove()
         db.engine.dispose()

@@ -20,9 +20,17 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from werkzeug.test import TestResponse
 
 import pegboard
-from pegboard.cache import LEASED, CacheStrategy, Key, Lease, MemoryStrategy, Miss, get_cache
-from pegboard.cache import service as answers
-from pegboard.cache import singleflight as flights
+from pegboard.cache import (
+    CacheStrategy,
+    Key,
+    Lease,
+    MemoryStrategy,
+    Miss,
+    MissReason,
+    get_cache,
+    service,
+    singleflight,
+)
 from pegboard.cache.entry import Entry
 from pegboard.cache.lookup import lookup_of
 from pegboard.testing.fixtures import MakeApp
@@ -535,7 +543,7 @@ def test_only_reading_is_answered_from_the_cache(serve: Any, notes: Notes) -> No
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another is woken: he would wait longer than a test does."""
-    monkeypatch.setattr(flights, "_PATIENCE", 15.0)
+    monkeypatch.setattr(singleflight, "MAX_WAIT", 15.0)
 
 
 class Gate:
@@ -653,7 +661,7 @@ class ElsewhereStrategy(MemoryStrategy):
         """Refuse it a few times; then it is there."""
         if self.refusals:
             self.refusals -= 1
-            return Miss(LEASED)
+            return Miss(MissReason.LEASED)
         given = super().lease(key)
         assert isinstance(given, Lease)
         entry = b'1.1\ntag\nContent-Type: application/json\n\n{"text": "elsewhere"}'
@@ -673,7 +681,7 @@ def test_what_another_process_is_about_to_fill_is_waited_for(
     class Time:
         sleep = pauses.append
 
-    monkeypatch.setattr(answers, "time", Time)
+    monkeypatch.setattr(service, "time", Time)
     notes.strategy = RecordingStrategy(ElsewhereStrategy(refusals))
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()
@@ -1021,8 +1029,8 @@ def test_releases_side_by_side_forget_each_others_answers() -> None:
     assert two is not None
     assert one.key([1]) == two.key([1])
     value = Entry("tag", [], b"answer").encode(one.version)
-    assert isinstance(answers.read(value, one.form), Entry)
-    assert Miss("other-release", may_fill=False) == answers.read(value, two.form)
+    assert isinstance(service.decode(value, one.form), Entry)
+    assert Miss(MissReason.OTHER_RELEASE, may_fill=False) == service.decode(value, two.form)
 
 
 def test_who_does_not_cache_keeps_others_from_serving_what_is_old(serve: Any, notes: Notes) -> None:

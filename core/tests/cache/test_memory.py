@@ -15,10 +15,10 @@ from pegboard.cache import (
     Lease,
     MemoryStrategy,
     Miss,
-    NullStrategy,
     Touched,
 )
 from pegboard.cache.memory import SQLiteVersion
+from pegboard.cache.strategy import NullStrategy
 from pegboard.testing.contracts import KEY, SIBLING, CacheStrategyContract, NoTransaction, lease
 
 TOUCHED = Touched(keys=frozenset({KEY}))

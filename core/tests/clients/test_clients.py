@@ -1,4 +1,4 @@
-"""Who is told apart from whom: by identity, by address, behind proxies."""
+"""Which requests are from one client: by identity, by address, behind proxies."""
 
 import logging
 import re
@@ -77,7 +77,7 @@ def test_without_a_trusted_proxy_no_header_counts(name):
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 def test_only_the_header_that_the_proxies_write_counts(header):
-    """The other one comes from the client as it is."""
+    """The proxy passes the other one from the client unchanged."""
     clients = behind("1", header=header)
     other = {"X-Forwarded-For": "forwarded", "Forwarded": "x_forwarded_for"}[header]
 
@@ -243,7 +243,7 @@ def test_a_long_header_is_read_in_little_time_and_from_the_right(sent):
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(forged=ANYTHING, header=st.sampled_from(["X-Forwarded-For", "Forwarded"]))
 def test_nothing_that_a_client_sends_changes_what_the_proxy_adds(forged, header):
-    """The nearest proxy appends; whatever came before is the client's own talk."""
+    """The nearest proxy appends; what stands before that is from the client."""
     added = {"X-Forwarded-For": "198.51.100.7", "Forwarded": "for=198.51.100.7"}[header]
     clients = behind("1", header=header)
     name = header.replace("-", "_")
@@ -315,7 +315,7 @@ def test_nobody_can_have_the_name_of_another_key():
 
 
 def test_who_cannot_be_told_by_name_is_told_by_address(caplog):
-    """An identity that fails is logged, and nobody escapes by it."""
+    """A plugin that fails is logged, and the address counts."""
 
     def fail(environ: Mapping[str, Any]) -> str:
         raise RuntimeError
@@ -326,7 +326,7 @@ def test_who_cannot_be_told_by_name_is_told_by_address(caplog):
 
 
 def test_a_proxy_that_is_not_named_is_told_to_the_operator_once(caplog):
-    """Its clients are one, which nobody may want; a client out there is no proxy."""
+    """All its clients count as one, which is logged once; a public address is no proxy's."""
     clients = Clients()
     for peer in ("8.8.8.8", "10.0.0.1", "10.0.0.2", ""):
         ask(clients, peer, x_forwarded_for="198.51.100.7")

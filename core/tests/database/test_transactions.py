@@ -155,7 +155,7 @@ def test_a_view_that_aborts_changes_nothing(app: Flask) -> None:
 
 
 def test_an_inner_function_joins(app: Flask, statements: list[str]) -> None:
-    """What a transactional function calls belongs to its transaction, and falls with it."""
+    """A call inside a transactional function joins its transaction, and is rolled back with it."""
 
     @transactional
     def deposit(account: int, amount: int) -> None:
@@ -235,7 +235,7 @@ def test_a_mere_read_before_it_does_no_harm(app: Flask) -> None:
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 def test_it_is_tried_again(app: Flask, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transaction given up for another's sake is repeated as a whole, thrice at most."""
+    """A transaction that the database rolled back for another is repeated, thrice at most."""
     monkeypatch.setattr(transactions, "_FIRST_PAUSE", 0.001)
     error = conflict(state)
     calls: list[int] = []
@@ -269,7 +269,7 @@ def test_a_flush_at_the_end_is_tried_again(app: Flask) -> None:
 
 @pytest.mark.parametrize("state", ["57014", "55P03", "08006"])
 def test_other_errors_are_not_tried_again(postgres_app: Flask, state: str) -> None:
-    """A statement cut off, a lock not had, a connection lost: the caller learns it at once."""
+    """A time-out of a statement or a lock, or a lost connection, is raised at once."""
     error = conflict(state)
     calls: list[int] = []
 
@@ -348,7 +348,7 @@ def in_threads(app: Flask, *functions: Callable[[], object]) -> None:
 
 
 def test_a_deadlock_is_survived(postgres_app: Flask) -> None:
-    """Two transfers that lock each other out both succeed in the end."""
+    """Two transfers that deadlock both succeed in the end."""
     crossed = Barrier(2, timeout=10)
     calls: list[int] = []
 
@@ -386,7 +386,7 @@ def test_a_serialization_failure_at_commit_is_survived(postgres_app: Flask) -> N
 
 
 def test_writers_take_turns(app: Flask) -> None:
-    """Many who read and then write at once: nobody fails and no update is lost."""
+    """Many threads read and then write at once: none fails and no update is lost."""
     together = Barrier(8, timeout=10)
 
     @transactional
@@ -419,7 +419,7 @@ def test_a_writer_on_sqlite_takes_his_turn_at_once(sqlite_url: str) -> None:
 
 
 def test_a_busy_database_is_given_up_in_time(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the first attempt took long already, there is no second: a client waits."""
+    """When the first attempt took long already there is no second, as a client waits."""
     monkeypatch.setattr(transactions, "RETRY_WITHIN", 0.0)
     error = conflict()
     raised = fail(db.engine, on="UPDATE", times=9, error=error)

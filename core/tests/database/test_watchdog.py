@@ -74,7 +74,7 @@ def ask(app: Flask, statement: str = "SELECT 1") -> tuple[str, float]:
 
 
 def ask_at_once(app: Flask, times: int = POOL_SIZE) -> tuple[set[str], float]:
-    """Ask in so many threads; return how it ended, and how long the longest took."""
+    """Execute in so many threads; return how it ended, and how long the longest took."""
     together = Barrier(times, timeout=10)
 
     def one(_: int) -> tuple[str, float]:
@@ -92,7 +92,7 @@ def serves(app: Flask) -> bool:
 
 
 def test_an_overdue_call_is_ended(watched: WatchedConnection) -> None:
-    """What the server does not answer in time is an error, and the connection is gone."""
+    """A call that the server does not answer in time is an error, and the connection is closed."""
     with watched.cursor() as cursor, pytest.raises(psycopg2.OperationalError, match=r"0\.2 s"):
         cursor.execute("SELECT pg_sleep(30)")
 
@@ -149,7 +149,7 @@ def test_a_call_in_time_is_left_alone(watched: WatchedConnection) -> None:
 
 
 def test_an_error_of_the_server_is_passed_on(watched: WatchedConnection) -> None:
-    """What the server answers in time is its own error, and the connection lives."""
+    """An error that the server answers in time is raised, and the connection stays open."""
     with watched.cursor() as cursor, pytest.raises(psycopg2.errors.DivisionByZero):
         cursor.execute("SELECT 1/0")
     watched.rollback()
@@ -170,7 +170,7 @@ def test_time_is_unlimited_where_it_is_said(postgres_url: str, make_app: MakeApp
 
 
 def test_a_statement_is_ended_by_the_server_first(postgres_url: str, make_app: MakeApp) -> None:
-    """A server that is well ends a slow statement itself, so the connection survives."""
+    """A server that works ends a slow statement itself, so the connection stays open."""
     app = make_app(postgres_url, statement_timeout=0.1)
     with app.app_context():
         pid = db.session.scalar(select(func.pg_backend_pid()))
@@ -182,7 +182,7 @@ def test_a_statement_is_ended_by_the_server_first(postgres_url: str, make_app: M
 
 
 def test_a_lost_connection_can_be_rolled_back(postgres_url: str, make_app: MakeApp) -> None:
-    """The end of a request whose answer is complete does not fail when the server went away."""
+    """The end of a request whose answer is complete does not fail when the server is lost."""
     app = make_app(postgres_url)
     with app.app_context():
         terminate(postgres_url, db.session.scalar(select(func.pg_backend_pid())))
@@ -232,7 +232,7 @@ def test_a_restart_costs_only_requests_in_flight(
 def test_a_hanging_server_costs_nobody_more_than_three_seconds(
     own_postgres: PostgresServer, make_app: MakeApp
 ) -> None:
-    """Requests in all states get their error in time, later ones at once, and all is well after."""
+    """Requests in all states fail in time, later ones at once, and all work once it is back."""
     busy = make_app(own_postgres.url)
     idle = make_app(own_postgres.url)
     new = make_app(own_postgres.url)
@@ -277,7 +277,7 @@ def test_a_commit_that_hangs_fails_in_time(own_postgres: PostgresServer, make_ap
 def test_old_connections_serve_while_no_new_one_can_be_had(
     own_postgres: PostgresServer, make_app: MakeApp
 ) -> None:
-    """When only the postmaster hangs, those who have a connection do not notice."""
+    """When only the postmaster hangs, connections that are open still work."""
     app = make_app(own_postgres.url)
     assert serves(app)
     postmaster = psutil.Process(own_postgres.pid)
@@ -322,7 +322,7 @@ print(mine, os.waitpid(child, 0)[1])
 
 
 def test_a_forked_process_has_a_watchdog_of_its_own(postgres_url: str) -> None:
-    """Threads do not survive a fork, the watchdog's does."""
+    """A forked process has a watchdog thread of its own."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK, postgres_url],
         capture_output=True,

@@ -60,7 +60,7 @@ def test_a_body_can_be_read_in_pieces(client):
 
 @pytest.mark.parametrize("sent", [b"", b"1234"])
 def test_a_body_that_ends_too_early_is_refused(client, sent):
-    """The client went away: what it was about to say is unknown."""
+    """A client that disconnects early has not sent its whole request, which is 400."""
     response = client.post(
         "/length",
         input_stream=io.BytesIO(sent),
@@ -70,7 +70,7 @@ def test_a_body_that_ends_too_early_is_refused(client, sent):
 
 
 def test_a_body_whose_connection_breaks_is_refused(client):
-    """Some servers tell it by an `OSError`."""
+    """Some servers raise an `OSError` then."""
 
     class Broken(io.BytesIO):
         def read(self, _size=-1, /):
@@ -81,7 +81,7 @@ def test_a_body_whose_connection_breaks_is_refused(client):
 
 
 def test_a_body_of_two_lengths_is_refused(client):
-    """Two servers could see two different ends of it."""
+    """A proxy and this server could disagree on where it ends."""
     arguments: dict[str, Any] = chunked(b"12345")
     arguments["environ_overrides"]["CONTENT_LENGTH"] = "5"
     assert 400 == client.post("/length", **arguments).status_code

@@ -16,7 +16,7 @@ WRITING = ["PUT", "PATCH", "DELETE", "POST"]
 
 @pytest.mark.parametrize("method", READING + WRITING)
 def test_without_a_condition_there_is_nothing_to_decide(method):
-    """The request takes its way."""
+    """No condition means no early answer."""
     assert evaluate_preconditions("tag", method=method, if_match=None, if_none_match=None) is None
 
 
@@ -36,7 +36,7 @@ def test_without_a_condition_there_is_nothing_to_decide(method):
     ],
 )
 def test_if_match_wants_the_very_thing(method, header, expected):
-    """By strong comparison (section 13.1.1); a header that makes no sense matches nothing."""
+    """By strong comparison (section 13.1.1); an invalid header matches nothing."""
     assert expected == evaluate_preconditions(
         "tag", method=method, if_match=header, if_none_match=None
     )
@@ -56,7 +56,7 @@ def test_if_match_wants_the_very_thing(method, header, expected):
     ],
 )
 def test_if_none_match_wants_another(method, header, is_had):
-    """By weak comparison (section 13.1.2): what is had already is not sent, and not overwritten."""
+    """By weak comparison (section 13.1.2): a match is neither sent nor overwritten."""
     expected = (304 if method in READING else 412) if is_had else None
     assert expected == evaluate_preconditions(
         "tag", method=method, if_match=None, if_none_match=header

@@ -1,4 +1,4 @@
-"""What every answer comes in: request id, trace context, security headers, one log line."""
+"""What every answer gets: request id, trace context, security headers, one log line."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def test_every_answer_has_a_request_id_and_security_headers(client, path):
 
 
 def test_a_proper_request_id_is_taken_over(client):
-    """A caller can find its request in our log."""
+    """A caller can find its request in the service's log."""
     given = {"X-Request-ID": "order-42.a_b"}
     assert "order-42.a_b" == client.get("/health", headers=given).headers["X-Request-ID"]
 

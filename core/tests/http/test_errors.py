@@ -39,9 +39,9 @@ def broken_sql():
     db.session.execute(text("SELEKT secret FROM nowhere"))
 
 
-@trouble.get("/away")
-def away():
-    """Fail as when the database is away."""
+@trouble.get("/unavailable")
+def unavailable():
+    """Fail as when the database is unavailable."""
     message = "SELECT 1"
     raise OperationalError(message, {}, Exception("connection refused to host db.internal"))
 
@@ -59,7 +59,7 @@ class Trouble:
 
     @hookimpl
     def pegboard_blueprints(self):
-        """Hang them."""
+        """Bring the blueprint."""
         return [trouble]
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_route_is_a_404(client):
 
 
 def test_a_wrong_method_is_a_405_with_allow(client):
-    """The methods that there are stand in Allow."""
+    """`Allow` lists the methods of the route."""
     response = client.delete("/trouble/bug")
     is_error(response, 405)
     assert {"GET", "HEAD", "OPTIONS"} == set(response.headers["Allow"].split(", "))
@@ -108,13 +108,13 @@ def test_a_bug_tells_its_request_id_and_nothing_else(client, caplog):
 
 
 def test_after_a_bug_the_next_request_is_fine(client):
-    """Nothing is left behind."""
+    """A bug in one request leaves no state for the next."""
     is_error(client.get("/trouble/bug"), 500)
     assert 200 == client.get("/health").status_code
 
 
 def test_exceptions_of_werkzeug_have_the_format(client):
-    """Whoever raises them."""
+    """Whether a view or a library raises them."""
     is_error(client.get("/trouble/conflict"), 409)
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_statement_is_a_bug_on_every_database(make_app: MakeApp, databas
 
 def test_a_database_that_is_unavailable_is_a_503_with_retry_after(client):
     """The client is told when to try again, and no address."""
-    response = client.get("/trouble/away")
+    response = client.get("/trouble/unavailable")
     is_error(response, 503)
     assert int(response.headers["Retry-After"]) > 0
     assert "db.internal" not in response.text

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it and nothing more."""
+"""Strict parsing of JSON (RFC 8259)."""
 
 import pytest
 
@@ -41,5 +41,5 @@ def test_what_is_not_one_json_text_is_refused(data, why):
     ],
 )
 def test_what_is_json_is_read(data, value):
-    """Nothing that the RFC allows is refused, short of the bounds."""
+    """Nothing that the RFC allows is refused, up to the limits."""
     assert value == load_json(data)

@@ -242,7 +242,7 @@ def test_one_plugin_can_be_migrated_alone(assemble: Assemble, make_plugin: MakeP
 
 
 def test_a_removed_plugin_breaks_nothing(assemble: Assemble, make_plugin: MakePlugin) -> None:
-    """What an absent plugin left in the database is neither touched nor in the way."""
+    """Tables and histories of an absent plugin are not touched, and stop no command."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
     notes.model("notes")
     notes.create(1, "notes")
@@ -363,7 +363,7 @@ def test_a_revision_that_does_not_exist_is_named(assemble: Assemble, notes: Plug
 
 
 def test_branches_are_merged(assemble: Assemble, notes: Plugin) -> None:
-    """Two newest revisions stop an upgrade until a third unites them."""
+    """Two newest revisions stop an upgrade until a third merges them."""
     notes.create(1, "notes")
     notes.create(2, "more")
     branch = notes.write(3, "op.create_table('b', sa.Column('id', sa.Integer()))", after=1)
@@ -396,7 +396,7 @@ def test_a_database_can_be_stamped(assemble: Assemble, notes: Plugin) -> None:
 def test_sqlite_keeps_rows_that_refer_to_a_rebuilt_table(
     make_app: MakeApp, sqlite_url: str, notes: Plugin
 ) -> None:
-    """Altering a table means making it anew there, which must not cascade to other tables."""
+    """There a table is altered by rebuilding it, which must not cascade to other tables."""
     notes.write(
         1,
         """\
@@ -426,7 +426,7 @@ def test_sqlite_keeps_rows_that_refer_to_a_rebuilt_table(
 def test_sqlite_checks_foreign_keys_before_it_commits(
     make_app: MakeApp, sqlite_url: str, notes: Plugin
 ) -> None:
-    """A revision that leaves a row without what it refers to is undone."""
+    """A revision that breaks a foreign key is rolled back."""
     notes.write(
         1,
         """\
@@ -445,7 +445,7 @@ def test_sqlite_checks_foreign_keys_before_it_commits(
 def test_a_migration_takes_the_time_it_needs(
     make_app: MakeApp, postgres_url: str, notes: Plugin
 ) -> None:
-    """The limit on statements is for requests."""
+    """The time limit on statements is for requests."""
     notes.write(1, "op.execute('SELECT pg_sleep(0.5)')")
 
     app = make_app(plugins=[notes], DATABASE_URL=postgres_url, DATABASE_STATEMENT_TIMEOUT=0.1)
@@ -474,7 +474,7 @@ def test_an_index_can_be_created_concurrently(assemble: Assemble, notes: Plugin)
 def test_a_lock_that_another_holds_is_waited_for(
     make_app: MakeApp, postgres_url: str, notes: Plugin
 ) -> None:
-    """A revision is tried again, shortly and often, until a busy table is free."""
+    """A revision is retried, with short waits, until a locked table is free."""
     notes.create(1, "notes")
     app = make_app(plugins=[notes], DATABASE_URL=postgres_url, DATABASE_LOCK_TIMEOUT=0.05)
     notes.write(2, "op.add_column('notes', sa.Column('title', sa.String(10)))")
@@ -597,7 +597,7 @@ def test_every_kind_of_change_is_noticed(assemble: Assemble, notes: Plugin) -> N
 
 
 def test_a_server_default_that_comes_or_goes_is_noticed(assemble: Assemble, notes: Plugin) -> None:
-    """Whether there is one is compared, not its words, which each database changes."""
+    """Whether there is one is compared, not its text, which each database changes."""
     notes.model("notes", size=integer())
     app = assemble(notes)
     write_revisions(app)
@@ -637,7 +637,7 @@ def test_types_of_all_kinds_stay_as_they_are(assemble: Assemble, notes: Plugin) 
 
 
 def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: MakePlugin) -> None:
-    """A plugin can refer to another's table, and neither misses or minds what the other has."""
+    """A plugin can refer to another's table, and neither compares the tables of the other."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
     note = notes.model("notes", title=string(20, index=True))
     tags.model("tags", note_id=integer(sa.ForeignKey(note.__table__.c.id), index=True))
@@ -657,7 +657,7 @@ def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: Make
 def test_a_table_of_another_plugin_is_never_dropped(
     assemble: Assemble, make_plugin: MakePlugin
 ) -> None:
-    """A table that a plugin gave up can be made by another plugin, which then owns it."""
+    """A table that a plugin dropped can be created by another plugin, which then owns it."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
     notes.create(1, "tags")
     notes.write(2, "op.drop_table('tags')")
@@ -669,7 +669,7 @@ def test_a_table_of_another_plugin_is_never_dropped(
 
 
 def test_a_table_can_be_handed_over(assemble: Assemble, make_plugin: MakePlugin) -> None:
-    """A table that one plugin's revisions made and another's models have belongs to the other."""
+    """A table that one plugin's revisions created and another's models have is the other's."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
     tags.model("tags", created_at=None, updated_at=None)
     notes.create(1, "tags")
@@ -733,7 +733,7 @@ def test_behind_means_different(assemble: Assemble, notes: Plugin) -> None:
 def test_an_installed_plugin_is_not_written_into(
     make_app: MakeApp, make_plugin: MakePlugin, tmp_path: Path
 ) -> None:
-    """A package manager would overwrite the file: the plugin and the hint are named instead."""
+    """A package manager would overwrite the file: an error names the plugin and the hint."""
     notes = make_plugin("notes")
     installed = Plugin("tags", tmp_path / "lib" / "site-packages")
     notes.model("notes")
@@ -764,7 +764,7 @@ def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: 
 
 
 def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:
-    """Its tables and its version table are gone, and nothing of the others."""
+    """Its tables and its version table are dropped, and nothing of other plugins."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
     notes.model("notes")
     notes.create(1, "notes")
@@ -848,7 +848,7 @@ def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakeP
 def test_the_environment_of_the_deployment_is_used(
     make_app: MakeApp, notes: Plugin, tmp_path: Path
 ) -> None:
-    """An `env.py` of the deployment sets options for every history; without one, ours serves."""
+    """An `env.py` of the deployment sets options for every history; else the core's is used."""
     site = tmp_path / "alembic"
     assert PACKAGED_ENVIRONMENT == get_migrate(make_app(plugins=[notes])).environment
 

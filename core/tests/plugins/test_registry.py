@@ -287,6 +287,21 @@ def test_all_problems_of_one_error_are_reported(plugin_folder: PluginFolder):
     assert expected == [(one.code, one.plugin) for one in get_registry(app).skipped]
 
 
+def test_a_problem_of_a_plugin_that_is_not_active_stops_the_start(plugin_folder: PluginFolder):
+    """To skip a plugin would not help."""
+    plugin_folder.add(
+        "inspector",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            problem = pegboard.Problem("INSPECTOR_CRACK", "cracked", "Fix it.", plugin="absent")
+            raise pegboard.StartupError([problem])
+        """,
+    )
+    (problem,) = problems(PLUGINS="inspector", PLUGINS_POLICY="*=skip")
+    assert "absent" == problem.plugin
+
+
 def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder: PluginFolder):
     """Two kinds of mistakes do not take two starts."""
     plugin_folder.add("broken", "1 / 0")

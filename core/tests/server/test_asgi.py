@@ -1,4 +1,4 @@
-"""The gateway: which requests the event loop answers, and that nobody can tell who answered."""
+"""The gateway: which requests the event loop answers, and that it answers as threads do."""
 
 import asyncio
 import gc
@@ -43,22 +43,22 @@ class Bound:
         self.script = script
 
     def prepare(self, call: Call) -> Any:
-        """Ask what the test says."""
-        self.script.asked.append(place())
-        return self.script.asks(call)
+        """Return what the test says."""
+        self.script.prepared.append(place())
+        return self.script.prepares(call)
 
     def complete(self, call: Call, replies: Any) -> Any:
-        """Hear, and do what the test says."""
-        self.script.heard.append(replies)
-        return self.script.hears(call, replies)
+        """Return what the test says."""
+        self.script.received.append(replies)
+        return self.script.completes(call, replies)
 
 
-class PromptlyBound(Bound):
+class NonBlocking(Bound):
     """One that may be run on the loop."""
 
     def is_non_blocking(self) -> bool:
         """Say what the test says."""
-        return self.script.prompt()
+        return self.script.non_blocking()
 
 
 @dataclass
@@ -67,13 +67,13 @@ class Script:
 
     name: str = "one"
     order: int = 1
-    asks: Callable[[Call], Any] = lambda _: None
-    hears: Callable[[Call, Any], Any] = lambda _call, _replies: None
-    prompt: Callable[[], bool] = lambda: True
-    kind: type[Bound] = PromptlyBound
+    prepares: Callable[[Call], Any] = lambda _: None
+    completes: Callable[[Call, Any], Any] = lambda _call, _replies: None
+    non_blocking: Callable[[], bool] = lambda: True
+    kind: type[Bound] = NonBlocking
     bound: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    heard: list[Any] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
+    received: list[Any] = field(default_factory=list)
 
     def bind(self, route: Route | None) -> Bound:
         """Bind everywhere."""
@@ -105,7 +105,7 @@ class Plugin:
 
     @pegboard.hookimpl
     def pegboard_stages(self) -> Sequence[Script]:
-        """Hang the stages."""
+        """Return the stages."""
         return self.stages
 
 
@@ -165,7 +165,7 @@ def oracles(make_shared_app: MakeApp) -> dict[bool, tuple[Flask, Script]]:
     """The app of the oracle with its stage, without and with a hook after requests."""
     found = {}
     for has_after_hooks in (False, True):
-        script = Script(asks=oracle)
+        script = Script(prepares=oracle)
         app = make_shared_app(plugins=[Plugin(script)], CORS_ORIGINS="https://app.example")
         if has_after_hooks:
             app.after_request(sign)
@@ -211,7 +211,7 @@ async def test_an_answer_is_the_same_on_the_loop(
     app, script = oracles[has_after_hooks]
     given = {"X-Request-ID": "same", **headers} | ({"Origin": origin} if origin else {})
     expected = await asyncio.to_thread(app.test_client().open, path, method=method, headers=given)
-    script.asked.clear()
+    script.prepared.clear()
 
     async with serve(app) as client:
         actual = await client.ask(path, method, given)
@@ -229,20 +229,20 @@ async def test_an_answer_is_the_same_on_the_loop(
     assert (str(actual.status) if has_after_hooks else None) == actual.header("X-Signed")
     assert (actual.status == 304) is (actual.header("Content-Length") is None)
     # Only what is not known by that name to the loop is left to a thread.
-    assert [THREAD if method in {"get", "BREW"} else LOOP] == script.asked
+    assert [THREAD if method in {"get", "BREW"} else LOOP] == script.prepared
 
 
 def sign(response: flask.Response) -> flask.Response:
-    """Be what a plugin hangs after requests."""
+    """Be an `after_request` function of a plugin."""
     response.headers["X-Signed"] = str(response.status_code)
     return response
 
 
-async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
+async def test_an_after_request_function_sees_an_answer_of_the_loop(
     make_app: MakeApp, serve: Serve
 ):
     """On a thread, as it may have to wait; the stage is not run a second time."""
-    script = Script(asks=answering(b"stage"))
+    script = Script(prepares=answering(b"stage"))
     app = make_app(plugins=[Plugin(script)])
     places: list[str] = []
 
@@ -255,7 +255,7 @@ async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
         await client.ask("/staged/1")
         answer = await client.ask("/staged/1")
     assert (b"stage", "200") == (answer.body, answer.header("X-Signed"))
-    assert ([THREAD, LOOP], [THREAD, THREAD]) == (script.asked, places)
+    assert ([THREAD, LOOP], [THREAD, THREAD]) == (script.prepared, places)
 
 
 # Where stages are run
@@ -267,44 +267,46 @@ async def test_what_a_plugin_hangs_after_requests_sees_an_answer_of_the_loop(
         ([Script()], LOOP),
         ([Script(), Script("two", 2)], LOOP),
         ([Script(kind=Bound)], THREAD),
-        ([Script(prompt=lambda: False)], THREAD),
+        ([Script(non_blocking=lambda: False)], THREAD),
         ([Script(), Script("two", 2, kind=Bound)], THREAD),
-        ([Script(), Script("two", 2, prompt=lambda: False)], THREAD),
-        ([Script("two", 2), Script(prompt=lambda: False)], THREAD),
+        ([Script(), Script("two", 2, non_blocking=lambda: False)], THREAD),
+        ([Script("two", 2), Script(non_blocking=lambda: False)], THREAD),
     ],
-    ids=["prompt", "both", "unaware", "waits", "one unaware", "later waits", "earlier waits"],
+    ids=["non-blocking", "both", "unaware", "waits", "one unaware", "later waits", "earlier waits"],
 )
 async def test_only_stages_that_never_wait_are_run_on_the_loop(
     make_app: MakeApp, serve: Serve, scripts: list[Script], expected: str
 ):
-    """All of a request's, or none; each once, whoever answers in the end."""
-    scripts = [Script(one.name, one.order, prompt=one.prompt, kind=one.kind) for one in scripts]
+    """All of a request's, or none; each once, whether a stage or Flask answers."""
+    scripts = [
+        Script(one.name, one.order, non_blocking=one.non_blocking, kind=one.kind) for one in scripts
+    ]
     app = make_app(plugins=[Plugin(*scripts)])
     app.test_client().get("/staged/1")
     for script in scripts:
-        script.asked.clear()
+        script.prepared.clear()
 
     async with serve(app) as client:
         answers = [await client.ask("/staged/1") for _ in range(3)]
     for answer in answers:
         assert {"number": 1, "place": THREAD} == json.loads(answer.body)
-    assert [[expected] * 3] * len(scripts) == [script.asked for script in scripts]
+    assert [[expected] * 3] * len(scripts) == [script.prepared for script in scripts]
 
 
-async def test_a_stage_is_asked_whether_it_is_prompt_at_each_request(
+async def test_a_stage_is_asked_whether_it_is_non_blocking_at_each_request(
     make_app: MakeApp, serve: Serve
 ):
     """It may have to wait now and then."""
-    prompt = iter([True, False, True])
-    script = Script(prompt=lambda: next(prompt))
+    non_blocking = iter([True, False, True])
+    script = Script(non_blocking=lambda: next(non_blocking))
     app = make_app(plugins=[Plugin(script)])
     app.test_client().get("/staged/1")
-    script.asked.clear()
+    script.prepared.clear()
 
     async with serve(app) as client:
         for _ in range(3):
             await client.ask("/staged/1")
-    assert [LOOP, THREAD, LOOP] == script.asked
+    assert [LOOP, THREAD, LOOP] == script.prepared
 
 
 async def test_a_stage_is_bound_on_a_thread(make_app: MakeApp, serve: Serve):
@@ -316,7 +318,7 @@ async def test_a_stage_is_bound_on_a_thread(make_app: MakeApp, serve: Serve):
         for path in ("/staged/1", "/staged/2", "/nothing", "/nothing/else", "/staged/2"):
             await client.ask(path)
     assert [THREAD] * 2 == script.bound
-    assert [THREAD, LOOP, THREAD, LOOP, LOOP] == script.asked
+    assert [THREAD, LOOP, THREAD, LOOP, LOOP] == script.prepared
 
 
 class Fetched(BaseConverter):
@@ -347,7 +349,7 @@ async def test_a_converter_of_a_plugin_is_never_run_on_the_loop(make_app: MakeAp
     assert [b"a", b"a", b"b"] == bodies[:3]
     assert {THREAD} == set(Fetched.places)
     # The path that no converter of a plugin was asked about is remembered.
-    assert [THREAD] * 4 + [LOOP, THREAD] == script.asked
+    assert [THREAD] * 4 + [LOOP, THREAD] == script.prepared
 
 
 class Gate(Plugin):
@@ -357,12 +359,12 @@ class Gate(Plugin):
 
     @pegboard.hookimpl
     def pegboard_setup(self, app: Flask) -> None:
-        """Hang the middleware."""
+        """Add the middleware."""
         keep_out(app)
 
 
 def keep_out(app: Flask) -> None:
-    """Hang middleware that lets in who knows the word."""
+    """Add middleware that lets in who knows the word."""
     inner = app.wsgi_app
 
     def middleware(environ: Any, start_response: Any) -> Any:
@@ -377,7 +379,7 @@ def keep_out(app: Flask) -> None:
 @pytest.mark.parametrize("by", ["a plugin", "an operator"])
 async def test_middleware_is_passed_before_any_stage(make_app: MakeApp, serve: Serve, by: str):
     """It may refuse what a stage would answer; and then no stage has seen the request."""
-    script = Script(asks=answering(b"stage"))
+    script = Script(prepares=answering(b"stage"))
     app = make_app(plugins=[Gate(script) if by == "a plugin" else Plugin(script)])
     if by == "an operator":
         keep_out(app)
@@ -388,14 +390,14 @@ async def test_middleware_is_passed_before_any_stage(make_app: MakeApp, serve: S
             await client.ask("/staged/1", headers=headers) for headers in (word, {}, word, {})
         ]
     assert [(200, b"stage"), (403, b"")] * 2 == [(one.status, one.body) for one in answers]
-    assert [THREAD] * 2 == script.asked
+    assert [THREAD] * 2 == script.prepared
 
 
 async def test_a_channel_without_pipelines_is_asked_on_threads(
     make_app: MakeApp, serve: Serve, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     """As with a cluster, or with TLS."""
-    script = Script(asks=echo, hears=repeat)
+    script = Script(prepares=echo, completes=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
     channel = get_channel(app)
     monkeypatch.setattr(type(channel), "pipeline", lambda *_: None)
@@ -403,7 +405,7 @@ async def test_a_channel_without_pipelines_is_asked_on_threads(
     async with serve(app) as client:
         answers = [await client.ask("/staged/1") for _ in range(2)]
     assert [b"/staged/1"] * 2 == [answer.body for answer in answers]
-    assert [THREAD] * 2 == script.asked
+    assert [THREAD] * 2 == script.prepared
 
 
 async def test_other_protocols_are_refused(make_app: MakeApp, serve: Serve):
@@ -465,8 +467,8 @@ async def test_a_stage_that_raises_is_one_error(
     origin: dict[str, str],
 ):
     """500 in the one format, with the id of the log; the view never runs; the next is fine."""
-    script = Script("late", 2, asks=echo)
-    early = Script("early", asks=lambda call: call.headers.append(("X-Early", "yes")))
+    script = Script("late", 2, prepares=echo)
+    early = Script("early", prepares=lambda call: call.headers.append(("X-Early", "yes")))
     app = make_app(
         plugins=[Plugin(early, script)],
         TESTING=False,
@@ -479,11 +481,11 @@ async def test_a_stage_that_raises_is_one_error(
     async with serve(app) as client:
         await client.ask("/staged/1")
         if fails == "ask":
-            script.asks = bug
+            script.prepares = bug
         else:
-            script.hears = lambda call, _: bug(call)
+            script.completes = lambda call, _: bug(call)
         failed = await client.ask("/staged/1", headers=origin)
-        script.asks, script.hears = echo, lambda *_: None
+        script.prepares, script.completes = echo, lambda *_: None
         fine = await client.ask("/staged/1", headers=origin)
     identifier = failed.header("X-Request-ID")
     message = f"Internal server error, request id {identifier}."
@@ -493,13 +495,13 @@ async def test_a_stage_that_raises_is_one_error(
     assert ("yes", "Origin") == (failed.header("X-Early"), failed.header("Vary"))
     assert origin.get("Origin") == failed.header("Access-Control-Allow-Origin")
     assert 200 == fine.status
-    assert [THREAD, LOOP, LOOP] == script.asked
+    assert [THREAD, LOOP, LOOP] == script.prepared
 
 
 async def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: MakeApp, serve: Serve):
     """HTTP has latin-1 alone."""
     bad = Answer(200, [("X-Name", "\u0416")], b"")
-    app = make_app(plugins=[Plugin(Script(asks=lambda _: bad))])
+    app = make_app(plugins=[Plugin(Script(prepares=lambda _: bad))])
 
     async with serve(app) as client:
         await client.ask("/staged/1")
@@ -508,7 +510,7 @@ async def test_a_header_of_a_stage_that_cannot_be_sent_is_an_error(make_app: Mak
     assert answer.header("X-Request-ID") in json.loads(answer.body)["message"]
 
 
-async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
+async def test_a_stage_that_cannot_say_whether_it_is_non_blocking_is_not(
     make_app: MakeApp, serve: Serve, lines: Lines
 ):
     """A thread asks it, and the error is in the log."""
@@ -517,32 +519,32 @@ async def test_a_stage_that_cannot_say_whether_it_is_prompt_is_not(
 
     async with serve(app) as client:
         await client.ask("/staged/1")
-        script.prompt = lambda: bool(1 / 0)
+        script.non_blocking = lambda: bool(1 / 0)
         answer = await client.ask("/staged/1")
     assert 200 == answer.status
-    assert [THREAD] * 2 == script.asked
+    assert [THREAD] * 2 == script.prepared
     assert [answer.header("X-Request-ID")] == lines.of(
         "the stage one cannot say whether it would wait"
     )
 
 
-async def test_without_redis_a_stage_hears_why(make_app: MakeApp, serve: Serve):
+async def test_without_redis_a_stage_is_told_why(make_app: MakeApp, serve: Serve):
     """It gets the error on the loop, too, and decides."""
-    script = Script(asks=echo, hears=repeat)
+    script = Script(prepares=echo, completes=repeat)
     app = make_app(plugins=[Plugin(script)])
 
     async with serve(app) as client:
         answers = [await client.ask("/staged/1") for _ in range(2)]
     assert [200] * 2 == [answer.status for answer in answers]
-    assert [THREAD, LOOP] == script.asked
-    assert [ChannelError] * 2 == [type(replies) for replies in script.heard]
+    assert [THREAD, LOOP] == script.prepared
+    assert [ChannelError] * 2 == [type(replies) for replies in script.received]
 
 
-async def test_a_redis_that_is_lost_is_heard_of(
+async def test_a_stage_is_told_that_redis_is_lost(
     make_app: MakeApp, serve: Serve, redis_proxy: RedisProxy
 ):
-    """The request that is under way hears the error, and is served."""
-    script = Script(asks=echo, hears=repeat)
+    """The stage of the request under way gets the error, and is served."""
+    script = Script(prepares=echo, completes=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0)
     async with serve(app) as client:
         for _ in range(2):
@@ -550,8 +552,8 @@ async def test_a_redis_that_is_lost_is_heard_of(
         with redis_proxy.refusing():
             answer = await client.ask("/staged/1")
     assert {"number": 1, "place": THREAD} == json.loads(answer.body)
-    assert isinstance(script.heard[-1], ChannelError)
-    assert LOOP == script.asked[-1]
+    assert isinstance(script.received[-1], ChannelError)
+    assert LOOP == script.prepared[-1]
 
 
 # Headers of stages, ids of requests, and the many at once
@@ -570,7 +572,7 @@ async def test_headers_of_a_stage_are_on_every_answer(
     make_app: MakeApp, serve: Serve, method: str, path: str, status: int
 ):
     """Flask's and the server's own included, and once."""
-    script = Script(asks=lambda call: call.headers.append(("X-Stage", place())))
+    script = Script(prepares=lambda call: call.headers.append(("X-Stage", place())))
     app = make_app(plugins=[Plugin(script)], BODY_TIMEOUT=0.1)
     app.test_client().open(path, method=method)
     async with serve(app) as client:
@@ -588,15 +590,15 @@ async def test_a_request_id_is_on_the_answer_and_on_every_line(
     logger = logging.getLogger("pegboard.test")
 
     def prepare(call: Call) -> list[Command]:
-        logger.warning("asks for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
+        logger.warning("prepares for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return echo(call)
 
     def complete(call: Call, _: Any) -> Answer | None:
-        logger.warning("hears for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
+        logger.warning("completes for %s at %s", call.environ["HTTP_X_REQUEST_ID"], place())
         return answering(b"stage")() if call.environ["PATH_INFO"] == "/staged/1" else None
 
     app = make_app(
-        plugins=[Plugin(Script(asks=prepare, hears=complete))],
+        plugins=[Plugin(Script(prepares=prepare, completes=complete))],
         REDIS_URL=redis_proxy.url,
         REDIS_TIMEOUT=5.0,
         LOG_LEVEL="INFO",
@@ -623,12 +625,12 @@ async def test_a_request_id_is_on_the_answer_and_on_every_line(
                     )
                 ]
                 await asyncio.to_thread(hold.wait)
-                assert 3 == len(lines.of("asks for"))
+                assert 3 == len(lines.of("prepares for"))
             answers = [(await visit.answer()).header("X-Request-ID") for visit in visits]
         assert ["red", "blue", "green"] == answers
     for name in ("red", "blue", "green"):
-        assert [name] == lines.of(f"asks for {name} at {LOOP}")
-        assert [name] == lines.of(f"hears for {name} at {LOOP}")
+        assert [name] == lines.of(f"prepares for {name} at {LOOP}")
+        assert [name] == lines.of(f"completes for {name} at {LOOP}")
     assert ["blue"] == lines.of(f"views for blue at {THREAD}")
     assert ["green", "red"] == sorted(lines.of("GET /staged/1 200"))
     assert ["blue"] == lines.of("GET /viewed 200")
@@ -643,12 +645,12 @@ async def test_each_of_many_requests_at_once_gets_its_own_reply(
         call.headers.append(("X-Reply", replies[0].value.decode()))
         return repeat(call, replies) if int(call.environ["PATH_INFO"][8:]) % 2 else None
 
-    script = Script(asks=echo, hears=complete)
+    script = Script(prepares=echo, completes=complete)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
 
     async with serve(app) as client:
         await client.ask("/staged/0")
-        script.asked.clear()
+        script.prepared.clear()
         paths = [f"/staged/{number}" for number in range(50)]
         answers = await asyncio.gather(*map(client.ask, paths))
     for number, answer in enumerate(answers):
@@ -656,7 +658,7 @@ async def test_each_of_many_requests_at_once_gets_its_own_reply(
         assert path == answer.header("X-Reply")
         expected = path if number % 2 else {"number": number, "place": THREAD}
         assert expected == (answer.body.decode() if number % 2 else json.loads(answer.body))
-    assert [LOOP] * 50 == script.asked
+    assert [LOOP] * 50 == script.prepared
 
 
 @pytest.mark.parametrize(
@@ -674,7 +676,7 @@ async def test_a_stage_that_asks_what_is_no_list_of_commands_fails_alone(
             return echo(call)
         return echo(call)[0] if callable(wrong) else wrong
 
-    script = Script(asks=prepare, hears=repeat)
+    script = Script(prepares=prepare, completes=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0, TESTING=False)
 
     async with serve(app) as client:
@@ -695,7 +697,7 @@ def exit_now(_: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "asks",
+    "prepares",
     [
         exit_now,
         lambda _: Answer(200, [], "text"),  # type: ignore[arg-type]  # it is wrong
@@ -713,10 +715,10 @@ def exit_now(_: Call) -> None:
     ],
 )
 async def test_an_answer_that_cannot_be_sent_is_an_error(
-    make_app: MakeApp, serve: Serve, asks: Any
+    make_app: MakeApp, serve: Serve, prepares: Any
 ):
     """In the one format, and not one of the server's own."""
-    app = make_app(plugins=[Plugin(Script(asks=asks))], TESTING=False)
+    app = make_app(plugins=[Plugin(Script(prepares=prepares))], TESTING=False)
 
     async with serve(app) as client:
         await client.ask("/health")  # binds
@@ -728,8 +730,8 @@ async def test_an_answer_that_cannot_be_sent_is_an_error(
 async def test_commands_that_can_be_read_once_are_refused(
     make_app: MakeApp, serve: Serve, lines: Lines
 ):
-    """Their author is told so, and no stage behind asks anything."""
-    script = Script(asks=lambda _: (command("PING", key="") for _ in range(2)))
+    """Their author is told so, and no later stage is called."""
+    script = Script(prepares=lambda _: (command("PING", key="") for _ in range(2)))
     behind = Script("behind", 2)
     app = make_app(plugins=[Plugin(script, behind)], TESTING=False)
 
@@ -737,16 +739,16 @@ async def test_commands_that_can_be_read_once_are_refused(
         await client.ask("/staged/1")
         answer = await client.ask("/staged/1")
     assert 500 == answer.status
-    assert [] == behind.asked
+    assert [] == behind.prepared
     assert lines.of("is asked of Redis, not a list of commands")
 
 
-@pytest.mark.parametrize("prompt", [True, False])
+@pytest.mark.parametrize("non_blocking", [True, False])
 async def test_a_request_passes_its_stages_before_its_body_arrives(
-    make_app: MakeApp, serve: Serve, *, prompt: bool
+    make_app: MakeApp, serve: Serve, *, non_blocking: bool
 ):
     """Else what never arrives would not be counted."""
-    script = Script(asks=answering(b"no", 429), prompt=lambda: prompt)
+    script = Script(prepares=answering(b"no", 429), non_blocking=lambda: non_blocking)
     app = make_app(plugins=[Plugin(script)], TESTING=False)
 
     async with serve(app) as client:
@@ -759,7 +761,7 @@ async def test_a_request_passes_its_stages_before_its_body_arrives(
 
 async def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, serve: Serve):
     """A refusal has a body for GET, whatever was asked first."""
-    script = Script(asks=answering(b"no", 429))
+    script = Script(prepares=answering(b"no", 429))
     app = make_app(plugins=[Plugin(script)], TESTING=False)
 
     async with serve(app) as client:
@@ -770,7 +772,7 @@ async def test_what_matches_no_route_is_of_its_own_method(make_app: MakeApp, ser
     assert [b"", b"no"] == [client.head("/nowhere").data, client.get("/nowhere").data]
 
 
-async def test_no_body_is_waited_for_that_nobody_reads(make_app: MakeApp, serve: Serve):
+async def test_no_body_is_waited_for_that_is_not_read(make_app: MakeApp, serve: Serve):
     """An error of the route, or a method whose body means nothing, is answered at once."""
     app = make_app(plugins=[Plugin(Script())], TESTING=False)
 
@@ -809,7 +811,7 @@ async def test_all_lines_of_a_request_have_one_trace(make_app: MakeApp, serve: S
     def note(_: Call) -> None:
         traces.append(trace_id.get())
 
-    app = make_app(plugins=[Plugin(Script(asks=note))], TESTING=False)
+    app = make_app(plugins=[Plugin(Script(prepares=note))], TESTING=False)
 
     @app.get("/traced")
     def traced() -> str:
@@ -830,7 +832,7 @@ async def test_an_answer_of_the_loop_leaves_no_garbage(
     make_app: MakeApp, serve: Serve, redis_url: str
 ):
     """Which the collector would have to look for, and every request would wait for it."""
-    script = Script(asks=echo, hears=repeat)
+    script = Script(prepares=echo, completes=repeat)
     app = make_app(plugins=[Plugin(script)], REDIS_URL=redis_url)
     async with serve(app) as client:
         for _ in range(2):
@@ -846,13 +848,13 @@ async def test_an_answer_of_the_loop_leaves_no_garbage(
             gc.unfreeze()
             gc.enable()
     assert garbage < 500
-    assert LOOP == script.asked[-1]
+    assert LOOP == script.prepared[-1]
 
 
 async def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, serve: Serve):
     """What a stage knows does not wait for views; what needs a view waits for its turn."""
     script = Script(
-        asks=lambda call: (
+        prepares=lambda call: (
             answering(b"stage")() if call.environ["PATH_INFO"] == "/staged/1" else None
         )
     )
@@ -885,7 +887,7 @@ async def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, se
 async def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, serve: Serve):
     """Those of the loop and of threads, whole and in parts; none did before."""
     script = Script(
-        asks=lambda call: (
+        prepares=lambda call: (
             answering(b"stage")() if call.environ["PATH_INFO"] == "/staged/1" else None
         )
     )
@@ -904,4 +906,4 @@ async def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, 
     assert [None] * 4 == [answer.header("Connection") for answer in before]
     assert ["close"] * 4 == [answer.header("Connection") for answer in after]
     assert [(one.status, one.body) for one in before] == [(one.status, one.body) for one in after]
-    assert [LOOP] * 4 == script.asked[4:]
+    assert [LOOP] * 4 == script.prepared[4:]

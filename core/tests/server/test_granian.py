@@ -33,6 +33,7 @@ def test_an_address_that_is_not_ours_is_a_problem(host):
     with pytest.raises(StartupError, match=f"cannot listen on {host} port 0") as caught:
         find_address(host, 0)
     (problem,) = caught.value.problems
+    assert "PB_ADDRESS_UNAVAILABLE" == problem.code
     assert "HOST" in problem.hint
 
 

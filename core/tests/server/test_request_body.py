@@ -158,7 +158,7 @@ async def test_who_goes_away_in_mid_body_has_asked_nothing(
     headers: Mapping[str, str],
     parts: list[bytes],
 ):
-    """400, if somebody still reads it; the view is never run, even if it would not read it."""
+    """400, if the client still reads it; the view is never run, even if it would not read it."""
     async with serve(app) as client:
         visit = client.visit(path, "POST", headers)
         for part in parts:

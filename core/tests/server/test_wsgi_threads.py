@@ -247,7 +247,7 @@ async def test_a_server_that_cannot_send_ends_a_stream(app: Flask, serve: Serve,
 
 
 async def test_an_error_in_mid_stream_breaks_the_connection(app: Flask, serve: Serve, errors: Ids):
-    """It is raised to the server, so that nobody takes what was sent for the whole; and logged."""
+    """It is logged, and raised to the server, which must not end the answer as if it were whole."""
     parts = Parts(b"one", bug())
 
     @app.get("/broken")
@@ -383,7 +383,7 @@ def leave(_: Any, __: Any) -> Iterable[bytes]:
 
 
 def interrupt(_: Any, __: Any) -> Iterable[bytes]:
-    """Be an app in which somebody presses Ctrl-C."""
+    """Be an app that raises what Ctrl-C does."""
     raise KeyboardInterrupt
 
 
@@ -523,7 +523,7 @@ async def test_what_is_written_meanwhile_is_in_its_place(app: Flask, serve: Serv
 
 
 @pytest.mark.parametrize("length", ["0", "4"])
-async def test_who_goes_away_ends_a_stream_with_a_body_that_nobody_reads(
+async def test_a_client_that_leaves_ends_a_stream_with_a_body_that_is_not_read(
     app: Flask, serve: Serve, length: str
 ):
     """Else such clients would keep their threads for good."""

@@ -63,7 +63,7 @@ def app(make_app: MakeApp) -> Flask:
 
 @pytest.fixture
 def stage() -> Stage:
-    """The stage that is hung."""
+    """The stage that is installed."""
     return Stage()
 
 
@@ -181,7 +181,7 @@ def test_paths_without_end_are_not_remembered(matches: Matches, monkeypatch: pyt
         assert len(matches._matches["GET"]) <= 10
 
 
-def test_stages_that_are_hung_are_bound_anew(matches: Matches):
+def test_stages_that_are_installed_are_bound_anew(matches: Matches):
     """What was found before is forgotten."""
     matches.find(environ("/plain"))
     matches.find(environ("/no"))

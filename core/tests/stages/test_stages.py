@@ -30,11 +30,11 @@ class Script:
 
     name: str
     order: int
-    asks: Callable[[Call], Any] = lambda _: None
-    hears: Callable[[Call, Any], Any] = lambda _call, _replies: None
+    prepares: Callable[[Call], Any] = lambda _: None
+    completes: Callable[[Call, Any], Any] = lambda _call, _replies: None
     binds: Callable[[Route | None], bool] = lambda _: True
     bound: list[Route | None] = field(default_factory=list)
-    heard: list[Any] = field(default_factory=list)
+    received: list[Any] = field(default_factory=list)
 
     def bind(self, route: Route | None) -> "Script | None":
         """Bind where the test says."""
@@ -42,13 +42,13 @@ class Script:
         return self if self.binds(route) else None
 
     def prepare(self, call: Call) -> Any:
-        """Ask what the test says."""
-        return self.asks(call)
+        """Return what the test says."""
+        return self.prepares(call)
 
     def complete(self, call: Call, replies: Any) -> Any:
-        """Hear, and do what the test says."""
-        self.heard.append(replies)
-        return self.hears(call, replies)
+        """Return what the test says."""
+        self.received.append(replies)
+        return self.completes(call, replies)
 
 
 class Plugin:
@@ -75,7 +75,7 @@ class Plugin:
 
     @pegboard.hookimpl
     def pegboard_stages(self, app: Flask) -> Sequence[Script]:
-        """Hang the stages."""
+        """Return the stages."""
         assert app.name == "pegboard"
         return self.stages
 
@@ -90,7 +90,7 @@ class Elsewhere:
 
     @pegboard.hookimpl
     def pegboard_stages(self) -> Sequence[Script]:
-        """Hang the stage."""
+        """Return the stage."""
         return [self.stage]
 
 
@@ -104,15 +104,15 @@ def answering(body: bytes, status: int = 200) -> Callable[..., Answer]:
     return lambda *_: Answer(status, [("Content-Type", "text/plain")], body)
 
 
-def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None:
+def test_stages_act_in_their_order_whichever_plugin_has_them(make_app: MakeApp) -> None:
     """The lower number first, not the order of the plugins; an answer ends it."""
     seen: list[str] = []
 
     def noting(name: str, order: int) -> Script:
-        return Script(name, order, asks=lambda _: seen.append(name))
+        return Script(name, order, prepares=lambda _: seen.append(name))
 
     stages = [noting("last", 900), noting("first", 100)]
-    middle = Script("middle", 500, asks=lambda _: seen.append("middle"))
+    middle = Script("middle", 500, prepares=lambda _: seen.append("middle"))
     app = make_app(plugins=[Plugin(*stages), Elsewhere(middle)])
 
     assert {"number": 1} == app.test_client().get("/staged/1").get_json()
@@ -121,8 +121,8 @@ def test_stages_act_in_their_order_whoever_hangs_them(make_app: MakeApp) -> None
 
 def test_first_answer_ends_the_request(make_app: MakeApp) -> None:
     """Later stages are not asked, and Flask sees nothing."""
-    late = Script("late", 2, asks=answering(b"late"))
-    app = make_app(plugins=[Plugin(Script("early", 1, asks=answering(b"early")), late)])
+    late = Script("late", 2, prepares=answering(b"late"))
+    app = make_app(plugins=[Plugin(Script("early", 1, prepares=answering(b"early")), late)])
     answer = app.test_client().get("/staged/1")
 
     assert (200, b"early", "5") == (
@@ -170,16 +170,16 @@ def test_stages_that_are_no_list_stop_the_start(make_app: MakeApp) -> None:
         make_app(plugins=[plugin])
 
 
-def test_a_status_that_nobody_knows_is_sent(make_app: MakeApp) -> None:
+def test_a_status_without_a_name_is_sent(make_app: MakeApp) -> None:
     """Numbers are free."""
-    app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text", 599)))])
+    app = make_app(plugins=[Plugin(Script("one", 1, prepares=answering(b"text", 599)))])
     assert "599 Unknown" == app.test_client().get("/staged/1").status
 
 
 def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisProxy) -> None:
-    """One exchange for all; each hears the replies to its own commands."""
-    one = Script("one", 1, asks=lambda call: ping(call) * 2)
-    two = Script("two", 2, asks=ping)
+    """One exchange for all; each gets the replies to its own commands."""
+    one = Script("one", 1, prepares=lambda call: ping(call) * 2)
+    two = Script("two", 2, prepares=ping)
     app = make_app(plugins=[Plugin(one, two)], REDIS_URL=redis_proxy.url, REDIS_TIMEOUT=5.0)
     client = app.test_client()
     client.get("/staged/1")
@@ -187,14 +187,14 @@ def test_what_stages_ask_travels_together(make_app: MakeApp, redis_proxy: RedisP
     client.get("/staged/2")
 
     assert [["ECHO"] * 3] == redis_proxy.round_trips
-    assert [b"/staged/2"] * 2 == [reply.value for reply in one.heard[-1]]
-    assert [b"/staged/2"] == [reply.value for reply in two.heard[-1]]
+    assert [b"/staged/2"] * 2 == [reply.value for reply in one.received[-1]]
+    assert [b"/staged/2"] == [reply.value for reply in two.received[-1]]
 
 
 def test_answer_of_the_first_to_hear_wins(make_app: MakeApp, redis_url: str) -> None:
     """A stage that answers at once still lets those before it hear first."""
-    limit = Script("limit", 1, asks=ping, hears=answering(b"refused", 429))
-    cache = Script("answer", 2, asks=answering(b"cached"))
+    limit = Script("limit", 1, prepares=ping, completes=answering(b"refused", 429))
+    cache = Script("answer", 2, prepares=answering(b"cached"))
     app = make_app(plugins=[Plugin(limit, cache)], REDIS_URL=redis_url, REDIS_TIMEOUT=5.0)
 
     assert (429, b"refused") == (
@@ -203,19 +203,19 @@ def test_answer_of_the_first_to_hear_wins(make_app: MakeApp, redis_url: str) -> 
     )
 
 
-def test_without_redis_a_stage_hears_why(make_app: MakeApp) -> None:
+def test_without_redis_a_stage_is_told_why(make_app: MakeApp) -> None:
     """It gets the error, and decides."""
-    stage = Script("one", 1, asks=ping)
+    stage = Script("one", 1, prepares=ping)
     answer = make_app(plugins=[Plugin(stage)]).test_client().get("/staged/1")
 
     assert 200 == answer.status_code
-    assert isinstance(stage.heard[0], ChannelError)
+    assert isinstance(stage.received[0], ChannelError)
 
 
 @pytest.mark.parametrize("path", ["/staged/1", "/staged/refused", "/nothing"])
 def test_headers_of_a_stage_are_on_every_answer(make_app: MakeApp, path: str) -> None:
     """Whoever gives it, also an error."""
-    stage = Script("one", 1, asks=lambda call: call.headers.append(("X-Stage", "was here")))
+    stage = Script("one", 1, prepares=lambda call: call.headers.append(("X-Stage", "was here")))
     answer = make_app(plugins=[Plugin(stage)]).test_client().get(path)
 
     assert "was here" == answer.headers["X-Stage"]
@@ -234,7 +234,7 @@ def abort() -> NoReturn:
 @pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("refuse", [answer_error, abort])
-@pytest.mark.parametrize("when", ["asks", "hears"])
+@pytest.mark.parametrize("when", ["prepares", "completes"])
 def test_error_of_a_stage_is_as_flask_gives_it(
     make_app: MakeApp, refuse: Callable[[], Any], when: str, origin: str | None, method: str
 ) -> None:
@@ -252,13 +252,15 @@ def test_error_of_a_stage_is_as_flask_gives_it(
 
 
 def failing(fails: Callable[[], Any], when: str) -> Script:
-    """Return a stage that does this at one path when it is asked, or when it hears."""
+    """Return a stage that does this at one path when it prepares, or when it completes."""
 
     def fail(call: Call, *_: Any) -> Any:
         return fails() if call.environ["PATH_INFO"] == "/staged/1" else None
 
     return Script(
-        "late", 2, **({"asks": fail} if when == "asks" else {"asks": ping, "hears": fail})
+        "late",
+        2,
+        **({"prepares": fail} if when == "prepares" else {"prepares": ping, "completes": fail}),
     )
 
 
@@ -294,7 +296,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("origin", [None, "https://app.example"])
-@pytest.mark.parametrize("when", ["asks", "hears"])
+@pytest.mark.parametrize("when", ["prepares", "completes"])
 @pytest.mark.parametrize("fails,told", WRONG.values(), ids=list(WRONG))
 def test_failure_of_a_stage_is_as_flask_gives_it(
     make_app: MakeApp,
@@ -305,7 +307,7 @@ def test_failure_of_a_stage_is_as_flask_gives_it(
     origin: str | None,
 ) -> None:
     """500 with all headers that a view's has; its author is told which stage, and why."""
-    early = Script("early", 1, asks=lambda call: call.headers.append(("X-Early", "yes")))
+    early = Script("early", 1, prepares=lambda call: call.headers.append(("X-Early", "yes")))
     app = make_app(
         plugins=[Plugin(early, failing(fails, when))],
         TESTING=False,
@@ -330,7 +332,9 @@ def test_an_answer_that_is_none_is_a_failure(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, wrong: Any
 ) -> None:
     """What a view may return, a stage may not; its author is told."""
-    app = make_app(plugins=[Plugin(failing(lambda: wrong, "hears"))], TESTING=False, SECRET_KEY="k")
+    app = make_app(
+        plugins=[Plugin(failing(lambda: wrong, "completes"))], TESTING=False, SECRET_KEY="k"
+    )
 
     assert 500 == app.test_client().get("/staged/1").status_code
     assert "is no pegboard.stages.Answer" in caplog.text
@@ -338,7 +342,7 @@ def test_an_answer_that_is_none_is_a_failure(
 
 def test_failure_of_a_stage_reaches_the_test_client(make_app: MakeApp) -> None:
     """As that of a view does."""
-    app = make_app(plugins=[Plugin(failing(bug, "asks"))])
+    app = make_app(plugins=[Plugin(failing(bug, "prepares"))])
     with pytest.raises(RuntimeError, match="a bug"):
         app.test_client().get("/staged/1")
 
@@ -350,7 +354,7 @@ def test_fields_of_an_abort_are_told(make_app: MakeApp) -> None:
         headers: Any = {"Retry-After": 7}
         pegboard.abort(422, "No.", errors={"name": ["Too long."]}, headers=headers)
 
-    answer = make_app(plugins=[Plugin(failing(refuse, "asks"))]).test_client().get("/staged/1")
+    answer = make_app(plugins=[Plugin(failing(refuse, "prepares"))]).test_client().get("/staged/1")
     assert {"message": "No.", "status": 422, "errors": {"name": ["Too long."]}} == answer.get_json()
     assert "7" == answer.headers["Retry-After"]
 
@@ -360,9 +364,9 @@ def visible(response: Any) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in VARYING}
 
 
-def test_answer_of_a_stage_passes_what_plugins_hang_after_requests(make_app: MakeApp) -> None:
+def test_answer_of_a_stage_passes_after_request_functions_of_plugins(make_app: MakeApp) -> None:
     """A plugin that adds a header to every answer adds it to this one."""
-    app = make_app(plugins=[Plugin(Script("one", 1, asks=answering(b"text")))])
+    app = make_app(plugins=[Plugin(Script("one", 1, prepares=answering(b"text")))])
 
     @app.after_request
     def sign(response: flask.Response) -> flask.Response:
@@ -378,7 +382,7 @@ def test_an_answer_of_a_stage_goes_without_a_function_that_fails(
 ) -> None:
     """What it relies on was to be done before the request; the others have their part."""
     app = make_app(
-        plugins=[Plugin(Script("one", 1, asks=answering(b"no", 429)))],
+        plugins=[Plugin(Script("one", 1, prepares=answering(b"no", 429)))],
         TESTING=False,
         SECRET_KEY="k",
     )
@@ -404,7 +408,7 @@ def test_a_method_in_odd_case_is_the_one_that_flask_takes_it_for(
 ) -> None:
     """No request escapes by its spelling."""
     stage = Script("one", 1, binds=lambda route: bool(route and route.method == "GET"))
-    stage.asks = answering(b"stage")
+    stage.prepares = answering(b"stage")
     app = make_app(plugins=[Plugin(stage)])
     answers = [app.test_client().open("/staged/1", method=one) for one in (method, "POST")]
     environ = EnvironBuilder(path="/staged/1").get_environ()
@@ -435,7 +439,7 @@ class Gate(Plugin):
 
 def test_middleware_of_a_plugin_sees_a_request_before_the_stages(make_app: MakeApp) -> None:
     """It may refuse what a stage would answer."""
-    app = make_app(plugins=[Gate(Script("one", 1, asks=answering(b"stage")))])
+    app = make_app(plugins=[Gate(Script("one", 1, prepares=answering(b"stage")))])
     refused = app.test_client().get("/staged/1")
     admitted = app.test_client().get("/staged/1", headers={"X-Word": "please"})
 
@@ -582,9 +586,9 @@ def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict
             raise failures.pop()
         return True
 
-    early = Script("early", 1, asks=lambda call: call.headers.append(("X-Early", "yes")))
+    early = Script("early", 1, prepares=lambda call: call.headers.append(("X-Early", "yes")))
     app = make_app(
-        plugins=[Plugin(early, Script("late", 2, asks=answering(b"stage"), binds=binds))],
+        plugins=[Plugin(early, Script("late", 2, prepares=answering(b"stage"), binds=binds))],
         TESTING=False,
         SECRET_KEY="k",
         CORS_ORIGINS="https://app.example",
@@ -601,7 +605,7 @@ def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict
 
 def test_stage_that_does_not_bind_is_never_asked(make_app: MakeApp) -> None:
     """It costs that route nothing."""
-    stage = Script("one", 1, asks=answering(b"stage"), binds=lambda route: route is None)
+    stage = Script("one", 1, prepares=answering(b"stage"), binds=lambda route: route is None)
     client = make_app(plugins=[Plugin(stage)]).test_client()
 
     assert {"number": 1} == client.get("/staged/1").get_json()
@@ -611,7 +615,7 @@ def test_stage_that_does_not_bind_is_never_asked(make_app: MakeApp) -> None:
 def test_call_carries_the_variables_of_the_url(make_app: MakeApp) -> None:
     """They are converted, and fresh for each request."""
     seen: list[Any] = []
-    stage = Script("one", 1, asks=lambda call: seen.append(dict(call.arguments)))
+    stage = Script("one", 1, prepares=lambda call: seen.append(dict(call.arguments)))
     client = make_app(plugins=[Plugin(stage)]).test_client()
     answers = [client.get(f"/staged/{number}").get_json() for number in (1, 2, 1)]
 
@@ -647,7 +651,7 @@ def test_stage_that_raises_is_one_error(make_app: MakeApp) -> None:
             message = "a bug"
             raise RuntimeError(message)
 
-    app = make_app(plugins=[Plugin(Script("one", 1, asks=fail))], TESTING=False)
+    app = make_app(plugins=[Plugin(Script("one", 1, prepares=fail))], TESTING=False)
     answers = [app.test_client().get("/staged/1") for _ in range(2)]
 
     assert [500, 200] == [answer.status_code for answer in answers]
@@ -659,7 +663,7 @@ def test_stage_that_raises_is_one_error(make_app: MakeApp) -> None:
 def test_odd_paths_pass_the_stages_too(make_app: MakeApp, path: str) -> None:
     """No request escapes by its spelling."""
     seen: list[str] = []
-    stage = Script("one", 1, asks=lambda call: seen.append(call.environ["PATH_INFO"]))
+    stage = Script("one", 1, prepares=lambda call: seen.append(call.environ["PATH_INFO"]))
     make_app(plugins=[Plugin(stage)]).test_client().get(path)
 
     assert 1 == len(seen)

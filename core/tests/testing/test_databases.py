@@ -18,7 +18,7 @@ def test_fresh_database_is_gone_afterwards(postgres_server: str) -> None:
 def test_environment_names_the_servers(
     monkeypatch: pytest.MonkeyPatch, postgres_server: str
 ) -> None:
-    """A server that the environment names is used instead of one of the kit's own."""
+    """A server that the environment names is used, and none is started."""
     monkeypatch.setenv(databases.DATABASE_VARIABLE, postgres_server)
     monkeypatch.setenv(databases.REDIS_VARIABLE, "redis://cache.example/0")
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw3")

@@ -1,4 +1,4 @@
-"""The proxy that makes faults on order."""
+"""The proxy that makes faults on demand."""
 
 import gc
 import socket
@@ -21,7 +21,7 @@ from pegboard.testing.servers import Certificates
 
 @pytest.fixture
 def client(redis_proxy: RedisProxy) -> Iterator[Redis]:
-    """An impatient client behind the proxy."""
+    """A client behind the proxy, with a short time-out."""
     with Redis.from_url(
         redis_proxy.url, socket_timeout=0.1, retry=Retry(NoBackoff(), 0), decode_responses=True
     ) as client:
@@ -45,7 +45,7 @@ def test_what_is_not_caught_passes(redis_proxy, client):
 
 
 def test_held_command_is_executed_late(redis_proxy, client, server):
-    """Its client has given up and gone, and others went on meanwhile."""
+    """Its client has closed its connection, and others were served meanwhile."""
     with redis_proxy.hold_commands("SET", "key") as hold:
         with pytest.raises(RedisTimeoutError):
             client.set("key", "late")
@@ -72,7 +72,7 @@ def test_held_reply_is_of_a_command_that_was_executed(redis_proxy, client, serve
 
 
 def test_swallowed_command_is_never_executed(redis_proxy, client, server):
-    """Nor is what follows on its connection; the next connection is as good as new."""
+    """Nor is what follows on its connection; the next connection works."""
     hold = redis_proxy.swallow("SET")
     with pytest.raises(RedisTimeoutError), client.pipeline(transaction=False) as pipeline:
         pipeline.set("key", 1).incr("key").execute()
@@ -82,7 +82,7 @@ def test_swallowed_command_is_never_executed(redis_proxy, client, server):
 
 
 def test_dropped_reply_leaves_the_client_in_doubt(redis_proxy, client, server):
-    """The command was executed, and nobody will ever tell."""
+    """The command was executed, and its client never learns of it."""
     with pytest.raises(RedisTimeoutError), redis_proxy.hold_replies("SET") as hold:
         client.set("key", "value")
     hold.drop()

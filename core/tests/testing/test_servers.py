@@ -35,7 +35,7 @@ def test_postgres_comes_back_with_its_data(own_postgres: PostgresServer) -> None
 
 
 def test_postgres_folds_the_case_of_every_script(own_postgres: PostgresServer) -> None:
-    """Its locale knows more than ASCII, as that of a real service does."""
+    """Its locale covers more than ASCII, as that of a real server does."""
     with closing(psycopg2.connect(own_postgres.url)) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT lower('ÄΩЖ')")

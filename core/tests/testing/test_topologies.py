@@ -49,7 +49,7 @@ def test_cluster_serves_keys_of_all_shards(own_cluster: ClusterServers):
 
 
 def test_shard_changes_its_master(own_cluster: ClusterServers):
-    """On order, and when the master dies."""
+    """On demand, and when the master dies."""
     first = own_cluster.master_of("key")
     replica = own_cluster.replica_of(first)
     own_cluster.failover("key")

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 import pegboard
 from pegboard.redis import get_channel
-from pegboard_cache_redis.cache.epoch import Fleet
+from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.models import table
 
 pytest_plugins = ["pegboard.testing.fixtures"]
@@ -143,17 +143,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def new_fleet(app: Flask, clock: Clock) -> Callable[[], Fleet]:
+def new_epochs(app: Flask, clock: Clock) -> Callable[[], EpochStore]:
     """What another process knows, which is nothing yet."""
     with app.app_context():
         engine = pegboard.db.engine
-    return lambda: Fleet(engine, "pb:1", clock)
+    return lambda: EpochStore(engine, "pb:1", clock)
 
 
 @pytest.fixture
-def fleet(new_fleet: Callable[[], Fleet]) -> Fleet:
+def epochs(new_epochs: Callable[[], EpochStore]) -> EpochStore:
     """What one process knows, which is nothing yet."""
-    return new_fleet()
+    return new_epochs()
 
 
 def write_row(**values: object) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,9 +19,9 @@ from pegboard.redis import get_channel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import RedisServer
-from pegboard_cache_redis.cache.activation import Switch
-from pegboard_cache_redis.cache.background import IDLE, Keeper
-from pegboard_cache_redis.cache.epoch import WAIT, Fleet
+from pegboard_cache_redis.cache.activation import Activation
+from pegboard_cache_redis.cache.background import IDLE, BackgroundRefresh
+from pegboard_cache_redis.cache.epoch import WAIT, EpochStore
 from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.strategy import RedisStrategy
 
@@ -41,33 +42,35 @@ def app(make_app: MakeApp, own_redis: RedisServer, sqlite_url: str) -> Iterator[
 
 
 @pytest.fixture
-def switch(app: Flask, fleet: Fleet) -> Switch:
+def activation(app: Flask, epochs: EpochStore) -> Activation:
     """What turns caching on and off."""
     channel = get_channel(app)
     assert channel
-    return Switch(channel, fleet, prefix="test")
+    return Activation(channel, epochs, prefix="test")
 
 
 @pytest.fixture
-def keeper(app: Flask, fleet: Fleet, switch: Switch) -> Keeper:
-    """A keeper whose looks the test takes, one by one."""
+def background(app: Flask, epochs: EpochStore, activation: Activation) -> BackgroundRefresh:
+    """A background refresh that the test runs step by step."""
     channel = get_channel(app)
     assert channel
-    keeper = Keeper(channel, fleet, switch, Stats(channel, fleet, prefix="test"))
-    keeper._thread = threading.current_thread()
-    keeper.wake()
-    return keeper
+    background = BackgroundRefresh(
+        channel, epochs, activation, Stats(channel, epochs, prefix="test")
+    )
+    background._thread = threading.current_thread()
+    background.wake()
+    return background
 
 
-def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
+def test_it_turns_caching_on_again_in_due_time(background: BackgroundRefresh, clock: Clock):
     """And no sooner."""
     write_row(epoch=5, enabled=False)
-    assert keeper.look()
+    assert background.run_once()
     clock.now += WAIT - 0.001
-    assert keeper.look()
+    assert background.run_once()
     assert not read_row()[1]
     clock.now += 0.001
-    assert keeper.look()
+    assert background.run_once()
     epoch, enabled, servers = read_row()
     assert epoch > 5
     assert enabled
@@ -76,53 +79,60 @@ def test_it_turns_caching_on_again_in_due_time(keeper: Keeper, clock: Clock):
     assert channel.servers() == {name.removeprefix("pb:1@") for name in servers.split()}
 
 
-def test_a_server_that_was_replaced_ends_the_epoch(keeper: Keeper, switch: Switch, clock: Clock):
+def test_a_server_that_was_replaced_ends_the_epoch(
+    background: BackgroundRefresh, activation: Activation, clock: Clock
+):
     """Whoever meets it says so; the next epoch is the new server's."""
     write_row(epoch=5, enabled=True, servers="former")
-    keeper.look()
+    background.run_once()
     assert read_row()[1]
-    switch.report_foreign("another")
-    keeper.look()
+    activation.report_foreign("another")
+    background.run_once()
     assert (5, False, "former") == read_row()
     clock.now += WAIT
-    keeper.look()
+    background.run_once()
     assert read_row()[1]
     assert "former" != read_row()[2]
 
 
-def test_a_connection_to_a_former_server_ends_no_epoch(keeper: Keeper, switch: Switch):
+def test_a_connection_to_a_former_server_ends_no_epoch(
+    background: BackgroundRefresh, activation: Activation
+):
     """It is dropped, and the server that answers then is the right one."""
     channel = get_channel()
     assert channel
     (server,) = channel.servers()
     write_row(epoch=5, enabled=True, servers=f"pb:1@{server}")
-    switch.report_foreign("former")
-    keeper.look()
+    activation.report_foreign("former")
+    background.run_once()
     assert (5, True, f"pb:1@{server}") == read_row()
 
 
 def test_what_keeps_it_off_is_said_once(
-    keeper: Keeper, clock: Clock, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+    background: BackgroundRefresh,
+    clock: Clock,
+    own_redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
 ):
     """Redis is full, for minutes."""
     write_row(epoch=5, enabled=False)
-    keeper.look()
+    background.run_once()
     clock.now += WAIT
     with closing(Redis.from_url(own_redis.url)) as client:
         client.config_set("maxmemory", 1)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                keeper.look()
+                background.run_once()
         assert 1 == len(caplog.messages)
         assert "does not take writes" in caplog.messages[0]
         assert not read_row()[1]
         client.config_set("maxmemory", 0)
-    keeper.look()
+    background.run_once()
     assert read_row()[1]
 
 
 def test_a_server_that_does_not_say_who_it_is_is_not_used(
-    make_app: MakeApp, sqlite_url: str, fleet: Fleet, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, sqlite_url: str, epochs: EpochStore, caplog: pytest.LogCaptureFixture
 ):
     """Whether it was restarted, nobody could tell."""
     rules = "on >secret ~* &* +@all -info"
@@ -135,24 +145,24 @@ def test_a_server_that_does_not_say_who_it_is_is_not_used(
         )
         channel = get_channel(other)
         assert channel
-        switch = Switch(channel, fleet, prefix="test")
+        activation = Activation(channel, epochs, prefix="test")
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            switch.begin()
-            switch.begin()
+            activation.begin()
+            activation.begin()
     assert not read_row()[1]
     assert ["caching stays off: Redis does not tell its run id (ACL: +info)"] == caplog.messages
 
 
-def test_it_rests_when_nobody_asks(keeper: Keeper, monkeypatch: pytest.MonkeyPatch):
+def test_it_rests_when_nobody_asks(background: BackgroundRefresh, monkeypatch: pytest.MonkeyPatch):
     """An idle service leaves its database in peace."""
-    assert keeper.look()
-    keeper._used_at -= IDLE
-    assert not keeper.look()
+    assert background.run_once()
+    background._used_at -= IDLE
+    assert not background.run_once()
 
 
-def keepers() -> list[threading.Thread]:
-    """Return the threads of keepers."""
+def refresh_threads() -> list[threading.Thread]:
+    """Return the threads that refresh."""
     return [thread for thread in threading.enumerate() if thread.name == "pegboard-cache"]
 
 
@@ -167,23 +177,23 @@ def connections_of(app: Flask) -> Collection[object]:
     """Return those on which the state is read, now and later."""
     strategy = get_cache(app).strategy
     assert isinstance(strategy, RedisStrategy)
-    return strategy._fleet._opened
+    return strategy._epochs._opened
 
 
 def test_it_ends_when_the_app_closes_its_connections(app: Flask):
     """And begins again with the next request."""
-    wait_until(lambda: not keepers(), "those of other tests have ended")
+    wait_until(lambda: not refresh_threads(), "those of other tests have ended")
     use(app)
-    assert 1 == len(keepers())
+    assert 1 == len(refresh_threads())
     pegboard.db.engine.dispose()
-    wait_until(lambda: not keepers(), "it ends")
+    wait_until(lambda: not refresh_threads(), "it ends")
     use(app)
-    assert 1 == len(keepers())
+    assert 1 == len(refresh_threads())
 
 
 def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     """An app that nobody has any more leaves no thread behind, and no connection."""
-    wait_until(lambda: not keepers(), "those of other tests have ended")
+    wait_until(lambda: not refresh_threads(), "those of other tests have ended")
     config = {
         "ENV": "testing",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'gone.db'}",
@@ -193,7 +203,7 @@ def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     app = pegboard.create_app(config, plugins=["cache_redis"])
     opened = connections_of(app)
     use(app)
-    assert 1 == len(keepers())
+    assert 1 == len(refresh_threads())
     with app.app_context():
         # Python complains of SQLite's connections that nobody has closed.
         pegboard.db.engine.dispose()
@@ -204,7 +214,7 @@ def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     def are_gone() -> bool:
         # Again and again: while it looks at the row, it is in use.
         gc.collect()
-        return not keepers() and not opened
+        return not refresh_threads() and not opened
 
     wait_until(are_gone, "it ends")
 
@@ -222,8 +232,14 @@ def test_writes_before_the_migrations_of_the_cache_are_not_disturbed(
         REDIS_TIMEOUT=5,
         CACHE_STATUS_HEADER=True,
     )
-    waits: list[float] = []
-    monkeypatch.setattr("pegboard.cache.acknowledgement._wait", waits.append)
+    moments: list[float] = []
+    release = RedisStrategy.release
+
+    def note(*arguments: Any) -> float:
+        moments.append(release(*arguments))
+        return moments[-1]
+
+    monkeypatch.setattr(RedisStrategy, "release", note)
     upgrade(app, "items")
     client = app.test_client()
     assert 201 == client.post("/api/items/", json={"name": "one"}).status_code
@@ -232,7 +248,7 @@ def test_writes_before_the_migrations_of_the_cache_are_not_disturbed(
     assert 200 == response.status_code
     assert "bypass" in response.headers["Cache-Status"]
     upgrade(app)
-    assert not any(waits)
+    assert not any(moments)
     use_until_hit: Callable[[], bool] = lambda: (  # noqa: E731
         "hit" in client.get("/api/items/1").headers["Cache-Status"]
     )

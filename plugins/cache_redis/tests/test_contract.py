@@ -8,17 +8,17 @@ import pytest
 from redis import Redis
 
 import pegboard
-from pegboard.cache import Key, Miss, get_cache
+from pegboard.cache import Key, Miss, MissReason, get_cache
 from pegboard.cache.coherence import WriterTransaction
 from pegboard.testing.contracts import CacheStrategyContract, lease
-from pegboard_cache_redis.cache import epoch as state
+from pegboard_cache_redis.cache import epoch
 
 WARM = Key("warm", "up")
 
 
 @pytest.fixture
 def make_process(make_app, database_url, redis_url):
-    """Make the app of one more process of the fleet."""
+    """Make the app of one more process."""
 
     def make(**config):
         # A busy machine is no fault of Redis.
@@ -36,21 +36,21 @@ def apps(make_process):
 
 
 @pytest.fixture
-def fleet(apps):
+def processes(apps):
     """Their strategies, of which the first has turned caching on."""
     found: list[Any] = [get_cache(app).strategy for app in apps]
     for strategy in found:
-        strategy._switch.begin()
-        assert Miss("miss") == strategy.look_up(WARM)
+        strategy._activation.begin()
+        assert Miss(MissReason.MISS) == strategy.look_up(WARM)
     yield found
     for strategy in found:
-        strategy._keeper._used_at = float("-inf")  # it need not look after it any more
+        strategy._background._used_at = float("-inf")  # so that it stops
 
 
 @pytest.fixture
-def strategies(fleet):
+def strategies(processes):
     """The strategies of two processes."""
-    return fleet
+    return processes
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ class TestRedisStrategy(CacheStrategyContract):
     """Two processes, on SQLite and on PostgreSQL."""
 
     @pytest.fixture
-    def strategies(self, fleet):
+    def strategies(self, processes):
         """Those of two processes."""
-        return fleet
+        return processes
 
     @pytest.fixture
     def transaction(self, apps):
@@ -96,8 +96,8 @@ class TestRedisStrategy(CacheStrategyContract):
     @pytest.fixture(autouse=True)
     def nobody_waits(self, monkeypatch):
         """The other process trusts what it has read no longer than this one waits."""
-        monkeypatch.setattr(state, "TRUST", 0.2)
-        monkeypatch.setattr(state, "WAIT", 0.25)
+        monkeypatch.setattr(epoch, "TRUST", 0.2)
+        monkeypatch.setattr(epoch, "WAIT", 0.25)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -107,9 +107,9 @@ def test_a_value_under_another_key_is_no_value(strategies, server):
     key = Key("notes", "0a1b2c:2")
     given = lease(one)
     assert one.fill(given, b"value", 300)
-    target = lease(one, key).mark.place
-    server.set(target.key, server.get(given.mark.place.key))
-    assert Miss("invalid") == other.look_up(key)
+    target = lease(one, key).context.place
+    server.set(target.key, server.get(given.context.place.key))
+    assert Miss(MissReason.INVALID) == other.look_up(key)
     assert one.fill(lease(one, key), b"other", 300)
     assert b"other" == other.look_up(key)
 

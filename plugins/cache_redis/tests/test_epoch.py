@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 import pegboard
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import run_python
-from pegboard_cache_redis.cache.epoch import DISABLE, TRUST, WAIT, Fleet
+from pegboard_cache_redis.cache.epoch import DISABLE, TRUST, WAIT, EpochStore
 from pegboard_cache_redis.models import table
 
 from .conftest import Clock, read_row, write_row
@@ -31,86 +31,88 @@ def test_a_write_outwaits_trust_and_is_acknowledged_in_time():
     assert WAIT <= 2.5 * 2 / 3
 
 
-def test_what_was_read_is_trusted_for_a_while(fleet: Fleet, clock: Clock):
+def test_what_was_read_is_trusted_for_a_while(epochs: EpochStore, clock: Clock):
     """And not a moment longer."""
-    assert fleet.trusted() is None
-    state = fleet.refresh()
+    assert epochs.trusted() is None
+    state = epochs.refresh()
     clock.now += TRUST - 0.001
-    assert state is fleet.trusted()
+    assert state is epochs.trusted()
     clock.now += 0.001
-    assert fleet.trusted() is None
+    assert epochs.trusted() is None
 
 
-def test_trust_counts_from_before_the_question(fleet: Fleet, clock: Clock):
+def test_trust_counts_from_before_the_question(epochs: EpochStore, clock: Clock):
     """The row may have been changed right after the database looked."""
-    fleet.note(1, enabled=True, servers="a", read_at=clock.now - TRUST + 0.5)
+    epochs.note(1, enabled=True, servers="a", read_at=clock.now - TRUST + 0.5)
     clock.now += 0.5
-    assert fleet.trusted() is None
+    assert epochs.trusted() is None
 
 
-def test_an_older_answer_does_not_replace_a_newer(fleet: Fleet, clock: Clock):
+def test_an_older_answer_does_not_replace_a_newer(epochs: EpochStore, clock: Clock):
     """Two threads read at once, and the slower is heard last."""
-    newer = fleet.note(1, enabled=False, servers="a", read_at=clock.now)
-    assert newer is fleet.note(1, enabled=True, servers="a", read_at=clock.now - 0.1)
-    assert newer is fleet.trusted()
+    newer = epochs.note(1, enabled=False, servers="a", read_at=clock.now)
+    assert newer is epochs.note(1, enabled=True, servers="a", read_at=clock.now - 0.1)
+    assert newer is epochs.trusted()
 
 
-def test_the_row_is_read_when_what_is_known_has_aged(fleet: Fleet, clock: Clock):
+def test_the_row_is_read_when_what_is_known_has_aged(epochs: EpochStore, clock: Clock):
     """And only then."""
-    fleet.refresh()
+    epochs.refresh()
     write_row(epoch=4, enabled=True)
-    current = fleet.current()
+    current = epochs.current()
     assert current
     assert 0 == current.epoch
     clock.now += TRUST
-    current = fleet.current()
+    current = epochs.current()
     assert current
     assert (4, True) == (current.epoch, current.enabled)
 
 
-def test_a_cache_that_was_never_on_is_turned_on_at_once(fleet: Fleet):
+def test_a_cache_that_was_never_on_is_turned_on_at_once(epochs: EpochStore):
     """Nobody can have cached anything."""
-    fleet.refresh()
-    assert not fleet.enable(frozenset({"b", "a"}))
+    epochs.refresh()
+    assert not epochs.enable(frozenset({"b", "a"}))
     assert (True, "pb:1@a pb:1@b") == read_row()[1:]
-    state = fleet.trusted()
+    state = epochs.trusted()
     assert state
     assert frozenset({"a", "b"}) == state.servers
 
 
-def test_no_epoch_comes_back(fleet: Fleet, clock: Clock):
+def test_no_epoch_comes_back(epochs: EpochStore, clock: Clock):
     """Even when the table was dropped and created anew, with what Redis holds still there."""
     write_row(epoch=5, enabled=False)
-    fleet.refresh()
+    epochs.refresh()
     clock.now += WAIT
     before = int(time.time())
-    fleet.enable(frozenset({"a"}))
+    epochs.enable(frozenset({"a"}))
     assert before <= read_row()[0] <= time.time()
     write_row(epoch=2**40, enabled=False)
-    fleet.refresh()
+    epochs.refresh()
     clock.now += WAIT
-    fleet.enable(frozenset({"a"}))
+    epochs.enable(frozenset({"a"}))
     assert 2**40 + 1 == read_row()[0]
 
 
-def test_it_is_turned_on_again_when_nobody_trusts_the_former_epoch(fleet: Fleet, clock: Clock):
+def test_it_is_turned_on_again_when_nobody_trusts_the_former_epoch(
+    epochs: EpochStore, clock: Clock
+):
     """Since this process first knew it to be off, however often it has looked since."""
     write_row(epoch=1, enabled=False)
-    fleet.refresh()
+    epochs.refresh()
     clock.now += 1.0
-    fleet.refresh()
+    epochs.refresh()
     clock.now += WAIT - 1.001
-    assert fleet.enable(frozenset({"a"}))
+    assert epochs.enable(frozenset({"a"}))
     assert not read_row()[1]
     clock.now += 0.001
-    assert not fleet.enable(frozenset({"a"}))
+    assert not epochs.enable(frozenset({"a"}))
     assert (True, "pb:1@a") == read_row()[1:]
 
 
-def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Clock):
+def test_two_processes_turn_it_on_once(new_epochs: Callable[[], EpochStore], clock: Clock):
     """The one who comes second finds another epoch."""
     write_row(epoch=1, enabled=False)
-    first, second = new_fleet(), new_fleet()
+    first, second = new_epochs(), new_epochs()
     first.refresh()
     second.refresh()
     clock.now += WAIT
@@ -123,25 +125,25 @@ def test_two_processes_turn_it_on_once(new_fleet: Callable[[], Fleet], clock: Cl
     assert (epoch, True) == (state.epoch, state.enabled)
 
 
-def test_an_epoch_that_came_and_went_is_waited_out_anew(fleet: Fleet, clock: Clock):
+def test_an_epoch_that_came_and_went_is_waited_out_anew(epochs: EpochStore, clock: Clock):
     """That it was off before says nothing: somebody may trust the epoch between."""
     write_row(epoch=1, enabled=False)
-    fleet.refresh()
+    epochs.refresh()
     clock.now += 10.0
     write_row(epoch=2)
-    fleet.refresh()
-    assert clock.now + WAIT == fleet.nobody_trusts_at
+    epochs.refresh()
+    assert clock.now + WAIT == epochs.trust_ends_at
 
 
-def test_who_turns_it_off_waits_from_then_on(fleet: Fleet, clock: Clock):
+def test_who_turns_it_off_waits_from_then_on(epochs: EpochStore, clock: Clock):
     """And others learn it from the row."""
     write_row(epoch=1, enabled=True, servers="a")
-    fleet.refresh()
+    epochs.refresh()
     clock.now += 1.0
-    fleet.disable()
+    epochs.disable()
     assert (1, False, "a") == read_row()
-    assert clock.now + WAIT == fleet.nobody_trusts_at
-    trusted = fleet.trusted()
+    assert clock.now + WAIT == epochs.trust_ends_at
+    trusted = epochs.trusted()
     assert trusted
     assert not trusted.enabled
 
@@ -154,44 +156,47 @@ def test_who_turns_it_off_has_the_row_to_himself(app: Flask):
         assert connection.scalar(select(table.columns.updated_at))
 
 
-def test_a_row_that_was_never_there_keeps_nobody_waiting(fleet: Fleet):
+def test_a_row_that_was_never_there_keeps_nobody_waiting(epochs: EpochStore):
     """The migrations have not run yet."""
     table.drop(pegboard.db.engine)
-    assert fleet.current() is None
-    assert fleet.is_absent
-    assert 0.0 == fleet.moment_if_absent()
+    assert epochs.current() is None
+    assert epochs.is_missing
+    assert 0.0 == epochs.moment_if_missing()
 
 
 @pytest.mark.parametrize("drop", [True, False])
 def test_a_row_that_vanished_is_trusted_by_others_for_a_while(
-    fleet: Fleet, clock: Clock, *, drop: bool
+    epochs: EpochStore, clock: Clock, *, drop: bool
 ):
     """The plugin's data were removed while it served."""
     write_row(epoch=1, enabled=True)
-    fleet.refresh()
+    epochs.refresh()
     if drop:
         table.drop(pegboard.db.engine)
     else:
         with pegboard.db.engine.begin() as connection:
             connection.execute(delete(table))
     clock.now += TRUST
-    assert fleet.current() is None
+    assert epochs.current() is None
     vanished_at, clock.now = clock.now, clock.now + 1.0
-    assert vanished_at + WAIT == fleet.moment_if_absent()
+    assert vanished_at + WAIT == epochs.moment_if_missing()
 
 
-def test_a_row_that_came_to_be_is_known(fleet: Fleet):
+def test_a_row_that_came_to_be_is_known(epochs: EpochStore):
     """The migrations ran while a writer had its transaction open."""
     table.drop(pegboard.db.engine)
-    fleet.refresh()
+    epochs.refresh()
     table.create(pegboard.db.engine)
     with pegboard.db.engine.begin() as connection:
         connection.execute(table.insert().values(id=1))
-    assert fleet.moment_if_absent() is None
+    assert epochs.moment_if_missing() is None
 
 
 def test_a_database_that_does_not_answer_is_reported_and_nothing_is_trusted(
-    fleet: Fleet, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    epochs: EpochStore,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """That is no table missing."""
 
@@ -199,28 +204,28 @@ def test_a_database_that_does_not_answer_is_reported_and_nothing_is_trusted(
         raise sqlite_or_not
 
     sqlite_or_not = pegboard.db.engine.dialect.loaded_dbapi.OperationalError("gone")
-    fleet.refresh()
+    epochs.refresh()
     clock.now += TRUST
     monkeypatch.setattr(pegboard.db.engine.dialect, "do_execute", refuse)
     with caplog.at_level(logging.WARNING):
-        assert fleet.current() is None
-    assert not fleet.is_absent
+        assert epochs.current() is None
+    assert not epochs.is_missing
     assert ["the state of the cache cannot be read: gone"] == caplog.messages
 
 
 FORK = """
 import os, sys
 import pegboard
-from pegboard_cache_redis.cache.epoch import Fleet
+from pegboard_cache_redis.cache.epoch import EpochStore
 app = pegboard.create_app({"ENV": "testing", "DATABASE_URL": sys.argv[1]}, plugins=[])
 with app.app_context():
-    fleet = Fleet(pegboard.db.engine, "pb:1")
-    first = fleet.refresh()
-    with fleet._reading, fleet._lock:
+    epochs = EpochStore(pegboard.db.engine, "pb:1")
+    first = epochs.refresh()
+    with epochs._reading, epochs._lock:
         child = os.fork()
         if not child:
-            os._exit(0 if fleet.refresh() and fleet.refresh() else 1)
-    mine = [fleet.refresh() for _ in range(100)]
+            os._exit(0 if epochs.refresh() and epochs.refresh() else 1)
+    mine = [epochs.refresh() for _ in range(100)]
     assert os.waitpid(child, 0)[1] == 0
     assert all(mine)
 """
@@ -234,5 +239,5 @@ def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_
 def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):
     """Another prefix or another form: neither would forget what the other has cached."""
     write_row(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
-    states = [Fleet(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
+    states = [EpochStore(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
     assert [{"a"}, set()] == [set(state.servers) for state in states if state]

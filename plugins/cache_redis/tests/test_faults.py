@@ -14,14 +14,14 @@ from redis import Redis
 from sqlalchemy import update
 
 import pegboard
-from pegboard.cache import Key, Lease, Touched, acknowledgement, get_cache
+from pegboard.cache import Key, Lease, Touched, Transaction, acknowledgement, get_cache
 from pegboard.database.watchdog import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
-from pegboard_cache_redis.cache.epoch import TRUST, WAIT, Fleet
+from pegboard_cache_redis.cache.epoch import TRUST, WAIT, EpochStore
 from pegboard_cache_redis.cache.scripts import FENCE, FILL, LEASE, RELEASE
 from pegboard_cache_redis.cache.strategy import RedisStrategy
 from pegboard_cache_redis.models import table
@@ -51,7 +51,7 @@ def digest(name: str) -> bytes:
 def new_process(
     make_app: MakeApp, redis_proxy: RedisProxy, redis: Any, postgres_url: str
 ) -> NewProcess:
-    """Start an app as another process of the fleet has it; returns a client of it.
+    """Start an app as another process has it; returns a client of it.
 
     Redis knows the scripts, so that each is sent by its digest.
     """
@@ -93,15 +93,16 @@ def reader(new_process: NewProcess, writer: FlaskClient) -> FlaskClient:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each write waits before it is acknowledged, while the test lasts."""
+    """How many seconds each write waits before it is acknowledged, while the test lasts."""
     found: list[float] = []
-    wait = acknowledgement._wait
+    release = RedisStrategy.release
 
-    def note(moment: float) -> None:
+    def note(strategy: RedisStrategy, fence: Any, transaction: Transaction) -> float:
+        moment = release(strategy, fence, transaction)
         found.append(max(0.0, moment - time.monotonic()))
-        wait(moment)
+        return moment
 
-    monkeypatch.setattr(acknowledgement, "_wait", note)
+    monkeypatch.setattr(RedisStrategy, "release", note)
     return found
 
 
@@ -173,7 +174,7 @@ def test_what_a_replica_holds_is_no_hit(new_process: NewProcess, own_redis: Redi
     assert "hit" in read(client)[1]
     with Redis.from_url(own_redis.url) as redis:
         redis.replicaof("127.0.0.1", "1")
-        assert "redis-away" in read(client)[1]
+        assert "unavailable" in read(client)[1]
 
 
 @contextmanager
@@ -344,12 +345,12 @@ def test_another_epoch_began_while_a_writer_turned_caching_off(
     transaction = ByHand(engine.execution_options(isolation_level="AUTOCOMMIT"))
     read(writer)
     redis_proxy.swallow(digest("FENCE"))
-    other._fleet.disable()
+    other._epochs.disable()
     fence = strategy.fence(touched, transaction)
     assert fence.has_disabled
     with engine.begin() as connection:
         connection.execute(update(table).values(enabled=True, epoch=table.columns.epoch + 1))
-    other._fleet.refresh()
+    other._epochs.refresh()
     lease = other.lease(key)
     assert isinstance(lease, Lease)
     assert other.fill(lease, b"old", 300)
@@ -384,8 +385,8 @@ def test_what_was_filled_is_not_shared_once_nobody_trusts_the_epoch(
     strategy = strategy_of(reader)
     lease = strategy.lease(Key("items", "x:1"))
     assert isinstance(lease, Lease)
-    monkeypatch.setattr(strategy._fleet, "_clock", lambda: time.monotonic() + TRUST)
-    monkeypatch.setattr(Fleet, "_read", lambda _: None)
+    monkeypatch.setattr(strategy._epochs, "_clock", lambda: time.monotonic() + TRUST)
+    monkeypatch.setattr(EpochStore, "_read", lambda _: None)
     assert not strategy.fill(lease, b"old", 300)
 
 
@@ -394,7 +395,7 @@ def test_writers_need_no_second_connection_of_the_pool(new_process: NewProcess, 
     process = new_process(DATABASE_POOL_SIZE=2, **PATIENT)
     assert 201 == process.post("/api/items/", json={"name": "old"}).status_code
     wait_until(lambda: "hit" in read(process)[1], "the item is cached")
-    strategy_of(process)._fleet._state = None
+    strategy_of(process)._epochs._state = None
     app = process.application
     waits.clear()
     with ThreadPoolExecutor(10) as pool:
@@ -424,7 +425,7 @@ def test_readers_have_connections_while_writers_wait(
         return app.test_client().put(f"/api/items/{number}", json={"name": "new"}).status_code
 
     with redis_proxy.refusing(), ThreadPoolExecutor(10) as pool:
-        monkeypatch.setattr(acknowledgement, "_wait", wait)
+        monkeypatch.setattr(acknowledgement, "wait_until", wait)
         writing = [pool.submit(write_one, number) for number in range(1, 11)]
         wait_until(lambda: 10 == len(waiting), "all wait")
         monkeypatch.undo()
@@ -440,21 +441,21 @@ def test_a_process_that_has_never_read_the_state_asks_once(
 ):
     """However many requests want to know it at once."""
     process = new_process()
-    fleet = strategy_of(process)._fleet
-    fleet._state = None
+    epochs = strategy_of(process)._epochs
+    epochs._state = None
     asked = []
-    usual = fleet._read
+    usual = epochs._read
     gate = threading.Barrier(8)
 
     def count() -> Any:
         asked.append(1)
         return usual()
 
-    fleet._read = count  # type: ignore[method-assign]
+    epochs._read = count  # type: ignore[method-assign]
 
     def ask() -> object:
         gate.wait()
-        return fleet.current()
+        return epochs.current()
 
     with ThreadPoolExecutor(8) as pool:
         asking = [pool.submit(ask) for _ in range(8)]

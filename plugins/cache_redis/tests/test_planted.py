@@ -241,7 +241,7 @@ COUNTS: dict[str, Callable[[Any, str], object]] = {
 
 
 @pytest.mark.parametrize("plant", COUNTS.values(), ids=list(COUNTS))
-def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
+def test_a_count(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
     """It is removed, and counted anew; who asks for the stats gets them."""
     redis.delete("pb:stats")
     plant(redis, "pb:stats")
@@ -251,7 +251,7 @@ def test_a_figure(client: FlaskClient, redis: Any, cli: RunCLI, caplog, plant):
         ready = client.get("/health/ready")
     assert (0, 200) == (stats.exit_code, ready.status_code)
     assert ready.json
-    assert "fleet" == ready.json["details"]["cache"]["counted_in"]
+    assert "all processes" == ready.json["details"]["cache"]["counted_in"]
     assert 1 == len([one for one in caplog.messages if "stats" in one])
     before = ready.json["details"]["cache"]["hits"]
     assert "hit" in read(client)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from .model.explorer import Exploration, explore
-from .model.fleet import Fleet
+from .model.processes import Processes
 from .model.rules import DELETE_AFTER_COMMIT, FENCES_AND_LEASES, LEASES, PROTOCOL
 from .model.scenario import Fault
 
@@ -23,7 +23,7 @@ def explored() -> Explore:
     """Explore a scenario; prints the number of states and the trace (`pytest -s` shows them)."""
 
     def explored(**scenario: Any) -> Exploration:
-        found = explore(Fleet(**scenario))
+        found = explore(Processes(**scenario))
         print(f"{found.states:,} states", *found.trace, sep="\n  ")  # noqa: T201 - for pytest -s
         return found
 
@@ -143,7 +143,7 @@ NEEDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         LOST_CALL,
         (
             "writer 1 fences in epoch 1",
-            "the keeper turns caching on in epoch 2, server 0",
+            "the background refresh turns caching on in epoch 2, server 0",
             "writer 1 trusts epoch 1",
             "writer 1 releases, acknowledges 2",
         ),
@@ -152,7 +152,7 @@ NEEDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"never_enabled": True},
         (
             "writer 1 believes that caching is off",
-            "the keeper turns caching on in epoch 1, server 0",
+            "the background refresh turns caching on in epoch 1, server 0",
             "writer 1 commits 1",
             "writer 1 has waited, acknowledges 1",
         ),
@@ -162,7 +162,7 @@ NEEDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         (
             "writer 1 commits 1 and that caching is off",
             "writer 2 cannot fence (server 1 answers)",
-            "the keeper turns caching on in epoch 2, server 0",
+            "the background refresh turns caching on in epoch 2, server 0",
             "writer 2 commits 2",
             "writer 2 has waited, acknowledges 2",
         ),
@@ -186,18 +186,18 @@ NEEDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "waits_per_epoch": (
         {**LOST_CALL, "never_enabled": True},
         (
-            "the keeper turns caching on in epoch 1, server 0",
+            "the background refresh turns caching on in epoch 1, server 0",
             "writer 1 commits 1 and that caching is off",
             "writer 1 has waited, acknowledges 1",
         ),
     ),
     "waits_to_enable": (
         LOST_CALL,
-        ("the keeper turns caching on in epoch 2, server 0", "writer 1 trusts epoch 1"),
+        ("the background refresh turns caching on in epoch 2, server 0", "writer 1 trusts epoch 1"),
     ),
     "raises_epoch": (
         LOST_CALL,
-        ("reader 1 fills 0", "the keeper turns caching on in epoch 1, server 0"),
+        ("reader 1 fills 0", "the background refresh turns caching on in epoch 1, server 0"),
     ),
 }
 """Rules, with a scenario in which each is missed and what happens in it."""
@@ -252,7 +252,7 @@ def test_read_after_a_killed_writer_is_new(explored: Explore, writers: tuple[boo
 
 def test_read_after_a_killed_writer_and_a_fault_is_new(explored: Explore) -> None:
     """Also with two faults, once trust has ended, while nobody turns caching on again."""
-    found = explored(faults=2, keeper=False, **KILLS)
+    found = explored(faults=2, background_refresh=False, **KILLS)
 
     assert () == found.trace
     assert 5_000 < found.states
@@ -263,7 +263,7 @@ def test_read_after_a_killed_writer_and_a_fault_is_new(explored: Explore) -> Non
     [
         ("fences", {}),
         ("release_keeps_fences", {}),
-        ("disables_with_commit", {**LOST_CALL, "keeper": False}),
+        ("disables_with_commit", {**LOST_CALL, "background_refresh": False}),
     ],
 )
 def test_read_after_a_killed_writer_is_old_without(
@@ -284,7 +284,7 @@ def test_fence_of_another_epoch_does_not_outlive_its_killed_writer(explored: Exp
 
     limit = (
         "writer 1 fences in epoch 1",
-        "the keeper turns caching on in epoch 2, server 0",
+        "the background refresh turns caching on in epoch 2, server 0",
         "reader 1 takes a lease",
         "writer 1 commits 2",
         "writer 1 is killed",

@@ -4,7 +4,6 @@ from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, op
 from pegboard.api.docs_page import docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
-    Health,
     HealthCheck,
     NotReadyError,
     get_health,
@@ -16,7 +15,6 @@ __all__ = [
     "LIVENESS_PATH",
     "Api",
     "Blueprint",
-    "Health",
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",

@@ -1,7 +1,5 @@
-"""Building the app of a service: `create_app`, and what it installs, in the order of start-up."""
+"""Builds the app of a service: `create` is the order of start-up, the other modules its steps."""
 
 from pegboard.app.create import create_app
 
-__all__ = [
-    "create_app",
-]
+__all__ = ["create_app"]

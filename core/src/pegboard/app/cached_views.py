@@ -1,4 +1,4 @@
-"""Finding cached views whose answers could not be told apart, or would grow old unseen."""
+"""Checks that the answers of each cached view have a key of their own, and do not become stale."""
 
 import re
 
@@ -12,13 +12,13 @@ from pegboard.plugins import Registry
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
-"""Under which a model's metadata names its database, as Flask-SQLAlchemy has it."""
+"""The key in `MetaData.info` under which Flask-SQLAlchemy keeps the name of the database."""
 
 
 def check_lookups(app: Flask, assembled: Registry) -> None:
-    """Look whether each cached view can be told by its name, its rows by the URL, all its writes.
+    """Check each cached view: its name is unique, its URL has the key, its writes are watched.
 
-    Raises `PluginError`, or `StartupError` if the view is no plugin's.
+    Raises `PluginError`, or `StartupError` for a view of no plugin.
     """
     named: dict[tuple[str, str], Lookup] = {}
     for rule, lookup in find_lookups(app):
@@ -37,8 +37,8 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
         elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
             code = Code.CACHED_OTHER_DATABASE
             summary = (
-                f"{lookup.view} of {lookup.model.__name__} tells of {elsewhere.name}, which is in "
-                f"the database of the bind {elsewhere.metadata.info[_BIND]}"
+                f"{lookup.view} of {lookup.model.__name__} depends on {elsewhere.name}, which is "
+                f"in the database of the bind {elsewhere.metadata.info[_BIND]}"
             )
             hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
         else:
@@ -52,7 +52,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 
 
 def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
-    """Return a table whose writes are not watched, as they go to another database."""
+    """Return a table of the view that is in another database, whose writes are not watched."""
     try:
         tables = [lookup.table, *lookup.others]
     except SQLAlchemyError as error:
@@ -66,7 +66,7 @@ def _spells_key(rule: Rule, lookup: Lookup) -> bool:
     """Return whether the variables of a URL can be the columns of the key."""
     columns = [column.name for column in lookup.table.primary_key.columns]
     variables = re.findall(r"<(?:[^<>]*:)?(\w+)>", rule.rule)
-    # Names that are those of the columns must be in their order; others are the author's business.
+    # Variables named like the columns must be in their order; other names are not checked.
     return variables == columns or (
         len(variables) == len(columns) and set(variables) != set(columns)
     )
@@ -79,4 +79,4 @@ def _error(
     owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
     if owner is None:
         return StartupError([problem])
-    return PluginError(owner.own(problem))
+    return PluginError(owner.adopt(problem))

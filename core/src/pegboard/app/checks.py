@@ -5,15 +5,25 @@ from functools import partial
 from flask import Flask
 from sqlalchemy import text
 
-from pegboard.api import HealthCheck, NotReadyError
+from pegboard.api import Api, HealthCheck, NotReadyError, health_blueprint, init_health
 from pegboard.database import db
 from pegboard.migrations import pending_histories
 from pegboard.plugins import Registry
 from pegboard.redis import check_redis, has_redis
 
 
-def core_checks(app: Flask) -> list[HealthCheck]:
-    """Return the checks of the database, the migrations and Redis, where there is one."""
+def init_health_checks(app: Flask, api: Api, assembled: Registry) -> None:
+    """Serve `/health` and `/health/ready`, the latter with the checks of core and plugins."""
+    init_health(
+        app,
+        checks=(*_core_checks(app), *_plugin_checks(assembled)),
+        skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
+    )
+    api.register_blueprint(health_blueprint())
+
+
+def _core_checks(app: Flask) -> list[HealthCheck]:
+    """Return the checks of the database, the migrations, and Redis if it is configured."""
 
     def database() -> None:
         db.session.execute(text("SELECT 1"))
@@ -30,8 +40,8 @@ def core_checks(app: Flask) -> list[HealthCheck]:
     return checks
 
 
-def plugin_checks(assembled: Registry) -> list[HealthCheck]:
-    """Return the checks that plugins contribute, each under `<plugin>.<check>`."""
+def _plugin_checks(assembled: Registry) -> list[HealthCheck]:
+    """Return the checks of plugins, each named `<plugin>.<check>`."""
     return [
         HealthCheck(f"{plugin.name}.{check.name}", check.check)
         for plugin in assembled.plugins

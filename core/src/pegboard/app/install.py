@@ -1,4 +1,4 @@
-"""Installing what a plugin contributes into the app: its blueprints, its commands, its set-up."""
+"""Installing what plugins contribute into the app: blueprints, commands, and their set-up."""
 
 import warnings
 from collections import Counter
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
 
 
-def install(plugin: Plugin, app: Flask, api: Api) -> None:
-    """Register the plugin's blueprints and commands with the app.
+def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
+    """Register what all plugins contribute, then call the `pegboard_setup` of each.
 
-    Raises `PluginError` for a blueprint that cannot be registered.
+    Raises `PluginError` for the first plugin that fails.
     """
+    for plugin in assembled.plugins:
+        _install(plugin, app, api)
+    for plugin in assembled.plugins:
+        _set_up(plugin, app, assembled)
+
+
+def _install(plugin: Plugin, app: Flask, api: Api) -> None:
+    """Register the plugin's blueprints and commands."""
     for blueprint in plugin.blueprints:
         try:
             with warnings.catch_warnings():
@@ -42,11 +50,8 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
         app.register_blueprint(blueprint)
 
 
-def set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
-    """Call the plugin's `pegboard_setup`.
-
-    Raises `PluginError` if it fails, or adds a route that another has.
-    """
+def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
+    """Call the plugin's `pegboard_setup`, which must not add a route that exists."""
     routes = Counter(methods_and_paths(app))
     call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
     added = Counter(methods_and_paths(app)) - routes

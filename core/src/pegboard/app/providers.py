@@ -1,4 +1,4 @@
-"""What serves where only one can: the cache, the sessions, who the clients are."""
+"""Choosing the one provider of the cache, of the sessions and of client identity."""
 
 import logging
 from typing import Any
@@ -10,7 +10,6 @@ from pegboard.app.cached_views import check_lookups
 from pegboard.cache import (
     CacheStrategy,
     MemoryStrategy,
-    NullStrategy,
     embedded_strategy,
     init_cache,
 )
@@ -22,8 +21,12 @@ from pegboard.settings import CoreSettings
 logger = logging.getLogger(__name__)
 
 
-def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None:
-    """Give the app its clients, its sessions and its cache; all views are in place."""
+def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
+    """Set up client identity, sessions and the cache, after all views are registered.
+
+    Raises `StartupError` or `PluginError` for a view that cannot be cached as it says, and
+    `StartupError` for a cache in memory that several workers would each have.
+    """
     proxies = TrustedProxies.parse(core.trusted_proxies, core.proxy_header)
     init_clients(app, proxies, _provided(app, assembled, "pegboard_client_identity"))
     if core.sessions == "auto":
@@ -37,27 +40,32 @@ def init_strategies(app: Flask, assembled: Registry, core: CoreSettings) -> None
         for table in plugin.metadata.tables.values()
     ]
     strategy = _cache(app, assembled, core)
-    gives = core.cache != "none"
-    init_cache(app, strategy, tables, gives=gives, tells=core.cache_status_header)
-    if not isinstance(strategy, NullStrategy):
+    init_cache(
+        app,
+        strategy,
+        tables,
+        serve_hits=core.cache != "none",
+        send_status_header=core.cache_status_header,
+    )
+    if strategy is not None:
         get_health(app).details["cache"] = strategy.stats
 
 
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
-    """Return what the one plugin that implements a single-provider hook gives, if any."""
+    """Return the result of the one plugin that implements a single-provider hook, else None."""
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, hook, app=app):
             return result
     return None
 
 
-def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy:
+def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy | None:
     strategy: CacheStrategy | None = None
     if core.cache != "memory":
-        # Also where none is wanted: other processes may cache, and this one's writes matter to it.
+        # Also with `none`: other processes may cache, and must learn of this one's writes.
         strategy = _provided(app, assembled, "pegboard_cache_strategy")
     if core.cache == "none":
-        return strategy or NullStrategy()
+        return strategy
     strategy = strategy or embedded_strategy(app, core.cache_memory_size)
     if strategy is None and core.cache == "memory":
         if core.workers > 1:
@@ -66,11 +74,11 @@ def _cache(app: Flask, assembled: Registry, core: CoreSettings) -> CacheStrategy
             raise StartupError([Problem(Code.CACHE_NOT_SHARED, summary, hint)])
         _warn_of_unused(assembled)
         strategy = MemoryStrategy(size=core.cache_memory_size)
-    return strategy or NullStrategy()
+    return strategy
 
 
 def _warn_of_unused(assembled: Registry) -> None:
-    """Tell the operator that a cache which all processes could share lies idle."""
+    """Warn that a cache which all processes could share is not used."""
     unused = [one.plugin_name for one in assembled.hook.pegboard_cache_strategy.get_hookimpls()]
     if unused:
         logger.warning(

@@ -1,6 +1,7 @@
-"""The Flask application of an assembled service."""
+"""The Flask application of a service."""
 
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,16 +11,27 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard.http import Request, abort
+from pegboard.plugins import Registry
+from pegboard.settings import Configuration
 from pegboard.stages import MATCH
 
 
+def new_service(configuration: Configuration, assembled: Registry) -> "Service":
+    """Return an app that has its configuration, the settings of plugins included."""
+    app = Service("pegboard", static_folder=None, instance_path=str(Path.cwd() / "instance"))
+    app.config.from_mapping(configuration.flask)
+    app.config.from_mapping({value.declaration.key: value.value for value in assembled.values})
+    app.config["PROPAGATE_EXCEPTIONS"] = configuration.core.testing
+    return app
+
+
 class Service(Flask):
-    """The Flask application of an assembled service."""
+    """A Flask app that reuses the route found by stages, and answers all errors in one format."""
 
     request_class = Request
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
-        """Take over the route that a stage has found already."""
+        """Return an adapter that gives the route found for the stages, not searching again."""
         adapter = super().create_url_adapter(request)
         if adapter is None or request is None or MATCH not in request.environ:
             return adapter
@@ -34,7 +46,7 @@ class Service(Flask):
         return adapter
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
-        """Redirect relatively: a request's Host header must not steer where its answer leads."""
+        """Redirect to a path, without a host: the request's `Host` header may be forged."""
         error = request.routing_exception
         if not isinstance(error, RequestRedirect):
             super().raise_routing_exception(request)
@@ -44,7 +56,7 @@ class Service(Flask):
         abort(status, f"The resource is at {location}.", headers={"Location": location})
 
     def process_response(self, response: Response) -> Response:
-        """Answer an HTTP error that is raised when an answer is finished, as by its session."""
+        """Answer an HTTP error that an `after_request` function or saving the session raises."""
         try:
             return super().process_response(response)
         except HTTPException as error:

@@ -1,20 +1,37 @@
-"""The stages of an app: the core's own, and those that plugins hang, each checked."""
+"""Collecting the stages of an app: the core's own and those of plugins, each checked."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import Flask
 
+from pegboard.cache import CacheStage, get_cache
 from pegboard.plugins import Registry, call_plugin
 from pegboard.problems import Code, PluginError
-from pegboard.stages import Stage
+from pegboard.redis import get_channel
+from pegboard.stages import Stage, Stages
 
 
-def collect_stages(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
-    """Return the core's own stages and those of all plugins.
+def add_stages(app: Flask, static_headers: Iterable[tuple[str, str]]) -> Stages:
+    """Put the middleware that runs stages around Flask; it has no stages yet.
 
-    Raises `PluginError` for one that is not as it should be, or has the place or name of another.
+    It comes before the middleware of plugins, which is thus around it, and may refuse a request
+    that a stage would answer. `static_headers` are those that `init_cors` returned.
     """
+    stages = Stages(app, app.wsgi_app, get_channel(app), static_headers)
+    app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
+    return stages
+
+
+def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
+    """Let the middleware run the stages of the core and of all plugins.
+
+    Raises `PluginError` for an invalid stage, or for the order or name of another.
+    """
+    stages.install(_collect(app, assembled, CacheStage(get_cache(app))))
+
+
+def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     stages = list(own)
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):

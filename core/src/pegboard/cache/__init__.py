@@ -11,30 +11,28 @@ from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
-from pegboard.cache.service import Cache as Cache
 from pegboard.cache.service import get_cache
 from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
-    LEASED,
     CacheStrategy,
     Key,
     Lease,
     Miss,
+    MissReason,
     RemoteStrategy,
     SharedStrategy,
     Touched,
     Transaction,
     UnconfirmedError,
 )
-from pegboard.cache.strategy import NullStrategy as NullStrategy
 
 __all__ = [
-    "LEASED",
     "CacheStrategy",
     "Counters",
     "Key",
     "Lease",
     "Miss",
+    "MissReason",
     "RemoteStrategy",
     "SharedStrategy",
     "Touched",

@@ -1,4 +1,8 @@
-"""Acknowledging a write no sooner than is safe, and holding no connection meanwhile."""
+"""Holding back the end of a commit until its write may be acknowledged.
+
+A commit that SQLAlchemy's session makes waits after the session has returned its connections to the
+pool, so that waiting writers do not empty it. Any other commit waits where it is.
+"""
 
 import time
 from collections.abc import Mapping, MutableMapping
@@ -8,59 +12,62 @@ from typing import Any
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-_OWED = "pegboard_owed"
+_PENDING = "pegboard_pending"
 
 
 @dataclass
-class _Owed:
-    """What a session owes whoever told it to commit; its connections know it, too."""
+class _Pending:
+    """How long a session has to wait; also noted in the `info` of its connections."""
 
     connections: list[MutableMapping[Any, Any]] = field(default_factory=list)
+    """The `info` of each connection."""
     moment: float = 0.0
+    """When its write may be acknowledged, of `time.monotonic`."""
     is_committing: bool = False
-    """Whether the session itself commits, until its transaction ends: else nobody waits for it."""
+    """Whether the session itself commits, and will wait when its transaction has ended."""
 
     @classmethod
-    def of(cls, session: Session) -> "_Owed":
-        owed: _Owed = session.info.setdefault(_OWED, cls())
-        return owed
+    def of(cls, session: Session) -> "_Pending":
+        pending: _Pending = session.info.setdefault(_PENDING, cls())
+        return pending
 
 
 def acknowledge(moment: float, info: Mapping[Any, Any]) -> None:
-    """Wait until a write may be acknowledged; a session first returns its connection.
+    """Wait until a write may be acknowledged; a session returns its connections first.
 
-    `info` is that of the connection which has committed.
+    `moment` is one of `time.monotonic`, `info` that of the connection which has committed.
     """
-    owed: _Owed | None = info.get(_OWED)
-    if owed is None or not owed.is_committing:
-        _wait(moment)
+    pending: _Pending | None = info.get(_PENDING)
+    if pending is None or not pending.is_committing:
+        wait_until(moment)
     else:
-        owed.moment = max(moment, owed.moment)
+        pending.moment = max(moment, pending.moment)
 
 
-def _wait(moment: float) -> None:
+def wait_until(moment: float) -> None:
+    """Sleep until a moment of `time.monotonic`, if it is not past."""
     if (rest := moment - time.monotonic()) > 0:
         time.sleep(rest)
 
 
 def _after_begin(session: Session, _: SessionTransaction, connection: Connection) -> None:
-    owed = _Owed.of(session)
-    connection.info[_OWED] = owed
-    owed.connections.append(connection.info)
+    pending = _Pending.of(session)
+    connection.info[_PENDING] = pending
+    pending.connections.append(connection.info)
 
 
 def _before_commit(session: Session) -> None:
-    _Owed.of(session).is_committing = not session.in_nested_transaction()
+    _Pending.of(session).is_committing = not session.in_nested_transaction()
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is not None or _OWED not in session.info:
+    if transaction.parent is not None or _PENDING not in session.info:
         return
-    owed: _Owed = session.info.pop(_OWED)
-    for info in owed.connections:
-        if info.get(_OWED) is owed:
-            del info[_OWED]
-    _wait(owed.moment)
+    pending: _Pending = session.info.pop(_PENDING)
+    for info in pending.connections:
+        if info.get(_PENDING) is pending:
+            del info[_PENDING]
+    wait_until(pending.moment)
 
 
 _SESSION_EVENTS: Mapping[str, Any] = {
@@ -71,9 +78,9 @@ _SESSION_EVENTS: Mapping[str, Any] = {
 
 
 def watch_sessions() -> None:
-    """Let sessions wait after they have returned their connection, once for the process.
+    """Let all sessions wait after they have returned their connections; once for the process.
 
-    Whoever else listens for the end of a transaction hears of it when it is acknowledged.
+    Other listeners to `after_transaction_end` are called when the write is acknowledged.
     """
     for name, function in _SESSION_EVENTS.items():
         if not event.contains(Session, name, function):

@@ -1,8 +1,8 @@
-"""Coherence: what a transaction has written is forgotten before the write is acknowledged.
+"""Coherence: what a transaction has written is invalidated before the write is acknowledged.
 
-It watches the database connections of an app, below sessions, so that whatever writes is seen: a
-flush, a bulk statement, Core, a text, in a view, a command or another plugin. A commit becomes:
-fence what was touched, commit, release, and return when no reader can get an older value.
+It watches the database connections of an app, below SQLAlchemy's sessions, so that every write is
+seen: a flush, a bulk statement, Core, a text, in a view, a command or another plugin. A commit
+becomes: fence what was touched, commit, release, and return when no reader can get an older value.
 """
 
 import re
@@ -25,11 +25,11 @@ from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
 _READING = re.compile(
-    # Comments that hold others are left alone, as databases do not agree on where they end.
+    # Not comments that hold others, as databases do not agree on where these end.
     r"(?:\s|\(|--[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)*(SELECT|WITH|EXPLAIN)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""How a text begins that mostly reads."""
+"""The beginning of a text that, in most cases, only reads."""
 
 _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|EXECUTE)\b", re.IGNORECASE)
 _COMMITTING = re.compile(r"\bCOMMIT\b|\A\s*END\b", re.IGNORECASE)
@@ -77,7 +77,7 @@ class Coherence:
         self._commit_prepared: Callable[..., None] = dialect.do_commit_twophase
         self._rollback = dialect.do_rollback
         self._rollback_prepared = dialect.do_rollback_twophase
-        self._fleet = strategy if isinstance(strategy, SharedStrategy) else None
+        self._shared = strategy if isinstance(strategy, SharedStrategy) else None
 
     def note(
         self,
@@ -101,7 +101,7 @@ class Coherence:
             self._tables.note_text(writes, text)
         commits = not is_dml and bool(_COMMITTING.search(text))
         if self._matters(writes) and (commits or _is_autocommit(connection)):
-            # The statement commits by itself. Of a text it is not certain, nor that it commits all.
+            # The statement commits by itself. A text may not, or may commit only a part.
             if not commits:
                 del connection.info[_TOUCHED]
             self._abandon(connection.info)
@@ -118,12 +118,12 @@ class Coherence:
         self._release(connection.info)
 
     def prepare(self, connection: Connection, xid: object) -> None:
-        """Fence what a transaction of two phases has touched while it still takes statements."""
+        """Fence what a two-phase transaction has touched, while it still takes statements."""
         self._fence_touched(connection.connection)
         self._prepare(connection, xid)
 
     def commit_prepared(self, connection: Connection, *args: Any, recover: bool = False) -> None:
-        """Commit a transaction of two phases, release, acknowledge."""
+        """Commit a two-phase transaction, release, acknowledge."""
         if recover:
             self._fence_recovered(connection.connection)
         else:
@@ -132,12 +132,12 @@ class Coherence:
         self._release(connection.info)
 
     def _fence_recovered(self, connection: PoolProxiedConnection) -> None:
-        """Fence what another connection may have touched, which is anything."""
+        """Fence everything, as another connection has written what is committed."""
         writes = Writes()
         self._tables.note_anything(writes)
         if self._matters(writes):
             self._fence(connection, writes)
-            # If fencing turned caching off, that is no part of the prepared transaction.
+            # Fencing may have turned caching off, which is not part of the prepared transaction.
             self._commit(connection)
 
     def _fence_touched(self, connection: PoolProxiedConnection) -> None:
@@ -150,20 +150,20 @@ class Coherence:
             acknowledge(self._strategy.release(*fenced), info)
 
     def _matters(self, writes: Writes) -> bool:
-        """Return whether anybody may have cached something of what is written."""
+        """Return whether something of what is written may be cached, by any process."""
         if writes:
             return True
-        return writes.is_elsewhere and self._fleet is not None and self._fleet.must_fence_all()
+        return writes.is_elsewhere and self._shared is not None and self._shared.must_fence_all()
 
     def rollback(self, connection: PoolProxiedConnection) -> None:
         """Forget what was touched."""
         self._rollback(connection)
-        # The connection with which a dialect takes its first look at a server has no `info`.
+        # The connection on which a dialect first inspects a server has no `info`.
         with suppress(NotImplementedError):
             self._forget(connection.info)
 
     def rollback_prepared(self, connection: Connection, *args: Any, **kwargs: Any) -> None:
-        """Forget what a transaction of two phases has touched."""
+        """Forget what a two-phase transaction has touched."""
         self._rollback_prepared(connection, *args, **kwargs)
         self._forget(connection.info)
 
@@ -179,8 +179,8 @@ class Coherence:
     def _abandon(self, info: dict[Any, Any]) -> None:
         """Lift the fence of a commit that failed.
 
-        The connection has answered since, so the commit is not under way any more. Of one that is
-        lost nobody knows whether the server has committed: there the fence stays until it expires.
+        The connection has answered since, so the commit is not under way any more. When the
+        connection is lost, the server may have committed: then the fence stays until it expires.
         """
         if (fenced := info.pop(_FENCE, None)) is not None:
             self._strategy.abandon(fenced[0])
@@ -191,7 +191,7 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     coherence = Coherence(engine.dialect, strategy, tables)
     event.listen(engine, "before_cursor_execute", coherence.note)
     event.listen(engine, "after_cursor_execute", coherence.release)
-    # SQLAlchemy has an event before a commit, and none right after it.
+    # SQLAlchemy has an event before a commit, but none right after it.
     dialect: Any = engine.dialect
     dialect.do_commit = coherence.commit
     dialect.do_rollback = coherence.rollback  # also at a reset
@@ -203,7 +203,7 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
 
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
     if isinstance(statement, SelectBase) and not isinstance(statement, TextualSelect):
-        # A locking SELECT reads, however it ends.
+        # A SELECT ... FOR UPDATE reads, too.
         return not any(
             isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes or ()
         )
@@ -218,7 +218,7 @@ def _is_autocommit(connection: Connection) -> bool:
     """Return whether the next statement is a transaction of its own."""
     driver: Any = connection.connection.driver_connection
     if isinstance(driver, sqlite3.Connection):
-        # The core begins its transactions itself; see `pegboard.sqlite`.
+        # The core begins its transactions itself; see `pegboard.database.sqlite`.
         return not driver.in_transaction
     if getattr(driver, "autocommit", None) is not True:
         return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"

@@ -23,7 +23,7 @@ def cached(
     version: int = 1,
     may_precede: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Cache what a GET view answers about one row of `model`, for `ttl` seconds at most.
+    """Cache what a GET view answers about one row of `model`, for at most `ttl` seconds.
 
     The variables of the view's URL are the row's primary key, in the order of its columns. The
     answer must depend on that row alone, and on the models and tables in `depends`: any write to
@@ -58,7 +58,7 @@ def cached(
 def _mistakes(
     view: object, model: object, ttl: object, depends: object, name: object, version: object
 ) -> Iterator[str]:
-    """Yield what a declaration says that cannot be meant."""
+    """Yield what is wrong with a declaration."""
     if isinstance(view, type):
         yield "cached stands above the method get, not above the class"
     if not _is_model(model):

@@ -1,4 +1,4 @@
-"""An answer as it is cached: the bytes that go out, and what conditional requests need."""
+"""An answer as it is cached: headers and body, with the ETag that conditional requests need."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from pegboard.http import PRECONDITION_FAILED_MESSAGE, error_body, evaluate_prec
 from pegboard.stages import Answer, Headers
 
 FORMAT = 1
-"""Raised when the form of `encode` changes.
+"""The version of what `encode` makes, raised with each change.
 
-Part of every value and of no key: processes of an old and a new release, side by side, must forget
-each other's values when they write.
+Part of every value and of no key: processes of an old and a new release, side by side, must
+invalidate each other's values when they write.
 """
 
 _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
 _SHARED = frozenset({"accept-encoding", "origin"})
-"""What an answer may vary by and still be for everybody: what is added after it."""
+"""What a cached answer may vary by, as the headers for it are added after the cache."""
 
 _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
@@ -32,11 +32,11 @@ _MAX_BLOCKS = 256
 
 
 class OtherFormError(ValueError):
-    """Raised for the value of another release."""
+    """Raised for a value that another release, or another version of the view, has stored."""
 
 
 def form_of(version: int) -> bytes:
-    """Return how the values of a view's version begin."""
+    """Return the first bytes of all values of a view's version."""
     return b"%d.%d\n" % (FORMAT, version)
 
 
@@ -50,7 +50,7 @@ class Entry:
 
     @classmethod
     def of(cls, response: Response) -> "Entry | None":
-        """Return what there is to cache of a view's answer; None if it is for one client only."""
+        """Return what to cache of a view's answer; None if it must not be cached."""
         control = response.cache_control
         if (
             response.status_code != HTTPStatus.OK
@@ -69,15 +69,15 @@ class Entry:
         return cls(etag, headers, body)
 
     def encode(self, version: int) -> bytes:
-        """Return it as bytes: versions, ETag, other headers, a blank line, the body."""
+        """Return it as bytes: the versions, ETag, other headers, a blank line, the body."""
         head = "\n".join((self.etag, *(f"{name}: {value}" for name, value in self.headers)))
         return form_of(version) + head.encode() + b"\n\n" + self.body
 
     @classmethod
     def decode(cls, data: bytes, form: bytes) -> "Entry":
-        """Return what `encode` made bytes of in this form.
+        """Return the answer in bytes that `encode` has made and that begin with `form`.
 
-        Raises `ValueError` for other bytes, `OtherFormError` for those of another release.
+        Raises `OtherFormError` for those with another beginning, `ValueError` for damaged ones.
         """
         if not data.startswith(form):
             raise OtherFormError
@@ -92,7 +92,7 @@ class Entry:
         return cls(etag.decode(), headers, body)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Return the answer to a request for it."""
+        """Return the answer to a request: this one, 304 or 412."""
         etag = ("ETag", quote_etag(self.etag))
         if "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ:
             status = evaluate_preconditions(

@@ -1,4 +1,4 @@
-"""Giving an app its cache, and finding the look-ups that its views declare."""
+"""Giving an app its cache, and finding the cached views among its routes."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -27,13 +27,28 @@ logger = logging.getLogger(__name__)
 
 
 def init_cache(
-    app: Flask, strategy: CacheStrategy, tables: Iterable[Table], *, gives: bool, tells: bool
+    app: Flask,
+    strategy: CacheStrategy | None,
+    tables: Iterable[Table],
+    *,
+    serve_hits: bool,
+    send_status_header: bool,
 ) -> None:
-    """Give the app its cache, after all views are in place; `tables` are those of all plugins."""
+    """Give the app its cache, after all views are registered; None for one that stores nothing.
+
+    `tables` are those of all plugins, whose foreign keys may cascade. Without `serve_hits` the app
+    takes nothing from the cache and stores nothing, but its writes still invalidate what others
+    have stored. `send_status_header` adds `Cache-Status` to the answers of cached views.
+    """
     app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
-    app.extensions[EXTENSION] = Cache(strategy, lookups.values(), gives=gives, tells=tells)
-    if not isinstance(strategy, NullStrategy):
+    app.extensions[EXTENSION] = Cache(
+        NullStrategy() if strategy is None else strategy,
+        lookups.values(),
+        serve_hits=serve_hits,
+        send_status_header=send_status_header,
+    )
+    if strategy is not None:
         with app.app_context():
             engine = db.engine
         watched = Tables(lookups.values(), tables)
@@ -52,12 +67,12 @@ def _answer_unconfirmed(error: UnconfirmedError) -> Response:
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return the cached look-ups that the app's views declare, each with its rule."""
+    """Return the look-ups of the app's cached views, each with its rule."""
     return _find(app, lookup_of)
 
 
 def find_missed_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return those that were declared above a route, which therefore goes without."""
+    """Return the look-ups that were declared above a route, whose view is therefore not cached."""
     return _find(app, lookup_above)
 
 
@@ -72,6 +87,7 @@ def _find(
 
 
 def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield the functions of a view, or of its class, that may be cached."""
     view_class: type | None = getattr(view, "view_class", None)
     if view_class is None:
         yield view
@@ -82,7 +98,10 @@ def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
 
 def embedded_strategy(app: Flask, size: int) -> CacheStrategy | None:
-    """Return a cache in the process where it is right beside other processes: on SQLite."""
+    """Return a cache in memory of `size` answers if the app's database is SQLite, else None.
+
+    Only there is it right beside other processes that write to the same database.
+    """
     with app.app_context():
         url = db.engine.url
     if is_in_memory(url):

@@ -1,4 +1,4 @@
-"""Which look-ups a statement touches."""
+"""Which cached answers a statement may make stale."""
 
 import hashlib
 import re
@@ -22,17 +22,17 @@ from pegboard.cache.lookup import Lookup
 from pegboard.cache.strategy import Key, Touched
 
 _MOST_KEYS = 500
-"""Keys of one group in a transaction above which the whole group is forgotten."""
+"""Keys of one group in a transaction above which the whole group is invalidated."""
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
 _NAMELESS = re.compile(r"\s*(CALL|DO|EXECUTE|COMMIT\s+PREPARED)\b", re.IGNORECASE)
-"""Statements that may write tables without naming them."""
+"""Statements that may write to tables which they do not name."""
 
 _DEFINING = re.compile(r"\s*(ALTER|CREATE|DROP|SET|SHOW|PRAGMA|LOCK|COMMENT)\b", re.IGNORECASE)
-"""Statements that write no rows of a table that they do not name."""
+"""Statements that write no rows of tables which they do not name."""
 
-# TRUNCATE and DROP may take along whatever refers to a table.
-_TAKING_ALONG = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
+# TRUNCATE and DROP with CASCADE reach the tables that refer to a table.
+_CASCADING = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass
@@ -42,13 +42,13 @@ class Writes:
     keys: dict[str, set[Key]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
     is_elsewhere: bool = False
-    """Whether tables were written of which nothing is cached, as far as this process knows."""
+    """Whether tables were written of which this process knows no look-up."""
 
     def __bool__(self) -> bool:
         return bool(self.keys or self.groups)
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Add keys; of too many in one group, the group."""
+        """Add keys; if they are too many of one group, the group."""
         for key in keys:
             if key.group in self.groups:
                 continue
@@ -63,15 +63,15 @@ class Writes:
         self.keys.pop(group, None)
 
     def touched(self) -> Touched:
-        """Return it as a strategy gets it."""
+        """Return it in the form that a strategy is given."""
         return Touched(frozenset().union(*self.keys.values()), frozenset(self.groups))
 
 
 class Tables:
-    """Which tables matter to which look-ups; a table is known by its name without the schema."""
+    """Which tables belong to which look-ups; a table is known by its name without the schema."""
 
     def __init__(self, lookups: Iterable[Lookup], known: Iterable[Table]) -> None:
-        """`known` are all tables that may refer to each other."""
+        """`known` are all tables whose foreign keys may cascade."""
         self._by_row: dict[str, list[Lookup]] = {}
         self._groups: dict[str, set[str]] = {}
         for lookup in lookups:
@@ -88,7 +88,7 @@ class Tables:
 
     @property
     def schema_fingerprint(self) -> str:
-        """A digest of which writes touch which look-ups."""
+        """A digest of which writes invalidate which look-ups."""
         facts = [
             *((name, *sorted(one.name for one in found)) for name, found in self._by_row.items()),
             *((name, ">", *sorted(groups)) for name, groups in self._groups.items()),
@@ -97,7 +97,7 @@ class Tables:
         return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
 
     def _add_cascades(self, known: Sequence[Table]) -> None:
-        """Find the tables that the database itself changes when another is written."""
+        """Find the tables that the database itself changes when another is written to."""
         changed = True
         while changed:
             changed = False
@@ -115,7 +115,7 @@ class Tables:
         return set().union(*(self._cascades.get((kind, name), ()) for kind in ("delete", "update")))
 
     def _groups_of(self, name: str) -> set[str]:
-        """Return the groups that hold something of a table's rows."""
+        """Return the groups whose answers hold something of a table's rows."""
         own = {lookup.table.fullname for lookup in self._by_row.get(name, ())}
         return own | self._groups.get(name, set())
 
@@ -141,16 +141,16 @@ class Tables:
                     writes.add(keys)
 
     def note_text(self, writes: Writes, text: str) -> None:
-        """Note what a statement that is only text may touch: every table that it mentions."""
+        """Note what a statement given as text may touch: every table that it mentions."""
         writes.is_elsewhere |= not _DEFINING.match(text)
-        if _NAMELESS.match(text) or _TAKING_ALONG.search(text):
+        if _NAMELESS.match(text) or _CASCADING.search(text):
             self._add_all(writes, *self._names)
             return
         mentioned = {found.lower() for found in self._mentioned.findall(text)}
         self._add_all(writes, *(name for name in self._names if name.lower() in mentioned))
 
     def note_anything(self, writes: Writes) -> None:
-        """Note what may touch every table."""
+        """Note that every table may be touched."""
         writes.is_elsewhere = True
         self._add_all(writes, *self._names)
 
@@ -161,7 +161,7 @@ class Tables:
 
 
 def _targets(statement: Any) -> list[str]:
-    """Return the names of the tables that a statement writes; of a join, all."""
+    """Return the names of the tables that a statement writes to; of a join, all."""
     tables = [
         getattr(found, "element", found)
         for found in statement.table._from_objects  # noqa: SLF001 - there is no public way
@@ -170,7 +170,7 @@ def _targets(statement: Any) -> list[str]:
 
 
 def _may_replace(statement: Insert) -> bool:
-    """Return whether an INSERT may change rows that are there: ON CONFLICT, OR REPLACE."""
+    """Return whether an INSERT may change existing rows: ON CONFLICT, OR REPLACE."""
     clause = getattr(statement, "_post_values_clause", None)
     return clause is not None or bool(statement._prefixes)  # noqa: SLF001 - there is no public way
 
@@ -178,7 +178,7 @@ def _may_replace(statement: Insert) -> bool:
 def _keys(
     lookup: Lookup, statement: Update | Delete, compiled: Any, parameters: Any
 ) -> list[Key] | None:
-    """Return the keys that a statement is bound to, or None when it is to others too."""
+    """Return the keys of the rows that a statement writes, or None if it may write others."""
     columns = lookup.table.primary_key.columns
     if Kind.LOOSE in lookup.kinds:
         return None
@@ -189,7 +189,7 @@ def _keys(
             and clause.operator in {operators.eq, operators.in_op}
             and isinstance(clause.right, BindParameter)
             and _name(getattr(clause.left, "table", None)) == lookup.table.name
-            and _is_sent_as_it_is(clause.right.type, clause.left.type)
+            and _is_sent_unchanged(clause.right.type, clause.left.type)
         ):
             bound[clause.left.name] = clause.right
     if any(column.name not in bound for column in columns):
@@ -203,13 +203,13 @@ def _keys(
     return found if found and len(found) == len(keys) else None
 
 
-def _is_sent_as_it_is(given: TypeEngine[Any], column: TypeEngine[Any]) -> bool:
-    """Return whether a parameter's type makes nothing else of a value than the column's."""
+def _is_sent_unchanged(given: TypeEngine[Any], column: TypeEngine[Any]) -> bool:
+    """Return whether a parameter's type converts a value as the column's does."""
     return not isinstance(given, TypeDecorator) or type(given) is type(column)
 
 
 def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a parameter: one, or those of a list that was expanded."""
+    """Return the values of a parameter: one, or those of an expanded list."""
     name = compiled.bind_names[bind]
     if not bind.expanding:
         return [values.get(name)]
@@ -218,7 +218,7 @@ def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) 
 
 
 def _name(table: Any) -> str | None:
-    """Return the name of a table; an alias has none, as it may stand for another row."""
+    """Return the name of a table; None for an alias, which may stand for another row."""
     return table.name if isinstance(table, TableClause) else None
 
 

@@ -1,4 +1,4 @@
-"""How the values of a primary key are spelled in keys: one value, one spelling.
+"""The canonical text of a primary key's values in cache keys: one row, one key.
 
 A reader has a value from a URL, a writer from a statement: where both mean one row to the database,
 they must come to the same key.
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 INVALID = (AttributeError, OverflowError, TypeError, ValueError)
-"""What `spell` raises for a value that its column cannot hold."""
+"""What `canonical_text` raises for a value that its column cannot hold."""
 
 _EXACT_STRINGS = {String, VARCHAR, Text, TEXT, Unicode, UnicodeText}
 """Not `CHAR`, which ignores spaces at the end, nor types that ignore case."""
@@ -35,11 +35,11 @@ class Kind(Enum):
     TEXT = auto()
     UUID = auto()
     LOOSE = auto()
-    """Unknown: two spellings may mean one row."""
+    """Unknown: two different texts may mean one row."""
 
 
 def kind_of(column: Column[Any]) -> Kind:
-    """Return how the column compares."""
+    """Return how the column compares its values."""
     if isinstance(column.type, Integer):
         return Kind.NUMBER
     if isinstance(column.type, Uuid):
@@ -49,8 +49,8 @@ def kind_of(column: Column[Any]) -> Kind:
     return Kind.LOOSE
 
 
-def spell(kind: Kind, value: Any) -> str:
-    """Return printable ASCII without spaces and slashes. Raises one of `INVALID`."""
+def canonical_text(kind: Kind, value: Any) -> str:
+    """Return a value as printable ASCII without spaces and slashes. Raises one of `INVALID`."""
     if value is None:
         raise ValueError(kind)
     if kind is Kind.NUMBER:
@@ -59,5 +59,5 @@ def spell(kind: Kind, value: Any) -> str:
         return str(value if isinstance(value, UUID) else UUID(value))
     if not isinstance(value, str):
         raise TypeError(kind)
-    # That of the database, not what a subclass makes of itself.
+    # A subclass, as of an enumeration, may have a `__str__` of its own; the database gets this one.
     return quote(str.__str__(value), safe="")

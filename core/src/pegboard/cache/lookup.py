@@ -1,4 +1,4 @@
-"""A cached look-up: what a view declares of its answer, and the key of a row's."""
+"""A look-up: what a cached view declares about its answers, and their keys."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.visitors import iterate
 
 from pegboard.cache.entry import form_of
-from pegboard.cache.key_encoding import INVALID, Kind, kind_of, spell
+from pegboard.cache.key_encoding import INVALID, Kind, canonical_text, kind_of
 from pegboard.cache.strategy import Key
 
 _LOOKUP = "__pegboard_lookup__"
@@ -31,13 +31,13 @@ class Lookup:
     version: int
     may_precede: bool
     name: str
-    """Tells it from other look-ups of the table; the same in every release."""
+    """Tells it from other look-ups of the table; stays the same in all releases."""
     function: Callable[..., Any]
-    """What the decorator made; something else around it may want to see the request first."""
+    """What the decorator has returned; a view around it may have to see the request first."""
 
     @property
     def view(self) -> str:
-        """What messages call it."""
+        """The view as messages name it."""
         return f"the cached view {self.function.__module__}.{self.function.__qualname__}"
 
     @property
@@ -47,19 +47,20 @@ class Lookup:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What no two look-ups of an app have in common: the table and the name."""
+        """The table and the name: unique in an app."""
         return self.table.fullname, self.name
 
     @cached_property
     def form(self) -> bytes:
-        """How its values begin."""
+        """The first bytes of its values."""
         return form_of(self.version)
 
     @property
     def others(self) -> Iterator[Table]:
-        """The tables any write to which matters to all rows; mappers are configured by asking.
+        """The tables any write to which invalidates all answers; configures the mappers.
 
-        They are of the row, if models inherit, of what it depends on, and between the rows of each.
+        These are the other tables of the row where models inherit, those that it depends on, and
+        the `secondary` tables of both.
         """
         yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
         yield from _tables_between_rows(self.model)
@@ -78,11 +79,14 @@ class Lookup:
     def key(self, values: Iterable[Any]) -> Key | None:
         """Return the key for a row, by the values of its primary key in the columns' order.
 
-        None for values that are no key, or not certain to be the only spelling of one.
+        None for values that no row can have, or that other values may be equal to.
         """
         try:
             text = "/".join(
-                [spell(kind, value) for kind, value in zip(self.kinds, values, strict=True)]
+                [
+                    canonical_text(kind, value)
+                    for kind, value in zip(self.kinds, values, strict=True)
+                ]
             )
         except INVALID:
             return None
@@ -106,21 +110,21 @@ def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
 
 
 def declare(function: Callable[..., Any], lookup: Lookup) -> None:
-    """Let a view say what it declares, and what is below it, what it goes without."""
+    """Note the look-up at a view, and at the function below it, which itself is not cached."""
     setattr(function, _LOOKUP, lookup)
-    with suppress(AttributeError):  # as a method of an object, which can be told nothing
+    with suppress(AttributeError):  # a bound method takes no attributes
         setattr(_below(lookup), _ABOVE, lookup)
 
 
 def lookup_of(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up that a view declares, also under other decorators."""
+    """Return the look-up of a cached view, also below other decorators; else None."""
     return cast("Lookup | None", getattr(function, _LOOKUP, None))
 
 
 def lookup_above(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up that was declared above a view, which itself knows nothing of it."""
+    """Return the look-up of the cached view that was made of this function, if any."""
     lookup = cast("Lookup | None", getattr(function, _ABOVE, None))
-    # Decorators copy what a function says to what they make of it.
+    # Decorators copy the attributes of a function to the one they return.
     return lookup if lookup is not None and _below(lookup) is function else None
 
 

@@ -1,7 +1,7 @@
-"""The cache in the process itself: right as long as this process is the only one that writes.
+"""The cache in memory: correct as long as no other process writes to the database.
 
-On SQLite it is right beside other processes too: each commit to a file, whoever makes it, changes
-what `PRAGMA data_version` tells a connection, and a value is valid for one version only.
+On SQLite it is correct beside other processes too: each commit to a file, by any program, changes
+the `PRAGMA data_version` of other connections, and a value is valid for one version only.
 """
 
 import os
@@ -18,13 +18,13 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from pegboard.cache.counters import Counters
-from pegboard.cache.strategy import LEASED, Key, Lease, Miss, Touched, Transaction, keys_of
+from pegboard.cache.strategy import Key, Lease, Miss, MissReason, Touched, Transaction, keys_of
 
 LEASE_TIME = 5.0
-"""Seconds after which a reader that took a lease and never filled is given up."""
+"""Seconds after which a lease ends whose reader has neither filled nor given it back."""
 
 FENCE_TIME = 60.0
-"""Seconds after which a writer whose commit never ended is given up."""
+"""Seconds after which a fence ends whose writer has not released it."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Fence:
 
 
 class MemoryStrategy:
-    """Values of one process, the least recently filled forgotten first."""
+    """Values of one process; when it is full, the least recently filled is dropped."""
 
     name = "memory"
 
@@ -52,7 +52,7 @@ class MemoryStrategy:
         version: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep `size` values at most; `version` changes whenever another may have written."""
+        """Keep at most `size` values; `version` returns another result after writes of others."""
         self._size = size
         self._version = version
         self._clock = clock
@@ -66,27 +66,27 @@ class MemoryStrategy:
         """Return the value, or why there is none."""
         entry = self._entries.get(key)
         if entry is not None and entry.expires_at > self._clock():
-            # Asked last: the value is not older than the moment of this question.
+            # Read last: the value is valid at this moment.
             value, version = entry.value, self._version()
             if entry.version == version and self._entries.get(key) is entry:
                 self._counters.add("hits")
                 return value
         self._counters.add("misses")
-        return Miss("miss")
+        return Miss(MissReason.MISS)
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key, or the value that another filled in meanwhile."""
+        """Return the right to fill the key, or the value that another reader stored meanwhile."""
         version = self._version()
         now = self._clock()
         with self._lock:
             if self._is_fenced(key, now):
-                return Miss("fenced", may_fill=False)
+                return Miss(MissReason.FENCED, may_fill=False)
             entry = self._entries.get(key)
             if entry is not None and entry.expires_at > now and entry.version == version:
                 return entry.value
             self._drop_leases(now)
             if key in self._leases:
-                return Miss(LEASED)
+                return Miss(MissReason.LEASED)
             lease = Lease(key, secrets.token_hex(8), version)
             self._leases[key] = (lease.token, now + LEASE_TIME)
             return lease
@@ -104,7 +104,7 @@ class MemoryStrategy:
             stands = self._stands(lease)
             if stands:
                 del self._leases[lease.key]
-            if not stands or version != lease.mark:
+            if not stands or version != lease.context:
                 self._counters.add("refused_fills")
                 return False
             self._entries[lease.key] = _Entry(value, version, self._clock() + ttl)
@@ -172,7 +172,7 @@ class MemoryStrategy:
 
 
 class SQLiteVersion:
-    """Tells whether anybody has committed to an SQLite file since; callable from any thread."""
+    """The version of an SQLite file, which each commit changes; callable from any thread."""
 
     def __init__(self, url: URL) -> None:
         self._connection: sqlite3.Connection | None = None
@@ -184,12 +184,12 @@ class SQLiteVersion:
         self._connect = partial(sqlite3.connect, *arguments, **options)
 
     def __call__(self) -> object:
-        """Return what is another value after each commit of another connection."""
+        """Return another value after each commit of another connection."""
         try:
             with self._lock:
                 return self._read()
         except sqlite3.Error:
-            return object()  # equals nothing
+            return object()  # equal to no other version
 
     def __del__(self) -> None:
         if self._connection is not None and self._process == os.getpid():
@@ -201,5 +201,5 @@ class SQLiteVersion:
             self._inherited = self._connection
             self._connection = self._connect()
             self._process = os.getpid()
-        # Another process counts from the beginning.
+        # A forked process has a connection of its own, whose versions begin anew.
         return self._process, self._connection.execute("PRAGMA data_version").fetchone()[0]

@@ -1,4 +1,4 @@
-"""The answers of cached look-ups: found, filled, and shared."""
+"""Answering requests for cached views: from the cache, or from the view, whose answer is stored."""
 
 import logging
 import time
@@ -10,104 +10,131 @@ from flask.globals import request_ctx
 
 from pegboard.cache.entry import Entry, OtherFormError
 from pegboard.cache.lookup import Lookup
-from pegboard.cache.singleflight import Flight, Flights
-from pegboard.cache.strategy import LEASED, CacheStrategy, Key, Lease, Miss
+from pegboard.cache.outcome import (
+    FILLED_ELSEWHERE,
+    HIT,
+    NOT_SHARED,
+    NOT_STORED,
+    SHARED,
+    STORED,
+    Outcome,
+    bypassed,
+    missed,
+)
+from pegboard.cache.singleflight import Flight, SingleFlight
+from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
 from pegboard.database import db
 
 logger = logging.getLogger(__name__)
 
 EXTENSION = "pegboard.cache"
 
-STATUS = "pegboard.cache_status"
-"""The key of what a stage has found out already, in the WSGI environment."""
+STAGE_MISS = "pegboard.cache_miss"
+"""The key of the `Miss` that the stage has found, in the WSGI environment."""
 
 _ATTEMPTS = 2
-"""How often a request waits for another, at most."""
+"""How often a request follows the reading of another, at most."""
 
-_POLL, _POLLS = 0.005, 10
+_LEASE_POLL, _LEASE_POLLS = 0.005, 10
+"""Seconds between two requests for a lease that another process holds, and how many are made."""
+
 _METHODS = frozenset({"GET", "HEAD"})
+
+View = Callable[[], Any]
+Obtained = tuple[Entry | Response, Outcome]
+"""The answer to a request, and how it came about; a `Response` is one that cannot be cached."""
 
 
 class Cache:
-    """The cache of one app: its strategy, and the readings that are under way."""
+    """The cache of one app: its strategy, and the readings of the database that are under way."""
 
     def __init__(
-        self, strategy: CacheStrategy, watched: Iterable[Lookup], *, gives: bool, tells: bool
+        self,
+        strategy: CacheStrategy,
+        watched: Iterable[Lookup],
+        *,
+        serve_hits: bool,
+        send_status_header: bool,
     ) -> None:
-        """`watched` are the look-ups of which every write is noticed; no other is cached.
+        """Cache the look-ups in `watched`, to whose tables every write is noticed; and no others.
 
-        Unless it `gives`, nothing is taken from the cache nor filled in: it only keeps what other
-        processes have cached from growing old. `tells` makes every answer say how it came about
-        (`Cache-Status`, RFC 9211).
+        Without `serve_hits` nothing is read from the cache or stored: it only keeps what other
+        processes have cached from becoming stale. With `send_status_header` each answer has a
+        `Cache-Status` (RFC 9211).
         """
         self.strategy = strategy
-        self.gives = gives
-        self.tells = tells
+        self.serve_hits = serve_hits
+        self.send_status_header = send_status_header
         self._watched = frozenset(lookup.identity for lookup in watched)
-        self._flights = Flights()
+        self._single_flight = SingleFlight()
 
-    def answer(self, lookup: Lookup, view: Callable[[], Any]) -> Response:
-        """Answer a request for a look-up from the cache, or from the view."""
+    def answer(self, lookup: Lookup, view: View) -> Response:
+        """Answer the current request, to a cached view: from the cache, or by calling the view."""
         if request.method not in _METHODS:
             return current_app.make_response(view())
+        answer, outcome = self._obtain(lookup, view)
+        response = _respond(answer) if isinstance(answer, Entry) else answer
+        if self.send_status_header:
+            response.headers["Cache-Status"] = outcome.cache_status
+        return response
+
+    def _obtain(self, lookup: Lookup, view: View) -> Obtained:
         key = lookup.key((request.view_args or {}).values())
         if key is None or lookup.identity not in self._watched:
-            return self._produce(view, "fwd=bypass; detail=not-cacheable")
+            return _call(view, bypassed(MissReason.NOT_CACHEABLE))
         found = self._look_up(lookup, key)
         if isinstance(found, Entry):
-            return self._respond(found, "hit")
+            return found, HIT
         if not found.may_fill:
-            return self._produce(view, f"fwd=bypass; detail={found.reason}")
-        return self._share(lookup, key, view, _ATTEMPTS)
+            return _call(view, bypassed(found.reason))
+        return self._lead_or_follow(lookup, key, view, _ATTEMPTS)
 
     def _look_up(self, lookup: Lookup, key: Key) -> Entry | Miss:
-        if not self.gives:
-            return Miss("off", may_fill=False)
+        if not self.serve_hits:
+            return Miss(MissReason.OFF, may_fill=False)
         if request.query_string:
-            return Miss("query", may_fill=False)
-        found: Entry | Miss | None = request.environ.get(STATUS)
+            return Miss(MissReason.QUERY, may_fill=False)
+        found: Entry | Miss | None = request.environ.get(STAGE_MISS)
         if found is None:
-            found = read(self.strategy.look_up(key), lookup.form)
+            found = decode(self.strategy.look_up(key), lookup.form)
         if isinstance(found, Miss) and found.may_fill and db.session().in_transaction():
             # What the view reads may be older than the lease.
-            return Miss("in-transaction", may_fill=False)
+            return Miss(MissReason.IN_TRANSACTION, may_fill=False)
         return found
 
-    def _share(self, lookup: Lookup, key: Key, view: Callable[[], Any], attempts: int) -> Response:
+    def _lead_or_follow(self, lookup: Lookup, key: Key, view: View, attempts: int) -> Obtained:
         """Read the database, or wait for another request of this process that reads the same."""
-        flight, leads = self._flights.board(key)
-        if leads:
+        flight, is_leader = self._single_flight.join(key)
+        if is_leader:
             return self._lead(lookup, key, flight, view)
         flight.wait()
         if flight.entry is not None:
-            return self._respond(flight.entry, "hit; detail=shared")
-        found = read(self.strategy.look_up(key), lookup.form)
+            return flight.entry, SHARED
+        found = decode(self.strategy.look_up(key), lookup.form)
         if isinstance(found, Entry):
-            return self._respond(found, "hit")
-        if flight.is_elsewhere and attempts > 1:
-            # It is filled any moment; until then again only one asks.
-            return self._share(lookup, key, view, attempts - 1)
-        return self._produce(view, "fwd=miss; detail=not-shared")
+            return found, HIT
+        if flight.is_leased_elsewhere and attempts > 1:
+            # Another process is about to fill it; until then only one request asks again.
+            return self._lead_or_follow(lookup, key, view, attempts - 1)
+        return _call(view, NOT_SHARED)
 
-    def _lead(self, lookup: Lookup, key: Key, flight: Flight, view: Callable[[], Any]) -> Response:
-        """Read the database for all, unless another process does."""
+    def _lead(self, lookup: Lookup, key: Key, flight: Flight, view: View) -> Obtained:
+        """Read the database for all followers, unless another process does."""
         try:
             given = self._lease(key)
             if isinstance(given, Lease):
-                return self._read(lookup, given, flight, view)
-            found = read(given, lookup.form)
+                return self._fill(lookup, given, flight, view)
+            found = decode(given, lookup.form)
             if isinstance(found, Entry):
-                return self._respond(found, "hit; detail=filled-elsewhere")
-            flight.is_elsewhere = found.reason == LEASED
-            return self._produce(view, f"fwd=miss; detail={found.reason}")
+                return found, FILLED_ELSEWHERE
+            flight.is_leased_elsewhere = found.reason == MissReason.LEASED
+            return _call(view, missed(found.reason))
         finally:
-            self._flights.land(key, flight)
-            flight.end()
+            self._single_flight.close(key, flight)
+            flight.finish()
 
-    def _read(
-        self, lookup: Lookup, lease: Lease, flight: Flight, view: Callable[[], Any]
-    ) -> Response:
-        """Read the database, and fill the cache if nothing was written meanwhile."""
+    def _fill(self, lookup: Lookup, lease: Lease, flight: Flight, view: View) -> Obtained:
+        """Read the database, and store the answer if nothing was written meanwhile."""
         entry: Entry | None = None
         try:
             # What the session still holds may be older than the lease.
@@ -118,65 +145,62 @@ class Cache:
         finally:
             if entry is None:
                 self.strategy.give_back(lease)
-        # Nobody may join any more: what is filled is known to be new only for those who came
-        # before.
-        self._flights.land(lease.key, flight)
-        if entry is not None and self.strategy.fill(
-            lease, entry.encode(lookup.version), lookup.ttl
-        ):
-            flight.entry = entry
-            return self._finish(entry, response, "fwd=miss; stored")
-        return self._finish(entry, response, "fwd=miss; detail=not-stored")
+        # A request that comes from now on may begin after a write that this answer does not have,
+        # so it must not follow.
+        self._single_flight.close(lease.key, flight)
+        if entry is None:
+            return response, NOT_STORED
+        if not self.strategy.fill(lease, entry.encode(lookup.version), lookup.ttl):
+            return entry, NOT_STORED
+        flight.entry = entry
+        return entry, STORED
 
     def _lease(self, key: Key) -> Lease | bytes | Miss:
-        lease = self.strategy.lease(key)
-        for _ in range(_POLLS):
-            if not isinstance(lease, Miss) or lease.reason != LEASED:
+        """Ask for a lease, for a moment again and again while another process holds it."""
+        given = self.strategy.lease(key)
+        for _ in range(_LEASE_POLLS):
+            if not isinstance(given, Miss) or given.reason != MissReason.LEASED:
                 break
-            time.sleep(_POLL)  # another process is about to fill it
-            lease = self.strategy.lease(key)
-        return lease
-
-    def _produce(self, view: Callable[[], Any], status: str) -> Response:
-        response = current_app.make_response(view())
-        return self._finish(Entry.of(response), response, status)
-
-    def _finish(self, entry: Entry | None, response: Response, status: str) -> Response:
-        if entry is None:
-            if self.tells:
-                response.headers["Cache-Status"] = f"pegboard; {status}"
-            return response
-        return self._respond(entry, status)
-
-    def _respond(self, entry: Entry, status: str) -> Response:
-        answer = entry.answer(request.environ)
-        response = Response(answer.body, answer.status)
-        del response.headers["Content-Type"]
-        response.headers.extend(answer.headers)
-        if self.tells:
-            response.headers["Cache-Status"] = f"pegboard; {status}"
-        return response
+            time.sleep(_LEASE_POLL)
+            given = self.strategy.lease(key)
+        return given
 
 
-def read(found: bytes | Miss, form: bytes) -> Entry | Miss:
-    """Return the answer that a strategy has found; a miss for bytes that are none."""
+def _call(view: View, outcome: Outcome) -> Obtained:
+    """Answer by the view alone; what could be cached is answered as if it were."""
+    response = current_app.make_response(view())
+    entry = Entry.of(response)
+    return (response if entry is None else entry), outcome
+
+
+def _respond(entry: Entry) -> Response:
+    """Return a cached answer as Flask's, with 304 and 412 where the request asks for them."""
+    answer = entry.answer(request.environ)
+    response = Response(answer.body, answer.status)
+    del response.headers["Content-Type"]
+    response.headers.extend(answer.headers)
+    return response
+
+
+def decode(found: bytes | Miss, form: bytes) -> Entry | Miss:
+    """Return the answer in what a strategy has found; a `Miss` if the bytes are not an answer."""
     if isinstance(found, Miss):
         return found
     try:
         return Entry.decode(found, form)
     except OtherFormError:
         # It stays until it expires or the row is written: the other release may need it yet.
-        return Miss("other-release", may_fill=False)
+        return Miss(MissReason.OTHER_RELEASE, may_fill=False)
     except ValueError as error:
         logger.warning("a cached answer cannot be read: %s", error)
-        return Miss("unreadable", may_fill=False)
+        return Miss(MissReason.UNREADABLE, may_fill=False)
 
 
 def _is_personal(response: Response) -> bool:
     """Return whether an answer may be for one client only: by its session, or RFC 9111, 3.5."""
     if "Authorization" in request.headers and not response.cache_control.public:
         return True
-    # The proxy `flask.session` would count as a look.
+    # Reading it by the proxy `flask.session` would count as an access.
     context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Werkzeug's way
     session = context.get("_session", context.get("session"))
     return bool(getattr(session, "accessed", False))

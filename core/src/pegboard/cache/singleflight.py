@@ -1,4 +1,7 @@
-"""Readings of the database that several requests of this process wait for."""
+"""One reading of the database per key at a time, whose result concurrent requests share.
+
+The first request of this process is the leader and reads; the others follow and wait for it.
+"""
 
 import threading
 from typing import TYPE_CHECKING
@@ -8,48 +11,49 @@ from pegboard.cache.strategy import Key
 if TYPE_CHECKING:
     from pegboard.cache.entry import Entry
 
-_PATIENCE = 5.0
-"""Seconds a request waits for another that reads the same; the database's bounds are shorter."""
+MAX_WAIT = 5.0
+"""Seconds for which a follower waits; more than the bounds on a statement of the database."""
 
 
 class Flight:
-    """One reading of the database, for all who have boarded."""
+    """One reading of the database, by its leader for all followers."""
 
-    __slots__ = ("_done", "entry", "is_elsewhere")
+    __slots__ = ("_done", "entry", "is_leased_elsewhere")
 
     def __init__(self) -> None:
         self._done = threading.Event()
         self.entry: Entry | None = None
-        self.is_elsewhere = False
-        """Whether another process was reading the same, and had not filled yet."""
+        """What the leader has stored; None if it has stored nothing."""
+        self.is_leased_elsewhere = False
+        """Whether another process held the lease of the key and had not filled it yet."""
 
     def wait(self) -> None:
-        """Wait until it is over."""
-        self._done.wait(_PATIENCE)
+        """Wait until the leader has finished, for at most `MAX_WAIT`."""
+        self._done.wait(MAX_WAIT)
 
-    def end(self) -> None:
-        """Let those who wait go on."""
+    def finish(self) -> None:
+        """Wake the followers."""
         self._done.set()
 
 
-class Flights:
-    """The readings that are under way."""
+class SingleFlight:
+    """The readings that are under way in this process."""
 
     def __init__(self) -> None:
         self._flights: dict[Key, Flight] = {}
-        self._boarding = threading.Lock()
+        self._lock = threading.Lock()
 
-    def board(self, key: Key) -> tuple[Flight, bool]:
-        """Return the reading of a key, and whether it is the caller who has to read."""
-        with self._boarding:
+    def join(self, key: Key) -> tuple[Flight, bool]:
+        """Return the reading of a key, and whether the caller is its leader and has to read."""
+        with self._lock:
             flight = self._flights.get(key)
             if flight is not None:
                 return flight, False
             flight = self._flights[key] = Flight()
             return flight, True
 
-    def land(self, key: Key, flight: Flight) -> None:
-        """Let nobody board any more."""
-        with self._boarding:
+    def close(self, key: Key, flight: Flight) -> None:
+        """Accept no more followers: the next request for the key leads a reading of its own."""
+        with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]

@@ -1,16 +1,17 @@
-"""The stage that gives a cached answer before Flask sees the request."""
+"""The stage that answers from the cache before Flask sees the request."""
 
 from collections.abc import Sequence
 
 from pegboard.cache.lookup import Lookup, lookup_of
-from pegboard.cache.service import STATUS, Cache, read
+from pegboard.cache.outcome import HIT
+from pegboard.cache.service import STAGE_MISS, Cache, decode
 from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 
 
 class CacheStage:
-    """Binds to routes whose view is a cached look-up that nothing of a plugin stands before."""
+    """Binds to the routes of cached views, unless something of a plugin has to run before them."""
 
     name = "cache"
     order = StageOrder.ANSWER
@@ -19,13 +20,13 @@ class CacheStage:
         self._cache = cache
 
     def bind(self, route: Route | None) -> "LookupHandler | RemoteLookupHandler | None":
-        """Return what looks up the answers of a route."""
+        """Return the handler that looks up the answers of a route; None if it is not cached."""
         if route is None or route.method not in {"GET", "HEAD"}:
             return None
         lookup = lookup_of(route.function)
         if (
             lookup is None
-            or not self._cache.gives
+            or not self._cache.serve_hits
             or isinstance(self._cache.strategy, NullStrategy)
         ):
             return None
@@ -38,7 +39,7 @@ class CacheStage:
 
 
 class LookupHandler:
-    """Asks a strategy in this process."""
+    """Looks up answers in a strategy of this process."""
 
     def __init__(self, cache: Cache, lookup: Lookup) -> None:
         self._cache = cache
@@ -50,11 +51,11 @@ class LookupHandler:
         return None if key is None else self._answer(call, self._cache.strategy.look_up(key))
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Never called: nothing is asked."""
+        """Never called, as `prepare` returns no commands."""
 
     def _key(self, call: Call) -> Key | None:
         if call.environ.get("QUERY_STRING"):
-            return None  # the view may look at it
+            return None  # the answer may depend on it
         name = CacheStage.name
         if name not in call.route_cache:
             call.route_cache[name] = self._lookup.key(call.arguments.values())
@@ -62,19 +63,19 @@ class LookupHandler:
         return key
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
-        entry = read(found, self._lookup.form)
+        entry = decode(found, self._lookup.form)
         if isinstance(entry, Miss):
-            # The view's own look-up need not ask again.
-            call.environ[STATUS] = entry
+            # `Cache.answer` need not look it up again.
+            call.environ[STAGE_MISS] = entry
             return None
         answer = entry.answer(call.environ)
-        if self._cache.tells:
-            answer.headers.append(("Cache-Status", "pegboard; hit"))
+        if self._cache.send_status_header:
+            answer.headers.append(("Cache-Status", HIT.cache_status))
         return answer
 
 
 class RemoteLookupHandler(LookupHandler):
-    """Asks a strategy whose storage is a round trip away, together with other stages."""
+    """Looks up answers in Redis, in the round trip that all stages share."""
 
     def __init__(self, cache: Cache, lookup: Lookup, strategy: RemoteStrategy) -> None:
         super().__init__(cache, lookup)
@@ -82,15 +83,15 @@ class RemoteLookupHandler(LookupHandler):
         self.is_non_blocking = strategy.is_non_blocking
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
-        """Return the command that looks up the answer."""
+        """Return the commands that look up the answer."""
         key = self._key(call)
         if key is None:
             return None
-        question = self._strategy.prepare(key)
-        if isinstance(question, Miss):
-            return self._answer(call, question)
-        call.state[CacheStage.name] = question
-        return question.commands
+        prepared = self._strategy.prepare(key)
+        if isinstance(prepared, Miss):
+            return self._answer(call, prepared)
+        call.state[CacheStage.name] = prepared
+        return prepared.commands
 
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return the answer, if it is cached."""

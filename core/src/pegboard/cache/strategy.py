@@ -1,12 +1,18 @@
-"""What a cache must be able to do, so that nobody reads an older value than one that is saved.
+"""What a cache has to do so that nobody reads an older value than one that is saved.
 
-The core knows what to cache and what a transaction has touched; a strategy stores. The core calls
+The core decides what to cache and knows what a transaction has touched; a strategy stores. A reader
+calls
 
-- a reader: `look_up`; on a miss `lease`, then it reads the database in a transaction begun *after*
-  the lease, then `fill`, or `give_back` if there is nothing to store;
-- a writer: `fence` right before its transaction commits, `release` right after, and only when that
-  has returned, and the moment it named is past, is the write acknowledged; `abandon` if the commit
-  failed and was rolled back.
+- `look_up`;
+- on a miss `lease`, then it reads the database in a transaction begun *after* the lease;
+- then `fill`, or `give_back` if there is nothing to store.
+
+A writer calls
+
+- `fence` right before its transaction commits;
+- `release` right after; the write is acknowledged when that has returned and the moment that it
+  returned is past;
+- `abandon` instead, if the commit failed and was rolled back.
 
 The contract, for any number of threads and processes that share the storage:
 
@@ -23,14 +29,12 @@ The contract, for any number of threads and processes that share the storage:
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sqlalchemy import Executable
 
 from pegboard.redis import ChannelError, Command, Reply
-
-LEASED = "leased"
-"""The reason of a `Miss` when another is about to fill the key."""
 
 
 class Key(NamedTuple):
@@ -45,13 +49,46 @@ class Key(NamedTuple):
     """The look-up, and the row's primary key."""
 
 
+class MissReason(StrEnum):
+    """Why there is no value; the text is the `detail` of `Cache-Status`."""
+
+    MISS = "miss"
+    """Nothing is stored."""
+    LEASED = "leased"
+    """Another reader holds the lease and is about to fill the key."""
+    FENCED = "fenced"
+    """A write is under way."""
+    UNAVAILABLE = "unavailable"
+    """The storage does not answer, or does not take writes."""
+    INVALID = "invalid"
+    """The storage holds something that was not stored by this service under this key."""
+    DISABLED = "disabled"
+    """Caching is turned off for all processes."""
+    STATE_UNKNOWN = "state-unknown"
+    """Whether caching is on could not be found out."""
+    FOREIGN_SERVER = "foreign-server"
+    """The storage was restarted or replaced, and may hold what is stale."""
+    OFF = "off"
+    """This process does not cache."""
+    QUERY = "query"
+    """The URL has a query, on which the answer may depend."""
+    IN_TRANSACTION = "in-transaction"
+    """The request has read the database before the look-up."""
+    NOT_CACHEABLE = "not-cacheable"
+    """The key has more than one spelling, or writes to the view's table are not watched."""
+    OTHER_RELEASE = "other-release"
+    """The value was stored by another release, or another version of the view."""
+    UNREADABLE = "unreadable"
+    """The value is not an answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Says that there is no value, and why: `reason` is shown in Cache-Status and counted."""
+    """Says that there is no value, and why; `Cache-Status` shows the reason."""
 
-    reason: str
+    reason: MissReason
     may_fill: bool = True
-    """Whether it is worth asking for a lease."""
+    """Whether to ask for a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +100,7 @@ class Lease:
 
     key: Key
     token: str
-    mark: Any = None
+    context: Any = None
     """Whatever the strategy wants to know again in `fill`."""
 
 
@@ -110,7 +147,8 @@ class CacheStrategy(Protocol):
     def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key, or the value if the key was filled meanwhile.
 
-        A `Miss` whose reason is `LEASED` means that another process or thread is about to fill it.
+        A `Miss` whose reason is `MissReason.LEASED` means that another process or thread is about
+        to fill it.
         """
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
@@ -147,28 +185,31 @@ class CacheStrategy(Protocol):
         """Return counts and states for the operator by name: hits, misses, fills, and the like."""
 
 
-class Question(Protocol):
-    """A look-up under way; the strategy adds what it needs to read the replies."""
+class PreparedLookup(Protocol):
+    """A look-up whose commands are not sent yet; a strategy adds what it needs in `complete`."""
 
     @property
     def commands(self) -> Sequence[Command]:
-        """What to ask Redis."""
+        """What to send to Redis."""
 
 
 @runtime_checkable
 class RemoteStrategy(Protocol):
-    """A strategy whose look-up can share the round trip of the stages: `look_up` in two halves."""
+    """A strategy in Redis that can look up in the round trip which all stages share.
+
+    `prepare` and `complete` are then the two halves of `look_up`.
+    """
 
     def is_non_blocking(self) -> bool:
         """Return whether `prepare` would not wait now, so that the event loop may call it."""
 
-    def prepare(self, key: Key) -> Question | Miss:
-        """Return the question for the value, or why it is not asked."""
+    def prepare(self, key: Key) -> PreparedLookup | Miss:
+        """Return the commands that look up the value, or why there is none."""
 
-    def complete(self, question: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
-        """Return the value that the replies to a question hold, or why they hold none.
+    def complete(self, prepared: Any, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
+        """Return the value that the replies to a prepared look-up hold, or why there is none.
 
-        It waits for nothing.
+        Must not wait for anything.
         """
 
 
@@ -185,44 +226,44 @@ class SharedStrategy(Protocol):
     def must_fence_all(self) -> bool:
         """Return whether processes with another fingerprint cache values in the storage.
 
-        Then `fence` is also called for writes to tables of which this process knows no look-up,
-        with nothing touched, and has to see to it that nobody gets an older value.
+        Then `fence` is also called, with nothing touched, for writes to tables of which this
+        process knows no look-up; it has to keep other processes from serving what is stale.
         """
 
 
 class NullStrategy:
-    """No cache: nothing is stored, so nothing can be old."""
+    """No cache: nothing is ever stored."""
 
     name = "none"
 
     def look_up(self, key: Key) -> bytes | Miss:  # noqa: ARG002 - the contract's arguments
         """Return no value."""
-        return Miss("off", may_fill=False)
+        return Miss(MissReason.OFF, may_fill=False)
 
     def lease(self, key: Key) -> Lease | bytes | Miss:  # noqa: ARG002
         """Give no lease."""
-        return Miss("off", may_fill=False)
+        return Miss(MissReason.OFF, may_fill=False)
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:  # noqa: ARG002
         """Store nothing."""
         return False
 
     def give_back(self, lease: Lease) -> None:
-        """Have nothing to end."""
+        """Do nothing, as no lease was given."""
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002
-        """Need no fence."""
+        """Do nothing, as nothing is stored."""
         return None
 
     def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002
-        """Have nothing to forget."""
+        """Let the write be acknowledged at once."""
         return 0.0
 
     def abandon(self, fence: Any) -> None:
-        """Have nothing to lift."""
+        """Do nothing, as nothing is fenced."""
 
     def clear(self, group: str | None = None) -> None:
-        """Have nothing to forget."""
+        """Do nothing, as nothing is stored."""
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return nothing."""

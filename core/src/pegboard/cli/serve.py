@@ -51,10 +51,11 @@ def serve(
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
-    if info.app_import_path is None:
-        _import_plugins(options)
     load = partial(_load, info.create_app, info.app_import_path, options)
-    checked = call_isolated(partial(_check, load, upgrade_first=upgrade_first))
+    checked = call_isolated(
+        partial(_check, load, upgrade_first=upgrade_first),
+        meanwhile=partial(_import_plugins, options),
+    )
     init_logs(checked.log_level, checked.log_format, ())
     run(load, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
@@ -90,7 +91,7 @@ def dev(info: ScriptInfo, *, host: str | None, port: int | None) -> None:
 
 
 class Broken:
-    """The WSGI app that stands in for one that could not be built."""
+    """A WSGI app in place of one that could not be built."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -98,7 +99,7 @@ class Broken:
     def __call__(
         self, _environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Answer 503 and say why."""
+        """Answer 503 with the message."""
         status = HTTPStatus.SERVICE_UNAVAILABLE
         body = error_body(status, self._message)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -107,7 +108,7 @@ class Broken:
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Leaves logging to the app, and says no version."""
+    """Leaves logging to the app, and the version out of the `Server` header."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
@@ -118,7 +119,7 @@ class _RequestHandler(WSGIRequestHandler):
 def _import_plugins(options: Mapping[str, object]) -> None:
     """Import the plugins, and call nothing of theirs, so that workers share what is imported.
 
-    If this fails, the check fails too, and says why.
+    An error is not told here: the check meets it as well.
     """
     with suppress(Exception, SystemExit), with_options(options):
         for candidate in select_plugins(None, configure().core):
@@ -127,7 +128,7 @@ def _import_plugins(options: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What the process needs to know of a service whose workers it starts."""
+    """What the process that starts the workers needs to know of the service."""
 
     address: Address
     limits: Limits
@@ -137,7 +138,7 @@ class _Checked:
 
 
 def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
-    """Build the app to see whether it can be served; raises `StartupError`."""
+    """Build the app and compare the database with its migrations; raises `StartupError`."""
     with explain_database_errors():
         app = load()
         with app.app_context():
@@ -167,7 +168,7 @@ def _load(
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":
-    """Return the app, or one that says what is wrong with it until a file changes."""
+    """Return the app, or if it cannot be built one that says why, until a file changes."""
     try:
         app = info.load_app()
         with app.app_context():

@@ -97,11 +97,11 @@ def _resolve_settings(
             plugin.settings, plugin.name, configuration.sources
         )
         values += found
-        problems += map(plugin.own, wrong)
+        problems += map(plugin.adopt, wrong)
         if settings is not None:
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}
     prefixes = {prefix_of(name): name for name in by_name}
     for problem in unknown_settings(declared, prefixes, configuration.sources):
-        problems.append(by_name[problem.plugin or ""].own(problem))
+        problems.append(by_name[problem.plugin or ""].adopt(problem))
     return resolved, tuple(values), problems

@@ -52,7 +52,7 @@ def call_plugin(
     except PluginError:
         raise
     except StartupError as error:
-        problems = (one if one.plugin else plugin.own(one) for one in error.problems)
+        problems = (one if one.plugin else plugin.adopt(one) for one in error.problems)
         raise PluginError(*problems) from error
     except (Exception, SystemExit) as error:
         summary = f"{hook} failed: {type(error).__name__}: {error}"

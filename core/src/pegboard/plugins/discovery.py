@@ -70,8 +70,8 @@ class Candidate:
         """Return a problem that names this plugin and its distribution."""
         return Problem(code, summary, hint, self.name, self.label)
 
-    def own(self, problem: Problem) -> Problem:
-        """Return a problem that names no plugin as one of this plugin."""
+    def adopt(self, problem: Problem) -> Problem:
+        """Return the problem as one of this plugin and its distribution."""
         return replace(problem, plugin=self.name, distribution=self.label)
 
 

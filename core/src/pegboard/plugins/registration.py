@@ -29,8 +29,9 @@ def register(manager: pluggy.PluginManager, candidate: Candidate) -> list[Proble
         manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
         return [_wrong_arguments(candidate, error)]
-    except ValueError as error:
-        summary, hint = str(error), "Register each plugin once."
+    except ValueError:
+        summary = f"it is the same object as plugin {manager.get_name(obj)}"
+        hint = "Give each plugin a module of its own, or disable one of the two."
         return [candidate.problem(Code.PLUGIN_REGISTERED_TWICE, summary, hint)]
     return []
 

@@ -44,7 +44,7 @@ class Code(ProblemCode):
             "A variable or key begins with the prefix of an active plugin, but the plugin "
             "declares no such setting. It is probably misspelled, and would have no effect."
         ),
-        "unknown setting PEGBOARD_ITEMS_PAGESIZE (environment)",
+        "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
     )
     SETTINGS_CLASS_INVALID = (
@@ -112,14 +112,14 @@ class Code(ProblemCode):
     )
     PLUGIN_REGISTERED_TWICE = (
         "PB_PLUGIN_REGISTERED_TWICE",
-        "One plugin object was given to `create_app` under two names.",
-        "Plugin name already registered: shop",
-        "Register each plugin once.",
+        "Two plugins, by their names, are one and the same module or object.",
+        "it is the same object as plugin shop",
+        "Give each plugin a module of its own, or disable one of the two.",
     )
     PLUGIN_CORE_INCOMPATIBLE = (
         "PB_PLUGIN_CORE_INCOMPATIBLE",
         "The plugin's distribution requires another version of `pegboard` than the one that runs.",
-        "it requires pegboard>=99, but the running core is 0.1.0",
+        "it requires pegboard>=99, but the running core is …",
         "Install a version of the plugin made for this core, or the core it was made for.",
     )
     PLUGIN_REQUIREMENT_MISSING = (
@@ -134,8 +134,11 @@ class Code(ProblemCode):
     PLUGIN_REQUIREMENT_INACTIVE = (
         "PB_PLUGIN_REQUIREMENT_INACTIVE",
         "The plugin requires another plugin, which is installed, but disabled or skipped.",
-        "it requires pegboard-items, whose plugin items is not active",
-        "Activate items (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), or disable this one too.",
+        "it requires example-stock, whose plugin stock is not active",
+        (
+            "Activate that plugin (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), or disable this "
+            "one too."
+        ),
     )
     PLUGIN_REQUIREMENT_CYCLE = (
         "PB_PLUGIN_REQUIREMENT_CYCLE",
@@ -200,13 +203,13 @@ class Code(ProblemCode):
     MIGRATIONS_MISSING = (
         "PB_MIGRATIONS_MISSING",
         "The plugin has models, but no migrations: nothing would create their tables.",
-        "it has models of notes, but no migrations to create them",
+        "it has models of products, but no migrations to create them",
         "Return the folder of the plugin's revisions from pegboard_migrations.",
     )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
-        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
+        "a blueprint cannot be registered: the converter 'nope' does not exist",
         "Fix the blueprint.",
     )
     STAGE_INVALID = (
@@ -221,7 +224,10 @@ class Code(ProblemCode):
             "Two views cache answers made of one table under the same name, and would be answered"
             " with each other's."
         ),
-        "shop.views.full and shop.api.full of products have the same name",
+        (
+            "the cached view example_shop.plugin.one and the cached view "
+            "example_shop.plugin.other of products have one name"
+        ),
         'Give one of the two a name of its own: @pegboard.cached(..., name="...").',
     )
     CACHED_KEY_MISMATCH = (
@@ -231,8 +237,8 @@ class Code(ProblemCode):
             "the variables of the view's URL."
         ),
         (
-            "shop.views.one is at /products/<slug>/<int:id>, whose variables are not the primary "
-            "key of products"
+            "the cached view example_shop.plugin.one is at /products/<slug>/<int:id>, whose "
+            "variables are not the primary key of products"
         ),
         "Give the URL one variable for each column of the key, in their order.",
     )
@@ -242,19 +248,25 @@ class Code(ProblemCode):
             "A cached answer is made of a table in another database than DATABASE_URL, where "
             "writes are not watched: the answer would become stale."
         ),
-        "shop.views.one of Product depends on prices, which is in the database of the bind archive",
+        (
+            "the cached view example_shop.plugin.one of Product depends on products, which is in "
+            "the database of the bind archive"
+        ),
         "Cache only what is in the database of DATABASE_URL: without a `bind_key`.",
     )
     CACHED_MODELS_INVALID = (
         "PB_CACHED_MODELS_INVALID",
         "SQLAlchemy cannot map the models that a cached view is made of.",
-        "shop.views.one is of models that cannot be mapped: …",
+        "the cached view example_shop.plugin.one is of models that cannot be mapped: …",
         "Fix the models.",
     )
     CACHED_ABOVE_ROUTE = (
         "PB_CACHED_ABOVE_ROUTE",
         "`cached` was applied after the view was registered for its route, and has no effect.",
-        "shop.views.one is declared above its route /products/<int:id>, which misses it",
+        (
+            "the cached view example_shop.plugin.one is declared above its route "
+            "/products/<int:id>, which misses it"
+        ),
         "Put `cached` below the route.",
     )
     CACHE_NOT_SHARED = (
@@ -272,7 +284,7 @@ class Code(ProblemCode):
     COLLISION_PLUGIN_NAME = (
         "PB_COLLISION_PLUGIN_NAME",
         "Two distributions have a plugin of the same name, or the name is reserved for the core.",
-        "example-stock 2.0 has a plugin of the same name",
+        "plugin name site belongs to the core already",
         "Uninstall one of the two distributions, or rename the plugin.",
     )
     COLLISION_SETTING = (
@@ -287,7 +299,7 @@ class Code(ProblemCode):
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
         "Two plugins, or a plugin and the core, have a blueprint of the same name.",
-        "blueprint shop belongs to plugin shop (pegboard-shop 1.0) already",
+        "blueprint shop belongs to plugin shop (example-shop 1.0) already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
     COLLISION_ROUTE = (
@@ -311,7 +323,7 @@ class Code(ProblemCode):
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",
         "Two plugins have a table of the same name.",
-        "table notes belongs to plugin notes (pegboard-notes 1.0) already",
+        "table products belongs to plugin shop (example-shop 1.0) already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
     COLLISION_PROVIDER = (
@@ -321,15 +333,15 @@ class Code(ProblemCode):
             " the sessions or the identity of clients."
         ),
         (
-            "single-provider strategy pegboard_cache_strategy belongs to plugin cache_redis "
-            "(pegboard-cache-redis 0.1.0) already"
+            "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
+            "(example-shop 1.0) already"
         ),
         "Disable one of the two plugins.",
     )
     COLLISION_STAGE = (
         "PB_COLLISION_STAGE",
         "Two stages have the same name, or the same `order`.",
-        "its stage teapot has the order 100 of cache",
+        "its stage stock has the place 700 of shop",
         "Give one of the stages another `name` or `order`.",
     )
 
@@ -347,7 +359,7 @@ class Code(ProblemCode):
     DATABASE_URL_INVALID = (
         "PB_DATABASE_URL_INVALID",
         "DATABASE_URL is not a URL that SQLAlchemy can use here.",
-        "DATABASE_URL cannot be used: it is no URL of SQLAlchemy's",
+        "DATABASE_URL cannot be used: not a database URL; write …",
         "Write it as postgresql://user@host/name or sqlite:///file.db.",
     )
     DATABASE_UNAVAILABLE = (

@@ -1,4 +1,4 @@
-"""The WSGI environment (PEP 3333) of a request that came by ASGI."""
+"""Converts the scope of an ASGI request into a WSGI environment (PEP 3333)."""
 
 import io
 import sys
@@ -14,7 +14,7 @@ _LONGEST_NAME = 64
 
 
 class Scope(TypedDict):
-    """What is used of an HTTP connection scope (ASGI, "HTTP & WebSocket")."""
+    """The keys used of an HTTP connection scope (ASGI, "HTTP & WebSocket")."""
 
     type: str
     http_version: str
@@ -44,7 +44,7 @@ _variables: dict[bytes, str] = {
 
 
 def environ_of(scope: Scope) -> "WSGIEnvironment":
-    """Return the environment, with no body."""
+    """Return the environment of a request; its `wsgi.input` is empty."""
     raw_path, version = scope["raw_path"], scope["http_version"]
     environ: WSGIEnvironment = {
         **_ALWAYS,
@@ -74,7 +74,7 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
 
 
 def _variable(name: bytes) -> str:
-    """Return the variable for a header, nothing for one that could pass itself off as another."""
+    """Return the variable for a header; empty for `X_Name`, which would be taken for `X-Name`."""
     if b"_" in name:
         return ""
     variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")

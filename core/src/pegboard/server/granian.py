@@ -1,4 +1,7 @@
-"""The production server: how Granian is configured and run."""
+"""The production server: how Granian is configured and run.
+
+What Granian does not do by itself, and why that is needed, is in `shutdown`.
+"""
 
 import asyncio
 import gc
@@ -80,19 +83,23 @@ class Address:
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds the server; durations are in seconds."""
+    """How much the server takes on; durations are in seconds."""
 
     workers: int
+    """Processes that serve."""
     threads: int
+    """Requests that Flask answers at once in each worker."""
     backlog: int
+    """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
     shutdown_timeout: float
 
 
 def find_address(host: str, port: int) -> Address:
-    """Return what to listen on, port 0 being any free port; raises `StartupError`.
+    """Look a host name up, and choose a free port if `port` is 0.
 
-    Granian itself would share a port that is taken, and serve every second request.
+    Raises `StartupError` if it is impossible to listen there. Granian would not notice that a port
+    is taken: it would share it, and get every second request.
     """
     try:
         family, kind, _, _, where = socket.getaddrinfo(
@@ -115,12 +122,15 @@ def run(
     limits: Limits,
     announce: Callable[[], None],
 ) -> None:
-    """Serve until a signal says to stop; `announce` is called once the server listens.
+    """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    Each worker calls `load`. Raises `SystemExit` when a worker cannot be kept alive.
+    `announce` is called once the server listens. Raises `SystemExit` when workers keep failing.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=die_at_stop)
+    # Workers share the memory of what is not written to; to look at an object for garbage writes.
+    gc.collect()
+    gc.freeze()
     server = Granian(
         "pegboard:create_app",
         address=address.ip,
@@ -158,7 +168,7 @@ def run(
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker process begins with."""
+    """Makes the ASGI application of a worker process, in that process."""
 
     load: Callable[[], "Flask"]
     port: int
@@ -196,10 +206,11 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _when_listening(address: Address, announce: Callable[[], None]) -> None:
-    """Look again and again, from a timer: threads and the forks of Granian do not mix.
+    """Call `announce` as soon as a client can connect, from a signal handler.
 
-    The timer then goes on. A signal can reach a thread that has no use for it, and the main thread
-    would sleep on: each tick has it look for signals that it missed.
+    A timer makes the signals; a thread could not do it, as Granian forks from this process. The
+    timer then goes on: when the kernel hands SIGTERM to another thread, the main thread sleeps on,
+    and handles it only when the next signal wakes it.
     """
 
     def tick(_number: int, _frame: object) -> None: ...
@@ -215,7 +226,7 @@ def _when_listening(address: Address, announce: Callable[[], None]) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Allow as many open files as we may: each connection is one."""
+    """Raise the soft limit of open files: each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -26,17 +26,19 @@ _CONTEXT = (
 )
 
 
-def call_isolated(function: Callable[[], T]) -> T:
+def call_isolated(function: Callable[[], T], *, meanwhile: Callable[[], None]) -> T:
     """Return what a function returns in a process of its own, which ends at once.
 
-    The function and its result must be picklable. If it raises, its process tells why, as a command
-    line does, and `SystemExit` with the process's exit code is raised here.
+    The function and its result must be picklable. If it raises, its process prints the error as a
+    command does, and `SystemExit` with the exit code is raised here. This process calls `meanwhile`
+    before it waits.
     """
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_call, args=(function, sender), name="pegboard-check")
     process.start()
     sender.close()
     try:
+        meanwhile()
         result: T = receiver.recv()
     except EOFError:
         process.join()
@@ -61,7 +63,7 @@ def _call(function: Callable[[], object], sender: Connection) -> NoReturn:
         error.show()
         code = error.exit_code
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             click.echo(error.code, err=True)
     except BaseException as error:  # noqa: BLE001 - no process is above this one to tell it

@@ -13,22 +13,25 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-"""What brings the next part of a request (ASGI)."""
+"""The `receive` of ASGI: returns the next message of a request."""
 
 MEMORY = 64 * 1024 * 1024
-"""Bytes of bodies that a process holds; beyond, what has taken longest to arrive is refused."""
+"""Bytes of bodies that a process holds; beyond, the body that began to arrive first is refused."""
 
 
 class Inlet:
-    """Receives the bodies of requests."""
+    """Receives the bodies of requests on the event loop, and bounds the memory they take."""
 
     def __init__(self, *, limit: int, timeout: float) -> None:
-        """`limit` is the largest body that is received in advance; `timeout` is in seconds."""
+        """`limit` is the largest body received in advance, in bytes.
+
+        `timeout` is the seconds in which the next part of a body must arrive.
+        """
         self._limit = limit
         self._timeout = timeout
         self._held = 0
         self._arriving: dict[_Body, None] = {}
-        """The bodies that are received, the oldest first."""
+        """The bodies that are being received, the oldest first."""
 
     def defer(self, environ: "WSGIEnvironment", receive: Receive) -> "_Body":
         """Let a thread receive a request's body, if its view reads it at all."""
@@ -42,7 +45,7 @@ class Inlet:
         that does not arrive.
         """
         body = self.defer(environ, receive)
-        body.is_spare = False
+        body.is_optional = False
         declared = environ.get("CONTENT_LENGTH") or "0"
         if declared.isdecimal() and int(declared) > self._limit:
             return 0
@@ -70,7 +73,7 @@ class Inlet:
         self._held += size
         if self._held <= MEMORY:
             return
-        # The slowest make room: else a few clients could keep out all others.
+        # The oldest is refused: otherwise a few slow clients could keep out all others.
         slowest = next(iter(self._arriving), body)
         if slowest is body:
             raise _too_many()
@@ -83,15 +86,18 @@ class Inlet:
 
 
 def is_over(body: object) -> bool:
-    """Return whether nothing more of a request is read; what is unlikely to be is given up."""
+    """Return whether the rest of a request's body will not be read.
+
+    A body that is unlikely to be read ends here.
+    """
     if not isinstance(body, _Body):
         return True
-    body.has_ended = body.has_ended or body.is_spare
+    body.has_ended = body.has_ended or body.is_optional
     return body.has_ended
 
 
 class _Body(io.RawIOBase):
-    """A body that still arrives; a thread reads it as a file."""
+    """A body that is still arriving, as a file that a thread reads."""
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
         self._receive = receive
@@ -99,21 +105,22 @@ class _Body(io.RawIOBase):
         self._timeout = timeout
         self._waiting = b""
         self.has_ended = False
-        self.is_spare = True
-        """Whether nobody is likely to read it."""
-        self._patience: asyncio.Timeout | None = None
+        self.is_optional = True
+        """Whether a view is unlikely to read it."""
+        self._pending: asyncio.Timeout | None = None
+        """The time limit of the part that is awaited."""
         self._error: APIError | None = None
 
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""
         while not self.has_ended:
             try:
-                async with asyncio.timeout(self._timeout) as self._patience:
+                async with asyncio.timeout(self._timeout) as self._pending:
                     message = await self._receive()
             except TimeoutError:
                 raise self._error or _too_slow(self._timeout) from None
             finally:
-                self._patience = None
+                self._pending = None
             if self._error is not None:
                 raise self._error
             if message["type"] == "http.disconnect":
@@ -126,8 +133,8 @@ class _Body(io.RawIOBase):
     def refuse(self) -> None:
         """Receive no more of it."""
         self._error = _too_many()
-        if self._patience is not None:
-            self._patience.reschedule(self._loop.time())
+        if self._pending is not None:
+            self._pending.reschedule(self._loop.time())
 
     def push_back(self, part: bytes) -> None:
         """Let the reader begin with this."""

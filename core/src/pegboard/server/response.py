@@ -1,4 +1,4 @@
-"""Answers of requests, as an ASGI server takes them."""
+"""Sending an answer to an ASGI server, whole or in parts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -13,19 +13,19 @@ from pegboard.http import (
 )
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-"""What takes the next part of an answer (ASGI)."""
+"""The `send` of ASGI: takes the next message of an answer."""
 
 _KNOWN = 1024
 _PIECE = 64 * 1024
-"""Bytes of a part that are sent at once: who takes a little of a large part has not stopped."""
+"""Bytes that are sent at once: a slow client that takes a piece in time is not given up."""
 
 _names: dict[str, bytes] = {}
 _headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
-"""Those that were sent first, among which are all that most answers have in common."""
+"""Encoded headers. The first ones are kept, among them all that most answers have in common."""
 
 
 class Stopping(Protocol):
-    """Whoever knows whether the process is about to stop."""
+    """Says whether the process is about to stop."""
 
     is_draining: bool
 
@@ -43,7 +43,7 @@ class Outlet:
         self.has_begun = False
 
     async def give(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        """Send the whole of it; raises `UnsendableError`."""
+        """Send a whole answer. Raises `UnsendableError` before anything is sent."""
         if type(body) is not bytes:
             message = f"the body is {type(body).__name__}, not bytes"
             raise UnsendableError(message)
@@ -51,7 +51,7 @@ class Outlet:
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """Send what stands before the body; `go_on` and `end` follow. Raises `UnsendableError`."""
+        """Send status and headers; `go_on` and `end` follow. Raises `UnsendableError`."""
         await self._send(self._start(status, headers))
 
     def _start(self, status: int, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Outlet:
         return {"type": "http.response.start", "status": status, "headers": encoded}
 
     async def go_on(self, part: bytes) -> None:
-        """Send a part of the body; returns when the client can take more. Raises `TimeoutError`."""
+        """Send a part of the body, as fast as the client takes it. Raises `TimeoutError`."""
         for start in range(0, len(part), _PIECE):
             piece = part[start : start + _PIECE]
             async with asyncio.timeout(self._timeout):

@@ -1,8 +1,19 @@
-"""How a worker of Granian minds its connections, and stops without losing a request.
+"""How a worker stops without losing a request, and other things that Granian leaves to its user.
 
-Told to stop, Granian closes every kept-alive connection at once, also one whose client is about to
-use it: under load each client loses a request. So a worker drains first. New connections are held
-off, and every answer says `Connection: close`, until no connection is left or the time is up.
+Draining: told to stop, Granian closes every kept-alive connection at once, also one whose client is
+about to use it; under load each client loses a request. So a worker drains first: new connections
+are held off, and every answer says `Connection: close`, until no connection is left or the time is
+up. `DrainingLoop`, `drain`, `hold_off` and `count_connections` can go when Granian itself answers
+with `Connection: close` for a while before it closes connections.
+
+Workers that do not serve yet: a fork inherits its parent's signal handlers, which do nothing in a
+worker until Granian has set its own; so a service stopped during its start would go on.
+`die_at_stop` can go when Granian's workers start with default handlers.
+
+Orphans: a worker whose parent was killed goes on serving, and keeps the port. `stop_with_parent`
+can go when Granian's workers notice that by themselves.
+
+Lost clients: Granian asks for no TCP keep-alive. `notice_lost_clients` can go when it does.
 """
 
 import asyncio
@@ -46,16 +57,15 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DrainingLoop(Loop):
-    """An event loop that drains before it does what is to be done at a signal."""
+    """An event loop that awaits `drain` at a signal, and then calls the handler of the signal."""
 
     drain: Callable[[], Coroutine[None, None, None]] | None = None
-    """What to await first."""
 
     # Not `_stopping`: loops of asyncio have one of their own.
     _ending: asyncio.Task[None] | None = None
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
-        """Call `callback` once, some time after the signal."""
+        """Call `callback` once, after `drain`; a second signal meanwhile changes nothing."""
         super().add_signal_handler(sig, self._begin, callback, args)
 
     def _begin(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
@@ -71,16 +81,19 @@ class DrainingLoop(Loop):
 
 
 async def drain(worker: Stopping, port: int) -> None:
-    """Let the clients of a port know that their connections end."""
+    """Take no new connections, and end the open ones as their clients use them.
+
+    Returns when no connection is open, or after `DRAINING_TIME`.
+    """
     hold_off(port)
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME
-    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - nobody tells
+    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(_TICK)
 
 
 def die_at_stop() -> None:
-    """Let a worker that does not serve yet be stopped: the fork gave it its parent's handlers."""
+    """Restore the default handlers of the signals that stop a process."""
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
 
@@ -98,10 +111,10 @@ def stop_with_parent() -> None:
 
 
 def hold_off(port: int) -> None:
-    """Let nobody connect to this process's listening sockets any more.
+    """Drop what asks to connect to this process's listening sockets on a port.
 
-    Clients that try are not refused but try again after a second. To close the sockets would reset
-    the connections that wait to be accepted.
+    Clients are not refused: their kernel tries again after a second. To close the sockets instead
+    would reset the connections that wait to be accepted.
     """
     if sys.platform != "linux":
         return
@@ -114,7 +127,7 @@ def hold_off(port: int) -> None:
 
 
 def notice_lost_clients(port: int) -> None:
-    """Once this process listens, have the kernel ask silent clients whether they are still there.
+    """Wait until this process listens on a port, then turn on TCP keep-alive.
 
     Accepted connections take these options over from the listening socket. Without them the
     connection of a client that lost its network in the middle of a request stays for good.
@@ -133,7 +146,7 @@ def notice_lost_clients(port: int) -> None:
 
 
 def count_connections(port: int) -> int:
-    """Return how many connections to a port this process has open; it never says too few."""
+    """Return how many connections to a port this process has open; elsewhere than on Linux 1."""
     if sys.platform != "linux":
         return 1
     return sum(_is_connected(endpoint) for endpoint in _endpoints(port))

@@ -1,4 +1,4 @@
-"""The threads on which a WSGI app (PEP 3333) answers what the event loop does not."""
+"""Runs a WSGI app (PEP 3333) on threads, for requests that the event loop does not answer."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ class Threads:
 
 
 class _Whole(NamedTuple):
-    """An answer that need not be sent in parts."""
+    """An answer whose body is one part, sent with one message."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -60,7 +60,7 @@ class _Whole(NamedTuple):
 
 
 class _Work:
-    """One request on a thread."""
+    """One request: its methods run on a thread, its coroutines on the event loop."""
 
     def __init__(
         self, app: "WSGIApplication", environ: "WSGIEnvironment", outlet: Outlet, receive: Receive
@@ -72,7 +72,7 @@ class _Work:
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[_Whole | None] = self._loop.create_future()
-        """The answer; nothing when it was sent in parts."""
+        """The answer; None when it was sent in parts."""
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._written: list[bytes] = []
@@ -81,7 +81,7 @@ class _Work:
         self._is_gone = False
 
     def run(self) -> None:
-        """Answer it; to be called on a thread."""
+        """Answer the request; call it on a thread."""
         try:
             chunks = self._app(self._environ, self._start)
             try:
@@ -133,7 +133,7 @@ class _Work:
         self._await(self._end())
 
     def _with_written(self, part: bytes) -> bytes:
-        """Return a part behind what the app has written by itself."""
+        """Return a part, preceded by what the app has passed to `write` (PEP 3333)."""
         if not self._written:
             return part
         written = b"".join(self._written)
@@ -148,11 +148,11 @@ class _Work:
 
     async def _begin(self) -> None:
         await self._outlet.begin(self._status, self._headers)
-        if is_over(self._body):  # else the watch would take away what the view reads
+        if is_over(self._body):  # otherwise the watch would take the body from the view
             self._watch = self._loop.create_task(self._watch_client())
 
     async def _watch_client(self) -> None:
-        """Notice that nobody wants the rest."""
+        """Note when the client disconnects, so that no more parts are made."""
         while (await self._receive())["type"] != _DISCONNECT:
             pass
         self._is_gone = True

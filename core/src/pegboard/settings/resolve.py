@@ -5,7 +5,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,9 @@ def resolve_settings(
 ) -> tuple[S | None, tuple[Value, ...], tuple[Problem, ...]]:
     """Return an instance of a settings class, the value of each setting, and the problems.
 
-    `owner` is the plugin's name, None for the core. A value that is not allowed is a problem, and
-    the default stands in for it; without a required value there is no instance.
+    `owner` is the plugin's name, None for the core; the problems do not name it. A value that is
+    not allowed is a problem, and the default stands in for it; without a required value there is no
+    instance.
     """
     values: list[Value] = []
     problems: list[Problem] = []
@@ -66,7 +67,7 @@ def resolve_settings(
         try:
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
-            problems.append(replace(error.problem, plugin=owner))
+            problems.append(error.problem)
             # So that all problems are found in one start.
             values.append(Value(declaration, declaration.default, "default"))
     if any(value.value is dataclasses.MISSING for value in values):

@@ -1,4 +1,4 @@
-"""What Flask does to every answer before it is sent, for an answer that it has not given."""
+"""Applies to a stage's answer what Flask does to its own: `after_request` and the session."""
 
 import logging
 from itertools import chain
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 def finish(app: Flask, context: Any, response: Response) -> Response:
-    """Do what Flask's `process_response` does, but without a function that fails.
+    """Do what Flask's `process_response` does, but skip and log a function that fails.
 
-    Nothing was done before the request, on which such a function may rely.
+    Such a function may rely on a `before_request` function, which was not called.
     """
     if "process_response" in vars(app):
         return app.process_response(response)
@@ -33,7 +33,7 @@ def finish(app: Flask, context: Any, response: Response) -> Response:
 
 
 def _save_session(app: Flask, context: Any, response: Response) -> None:
-    # The private one, where there is one: to ask for the public one counts as use of the session.
+    # The private attribute, where there is one: reading the public one counts as access.
     session = context._session if hasattr(context, "_session") else context.session  # noqa: SLF001
     if session is None or app.session_interface.is_null_session(session):
         return

@@ -1,4 +1,7 @@
-"""What stands before, around and after a view, and may want a say in its answers."""
+"""Finds out which hooks of Flask act before, around and after a view.
+
+An early answer of a stage skips them, so it is allowed only where that changes nothing.
+"""
 
 from collections.abc import Callable
 from types import CodeType
@@ -17,18 +20,18 @@ _REPLACEABLE = (
     "request_class",
     "request_context",
 )
-"""What is Flask's on a request's way to its view."""
+"""Methods of Flask that act before a view; a plugin may replace them on the app."""
 
 _AS_VIEW = frozenset(
     constant
     for constant in View.as_view.__func__.__code__.co_consts  # type: ignore[attr-defined]  # a class method has one
     if isinstance(constant, CodeType)
 )
-"""The code of the view functions that `as_view` makes."""
+"""The code objects of the view functions that `View.as_view` makes."""
 
 
 def has_before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
-    """Return whether something of a plugin stands before or around a view and may refuse."""
+    """Return whether code of a plugin runs before or around a view, and may refuse a request."""
     return (
         any(name in vars(app) for name in _REPLACEABLE)
         or not _opens_any(app.session_interface)
@@ -38,7 +41,7 @@ def has_before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> boo
 
 
 def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
-    """Return whether a plugin wants to see every answer; the core's CORS needs an `Origin`."""
+    """Return whether a plugin's code runs after requests; the core's own CORS does not count."""
     return "process_response" in vars(app) or any(
         not acts_only_on_origin(app, function)
         for scope in scopes(endpoint)
@@ -47,13 +50,13 @@ def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
 
 
 def scopes(endpoint: str | None) -> list[str | None]:
-    """Return the names under which Flask keeps functions for an endpoint: app and blueprints."""
+    """Return the keys of Flask's hooks for an endpoint: None for the app, then its blueprints."""
     parts = endpoint.split(".")[:-1] if endpoint else []
     return [None, *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]
 
 
 def _opens_any(sessions: SessionInterface) -> bool:
-    """Return whether every request is given a session: some could be refused instead."""
+    """Return whether the interface opens a session for any request, and never refuses one."""
     return type(sessions) is SecureCookieSessionInterface or getattr(sessions, "opens_any", False)
 
 
@@ -69,7 +72,7 @@ def _is_hooked(app: Flask, endpoint: str) -> bool:
 
 
 def _is_wrapped(view: Callable[..., Any]) -> bool:
-    """Return whether a class's view does more than to run the method."""
+    """Return whether the view of a class does more than run the method."""
     view_class = getattr(view, "view_class", None)
     if view_class is None:
         return False

@@ -1,4 +1,4 @@
-"""Which route a request matches, and what the stages do there: found once, and remembered."""
+"""Finds the route that a request matches and the handlers bound to it, and remembers them."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _PLAIN = frozenset({str, int, float, uuid.UUID})
 _PURE = frozenset(
     {BaseConverter.to_python, NumberConverter.to_python, UUIDConverter.to_python, int, float}
 )
-"""What converts a text always to the same value."""
+"""Converter functions that always convert a text to the same value."""
 
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
@@ -44,11 +44,11 @@ class Match:
     stages: tuple[str, ...]
     """The names of the handlers' stages."""
     passes_flask: bool
-    """Whether a plugin wants to see every answer, also one that a stage gives."""
+    """Whether `after_request` functions of plugins have to see a stage's answer."""
     propagates: bool
-    """Whether what a stage raises is for the caller, as tests want it, and not answered."""
+    """Whether an exception of a stage is raised to the caller, as in tests, and not answered."""
     route_cache: dict[str, Any] = field(default_factory=dict)
-    """What stages remember of them."""
+    """See `Call.route_cache`."""
 
 
 class _Failed:
@@ -96,7 +96,7 @@ class Matches:
         return self._remember(method, path, bound, arguments)
 
     def recall(self, environ: "WSGIEnvironment") -> Match | None:
-        """Return what a request matches, unless code of a plugin must be run to know it."""
+        """Return what a request matches; None if code of a plugin would have to be run."""
         method = environ["REQUEST_METHOD"]
         path = environ["PATH_INFO"]
         remembered = self._matches.get(method)
@@ -111,7 +111,7 @@ class Matches:
 
     @cached_property
     def _is_pure(self) -> bool:
-        """Whether no converter of a plugin's takes part in the search for a route."""
+        """Whether the search for a route runs no converter of a plugin."""
         return all(_is_pure(rule) for rule in self._app.url_map.iter_rules())
 
     def _search(self, method: str, path: str) -> tuple[Rule | None, Mapping[str, Any]]:
@@ -170,14 +170,14 @@ def _key(rule: Rule | None, method: str) -> tuple[int, str] | None:
 
 
 def _is_repeatable(rule: Rule, arguments: Mapping[str, Any]) -> bool:
-    """Return whether another request may have the same arguments: nobody can change them."""
+    """Return whether other requests of the same path can share the arguments: all immutable."""
     return all(type(value) in _PLAIN for value in arguments.values()) and _is_pure(rule)
 
 
 def _is_pure(rule: Rule) -> bool:
     """Return whether none of a rule's converters is a plugin's.
 
-    That may look something up, or make something that a view changes.
+    Such a converter may look something up, or return something mutable.
     """
     return all(
         getattr(converter.to_python, "__func__", None) in _PURE

@@ -1,8 +1,8 @@
 """Runs the stages of a request.
 
 `StageRun` is one request: `prepare` returns the commands for Redis, and `complete` takes the
-replies. Whoever runs it, a thread (`Stages.run`) or the server's event loop (`Gateway`), differs
-only in how it exchanges the one for the other.
+replies. A thread (`Stages.run`) and the server's event loop (`Gateway`) differ only in how they
+exchange the one for the other.
 """
 
 import logging

@@ -36,6 +36,7 @@ __all__ = [
     "database_url",
     "live_server",
     "make_app",
+    "make_shared_app",
     "own_cluster",
     "own_postgres",
     "own_redis",
@@ -189,8 +190,8 @@ def redis_proxy(redis_url: str) -> "Iterator[RedisProxy]":
 def _making_apps(directory: Path) -> Iterator[MakeApp]:
     """Yield what builds apps; their migrations are written below the directory."""
     from pegboard import create_app, db  # noqa: PLC0415 - loading the fixtures must not load it
-    from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - likewise
-    from pegboard.redis import close_redis  # noqa: PLC0415 - likewise
+    from pegboard.migrations import upgrade as upgrade_database  # noqa: PLC0415 - as above
+    from pegboard.redis import close_redis  # noqa: PLC0415 - as above
 
     with ExitStack() as stack:
 

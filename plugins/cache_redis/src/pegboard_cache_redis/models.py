@@ -1,4 +1,4 @@
-"""The row that says whether the fleet may cache, and in which epoch."""
+"""The row that says whether caching is on, and in which epoch."""
 
 from typing import cast
 
@@ -13,15 +13,15 @@ class Base(pegboard.Model, DeclarativeBase):
 
 
 class CacheState(Base):
-    """The one row, id 1, that all processes look at."""
+    """The one row, with the id 1, that all processes read."""
 
     __tablename__ = "cache_state"
 
     epoch: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    """Raised whenever caching is turned on; 0 for never. Part of every key."""
+    """Raised whenever caching is turned on; 0 if it has never been on. Part of every key."""
     enabled: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     servers: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The identities of the Redis servers that hold this epoch's values, separated by spaces."""
+    """The Redis servers of the epoch, separated by spaces: how keys are made, `@`, the identity."""
 
 
 table = cast("Table", CacheState.__table__)

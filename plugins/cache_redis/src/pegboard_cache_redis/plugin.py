@@ -1,4 +1,4 @@
-"""What the cache_redis plugin hangs on which hook."""
+"""The hooks that the cache_redis plugin implements."""
 
 from pathlib import Path
 
@@ -16,29 +16,29 @@ from pegboard_cache_redis.settings import CacheRedisSettings
 
 @pegboard.hookimpl
 def pegboard_settings() -> type[CacheRedisSettings]:
-    """Declare how keys begin and what a value may weigh."""
+    """Declare the prefix of keys, and bounds on values and sessions."""
     return CacheRedisSettings
 
 
 @pegboard.hookimpl
 def pegboard_models() -> type[DeclarativeBase]:
-    """Own the table `cache_state`."""
+    """Contribute the table `cache_state`."""
     return Base
 
 
 @pegboard.hookimpl
 def pegboard_migrations() -> Path:
-    """Say where the history of the table is."""
+    """Contribute the migrations of that table."""
     return Path(__file__).parent / "migrations"
 
 
 @pegboard.hookimpl
 def pegboard_cache_strategy(app: Flask) -> CacheStrategy | None:
-    """Store cached answers in Redis."""
+    """Provide a cache in Redis."""
     return make_strategy(app)
 
 
 @pegboard.hookimpl
 def pegboard_session_strategy(app: Flask) -> SessionInterface | None:
-    """Keep sessions in Redis."""
+    """Provide sessions in Redis."""
     return make_session_interface(app)

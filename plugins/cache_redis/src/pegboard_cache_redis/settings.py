@@ -8,11 +8,11 @@ _LIFETIME = Range(60, 10 * 365 * 24 * 3600)
 
 
 class CacheRedisSettings(pegboard.Settings):
-    """What the cache and sessions may hold, and how their keys begin; durations are in seconds."""
+    """Bounds on the cache and on sessions, and the prefix of their keys; durations in seconds."""
 
     prefix: str = pegboard.setting(
         "pb",
-        doc="What every key in Redis begins with; tell deployments on one server apart by it.",
+        doc="What every key in Redis begins with; another one for each deployment on a server.",
         validate=Regexp(r"[A-Za-z0-9._-]{1,40}\Z", error="1 to 40 of A-Z a-z 0-9 . _ and -"),
     )
     max_value_bytes: int = pegboard.setting(
@@ -20,18 +20,18 @@ class CacheRedisSettings(pegboard.Settings):
     )
     session_lifetime: int = pegboard.setting(
         24 * 3600,
-        doc="How long a session lives that nobody uses, or half as long at least; the cookie goes "
+        doc="How long an unused session lives at most, and half of it at least; the cookie ends "
         "with the browser.",
         validate=_LIFETIME,
     )
     session_permanent_lifetime: int = pegboard.setting(
         14 * 24 * 3600,
-        doc="The same of a session with `session.permanent = True`, whose cookie stays; it takes "
-        "the place of Flask's `PERMANENT_SESSION_LIFETIME`.",
+        doc="The same for a session with `session.permanent = True`, whose cookie stays; replaces "
+        "Flask's `PERMANENT_SESSION_LIFETIME`.",
         validate=_LIFETIME,
     )
     session_max_bytes: int = pegboard.setting(
         64 * 1024,
-        doc="What one session may weigh; more is an error of the view.",
+        doc="Largest session; more is an error of the view.",
         validate=Range(1024, 1024**2),
     )

@@ -47,9 +47,9 @@ class Rules:
     waits_per_epoch: bool = True
     """The wait is counted from when this epoch was known to be off, not caching as such."""
     waits_to_enable: bool = True
-    """The keeper waits as well."""
+    """The background refresh waits as well."""
     raises_epoch: bool = True
-    """The keeper raises the epoch."""
+    """The background refresh raises the epoch."""
 
 
 DELETE_AFTER_COMMIT = Rules(leases=False, fences=False, epochs=False, checks_servers=False)

@@ -40,7 +40,7 @@ class Scenario:
     """Anything may expire, be evicted or flushed at any time; none of it counts as a fault."""
     never_enabled: bool = False
     """Caching has yet to be turned on for the first time: the row is as the migration left it."""
-    keeper: bool = True
+    background_refresh: bool = True
     """Caching is turned on again."""
     kills_oblige: bool = False
     """Reads that begin after a writer was killed must see what it committed, if it did; if it

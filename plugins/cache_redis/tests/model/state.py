@@ -1,4 +1,4 @@
-"""What a state of the fleet is made of: small tuples, compared and hashed by what they say."""
+"""What a state of the model is made of: small tuples, compared and hashed by what they say."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -100,7 +100,7 @@ class Writer(NamedTuple):
 
 
 class State(NamedTuple):
-    """The fleet at one moment."""
+    """All processes and servers at one moment."""
 
     value: int
     """What is committed; each commit is the next version."""
@@ -111,7 +111,7 @@ class State(NamedTuple):
     owners: tuple[int, ...]
     """The server in the row of each epoch; epoch 0 never had one."""
     trusted: tuple[int, ...]
-    """The epochs in which some process of the fleet still trusts."""
+    """The epochs in which some process still trusts."""
     floors: tuple[int, ...]
     """What was acknowledged when the last trust in each epoch ended."""
     live: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Contracts: test classes that a plugin team inherits, to learn whether theirs may serve.
+"""Contracts: test classes that a plugin team inherits to test an implementation of its own.
 
 ::
 
@@ -40,7 +40,7 @@ class CacheStrategyContract(Readers, Writers, Schedules, Operators):
 
     @pytest.fixture
     def transaction(self) -> Transaction:
-        """What a writer hands over; override it if the strategy uses it."""
+        """The connection of a writer; override it if the strategy uses it."""
         return NoTransaction()
 
     @pytest.fixture

@@ -1,14 +1,14 @@
-"""What a cache strategy must do for operators, and on bad days."""
+"""What a cache strategy must do for operators, and when its storage is unavailable."""
 
 from pegboard.cache import CacheStrategy, Lease, Miss, Transaction
 from pegboard.testing.contracts.steps import KEY, SIBLING, STRANGER, TTL, fill, keys, lease
 
 
 class Operators:
-    """Clearing, stats, and a storage that is away."""
+    """Clearing, stats, and an unavailable storage."""
 
     def test_a_group_can_be_cleared(self, one: CacheStrategy, other: CacheStrategy) -> None:
-        """Its values are gone, and who reads at the moment fills nothing."""
+        """Its values are gone, and a reader that holds a lease stores nothing."""
         fill(one, KEY, b"value")
         fill(one, STRANGER, b"stranger")
         slow = lease(one, SIBLING)
@@ -39,8 +39,8 @@ class Operators:
         assert not isinstance(other.lease(KEY), Lease)
         one.release(fence, transaction)
 
-    def test_figures_are_plain(self, one: CacheStrategy) -> None:
-        """So that they can be printed and sent as JSON by whoever asks."""
+    def test_stats_are_plain(self, one: CacheStrategy) -> None:
+        """So that they can be printed, and sent as JSON."""
         one.look_up(KEY)
         stats = one.stats()
         assert all(isinstance(name, str) for name in stats)
@@ -59,7 +59,7 @@ class Operators:
             assert not broken.fill(given, b"value", TTL)
         broken.stats()
 
-    def test_a_storage_that_goes_away_takes_nothing(
+    def test_a_storage_that_becomes_unavailable_stores_nothing(
         self, one: CacheStrategy, broken: CacheStrategy
     ) -> None:
         """Between the lease and the fill."""

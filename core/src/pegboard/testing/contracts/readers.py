@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pegboard.cache import LEASED, CacheStrategy, Key, Lease, Miss, Transaction
+from pegboard.cache import CacheStrategy, Key, Lease, Miss, MissReason, Transaction
 from pegboard.testing.contracts.steps import (
     KEY,
     SIBLING,
@@ -38,7 +38,7 @@ _ALIKE = (
         Key("a", "#"),
     ),
 )
-"""Keys that some careless way of writing down would mix up."""
+"""Keys that a careless encoding would take for each other."""
 
 _VALUES = (
     *(b"", b"\x00", b"\n\n", bytes(range(256)), b"L" * 17, b"F" * 30, b"G" + b"0" * 16),
@@ -65,12 +65,12 @@ class Readers:
             assert isinstance(strategy.look_up(STRANGER), Miss)
 
     def test_a_lease_excludes_others(self, one: CacheStrategy, other: CacheStrategy) -> None:
-        """Of the same process or of another; leases of other keys are not concerned."""
+        """Readers of the same process and of others; leases of other keys are independent."""
         lease(one)
         for strategy in (one, other):
             refused = strategy.lease(KEY)
             assert isinstance(refused, Miss)
-            assert refused.reason == LEASED
+            assert refused.reason == MissReason.LEASED
         lease(other, SIBLING)
         lease(other, STRANGER)
 
@@ -86,16 +86,16 @@ class Readers:
             given = list(threads.map(ask, range(8)))
         assert sum(isinstance(one, Lease) for one in given) == 1
 
-    def test_who_comes_too_late_for_the_lease_gets_the_value(
+    def test_a_reader_too_late_for_the_lease_gets_the_value(
         self, one: CacheStrategy, other: CacheStrategy
     ) -> None:
-        """It was filled between his look-up and his lease: the database need not be read again."""
+        """The key was filled between look-up and lease, so the database need not be read again."""
         assert isinstance(other.look_up(KEY), Miss)
         fill(one, KEY, b"value")
         assert other.lease(KEY) == b"value"
 
     def test_a_lease_fills_once(self, one: CacheStrategy, other: CacheStrategy) -> None:
-        """What has been filled is not replaced by a second fill, from wherever it comes."""
+        """A second fill, by any process, does not replace the value."""
         first = lease(one)
         assert one.fill(first, b"value", TTL)
         assert not one.fill(first, b"again", TTL)
@@ -103,7 +103,7 @@ class Readers:
         assert other.look_up(KEY) == b"value"
 
     def test_a_lease_can_be_given_back(self, one: CacheStrategy, other: CacheStrategy) -> None:
-        """Nothing came of it, as for a row that is not there; the next need not wait."""
+        """As for a row that does not exist; the next reader need not wait."""
         given = lease(one)
         one.give_back(given)
         assert not one.fill(given, b"value", TTL)
@@ -112,7 +112,7 @@ class Readers:
     def test_only_the_own_lease_is_given_back(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Neither one that another took meanwhile, nor a value or a fence in its place."""
+        """Not one that another reader took meanwhile, nor a value or a fence in its place."""
         lost = lease(one)
         write(other, transaction)
         next_one = lease(other)
@@ -128,7 +128,7 @@ class Readers:
     def test_a_lease_ends_by_itself(
         self, one: CacheStrategy, other: CacheStrategy, pass_time: Callable[[float], None]
     ) -> None:
-        """Its process may have died; should it come back, it fills nothing any more."""
+        """Its process may have died; if it has not, it can store nothing any more."""
         lost = lease(one)
         pass_time(60)
         second = lease(other)
@@ -152,7 +152,7 @@ class Readers:
     def test_a_value_is_any_bytes(
         self, one: CacheStrategy, other: CacheStrategy, value: bytes
     ) -> None:
-        """None at all, binary, and what could be taken for a mark of the storage."""
+        """Empty, binary, and what a storage could take for a record of its own."""
         assert fill(one, KEY, value)
         assert value == other.look_up(KEY)
         assert value == other.lease(KEY)

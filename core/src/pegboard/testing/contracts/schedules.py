@@ -1,4 +1,4 @@
-"""Every order in which readers and writers can take their steps."""
+"""Every order in which a few readers and writers can take their steps."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ from pegboard.testing.contracts.steps import (
 
 
 class Schedules:
-    """A few readers and writers, in all interleavings."""
+    """All interleavings of a few readers and writers."""
 
     @pytest.mark.parametrize("kinds", [("key", "key"), ("key", "group"), ("group", "group")])
     def test_every_interleaving_of_a_reader_and_two_writers(
         self, strategies: Sequence[CacheStrategy], transaction: Transaction, kinds: tuple[str, str]
     ) -> None:
-        """Whatever the order of their steps, nothing older is found than what is acknowledged."""
+        """In no order of their steps a value is found that is older than an acknowledged one."""
         for number, order in enumerate(_interleavings(3, 3, 3)):
             key = Key(f"group{number}", "0a1b2c:1")
             world = _World(key, transaction)
@@ -34,7 +34,7 @@ class Schedules:
     def test_every_interleaving_of_two_readers_and_a_writer(
         self, strategies: Sequence[CacheStrategy], transaction: Transaction
     ) -> None:
-        """Likewise."""
+        """In no order of their steps a value is found that is older than an acknowledged one."""
         for number, order in enumerate(_interleavings(3, 3, 3)):
             key = Key("notes", f"0a1b2c:{number}")
             world = _World(key, transaction)
@@ -57,7 +57,7 @@ def _interleavings(*counts: int) -> Iterator[tuple[int, ...]]:
 
 
 class _World:
-    """A database of one number, which only grows, and what of it was acknowledged."""
+    """A database of one number, which only grows, and the highest that was acknowledged."""
 
     def __init__(self, key: Key, transaction: Transaction) -> None:
         self._key = key
@@ -90,7 +90,7 @@ class _World:
     def run(
         self, actors: Sequence[Iterator[None]], order: Sequence[int], observer: CacheStrategy
     ) -> None:
-        """Let the actors take their steps in that order, and look after each."""
+        """Let the actors take their steps in an order, and look the key up after each step."""
         for step in range(len(order)):
             next(actors[order[step]])
             found = observer.look_up(self._key)

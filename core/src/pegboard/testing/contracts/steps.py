@@ -1,4 +1,4 @@
-"""What the contracts do again and again."""
+"""Steps that the contracts share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def lease(strategy: CacheStrategy, key: Key = KEY) -> Lease:
 
 
 def fill(strategy: CacheStrategy, key: Key, value: bytes, ttl: int = TTL) -> bool:
-    """Take a lease that must be given, and fill; returns whether the value was stored."""
+    """Take a lease and fill; returns whether the value was stored."""
     return strategy.fill(lease(strategy, key), value, ttl)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pegboard.cache import LEASED, CacheStrategy, Key, Lease, Miss, Touched, Transaction
+from pegboard.cache import CacheStrategy, Key, Lease, Miss, MissReason, Touched, Transaction
 from pegboard.testing.contracts.steps import (
     KEY,
     SIBLING,
@@ -19,12 +19,12 @@ from pegboard.testing.contracts.steps import (
 
 
 class Writers:
-    """Fencing and releasing, each race as a schedule of calls."""
+    """Fencing and releasing; each race is an explicit schedule of calls."""
 
     def test_a_write_forgets(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Before the commit already, and in all processes; what was not touched stays."""
+        """In all processes, and already before the commit; what was not touched stays."""
         fill(one, KEY, b"old")
         fill(one, SIBLING, b"sibling")
         fence = other.fence(keys(KEY), transaction)
@@ -40,7 +40,7 @@ class Writers:
     def test_a_slow_reader_fills_nothing(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """He read before a write, and fills when it has long been acknowledged."""
+        """It read before a write, and fills after the write was acknowledged."""
         slow = lease(one)
         write(other, transaction)
         assert not one.fill(slow, b"old", TTL)
@@ -50,7 +50,7 @@ class Writers:
     def test_a_slow_reader_does_not_replace_what_is_new(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Another has read since the write and filled; or is about to."""
+        """Another reader has read since the write, and has filled or is about to."""
         slow = lease(one)
         write(other, transaction)
         quick = lease(other)
@@ -62,7 +62,7 @@ class Writers:
     def test_a_fence_between_lease_and_fill_ends_the_lease(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """While it stands, and after."""
+        """While the fence stands, and after it."""
         slow = lease(one)
         fence = other.fence(keys(KEY), transaction)
         assert not one.fill(slow, b"old", TTL)
@@ -74,13 +74,13 @@ class Writers:
     def test_under_a_fence_no_lease_is_given(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Nor is there a point in waiting for one."""
+        """And the reader is told not to wait for one."""
         fence = other.fence(keys(KEY), transaction)
         for strategy in (one, other):
             refused = strategy.lease(KEY)
             assert isinstance(refused, Miss)
             assert not refused.may_fill
-            assert refused.reason != LEASED
+            assert refused.reason != MissReason.LEASED
         lease(one, SIBLING)
         other.release(fence, transaction)
         lease(one)
@@ -97,7 +97,7 @@ class Writers:
         second: str,
         lifted: tuple[int, int],
     ) -> None:
-        """Who releases his own does not lift another's; overlapping in any way."""
+        """Releasing one does not lift the other, however they overlap."""
         writers = (one, other)
         fences = [
             writer.fence(touched(kind), transaction)
@@ -114,7 +114,7 @@ class Writers:
     def test_a_fence_is_lifted_by_nothing_but_its_release(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Not by a fill that comes late, a lease given back, or the end of another write."""
+        """Not by a late fill, a lease given back, or the end of another write."""
         slow = lease(one)
         fence = other.fence(keys(KEY), transaction)
         one.fill(slow, b"old", TTL)
@@ -128,7 +128,7 @@ class Writers:
     def test_a_fence_is_abandoned_when_nothing_was_written(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """It is lifted, and no other; what was forgotten stays so, and can be read again."""
+        """It is lifted, and no other; what it invalidated stays invalid and can be filled again."""
         fill(one, KEY, b"value")
         slow = lease(one, SIBLING)
         first = other.fence(keys(KEY, SIBLING), transaction)
@@ -144,7 +144,7 @@ class Writers:
     def test_a_group_is_all_its_keys(
         self, one: CacheStrategy, other: CacheStrategy, transaction: Transaction
     ) -> None:
-        """Values, leases, and keys that nobody has asked for yet; but no other group."""
+        """Values, leases, and keys that were never looked up; but no other group."""
         fill(one, KEY, b"old")
         fill(one, STRANGER, b"stranger")
         slow = lease(one, SIBLING)
@@ -178,19 +178,19 @@ class Writers:
     def test_nothing_touched_changes_nothing(
         self, one: CacheStrategy, transaction: Transaction
     ) -> None:
-        """A fence around nothing is a fence."""
+        """A fence may cover nothing."""
         fill(one, KEY, b"value")
         one.release(one.fence(Touched(), transaction), transaction)
         assert one.look_up(KEY) == b"value"
 
-    def test_a_fence_that_nobody_lifts_ends_by_itself(
+    def test_a_fence_that_is_never_lifted_ends_by_itself(
         self,
         one: CacheStrategy,
         other: CacheStrategy,
         transaction: Transaction,
         pass_time: Callable[[float], None],
     ) -> None:
-        """Its writer has died; others have written meanwhile, which shortens nothing."""
+        """Its writer has died; writes of others meanwhile do not shorten it."""
         other.fence(keys(KEY), transaction)
         pass_time(30)
         write(one, transaction)

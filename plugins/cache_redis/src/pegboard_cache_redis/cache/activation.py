@@ -1,8 +1,8 @@
-"""Who turns caching on and off for the fleet, and why; `state` has the row in which it stands.
+"""When caching is turned on and off for all processes; `epoch` has the row that says so.
 
-On: a process whose Redis takes writes and says who it is, in a new epoch.
-Off: a writer that Redis has not confirmed a step to, a process that meets servers which are not
-those of the epoch, and an operator who clears everything.
+On: by a process whose Redis takes writes and tells its identity, in a new epoch.
+Off: by a writer that Redis has not confirmed a step to, by a process that meets servers which are
+not those of the epoch, and by an operator who clears everything.
 """
 
 import logging
@@ -11,54 +11,60 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.cache import Transaction
 from pegboard.redis import Channel, ChannelError, Command, command
-from pegboard_cache_redis.cache.epoch import DISABLE, Fleet, State
+from pegboard_cache_redis.cache.epoch import DISABLE, EpochState, EpochStore
 
 logger = logging.getLogger(__name__)
 
 
-class Switch:
-    """Turns caching on and off, as this process sees reason to."""
+class Activation:
+    """Turns caching on and off for all processes, when this process has a reason to."""
 
-    def __init__(self, channel: Channel, fleet: Fleet, *, prefix: str) -> None:
+    def __init__(self, channel: Channel, epochs: EpochStore, *, prefix: str) -> None:
         self._channel = channel
-        self._fleet = fleet
+        self._epochs = epochs
         self._probe = _probe(prefix)
         self._foreign: str | None = None
         self._obstacle: str | None = None
 
-    def begin(self) -> State | None:
-        """Return the state, read from the database; a cache that never was on is turned on."""
-        state = self._fleet.current()
+    def begin(self) -> EpochState | None:
+        """Return the state from the database; turns caching on if it has never been on.
+
+        None if the database cannot be read, or has no row yet.
+        """
+        state = self._epochs.current()
         if state is not None and state.is_never_on and self._obstacle is None:
             self._turn_on()
-            state = self._fleet.trusted()
+            state = self._epochs.trusted()
         return state
 
-    def adjust(self, state: State) -> None:
-        """Turn it on if it is off, and off if another server than the epoch's has been met."""
+    def adjust(self, state: EpochState) -> None:
+        """Turn caching on if it is off, and off if a server replied that is not of the epoch."""
         if not state.enabled:
             self._turn_on()
         elif self._foreign is not None:
             self._leave(state)
 
     def report_foreign(self, server: str) -> None:
-        """Note that a server answered that is none of the epoch: it was restarted, or replaced."""
+        """Note that a server replied which is not of the epoch, as it was restarted or replaced."""
         if self._foreign is None:
             self._foreign = server
 
     def turn_off_with(self, transaction: Transaction) -> None:
-        """Turn it off in a writer's transaction: committed together, or not at all."""
+        """Turn caching off in a writer's transaction: committed together, or not at all."""
         transaction.execute(DISABLE)
 
     def note_turned_off(self, cause: str) -> float:
-        """Note that a writer's transaction has done so; returns from when on nobody trusts it."""
+        """Note that a writer's transaction has turned caching off.
+
+        Returns the moment, of `time.monotonic`, from which no process trusts the epoch.
+        """
         logger.warning("caching is off until Redis can be relied on: %s", cause)
-        self._fleet.note_disabled()
-        return self._fleet.nobody_trusts_at
+        self._epochs.note_disabled()
+        return self._epochs.trust_ends_at
 
     def turn_off(self) -> None:
-        """Turn it off at once, for an operator. Raises `SQLAlchemyError`."""
-        self._fleet.disable()
+        """Turn caching off at once, for an operator. Raises `SQLAlchemyError`."""
+        self._epochs.disable()
 
     def _turn_on(self) -> None:
         try:
@@ -71,30 +77,30 @@ class Switch:
             else:
                 self._obstacle = None
                 self._foreign = None
-                self._fleet.enable(servers)
+                self._epochs.enable(servers)
         except (ChannelError, SQLAlchemyError) as error:
             logger.debug("caching stays off: %s", error)
 
     def _stay_off(self, obstacle: str) -> None:
-        """Say once what keeps caching off."""
+        """Log once what keeps caching off."""
         if self._obstacle != obstacle:
             self._obstacle = obstacle
             logger.warning("caching stays off: %s", obstacle)
 
-    def _leave(self, state: State) -> None:
-        """Turn caching off in an epoch whose servers are not those that answer."""
+    def _leave(self, state: EpochState) -> None:
+        """Turn caching off in an epoch whose servers are not those that reply."""
         self._foreign = None
         try:
-            # The connections of a server that was replaced without a word are dropped.
+            # Connections to a server that was replaced may still be open.
             self._channel.reset()
             if self._channel.servers() <= state.servers:
                 return
-            self._fleet.disable()
+            self._epochs.disable()
         except (ChannelError, SQLAlchemyError) as error:
             logger.debug("the servers cannot be compared: %s", error)
 
 
 def _probe(prefix: str) -> Command:
-    """Return a command that only a server which takes writes, and has room, obeys."""
+    """Return a command that only a server which takes writes, and has memory left, obeys."""
     key = f"{prefix}:probe"
     return command("SET", key, "1", "PX", 1000, key=key)

@@ -1,7 +1,7 @@
-"""What looks after the cache in the background, as long as it is used.
+"""What a process does for the cache in the background, as long as the cache is used.
 
-It keeps the knowledge of the state fresh, lets the `Switch` turn caching on again, or off, when it
-is time, and adds this process's counts to those of the fleet.
+It reads the row of the state again, lets `Activation` turn caching on or off, and adds the counts
+of this process to those of all processes.
 """
 
 import logging
@@ -11,55 +11,57 @@ import weakref
 
 from pegboard import after_fork
 from pegboard.redis import Channel
-from pegboard_cache_redis.cache.activation import Switch
-from pegboard_cache_redis.cache.epoch import Fleet
+from pegboard_cache_redis.cache.activation import Activation
+from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.cache.stats import Stats
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.5
-"""Seconds between two looks at the state."""
+"""Seconds between two readings of the state."""
 
 IDLE = 10.0
-"""Seconds without a request after which a process stops looking."""
+"""Seconds without a request after which a process stops."""
 
 
-class Keeper:
-    """Looks after the cache of one app."""
+class BackgroundRefresh:
+    """The thread that refreshes the state of the cache of one app, while it is used."""
 
-    def __init__(self, channel: Channel, fleet: Fleet, switch: Switch, stats: Stats) -> None:
+    def __init__(
+        self, channel: Channel, epochs: EpochStore, activation: Activation, stats: Stats
+    ) -> None:
         self._channel = channel
-        self._fleet = fleet
-        self._switch = switch
+        self._epochs = epochs
+        self._activation = activation
         self._stats = stats
         self._used_at = 0.0
         self._disposals = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        after_fork(self, Keeper.forget)
+        after_fork(self, BackgroundRefresh.forget)
 
     def wake(self) -> None:
-        """Note that the cache is used; begin to look after it if nobody does."""
+        """Note that the cache is used, and start the thread if it does not run."""
         self._used_at = time.monotonic()
-        self._disposals = self._fleet.disposals
+        self._disposals = self._epochs.disposals
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(
-                        target=_keep, args=(weakref.ref(self),), name="pegboard-cache", daemon=True
+                        target=_run, args=(weakref.ref(self),), name="pegboard-cache", daemon=True
                     )
                     self._thread.start()
 
-    def look(self) -> bool:
-        """Do what there is to do; returns whether to go on.
+    def run_once(self) -> bool:
+        """Do what is due; returns whether to go on.
 
-        An app that nobody uses any more, or that has closed its connections, is left in peace.
+        It does not go on when the app is idle, or has closed its database connections.
         """
-        if self._disposals != self._fleet.disposals or time.monotonic() - self._used_at > IDLE:
+        if self._disposals != self._epochs.disposals or time.monotonic() - self._used_at > IDLE:
             return False
-        state = self._fleet.refresh()
+        state = self._epochs.refresh()
         if state is not None and not self._channel.is_unavailable:
-            self._switch.adjust(state)
+            self._activation.adjust(state)
         self._stats.send()
         return True
 
@@ -69,15 +71,16 @@ class Keeper:
         self._starting = threading.Lock()
 
 
-def _keep(keeper: "weakref.ref[Keeper]") -> None:
-    while (known := keeper()) is not None:
+def _run(reference: "weakref.ref[BackgroundRefresh]") -> None:
+    """Run until the app is idle or garbage: between two runs nothing keeps it alive."""
+    while (refresh := reference()) is not None:
         try:
-            goes_on = known.look()
+            goes_on = refresh.run_once()
         except Exception:
-            logger.exception("the keeper of the cache stumbled")
+            logger.exception("refreshing the state of the cache failed")
             goes_on = True
         if not goes_on:
-            known._thread = None  # noqa: SLF001 - this is its thread
+            refresh._thread = None  # noqa: SLF001 - this is its thread
             return
-        del known
+        del refresh
         time.sleep(INTERVAL)

@@ -1,16 +1,19 @@
-"""How a value looks in Redis: authenticated, bound to its key, and nothing that could be run."""
+"""The form of a value in Redis: authenticated, bound to its key, and never executed."""
 
 import hashlib
 import hmac
 
 FORMAT = 1
-"""Raised when the form of values or keys changes; processes of two forms never cache together."""
+"""The version of values and keys, raised with each change of their form.
+
+Processes of two versions share no epoch.
+"""
 
 _KIND = b"V"
 _TAG_SIZE = 16
 _GENERATION_SIZE = 16
 MARK_SIZE = 1 + _GENERATION_SIZE
-"""Bytes of the marker of a group."""
+"""Bytes of a group's marker."""
 
 _HEAD = MARK_SIZE + _TAG_SIZE
 
@@ -29,7 +32,7 @@ class Codec:
         self._keyed = hashlib.blake2b(digest_size=_TAG_SIZE, key=key)
         self._max_size = max_size
         self.longest = _HEAD + max_size
-        """How many bytes a value has at most, as it is stored."""
+        """The most bytes that a stored value has."""
 
     def encode(self, key: bytes, mark: bytes, value: bytes) -> bytes | None:
         """Return what to store; None for a value that is too large."""
@@ -47,7 +50,7 @@ class Codec:
             message = f"it has more than {self.longest} bytes"
             raise InvalidValueError(message)
         if len(data) < _HEAD or not data.startswith(_KIND):
-            message = "it is no value"
+            message = "it is not a value"
             raise InvalidValueError(message)
         tag = self._tag(key, data[1:MARK_SIZE], data[_HEAD:])
         if not hmac.compare_digest(tag, data[MARK_SIZE:_HEAD]):
@@ -56,7 +59,7 @@ class Codec:
         return self.content(mark, data)
 
     def content(self, mark: bytes, data: bytes) -> bytes | None:
-        """Return the value in what is known to be authentic; None if of another generation."""
+        """Return the value in data with a valid tag; None if it is of another generation."""
         return data[_HEAD:] if data[1:MARK_SIZE] == mark[1:] else None
 
     def _tag(self, key: bytes, generation: bytes, value: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""What this process knows of the row that says whether the fleet may cache.
+"""The row that says whether caching is on, and in which epoch, as this process knows it.
 
-A process trusts what it has read for `TRUST` seconds. Who turns caching off waits a little longer,
-and then knows that nobody takes a value from a cache any more. Who does, and why: `switch`.
+A process trusts what it has read for `TRUST` seconds. One that turns caching off waits for `WAIT`
+seconds: then no process takes a value from the cache any more. `activation` decides when.
 """
 
 import logging
@@ -22,10 +22,10 @@ from pegboard_cache_redis.models import table
 logger = logging.getLogger(__name__)
 
 TRUST = 1.5
-"""Seconds for which a process goes by what it has read."""
+"""Seconds for which a process trusts what it has read."""
 
 WAIT = 1.6
-"""Seconds after which nobody trusts what was so before; more than `TRUST`, as clocks differ."""
+"""Seconds after which no process trusts an earlier state; more than `TRUST`, as clocks differ."""
 
 ROW = select(table.columns.epoch, table.columns.enabled, table.columns.servers).where(
     table.columns.id == 1
@@ -36,11 +36,11 @@ DISABLE = (
     .where(table.columns.id == 1)
     .values(enabled=False, updated_at=func.current_timestamp())
 )
-"""Also where it is off already: the lock on the row keeps it off until the writer has committed."""
+"""Also executed when it is off: the row's lock keeps it off until the writer has committed."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class EpochState:
     """The row as it was read."""
 
     epoch: int
@@ -51,45 +51,45 @@ class State:
 
     @property
     def is_never_on(self) -> bool:
-        """Whether nobody can have cached anything yet."""
+        """Whether caching has never been on."""
         return self.epoch == 0 and not self.enabled
 
-    def is_same_epoch(self, other: "State") -> bool:
-        """Return whether both allow to cache in one epoch."""
+    def is_same_epoch(self, other: "EpochState") -> bool:
+        """Return whether caching is on in both, in one epoch."""
         return self.enabled and other.enabled and self.epoch == other.epoch
 
 
-class Fleet:
-    """The row, as this process knows it; callable from all threads."""
+class EpochStore:
+    """Reads and writes the row, and remembers it; callable from any thread."""
 
     def __init__(
         self, engine: Engine, keys: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`keys` says how keys are made: who makes others must not take part in the epoch."""
+        """`keys` names how keys are made: processes that make other keys share no epoch."""
         self._own_keys = keys
         self._keys = f"{keys}@"
-        # Connections of its own, made and watched like the app's: a writer needs the state while it
-        # holds one of the app's, and hits go on when requests have taken all of them.
+        # Connections of its own, made like the app's: a writer needs the state while it holds one
+        # of the app's, and hits need it when requests have taken all of those.
         self._engine = Engine(engine.pool.recreate(), engine.dialect, engine.url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._opened = _watch_connections(self._engine)
-        # An app that nobody has any more may have read the row since it closed its connections.
+        # An app that is garbage may have read the row after it closed its connections.
         weakref.finalize(self, _close, self._opened).atexit = False
         event.listen(engine, "engine_disposed", self._dispose)
         self._process = os.getpid()
         self._clock = clock
         self._lock = threading.Lock()
         self._reading = threading.Lock()
-        self._state: State | None = None
+        self._state: EpochState | None = None
         self._disabled_at: float | None = None
         self._vanished_at: float | None = None
-        self.is_absent = False
-        """Whether the table is not there: the migrations have not run yet."""
+        self.is_missing = False
+        """Whether the table or its row is missing, as before the migrations."""
         self.disposals = 0
-        """How often the app has closed its connections, and with them those for the state."""
+        """How often the app has closed its connections, and with them those of this store."""
 
     def join(self, schema_fingerprint: str) -> None:
-        """Take part only beside processes that forget the same for the same writes."""
+        """Share epochs only with processes whose writes invalidate the same values."""
         self._keys = f"{self._own_keys}:{schema_fingerprint}@"
 
     def _dispose(self, _: Engine) -> None:
@@ -102,35 +102,35 @@ class Fleet:
             self.disposals += 1
             self._engine.dispose(close=not is_forked)
 
-    def trusted(self) -> State | None:
-        """Return what is known, if it is young enough to go by."""
+    def trusted(self) -> EpochState | None:
+        """Return the state as it was last read; None if that was too long ago to be trusted."""
         state = self._state
         if state is not None and self._clock() - state.read_at < TRUST:
             return state
         return None
 
-    def current(self) -> State | None:
-        """Return what is known, reading the row if need be; None if it cannot be read."""
+    def current(self) -> EpochState | None:
+        """Return the state, read again unless it is trusted; None if it cannot be read."""
         state = self.trusted()
         if state is not None:
             return state
-        # One reads for all that wait.
+        # One thread reads for all that wait.
         with self._reading:
             return self.trusted() or self._read()
 
-    def refresh(self) -> State | None:
-        """Read the row on a connection of its own; None if it cannot be read."""
+    def refresh(self) -> EpochState | None:
+        """Read the row; None if it cannot be read."""
         with self._reading:
             return self._read()
 
-    def _read(self) -> State | None:
+    def _read(self) -> EpochState | None:
         read_at = self._clock()
         try:
             with self._reader.connect() as connection:
                 row = connection.execute(ROW).first()
         except DBAPIError as error:
             if not _is_missing_table(error):
-                self.is_absent = False
+                self.is_missing = False
                 logger.warning("the state of the cache cannot be read: %s", error.orig)
                 return None
             row = None
@@ -138,26 +138,26 @@ class Fleet:
             logger.warning("the state of the cache cannot be read: %s", error)
             return None
         if row is None:
-            self._note_absent()
+            self._note_missing()
             return None
         return self.note(row[0], row[1], row[2], read_at)
 
-    def _note_absent(self) -> None:
+    def _note_missing(self) -> None:
         with self._lock:
-            self.is_absent = True
+            self.is_missing = True
             if self._state is not None:
                 self._state, self._vanished_at = None, self._clock()
 
-    def moment_if_absent(self) -> float | None:
-        """Return when a write may be acknowledged if the table is still not there, else None."""
+    def moment_if_missing(self) -> float | None:
+        """Return when a write may be acknowledged, if the row is still missing; else None."""
         self.refresh()
-        if not self.is_absent:
+        if not self.is_missing:
             return None
-        # It was there a moment ago: others may trust what they have read of it.
+        # It may have been there a moment ago, and other processes may trust what they have read.
         return 0.0 if self._vanished_at is None else self._vanished_at + WAIT
 
-    def read_after_commit(self, transaction: Transaction) -> State | None:
-        """Read the row on the connection of a writer, in a transaction after its own."""
+    def read_after_commit(self, transaction: Transaction) -> EpochState | None:
+        """Read the row on the connection of a writer, after its commit."""
         read_at = self._clock()
         rows = transaction.execute(ROW)
         transaction.commit()
@@ -166,17 +166,17 @@ class Fleet:
         epoch, enabled, servers = rows[0]
         return self.note(epoch, enabled, servers, read_at)
 
-    def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> State:  # noqa: FBT001 - a row
-        """Take over what was read; returns the newest that is known."""
-        known_by_us = (name for name in servers.split() if name.startswith(self._keys))
-        names = frozenset(name.removeprefix(self._keys) for name in known_by_us)
-        state = State(epoch, bool(enabled), names, read_at)
+    def note(self, epoch: int, enabled: bool, servers: str, read_at: float) -> EpochState:  # noqa: FBT001 - a row
+        """Remember what was read, unless something newer is known; returns the newest."""
+        own = (name for name in servers.split() if name.startswith(self._keys))
+        names = frozenset(name.removeprefix(self._keys) for name in own)
+        state = EpochState(epoch, bool(enabled), names, read_at)
         now = self._clock()
         with self._lock:
             known = self._state
             if known is not None and known.read_at > read_at:
                 return known
-            self.is_absent = False
+            self.is_missing = False
             if state.enabled:
                 self._disabled_at = None
             elif self._disabled_at is None or known is None or known.epoch != state.epoch:
@@ -185,17 +185,17 @@ class Fleet:
             return state
 
     def note_disabled(self) -> None:
-        """Take over that this process has just turned caching off."""
+        """Remember that this process has just turned caching off."""
         now = self._clock()
         with self._lock:
-            # Counted anew even if it was known to be off: it may have been on again meanwhile.
+            # Even if it was known to be off: it may have been on again meanwhile.
             self._disabled_at = now
             if self._state is not None:
                 self._state = replace(self._state, enabled=False, read_at=now)
 
     @property
-    def nobody_trusts_at(self) -> float:
-        """The moment from which nobody takes values from a cache, now that it is off."""
+    def trust_ends_at(self) -> float:
+        """The moment from which no process takes values from the cache, now that it is off."""
         disabled_at = self._disabled_at
         return (self._clock() if disabled_at is None else disabled_at) + WAIT
 
@@ -209,17 +209,18 @@ class Fleet:
         return " ".join(sorted(self._keys + server for server in servers))
 
     def enable(self, servers: frozenset[str]) -> bool:
-        """Turn caching on in a new epoch, if nobody has yet; returns whether it may be tried again.
+        """Turn caching on in a new epoch; returns whether it is too early and to be tried again.
 
-        Before `nobody_trusts_at` only an epoch that never was may begin. Raises `SQLAlchemyError`.
+        Before `trust_ends_at` it is turned on only if it has never been on; if it is on, nothing is
+        done. Raises `SQLAlchemyError`.
         """
         state = self._state
         if state is None or state.enabled:
             return False
-        if state.epoch > 0 and self._clock() < self.nobody_trusts_at:
+        if state.epoch > 0 and self._clock() < self.trust_ends_at:
             return True
-        # Never used before, even where the table was dropped and created anew: what Redis still
-        # holds of an epoch that came back would be taken for new.
+        # A number never used before, even if the table was dropped and created anew: else what
+        # Redis still holds of that epoch would be taken for valid.
         epoch = max(state.epoch + 1, int(time.time()))
         statement = (
             update(table)
@@ -239,7 +240,7 @@ class Fleet:
 
 
 def _watch_connections(engine: Engine) -> set[DBAPIConnection]:
-    """Return the open connections of an engine, now and later, without the engine itself."""
+    """Return a set that always has the open connections of an engine, and not the engine itself."""
     opened: set[DBAPIConnection] = set()
     event.listen(engine, "connect", lambda connection, _: opened.add(connection))
     event.listen(engine, "close", lambda connection, _: opened.discard(connection))

@@ -1,4 +1,4 @@
-"""Putting the strategy of one app together."""
+"""Making the strategy of one app."""
 
 import logging
 
@@ -7,8 +7,8 @@ from sqlalchemy.pool import StaticPool
 
 import pegboard
 from pegboard_cache_redis.cache.codec import FORMAT, Codec
-from pegboard_cache_redis.cache.epoch import Fleet
-from pegboard_cache_redis.cache.null_channel import NoChannel
+from pegboard_cache_redis.cache.epoch import EpochStore
+from pegboard_cache_redis.cache.null_channel import NullChannel
 from pegboard_cache_redis.cache.strategy import RedisStrategy
 from pegboard_cache_redis.requirements import require_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
@@ -17,19 +17,20 @@ logger = logging.getLogger(__name__)
 
 
 def make_strategy(app: Flask) -> RedisStrategy | None:
-    """Return the strategy; None where nobody can share the database.
+    """Return the strategy; None if the database is in memory, where no other process shares it.
 
-    A process that wants no cache needs no Redis, but others may cache what it writes.
+    Also with `PEGBOARD_CACHE=none`, when Redis is not required: other processes may cache what this
+    one writes. Raises `pegboard.StartupError` if Redis is required and there is no `REDIS_URL`.
     """
     core = pegboard.get_settings(pegboard.CoreSettings, app)
-    is_needless = core.cache == "none" and core.redis_url is None
-    channel = NoChannel() if is_needless else require_channel(app)
+    needs_no_redis = core.cache == "none" and core.redis_url is None
+    channel = NullChannel() if needs_no_redis else require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
     if engine.dialect.name == "sqlite" and isinstance(engine.pool, StaticPool):
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
-    fleet = Fleet(engine, f"{settings.prefix}:{FORMAT}")
+    epochs = EpochStore(engine, f"{settings.prefix}:{FORMAT}")
     codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
-    return RedisStrategy(channel, fleet, codec, prefix=settings.prefix)
+    return RedisStrategy(channel, epochs, codec, prefix=settings.prefix)

@@ -1,4 +1,4 @@
-"""What the keys in Redis are called, in one epoch."""
+"""The names of keys in Redis, in one epoch."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -15,32 +15,32 @@ BUCKETS = 64
 
 
 @dataclass(slots=True)
-class Place:
-    """Where a value is: the marker of its group, and its own key, both in one slot."""
+class KeyPlace:
+    """Where a value is stored: the marker of its group, and its own key, in one cluster slot."""
 
     marker: bytes
     key: bytes
     look_up: tuple[Command, ...]
-    """The commands that read both, and one that only a server which takes writes obeys."""
+    """The commands that read both, and one that only a server which takes writes executes."""
     authentic: bytes | None = None
-    """What was last found there and is known to be the service's own."""
+    """What was last found there with a valid tag, so that it need not be verified again."""
 
 
-class Names:
-    """The names of one epoch; those of another epoch are others, so old values are never seen."""
+class KeyNames:
+    """The names of one epoch; each epoch has its own, so values of an earlier one are not found."""
 
     def __init__(self, prefix: str, epoch: int, *, is_sharded: bool, longest: int) -> None:
-        """`longest` is how many bytes a value has at most: no more than one more is read."""
+        """`longest` is the most bytes that a stored value has; at most one byte more is read."""
         self._prefix = f"{quote(prefix, safe='')}:{FORMAT}:{epoch}"
         self._buckets = BUCKETS if is_sharded else 1
         self._markers: dict[str, tuple[bytes, ...]] = {}
         self._around: dict[bytes, tuple[Command, Command]] = {}
-        self._places: dict[Key, Place] = {}
+        self._places: dict[Key, KeyPlace] = {}
         end = b"%d" % longest
         self._range = b"$1\r\n0\r\n$%d\r\n%b\r\n" % (len(end), end)
 
     def markers(self, group: str) -> tuple[bytes, ...]:
-        """Return the markers of a group: one for each slot that its keys are in."""
+        """Return the markers of a group: one for each slot in which it has keys."""
         known = self._markers.get(group)
         if known is None:
             name = quote(group, safe="")
@@ -49,8 +49,8 @@ class Names:
             )
         return known
 
-    def place(self, key: Key) -> Place:
-        """Return where a value is."""
+    def place(self, key: Key) -> KeyPlace:
+        """Return where a value is stored."""
         known = self._places.get(key)
         if known is None:
             if len(self._places) >= _MOST_PLACES:
@@ -58,20 +58,19 @@ class Names:
             known = self._places[key] = self._make_place(key)
         return known
 
-    def _make_place(self, key: Key) -> Place:
+    def _make_place(self, key: Key) -> KeyPlace:
         markers = self.markers(key.group)
         name = key.name.encode()
         marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
         full = marker + name
         packed = b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(full), full, self._range)
         before, after = self._around.get(marker) or self._make_around(marker)
-        return Place(marker, full, (before, Command(marker, packed), after))
+        return KeyPlace(marker, full, (before, Command(marker, packed), after))
 
     def _make_around(self, marker: bytes) -> tuple[Command, Command]:
-        """Return the command that reads a marker, and the one that removes nothing.
+        """Return the command that reads a marker, and one that removes a key which never exists.
 
-        That one is of a key that no name makes, and a replica refuses it: what it holds may be
-        older.
+        A replica, which may hold what is stale, refuses the second.
         """
         commands = (
             command("GETRANGE", marker, 0, MARK_SIZE, key=marker),

@@ -1,4 +1,4 @@
-"""What is there of Redis in a process without a `REDIS_URL`, whose writes matter to others."""
+"""The channel of a process without a `REDIS_URL`, whose writes must still be seen by others."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,28 +7,28 @@ from typing import NoReturn
 from pegboard.redis import ChannelError, Command
 
 
-class NoChannel:
-    """A `Channel` to nowhere: nothing is confirmed, so writes turn caching off in the database."""
+class NullChannel:
+    """A `Channel` that confirms nothing, so that writes turn caching off in the database."""
 
     is_sharded = False
     is_unavailable = True
 
     def exchange(self, commands: Sequence[Command]) -> NoReturn:  # noqa: ARG002 - the protocol's arguments
-        """Fail, as if Redis were unavailable."""
+        """Raise `ChannelError`."""
         raise ChannelError(_MESSAGE)
 
     def servers(self) -> NoReturn:
-        """Fail likewise."""
+        """Raise `ChannelError`."""
         raise ChannelError(_MESSAGE)
 
     def pipeline(self, loop: asyncio.AbstractEventLoop) -> None:
         """Return none."""
 
     def reset(self) -> None:
-        """Have nothing to drop."""
+        """Do nothing, as there are no connections."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing, as there are no connections."""
 
 
 _MESSAGE = "REDIS_URL is not set"

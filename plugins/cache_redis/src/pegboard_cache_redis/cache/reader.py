@@ -1,16 +1,16 @@
-"""Reading: a look-up, and on a miss a lease, with which what the database says is filled in."""
+"""Reading: a look-up, and on a miss a lease under which the database's answer is stored."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pegboard.cache import LEASED, Key, Lease, Miss
+from pegboard.cache import Key, Lease, Miss, MissReason
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard_cache_redis.cache.activation import Switch
+from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
-from pegboard_cache_redis.cache.epoch import Fleet, State
-from pegboard_cache_redis.cache.keys import Place
+from pegboard_cache_redis.cache.epoch import EpochState, EpochStore
+from pegboard_cache_redis.cache.keys import KeyPlace
 from pegboard_cache_redis.cache.scripts import FILL, GIVE_BACK, LEASE, new_token
 from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
@@ -18,84 +18,91 @@ from pegboard_cache_redis.cache.storage import Storage
 logger = logging.getLogger(__name__)
 
 LEASE_TIME = 5_000
-"""Milliseconds after which a reader that took a lease and never filled is given up."""
+"""Milliseconds after which a lease ends whose reader has neither filled nor given it back."""
 
 _SMALL = 1024
-"""Bytes of a value that is kept to be compared with: it costs memory."""
+"""The most bytes of a value that is kept, so that its tag is verified only once."""
 
 MARKER_TIME = 86_400_000
-"""Milliseconds after which the marker of a group that nobody reads is forgotten."""
+"""Milliseconds after its last lease for which the marker of a group is kept."""
 
 
-class Question(NamedTuple):
-    """A look-up under way."""
+class PreparedLookup(NamedTuple):
+    """A look-up whose commands are not sent yet."""
 
     commands: Sequence[Command]
     key: Key
-    place: Place
-    state: State
+    place: KeyPlace
+    state: EpochState
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What a lease was given under."""
+class LeaseContext:
+    """Where and in which epoch and generation a lease was given."""
 
-    place: Place
-    state: State
+    place: KeyPlace
+    state: EpochState
     generation: bytes
 
 
 class Reader:
-    """What a process does that wants a value."""
+    """Looks values up, and stores them."""
 
     def __init__(
-        self, storage: Storage, codec: Codec, fleet: Fleet, switch: Switch, stats: Stats
+        self,
+        storage: Storage,
+        codec: Codec,
+        epochs: EpochStore,
+        activation: Activation,
+        stats: Stats,
     ) -> None:
         self._storage = storage
         self._codec = codec
-        self._fleet = fleet
-        self._switch = switch
+        self._epochs = epochs
+        self._activation = activation
         self._count = stats.count
 
-    def prepare(self, key: Key) -> Question | Miss:
-        """Return the question for the value, or why it is not asked."""
+    def prepare(self, key: Key) -> PreparedLookup | Miss:
+        """Return the commands that look up the value, or why there is none."""
         state = self._usable()
         if isinstance(state, Miss):
             return state
         place = self._storage.place(state, key)
-        return Question(place.look_up, key, place, state)
+        return PreparedLookup(place.look_up, key, place, state)
 
-    def complete(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
-        """Return the value that the replies hold, or why they hold none."""
+    def complete(
+        self, prepared: PreparedLookup, replies: Sequence[Reply] | ChannelError
+    ) -> bytes | Miss:
+        """Return the value that the replies hold, or why there is none."""
         if isinstance(replies, ChannelError):
-            return self._bypass("redis-away")
+            return self._bypass(MissReason.UNAVAILABLE)
         (mark, _), (data, server), (seal, writer) = replies
-        if server not in question.state.servers:
-            self._switch.report_foreign(server)
-            return self._bypass("foreign-server")
+        if server not in prepared.state.servers:
+            self._activation.report_foreign(server)
+            return self._bypass(MissReason.FOREIGN_SERVER)
         if type(seal) is not int or writer != server:
-            return self._bypass("redis-away")  # it does not take writes
-        return self._read(question, _string(mark), _string(data))
+            return self._bypass(MissReason.UNAVAILABLE)  # it does not take writes
+        return self._read(prepared, _string(mark), _string(data))
 
-    def _read(self, question: Question, mark: bytes, data: bytes) -> bytes | Miss:
+    def _read(self, prepared: PreparedLookup, mark: bytes, data: bytes) -> bytes | Miss:
         kinds = mark[:1] + data[:1]
         if kinds == b"GV":
             try:
-                value = self._decode(question.place, mark, data)
+                value = self._decode(prepared.place, mark, data)
             except InvalidValueError:
-                return Miss("invalid")  # who replaces it reports it
+                return Miss(MissReason.INVALID)  # logged when a lease replaces it
             if value is not None:
                 self._count("hits")
                 return value
         if b"F" in kinds:
-            # Whether it is a stranger's, only the server can tell when a lease is asked for.
+            # Whether it is really a fence, the script finds out when a lease is asked for.
             self._count("bypasses")
-            return Miss("fenced")
+            return Miss(MissReason.FENCED)
         self._count("misses")
-        return Miss("miss")
+        return Miss(MissReason.MISS)
 
-    def _decode(self, place: Place, mark: bytes, data: bytes) -> bytes | None:
-        """Decode a value, whose tag is computed once as long as it stays the same."""
+    def _decode(self, place: KeyPlace, mark: bytes, data: bytes) -> bytes | None:
+        """Decode a value; the tag of a small one is not verified again until it changes."""
         if data == place.authentic:
             return self._codec.content(mark, data)
         value = self._codec.decode(place.key, mark, data)
@@ -104,7 +111,7 @@ class Reader:
         return value
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key, or the value that another filled in meanwhile."""
+        """Return the right to fill the key, or the value that another reader stored meanwhile."""
         state = self._usable()
         if isinstance(state, Miss):
             return state
@@ -113,18 +120,21 @@ class Reader:
         if isinstance(found, InvalidValueError):
             found = self._take_lease(key, place, state, distrust=found)
         if isinstance(found, InvalidValueError):
-            return Miss("invalid", may_fill=False)
+            return Miss(MissReason.INVALID, may_fill=False)
         return found
 
     def _take_lease(
         self,
         key: Key,
-        place: Place,
-        state: State,
+        place: KeyPlace,
+        state: EpochState,
         *,
         distrust: InvalidValueError | None = None,
     ) -> Lease | bytes | Miss | InvalidValueError:
-        """Ask for a lease; returns why, if there is a value that is not to be trusted."""
+        """Ask for a lease; an error if there is a value that cannot be trusted.
+
+        With `distrust` such a value is replaced.
+        """
         token = new_token()
         value = self._storage.run(
             state,
@@ -137,15 +147,15 @@ class Reader:
             ),
         )
         if not isinstance(value, list):
-            return self._bypass("redis-away")
+            return self._bypass(MissReason.UNAVAILABLE)
         if value[0] == b"F":
-            return self._bypass("fenced")
+            return self._bypass(MissReason.FENCED)
         if value[0] == b"B":
-            return Miss(LEASED)
+            return Miss(MissReason.LEASED)
         if value[0] == b"L":
             if value[2]:
-                self._report_invalid(key, distrust or InvalidValueError("it is no value"))
-            return Lease(key, token, Mark(place, state, value[1]))
+                self._report_invalid(key, distrust or InvalidValueError("it is not a value"))
+            return Lease(key, token, LeaseContext(place, state, value[1]))
         try:
             found = self._codec.decode(place.key, value[1], value[2])
         except InvalidValueError as error:
@@ -155,45 +165,45 @@ class Reader:
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
-        mark: Mark = lease.mark
-        encoded = self._codec.encode(mark.place.key, mark.generation, value)
+        context: LeaseContext = lease.context
+        encoded = self._codec.encode(context.place.key, context.generation, value)
         if encoded is None:
             logger.warning("an answer of %d bytes is too large to be cached", len(value))
             self.give_back(lease)
             return False
         done = self._storage.run(
-            mark.state,
+            context.state,
             FILL.call(
-                keys=[mark.place.marker, mark.place.key],
-                arguments=[lease.token, mark.generation, encoded, ttl],
+                keys=[context.place.marker, context.place.key],
+                arguments=[lease.token, context.generation, encoded, ttl],
             ),
         )
-        # What others wait for must not be older than a write whose fence could not be confirmed: it
-        # turns caching off, and is acknowledged once nobody trusts this epoch any more.
-        state = self._fleet.trusted()
-        is_stored = done == 1 and state is not None and state.is_same_epoch(mark.state)
+        # Followers must not be given what is older than a write whose fence was not confirmed: that
+        # turns caching off, and is acknowledged when no process trusts this epoch any more.
+        state = self._epochs.trusted()
+        is_stored = done == 1 and state is not None and state.is_same_epoch(context.state)
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
     def give_back(self, lease: Lease) -> None:
         """End the lease if it still stands."""
-        mark: Mark = lease.mark
+        context: LeaseContext = lease.context
         self._storage.run(
-            mark.state, GIVE_BACK.call(keys=[mark.place.key], arguments=[lease.token])
+            context.state, GIVE_BACK.call(keys=[context.place.key], arguments=[lease.token])
         )
 
-    def _usable(self) -> State | Miss:
-        """Return the state under which Redis may be asked."""
-        state = self._fleet.trusted()
+    def _usable(self) -> EpochState | Miss:
+        """Return the state if caching is on."""
+        state = self._epochs.trusted()
         if state is None or state.is_never_on:
-            state = self._switch.begin()
+            state = self._activation.begin()
         if state is None:
-            return self._bypass("state-unknown")
+            return self._bypass(MissReason.STATE_UNKNOWN)
         if not state.enabled:
-            return self._bypass("disabled")
+            return self._bypass(MissReason.DISABLED)
         return state
 
-    def _bypass(self, reason: str) -> Miss:
+    def _bypass(self, reason: MissReason) -> Miss:
         self._count("bypasses")
         return Miss(reason, may_fill=False)
 
@@ -203,5 +213,5 @@ class Reader:
 
 
 def _string(value: object) -> bytes:
-    """Return what a key held; a key of another type, which Redis reports, holds nothing."""
+    """Return the string in a reply; none for a key of another type, which is a reported error."""
     return value if type(value) is bytes else b""

@@ -1,12 +1,12 @@
-"""What Redis does in one step; a key holds one string that begins with its kind.
+"""Lua scripts, each one atomic step; a key holds one string that begins with its kind.
 
 `V` a value, `L` the token of a fill lease and the generation that it was given in, `F` fences, each
 a token of 16 characters and the time in milliseconds, 13 digits, at which it expires, and for the
-marker of a group `G` its generation. What is of another generation than the marker is as good as
-absent. Anything else, of whatever type, was put there by a stranger and is replaced. So is a lease
-that never expires, and a fence that stands longer than any.
+marker of a group `G` its generation. What is of another generation than the marker counts as
+absent. Anything else, of any type, is foreign and is replaced; so is a lease that never expires,
+and a fence of more than `LONGEST_FENCE`.
 
-No more is read of a key than what could be there: a long string would keep everybody waiting.
+No more is read of a key than could be stored there: a long string would delay all clients.
 """
 
 import secrets
@@ -16,10 +16,10 @@ from pegboard.redis import Script
 TOKEN_LENGTH = 16
 
 LONGEST_FENCE = 120_000
-"""Milliseconds that no fence stands."""
+"""Milliseconds; no fence stands as long."""
 
 LONGEST_LIST = 256 * 1024
-"""Bytes that the fences of a key have at most: nine thousand of them, so many can never stand."""
+"""The most bytes that the fences of a key have: nine thousand of them, more than ever stand."""
 
 _HELD = """
 local is_strange = 0
@@ -144,5 +144,5 @@ return 1
 
 
 def new_token() -> str:
-    """Return what no other lease, fence or generation is called."""
+    """Return a random name for a lease, a fence or a generation."""
     return secrets.token_hex(TOKEN_LENGTH // 2)

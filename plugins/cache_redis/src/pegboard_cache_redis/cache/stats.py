@@ -1,4 +1,4 @@
-"""What the fleet counts: each process adds its own counts to a hash in Redis."""
+"""The counts of all processes: each adds its own to a hash in Redis."""
 
 import logging
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from pegboard.cache import Counters
 from pegboard.redis import Channel, ChannelError, Script, command
-from pegboard_cache_redis.cache.epoch import Fleet
+from pegboard_cache_redis.cache.epoch import EpochStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +43,18 @@ return {is_strange, counts}
 
 
 class Stats:
-    """The counts of this process, and what an operator is told of the fleet's."""
+    """The counts of this process, and those of all processes for operators."""
 
-    def __init__(self, channel: Channel, fleet: Fleet, *, prefix: str) -> None:
+    def __init__(self, channel: Channel, epochs: EpochStore, *, prefix: str) -> None:
         self._channel = channel
-        self._fleet = fleet
+        self._epochs = epochs
         self._key = f"{prefix}:stats"
         self._counters = Counters(*COUNTED)
         self._sent: Mapping[str, int] = {}
         self.count = self._counters.add
 
     def send(self) -> None:
-        """Add to the fleet's counts what was counted since the last time."""
+        """Add what was counted since the last call to the counts of all processes."""
         counts = self._counters.stats()
         changed = {
             name: count - self._sent.get(name, 0)
@@ -72,11 +72,11 @@ class Stats:
             self._sent = counts
 
     def collect(self) -> Mapping[str, int | float | str | bool]:
-        """Return the fleet's counts, this process's while Redis is unavailable, and the state."""
+        """Return the state and the counts of all processes; of this one if Redis is unavailable."""
         self.send()
-        state = self._fleet.current()
+        state = self._epochs.current()
         counts: dict[str, int] = dict(self._counters.stats())
-        scope = "process"
+        scope = "this process"
         with suppress(ChannelError):
             command = _READ.call(keys=[self._key], arguments=COUNTED)
             (reply,) = self._channel.exchange([command])
@@ -85,7 +85,7 @@ class Stats:
                 if is_strange:
                     logger.warning("stats in Redis that no process has counted are removed")
                 counts = {name: int(count or 0) for name, count in zip(COUNTED, found, strict=True)}
-                scope = "fleet"
+                scope = "all processes"
         return {
             **counts,
             "counted_in": scope,

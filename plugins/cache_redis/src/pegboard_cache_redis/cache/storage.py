@@ -1,29 +1,29 @@
-"""Redis as an epoch sees it: what the keys are called, and whose replies count."""
+"""The commands of an epoch: to its keys, and confirmed by its servers only."""
 
 from collections.abc import Sequence
 
 from pegboard.cache import Key, Touched
 from pegboard.redis import Channel, ChannelError, Command, Script
-from pegboard_cache_redis.cache.epoch import State
-from pegboard_cache_redis.cache.keys import Names, Place
+from pegboard_cache_redis.cache.epoch import EpochState
+from pegboard_cache_redis.cache.keys import KeyNames, KeyPlace
 
 
 class Storage:
-    """Runs commands for an epoch; what a server that is not in it answers confirms nothing."""
+    """Runs commands for an epoch; replies of servers that are not in it confirm nothing."""
 
     def __init__(self, channel: Channel, *, prefix: str, longest: int) -> None:
-        """`longest` is how many bytes a value has at most."""
+        """`longest` is the most bytes that a stored value has."""
         self._channel = channel
         self._prefix = prefix
         self._longest = longest
         self._names = (-1, self._new_names(-1))
 
-    def place(self, state: State, key: Key) -> Place:
-        """Return where the epoch has the value of a key."""
+    def place(self, state: EpochState, key: Key) -> KeyPlace:
+        """Return where the value of a key is stored in the epoch."""
         return self._names_of(state.epoch).place(key)
 
-    def run(self, state: State, command: Command) -> object:
-        """Run one command; None if no server of the epoch has answered."""
+    def run(self, state: EpochState, command: Command) -> object:
+        """Run one command; returns its reply, None if no server of the epoch has replied."""
         try:
             (reply,) = self._channel.exchange([command])
         except ChannelError:
@@ -32,14 +32,14 @@ class Storage:
 
     def cover(
         self,
-        state: State,
+        state: EpochState,
         touched: Touched,
         script: Script,
         arguments: Sequence[str | int],
     ) -> bool:
         """Run a script on everything that is touched; returns whether all of it is confirmed."""
         if not state.servers:
-            return False  # other processes make other keys
+            return False  # the epoch is of processes that make other keys
         names = self._names_of(state.epoch)
         keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
         keys += [marker for group in touched.groups for marker in names.markers(group)]
@@ -52,13 +52,13 @@ class Storage:
             return False
         return all(reply.value == 1 and reply.server in state.servers for reply in replies)
 
-    def _names_of(self, epoch: int) -> Names:
+    def _names_of(self, epoch: int) -> KeyNames:
         known, names = self._names
         if known != epoch:
             names = self._new_names(epoch)
             self._names = (epoch, names)
         return names
 
-    def _new_names(self, epoch: int) -> Names:
+    def _new_names(self, epoch: int) -> KeyNames:
         is_sharded = self._channel.is_sharded
-        return Names(self._prefix, epoch, is_sharded=is_sharded, longest=self._longest)
+        return KeyNames(self._prefix, epoch, is_sharded=is_sharded, longest=self._longest)

@@ -1,4 +1,4 @@
-"""The cache in Redis, as the core calls it: readers and writers, in an epoch the database knows.
+"""The cache strategy in Redis, as the core calls it; the database knows in which epoch.
 
 See `docs/explanation/caching.md` for why each step is needed.
 """
@@ -7,68 +7,70 @@ from collections.abc import Mapping, Sequence
 
 from pegboard.cache import Key, Lease, Miss, Touched, Transaction
 from pegboard.redis import Channel, ChannelError, Reply
-from pegboard_cache_redis.cache.activation import Switch
-from pegboard_cache_redis.cache.background import Keeper
+from pegboard_cache_redis.cache.activation import Activation
+from pegboard_cache_redis.cache.background import BackgroundRefresh
 from pegboard_cache_redis.cache.codec import Codec
-from pegboard_cache_redis.cache.epoch import Fleet
-from pegboard_cache_redis.cache.reader import Question, Reader
+from pegboard_cache_redis.cache.epoch import EpochStore
+from pegboard_cache_redis.cache.reader import PreparedLookup, Reader
 from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
 from pegboard_cache_redis.cache.writer import Fence, Writer
 
 
 class RedisStrategy:
-    """A `CacheStrategy` for a fleet of processes; see its contract."""
+    """A `CacheStrategy` for any number of processes; see its contract."""
 
     name = "cache_redis"
 
-    def __init__(self, channel: Channel, fleet: Fleet, codec: Codec, *, prefix: str) -> None:
+    def __init__(self, channel: Channel, epochs: EpochStore, codec: Codec, *, prefix: str) -> None:
         self._channel = channel
-        self._fleet = fleet
-        self._stats = Stats(channel, fleet, prefix=prefix)
-        self._switch = Switch(channel, fleet, prefix=prefix)
-        self._keeper = Keeper(channel, fleet, self._switch, self._stats)
+        self._epochs = epochs
+        self._stats = Stats(channel, epochs, prefix=prefix)
+        self._activation = Activation(channel, epochs, prefix=prefix)
+        self._background = BackgroundRefresh(channel, epochs, self._activation, self._stats)
         storage = Storage(channel, prefix=prefix, longest=codec.longest)
-        self._reader = Reader(storage, codec, fleet, self._switch, self._stats)
-        self._writer = Writer(storage, fleet, self._switch, self._keeper, self._stats)
+        self._reader = Reader(storage, codec, epochs, self._activation, self._stats)
+        self._writer = Writer(storage, epochs, self._activation, self._background, self._stats)
 
     def join(self, schema_fingerprint: str) -> None:
-        """Take part only beside processes that forget the same for the same writes."""
-        self._fleet.join(schema_fingerprint)
+        """Share values only with processes whose writes invalidate the same ones."""
+        self._epochs.join(schema_fingerprint)
 
     def must_fence_all(self) -> bool:
-        """Return whether the epoch is one of processes that know, or make, other keys."""
-        state = self._fleet.current()
+        """Return whether the epoch is that of processes with another fingerprint or other keys."""
+        state = self._epochs.current()
         if state is None:
-            return not self._fleet.is_absent
+            return not self._epochs.is_missing
         return state.enabled and not state.servers
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none."""
-        question = self.prepare(key)
-        if isinstance(question, Miss):
-            return question
+        prepared = self.prepare(key)
+        if isinstance(prepared, Miss):
+            return prepared
         try:
-            return self.complete(question, self._channel.exchange(question.commands))
+            return self.complete(prepared, self._channel.exchange(prepared.commands))
         except ChannelError as error:
-            return self.complete(question, error)
+            return self.complete(prepared, error)
 
     def is_non_blocking(self) -> bool:
-        """Return whether the state is known, so that nobody need read it before Redis is asked."""
-        state = self._fleet.trusted()
+        """Return whether the state is known, so that `prepare` need not read the database."""
+        state = self._epochs.trusted()
         return state is not None and not state.is_never_on
 
-    def prepare(self, key: Key) -> Question | Miss:
-        """Return the question for the value, or why it is not asked."""
-        self._keeper.wake()
+    def prepare(self, key: Key) -> PreparedLookup | Miss:
+        """Return the commands that look up the value, or why there is none."""
+        self._background.wake()
         return self._reader.prepare(key)
 
-    def complete(self, question: Question, replies: Sequence[Reply] | ChannelError) -> bytes | Miss:
-        """Return the value that the replies hold, or why they hold none."""
-        return self._reader.complete(question, replies)
+    def complete(
+        self, prepared: PreparedLookup, replies: Sequence[Reply] | ChannelError
+    ) -> bytes | Miss:
+        """Return the value that the replies hold, or why there is none."""
+        return self._reader.complete(prepared, replies)
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
-        """Return the right to fill the key, or the value that another filled in meanwhile."""
+        """Return the right to fill the key, or the value that another reader stored meanwhile."""
         return self._reader.lease(key)
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
@@ -84,17 +86,17 @@ class RedisStrategy:
         return self._writer.fence(touched, transaction)
 
     def release(self, fence: Fence, transaction: Transaction) -> float:
-        """Forget what was touched for good, or see to it that nobody trusts a cache any more."""
+        """Invalidate what was touched, or turn caching off and let the write wait for that."""
         return self._writer.release(fence, transaction)
 
     def abandon(self, fence: Fence) -> None:
-        """Lift the fence if Redis hears of it; if not, it expires."""
+        """Lift the fence; if Redis does not confirm it, it expires."""
         self._writer.abandon(fence)
 
     def clear(self, group: str | None = None) -> None:
-        """Forget a group's values, or all: by a new epoch."""
+        """Invalidate the values of a group, or all of them by ending the epoch."""
         self._writer.clear(group)
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
-        """Return the fleet's counters, and the state of the cache."""
+        """Return the counts of all processes, and the state of the cache."""
         return self._stats.collect()

@@ -1,4 +1,4 @@
-"""Flask sessions that are stored in Redis."""
+"""The session strategy: Flask's sessions, stored in Redis."""
 
 from pegboard_cache_redis.sessions.interface import (
     end_session,

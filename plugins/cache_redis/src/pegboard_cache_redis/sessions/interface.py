@@ -1,4 +1,4 @@
-"""Flask's sessions, kept in Redis: the client holds a signed id and nothing else."""
+"""Flask's sessions in Redis: the cookie holds a signed id and nothing else."""
 
 import logging
 import re
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9_-]{54}")
 _RETRY_AFTER = 1
 _MOVES = 5
-"""How often others may change a session while it is given another id."""
+"""How often a session may be changed by others while it is given another id."""
 
 
 def rotate_session() -> None:
     """Give the session another id and end the old one, when the request ends.
 
-    To be called when a session comes to be worth more, above all at a login: whoever knew the old
-    id is left with nothing. A session in a signed cookie has no id, and stays as it is.
+    Call it when a session gains rights, above all at a login: the old id, which an attacker may
+    know, is then worthless. A session in a signed cookie has no id and stays as it is.
     """
     if isinstance(session, LazySession):
         session.rotate()
@@ -46,21 +46,21 @@ def rotate_session() -> None:
 def end_session() -> None:
     """End the session, as at a logout; no request that is still under way can bring it back.
 
-    What is put into the session afterwards begins a new one.
+    What is put into `flask.session` afterwards begins a new one.
     """
     session.clear()
 
 
 class RedisSessionInterface(SessionInterface):
-    """Opens a session for each request, which costs nothing until something looks into it."""
+    """Opens a session for each request; it is read from Redis only when the request accesses it."""
 
     opens_any = True
-    """Whether every request is given one, so that an answer may be given before (see the core)."""
+    """That no request is refused a session, so cached answers may be given before one is opened."""
 
     def __init__(self, store: SessionStore, secrets: Sequence[str], lifetime: int) -> None:
-        """Sign with the first secret; what was signed with another of them is accepted.
+        """Sign with the first secret; accept what was signed with any of them.
 
-        `lifetime`, in seconds, is that of sessions which are not permanent.
+        `lifetime` is that of sessions which are not permanent, in seconds.
         """
         self._store = store
         self._lifetime = lifetime
@@ -72,37 +72,37 @@ class RedisSessionInterface(SessionInterface):
         )
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Return the name; a browser takes one with the prefix only from the very host, by TLS."""
+        """Return the name; with the prefix a browser accepts it only from this host, over TLS."""
         name: str = app.config["SESSION_COOKIE_NAME"]
         return f"__Host-{name}" if self.get_cookie_secure(app) else name
 
     def get_cookie_domain(self, app: Flask) -> str | None:  # noqa: ARG002 - Flask's signature
-        """Return none: the cookie is for this host alone."""
+        """Return none: the cookie is sent to this host alone."""
         return None
 
     def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
-        """Return the root, as the prefix demands."""
+        """Return the root, as the prefix `__Host-` requires."""
         return "/"
 
     def get_cookie_httponly(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
-        """Keep the cookie from scripts."""
+        """Return that scripts in a browser cannot read the cookie."""
         return True
 
     def open_session(self, app: Flask, request: Request) -> LazySession:
-        """Return a session that nothing has been read of."""
+        """Return a session that is read when it is first accessed."""
         return LazySession(partial(self._identify, app, request), self._store.read, _answer_503)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Store what the request has changed; what cannot be stored is answered with an error."""
+        """Store what the request has changed. Raises 503 or 409 if it cannot be stored."""
         assert isinstance(session, LazySession)
         if session.accessed:
             response.vary.add("Cookie")
         if session.is_saved:
             return
-        session.is_saved = True  # this is called again for the error
+        session.is_saved = True  # Flask calls this again for an error response
         if session.has_failed:
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                _answer_503(None)  # a view has passed over it
+                _answer_503(None)  # the view has caught the error
             return
         if session.values_in_use is None:
             return
@@ -118,7 +118,7 @@ class RedisSessionInterface(SessionInterface):
             pegboard.abort(HTTPStatus.CONFLICT, message)
 
     def _save_anew(self, app: Flask, session: LazySession, response: Response) -> None:
-        """Begin a session, or end the one that the view has ended, or both."""
+        """Begin a new session, end the one that the view has ended, or both."""
         values = session.values_in_use
         ended = session.id if session.is_ended else None
         if values:
@@ -129,7 +129,7 @@ class RedisSessionInterface(SessionInterface):
             self._delete_cookie(app, response)
 
     def _save_changes(self, app: Flask, session: LazySession, response: Response) -> None:
-        """Store what is new in a session; one of which nothing is left has ended."""
+        """Store the changes to a session; it ends if nothing is left in it."""
         stored, values = session.stored, session.values_in_use
         assert stored is not None
         assert values is not None
@@ -142,8 +142,8 @@ class RedisSessionInterface(SessionInterface):
                 self._delete_cookie(app, response)
             return
         switched = "_permanent" in changes.written or "_permanent" in changes.removed
-        # A session lives between a half and the whole of its lifetime when nobody uses it: only
-        # every so often does a request that reads it have to write.
+        # An unused session lives for at least half of its lifetime, so that most requests that only
+        # read it need not renew it.
         is_due = switched or not lifetime * 500 <= stored.remaining <= lifetime * 1000
         if not changes and not is_due:
             return
@@ -156,12 +156,12 @@ class RedisSessionInterface(SessionInterface):
         if not is_left:
             self._delete_cookie(app, response)
             return
-        # The cookie is not sent without need: it could arrive after that of a later login.
+        # Only if needed: the cookie could arrive after that of a later login.
         if switched or (is_due and session.permanent):
             self._send_cookie(app, session, stored.id, response)
 
     def _move(self, session: LazySession, changes: Changes, lifetime: int) -> str:
-        """Return the new id, "" if nothing is left of the session."""
+        """Give the session another id; returns it, "" if nothing is left in the session."""
         stored = session.stored
         for _ in range(_MOVES):
             if stored is None:
@@ -210,7 +210,7 @@ class RedisSessionInterface(SessionInterface):
 
 def _answer_503(error: SessionStoreError | None) -> NoReturn:
     if error is not None:
-        logger.warning("the session is out of reach: %s", error)
+        logger.warning("the session could not be read or stored: %s", error)
     pegboard.abort(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The session is out of reach at the moment. Try again.",
@@ -219,7 +219,7 @@ def _answer_503(error: SessionStoreError | None) -> NoReturn:
 
 
 def make_session_interface(app: Flask) -> RedisSessionInterface:
-    """Return what keeps the app's sessions. Raises `pegboard.StartupError` without Redis."""
+    """Return the app's session interface. Raises `pegboard.StartupError` without a `REDIS_URL`."""
     channel = require_channel(app)
     settings = pegboard.get_settings(CacheRedisSettings, app)
     core = pegboard.get_settings(pegboard.CoreSettings, app)

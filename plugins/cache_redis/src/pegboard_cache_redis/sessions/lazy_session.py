@@ -1,4 +1,4 @@
-"""The session that a request sees: read from Redis when something first looks into it."""
+"""The session of a request, which is read from Redis when it is first accessed."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ logger = logging.getLogger(__name__)
 
 
 class LazySession(SessionMixin):
-    """A mapping from names to values; knows what was stored, and what is to become of it."""
+    """A mapping from names to values, with what was stored and what to do when it is saved."""
 
     accessed = False
     modified = False
-    """Flask's sessions have it; nothing depends on it here, as values are compared."""
+    """For code that expects Flask's attribute; here values are compared when the request ends."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class LazySession(SessionMixin):
         read: Callable[[str], Stored | None],
         fail: Callable[[SessionStoreError], None],
     ) -> None:
-        """`fail` is called when Redis does not answer, and raises what ends the request."""
+        """`fail` is called when Redis does not answer, and raises the error of the request."""
         self._identify = identify
         self._read = read
         self._fail = fail
@@ -33,29 +33,29 @@ class LazySession(SessionMixin):
         self._failure: SessionStoreError | None = None
         self.stored: Stored | None = None
         self.is_ended = False
-        """Whether what was stored under the client's id must not stay."""
+        """Whether to delete what is stored under the client's id."""
         self.is_rotating = False
-        """Whether the session is to get another id."""
+        """Whether to give the session another id."""
         self.is_saved = False
-        """Whether `save_session` has dealt with it."""
+        """Whether `save_session` has handled it."""
 
     @cached_property
     def id(self) -> str | None:
-        """The id that the client has shown, if this service has ever signed it."""
+        """The id in the client's cookie, if this service has signed it."""
         return self._identify()
 
     @property
     def values_in_use(self) -> dict[str, Any] | None:
-        """What is in the session; nothing if the request did not look into it."""
+        """The values in the session; None if the request has not accessed it."""
         return self._values
 
     @property
     def has_failed(self) -> bool:
-        """Whether the session could not be read, so that nobody knows what is in it."""
+        """Whether the session could not be read."""
         return self._failure is not None
 
     def end(self) -> None:
-        """End what is stored; what is put into the session from now on begins a new one."""
+        """End the stored session; what is put in from now on begins a new one."""
         self.accessed = True
         self.is_ended = True
         self.is_rotating = False
@@ -71,7 +71,7 @@ class LazySession(SessionMixin):
         self.is_rotating = True
 
     def read_again(self) -> Stored | None:
-        """Return the session as it is by now, if it is still there."""
+        """Read the session again; returns it, None if it has ended."""
         assert self.stored is not None
         try:
             self.stored = self._read(self.stored.id)
@@ -80,7 +80,7 @@ class LazySession(SessionMixin):
         return self.stored
 
     def _require(self) -> dict[str, Any]:
-        """Return the values, after reading them if need be."""
+        """Return the values, reading them first if needed."""
         self.accessed = True
         if self._failure is not None:
             self._fail(self._failure)

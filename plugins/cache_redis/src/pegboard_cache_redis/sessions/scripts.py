@@ -1,29 +1,29 @@
-"""What runs in Redis on sessions; each script is one step that nothing comes between.
+"""Lua scripts on sessions, each one atomic step.
 
-A session is one hash. It begins by BEGIN alone, under an id that was never used: none of the others
-makes a hash where there is none, so whoever comes late cannot bring an ended session back.
+A session is one hash. Only BEGIN creates one, under an id that was never used: the other scripts
+do nothing where there is none, so a late request cannot bring back a session that has ended.
 """
 
 from pegboard.redis import Script
 
 GONE = 0
-"""There is no such session."""
+"""The session does not exist."""
 
 DONE = 1
 
 ENDED = 2
-"""It is done, and nothing is left of the session, which has ended so."""
+"""It is done, and the session has ended, as nothing is left in it."""
 
 REFUSED = -1
-"""The session would be, or is, too large; or it is not what the caller believes."""
+"""The session is or would become too large, or is not what the caller expects."""
 
 # KEYS: the session. ARGV: how many bytes and how many fields are read at most.
-# Returns names and values in turns, and last the milliseconds that it has left.
+# Returns names and values in turns, then the milliseconds that it has left.
 READ = Script("""
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' and kind ~= 'none' then return -1 end
--- A field that cannot be: this removes nothing, and fails on a server that is no master any more,
--- where a session that was ended may still be found.
+-- This field never exists, so nothing is removed; but it fails on a replica, which may still hold a
+-- session that has ended.
 redis.call('HDEL', KEYS[1], '\\255')
 if kind == 'none' then return 0 end
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then return -1 end
@@ -66,19 +66,19 @@ if tonumber(ARGV[1]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """)
 
-# KEYS: the old id and the new one. ARGV: milliseconds; how many bytes of a value tell it from
-# others; how many fields the old one is believed to have, their names and the first bytes of their
-# values in turns; then the names and values of the new one.
+# KEYS: the old id and the new one. ARGV: milliseconds; the length of a value's seal; how many
+# fields the old one is expected to have, their names and seals in turns; then the names and values
+# of the new one.
 MOVE = Script("""
 local stored = redis.call('HGETALL', KEYS[1])
 if #stored == 0 then return 0 end
-local believed, last = {}, 3 + 2 * tonumber(ARGV[3])
-for i = 4, last, 2 do believed[ARGV[i]] = ARGV[i + 1] end
+local expected, last = {}, 3 + 2 * tonumber(ARGV[3])
+for i = 4, last, 2 do expected[ARGV[i]] = ARGV[i + 1] end
 if #stored ~= 2 * tonumber(ARGV[3]) then return -1 end
 for i = 1, #stored, 2 do
-  if believed[stored[i]] ~= string.sub(stored[i + 1], 1, tonumber(ARGV[2])) then return -1 end
+  if expected[stored[i]] ~= string.sub(stored[i + 1], 1, tonumber(ARGV[2])) then return -1 end
 end
-redis.call('UNLINK', KEYS[1]) -- first: a script that has written is let finish without memory, too
+redis.call('UNLINK', KEYS[1]) -- first: a script that has written is never stopped for memory
 for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 if #ARGV == last then return 2 end
 redis.call('PEXPIRE', KEYS[2], ARGV[1])

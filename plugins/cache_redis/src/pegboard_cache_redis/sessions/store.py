@@ -1,4 +1,4 @@
-"""Sessions in Redis: reading, beginning, changing, moving and ending them."""
+"""Sessions in Redis: reading, beginning, changing, renaming and ending them."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,21 +20,21 @@ from pegboard_cache_redis.sessions.scripts import (
 )
 
 MAX_BYTES = 1024 * 1024
-"""What is read of a session at most, whatever the setting says that may be written."""
+"""The most bytes that are read of a session, whatever the setting allows to write."""
 
 _IMMUTABLE = frozenset({str, int, float, bool, type(None)})
 _NOTHING = object()
 
 _TAG_LENGTH = 11
-"""An id begins with what it keeps when it is changed: old and new one share a slot of a cluster."""
+"""Characters of an id that a new one keeps, so that both are in one slot of a cluster."""
 
 
 class SessionStoreError(Exception):
-    """Raised when Redis did not do what was asked, or it is unknown whether it did."""
+    """Raised when Redis has not confirmed a command; it may be executed all the same."""
 
 
 class SessionGoneError(Exception):
-    """Raised when a session that a request changes has ended meanwhile."""
+    """Raised when a session has ended while a request was changing it."""
 
 
 class SessionTooLargeError(Exception):
@@ -42,7 +42,7 @@ class SessionTooLargeError(Exception):
 
 
 class CorruptSessionError(Exception):
-    """Raised when there is something else where a session should be; the message says what."""
+    """Raised when a key holds something that is not a session; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class Stored:
 
     id: str
     fields: Mapping[str, bytes]
-    """What is stored of each value."""
+    """What is stored for each value."""
     values: Mapping[str, Any]
     remaining: int
-    """The milliseconds it lives on if nobody renews it; negative if it never expires."""
+    """The milliseconds that it has left; negative if it never expires."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a request did to a session."""
+    """What a request has changed in a session."""
 
     written: Mapping[str, bytes]
     """The contents of new and changed fields."""
@@ -79,7 +79,7 @@ class SessionStore:
         self._max_bytes = max_bytes
 
     def read(self, session: str) -> Stored | None:
-        """Return a session, or nothing if there is none of the id.
+        """Return the session with an id, None if there is none.
 
         Raises `CorruptSessionError` and `SessionStoreError`.
         """
@@ -88,7 +88,7 @@ class SessionStore:
         if reply == GONE:
             return None
         if reply == REFUSED:
-            message = "it is no hash, or too large"
+            message = "it is not a hash, or too large"
             raise CorruptSessionError(message)
         if not isinstance(reply, list):
             raise SessionStoreError(str(reply))
@@ -106,7 +106,7 @@ class SessionStore:
         )
 
     def compare(self, stored: Stored, values: Mapping[str, Any]) -> Changes:
-        """Return in what a session differs from what was read, however deep inside a value."""
+        """Return the differences from what was read, also deep inside of values."""
         written = {}
         for name, value in values.items():
             if type(value) in _IMMUTABLE and value is stored.values.get(name, _NOTHING):
@@ -117,7 +117,7 @@ class SessionStore:
         return Changes(written, frozenset(stored.fields.keys() - values.keys()))
 
     def begin(self, values: Mapping[str, Any], lifetime: int, *, ended: str | None = None) -> str:
-        """Store a new session, and end the one it takes the place of; returns its id.
+        """Store a new session, and end the one that it replaces, if any; returns its id.
 
         Raises `SessionStoreError` and `SessionTooLargeError`.
         """
@@ -135,11 +135,11 @@ class SessionStore:
         return session
 
     def update(self, session: str, changes: Changes, lifetime: int | None) -> bool:
-        """Write what a request has changed, and renew the session for a lifetime if one is given.
+        """Write what a request has changed; with a lifetime, in seconds, renew the session, too.
 
-        What other requests have changed meanwhile stays; returns whether anything is left, else the
-        session has ended. Raises `SessionGoneError`, `SessionStoreError` and
-        `SessionTooLargeError`.
+        Other fields, which another request may have changed meanwhile, stay. Returns whether the
+        session has any left; without, it has ended. Raises `SessionGoneError`, `SessionStoreError`
+        and `SessionTooLargeError`.
         """
         written = {
             name.encode(): self._codec.seal(session, name, content)
@@ -157,7 +157,7 @@ class SessionStore:
         return _is_left(reply)
 
     def move(self, stored: Stored, changes: Changes, lifetime: int) -> str | None:
-        """Give a session another id, and its changes; returns the id, "" if nothing is left.
+        """Give a session another id, and write changes; returns the id, "" if nothing is left.
 
         Returns None when another request has changed the session since it was read. Raises
         `SessionGoneError`, `SessionStoreError` and `SessionTooLargeError`.
@@ -169,10 +169,10 @@ class SessionStore:
             if name not in changes.removed
         }
         fields = self._sealed_contents(session, {**kept, **changes.written})
-        believed = {name.encode(): value[:SEAL_SIZE] for name, value in stored.fields.items()}
+        expected = {name.encode(): value[:SEAL_SIZE] for name, value in stored.fields.items()}
         arguments: list[bytes | int] = [
-            *(lifetime * 1000, SEAL_SIZE, len(believed)),
-            *_flat(believed),
+            *(lifetime * 1000, SEAL_SIZE, len(expected)),
+            *_flat(expected),
             *_flat(fields),
         ]
         keys = [self._key(stored.id), self._key(session)]
@@ -229,7 +229,7 @@ class SessionStore:
 
 
 def _is_left(reply: object) -> bool:
-    """Return whether a session that was changed goes on."""
+    """Return whether anything is left in a session that was changed."""
     if reply == GONE:
         raise SessionGoneError
     if reply == ENDED:

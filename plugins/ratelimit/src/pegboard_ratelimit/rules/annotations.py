@@ -71,7 +71,7 @@ class _Owner:
         plugin = pegboard.get_registry(self.app).owner_of(self.name, self.module)
         summary = f"{name}, of {self.module}, {complaint.removesuffix('.')}"
         problem = Problem(code, summary, code.hint)
-        return AnnotationError(plugin.own(problem) if plugin else problem)
+        return AnnotationError(plugin.adopt(problem) if plugin else problem)
 
 
 def _limit_of_method(owner: _Owner, view_class: type, method: str) -> RateLimit | None:

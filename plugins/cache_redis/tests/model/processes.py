@@ -1,4 +1,4 @@
-"""The fleet as a transition system: writers, readers, the keeper, the servers and faults.
+"""The protocol as a transition system: writers, readers, the background refresh, servers, faults.
 
 How a long time becomes a small state:
 
@@ -22,7 +22,7 @@ from .writers import writer_steps
 UNBEGUN = Writer()
 
 
-class Fleet(Scenario):
+class Processes(Scenario):
     """A scenario that can be explored."""
 
     def start(self) -> State:
@@ -64,7 +64,7 @@ class Fleet(Scenario):
         for index, reader in enumerate(state.readers):
             if reader != IDLE or IDLE not in state.readers[:index]:
                 yield from reader_steps(self, state, index)
-        if self.rules.epochs and self.keeper and not state.enabled:
+        if self.rules.epochs and self.background_refresh and not state.enabled:
             yield from self._enable(state)
         yield from late_steps(self, state)
         if self.evictions:
@@ -79,7 +79,7 @@ class Fleet(Scenario):
         return (UNBEGUN, self.writers[index]) not in before
 
     def _enable(self, state: State) -> Iterator[Step]:
-        """Wait as the keeper does, and turn caching on with any server that answers."""
+        """Wait as the background refresh does, and turn caching on with any server that answers."""
         if self.rules.waits_to_enable:
             state = trust_ended(state, state.epoch)
         raised = self.rules.raises_epoch
@@ -92,4 +92,7 @@ class Fleet(Scenario):
                 trusted=tuple(sorted({*state.trusted, epoch})),
                 floors=(*state.floors, 0) if raised else state.floors,
             )
-            yield f"the keeper turns caching on in epoch {epoch}, server {server}", after
+            yield (
+                f"the background refresh turns caching on in epoch {epoch}, server {server}",
+                after,
+            )

@@ -1,0 +1,49 @@
+"""What a service keeps its data in: the database, its migrations, and Redis."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from pegboard.database import DatabaseOptions, init_database
+from pegboard.migrations import History, init_migrations
+from pegboard.plugins import Registry
+from pegboard.problems import Code, Problem, StartupError
+from pegboard.redis import init_redis
+from pegboard.settings import CoreSettings
+
+
+def init_backends(app: Flask, core: CoreSettings, assembled: Registry) -> None:
+    """Set up the database, Redis and the migrations; connects to nothing yet.
+
+    Raises `StartupError` for a `DATABASE_URL` that cannot be used.
+    """
+    _init_database(app, core)
+    init_redis(app, core.redis_url, timeout=core.redis_timeout, pool_size=core.redis_pool_size)
+    init_migrations(app, _histories(assembled), Path(core.migrations_directory))
+
+
+def _init_database(app: Flask, core: CoreSettings) -> None:
+    options = DatabaseOptions(
+        url=core.database_url,
+        pool_size=core.database_pool_size,
+        max_overflow=core.database_max_overflow,
+        pool_timeout=core.database_pool_timeout,
+        statement_timeout=core.database_statement_timeout,
+        lock_timeout=core.database_lock_timeout,
+        connect_timeout=core.database_connect_timeout,
+        busy_timeout=core.database_busy_timeout,
+    )
+    try:
+        init_database(app, options)
+    except ValueError as error:
+        hint = "Write it as postgresql://user@host/name or sqlite:///file.db."
+        summary = f"DATABASE_URL cannot be used: {error}"
+        raise StartupError([Problem(Code.DATABASE_URL_INVALID, summary, hint)]) from None
+
+
+def _histories(assembled: Registry) -> list[History]:
+    return [
+        History(plugin.name, plugin.migrations, plugin.metadata)
+        for plugin in assembled.plugins
+        if plugin.migrations is not None
+    ]

@@ -1,0 +1,248 @@
+"""The codes of the core: each is that of a real problem, which has the message that it shows."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from pegboard import StartupError, create_app
+from pegboard.problems import Code
+from pegboard.testing.distributions import PluginFolder
+
+PRODUCTION = {
+    "PEGBOARD_ENV": "production",
+    "SECRET_KEY": "x" * 32,
+    "DATABASE_URL": "sqlite://",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An environment and plugins that make a start fail."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """The code of each plugin, by its name."""
+    requires: Mapping[str, str] = field(default_factory=dict)
+    """What a plugin requires beside pegboard."""
+
+
+def shop(code: str, **environment: str) -> Mistake:
+    """A mistake in the code of the plugin shop."""
+    return Mistake(environment, {"shop": code})
+
+
+def both(code: str) -> Mistake:
+    """A mistake that two plugins make together; each has its name in place of NAME."""
+    return Mistake(plugins={name: code.replace("NAME", name) for name in ("shop", "stock")})
+
+
+def hook(name: str, *lines: str, arguments: str = "") -> str:
+    """The code of an implementation of a hook."""
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"@pegboard.hookimpl\ndef {name}({arguments}):\n{body}"
+
+
+def blueprint(name: str, rule: str) -> str:
+    """The code of a plugin with one route."""
+    return (
+        f"blueprint = pegboard.Blueprint({name!r}, __name__)\n"
+        f"blueprint.add_url_rule({rule!r}, 'view', lambda **_: '')\n"
+        + hook("pegboard_blueprints", "return [blueprint]")
+    )
+
+
+def stage(order: str, name: str = "'teapot'") -> str:
+    """The code of a plugin with one stage."""
+    return (
+        f"class Teapot:\n    name = {name}\n    order = {order}\n    def bind(self, route): ...\n"
+        + hook("pegboard_stages", "return [Teapot()]", arguments="app")
+    )
+
+
+MODELS = (
+    """
+import sqlalchemy
+from pathlib import Path
+from sqlalchemy.orm import DeclarativeBase, relationship
+
+class Base(pegboard.Model, DeclarativeBase):
+    pass
+
+class Product(Base):
+    __tablename__ = "products"
+
+"""
+    + hook("pegboard_models", "return Base")
+    + hook("pegboard_migrations", "return Path(__file__).parent")
+)
+
+
+def cached(*lines: str, models: str = MODELS) -> Mistake:
+    """A mistake in the views of the plugin shop."""
+    head = models + blueprint("shop", "/products") + "def one(id): ...\n"
+    return shop("\n".join((head, *lines)), PEGBOARD_CACHE="memory")
+
+
+ROUTE = "blueprint.add_url_rule('/products/<int:id>', 'one', {})"
+CACHED = "pegboard.cached(Product, ttl=300)(one)"
+
+MISTAKES = {
+    Code.CONFIGURATION_UNKNOWN: Mistake({"PEGBOARD_ENV": "prod"}),
+    Code.SETTING_INVALID: Mistake({"PORT": "abc"}),
+    Code.SETTING_MISSING: shop(
+        "class Mine(pegboard.Settings):\n"
+        "    endpoint: str = pegboard.setting(doc='Where to send orders.')\n"
+        + hook("pegboard_settings", "return Mine")
+    ),
+    Code.SETTING_FILE_UNREADABLE: Mistake({"SECRET_KEY_FILE": "/run/secrets/key"}),
+    Code.SETTING_UNKNOWN: shop("", PEGBOARD_SHOP_PAGESIZE="20"),
+    Code.SETTINGS_CLASS_INVALID: shop(
+        "class Mine(pegboard.Settings):\n    size: 'Missing' = pegboard.setting(1, doc='A size.')\n"
+        + hook("pegboard_settings", "return Mine")
+    ),
+    Code.PRODUCTION_SECRET_KEY: Mistake({**PRODUCTION, "SECRET_KEY": ""}),
+    Code.PRODUCTION_DATABASE_URL: Mistake(PRODUCTION),
+    Code.PRODUCTION_DEBUG: Mistake({**PRODUCTION, "PEGBOARD_DEBUG": "1"}),
+    Code.PRODUCTION_TESTING: Mistake({**PRODUCTION, "PEGBOARD_TESTING": "1"}),
+    Code.PRODUCTION_CORS_WILDCARD: Mistake({**PRODUCTION, "CORS_ORIGINS": "*"}),
+    Code.PLUGIN_NOT_INSTALLED: Mistake({"PEGBOARD_PLUGINS": "shop"}),
+    Code.PLUGIN_IMPORT_FAILED: shop("import stripe"),
+    Code.PLUGIN_REGISTERED_TWICE: Mistake(
+        plugins={
+            "shop": "",
+            "stock": "import example_shop.plugin\nsys = __import__('sys')\n"
+            "sys.modules[__name__] = example_shop.plugin",
+        }
+    ),
+    Code.PLUGIN_CORE_INCOMPATIBLE: Mistake(plugins={"shop": ""}, requires={"shop": "pegboard>=99"}),
+    Code.PLUGIN_REQUIREMENT_MISSING: Mistake(plugins={"shop": ""}, requires={"shop": "stripe>=9"}),
+    Code.PLUGIN_REQUIREMENT_INACTIVE: Mistake(
+        {"PEGBOARD_PLUGINS_DISABLED": "stock"},
+        {"shop": "", "stock": ""},
+        {"shop": "example-stock"},
+    ),
+    Code.PLUGIN_REQUIREMENT_CYCLE: Mistake(
+        plugins={"shop": "", "stock": ""},
+        requires={"shop": "example-stock", "stock": "example-shop"},
+    ),
+    Code.HOOK_UNKNOWN: shop(hook("pegboard_blueprint", "return []")),
+    Code.HOOK_NOT_MARKED: shop("def pegboard_setup(app): ..."),
+    Code.HOOK_ARGUMENTS_INVALID: shop(hook("pegboard_setup", "...", arguments="application")),
+    Code.HOOK_SPECIFICATIONS_INVALID: shop(
+        hook("pegboard_hookspecs", "import example_shop", "return example_shop")
+    ),
+    Code.HOOK_FAILED: shop(
+        hook("pegboard_setup", "raise RuntimeError('no licence')", arguments="app")
+    ),
+    Code.HOOK_RESULT_INVALID: shop(hook("pegboard_blueprints", "return 'blueprint'")),
+    Code.MIGRATIONS_MISSING: shop(MODELS.replace("return Path(__file__).parent", "return None")),
+    Code.BLUEPRINT_INVALID: shop(blueprint("shop", "/<nope:key>")),
+    Code.STAGE_INVALID: shop(stage("100", name="''")),
+    Code.CACHED_DUPLICATE_NAME: cached(
+        "def other(id): ...",
+        ROUTE.format("pegboard.cached(Product, ttl=300, name='one')(one)"),
+        "blueprint.add_url_rule('/products/<int:id>/other', 'other', "
+        "pegboard.cached(Product, ttl=300, name='one')(other))",
+    ),
+    Code.CACHED_KEY_MISMATCH: cached(ROUTE.replace("/<int:id>", "/<slug>/<int:id>").format(CACHED)),
+    Code.CACHED_OTHER_DATABASE: cached(
+        ROUTE.format(CACHED),
+        models=MODELS.replace(
+            "    pass", "    metadata = sqlalchemy.MetaData(info={'bind_key': 'archive'})"
+        ),
+    ),
+    Code.CACHED_MODELS_INVALID: cached(
+        ROUTE.format("pegboard.cached(Product, ttl=300, depends=[Product])(one)"),
+        models=MODELS.replace('"products"\n', '"products"\n    parts = relationship("Part")\n'),
+    ),
+    Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
+    Code.CACHE_NOT_SHARED: Mistake(
+        {"PEGBOARD_CACHE": "memory", "WORKERS": "2", "DATABASE_URL": "postgresql://host/name"}
+    ),
+    Code.COLLISION_SETTING: Mistake(
+        plugins={
+            "log": "class Mine(pegboard.Settings):\n"
+            "    level: str = pegboard.setting('', doc='A level.')\n"
+            + hook("pegboard_settings", "return Mine")
+        }
+    ),
+    Code.COLLISION_BLUEPRINT: both(blueprint("shop", "/NAME")),
+    Code.COLLISION_ROUTE: shop(blueprint("shop", "/health")),
+    Code.COLLISION_SCHEMA: shop(
+        """
+from marshmallow import Schema
+blueprint = pegboard.Blueprint("shop", __name__)
+
+class ThingSchema(Schema):
+    pass
+
+class Other:
+    class ThingSchema(Schema):
+        pass
+
+@blueprint.get("/one")
+@blueprint.response(200, ThingSchema)
+def one(): ...
+
+@blueprint.get("/two")
+@blueprint.response(200, Other.ThingSchema)
+def two(): ...
+
+"""
+        + hook("pegboard_blueprints", "return [blueprint]")
+    ),
+    Code.COLLISION_COMMAND: shop(
+        "import click\n" + hook("pegboard_commands", "return [click.Command('serve')]")
+    ),
+    Code.COLLISION_TABLE: both(MODELS),
+    Code.COLLISION_PROVIDER: both(hook("pegboard_cache_strategy", "return None", arguments="app")),
+    Code.COLLISION_STAGE: both(stage("700", name="'NAME'")),
+    Code.COLLISION_PLUGIN_NAME: Mistake(plugins={"site": ""}),
+    Code.DATABASE_URL_INVALID: Mistake({"DATABASE_URL": "nonsense"}),
+    Code.REDIS_URL_INVALID: Mistake({"REDIS_URL": "http://host"}),
+    Code.REDIS_LIBRARY_MISSING: Mistake({"REDIS_URL": "redis://host"}),
+}
+"""How to come by each problem that `create_app` finds."""
+
+OF_COMMANDS = {Code.ADDRESS_UNAVAILABLE, Code.DATABASE_BEHIND, Code.DATABASE_UNAVAILABLE}
+"""Those that only commands find; they have tests with the commands."""
+
+
+def test_every_code_is_tried() -> None:
+    """Here, or with the command that reports it."""
+    assert set(Code) == MISTAKES.keys() | OF_COMMANDS
+    assert not MISTAKES.keys() & OF_COMMANDS
+
+
+@pytest.mark.parametrize("code", MISTAKES, ids=str)
+def test_a_code_is_that_of_a_problem_and_shows_its_message(
+    plugin_folder: PluginFolder, monkeypatch: pytest.MonkeyPatch, code: Code
+) -> None:
+    """The example is the message of a start that fails, up to an ellipsis."""
+    mistake = MISTAKES[code]
+    for name, source in mistake.plugins.items():
+        required = [mistake.requires[name]] if name in mistake.requires else []
+        plugin_folder.add(name, source, requires=["pegboard", *required])
+    environment = {
+        "DATABASE_URL": "sqlite://",
+        "PEGBOARD_SESSIONS": "cookie",
+        "PEGBOARD_PLUGINS": ",".join(mistake.plugins),
+        **mistake.environment,
+    }
+    for name in ("PEGBOARD_ENV", "SECRET_KEY", "REDIS_URL", "FLASK_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    if code is Code.PRODUCTION_DATABASE_URL:
+        monkeypatch.delenv("DATABASE_URL")
+    if code is Code.REDIS_LIBRARY_MISSING:
+        monkeypatch.delattr("pegboard.redis.factory", raising=False)
+        monkeypatch.setitem(sys.modules, "pegboard.redis.factory", None)
+    with pytest.raises(StartupError) as caught:
+        create_app()
+    (problem,) = caught.value.problems
+    assert code == problem.code
+    message, ellipsis, _ = code.example.partition("…")
+    assert message == (problem.summary[: len(message)] if ellipsis else problem.summary)
