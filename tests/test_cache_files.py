@@ -1,6 +1,6 @@
 """A cache over the file system: another strategy, kept only here, in the place of the others.
 
-It passes the contract of all strategies. As a plugin of pytest this module hangs it in every app
+It passes the contract of all strategies. As a plugin of pytest this module adds it to every app
 of other tests, which then pass as they do without it.
 """
 
@@ -246,7 +246,7 @@ def test_another_process_shares_the_files(tmp_path: Path) -> None:
 
 
 class Files:
-    """Hangs the strategy on its hook."""
+    """Provides the strategy."""
 
     name = "files"
     hits = 0
@@ -270,7 +270,7 @@ plugin = Files()
 
 
 def pytest_configure() -> None:
-    """Hang the plugin in every app, where this module is a plugin of pytest."""
+    """Add the plugin to every app, where this module is a plugin of pytest."""
     create_app = pegboard.create_app
 
     def create(config: Any = None, *, plugins: Any = None) -> Flask:

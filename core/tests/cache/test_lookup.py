@@ -462,7 +462,7 @@ def test_what_a_plugin_hangs_after_views_sees_every_answer(
 
 
 def test_a_look_up_may_say_that_it_precedes(serve: Any, notes: Notes, no_flask: Any) -> None:
-    """Its answers are for everybody, whatever hangs before views."""
+    """Its answers are for all clients, whatever plugins have registered before views."""
     notes.add(pegboard.cached(Note, ttl=300, may_precede=True)(answer))
     notes.set_up = lambda app: app.before_request_funcs.update({None: [lambda: None]})
     client = serve()

@@ -82,7 +82,7 @@ def test_it_turns_caching_on_again_in_due_time(background: BackgroundRefresh, cl
 def test_a_server_that_was_replaced_ends_the_epoch(
     background: BackgroundRefresh, activation: Activation, clock: Clock
 ):
-    """Whoever meets it says so; the next epoch is the new server's."""
+    """The reader that meets it reports it; the next epoch is that of the new server."""
     write_row(epoch=5, enabled=True, servers="former")
     background.run_once()
     assert read_row()[1]

@@ -176,7 +176,7 @@ def test_a_fence_for_ever(client: FlaskClient, redis: Any, keys, which: int):
 def test_a_value_of_another_generation_is_no_defect(
     client: FlaskClient, redis: Any, keys, warnings
 ):
-    """Whoever forgot the group has made it one."""
+    """A write of the group has made it one."""
     redis.set(keys[0], b"G" + b"x" * 16)
     assert "stored" in read(client)
     assert [] == warnings()

@@ -44,7 +44,7 @@ def test_protocol_is_never_stale(explored: Explore) -> None:
 
 
 def test_protocol_is_never_stale_in_bulk_and_from_the_first_start(explored: Explore) -> None:
-    """Likewise if one writes in bulk, and caching has yet to be turned on.
+    """No read is stale if one writes in bulk, and caching has yet to be turned on.
 
     A failover after which the old server answers nobody is a restart.
     """

@@ -173,7 +173,7 @@ def test_requests_at_the_same_time_keep_each_others_keys(app, desk, twin):
 
 
 def test_an_id_that_this_service_did_not_give_out_is_never_adopted(app, desk, redis):
-    """Whoever plants an id, signed or not, does not know that of the session that begins."""
+    """An attacker who plants an id, signed or not, does not know that of the new session."""
     client = app.test_client()
     desk.run(client, put(user=1))
     known = client.get_cookie("session").value
@@ -227,7 +227,7 @@ def test_a_session_outlives_a_change_of_the_secret(app, desk, make_app, redis_ur
 
 
 def test_rotation_gives_another_id_and_ends_the_old_one(app, desk, twin, redis):
-    """What was in the session is still in it, and whoever knew the old id has nothing."""
+    """The values of the session stay, and the old id is worth nothing."""
     client = app.test_client()
     desk.run(client, put(cart=[1]))
     thief = twin(client)

@@ -91,6 +91,7 @@ class Connection:
 
     def _prepare(self, dialed: Dialed) -> socket.socket:
         if dialed.tls is not None:
+            dialed.socket.getpeername()  # raises if it is lost: `wrap_socket` would not close it
             return dialed.tls.wrap_socket(dialed.socket, server_hostname=dialed.host)
         fraction, seconds = math.modf(self._timeout)
         timeout = struct.pack("ll", int(seconds), int(fraction * 1_000_000))

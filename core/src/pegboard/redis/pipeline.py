@@ -101,6 +101,8 @@ class ServerPipeline:
                 self.loop.call_soon_threadsafe(connection.retire)
             except RuntimeError:  # the loop was closed, and the pipeline was not
                 connection.cut()
+                self.is_closed = True
+                self._connection = None
 
     def cut(self) -> None:
         """Fail what is under way; from any thread, also when the loop does not run."""
@@ -218,6 +220,11 @@ class _Connection(asyncio.Protocol):
         else:
             self._is_ready = True
             self._flush()
+        finally:
+            if self._transport is None:  # nothing else would close the socket
+                self.is_ended = True
+                if self._socket:
+                    self._socket.close()
 
     def _dial(self) -> Dialed:
         dialed = self._pipeline.dial()

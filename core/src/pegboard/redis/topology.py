@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pegboard.redis.channel import Command, command
+from pegboard.redis.channel import command
 from pegboard.redis.connection import Connection
 from pegboard.redis.handshake import Dialed, Dialer
 from pegboard.redis.resolver import Resolver
@@ -86,7 +86,9 @@ class SentinelEndpoint:
             try:
                 found = _ask(
                     self._sentinel_dialer.dial(sentinel),
-                    command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service, key=""),
+                    "SENTINEL",
+                    "GET-MASTER-ADDR-BY-NAME",
+                    self._service,
                 )
             except (RedisError, OSError) as error:
                 errors.append(str(error))
@@ -100,10 +102,10 @@ class SentinelEndpoint:
         raise RedisConnectionError("; ".join(errors))
 
 
-def _ask(dialed: Dialed, question: Command) -> Any:
+def _ask(dialed: Dialed, *words: str) -> Any:
     """Send one command on a connection of its own; raises the error that the server reports."""
     with closing(Connection(dialed)) as connection:
-        replies = connection.converse(*dialed.handshake.login, question)
+        replies = connection.converse(*dialed.handshake.login, command(*words, key=""))
         [reply] = dialed.handshake.check(replies)
     if isinstance(reply, ResponseError):
         raise reply
@@ -180,7 +182,7 @@ class ClusterTopology:
         errors = []
         for node in self._candidates():
             try:
-                ranges = _ask(self._dialer.dial(node), command("CLUSTER", "SLOTS", key=""))
+                ranges = _ask(self._dialer.dial(node), "CLUSTER", "SLOTS")
             except (RedisError, OSError) as error:
                 errors.append(str(error))
                 continue

@@ -6,7 +6,7 @@ How a long time becomes a small state:
   trusts: from the moment the row says so until somebody has waited for longer than trust lasts.
 - A reader begins at the last moment it can: when it looks or, if it looks later, when the last
   trust in the epoch ends (``State.floors``). An earlier beginning only asks less of it.
-- Whoever is killed, or given up, is whoever takes no more steps.
+- A writer or reader that is killed, or given up, takes no more steps.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The rules of the protocol, each of which can be taken away."""
+"""The rules of the protocol, each of which can be left out."""
 
 from dataclasses import dataclass
 

@@ -27,7 +27,7 @@ PROMISED = frozenset({Fault.LATE, Fault.RESTART, Fault.FAILOVER})
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A small fleet, each of whose requests may be in a process of its own."""
+    """A few requests, each of which may be in a process of its own."""
 
     rules: Rules = PROTOCOL
     writers: tuple[bool, ...] = (False, False)
