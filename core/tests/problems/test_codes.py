@@ -262,6 +262,8 @@ def test_the_name_of_a_plugin_may_be_reserved(
 ) -> None:
     """The history of the deployment has the name `site`, so no plugin can."""
     plugin_folder.add("site")
+    for name in ("PEGBOARD_ENV", "SECRET_KEY", "REDIS_URL", "FLASK_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     monkeypatch.setenv("PEGBOARD_PLUGINS", "site")
     monkeypatch.setenv("PEGBOARD_SESSIONS", "cookie")
