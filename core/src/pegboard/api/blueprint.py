@@ -100,8 +100,10 @@ else:
 class Blueprint(_DocumentedBlueprint):
     """A blueprint of flask-smorest: its views are in the OpenAPI document, its arguments strict.
 
-    `arguments`, `response`, `alt_response` and `doc` decorate its views. Unknown and repeated
-    parameters of the query are answered 422, invalid JSON 400.
+    `arguments`, `response`, `alt_response` and `doc` decorate its views. A view with
+    `arguments(..., location="query")` answers unknown and repeated parameters of the query with
+    422, one without ignores the query. Invalid JSON is answered 400. Text may contain U+0000, which
+    PostgreSQL cannot store: let the schema refuse it.
     """
 
     ARGUMENTS_PARSER = StrictParser()

@@ -156,7 +156,7 @@ class Stage(Protocol):
 
     @property
     def order(self) -> int:
-        """Its place among the stages, see `StageOrder`: lower ones run first, no two have the same."""
+        """Its place among stages, see `StageOrder`: lower ones run first, no two have the same."""
 
     def bind(self, route: Route | None) -> Handler | None:
         """Return what the stage does at a route, or None where it does nothing.
