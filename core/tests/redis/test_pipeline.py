@@ -224,6 +224,7 @@ async def test_reply_that_nobody_asked_for_is_no_others(new_channel: NewChannel,
         await pipeline.exchange([command("SUBSCRIBE", "news", key="")])
         publish = [command("PUBLISH", "news", "x", key="")]
         assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
+        await until(lambda: pipeline._connection is None, "the message has come")
         assert [b"x"] == values(await pipeline.exchange([echo("x")]))
         assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
     assert not channel.is_unavailable
@@ -561,7 +562,7 @@ async def close_while_it_connects(channel: ServerChannel, server: RedisServer) -
     pipeline = channel.pipeline(asyncio.get_running_loop())
     with server.suspended():
         asked = pipeline.exchange([GET])
-        await until(lambda: pipeline.connection()._transport is not None, "it connects")
+        await until(lambda: bool((one := pipeline._connection) and one._transport), "it connects")
         pipeline.close()
         await failure(asked)
 
@@ -573,6 +574,38 @@ async def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=WAIT_TIMEOUT)
     await close_while_it_connects(channel, own_redis)
     await until(lambda: not clients(own_redis.url), "its connection is closed")
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_pipeline_may_be_closed_at_each_moment_of_connecting(
+    new_channel: NewChannel, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, turns: int
+):
+    """So many turns of the loop after the socket is connected; no error is logged."""
+    channel = new_channel(own_redis.url)
+    loop, dialed = asyncio.get_running_loop(), threading.Event()
+    errors: list[Any] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    dial = channel._endpoint.dial
+
+    def dial_and_tell() -> Any:
+        try:
+            return dial()
+        finally:
+            dialed.set()
+
+    monkeypatch.setattr(channel._endpoint, "dial", dial_and_tell)
+    pipeline = channel.pipeline(loop)
+    asked = pipeline.exchange([GET])
+    while not dialed.is_set():  # noqa: ASYNC110 - turn by turn
+        await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    pipeline.close()
+    with suppress(ChannelError):
+        await asked
+    await until(lambda: not clients(own_redis.url), "its connection is closed")
+    gc.collect()
+    assert not errors
 
 
 @pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS)

@@ -1,7 +1,7 @@
 """Round trips to Redis: what is sent, what comes back, and the channel that carries both.
 
-Whoever wants something of Redis makes commands, which are sent together with those of others. This
-module needs no Redis library; a channel does.
+Callers make commands, and a channel sends those of several callers together. This module needs no
+Redis library; a channel does.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class Pipeline(Protocol):
     def exchange(self, commands: Sequence[Command]) -> "asyncio.Future[list[Reply]]":
         """Send all commands; the future gets the replies, or `ChannelError`.
 
-        What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
+        Commands are executed as by `Channel.exchange`. Never raises: while Redis is known to
         be unavailable, the future has failed already. It may be cancelled, which recalls no
         command.
         """
@@ -94,7 +94,7 @@ class Channel(Protocol):
         """
 
     def reset(self) -> None:
-        """Drop idle connections: the next exchange learns anew who the servers are."""
+        """Drop idle connections: the next exchange looks up the servers again."""
 
     @property
     def is_unavailable(self) -> bool:

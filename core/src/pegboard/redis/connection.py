@@ -1,8 +1,8 @@
-"""A connection of threads to a Redis server: bytes there, replies back, within bounds of time.
+"""A blocking connection to a Redis server, with a bound on the total time of an exchange.
 
-The socket is used directly. Time-outs of a plain one are the kernel's, which spares each call a
-look at whether the socket is ready, and with it one release of the interpreter's lock, for which a
-thread of a busy process has to queue again.
+The socket is used directly. Without TLS its time-outs are the kernel's: Python's own poll the
+socket before each call, and each poll releases the interpreter's lock, for which a thread of a busy
+process has to queue again.
 """
 
 import math
@@ -30,12 +30,12 @@ from pegboard.redis.channel import Command
 from pegboard.redis.handshake import Dialed
 
 TRUSTED_IDLE = 1.0
-"""Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
+"""Seconds for which a connection may lie idle before it is checked for having been closed."""
 
 _CHUNK = 65_536
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
-"""Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
+"""Errors of a server that is not, or no longer, the right one; MASTERDOWN is among them."""
 
 _NOTHING_YET = (BlockingIOError, TimeoutError, ssl.SSLWantReadError)
 
@@ -79,7 +79,7 @@ class Connection:
 
     @classmethod
     def open(cls, dialed: Dialed) -> Self:
-        """Make the handshake, and note who the server is."""
+        """Make the handshake, and note the identity of the server."""
         connection = cls(dialed)
         try:
             replies = connection.converse(*dialed.handshake.commands)
@@ -189,19 +189,19 @@ def is_readable(connected: socket.socket, timeout: float) -> bool:
 
 
 def shut(connected: socket.socket) -> None:
-    """End what goes on over a socket, from whatever thread; its owner still has to close it."""
+    """End both directions of a socket, from any thread; its owner still has to close it."""
     with suppress(OSError):
         # Not the method of an encrypted one, which would take the encryption from its reader.
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def too_late() -> RedisTimeoutError:
-    """Return the error of a server that is waited for no longer."""
+    """Return the error of a time-out."""
     return RedisTimeoutError("the server did not answer in time")
 
 
 def closed_by_server() -> RedisConnectionError:
-    """Return the error of a connection that has come to its end."""
+    """Return the error of a connection that the server has closed."""
     return RedisConnectionError("the server has closed the connection")
 
 
@@ -217,7 +217,7 @@ def resolve(connection: Connection, command: Command, error: ResponseError) -> A
 def substitute(command: Command, error: ResponseError) -> Command | None:
     """Return what to send for a command that the server has not executed; None if the error stands.
 
-    Raises the error of a server that is not the one to ask.
+    Raises the error of a server that is not the right one.
     """
     if isinstance(error, NoScriptError) and command.script is not None:
         return Command(command.key, command.script.in_full(command.packed))

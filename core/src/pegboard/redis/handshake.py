@@ -1,4 +1,4 @@
-"""How a connection to a Redis server begins: its socket, what is said first, and who answers."""
+"""How a connection to a Redis server begins: its socket, its first commands, and their replies."""
 
 import socket
 import ssl
@@ -15,7 +15,7 @@ _INFO = (command("INFO", "server", key=""), command("INFO", "replication", key="
 
 
 class Server(NamedTuple):
-    """What a server tells about itself."""
+    """What a server reports about itself."""
 
     identity: str
     """Another one after a restart or a promotion; empty if the ACL forbids INFO."""
@@ -23,7 +23,7 @@ class Server(NamedTuple):
 
 
 class Handshake:
-    """The commands that begin a connection: credentials, name, database, and who the server is.
+    """The commands that begin a connection: credentials, name, database, and the identity.
 
     They are sent in one round trip; the library's own handshake takes one for each command.
     """
@@ -43,7 +43,7 @@ class Handshake:
         return replies[len(self.login) :]
 
     def complete(self, replies: Sequence[Any]) -> Server:
-        """Return what the replies to `commands` tell; raises the error of a refused login."""
+        """Read the replies to `commands`; raises the error of a refused login."""
         facts: dict[bytes, bytes] = {}
         for info in self.check(replies):
             if isinstance(info, bytes):
@@ -62,14 +62,14 @@ class Handshake:
 def _login(options: Mapping[str, Any]) -> list[Command]:
     username, password = options.get("username", ""), options.get("password", "")
     credentials = [username, password] if username else [password]
-    said = []
+    commands = []
     if any(credentials):
-        said.append(command("AUTH", *credentials, key=""))
+        commands.append(command("AUTH", *credentials, key=""))
     if name := options.get("client_name", ""):
-        said.append(command("CLIENT", "SETNAME", name, key=""))
+        commands.append(command("CLIENT", "SETNAME", name, key=""))
     if database := options.get("db", 0):
-        said.append(command("SELECT", database, key=""))
-    return said
+        commands.append(command("SELECT", database, key=""))
+    return commands
 
 
 class Dialed(NamedTuple):

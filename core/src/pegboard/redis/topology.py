@@ -28,7 +28,7 @@ PAUSE = 0.5
 
 
 class Endpoint(Protocol):
-    """The one server to speak with."""
+    """One server, wherever it is at the moment."""
 
     def dial(self) -> Dialed:
         """Connect to it, which blocks; raises `RedisError` or `OSError`."""
@@ -165,7 +165,7 @@ class ClusterTopology:
         return self._map.result()
 
     def learn(self, slot: int, owner: Address) -> None:
-        """Note what a node has told of a slot, and ask for the rest of it in the background."""
+        """Note the new owner of a slot, and look up the whole map in the background."""
         known = self.map()
         known.owners[slot] = owner
         known.nodes.add(owner)
