@@ -72,7 +72,7 @@ def _login(options: Mapping[str, Any]) -> list[Command]:
     return commands
 
 
-class Dialed(NamedTuple):
+class Connected(NamedTuple):
     """A socket that is connected to a server and carries nothing yet, not even TLS."""
 
     socket: socket.socket
@@ -83,7 +83,7 @@ class Dialed(NamedTuple):
     handshake: Handshake
 
 
-class Dialer:
+class Connector:
     """Connects to servers that are reached with the same options."""
 
     def __init__(
@@ -96,26 +96,26 @@ class Dialer:
         self._tls = url.tls_context
         self._handshake = Handshake(self._options)
 
-    def dial(self, address: Address | str) -> Dialed:
+    def connect(self, address: Address | str) -> Connected:
         """Connect to an address or to a socket of the file system; raises `OSError`.
 
-        The time-out of the socket is the dialer's.
+        The time-out of the socket is the connector's.
         """
         if isinstance(address, str):
-            connected, host = socket.socket(socket.AF_UNIX), ""
-            connected.settimeout(self._timeout)
+            sock, host = socket.socket(socket.AF_UNIX), ""
+            sock.settimeout(self._timeout)
             try:
-                connected.connect(address)
+                sock.connect(address)
             except BaseException:
-                connected.close()
+                sock.close()
                 raise
         else:
-            connected, host = socket.create_connection(address, self._timeout), address.host
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock, host = socket.create_connection(address, self._timeout), address.host
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            return Dialed(connected, self._context(), host, self._handshake)
+            return Connected(sock, self._context(), host, self._handshake)
         except StartupError as error:  # the files were in order when the service started
-            connected.close()
+            sock.close()
             raise OSError(str(error)) from error
 
     def _context(self) -> ssl.SSLContext | None:

@@ -1,6 +1,6 @@
 """Exchanges of an event loop with one Redis server, on one connection at a time.
 
-The commands of one turn of the loop are sent together. No exchange waits for another's replies.
+The commands of one turn of the loop are sent together, and none waits for replies to others.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from itertools import islice
 from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.redis.channel import ChannelError, Command
 from pegboard.redis.connection import TRUSTED_IDLE, too_late
-from pegboard.redis.handshake import Dialed
+from pegboard.redis.handshake import Connected
 from pegboard.redis.protocol import Exchange, PipelinedConnection, Replies
 
 _CHECKS = 5
@@ -33,11 +33,11 @@ class ServerPipeline:
         loop: asyncio.AbstractEventLoop,
         breaker: CircuitBreaker,
         timeout: float,
-        dial: Callable[[], Dialed],
+        connect: Callable[[], Connected],
         trip: Callable[[Exception], ChannelError],
         trip_and_close: Callable[[Exception], ChannelError],
     ) -> None:
-        """`timeout` is that of an exchange, in seconds; `dial` connects and may block.
+        """`timeout` is that of an exchange, in seconds; `connect` may block.
 
         `trip` is called with the error of an attempt to connect, `trip_and_close` with that of a
         connection. Both open the breaker, and return the error for the exchanges concerned.
@@ -46,7 +46,7 @@ class ServerPipeline:
         self._loop = loop
         self._breaker = breaker
         self._timeout = timeout
-        self._dial = dial
+        self._connect_socket = connect
         self._trip = trip
         self._trip_and_close = trip_and_close
         self._connecting: asyncio.Task[None] | None = None
@@ -68,7 +68,7 @@ class ServerPipeline:
         return self.enqueue(commands)
 
     def enqueue(self, commands: Sequence[Command]) -> Replies:
-        """Send all commands at the end of this turn, whether or not the breaker is open."""
+        """Do as `exchange`, whether or not the breaker is open."""
         future: Replies = self._loop.create_future()
         if not commands:
             future.set_result([])
@@ -80,7 +80,7 @@ class ServerPipeline:
         return future
 
     def _flush(self) -> None:
-        """Send the queue; without a connection it waits for one."""
+        """Send the queue, or let it wait for a connection."""
         self._is_flushing = False
         idle = self._clock.tick()
         queue = self._queue
@@ -88,9 +88,9 @@ class ServerPipeline:
             return
         connection = self._connection
         if connection and connection.is_ready and not connection.is_retiring:
-            # Input that nobody waits for: the server has closed it, and the loop did not notice.
+            # Unexpected input is its end: a server has closed it, and the loop has yet to notice.
             if idle > TRUSTED_IDLE and not connection.under_way and connection.has_input():
-                self._drop()
+                self.reconnect()
             else:
                 self._queue = []
                 connection.send(queue, self._clock.now + self._timeout)
@@ -109,15 +109,15 @@ class ServerPipeline:
 
     async def _connect(self) -> None:
         try:
-            dialed = await _in_thread(self._dial)
-            connection = self._connection = PipelinedConnection(self, dialed.socket)
-            await connection.start(self._loop, dialed)
-            handshake = Exchange(self._loop.create_future(), dialed.handshake.commands)
+            connected = await _in_thread(self._connect_socket)
+            connection = self._connection = PipelinedConnection(self, connected)
+            await connection.start(self._loop)
+            handshake = Exchange(self._loop.create_future(), connected.handshake.commands)
             self._clock.tick()
             connection.send([handshake], self._clock.now + self._timeout)
             self._start_timer(self._timeout)
             values = [reply.value for reply in await handshake.future]
-            connection.set_ready(dialed.handshake.complete(values).identity)
+            connection.set_ready(connected.handshake.complete(values).identity)
         except Exception as error:  # noqa: BLE001 - else it would never be tried again
             self._connecting = None
             self.note_failure(error)
@@ -135,13 +135,9 @@ class ServerPipeline:
         elif connection.under_way:
             self._end(str(self._trip_and_close(error)))
         else:  # servers and proxies close idle connections
-            self._drop()
+            self.reconnect()
 
-    def note_drained(self) -> None:
-        """Replace the connection."""
-        self._drop()
-
-    def _drop(self) -> None:
+    def reconnect(self) -> None:
         """Close a connection on which nothing is under way; the queue is sent on another one."""
         self._close_connection("")
         if self._queue:
@@ -185,7 +181,7 @@ class ServerPipeline:
         if connection and connection.is_ready:
             connection.is_retiring = True
             if not connection.under_way:
-                self._drop()
+                self.reconnect()
 
     def cut(self) -> None:
         """Fail what is under way; from any thread, also when the loop does not run."""
@@ -249,17 +245,17 @@ class _Clock:
         return passed
 
 
-async def _in_thread(dial: Callable[[], Dialed]) -> Dialed:
+async def _in_thread(connect: Callable[[], Connected]) -> Connected:
     """Connect in a thread that does not keep the process from ending.
 
     When cancelled, it closes the socket as soon as there is one.
     """
-    future: Future[Dialed] = Future()
+    future: Future[Connected] = Future()
     future.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
-            future.set_result(dial())
+            future.set_result(connect())
         except BaseException as error:  # noqa: BLE001 - the loop raises it
             future.set_exception(error)
 
@@ -271,6 +267,6 @@ async def _in_thread(dial: Callable[[], Dialed]) -> Dialed:
         raise
 
 
-def _close_socket(future: Future[Dialed]) -> None:
+def _close_socket(future: Future[Connected]) -> None:
     if not future.exception():
         future.result().socket.close()

@@ -92,12 +92,12 @@ class ServerChannel:
         return False
 
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> ServerPipeline:
-        """Make a pipeline, whose connection is not one of those for threads."""
+        """Make a pipeline, whose connection is in addition to those of threads."""
         pipeline = ServerPipeline(
             loop,
             self._breaker,
             self._timeout,
-            self._endpoint.dial,
+            self._endpoint.connect,
             self._trip,
             self._trip_and_close,
         )
@@ -148,7 +148,7 @@ class ServerChannel:
 
     def _opened(self) -> Connection:
         try:
-            return Connection.open(self._endpoint.dial())
+            return Connection.open(self._endpoint.connect())
         except (RedisError, OSError) as error:
             raise self._trip(error) from error
 
@@ -193,7 +193,7 @@ class ServerChannel:
 
     def _probe(self) -> None:
         try:
-            connection = Connection.open(self._endpoint.dial())
+            connection = Connection.open(self._endpoint.connect())
         except BaseException:
             self._endpoint.renew()
             raise

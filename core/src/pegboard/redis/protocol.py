@@ -17,7 +17,7 @@ from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from pegboard.redis.channel import ChannelError, Command, Reply, Value
 from pegboard.redis.connection import closed_by_server, is_readable, new_reader, shut, substitute
-from pegboard.redis.handshake import Dialed
+from pegboard.redis.handshake import Connected
 
 Replies = asyncio.Future[list[Reply]]
 
@@ -52,39 +52,40 @@ class Owner(Protocol):
     def enqueue(self, commands: Sequence[Command]) -> Replies:
         """Send commands of an exchange again."""
 
-    def note_drained(self) -> None:
-        """Learn that a retiring connection has its last reply."""
+    def reconnect(self) -> None:
+        """Replace a connection that is retiring and has its last reply."""
 
     def note_failure(self, error: Exception) -> None:
         """Learn that the connection failed, or that the server closed it."""
 
 
 class PipelinedConnection(asyncio.Protocol):
-    """A connection that sends exchanges one after the other without waiting for replies.
+    """Sends exchanges without waiting for the replies to earlier ones.
 
-    The event loop calls the methods of `asyncio.Protocol`; nothing is reported after `end`.
+    The event loop calls the methods of `asyncio.Protocol`. After `end`, the owner is told nothing.
     """
 
-    def __init__(self, owner: Owner, connected: socket.socket) -> None:
+    def __init__(self, owner: Owner, connected: Connected) -> None:
         self.is_ready = False
         """Whether the handshake is complete."""
         self.is_retiring = False
         """Whether nothing more is to be sent, and only replies are waited for."""
         self.is_cut = False
-        """Whether the channel has cut it, for a reason that it has dealt with."""
+        """Whether it was cut after the breaker had been opened, so that its failure opens none."""
         self.has_received = False
-        """Whether anything came since the pipeline last checked the time."""
+        """Whether anything came since the owner last checked deadlines, which resets this."""
         self.under_way: deque[Exchange] = deque()
         """Exchanges that were sent, and have not all their replies."""
         self._owner = owner
-        self._socket = connected
+        self._socket = connected.socket
+        self._tls, self._host = connected.tls, connected.host
         self._transport: asyncio.Transport | None = None
         self._server = ""
         self._reader = new_reader()
         self._replies: list[Reply] = []
         self._has_errors = self._is_ended = False
 
-    async def start(self, loop: asyncio.AbstractEventLoop, dialed: Dialed) -> None:
+    async def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hand the socket over to the loop, and begin TLS; closes the socket on an error."""
         try:
             if self._socket.family == socket.AF_UNIX:
@@ -93,16 +94,16 @@ class PipelinedConnection(asyncio.Protocol):
                 await loop.create_connection(
                     lambda: self,
                     sock=self._socket,
-                    ssl=dialed.tls,
-                    server_hostname=dialed.host if dialed.tls else None,
-                    ssl_handshake_timeout=_TLS_TIMEOUT if dialed.tls else None,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                    ssl_handshake_timeout=_TLS_TIMEOUT if self._tls else None,
                 )
         except BaseException:
             self._socket.close()
             raise
 
     def set_ready(self, server: str) -> None:
-        """Complete the handshake: all replies from now on come from this server."""
+        """Note that the handshake is complete, and the identity to give with each reply."""
         self._server = server
         self.is_ready = True
 
@@ -116,7 +117,7 @@ class PipelinedConnection(asyncio.Protocol):
         return is_readable(self._socket, 0)
 
     def send(self, exchanges: list[Exchange], deadline: float) -> None:
-        """Send exchanges, of which the replies are due at a time of the pipeline's clock."""
+        """Send exchanges; `deadline` is when their replies are due, by the owner's clock."""
         for one in exchanges:
             one.deadline = deadline
         self.under_way.extend(exchanges)
@@ -141,7 +142,7 @@ class PipelinedConnection(asyncio.Protocol):
             self._report(error)
             return
         if self.is_retiring and not self.under_way:
-            self._owner.note_drained()
+            self._owner.reconnect()
 
     def _deliver(self) -> None:
         gets, under_way, server = self._reader.gets, self.under_way, self._server
