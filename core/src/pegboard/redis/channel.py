@@ -88,7 +88,7 @@ class Channel(Protocol):
         """Whether keys are divided among servers by their slots."""
 
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> Pipeline | None:
-        """Make a pipeline for an event loop, whose owner closes it before the loop.
+        """Make a pipeline for an event loop, which its owner closes while the loop still runs.
 
         Returns None where there is none, as for a cluster; threads then exchange.
         """
