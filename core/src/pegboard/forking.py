@@ -14,9 +14,9 @@ _resets: "weakref.WeakKeyDictionary[Any, Callable[[Any], object]]" = weakref.Wea
 
 
 def after_fork(obj: T, reset: Callable[[T], object]) -> None:
-    """Have `reset(obj)` called in every process that is forked from now on, while `obj` is in use.
+    """Have `reset(obj)` called in every process that is forked from now on.
 
-    A fork copies only the thread that forks. Locks that other threads hold stay locked, and two
+    Until `obj` is garbage-collected, which registering it does not prevent. A fork copies only the thread that forks. Locks that other threads hold stay locked, and two
     processes that share a connection read each other's replies: an object that has threads, locks
     or connections starts afresh. `reset` is a function or a method of the class, not one bound to
     `obj`, which would keep it alive. An error that it raises is logged.
