@@ -159,6 +159,28 @@ def test_the_reference_of_python_has_every_public_module() -> None:
     assert sorted(expected) == sorted(WRITE_API["modules"]())
 
 
+def test_every_class_that_a_public_signature_names_has_an_entry() -> None:
+    """Exported or not: in the signatures of functions and members, and in the types of attributes.
+
+    Names of base classes do not count, nor does code that is an example. An alias of a type has
+    its definition below the signature instead.
+    """
+    classes = {
+        node.name
+        for path in ROOT.glob("core/src/pegboard/**/*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name[0] != "_"
+    }
+    text = API.read_text(encoding="utf-8")
+    heads = re.findall(r"^#{3,4} \w+\n\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    signatures = [re.sub(r"^class .*", "", head) for head in heads]
+    signatures += re.findall(r"^- `(.*)`", text, re.MULTILINE)
+    named = set(re.findall(r"(?<![\w.'\"])[A-Z]\w+(?!\w*[.(])", "\n".join(signatures)))
+    entries = set(re.findall(r"^(?:#{3,4} (?=\w+$)|(?=\w+ = ))(\w+)", text, re.MULTILINE))
+    assert {"Registry", "Plugin", "Pipeline", "PreparedLookup"} <= named & classes
+    assert [] == sorted(named & classes - entries)
+
+
 @pytest.mark.parametrize("module,name", PUBLIC)
 def test_the_docstring_of_every_public_name_is_complete(module: str, name: str) -> None:
     """It and its members have one, with types, the unit of each time and size, and all errors."""
