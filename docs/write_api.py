@@ -289,7 +289,7 @@ def item(member: Definition, links: Mapping[str, str]) -> str:
     if isinstance(node, Function):
         _, *arguments = _arguments(node)
         shown = f"{node.name}({', '.join(arguments)})"
-        if "property" in member.decorators:
+        if {"property", "cached_property"} & set(member.decorators):
             shown = node.name
             kind = " (read-only)"
         returns = ast.unparse(node.returns).strip("'") if node.returns else "None"
