@@ -12,6 +12,7 @@ from pegboard.redis.channel import (
     Channel,
     ChannelError,
     Command,
+    Pipeline,
     Reply,
     Script,
     command,
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from redis import Redis, RedisCluster
 
     Client = Redis | RedisCluster
-from pegboard.redis.channel import Pipeline as Pipeline
 
 __all__ = [
     "Channel",
     "ChannelError",
     "Command",
+    "Pipeline",
     "Reply",
     "Script",
     "command",

@@ -33,6 +33,7 @@ class Command(NamedTuple):
     key: bytes
     """The key whose slot decides which server of a cluster gets the command."""
     packed: bytes
+    """The whole command as it is sent, in the protocol of Redis."""
     script: "Script | None" = None
     """The script that it runs: sent in full when the server does not know it."""
 
@@ -126,6 +127,7 @@ class Script:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        """The text of the script, in Lua."""
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 of its text, in hexadecimal, by which servers know it."""
         self._by_digest = _pack_all("EVALSHA", self.digest)
