@@ -87,6 +87,7 @@ class Miss:
     """Says that there is no value, and why; `Cache-Status` shows the reason."""
 
     reason: MissReason
+    """Why there is no value."""
     may_fill: bool = True
     """Whether to ask for a lease."""
 
@@ -99,7 +100,9 @@ class Lease:
     """
 
     key: Key
+    """The key that may be filled."""
     token: str
+    """Tells the lease from every other one on the key."""
     context: Any = None
     """Whatever the strategy wants to know again in `fill`."""
 
@@ -109,7 +112,9 @@ class Touched:
     """What a transaction has written: single keys, and groups of which any key may have changed."""
 
     keys: frozenset[Key] = frozenset()
+    """The single keys whose rows were written."""
     groups: frozenset[str] = frozenset()
+    """The groups of which any key may have changed."""
 
 
 class UnconfirmedError(Exception):
@@ -137,6 +142,7 @@ class CacheStrategy(Protocol):
     """
 
     name: str
+    """The name that operators see, as in `pegboard cache stats`."""
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none.

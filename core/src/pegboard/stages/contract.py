@@ -56,8 +56,11 @@ class Answer:
     """
 
     status: int
+    """The code of the HTTP status."""
     headers: Headers
+    """Names and values, in the order in which they are sent."""
     body: bytes
+    """The bytes of the content; a `HEAD` request does not get them."""
 
     @classmethod
     def error(cls, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> "Answer":
@@ -72,8 +75,11 @@ class Route:
     """One method of one rule, and the view that serves it."""
 
     rule: Rule
+    """The URL rule of Werkzeug that matches."""
     method: str
+    """The HTTP method, in capital letters."""
     endpoint: str
+    """The name of the view with its blueprint's, as in `items.ItemById`."""
     view: Callable[..., Any]
     """What Flask calls for the endpoint; for a `MethodView`, what `as_view` has made of it."""
     function: Callable[..., Any]
@@ -101,7 +107,9 @@ class Call:
         route_cache: dict[str, Any],
     ) -> None:
         self.environ = environ
+        """The WSGI environment of the request."""
         self.method = method
+        """The HTTP method of the request, in capital letters."""
         self.route = route
         """None when no route matches: Flask will answer with an error or a redirect."""
         self.arguments = arguments
