@@ -9,7 +9,6 @@ and so does one whose stages, or the middleware of a plugin, may have to wait.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,16 +24,17 @@ from pegboard.http import (
     internal_error,
     log_request,
 )
-from pegboard.redis import ChannelError, Command, Pipeline, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
 from pegboard.server.wsgi_threads import Threads
 from pegboard.settings import CoreSettings, get_settings
-from pegboard.stages import NO_REDIS, STAGE_RUN, Answer, StageRun, Stages, answer_of
+from pegboard.stages import STAGE_RUN, Answer, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+    from pegboard.redis import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -94,21 +94,19 @@ class Gateway:
         answer: Answer | None = None
         held = 0
         try:
-            stage_run = await self._run_stages(environ)
+            stage_run, answer = await self._run_stages(environ)
             if _has_body(environ):
-                held = await self._receive(environ, stage_run, receive)
+                held = await self._receive(environ, stage_run, answer, receive)
         except APIError as error:
             answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
             answer = answer_of(internal_error(environ))
-        if stage_run is not None:
-            answer = stage_run.answer = answer or stage_run.answer
         if answer is not None and (stage_run is None or not stage_run.passes_flask):
             status: int | None = await self._send(answer, stage_run, environ, outlet)
         else:
             if stage_run is not None:
-                environ[STAGE_RUN] = stage_run
+                environ[STAGE_RUN] = stage_run, answer
             try:
                 status = await self._serve(environ, receive, outlet)
             finally:
@@ -116,38 +114,35 @@ class Gateway:
         if status is not None:
             log_request(environ, status, started)
 
-    async def _run_stages(self, environ: "WSGIEnvironment") -> StageRun | None:
-        """Return the completed stage run, or None if a thread has to run it when it answers."""
+    async def _run_stages(
+        self, environ: "WSGIEnvironment"
+    ) -> tuple[StageRun | None, Answer | None]:
+        """Return a stage run and its answer; no stage run if a thread has to run the stages."""
         stages = self._stages
         if stages is None:
-            return None
+            return None, None
         stage_run = stages.begin_non_blocking(environ) if self._runs_stages else None
         if stage_run is None:
             if not _has_body(environ):
-                return None
+                return None, None
             # A request is counted before its body arrives, as it may never do.
             return await self._threads.call(partial(stages.run, environ))
-        commands = stage_run.prepare()
-        stage_run.complete(await self._exchange(commands) if commands else ())
-        return stage_run
-
-    async def _exchange(self, commands: Sequence[Command]) -> Sequence[Reply] | ChannelError:
-        if self._pipeline is None:
-            return NO_REDIS
-        try:
-            return await self._pipeline.exchange(commands)
-        except ChannelError as error:
-            return error
+        exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
+        return stage_run, await stage_run.run(exchange)
 
     async def _receive(
-        self, environ: "WSGIEnvironment", stage_run: StageRun | None, receive: Receive
+        self,
+        environ: "WSGIEnvironment",
+        stage_run: StageRun | None,
+        answer: Answer | None,
+        receive: Receive,
     ) -> int:
         """Receive a body, unless it is unlikely to be read; returns the bytes held.
 
         Raises `APIError` for a body that does not arrive.
         """
         is_answered = stage_run is not None and (
-            stage_run.answer is not None or stage_run.match.route is None
+            answer is not None or stage_run.match.route is None
         )
         if is_answered or environ["REQUEST_METHOD"] in _RARELY_READ:
             self._inlet.defer(environ, receive)

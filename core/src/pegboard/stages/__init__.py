@@ -17,7 +17,6 @@ from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import answer_of as answer_of
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.runner import MATCH as MATCH
-from pegboard.stages.runner import NO_REDIS as NO_REDIS
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages

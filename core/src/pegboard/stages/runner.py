@@ -1,12 +1,11 @@
 """Runs the stages of a request.
 
-`StageRun` is one request: `prepare` returns the commands for Redis, and `complete` takes the
-replies. A thread (`Stages.run`) and the server's event loop (`Gateway`) differ only in how they
-exchange the one for the other.
+`StageRun` is one request. A thread (`Stages.run`) and the server's event loop (`Gateway`) differ
+only in how commands for Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,24 +35,23 @@ MATCH = "pegboard.match"
 """The key of the route that a request matches, and of its arguments, in the WSGI environment."""
 
 STAGE_RUN = "pegboard.stage_run"
-"""The key in the WSGI environment of a stage run that is completed before WSGI sees the request."""
+"""The key in the WSGI environment of a stage run and its answer, if a server has run the stages."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-NO_REDIS = ChannelError("no REDIS_URL is set")
+Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
+"""Sends commands to Redis and returns the replies, or raises `ChannelError`."""
 
 
 class StageRun:
-    """The stages of one request: `prepare`, then `complete`, then its result is in `answer`."""
+    """The stages of one request, which are run once."""
 
-    __slots__ = ("_prepared", "answer", "call", "match")
+    __slots__ = ("_prepared", "call", "match")
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
         method = environ["REQUEST_METHOD"]
         self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
-        self.answer: Answer | None = None
-        """The answer of the first stage that gave one; None lets the request pass to Flask."""
         self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
 
     @property
@@ -72,10 +70,23 @@ class StageRun:
 
     @property
     def passes_flask(self) -> bool:
-        """Whether `after_request` functions of plugins, or CORS, have to see `answer`."""
+        """Whether `after_request` functions of plugins, or CORS, have to see its answer."""
         return self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
 
-    def prepare(self) -> list[Command]:
+    async def run(self, exchange: Exchange) -> Answer | None:
+        """Return the answer of the first stage that gives one; None lets it pass to Flask.
+
+        Awaits nothing but `exchange`, at most once.
+        """
+        replies: Sequence[Reply] | ChannelError = ()
+        if commands := self._prepare():
+            try:
+                replies = await exchange(commands)
+            except ChannelError as error:
+                replies = error
+        return self._complete(replies)
+
+    def _prepare(self) -> list[Command]:
         """Return the commands that the stages want to send to Redis, in one round trip."""
         commands: list[Command] = []
         for handler in self.match.handlers:
@@ -99,8 +110,8 @@ class StageRun:
                 break
         return commands
 
-    def complete(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Give each stage its part of the replies; returns the first answer, as `answer` does."""
+    def _complete(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
+        """Give each stage its part of the replies; returns the first answer."""
         position = 0
         for handler, wanted in self._prepared:
             try:
@@ -120,7 +131,6 @@ class StageRun:
                 check(answer)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
                 answer = self._bug(handler, error)
-            self.answer = answer
             return answer
         return None
 
@@ -167,20 +177,31 @@ class Stages:
     ) -> Iterable[bytes]:
         """Serve one request."""
         # Out of the environment, to which it refers: only the garbage collector ends a cycle.
-        stage_run = environ.pop(STAGE_RUN, None) or self.run(environ)
-        return self._end(stage_run, start_response)
+        stage_run, answer = environ.pop(STAGE_RUN, None) or self.run(environ)
+        return self._end(stage_run, answer, start_response)
 
-    def run(self, environ: "WSGIEnvironment") -> StageRun:
+    def run(self, environ: "WSGIEnvironment") -> tuple[StageRun, Answer | None]:
         """Run the stages of a request on this thread, which may have to wait."""
         stage_run = self._begin(environ, self._matches.find(environ))
-        commands = stage_run.prepare()
-        stage_run.complete(self._exchange(commands) if commands else ())
-        return stage_run
+        running = stage_run.run(self.exchange)
+        try:
+            running.send(None)
+        except StopIteration as finished:
+            return stage_run, finished.value
+        # It cannot have suspended: `exchange` does not.
+        raise AssertionError
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send commands to Redis; the thread waits, as it may if there is a channel."""
+        if self.channel is None:
+            message = "no REDIS_URL is set"
+            raise ChannelError(message)
+        return self.channel.exchange(commands)
 
     def begin_non_blocking(self, environ: "WSGIEnvironment") -> StageRun | None:
         """Return a stage run that will wait for nothing but Redis; None if a thread must `run` it.
 
-        The caller prepares and completes it.
+        The caller runs it.
         """
         match = self._matches.recall(environ)
         if match is None:
@@ -202,16 +223,10 @@ class Stages:
             headers.append(("Content-Length", str(len(answer.body))))
         return headers
 
-    def _exchange(self, commands: Sequence[Command]) -> list[Reply] | ChannelError:
-        if self.channel is None:
-            return NO_REDIS
-        try:
-            return self.channel.exchange(commands)
-        except ChannelError as error:
-            return error
-
-    def _end(self, stage_run: StageRun, start_response: "StartResponse") -> Iterable[bytes]:
-        call, answer = stage_run.call, stage_run.answer
+    def _end(
+        self, stage_run: StageRun, answer: Answer | None, start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        call = stage_run.call
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
