@@ -785,3 +785,48 @@ def test_a_plugin_that_starts_a_thread_does_not_keep_the_start_waiting(
     )
     assert 1 == done.returncode
     assert "items: the database is at no revision" in done.stdout
+
+
+BINDING = """
+import os
+import socket
+import pegboard
+
+listener = socket.create_server(("127.0.0.1", int(os.environ["METRICS_PORT"])))
+"""
+"""A plugin that takes a port when it is imported, as `prometheus_client.start_http_server` does."""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_plugin_that_binds_a_port_when_it_is_imported_can_be_served(
+    serve, plugin_folder: PluginFolder, workers: str
+):
+    """No two processes import it at one time, and workers share what their parent has bound."""
+    plugin_folder.add("binding", BINDING)
+    server = serve(
+        WORKERS=workers,
+        METRICS_PORT=str(free_port()),
+        PYTHONPATH=str(plugin_folder.path),
+        PEGBOARD_PLUGINS="binding",
+    )
+    assert 200 == server.request("GET", "/health")[0]
+    assert int(workers) == len(psutil.Process(server.pid).children())
+    assert "Address already in use" not in server.output
+
+
+def test_what_a_plugin_made_for_the_check_is_removed(serve, plugin_folder: PluginFolder):
+    """Exit handlers are run in the process that checks the service."""
+    code = """
+    import os, pathlib, tempfile
+
+    @pegboard.hookimpl
+    def pegboard_setup(app):
+        app.extensions["folder"] = tempfile.TemporaryDirectory(
+            prefix=f"{os.getpid()}-", dir=pathlib.Path(__file__).parent
+        )
+    """
+    module = plugin_folder.add("folders", code)
+    server = serve(PYTHONPATH=str(plugin_folder.path), PEGBOARD_PLUGINS="folders")
+    (worker,) = psutil.Process(server.pid).children()
+    (made,) = module.glob("[0-9]*-*")
+    assert made.name.startswith(f"{worker.pid}-")

@@ -164,7 +164,7 @@ class CacheStrategy(Protocol):
         """End a lease under which nothing was stored, so that the next reader need not wait."""
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
-        """Forget what the transaction has touched, and refuse to store it until `release`.
+        """Forget what the transaction has touched, and store nothing there until `release`.
 
         Called right before the commit. It may write in the transaction, so that a rollback undoes
         what it wrote. Returns whatever `release` or `abandon` of this fence need to know.
@@ -179,7 +179,10 @@ class CacheStrategy(Protocol):
         """
 
     def abandon(self, fence: Any) -> None:
-        """Lift a fence whose transaction was rolled back, if that can be done at once."""
+        """Lift a fence without forgetting anything, as its transaction was rolled back.
+
+        If the storage does not answer, do nothing: the fence expires.
+        """
 
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group.
@@ -224,16 +227,19 @@ class SharedStrategy(Protocol):
     """A strategy whose storage is shared by processes that may not all know the same look-ups."""
 
     def join(self, schema_fingerprint: str) -> None:
-        """Share values only with processes of the same fingerprint; called once, before all else.
+        """Learn the fingerprint of this process; called once, before any other method.
 
-        The fingerprint stands for which writes invalidate which values in this process.
+        It is a hash of which writes invalidate which values, and differs between processes that
+        have other plugins or another release. Only processes of one fingerprint may share values.
         """
 
     def must_fence_all(self) -> bool:
         """Return whether processes with another fingerprint cache values in the storage.
 
-        Then `fence` is also called, with nothing touched, for writes to tables of which this
-        process knows no look-up; it has to keep other processes from serving what is stale.
+        They may cache what this process does not. So while this is true, `fence` is also called
+        for a write to a table of which this process caches nothing, with an empty `Touched`. It
+        then has to keep the other processes from returning what they have cached, for example by
+        turning caching off for all.
         """
 
 

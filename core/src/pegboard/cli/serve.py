@@ -1,7 +1,7 @@
 """`pegboard serve` and `pegboard dev`: the production server and the development server."""
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -13,11 +13,13 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.database_errors import explain_database_errors
+from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.logs import init_logs
 from pegboard.migrations import pending_histories, upgrade
-from pegboard.plugins import get_registry, select_plugins
+from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
+from pegboard.redis import close_redis
 from pegboard.server import Address, Limits, call_isolated, find_address, run
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
@@ -52,10 +54,9 @@ def serve(
     # one, from which workers fork and would inherit what plugins have registered or started.
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
     load = partial(_load, info.create_app, info.app_import_path, options)
-    checked = call_isolated(
-        partial(_check, load, upgrade_first=upgrade_first),
-        meanwhile=partial(_import_plugins, options),
-    )
+    checked = call_isolated(partial(_check, load, upgrade_first=upgrade_first))
+    # Not before the check has ended: a plugin may bind a port when it is imported.
+    _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
     run(load, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
@@ -116,14 +117,17 @@ class _RequestHandler(WSGIRequestHandler):
         return "pegboard"
 
 
-def _import_plugins(options: Mapping[str, object]) -> None:
-    """Import the plugins, and call nothing of theirs, so that workers share what is imported.
+def _import_plugins(names: Container[str], options: Mapping[str, object]) -> None:
+    """Import plugins, and call nothing of theirs, before workers fork.
 
-    An error is not told here: the check meets it as well.
+    Their memory is then shared, and what a module does when it is imported, as to bind a port, is
+    done once. A plugin that cannot be imported is left to the workers, which report the error.
     """
-    with suppress(Exception, SystemExit), with_options(options):
-        for candidate in select_plugins(None, configure().core):
-            candidate.load()
+    with with_options(options):
+        for candidate in installed_plugins():
+            if candidate.name in names:
+                with suppress(Exception, SystemExit):
+                    candidate.load()
 
 
 @dataclass(frozen=True)
@@ -135,13 +139,15 @@ class _Checked:
     announcement: str
     log_level: str
     log_format: str
+    plugins: frozenset[str]
+    """The names of the active plugins."""
 
 
 def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
     """Build the app and compare the database with its migrations; raises `StartupError`."""
     with explain_database_errors():
         app = load()
-        with app.app_context():
+        with app.app_context(), _disconnecting(app):
             core = get_settings(CoreSettings)
             address = find_address(core.host, core.port)
             if upgrade_first:
@@ -155,7 +161,20 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 shutdown_timeout=core.shutdown_timeout,
             )
             announcement = _announcement(address)
-    return _Checked(address, limits, announcement, core.log_level, core.log_format)
+            plugins = frozenset(plugin.name for plugin in get_registry().plugins)
+    return _Checked(address, limits, announcement, core.log_level, core.log_format, plugins)
+
+
+@contextmanager
+def _disconnecting(app: Flask) -> Iterator[None]:
+    """Close the connections to the database and to Redis in the end."""
+    try:
+        yield
+    finally:
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
+        close_redis(app)
 
 
 def _load(

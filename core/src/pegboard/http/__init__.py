@@ -16,7 +16,7 @@ from pegboard.http.errors import (
     error_body,
     error_response,
     init_errors,
-    internal_error_message,
+    internal_error,
 )
 from pegboard.http.headers import (
     HIGHEST_STATUS,
@@ -49,7 +49,7 @@ __all__ = [
     "identify",
     "init_cors",
     "init_errors",
-    "internal_error_message",
+    "internal_error",
     "load_json",
     "log_request",
     "require_preconditions",

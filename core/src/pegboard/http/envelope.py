@@ -10,10 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pegboard.http.errors import REQUEST_ID_KEY, error_body, internal_error_message
+from pegboard.http.errors import REQUEST_ID_KEY, internal_error, response_of
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ _SECURITY = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
+_INTERNAL_ERROR = "500 Internal Server Error"
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 
@@ -64,7 +64,10 @@ class Envelope:
             logger.exception("unhandled error outside the views")
             if self.propagate:
                 raise
-            body = _answer_bug(identifier, start, sys.exc_info() if sent else None)
+            response = response_of(internal_error(environ))
+            body, _, headers = response.get_wsgi_response(environ)
+            # The exception if an answer has already begun (PEP 3333).
+            start(_INTERNAL_ERROR, headers, sys.exc_info() if sent else None)
         log_request(environ, sent[0][:3] if sent else "-", started)
         return body
 
@@ -111,17 +114,3 @@ def _given_trace(environ: "WSGIEnvironment") -> str | None:
 def _new_id() -> str:
     # It must be unique, not secret, and reading the system's randomness is slow.
     return f"{random.getrandbits(128):032x}"
-
-
-def _answer_bug(
-    identifier: str, start: "StartResponse", replaced: "OptExcInfo | None"
-) -> list[bytes]:
-    """Answer 500; `replaced` is the exception if an answer has already begun (PEP 3333)."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    body = error_body(status, internal_error_message(identifier))
-    start(
-        f"{status.value} {status.phrase}",
-        [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
-        replaced,
-    )
-    return [body]

@@ -4,12 +4,15 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response, json, request
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +75,21 @@ def error_response(
     return response
 
 
-def internal_error_message(identifier: str) -> str:
-    """Return the message of a 500, which tells a client nothing but the request's id."""
-    return f"Internal server error, request id {identifier}."
+def internal_error(environ: "WSGIEnvironment") -> APIError:
+    """Return the error of a bug, which tells a client nothing but the request's id."""
+    identifier = environ.get(REQUEST_ID_KEY, "-")
+    message = f"Internal server error, request id {identifier}."
+    return APIError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
+def response_of(error: APIError) -> Response:
+    """Return an error as a Flask response."""
+    return error_response(
+        error.code or HTTPStatus.INTERNAL_SERVER_ERROR,
+        str(error.description),
+        errors=error.errors,
+        headers=error.headers,
+    )
 
 
 def init_errors(app: Flask) -> None:
@@ -87,9 +102,7 @@ def init_errors(app: Flask) -> None:
 
 def _answer_http(error: HTTPException) -> Response:
     if isinstance(error, APIError):
-        return error_response(
-            error.code or 500, str(error.description), errors=error.errors, headers=error.headers
-        )
+        return response_of(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     data = getattr(error, "data", None) or {}
     errors = data.get("errors") or data.get("messages")
@@ -151,8 +164,7 @@ def _answer_unavailable(error: Exception) -> Response:
 
 def _answer_bug(_: Exception) -> Response:
     """Answer 500; Flask has logged the error with the same request id."""
-    message = internal_error_message(request.environ.get(REQUEST_ID_KEY, "-"))
-    return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+    return response_of(internal_error(request.environ))
 
 
 def _one_line(error: Exception) -> str:

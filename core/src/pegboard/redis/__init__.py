@@ -78,7 +78,7 @@ def has_redis(app: Flask) -> bool:
 def check_redis(app: Flask) -> None:
     """Raise when a server that takes writes does not answer."""
     found = channel.get_channel(app)
-    assert found is not None, "who has no channel is not checked"
+    assert found is not None, "only an app that has a REDIS_URL is checked"
     found.servers()
 
 
@@ -92,7 +92,7 @@ def close_redis(app: Flask) -> None:
 
 
 class _Lazy:
-    """A client that is made when somebody wants it."""
+    """A client that is made when it is first needed."""
 
     def __init__(self, make: "Callable[[], Client]") -> None:
         self._make = make

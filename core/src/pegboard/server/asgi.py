@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -23,7 +22,7 @@ from pegboard.http import (
     Envelope,
     add_common_headers,
     identify,
-    internal_error_message,
+    internal_error,
     log_request,
 )
 from pegboard.redis import ChannelError, Command, Pipeline, Reply
@@ -102,7 +101,7 @@ class Gateway:
             answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
-            answer = _bug(environ)
+            answer = answer_of(internal_error(environ))
         if stage_run is not None:
             answer = stage_run.answer = answer or stage_run.answer
         if answer is not None and (stage_run is None or not stage_run.passes_flask):
@@ -168,7 +167,7 @@ class Gateway:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             # Without headers of stages, which may be why it has failed.
-            return await self._send(_bug(environ), None, environ, outlet)
+            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
         return None
 
     async def _send(
@@ -190,7 +189,7 @@ class Gateway:
             if outlet.has_begun:
                 raise
             logger.exception("a stage has added a header that cannot be sent")
-            return await self._send(_bug(environ), None, environ, outlet)
+            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
         return answer.status
 
 
@@ -204,10 +203,4 @@ def _outermost_stages(app: Flask) -> Stages | None:
 def _has_body(environ: "WSGIEnvironment") -> bool:
     return (
         environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
-    )
-
-
-def _bug(environ: "WSGIEnvironment") -> Answer:
-    return Answer.error(
-        HTTPStatus.INTERNAL_SERVER_ERROR, internal_error_message(environ[REQUEST_ID_KEY])
     )

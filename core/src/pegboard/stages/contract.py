@@ -81,9 +81,9 @@ class Route:
     endpoint: str
     """The name of the view with its blueprint's, as in `items.ItemById`."""
     view: Callable[..., Any]
-    """The function that Flask calls for the endpoint."""
+    """What Flask calls for the endpoint; for a `MethodView`, what `as_view` has made of it."""
     function: Callable[..., Any]
-    """The function that is run: the view itself, or the method of its class."""
+    """The function of this method: `get` or the like of a `MethodView`, else `view` itself."""
     has_before_hooks: bool
     """Whether code of a plugin runs before or around the view, and so may refuse the request."""
 
@@ -137,8 +137,8 @@ class Handler(Protocol):
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return an answer, or None to let the request pass; raises as `prepare` does.
 
-        Called when `prepare` returned commands: with the replies to them, or with the reason why
-        there are none.
+        Called when `prepare` returned a list of commands, even an empty one: with the replies to
+        them, or with the reason why there are none.
         """
 
 
@@ -164,7 +164,7 @@ class Stage(Protocol):
 
     @property
     def order(self) -> int:
-        """Its place, see `StageOrder`: lower ones run first, and no two stages have the same."""
+        """Its place among the stages, see `StageOrder`: lower numbers run first, each only once."""
 
     def bind(self, route: Route | None) -> Handler | None:
         """Return what the stage does at a route, or None where it does nothing.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
-from pegboard.http import REQUEST_ID_KEY, APIError, internal_error_message
+from pegboard.http import APIError, internal_error
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
 from pegboard.stages.contract import (
@@ -130,8 +130,7 @@ class StageRun:
             raise error
         name = self._name_of(handler)
         logger.error("the stage %s has failed: %s", name, error, exc_info=error)
-        identifier = self.call.environ.get(REQUEST_ID_KEY, "-")
-        return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, internal_error_message(identifier))
+        return answer_of(internal_error(self.call.environ))
 
     def _name_of(self, handler: Handler) -> str:
         bound = zip(self.match.stages, self.match.handlers, strict=True)
