@@ -105,7 +105,7 @@ def test_answers_tell_limits_where_there_are_limits(app: Flask) -> None:
 
 
 def test_health_is_well(app: Flask) -> None:
-    """Readiness has the checks of the plugins that hang."""
+    """Readiness has the checks of the active plugins."""
     answer = app.test_client().get("/health/ready")
 
     assert (200, "ready") == (answer.status_code, answer.get_json()["message"])

@@ -60,17 +60,17 @@ def sections(path: Path) -> dict[str, str]:
 
 
 def shown_signature(section: str) -> str:
-    """The signature at the beginning of a section, in one spelling."""
+    """The signature at the beginning of a section, formatted as `normalized` does it."""
     found = code_blocks(section, "python")
-    return spelled(found[0]) if found else "no signature is shown"
+    return normalized(found[0]) if found else "no signature is shown"
 
 
 def real_signature(function: Any) -> str:
-    """The signature in the source, in the same spelling."""
-    return spelled(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    """The signature in the source, formatted as `normalized` does it."""
+    return normalized(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
 
 
-def spelled(source: str) -> str:
+def normalized(source: str) -> str:
     """A function without decorators and body."""
     (function, *_) = ast.parse(source).body
     assert isinstance(function, ast.FunctionDef)

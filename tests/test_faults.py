@@ -27,7 +27,7 @@ def service(own_postgres: PostgresServer, live_server: StartService) -> LiveServ
 
 @pytest.fixture
 def locked(own_postgres: PostgresServer, service: LiveServer) -> Iterator[None]:
-    """The item's row, locked by somebody else."""
+    """The item's row, locked by another transaction."""
     with closing(psycopg2.connect(own_postgres.url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT * FROM items WHERE id = 1 FOR UPDATE")
         yield

@@ -81,7 +81,7 @@ def test_make_run_serves_and_keeps_the_data(clone: Path) -> None:
     port = free_port()
     with Make(clone, port) as service:
         assert "Installing Pegboard" in service.output
-        wait_until(lambda: "Plugins: " in service.output, "it says what hangs")
+        wait_until(lambda: "Plugins: " in service.output, "it says which plugins are active")
         assert f"http://127.0.0.1:{port}" in service.output
         assert "/docs" in service.output
         assert "items (pegboard-items" in service.output

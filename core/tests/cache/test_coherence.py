@@ -303,7 +303,7 @@ def test_with_autocommit_a_statement_that_fails_leaves_no_fence(
 
 
 def test_a_commit_sent_as_text_is_a_commit(app: Flask, strategy: RecordingStrategy) -> None:
-    """Somebody may say it himself."""
+    """A statement that says COMMIT counts like a call of `commit`."""
     with db.engine.connect() as connection:
         connection.execute(change())
         connection.exec_driver_sql("COMMIT")
@@ -447,7 +447,7 @@ def test_a_session_that_failed_and_was_left_holds_up_no_other_wait(
 def test_a_commit_on_the_connection_of_a_session_waits(
     slow_app: Flask, slow: SlowStrategy, waits: list[Any]
 ) -> None:
-    """The session does not end by it, and somebody is told that it is done."""
+    """The session does not end by it, but the caller learns that the commit is done."""
     slow.moment = 101.5
     db.session.execute(change())
     db.session.execute(text("COMMIT"))

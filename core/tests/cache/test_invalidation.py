@@ -137,7 +137,7 @@ class Device(Keyed):
 
 
 class Padded(Keyed):
-    """A row whose key has more than one spelling."""
+    """A row whose key can be written in several ways."""
 
     __tablename__ = "padded"
 

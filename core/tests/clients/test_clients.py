@@ -198,7 +198,7 @@ def test_forwarded_is_read_as_rfc_7239_says(header, client):
 )
 @pytest.mark.parametrize("header, written", [("X-Forwarded-For", "{}"), ("Forwarded", "for={}")])
 def test_a_chain_that_is_longer_than_any_is_not_believed(header, written, hops, client):
-    """It is made up by somebody whose address is a proxy's: the peer counts, whatever it says."""
+    """It is made up by a sender whose address is a proxy's: the peer counts, whatever it says."""
     proxies = [f"10.0.{number // 256}.{number % 256}" for number in range(2, hops + 1)]
     chain = ", ".join(written.format(one) for one in ["198.51.100.7", *proxies])
     clients = behind("10.0.0.0/8", header=header)

@@ -47,7 +47,7 @@ def test_a_path_is_decoded_once_and_kept_in_latin_1(raw: bytes, expected: str):
 
 
 def test_a_query_string_is_left_as_it_is():
-    """Whoever reads it decodes it."""
+    """The code that reads it decodes it."""
     assert "a=%20&b=\xc3\xa4+" == environ(query_string="a=%20&b=ä+".encode())["QUERY_STRING"]
 
 

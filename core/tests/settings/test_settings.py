@@ -74,7 +74,7 @@ def test_defaults_hold_when_nothing_is_set():
 
 
 def test_values_are_read_from_the_environment_by_type(monkeypatch):
-    """Each type has one spelling in the environment."""
+    """Each type is written in one way in the environment."""
     monkeypatch.setenv("PEGBOARD_SHOP_PAGE_SIZE", "30")
     monkeypatch.setenv("PEGBOARD_SHOP_TAGS", "red, green,")
     monkeypatch.setenv("PEGBOARD_SHOP_LIMITS", "a=1,b=2")

@@ -214,7 +214,7 @@ def test_without_redis_a_stage_is_told_why(make_app: MakeApp) -> None:
 
 @pytest.mark.parametrize("path", ["/staged/1", "/staged/refused", "/nothing"])
 def test_headers_of_a_stage_are_on_every_answer(make_app: MakeApp, path: str) -> None:
-    """Whoever gives it, also an error."""
+    """Given by the stage, by the view or as an error."""
     stage = Script("one", 1, prepares=lambda call: call.headers.append(("X-Stage", "was here")))
     answer = make_app(plugins=[Plugin(stage)]).test_client().get(path)
 
@@ -406,7 +406,7 @@ def test_an_answer_of_a_stage_goes_without_a_function_that_fails(
 def test_a_method_in_odd_case_is_the_one_that_flask_takes_it_for(
     make_app: MakeApp, method: str
 ) -> None:
-    """No request escapes by its spelling."""
+    """The case of the method keeps no request from the stage."""
     stage = Script("one", 1, binds=lambda route: bool(route and route.method == "GET"))
     stage.prepares = answering(b"stage")
     app = make_app(plugins=[Plugin(stage)])
@@ -661,7 +661,7 @@ def test_stage_that_raises_is_one_error(make_app: MakeApp) -> None:
 
 @pytest.mark.parametrize("path", ["/st%C3%A4ge/%E2%82%AC", "/staged/%ff%fe", "/staged//1"])
 def test_odd_paths_pass_the_stages_too(make_app: MakeApp, path: str) -> None:
-    """No request escapes by its spelling."""
+    """However the path is written, the stage sees the request."""
     seen: list[str] = []
     stage = Script("one", 1, prepares=lambda call: seen.append(call.environ["PATH_INFO"]))
     make_app(plugins=[Plugin(stage)]).test_client().get(path)

@@ -7,7 +7,7 @@ from pegboard.testing import databases
 
 
 def test_fresh_database_is_gone_afterwards(postgres_server: str) -> None:
-    """It is dropped even while somebody is still connected to it."""
+    """It is dropped even while a connection is still open to it."""
     with databases.fresh_database(postgres_server) as url:
         connection = psycopg2.connect(url)
 

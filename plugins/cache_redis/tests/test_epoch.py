@@ -126,7 +126,7 @@ def test_two_processes_turn_it_on_once(new_epochs: Callable[[], EpochStore], clo
 
 
 def test_an_epoch_that_came_and_went_is_waited_out_anew(epochs: EpochStore, clock: Clock):
-    """That it was off before says nothing: somebody may trust the epoch between."""
+    """That it was off before says nothing: another process may trust the epoch between."""
     write_row(epoch=1, enabled=False)
     epochs.refresh()
     clock.now += 10.0

@@ -336,7 +336,7 @@ def test_a_commit_that_fails_leaves_its_fence(
 def test_another_epoch_began_while_a_writer_turned_caching_off(
     writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy
 ):
-    """Its statement committed by itself, and somebody has filled the new epoch since."""
+    """Its statement committed by itself, and another process has filled the new epoch since."""
     strategy, other = strategy_of(writer), strategy_of(reader)
     key = Key("items", "x:1")
     touched = Touched(frozenset({key}))

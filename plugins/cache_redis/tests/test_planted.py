@@ -183,7 +183,7 @@ def test_a_value_of_another_generation_is_no_defect(
 
 
 def test_a_value_of_another_epoch_is_not_seen(client: FlaskClient, redis: Any, keys, warnings):
-    """Its key is another one; under this one it is somebody else's."""
+    """Its key is another one; under this one the value does not belong."""
     _, first, _ = keys
     parts = first.split(b":")
     for epoch in (b"0", b"%d" % (int(parts[2]) + 1)):

@@ -1,4 +1,4 @@
-"""Sessions that somebody else has written to: never believed, never run, replaced."""
+"""Sessions that another program has written to: never believed, never run, replaced."""
 
 import itertools
 import logging

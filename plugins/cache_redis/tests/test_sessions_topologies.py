@@ -20,7 +20,7 @@ def log_in():
 
 
 def change_user():
-    """Log in as somebody else, and take nothing along."""
+    """Log in as another user, and take nothing along."""
     session.clear()
     session["user"] = 2
 

@@ -75,7 +75,7 @@ class MissReason(StrEnum):
     IN_TRANSACTION = "in-transaction"
     """The request has read the database before the look-up."""
     NOT_CACHEABLE = "not-cacheable"
-    """The key has more than one spelling, or writes to the view's table are not watched."""
+    """The key can be written in several ways, or writes to the view's table are not watched."""
     OTHER_RELEASE = "other-release"
     """The value was stored by another release, or another version of the view."""
     UNREADABLE = "unreadable"

@@ -3,7 +3,7 @@
 How a long time becomes a small state:
 
 - Each request may be in another process, so what counts is in which epochs *some* process still
-  trusts: from the moment the row says so until somebody has waited for longer than trust lasts.
+  trusts: from the moment the row says so until one process has waited for longer than trust lasts.
 - A reader begins at the last moment it can: when it looks or, if it looks later, when the last
   trust in the epoch ends (``State.floors``). An earlier beginning only asks less of it.
 - A writer or reader that is killed, or given up, takes no more steps.

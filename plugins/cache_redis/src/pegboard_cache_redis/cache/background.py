@@ -38,7 +38,7 @@ class BackgroundRefresh:
         self._disposals = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        after_fork(self, BackgroundRefresh.forget)
+        after_fork(self, BackgroundRefresh.reset)
 
     def wake(self) -> None:
         """Note that the cache is used, and start the thread if it does not run."""
@@ -65,7 +65,7 @@ class BackgroundRefresh:
         self._stats.send()
         return True
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Start afresh in a forked process."""
         self._thread = None
         self._starting = threading.Lock()
