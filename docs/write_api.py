@@ -1,8 +1,9 @@
 """Write docs/reference/api.md, the reference of the public API, from the source.
 
 What stands between `<!-- api: MODULE -->` and `<!-- end -->` comes from the source of the module:
-every name of its `__all__`. With `--check` nothing is written; the exit status says whether the
-page is current.
+every name of its `__all__`, then the classes of the core that their signatures name but that no
+public module exports. With `--check` nothing is written; the exit status says whether the page is
+current.
 """
 
 import ast
@@ -22,6 +23,11 @@ PAGE = ROOT / "docs/reference/api.md"
 MARKED = re.compile(r"(<!-- api: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 LONGEST_LINE = 88
+
+UNEXPORTED = """### Types that these name
+
+Their objects are made by the core; no public module exports these classes.
+"""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Node = Function | ast.ClassDef | ast.Assign | ast.AnnAssign
@@ -113,13 +119,89 @@ def find(module: str, name: str) -> Definition:
     for definition in _definitions(tree, module):
         if definition.name == name:
             return definition
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pegboard"):
+    for node in _imports(tree):
+        if (node.module or "").startswith("pegboard"):
             for imported in node.names:
                 if name == (imported.asname or imported.name):
                     return find(node.module, imported.name)
     message = f"{module} defines no {name}"
     raise LookupError(message)
+
+
+def _imports(tree: ast.Module) -> Iterator[ast.ImportFrom]:
+    """Yield the imports of a module, those for type checkers only included."""
+    guarded = [one for node in tree.body if isinstance(node, ast.If) for one in node.body]
+    for node in [*tree.body, *guarded]:
+        if isinstance(node, ast.ImportFrom):
+            yield node
+
+
+def classes_in(definition: Definition, *, is_exported: bool) -> Iterator[Definition]:
+    """Yield the classes of the core that a name mentions in its annotations.
+
+    Only the core makes objects of a class that is not exported, so its constructor does not count;
+    its base classes do, as it has their members.
+    """
+    names = list(_names_in(definition.node, is_exported=is_exported))
+    if isinstance(definition.node, ast.ClassDef):
+        for member in definition.members:
+            if member.is_documented or (is_exported and member.name == "__init__"):
+                names += _names_in(member.node, is_exported=is_exported)
+    for name in names:
+        with contextlib.suppress(LookupError):
+            found = find(definition.module, name)
+            if isinstance(found.node, ast.ClassDef) and name[0] != "_":
+                yield found
+
+
+def _names_in(node: ast.AST | None, *, is_exported: bool = True) -> Iterator[str]:
+    """Yield the names in annotations, also in quoted ones."""
+    match node:
+        case None:
+            return
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            parts: list[ast.AST | None] = [node.returns]
+            given = node.args
+            arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+            arguments += [one for one in (given.vararg, given.kwarg) if one]
+            parts += [one.annotation for one in arguments]
+        case ast.ClassDef():
+            parts = [] if is_exported else list(node.bases)
+        case ast.AnnAssign():
+            parts = [node.annotation]
+        case ast.Assign():
+            parts = []
+        case _:
+            for part in ast.walk(node):
+                match part:
+                    case ast.Name(id=name):
+                        yield name
+                    case ast.Constant(value=str(text)):
+                        with contextlib.suppress(SyntaxError):
+                            yield from _names_in(ast.parse(text, mode="eval").body)
+            return
+    for one in parts:
+        yield from _names_in(one)
+
+
+@functools.cache
+def unexported() -> dict[str, list[Definition]]:
+    """Return by module the classes that its signatures name and that no public module exports.
+
+    A class belongs to the first module that names it, or that has a class that names it.
+    """
+    exported = {name for module in modules() for name in names_of(module)}
+    found: dict[str, list[Definition]] = {}
+    for module in modules():
+        found[module] = []
+        following = [(find(module, name), True) for name in names_of(module)]
+        for definition, is_exported in following:
+            for one in classes_in(definition, is_exported=is_exported):
+                if one.name not in exported:
+                    exported.add(one.name)
+                    found[module].append(one)
+                    following.append((one, False))
+    return found
 
 
 def names_of(module: str) -> list[str]:
@@ -207,7 +289,7 @@ def item(member: Definition, links: Mapping[str, str]) -> str:
     if isinstance(node, Function):
         _, *arguments = _arguments(node)
         shown = f"{node.name}({', '.join(arguments)})"
-        if "property" in member.decorators:
+        if {"property", "cached_property"} & set(member.decorators):
             shown = node.name
             kind = " (read-only)"
         returns = ast.unparse(node.returns).strip("'") if node.returns else "None"
@@ -255,11 +337,13 @@ def markdown(doc: str, links: Mapping[str, str]) -> str:
     return re.sub(r"(?<=\w)\n\n```python", ":\n\n```python", text)
 
 
-def section(definition: Definition, links: Mapping[str, str]) -> str:
-    """Return the Markdown of one name."""
+def section(definition: Definition, links: Mapping[str, str], *, is_exported: bool = True) -> str:
+    """Return the Markdown of one name, without the constructor of a class that is not exported."""
     links = {name: slug for name, slug in links.items() if name != definition.name}
-    code = "\n\n".join(filter(None, [head(definition), "\n".join(aliases_in(definition))]))
-    text = f"### {definition.name}\n\n```python\n{code}\n```\n\n"
+    shown = head(definition) if is_exported else head(definition).partition("\n")[0]
+    code = "\n\n".join(filter(None, [shown, "\n".join(aliases_in(definition))]))
+    level = "###" if is_exported else "####"
+    text = f"{level} {definition.name}\n\n```python\n{code}\n```\n\n"
     text += f"{markdown(definition.doc, links)}\n"
     if isinstance(definition.node, ast.ClassDef):
         items = [item(member, links) for member in definition.members if member.is_documented]
@@ -276,14 +360,21 @@ def row(fixture: Definition) -> str:
     return f"| `{fixture.name}` | `{kind}` | {' '.join(fixture.doc.split())} |\n"
 
 
+def find_entry(module: str, name: str) -> Definition:
+    """Return the definition of a name that has a section, exported by the module or not."""
+    return next((one for one in unexported()[module] if one.name == name), None) or find(
+        module, name
+    )
+
+
 def anchors() -> dict[str, dict[str, str]]:
     """Return the anchors of the headings by module and name, as GitHub and Sphinx make them."""
     found: dict[str, dict[str, str]] = {}
     taken: dict[str, int] = {}
     for module in modules():
         found[module] = {}
-        for name in names_of(module):
-            if not find(module, name).is_fixture:
+        for name in [*names_of(module), *(one.name for one in unexported()[module])]:
+            if not find_entry(module, name).is_fixture:
                 slug = name.lower()
                 count = taken[slug] = taken.get(slug, -1) + 1
                 found[module][name] = f"{slug}-{count}" if count else slug
@@ -305,6 +396,9 @@ def text_of(module: str) -> str:
     table = "| Fixture | Type | What it is |\n| --- | --- | --- |\n" + "".join(map(row, fixtures))
     parts = [table] if fixtures else []
     parts += [section(one, links) for one in found if not one.is_fixture]
+    if others := unexported()[module]:
+        parts.append(UNEXPORTED)
+        parts += [section(one, links, is_exported=False) for one in others]
     return "\n" + "\n".join(parts) + "\n"
 
 

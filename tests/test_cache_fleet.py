@@ -103,7 +103,7 @@ def test_an_operator_clears_the_cache_from_another_process(
     client: FlaskClient, run: Callable[..., str]
 ) -> None:
     """Of one table; and sees the counts of all processes."""
-    assert "forgotten" in run("cache", "clear", "items")
+    assert "cleared" in run("cache", "clear", "items")
     assert "fwd=miss; stored" == told(client)
     assert "hit" == told(client)
     stats = dict(line.split(maxsplit=1) for line in run("cache", "stats").splitlines())

@@ -14,12 +14,12 @@ _resets: "weakref.WeakKeyDictionary[Any, Callable[[Any], object]]" = weakref.Wea
 
 
 def after_fork(obj: T, reset: Callable[[T], object]) -> None:
-    """Have `reset(obj)` called in every process that is forked from now on, while `obj` is in use.
+    """Call `reset(obj)` in every process that is forked from now on, while `obj` exists.
 
     A fork copies only the thread that forks. Locks that other threads hold stay locked, and two
-    processes that share a connection read each other's replies: an object that has threads, locks
-    or connections starts afresh. `reset` is a function or a method of the class, not one bound to
-    `obj`, which would keep it alive. An error that it raises is logged.
+    processes that share a connection read each other's replies: so an object that has threads,
+    locks or connections starts afresh. Registering `obj` does not keep it alive: `reset` is a
+    function or a method of the class, not one bound to `obj`. An error that it raises is logged.
     """
     _resets[obj] = reset
 

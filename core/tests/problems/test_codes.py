@@ -26,6 +26,8 @@ class Mistake:
     """The code of each plugin, by its name."""
     requires: Mapping[str, str] = field(default_factory=dict)
     """What a plugin requires beside pegboard."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The name of a plugin, if it differs from its key, which is that of the distribution."""
 
 
 def shop(code: str, **environment: str) -> Mistake:
@@ -199,7 +201,9 @@ def two(): ...
     Code.COLLISION_TABLE: both(MODELS),
     Code.COLLISION_PROVIDER: both(hook("pegboard_cache_strategy", "return None", arguments="app")),
     Code.COLLISION_STAGE: both(stage("700", name="'NAME'")),
-    Code.COLLISION_PLUGIN_NAME: Mistake(plugins={"site": ""}),
+    Code.COLLISION_PLUGIN_NAME: Mistake(
+        {"PEGBOARD_PLUGINS": "shop"}, {"shop": "", "other": ""}, names={"other": "shop"}
+    ),
     Code.DATABASE_URL_INVALID: Mistake({"DATABASE_URL": "nonsense"}),
     Code.REDIS_URL_INVALID: Mistake({"REDIS_URL": "http://host"}),
     Code.REDIS_LIBRARY_MISSING: Mistake({"REDIS_URL": "redis://host"}),
@@ -224,7 +228,12 @@ def test_a_code_is_that_of_a_problem_and_shows_its_message(
     mistake = MISTAKES[code]
     for name, source in mistake.plugins.items():
         required = [mistake.requires[name]] if name in mistake.requires else []
-        plugin_folder.add(name, source, requires=["pegboard", *required])
+        plugin_folder.add(
+            mistake.names.get(name, name),
+            source,
+            requires=["pegboard", *required],
+            distribution=f"example-{name}",
+        )
     environment = {
         "DATABASE_URL": "sqlite://",
         "PEGBOARD_SESSIONS": "cookie",
@@ -246,3 +255,18 @@ def test_a_code_is_that_of_a_problem_and_shows_its_message(
     assert code == problem.code
     message, ellipsis, _ = code.example.partition("…")
     assert message == (problem.summary[: len(message)] if ellipsis else problem.summary)
+
+
+def test_the_name_of_a_plugin_may_be_reserved(
+    plugin_folder: PluginFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history of the deployment has the name `site`, so no plugin can."""
+    plugin_folder.add("site")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    monkeypatch.setenv("PEGBOARD_PLUGINS", "site")
+    monkeypatch.setenv("PEGBOARD_SESSIONS", "cookie")
+    with pytest.raises(StartupError) as caught:
+        create_app()
+    (problem,) = caught.value.problems
+    assert Code.COLLISION_PLUGIN_NAME == problem.code
+    assert "plugin name site belongs to the core already" == problem.summary

@@ -83,12 +83,12 @@ def echo(text: str) -> Command:
 
 
 def values(replies: list[Reply]) -> list[object]:
-    """Leave out who answered."""
+    """Return the values alone, without the identities."""
     return [reply.value for reply in replies]
 
 
 async def failure(asked: Awaitable[object]) -> str:
-    """Return with what an exchange fails."""
+    """Return the message of the error with which an exchange fails."""
     with pytest.raises(ChannelError) as caught:
         await asked
     return str(caught.value)
@@ -105,14 +105,14 @@ async def waited(event: Callable[[], object]) -> None:
 
 
 def clients(url: str) -> list[dict[str, str]]:
-    """Return who is connected to the server, but for who asks that."""
+    """Return the other clients that are connected to the server."""
     with closing(Redis.from_url(url)) as client:
         mine = client.client_id()
         return [one for one in client.client_list() if one["id"] != str(mine)]
 
 
 async def test_replies_come_in_order(new_channel: NewChannel, redis_url: str):
-    """Each exchange gets its own, with the identity of the server."""
+    """Each exchange gets its own replies, with the identity of the server."""
     channel = new_channel(redis_url)
     [server] = channel.servers()
 
@@ -178,7 +178,7 @@ async def test_scripts_are_sent_once(new_channel: NewChannel, redis_proxy: Redis
 
 
 async def test_errors_are_values(new_channel: NewChannel, redis_url: str):
-    """As with threads: only who asked is concerned, and the others' replies are theirs."""
+    """As with threads; the replies of other exchanges are not affected."""
     channel = new_channel(redis_url)
     wrong = [set_("a", "text"), command("INCR", "a", key="a"), get("a")]
     broken = Script("return redis.call('NOSUCH')").call(keys=["a"])
@@ -197,7 +197,7 @@ async def test_errors_are_values(new_channel: NewChannel, redis_url: str):
 
 
 async def test_cancelled_exchange_disturbs_no_other(new_channel: NewChannel, redis_url: str):
-    """Before it is sent, or on its way: the reply is nobody's."""
+    """Before it is sent, or on its way: its reply is given to no other exchange."""
     channel = new_channel(redis_url)
     unknown = Script("return 1").call(keys=["a"])
 
@@ -224,6 +224,7 @@ async def test_reply_that_nobody_asked_for_is_no_others(new_channel: NewChannel,
         await pipeline.exchange([command("SUBSCRIBE", "news", key="")])
         publish = [command("PUBLISH", "news", "x", key="")]
         assert [1] == values(await asyncio.to_thread(channel.exchange, publish))
+        await until(lambda: pipeline._connection is None, "the message has come")
         assert [b"x"] == values(await pipeline.exchange([echo("x")]))
         assert [0] == values(await asyncio.to_thread(channel.exchange, publish))
     assert not channel.is_unavailable
@@ -247,7 +248,7 @@ async def test_server_that_wants_a_password_again_is_unavailable(
 async def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own(
     new_channel: NewChannel, redis_url: str
 ):
-    """Who cut it has seen to the breaker; what is asked before the loop notices fails."""
+    """The breaker stays as it is; exchanges fail that begin before the loop notices."""
     channel = new_channel(redis_url)
 
     async with pipeline_of(channel) as pipeline:
@@ -262,7 +263,7 @@ async def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own
 def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     new_channel: NewChannel, own_redis: RedisServer
 ):
-    """Also when nobody has closed the pipeline, which then fails what it is asked."""
+    """Also when the pipeline was not closed."""
     channel = new_channel(own_redis.url)
     for new_loop in LOOPS.values():
         loop = new_loop()
@@ -276,7 +277,7 @@ def test_channel_that_is_closed_after_the_loop_closes_the_connection(
 
 
 @pytest.mark.usefixtures("probing")
-async def test_server_that_hangs_is_done_without(new_channel: NewChannel, own_redis: RedisServer):
+async def test_server_that_hangs_opens_the_breaker(new_channel: NewChannel, own_redis: RedisServer):
     """All that is under way fails with the first, what is asked then at once; it is back."""
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.5)
 
@@ -297,8 +298,8 @@ async def test_server_that_hangs_is_done_without(new_channel: NewChannel, own_re
         assert [None] == values(await pipeline.exchange([GET]))
 
 
-async def test_late_loop_takes_no_server_for_hanging(new_channel: NewChannel, redis_url: str):
-    """What arrived while the loop could not look is read before it judges."""
+async def test_loop_that_stood_still_opens_no_breaker(new_channel: NewChannel, redis_url: str):
+    """Replies that came while the loop stood still are read before deadlines are checked."""
     channel = new_channel(redis_url, REDIS_TIMEOUT=0.3)
 
     async with pipeline_of(channel) as pipeline:
@@ -348,7 +349,7 @@ async def test_hang_that_the_pipeline_finds_fails_threads(
 async def test_connection_that_was_closed_while_idle_is_no_fault(
     new_channel: NewChannel, redis_url: str
 ):
-    """The server, or a proxy, ends it: the next exchange has a new one."""
+    """The server, or a proxy, closes it; the next exchange has a new connection."""
     channel = new_channel(redis_url)
     me = command("CLIENT", "ID", key="")
 
@@ -381,7 +382,7 @@ async def test_connection_is_looked_at_if_it_lay_idle_for_long(
 async def test_connection_that_is_reset_fails_what_is_under_way(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
-    """It may have been executed; who asks again does so on a new one."""
+    """They are not sent again, as they may have been executed; later ones have a new connection."""
     channel = new_channel(redis_proxy.url)
 
     async with pipeline_of(channel) as pipeline:
@@ -397,7 +398,7 @@ async def test_connection_that_is_reset_fails_what_is_under_way(
 
 @pytest.mark.usefixtures("probing")
 async def test_server_that_is_restarted_is_another(new_channel: NewChannel, own_redis: RedisServer):
-    """While it is gone exchanges fail, the first by trying to connect, the others at once."""
+    """Without it exchanges fail, the first by trying to connect, the others at once."""
     channel = new_channel(own_redis.url)
 
     async with pipeline_of(channel) as pipeline:
@@ -434,7 +435,7 @@ async def test_server_that_is_gone_at_first_is_found_later(
 async def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
     new_channel: NewChannel, own_redis: RedisServer
 ):
-    """Connecting is within the bound of those who wait for it."""
+    """The time for connecting is part of the time of the exchanges that wait."""
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.2)
 
     pipeline = channel.pipeline(asyncio.get_running_loop())
@@ -449,7 +450,7 @@ async def test_server_that_accepts_and_says_nothing_is_not_waited_for_longer(
 async def test_replica_is_not_the_server_to_ask(
     new_channel: NewChannel, own_redis: RedisServer, way: str
 ):
-    """Who writes to it fails, also by a script that it does not know yet."""
+    """Writing to it fails, also by a script that it does not know yet."""
     channel, other = new_channel(own_redis.url), new_channel(own_redis.url)
     script = Script("return redis.call('SET', KEYS[1], 1)")
     write = set_("a", "1") if way == "command" else script.call(keys=["a"])
@@ -561,7 +562,7 @@ async def close_while_it_connects(channel: ServerChannel, server: RedisServer) -
     pipeline = channel.pipeline(asyncio.get_running_loop())
     with server.suspended():
         asked = pipeline.exchange([GET])
-        await until(lambda: pipeline.connection()._transport is not None, "it connects")
+        await until(lambda: bool((one := pipeline._connection) and one._transport), "it connects")
         pipeline.close()
         await failure(asked)
 
@@ -573,6 +574,38 @@ async def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     channel = new_channel(own_redis.url, REDIS_TIMEOUT=WAIT_TIMEOUT)
     await close_while_it_connects(channel, own_redis)
     await until(lambda: not clients(own_redis.url), "its connection is closed")
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_pipeline_may_be_closed_at_each_moment_of_connecting(
+    new_channel: NewChannel, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, turns: int
+):
+    """So many turns of the loop after the socket is connected; no error is logged."""
+    channel = new_channel(own_redis.url)
+    loop, is_connected = asyncio.get_running_loop(), threading.Event()
+    errors: list[Any] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    connect = channel._endpoint.connect
+
+    def connect_and_tell() -> Any:
+        try:
+            return connect()
+        finally:
+            is_connected.set()
+
+    monkeypatch.setattr(channel._endpoint, "connect", connect_and_tell)
+    pipeline = channel.pipeline(loop)
+    asked = pipeline.exchange([GET])
+    while not is_connected.is_set():  # noqa: ASYNC110 - turn by turn
+        await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    pipeline.close()
+    with suppress(ChannelError):
+        await asked
+    await until(lambda: not clients(own_redis.url), "its connection is closed")
+    gc.collect()
+    assert not errors
 
 
 @pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS)

@@ -15,7 +15,7 @@ import pytest
 import pegboard
 from pegboard.redis import ChannelError, command, get_channel
 from pegboard.redis.connection import Connection
-from pegboard.redis.handshake import Dialed, Handshake
+from pegboard.redis.handshake import Connected, Handshake
 from pegboard.redis.pool import AT_ONCE, ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import run_python, wait_until
@@ -103,7 +103,7 @@ def test_a_stranger_is_no_server(new_channel: NewChannel, answer: bytes):
 def test_who_asked_later_does_not_find_out_by_waiting_as_long(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
-    """The first who waits in vain for a server that hangs takes the others with him."""
+    """The first exchange that times out fails all others, which began later."""
     channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=4.0)
 
     def exchange() -> str:
@@ -231,7 +231,7 @@ def test_no_more_connections_than_allowed(
 
 
 def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_proxy: RedisProxy):
-    """Nobody is turned away who need not wait longer than the time-out."""
+    """No thread is refused that need not wait longer than the time-out."""
     channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
     with redis_proxy.hold_commands(times=64) as hold, ThreadPoolExecutor(64) as pool:
         asking = [pool.submit(channel.exchange, [GET]) for _ in range(64)]
@@ -246,7 +246,7 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
 def test_those_who_queue_are_served_in_the_order_of_coming(
     new_channel: NewChannel, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Nobody who comes later overtakes them; who has waited too long is out of the queue."""
+    """No later thread overtakes them; one that has waited too long leaves the queue."""
     channel = new_channel(redis_url, REDIS_POOL_SIZE=1)
     monkeypatch.setattr("pegboard.redis.pool.QUEUE_TIMEOUT", 30.0)
     connection = channel.acquire()
@@ -282,7 +282,7 @@ def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: New
         ours.settimeout(1.0)
         channel._busy.discard(connection)
         connection.close()
-        channel.release(Connection(Dialed(ours, None, "", Handshake({}))))
+        channel.release(Connection(Connected(ours, None, "", Handshake({}))))
 
         def drip() -> None:
             with suppress(OSError):
@@ -303,7 +303,7 @@ def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: New
 def test_whatever_ends_an_exchange_its_connection_is_not_used_again(
     new_channel: NewChannel, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """The reply that nobody read would be taken for another's."""
+    """The reply that was not read would be taken for that of another exchange."""
     channel = new_channel(redis_url)
     channel.exchange([PING])
     (connection,) = channel._idle
@@ -325,7 +325,7 @@ def test_whatever_ends_an_exchange_its_connection_is_not_used_again(
 def test_a_server_that_closed_an_idle_connection_is_not_unavailable(
     new_channel: NewChannel, own_redis: RedisServer
 ):
-    """It is looked at before it is used again, if it lay idle for a while."""
+    """It is checked before it is used again, if it lay idle for a while."""
     channel = new_channel(own_redis.url)
     channel.exchange([PING])
     (connection,) = channel._idle

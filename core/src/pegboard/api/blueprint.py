@@ -152,6 +152,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
 
     ERROR_SCHEMA = ErrorSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
+    """No default error of flask-smorest: `ErrorStatuses` documents those of the platform."""
 
 
 def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:

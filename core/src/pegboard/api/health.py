@@ -29,7 +29,9 @@ class HealthCheck:
     """
 
     name: str
+    """The name under which `/health/ready` reports the result."""
     check: Callable[[], object]
+    """Raises when the condition does not hold; what it returns is ignored."""
 
 
 class NotReadyError(Exception):
@@ -62,7 +64,9 @@ class Health:
     """The checks of one app, and the plugins that were left out; in `app.extensions[EXTENSION]`."""
 
     checks: tuple[HealthCheck, ...]
+    """The checks of the core and of all active plugins."""
     skipped: tuple[str, ...]
+    """The names of the plugins that were left out."""
     details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
     """The stats that `/health/ready` reports besides, by the part of the service they are of."""
 

@@ -11,7 +11,7 @@ from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
-from pegboard.cache.service import get_cache
+from pegboard.cache.service import Cache, get_cache
 from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
     CacheStrategy,
@@ -19,6 +19,7 @@ from pegboard.cache.strategy import (
     Lease,
     Miss,
     MissReason,
+    PreparedLookup,
     RemoteStrategy,
     SharedStrategy,
     Touched,
@@ -27,12 +28,14 @@ from pegboard.cache.strategy import (
 )
 
 __all__ = [
+    "Cache",
     "CacheStrategy",
     "Counters",
     "Key",
     "Lease",
     "Miss",
     "MissReason",
+    "PreparedLookup",
     "RemoteStrategy",
     "SharedStrategy",
     "Touched",

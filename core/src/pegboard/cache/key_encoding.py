@@ -32,8 +32,11 @@ class Kind(Enum):
     """How a column compares its values."""
 
     NUMBER = auto()
+    """As whole numbers: `7` and `07` mean one row."""
     TEXT = auto()
+    """As text, letter by letter."""
     UUID = auto()
+    """As UUIDs, in whatever form these are written."""
     LOOSE = auto()
     """Unknown: two different texts may mean one row."""
 

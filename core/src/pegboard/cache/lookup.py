@@ -26,10 +26,15 @@ class Lookup:
     """A view whose answer depends on one row, and on nothing else of the request."""
 
     model: type[DeclarativeBase]
+    """The model of the row."""
     ttl: int
+    """How long an answer may be kept, in seconds."""
     depends: tuple[type[DeclarativeBase] | Table, ...]
+    """Other models and tables on which the answer depends."""
     version: int
+    """Changed by the plugin when the same row is answered otherwise."""
     may_precede: bool
+    """Whether the answer may be given before code that plugins run for the request."""
     name: str
     """Tells it from other look-ups of the table; stays the same in all releases."""
     function: Callable[..., Any]

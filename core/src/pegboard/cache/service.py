@@ -63,8 +63,11 @@ class Cache:
         `Cache-Status` (RFC 9211).
         """
         self.strategy = strategy
+        """What stores the answers of this app."""
         self.serve_hits = serve_hits
+        """Whether answers are read from the cache and stored in it."""
         self.send_status_header = send_status_header
+        """Whether answers get a `Cache-Status` header (RFC 9211)."""
         self._watched = frozenset(lookup.identity for lookup in watched)
         self._single_flight = SingleFlight()
 

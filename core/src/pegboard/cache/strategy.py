@@ -87,6 +87,7 @@ class Miss:
     """Says that there is no value, and why; `Cache-Status` shows the reason."""
 
     reason: MissReason
+    """Why there is no value."""
     may_fill: bool = True
     """Whether to ask for a lease."""
 
@@ -99,7 +100,9 @@ class Lease:
     """
 
     key: Key
+    """The key that may be filled."""
     token: str
+    """Tells the lease from every other one on the key."""
     context: Any = None
     """Whatever the strategy wants to know again in `fill`."""
 
@@ -109,7 +112,9 @@ class Touched:
     """What a transaction has written: single keys, and groups of which any key may have changed."""
 
     keys: frozenset[Key] = frozenset()
+    """The single keys whose rows were written."""
     groups: frozenset[str] = frozenset()
+    """The groups of which any key may have changed."""
 
 
 class UnconfirmedError(Exception):
@@ -137,6 +142,7 @@ class CacheStrategy(Protocol):
     """
 
     name: str
+    """The name that operators see, as in `pegboard cache stats`."""
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none.
@@ -158,7 +164,7 @@ class CacheStrategy(Protocol):
         """End a lease under which nothing was stored, so that the next reader need not wait."""
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
-        """Forget what the transaction has touched, and refuse to store it until `release`.
+        """Forget what the transaction has touched, and store nothing there until `release`.
 
         Called right before the commit. It may write in the transaction, so that a rollback undoes
         what it wrote. Returns whatever `release` or `abandon` of this fence need to know.
@@ -173,7 +179,10 @@ class CacheStrategy(Protocol):
         """
 
     def abandon(self, fence: Any) -> None:
-        """Lift a fence whose transaction was rolled back, if that can be done at once."""
+        """Lift a fence without forgetting anything, as its transaction was rolled back.
+
+        If the storage does not answer, do nothing: the fence expires.
+        """
 
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group.
@@ -218,16 +227,19 @@ class SharedStrategy(Protocol):
     """A strategy whose storage is shared by processes that may not all know the same look-ups."""
 
     def join(self, schema_fingerprint: str) -> None:
-        """Share values only with processes of the same fingerprint; called once, before all else.
+        """Learn the fingerprint of this process; called once, before any other method.
 
-        The fingerprint stands for which writes invalidate which values in this process.
+        It is a hash of which writes invalidate which values, and differs between processes that
+        have other plugins or another release. Only processes of one fingerprint may share values.
         """
 
     def must_fence_all(self) -> bool:
         """Return whether processes with another fingerprint cache values in the storage.
 
-        Then `fence` is also called, with nothing touched, for writes to tables of which this
-        process knows no look-up; it has to keep other processes from serving what is stale.
+        They may cache what this process does not. So while this is true, `fence` is also called
+        for a write to a table of which this process caches nothing, with an empty `Touched`. It
+        then has to keep the other processes from returning what they have cached, for example by
+        turning caching off for all.
         """
 
 

@@ -1,4 +1,7 @@
-"""The `pegboard` command: the commands of `flask`, and Pegboard's own."""
+"""The `pegboard` command: the commands of `flask`, and Pegboard's own.
+
+`main` is the command. `flask` gets `cache` and `plugins` by the entry points of the distribution.
+"""
 
 from typing import Any
 

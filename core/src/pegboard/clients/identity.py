@@ -57,7 +57,10 @@ class Clients:
         return self._identify is None
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
-        """Return the key of a request's client, as `client_of` of this package does."""
+        """Return the key of the client that sent a request, given its WSGI environment.
+
+        It is `user:alice` where a plugin knows the client's name, else its address, else `unknown`.
+        """
         if self._identify is not None:
             identity = self._identity(environ)
             if identity:
@@ -160,7 +163,7 @@ def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
 
     `environ` is the WSGI environment. The key is `user:alice` where a plugin knows the client's
     name, else `192.0.2.1` or `2001:db8::/64`, else `unknown`. It is ASCII without spaces and
-    bounded in length: other characters of a name are percent-encoded, and a hash takes the place of
-    what follows its first 200.
+    bounded in length: other characters of a name are percent-encoded, and of a name with more than
+    200 characters the key has the first 200 and a hash of the whole.
     """
     return get_clients(app).client_of(environ)

@@ -31,9 +31,13 @@ class TrustedProxies:
     """
 
     hops: int = 0
+    """The number of proxies between a client and the service."""
     networks: tuple[Network, ...] = ()
+    """The addresses of the proxies."""
     unix: bool = False
+    """Whether a connection through a Unix socket comes from a proxy."""
     header: str = "X-Forwarded-For"
+    """The header in which the proxies name their client."""
 
     @classmethod
     def parse(cls, values: Sequence[str], header: str = "X-Forwarded-For") -> "TrustedProxies":

@@ -42,9 +42,11 @@ class Model:
         metadata: ClassVar[MetaData]
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, sort_order=-1)
+    """The primary key, a number that the database assigns."""
     created_at: Mapped[datetime | None] = mapped_column(
         DateTime, default=utcnow, server_default=func.current_timestamp(), sort_order=998
     )
+    """When the row was inserted: UTC, without a time zone."""
     updated_at: Mapped[datetime | None] = mapped_column(
         DateTime,
         default=_creation_time,
@@ -52,6 +54,7 @@ class Model:
         server_default=func.current_timestamp(),
         sort_order=999,
     )
+    """When the row was last changed, at first when it was inserted: UTC, without a time zone."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if DeclarativeBase in cls.__bases__ and "metadata" not in cls.__dict__:

@@ -38,9 +38,10 @@ _time_is_unlimited: ContextVar[bool] = ContextVar("pegboard_time_is_unlimited", 
 def no_time_limit() -> Iterator[None]:
     """Let database work take as long as it needs: imports, migrations, reports.
 
-    Inside the block no statement is cut off, neither by the server nor by the watchdog. Enter it
-    before the first statement: a connection already in use keeps the server's limit until it has
-    been returned. The limit on waiting for another transaction's lock stays.
+    Inside the block no statement is ended for taking long, neither by the server
+    (`statement_timeout`) nor by this process, which otherwise closes the connection of an overdue
+    one. Enter it before the first statement: a connection already in use keeps the server's limit
+    until it has been returned. The limit on waiting for another transaction's lock stays.
     """
     token = _time_is_unlimited.set(True)
     try:

@@ -36,8 +36,11 @@ def evaluate_preconditions(
 def require_preconditions(etag: str) -> None:
     """End the request with 412 unless its `If-Match` and `If-None-Match` allow the write.
 
-    `etag` is the strong validator of the resource as it is now, without quotes. Call it with the
-    row locked, when the request would succeed otherwise (RFC 9110, section 13.2.1).
+    `etag` is the tag of the resource as it is now, without quotes; it must change with every change
+    of the resource (a strong validator). Lock the row first (`with_for_update`), so that no other
+    writer comes between this check and the write. Make all other checks before this one, as a
+    request that fails without the condition is answered with that failure (RFC 9110, section
+    13.2.1).
     """
     status = evaluate_preconditions(
         etag,

@@ -22,11 +22,17 @@ class Plugin(Candidate):
     """An active plugin, with what its hooks contribute; `obj` is the registered object."""
 
     settings: type[Settings] | None = None
+    """The class that declares its settings; None without settings."""
     metadata: MetaData | None = None
+    """The tables of its models; None without models."""
     migrations: Path | None = None
+    """The folder of its revisions; None without migrations."""
     blueprints: tuple[Blueprint, ...] = ()
+    """The blueprints that the app registers."""
     commands: tuple[click.Command, ...] = ()
+    """Its commands of the command line."""
     health_checks: tuple[HealthCheck, ...] = ()
+    """What `/health/ready` asks."""
 
 
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:

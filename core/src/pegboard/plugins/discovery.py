@@ -20,7 +20,9 @@ class Distribution:
     """What packaging metadata says of the distribution that a plugin belongs to."""
 
     name: str
+    """The name as its metadata spells it."""
     version: str
+    """The version as its metadata has it."""
     requires: Mapping[NormalizedName, Requirement] = field(default_factory=dict)
     """What it requires in this environment, by canonical name, without extras."""
 
@@ -38,8 +40,11 @@ class Candidate:
     """A plugin that an app can have: an entry point, or an object given to `create_app`."""
 
     name: str
+    """The name of the entry point, or the plugin object's own."""
     distribution: Distribution | None = None
+    """The distribution that it belongs to; None for an object without one."""
     entry_point: EntryPoint | None = None
+    """The entry point that is imported; None for an object that was given."""
     obj: object = None
     """The plugin object, if it was given; an entry point is imported by `load`."""
 

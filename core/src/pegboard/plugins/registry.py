@@ -26,6 +26,7 @@ class Registry:
     values: tuple[Value, ...]
     """Every setting in force with its origin."""
     manager: pluggy.PluginManager = field(repr=False)
+    """The plugin manager of pluggy, with all active plugins registered."""
 
     @property
     def hook(self) -> pluggy.HookRelay:

@@ -106,9 +106,12 @@ class Code(ProblemCode):
     )
     PLUGIN_IMPORT_FAILED = (
         "PB_PLUGIN_IMPORT_FAILED",
-        "Importing the plugin's module raised an error.",
+        (
+            "Importing the plugin's module raised the error that the message shows. The hint names "
+            "the module."
+        ),
         "it cannot be imported: ModuleNotFoundError: No module named 'stripe'",
-        "Fix the module that the message names, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
+        "Fix the error, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
     )
     PLUGIN_REGISTERED_TWICE = (
         "PB_PLUGIN_REGISTERED_TWICE",
@@ -193,7 +196,11 @@ class Code(ProblemCode):
     )
     HOOK_RESULT_INVALID = (
         "PB_HOOK_RESULT_INVALID",
-        "The plugin's implementation of a hook returned a value of the wrong type.",
+        (
+            "The plugin's implementation of a hook returned something that cannot be used: of "
+            "another type than the hook's, or from `pegboard_migrations` a folder that does not "
+            "exist."
+        ),
         "pegboard_blueprints returned 'blueprint'",
         "Return what the hook's reference says.",
     )
@@ -284,7 +291,7 @@ class Code(ProblemCode):
     COLLISION_PLUGIN_NAME = (
         "PB_COLLISION_PLUGIN_NAME",
         "Two distributions have a plugin of the same name, or the name is reserved for the core.",
-        "plugin name site belongs to the core already",
+        "example-other 1.0 has a plugin of the same name",
         "Uninstall one of the two distributions, or rename the plugin.",
     )
     COLLISION_SETTING = (
@@ -330,7 +337,8 @@ class Code(ProblemCode):
         "PB_COLLISION_PROVIDER",
         (
             "Two plugins implement a hook of which an app can have one implementation: the cache,"
-            " the sessions or the identity of clients."
+            " the sessions or the identity of clients. The message calls such a hook a "
+            "single-provider strategy."
         ),
         (
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
@@ -340,7 +348,7 @@ class Code(ProblemCode):
     )
     COLLISION_STAGE = (
         "PB_COLLISION_STAGE",
-        "Two stages have the same name, or the same `order`.",
+        "Two stages have the same name, or the same `order`, which the message calls the place.",
         "its stage stock has the place 700 of shop",
         "Give one of the stages another `name` or `order`.",
     )

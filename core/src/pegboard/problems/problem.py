@@ -51,9 +51,13 @@ class Problem:
     code: str
     """Names the cause, and is the same in every release: a member of a `ProblemCode`."""
     summary: str
+    """What is wrong, in one line."""
     hint: str
+    """How to fix it, in whole sentences."""
     plugin: str | None = None
+    """The name of the plugin that the problem belongs to; None if it is the core's."""
     distribution: str | None = None
+    """Name and version of that plugin's distribution, as in `pegboard-items 0.1.0`."""
 
     def __str__(self) -> str:
         owner = self.plugin or ""

@@ -12,6 +12,7 @@ from pegboard.redis.channel import (
     Channel,
     ChannelError,
     Command,
+    Pipeline,
     Reply,
     Script,
     command,
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from redis import Redis, RedisCluster
 
     Client = Redis | RedisCluster
-from pegboard.redis.channel import Pipeline as Pipeline
 
 __all__ = [
     "Channel",
     "ChannelError",
     "Command",
+    "Pipeline",
     "Reply",
     "Script",
     "command",
@@ -77,7 +78,7 @@ def has_redis(app: Flask) -> bool:
 def check_redis(app: Flask) -> None:
     """Raise when a server that takes writes does not answer."""
     found = channel.get_channel(app)
-    assert found is not None, "who has no channel is not checked"
+    assert found is not None, "only an app that has a REDIS_URL is checked"
     found.servers()
 
 
@@ -91,7 +92,7 @@ def close_redis(app: Flask) -> None:
 
 
 class _Lazy:
-    """A client that is made when somebody wants it."""
+    """A client that is made when it is first needed."""
 
     def __init__(self, make: "Callable[[], Client]") -> None:
         self._make = make

@@ -1,7 +1,7 @@
 """Round trips to Redis: what is sent, what comes back, and the channel that carries both.
 
-Whoever wants something of Redis makes commands, which are sent together with those of others. This
-module needs no Redis library; a channel does.
+Callers make commands, and a channel sends those of several callers together. This module needs no
+Redis library; a channel does.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ class Command(NamedTuple):
     key: bytes
     """The key whose slot decides which server of a cluster gets the command."""
     packed: bytes
+    """The whole command as it is sent, in the protocol of Redis."""
     script: "Script | None" = None
     """The script that it runs: sent in full when the server does not know it."""
 
@@ -52,7 +53,7 @@ class Pipeline(Protocol):
     def exchange(self, commands: Sequence[Command]) -> "asyncio.Future[list[Reply]]":
         """Send all commands; the future gets the replies, or `ChannelError`.
 
-        What is promised is what `Channel.exchange` promises. Never raises: while Redis is known to
+        Commands are executed as by `Channel.exchange`. Never raises: while Redis is known to
         be unavailable, the future has failed already. It may be cancelled, which recalls no
         command.
         """
@@ -88,13 +89,13 @@ class Channel(Protocol):
         """Whether keys are divided among servers by their slots."""
 
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> Pipeline | None:
-        """Make a pipeline for an event loop, whose owner closes it before the loop.
+        """Make a pipeline for an event loop, which its owner closes while the loop still runs.
 
         Returns None where there is none, as for a cluster; threads then exchange.
         """
 
     def reset(self) -> None:
-        """Drop idle connections: the next exchange learns anew who the servers are."""
+        """Drop idle connections: the next exchange looks up the servers again."""
 
     @property
     def is_unavailable(self) -> bool:
@@ -126,6 +127,7 @@ class Script:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        """The text of the script, in Lua."""
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         """The SHA-1 of its text, in hexadecimal, by which servers know it."""
         self._by_digest = _pack_all("EVALSHA", self.digest)

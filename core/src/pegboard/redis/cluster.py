@@ -155,7 +155,7 @@ _UNANSWERED = Reply(None, "")
 
 
 class _Leg:
-    """What one exchange has to do with one node."""
+    """The part of one exchange that concerns one node."""
 
     def __init__(self, node: ServerChannel) -> None:
         self.node = node
@@ -220,7 +220,7 @@ def _travel(
             message = f"Redis at {address.host}:{address.port} is unavailable"
             raise ChannelError(message)
     try:
-        # In one order: two exchanges must not each wait for a connection that the other one has.
+        # In one order for all exchanges, or two could each hold the connection the other waits for.
         for address in sorted(legs):
             legs[address].send()
         for leg in legs.values():

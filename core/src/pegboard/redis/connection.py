@@ -1,8 +1,8 @@
-"""A connection of threads to a Redis server: bytes there, replies back, within bounds of time.
+"""A blocking connection to a Redis server, with a bound on the total time of an exchange.
 
-The socket is used directly. Time-outs of a plain one are the kernel's, which spares each call a
-look at whether the socket is ready, and with it one release of the interpreter's lock, for which a
-thread of a busy process has to queue again.
+The socket is used directly. Without TLS its time-outs are the kernel's: Python's own poll the
+socket before each call, and each poll releases the interpreter's lock, for which a thread of a busy
+process has to queue again.
 """
 
 import math
@@ -27,15 +27,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.redis.channel import Command
-from pegboard.redis.handshake import Dialed
+from pegboard.redis.handshake import Connected
 
 TRUSTED_IDLE = 1.0
-"""Seconds after which it is looked whether a server or a proxy has closed an idle connection."""
+"""Seconds for which a connection may lie idle before it is checked for having been closed."""
 
 _CHUNK = 65_536
 
 _NOT_SERVING = (ReadOnlyError, ClusterDownError)
-"""Errors of a server that is not, or no longer, the one to ask; MASTERDOWN is among them."""
+"""Errors of a server that is not, or no longer, the right one; MASTERDOWN is among them."""
 
 _NOTHING_YET = (BlockingIOError, TimeoutError, ssl.SSLWantReadError)
 
@@ -47,58 +47,46 @@ class Connection:
     reports are values, unless they concern the connection itself.
     """
 
-    __slots__ = (
-        "_deadline",
-        "_has_received",
-        "_reader",
-        "_socket",
-        "_timeout",
-        "is_cut",
-        "is_replica",
-        "server",
-        "used_at",
-    )
-
-    def __init__(self, dialed: Dialed) -> None:
+    def __init__(self, connected: Connected) -> None:
         """Begin TLS where that is wanted, and send nothing else; closes the socket on an error."""
         self.is_cut = False
         self.is_replica = False
         self.server = ""
         """The identity of the server, once it is known."""
         self.used_at = time.monotonic()
-        self._timeout = dialed.socket.gettimeout() or 0.0
+        self._timeout = connected.socket.gettimeout() or 0.0
         self._deadline = 0.0
         self._has_received = False
         self._reader = new_reader()
-        self._socket = dialed.socket
+        self._socket = connected.socket
         try:
-            self._socket = self._prepare(dialed)
+            self._socket = self._prepare(connected)
         except BaseException:
-            dialed.socket.close()
+            connected.socket.close()
             raise
 
     @classmethod
-    def open(cls, dialed: Dialed) -> Self:
-        """Make the handshake, and note who the server is."""
-        connection = cls(dialed)
+    def open(cls, connected: Connected) -> Self:
+        """Make the handshake, and note the identity of the server."""
+        connection = cls(connected)
         try:
-            replies = connection.converse(*dialed.handshake.commands)
-            connection.server, connection.is_replica = dialed.handshake.complete(replies)
+            replies = connection.converse(*connected.handshake.commands)
+            connection.server, connection.is_replica = connected.handshake.complete(replies)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, dialed: Dialed) -> socket.socket:
-        if dialed.tls is not None:
-            dialed.socket.getpeername()  # raises if it is lost: `wrap_socket` would not close it
-            return dialed.tls.wrap_socket(dialed.socket, server_hostname=dialed.host)
+    def _prepare(self, connected: Connected) -> socket.socket:
+        if connected.tls is not None:
+            connected.socket.getpeername()  # raises if it is lost: `wrap_socket` would not close it
+            return connected.tls.wrap_socket(connected.socket, server_hostname=connected.host)
         fraction, seconds = math.modf(self._timeout)
         timeout = struct.pack("ll", int(seconds), int(fraction * 1_000_000))
-        dialed.socket.settimeout(None)
-        dialed.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
-        dialed.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-        return dialed.socket
+        connected.socket.settimeout(None)
+        connected.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+        connected.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        return connected.socket
 
     def converse(self, *commands: Command) -> list[Any]:
         """Send commands, and read their replies."""
@@ -181,27 +169,27 @@ def _reported(text: str) -> Exception:
     return error
 
 
-def is_readable(connected: socket.socket, timeout: float) -> bool:
+def is_readable(sock: socket.socket, timeout: float) -> bool:
     """Wait so many seconds for something to read from a socket, or for its end."""
     poll = select.poll()
-    poll.register(connected, select.POLLIN)
+    poll.register(sock, select.POLLIN)
     return bool(poll.poll(timeout * 1000))
 
 
-def shut(connected: socket.socket) -> None:
-    """End what goes on over a socket, from whatever thread; its owner still has to close it."""
+def shut(sock: socket.socket) -> None:
+    """End both directions of a socket, from any thread; its owner still has to close it."""
     with suppress(OSError):
         # Not the method of an encrypted one, which would take the encryption from its reader.
-        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def too_late() -> RedisTimeoutError:
-    """Return the error of a server that is waited for no longer."""
+    """Return the error of a time-out."""
     return RedisTimeoutError("the server did not answer in time")
 
 
 def closed_by_server() -> RedisConnectionError:
-    """Return the error of a connection that has come to its end."""
+    """Return the error of a connection that the server has closed."""
     return RedisConnectionError("the server has closed the connection")
 
 
@@ -217,7 +205,7 @@ def resolve(connection: Connection, command: Command, error: ResponseError) -> A
 def substitute(command: Command, error: ResponseError) -> Command | None:
     """Return what to send for a command that the server has not executed; None if the error stands.
 
-    Raises the error of a server that is not the one to ask.
+    Raises the error of a server that is not the right one.
     """
     if isinstance(error, NoScriptError) and command.script is not None:
         return Command(command.key, command.script.in_full(command.packed))

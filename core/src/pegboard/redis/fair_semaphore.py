@@ -6,7 +6,7 @@ from queue import Empty, SimpleQueue
 
 
 class FairSemaphore:
-    """So many permits; a thread that finds none queues, and nobody overtakes it."""
+    """A number of permits; a thread that finds none queues, and no thread overtakes it."""
 
     def __init__(self, count: int) -> None:
         """`count` is how many permits there are."""

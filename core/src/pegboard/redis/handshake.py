@@ -1,4 +1,4 @@
-"""How a connection to a Redis server begins: its socket, what is said first, and who answers."""
+"""How a connection to a Redis server begins: its socket, its first commands, and their replies."""
 
 import socket
 import ssl
@@ -15,7 +15,7 @@ _INFO = (command("INFO", "server", key=""), command("INFO", "replication", key="
 
 
 class Server(NamedTuple):
-    """What a server tells about itself."""
+    """What a server reports about itself."""
 
     identity: str
     """Another one after a restart or a promotion; empty if the ACL forbids INFO."""
@@ -23,7 +23,7 @@ class Server(NamedTuple):
 
 
 class Handshake:
-    """The commands that begin a connection: credentials, name, database, and who the server is.
+    """The commands that begin a connection: credentials, name, database, and the identity.
 
     They are sent in one round trip; the library's own handshake takes one for each command.
     """
@@ -43,7 +43,7 @@ class Handshake:
         return replies[len(self.login) :]
 
     def complete(self, replies: Sequence[Any]) -> Server:
-        """Return what the replies to `commands` tell; raises the error of a refused login."""
+        """Read the replies to `commands`; raises the error of a refused login."""
         facts: dict[bytes, bytes] = {}
         for info in self.check(replies):
             if isinstance(info, bytes):
@@ -62,17 +62,17 @@ class Handshake:
 def _login(options: Mapping[str, Any]) -> list[Command]:
     username, password = options.get("username", ""), options.get("password", "")
     credentials = [username, password] if username else [password]
-    said = []
+    commands = []
     if any(credentials):
-        said.append(command("AUTH", *credentials, key=""))
+        commands.append(command("AUTH", *credentials, key=""))
     if name := options.get("client_name", ""):
-        said.append(command("CLIENT", "SETNAME", name, key=""))
+        commands.append(command("CLIENT", "SETNAME", name, key=""))
     if database := options.get("db", 0):
-        said.append(command("SELECT", database, key=""))
-    return said
+        commands.append(command("SELECT", database, key=""))
+    return commands
 
 
-class Dialed(NamedTuple):
+class Connected(NamedTuple):
     """A socket that is connected to a server and carries nothing yet, not even TLS."""
 
     socket: socket.socket
@@ -83,7 +83,7 @@ class Dialed(NamedTuple):
     handshake: Handshake
 
 
-class Dialer:
+class Connector:
     """Connects to servers that are reached with the same options."""
 
     def __init__(
@@ -96,26 +96,26 @@ class Dialer:
         self._tls = url.tls_context
         self._handshake = Handshake(self._options)
 
-    def dial(self, address: Address | str) -> Dialed:
+    def connect(self, address: Address | str) -> Connected:
         """Connect to an address or to a socket of the file system; raises `OSError`.
 
-        The time-out of the socket is the dialer's.
+        The time-out of the socket is the connector's.
         """
         if isinstance(address, str):
-            connected, host = socket.socket(socket.AF_UNIX), ""
-            connected.settimeout(self._timeout)
+            sock, host = socket.socket(socket.AF_UNIX), ""
+            sock.settimeout(self._timeout)
             try:
-                connected.connect(address)
+                sock.connect(address)
             except BaseException:
-                connected.close()
+                sock.close()
                 raise
         else:
-            connected, host = socket.create_connection(address, self._timeout), address.host
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock, host = socket.create_connection(address, self._timeout), address.host
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            return Dialed(connected, self._context(), host, self._handshake)
+            return Connected(sock, self._context(), host, self._handshake)
         except StartupError as error:  # the files were in order when the service started
-            connected.close()
+            sock.close()
             raise OSError(str(error)) from error
 
     def _context(self) -> ssl.SSLContext | None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Connections of a process that threads use at once; others queue for one.
 
-Redis serves one command after the other, and Python one thread: more do not bring more through
-(800 requests at once over four processes), but let each wait longer for its reply, until one waits
-longer than it may, and a server that is only busy is taken for one that hangs.
+Redis executes one command at a time, and Python runs one thread. More connections raised no
+throughput (measured with 800 requests at once over four processes), but each reply took longer, up
+to the time-out, so that a busy server was taken for one that does not answer.
 """
 
 QUEUE_TIMEOUT = 1.0
-"""Seconds to queue for a connection. Whoever has one is done within the time-out of Redis."""
+"""Seconds to queue for a connection; each is held no longer than the time-out of Redis."""
 
 MEANWHILE = "serving without it"
 """What is done while Redis is unavailable, for the log."""
@@ -50,7 +50,7 @@ class ServerChannel:
         self._timeout = timeout
         self._permits = FairSemaphore(min(size, AT_ONCE))
         self._idle: list[Connection] = []
-        # With an app that nobody uses any more; at the end of the process the system closes them.
+        # For an app that is no longer used; at the end of the process the system closes them.
         weakref.finalize(self, _close, self._idle).atexit = False
         self._busy: set[Connection] = set()
         self._pipelines: tuple[ServerPipeline, ...] = ()
@@ -92,9 +92,14 @@ class ServerChannel:
         return False
 
     def pipeline(self, loop: "asyncio.AbstractEventLoop") -> ServerPipeline:
-        """Make a pipeline, whose connection is not one of those for threads."""
+        """Make a pipeline, whose connection is in addition to those of threads."""
         pipeline = ServerPipeline(
-            loop, self._breaker, self._timeout, self._endpoint.dial, self._missed, self._lost
+            loop,
+            self._breaker,
+            self._timeout,
+            self._endpoint.connect,
+            self._trip,
+            self._trip_and_close,
         )
         self._pipelines = (*[one for one in self._pipelines if not one.is_closed], pipeline)
         return pipeline
@@ -143,9 +148,9 @@ class ServerChannel:
 
     def _opened(self) -> Connection:
         try:
-            return Connection.open(self._endpoint.dial())
+            return Connection.open(self._endpoint.connect())
         except (RedisError, OSError) as error:
-            raise self._missed(error) from error
+            raise self._trip(error) from error
 
     def release(self, connection: Connection) -> None:
         """Take back a connection on which all replies have been read."""
@@ -161,34 +166,34 @@ class ServerChannel:
         self._permits.release()
 
     def lose(self, connection: Connection, error: Exception) -> ChannelError:
-        """Close an acquired connection that failed, and do without the server for a while."""
+        """Close an acquired connection that failed, and open the breaker."""
         self._busy.discard(connection)
-        # What a connection was cut for has been seen to.
-        failure = ChannelError(str(error)) if connection.is_cut else self._lost(error)
-        # Only now, so that those who queue find the breaker open.
+        # For a connection that was cut, the breaker was opened when it was.
+        failure = ChannelError(str(error)) if connection.is_cut else self._trip_and_close(error)
+        # Only now, so that threads that queue find the breaker open.
         self.discard(connection)
         return failure
 
-    def _lost(self, error: Exception) -> ChannelError:
-        """Do without the server, and without other connections to it: they seldom fail alone."""
+    def _trip_and_close(self, error: Exception) -> ChannelError:
+        """Open the breaker and close all idle connections, as they seldom fail alone."""
         if isinstance(error, _TOO_LATE):
-            # The server hangs: requests that came later need not wait as long to find out.
+            # The server does not answer: the other exchanges need not reach their own time-outs.
             for connection in tuple(self._busy):
                 connection.cut()
             for pipeline in self._pipelines:
                 pipeline.cut()
         self.close()
-        return self._missed(error)
+        return self._trip(error)
 
-    def _missed(self, error: Exception) -> ChannelError:
-        """Do without the server until it answers again; returns the error to raise."""
+    def _trip(self, error: Exception) -> ChannelError:
+        """Open the breaker; returns the error to raise."""
         self._endpoint.renew()
         self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
         return ChannelError(str(error))
 
     def _probe(self) -> None:
         try:
-            connection = Connection.open(self._endpoint.dial())
+            connection = Connection.open(self._endpoint.connect())
         except BaseException:
             self._endpoint.renew()
             raise

@@ -68,5 +68,5 @@ class Resolver(Generic[T]):
             future.set_result(found)
 
     def reset(self) -> None:
-        """Let a forked process look it up, in which no thread does so yet."""
+        """Let a forked process look it up anew: the thread that did so is not in it."""
         self._running, self._lock = None, threading.Lock()

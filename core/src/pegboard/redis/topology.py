@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.redis.channel import command
 from pegboard.redis.connection import Connection
-from pegboard.redis.handshake import Dialed, Dialer
+from pegboard.redis.handshake import Connected, Connector
 from pegboard.redis.resolver import Resolver
 from pegboard.redis.url import Address, RedisURL
 
@@ -28,29 +28,29 @@ PAUSE = 0.5
 
 
 class Endpoint(Protocol):
-    """The one server to speak with."""
+    """One server, wherever it is at the moment."""
 
-    def dial(self) -> Dialed:
+    def connect(self) -> Connected:
         """Connect to it, which blocks; raises `RedisError` or `OSError`."""
 
     def renew(self) -> None:
-        """Find out again where it is, because it failed."""
+        """Look up again where it is, after it failed."""
 
 
 class FixedEndpoint:
     """A server at a known address."""
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
-        self._dialer = Dialer(url, timeout)
+        self._connector = Connector(url, timeout)
         self._address = url.socket or url.addresses[0]
 
-    def dial(self) -> Dialed:
+    def connect(self) -> Connected:
         """Connect to it."""
-        return self._dialer.dial(self._address)
+        return self._connector.connect(self._address)
 
     def renew(self) -> None:
         """Read the certificates again; the address cannot change."""
-        self._dialer.renew()
+        self._connector.renew()
 
 
 class SentinelEndpoint:
@@ -59,13 +59,13 @@ class SentinelEndpoint:
     def __init__(self, url: RedisURL, timeout: float) -> None:
         self._service = url.service
         self._sentinels = list(url.addresses)
-        self._sentinel_dialer = Dialer(url, timeout, url.sentinel_options)
-        self._dialer = Dialer(url, timeout)
+        self._sentinel_connector = Connector(url, timeout, url.sentinel_options)
+        self._connector = Connector(url, timeout)
         self._master = Resolver("The master", self._look_up, timeout)
 
-    def dial(self) -> Dialed:
+    def connect(self) -> Connected:
         """Connect to the master."""
-        return self._dialer.dial(self._master.result())
+        return self._connector.connect(self._master.result())
 
     def discover_master(self, _service: str) -> Address:
         """Return the address of the master, asked for anew, to redis-py's own pool."""
@@ -76,8 +76,8 @@ class SentinelEndpoint:
 
     def renew(self) -> None:
         """Ask the sentinels again, and read the certificates again."""
-        self._dialer.renew()
-        self._sentinel_dialer.renew()
+        self._connector.renew()
+        self._sentinel_connector.renew()
         self._master.forget()
 
     def _look_up(self) -> Address:
@@ -85,7 +85,7 @@ class SentinelEndpoint:
         for sentinel in tuple(self._sentinels):
             try:
                 found = _ask(
-                    self._sentinel_dialer.dial(sentinel),
+                    self._sentinel_connector.connect(sentinel),
                     "SENTINEL",
                     "GET-MASTER-ADDR-BY-NAME",
                     self._service,
@@ -102,11 +102,11 @@ class SentinelEndpoint:
         raise RedisConnectionError("; ".join(errors))
 
 
-def _ask(dialed: Dialed, *words: str) -> Any:
+def _ask(connected: Connected, *words: str) -> Any:
     """Send one command on a connection of its own; raises the error that the server reports."""
-    with closing(Connection(dialed)) as connection:
-        replies = connection.converse(*dialed.handshake.login, command(*words, key=""))
-        [reply] = dialed.handshake.check(replies)
+    with closing(Connection(connected)) as connection:
+        replies = connection.converse(*connected.handshake.login, command(*words, key=""))
+        [reply] = connected.handshake.check(replies)
     if isinstance(reply, ResponseError):
         raise reply
     return reply
@@ -147,13 +147,13 @@ class ClusterTopology:
 
     def __init__(self, url: RedisURL, timeout: float) -> None:
         self._seeds = url.addresses
-        self._dialer = Dialer(url, timeout)
+        self._connector = Connector(url, timeout)
         self._map: Resolver[SlotMap] = Resolver("A node of the cluster", self._look_up, timeout)
         self._asked_at = -math.inf
 
-    def dial(self, node: Address) -> Dialed:
+    def connect(self, node: Address) -> Connected:
         """Connect to a node, which blocks; raises `OSError`."""
-        return self._dialer.dial(node)
+        return self._connector.connect(node)
 
     @property
     def known(self) -> SlotMap | None:
@@ -165,7 +165,7 @@ class ClusterTopology:
         return self._map.result()
 
     def learn(self, slot: int, owner: Address) -> None:
-        """Note what a node has told of a slot, and ask for the rest of it in the background."""
+        """Note the new owner of a slot, and look up the whole map in the background."""
         known = self.map()
         known.owners[slot] = owner
         known.nodes.add(owner)
@@ -175,14 +175,14 @@ class ClusterTopology:
         """Ask in the background, unless just done; the map that is known serves on meanwhile."""
         if time.monotonic() - self._asked_at > PAUSE:
             self._asked_at = time.monotonic()
-            self._dialer.renew()
+            self._connector.renew()
             self._map.renew()
 
     def _look_up(self) -> SlotMap:
         errors = []
         for node in self._candidates():
             try:
-                ranges = _ask(self._dialer.dial(node), "CLUSTER", "SLOTS")
+                ranges = _ask(self._connector.connect(node), "CLUSTER", "SLOTS")
             except (RedisError, OSError) as error:
                 errors.append(str(error))
                 continue
@@ -206,9 +206,9 @@ class NodeEndpoint:
         self._topology = topology
         self._node = node
 
-    def dial(self) -> Dialed:
+    def connect(self) -> Connected:
         """Connect to it."""
-        return self._topology.dial(self._node)
+        return self._topology.connect(self._node)
 
     def renew(self) -> None:
         """Find out whether another node has taken its place."""

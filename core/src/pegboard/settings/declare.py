@@ -66,17 +66,25 @@ class Declaration:
     owner: str | None
     """The name of the plugin; None is the core."""
     field: str
+    """The name of the field in the class that declares it."""
     key: str
     """The key in `app.config`, as in `ITEMS_PAGE_SIZE`."""
     variable: str
     """The environment variable, as in `PEGBOARD_ITEMS_PAGE_SIZE`."""
     foreign_variables: tuple[str, ...]
+    """Environment variables by other conventions that set it, too, as `WEB_CONCURRENCY`."""
     doc: str
+    """What the setting means, for operators."""
     secret: bool
+    """Whether its value is masked wherever it is shown."""
     required: bool
+    """Whether there is no default, so that a value must be given."""
     default: Any
+    """The value when none is given."""
     annotation: Any
+    """The type that a text is converted to."""
     validators: tuple[Validator, ...]
+    """Called with the value in turn; each raises what `setting` allows, or lets it pass."""
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -20,7 +20,9 @@ class Value:
     """The value of one setting, and where it came from."""
 
     declaration: Declaration
+    """The setting whose value this is."""
     value: Any
+    """The value after conversion and validation; a secret is not masked."""
     origin: str
     """As `pegboard config show` prints it: `environment PORT`, `default`."""
 

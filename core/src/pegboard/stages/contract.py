@@ -56,8 +56,11 @@ class Answer:
     """
 
     status: int
+    """The code of the HTTP status."""
     headers: Headers
+    """Names and values, in the order in which they are sent."""
     body: bytes
+    """The bytes of the content; a `HEAD` request does not get them."""
 
     @classmethod
     def error(cls, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> "Answer":
@@ -72,11 +75,15 @@ class Route:
     """One method of one rule, and the view that serves it."""
 
     rule: Rule
+    """The URL rule of Werkzeug that matches."""
     method: str
+    """The HTTP method, in capital letters."""
     endpoint: str
+    """The name of the view with its blueprint's, as in `items.ItemById`."""
     view: Callable[..., Any]
+    """What Flask calls for the endpoint; for a `MethodView`, what `as_view` has made of it."""
     function: Callable[..., Any]
-    """The function that is run: the view itself, or the method of its class."""
+    """The function of this method: `get` or the like of a `MethodView`, else `view` itself."""
     has_before_hooks: bool
     """Whether code of a plugin runs before or around the view, and so may refuse the request."""
 
@@ -100,7 +107,9 @@ class Call:
         route_cache: dict[str, Any],
     ) -> None:
         self.environ = environ
+        """The WSGI environment of the request."""
         self.method = method
+        """The HTTP method of the request, in capital letters."""
         self.route = route
         """None when no route matches: Flask will answer with an error or a redirect."""
         self.arguments = arguments
@@ -128,8 +137,8 @@ class Handler(Protocol):
     def complete(self, call: Call, replies: Sequence[Reply] | ChannelError) -> Answer | None:
         """Return an answer, or None to let the request pass; raises as `prepare` does.
 
-        Called when `prepare` returned commands: with the replies to them, or with the reason why
-        there are none.
+        Called when `prepare` returned a list of commands, even an empty one: with the replies to
+        them, or with the reason why there are none.
         """
 
 
@@ -155,7 +164,7 @@ class Stage(Protocol):
 
     @property
     def order(self) -> int:
-        """Its place, see `StageOrder`: lower ones run first, and no two stages have the same."""
+        """Its place among the stages, see `StageOrder`: lower numbers run first, each only once."""
 
     def bind(self, route: Route | None) -> Handler | None:
         """Return what the stage does at a route, or None where it does nothing.

@@ -15,7 +15,9 @@ class PluginFolder:
     def __init__(self, path: Path) -> None:
         """Use an existing folder; the fixture `plugin_folder` puts it on the import path."""
         self.path = path
+        """The folder that holds the distributions."""
         self.packages: list[str] = []
+        """The import packages of the distributions written so far."""
 
     def add(
         self,

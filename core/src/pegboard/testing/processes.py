@@ -98,7 +98,9 @@ class Server:
     ) -> None:
         """Prepare the server; `user` is the user and the group it runs as."""
         self.port = port
+        """The TCP port on 127.0.0.1."""
         self.directory = directory
+        """The folder of its files, the log among them."""
         self.log = directory / "server.log"
         self._process: psutil.Process | None = None
         uid, gid = user or (None, None)

@@ -12,6 +12,7 @@ class RecordingStrategy:
     """Wraps a cache strategy, and records the methods called and what each fence covers."""
 
     name = "recording"
+    """The strategy's name for operators."""
 
     def __init__(self, strategy: CacheStrategy) -> None:
         self._strategy = strategy

@@ -50,7 +50,9 @@ class SentinelServers(ServerGroup):
         """`down_after` is in seconds: a master that does not answer for longer counts as failed."""
         super().__init__()
         self.servers: list[RedisServer] = []
+        """The master as it was at the start, then its replica."""
         self.sentinels: list[Sentinel] = []
+        """The three sentinels, in the order of their start."""
         self._down_after = down_after
 
     @property

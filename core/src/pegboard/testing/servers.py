@@ -106,8 +106,11 @@ class Certificates:
     """Files of a server's certificate, its key, and the authority that signed it."""
 
     authority: Path
+    """The certificate of the authority that signed, as PEM."""
     certificate: Path
+    """The certificate of the server, as PEM."""
     key: Path
+    """The private key of that certificate, as PEM."""
 
     def server_context(self) -> ssl.SSLContext:
         """Return the TLS context of a server with this certificate."""
