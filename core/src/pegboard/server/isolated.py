@@ -112,6 +112,8 @@ def _end(code: int) -> NoReturn:
     `sys.exit` would also wait for threads and processes that plugins have started.
     """
     try:
+        if code < 0:
+            signal.signal(-code, signal.SIG_DFL)
         late = threading.Timer(EXIT_TIME, _exit, (code,))
         late.daemon = True
         late.start()
@@ -128,6 +130,5 @@ def _exit(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
