@@ -93,13 +93,18 @@ def test_a_process_that_is_killed_is_told(capfd: pytest.CaptureFixture[str]):
 
 def test_an_interrupted_caller_does_not_wait():
     """The other process is stopped."""
-    caller = threading.main_thread().ident
-    assert caller is not None
-    timer = threading.Timer(0.2, signal.pthread_kill, (caller, signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        call_isolated(threading.Event().wait)
-    timer.join()
+
+    def interrupt_the_caller() -> None:
+        os.kill(os.getppid(), signal.SIGINT)
+        threading.Event().wait()
+
+    # A shell lets commands in the background ignore this signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call_isolated(interrupt_the_caller)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, EOFError, click.Abort])
