@@ -1,7 +1,7 @@
 """What tox loads beside tox.ini: uv, which makes the environments, finds packages where pip does.
 
-uv reads no configuration of pip. Whoever has told pip of an index, a proxy or a certificate, in
-its file or by `PIP_*`, need not tell uv; what `UV_*` says has precedence.
+uv reads no configuration of pip. The index, proxy and certificate that pip is told of, in its file
+or by `PIP_*`, need not be told to uv again; what `UV_*` says has precedence.
 """
 
 import ast
@@ -18,7 +18,7 @@ VARIABLES = {
     "timeout": ("UV_HTTP_TIMEOUT", " "),
     "default-timeout": ("UV_HTTP_TIMEOUT", " "),
     "cert": ("SSL_CERT_FILE", " "),
-    "proxy": ("ALL_PROXY", " "),
+    "proxy": ("HTTPS_PROXY", " "),
 }
 """The options of pip that uv has as well: its variable, and what separates several values."""
 

@@ -122,7 +122,7 @@ ONCE = {"PEGBOARD_RATELIMIT_DEFAULT": "1/day"}
 
 
 def idle(directory: Path) -> list[Variant]:
-    """Return services on which plugins hang that have nothing to do."""
+    """Return services with 0, 1 and 20 plugins that have nothing to do."""
     variants = []
     for count in (0, 1, 20):
         path = directory / f"idle-{count}"

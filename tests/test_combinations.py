@@ -52,7 +52,7 @@ def test_the_environment_has_what_its_name_says() -> None:
     assert (set(named.split("-")[2:]) if named else SUBSET) == SUBSET
 
 
-def test_all_that_is_installed_hangs(app: Flask) -> None:
+def test_all_that_is_installed_is_active(app: Flask) -> None:
     """Discovery finds each, and nothing is left out."""
     registry = pegboard.get_registry(app)
     assert (SUBSET, ()) == ({plugin.name for plugin in registry.plugins}, registry.skipped)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds between probes, and the time within which failures belong together.
 
-In a row of failures at most one request in so many seconds pays, after the first two.
+While failures repeat, at most one request in this time waits for a time-out, after the first two.
 """
 
 
@@ -50,8 +50,8 @@ class CircuitBreaker:
     def trip(self, cause: object, *, is_doubtful: bool = False) -> None:
         """Open it; if it is doubtful whether the server is unavailable, probe at once.
 
-        A doubt soon after the last one is none: a server that answers probes and nothing else is
-        unavailable.
+        If it has closed less than `pause` seconds ago, it does not probe at once: the server may
+        answer probes and nothing else.
         """
         with self._lock:
             if self.is_open:

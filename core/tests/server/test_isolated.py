@@ -69,8 +69,9 @@ def be_killed() -> NoReturn:
         (lambda: sys.exit(3), 3, ""),
         (lambda: sys.exit("a reason"), 1, "a reason"),
         (sys.exit, 0, ""),
+        (lambda: sys.exit(-1), 255, ""),
     ],
-    ids=["problem", "bug", "usage", "code", "text", "no code"],
+    ids=["problem", "bug", "usage", "code", "text", "no code", "negative code"],
 )
 def test_an_error_is_told_once_with_its_code(
     capfd: pytest.CaptureFixture[str], function: Callable[[], object], code: int, text: str

@@ -1,4 +1,4 @@
-"""The proxies whose word is taken for which client a request comes from."""
+"""The trusted proxies: which peers may say which client a request comes from."""
 
 import re
 from collections.abc import Sequence

@@ -59,8 +59,12 @@ def call_isolated(function: Callable[[], T]) -> T:
             return result
         process.join()
     except BaseException:  # as KeyboardInterrupt
-        process.join(_INTERRUPT_TIME)
-        process.terminate()
+        try:
+            process.join(_INTERRUPT_TIME)
+        finally:
+            process.terminate()
+            process.join(_INTERRUPT_TIME)
+            process.kill()
         raise
     finally:
         receiver.close()
@@ -83,7 +87,7 @@ def _call(function: Callable[[], object], sender: Connection) -> NoReturn:
         error.show()
         code = error.exit_code
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        code = error.code & 0xFF if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             click.echo(error.code, err=True)
     except (KeyboardInterrupt, EOFError, click.Abort):  # which click takes for the same
@@ -95,7 +99,7 @@ def _call(function: Callable[[], object], sender: Connection) -> NoReturn:
 
 
 def _begin() -> None:
-    """Forget the exit handlers of the parent, and have its standard input."""
+    """Forget the exit handlers of the parent, and read its standard input."""
     atexit._clear()  # noqa: SLF001 - there is no public way, here and below
     # They are run by one exit handler, which the next finalizer then registers anew.
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]  # noqa: SLF001
@@ -126,7 +130,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _exit(code: int) -> NoReturn:
-    with suppress(OSError, ValueError):  # nobody reads them any more, or they are closed
+    with suppress(AttributeError, OSError, ValueError):  # they are closed, or not read any more
         sys.stdout.flush()
         sys.stderr.flush()
     if code < 0:
