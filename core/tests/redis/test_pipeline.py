@@ -606,6 +606,7 @@ async def test_pipeline_may_be_closed_at_each_moment_of_connecting(
     await until(lambda: not clients(own_redis.url), "its connection is closed")
     gc.collect()
     assert not errors
+    assert not channel.is_unavailable
 
 
 @pytest.mark.parametrize("new_loop", LOOPS.values(), ids=LOOPS)
