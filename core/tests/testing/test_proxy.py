@@ -164,6 +164,12 @@ def connect(port: int) -> None:
     """Come, and stay until the other side has gone."""
     with (
         suppress(ConnectionError),
-        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as client,
     ):
-        client.recv(1)
+        try:
+            client.recv(1)
+        except TimeoutError:
+            # The system may drop the end of its handshake as the listener goes, and says so only to
+            # a client that sends.
+            client.sendall(b"\r\n")
+            client.recv(1)
