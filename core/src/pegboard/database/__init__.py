@@ -1,6 +1,7 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
-from pegboard.database.engine import DatabaseOptions, db, init_database, is_in_memory
+from pegboard.database.engine import DatabaseOptions, db, init_database
+from pegboard.database.memory import is_in_memory
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional

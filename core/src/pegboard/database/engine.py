@@ -8,8 +8,9 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool
 
+from pegboard.database.memory import file_url, is_in_memory, keep, stand_in
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.forking import after_fork
@@ -35,16 +36,20 @@ class DatabaseOptions:
 def init_database(app: Flask, options: DatabaseOptions) -> None:
     """Create the app's engine, without connecting yet; raises `ValueError` for an unusable URL."""
     url = database_url(options.url)
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    file = stand_in(url) if is_in_memory(url) else None
+    app.config["SQLALCHEMY_DATABASE_URI"] = file_url(url, file) if file else url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url, options)
     db.init_app(app)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
     with app.app_context():
         engine = db.engine
+    if file:
+        keep(file, engine, url)
     if engine.dialect.name == "postgresql":
         limits = Limits(options.connect_timeout, options.statement_timeout, options.lock_timeout)
         init_postgresql(engine, limits)
     elif engine.dialect.name == "sqlite":
-        init_sqlite(engine, busy_timeout=options.busy_timeout)
+        init_sqlite(engine, busy_timeout=options.busy_timeout, is_durable=file is None)
     after_fork(engine, _drop_inherited_connections)
 
 
@@ -79,13 +84,6 @@ def database_url(text: str) -> URL:
     return url
 
 
-def is_in_memory(url: URL) -> bool:
-    """Return whether the URL is that of a SQLite database in memory, which has one connection."""
-    if url.get_backend_name() != "sqlite":
-        return False
-    return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
-
-
 def _pool_class(timeout: float) -> type[QueuePool]:
     """Return a pool class with this time-out: `create_engine` would round it to whole seconds."""
 
@@ -99,8 +97,6 @@ def _pool_class(timeout: float) -> type[QueuePool]:
 
 
 def _engine_options(url: URL, options: DatabaseOptions) -> dict[str, Any]:
-    if is_in_memory(url):
-        return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     bounds: dict[str, Any] = {
         "poolclass": _pool_class(options.pool_timeout),
         "pool_size": options.pool_size,
@@ -115,5 +111,4 @@ def _engine_options(url: URL, options: DatabaseOptions) -> dict[str, Any]:
 
 
 def _drop_inherited_connections(engine: Engine) -> None:
-    if not isinstance(engine.pool, StaticPool):
-        engine.dispose(close=False)
+    engine.dispose(close=False)

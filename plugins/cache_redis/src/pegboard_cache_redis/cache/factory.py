@@ -3,7 +3,7 @@
 import logging
 
 from flask import Flask
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.engine import URL
 
 import pegboard
 from pegboard_cache_redis.cache.codec import FORMAT, Codec
@@ -27,10 +27,15 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
     channel = NullChannel() if needs_no_redis else require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
-    if engine.dialect.name == "sqlite" and isinstance(engine.pool, StaticPool):
+    if engine.dialect.name == "sqlite" and _is_in_memory(engine.url):
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     epochs = EpochStore(engine, f"{settings.prefix}:{FORMAT}")
     codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
     return RedisStrategy(channel, epochs, codec, prefix=settings.prefix)
+
+
+def _is_in_memory(url: URL) -> bool:
+    names = {None, "", ":memory:", "file::memory:"}
+    return url.database in names or url.query.get("mode") == "memory"
