@@ -127,6 +127,12 @@ class CoreSettings(Settings):
     api_version: str = setting("v1", doc="Version in the OpenAPI document.", validate=Length(1, 50))
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
+    ready_requires: tuple[str, ...] = setting(
+        (),
+        doc="Optional health checks, comma-separated, without which `/health/ready` is 503 all the "
+        "same, as in redis.",
+    )
+
     database_pool_size: int = setting(
         8, doc="Connections to the database that each process keeps.", validate=Range(1, 1000)
     )
