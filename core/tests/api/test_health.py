@@ -84,9 +84,7 @@ def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, reason
         "checks": {"database": "ok", "migrations": "ok", "checked.supply": "failing"},
         "degraded": [],
     } == response.get_json()
-    assert f"the health check checked.supply fails: {reason}" in caplog.text.replace(
-        "password=", ""
-    )
+    assert f"the health check checked.supply fails: {reason}" in caplog.text
 
 
 def test_an_optional_check_that_fails_leaves_the_service_ready(make_app: MakeApp):
