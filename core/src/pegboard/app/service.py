@@ -9,6 +9,7 @@ from flask import Request as FlaskRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
+from pegboard.app.commands import AppCommands
 from pegboard.http import Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
@@ -28,6 +29,11 @@ class Service(Flask):
     """A Flask app that reuses the route found by stages, and answers all errors in one format."""
 
     request_class = Request
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `flask.Flask`."""
+        super().__init__(*args, **kwargs)
+        self.cli = AppCommands(self.name)
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
         """Return an adapter that gives the route found for the stages, not searching again."""

@@ -14,6 +14,9 @@ from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.forking import after_fork
 
+SUPPORTED = frozenset({"postgresql", "sqlite"})
+"""The databases whose locks, time limits and transactions the platform knows."""
+
 db = SQLAlchemy()
 """The database of the current app, a Flask-SQLAlchemy object: `db.session`, `db.engine`."""
 
@@ -65,13 +68,22 @@ def database_url(text: str) -> URL:
         raise ValueError(message) from None
     if url.drivername in {"postgres", "postgresql"}:
         url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() not in SUPPORTED:
+        message = f"{url.get_backend_name()} is not supported, only PostgreSQL and SQLite are"
+        raise ValueError(message)
+    bare = f"write {url.get_backend_name()}: alone, whose driver is installed"
     try:
-        url.get_dialect().import_dbapi()
+        dialect = url.get_dialect()
     except NoSuchModuleError:
-        message = f"{url.drivername}: no such database driver is known"
+        message = f"{url.drivername}: no such database driver is known; {bare}"
         raise ValueError(message) from None
+    if dialect.is_async:
+        message = f"{url.drivername}: the driver is for asyncio, and Flask is not; {bare}"
+        raise ValueError(message)
+    try:
+        dialect.import_dbapi()
     except ImportError as error:
-        message = f"{url.drivername}: the driver {error.name} is not installed"
+        message = f"{url.drivername}: {error.name} is not installed; install it, or {bare}"
         raise ValueError(message) from None
     if url.get_backend_name() == "sqlite" and (url.host or url.username or url.password):
         message = "a SQLite URL has three slashes before a relative path, four before an absolute"

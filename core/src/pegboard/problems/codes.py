@@ -358,15 +358,15 @@ class Code(ProblemCode):
     ADDRESS_UNAVAILABLE = (
         "PB_ADDRESS_UNAVAILABLE",
         (
-            "`pegboard serve` cannot listen on its address: another process does, or it is not "
-            "allowed to."
+            "`pegboard serve` cannot listen on its address: another process does, the address is "
+            "not one of this machine, or a privilege is missing."
         ),
         "cannot listen on 0.0.0.0 port 8000: Address already in use",
-        "Stop what listens there, or choose another HOST or PORT.",
+        "Stop what listens there, or choose another PORT.",
     )
     DATABASE_URL_INVALID = (
         "PB_DATABASE_URL_INVALID",
-        "DATABASE_URL is not a URL that SQLAlchemy can use here.",
+        "DATABASE_URL is not the URL of a PostgreSQL or SQLite database that can be used here.",
         "DATABASE_URL cannot be used: not a database URL; write …",
         "Write it as postgresql://user@host/name or sqlite:///file.db.",
     )

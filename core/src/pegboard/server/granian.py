@@ -4,6 +4,7 @@ What Granian does not do by itself, and why that is needed, is in `shutdown`.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import math
@@ -123,11 +124,28 @@ def find_address(host: str, port: int) -> Address:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
             found = probe.getsockname()
-    except OSError as error:
-        hint = "Stop what listens there, or choose another HOST or PORT."
-        summary = f"cannot listen on {host} port {port}: {error.strerror}"
-        raise StartupError([Problem(Code.ADDRESS_UNAVAILABLE, summary, hint)]) from None
+    except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
+        reason = getattr(error, "strerror", None) or error
+        summary = f"cannot listen on {host} port {port}: {reason}"
+        problem = Problem(Code.ADDRESS_UNAVAILABLE, summary, _address_hint(error))
+        raise StartupError([problem]) from None
     return Address(str(found[0]), int(found[1]))
+
+
+def _address_hint(error: Exception) -> str:
+    """Return what to do about an address that cannot be listened on."""
+    addresses = (
+        "an address of this machine, as in 127.0.0.1, ::1 or 0.0.0.0 (all), without scheme, "
+        "brackets or port"
+    )
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"HOST is not a name that can be looked up; set it to {addresses}."
+    assert isinstance(error, OSError)
+    return {
+        errno.EADDRINUSE: "Stop what listens there, or choose another PORT.",
+        errno.EADDRNOTAVAIL: f"HOST is another machine's address; set it to {addresses}.",
+        errno.EACCES: "Ports below 1024 need a privilege here; choose another PORT.",
+    }.get(error.errno or 0, "Choose another HOST or PORT.")
 
 
 def run(
