@@ -447,7 +447,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
 
 
         def downgrade() -> None:
-            """Take the revision back."""
+            """Undo the revision."""
             op.drop_table("notes")
         '''
     )
