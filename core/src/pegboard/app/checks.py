@@ -5,10 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from flask import Flask
-from sqlalchemy import text
 
 from pegboard.api import Api, HealthCheck, NotReadyError, health_blueprint, init_health
-from pegboard.database import db
+from pegboard.database import ReadOnlyServerError, check_server, db
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
@@ -31,7 +30,10 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
     """Return the checks of the database, the migrations, and Redis if it is configured."""
 
     def database() -> None:
-        db.session.execute(text("SELECT 1"))
+        try:
+            check_server(db.session())
+        except ReadOnlyServerError as error:
+            raise NotReadyError(str(error)) from None
 
     def migrations() -> None:
         if behind := pending_histories(app):

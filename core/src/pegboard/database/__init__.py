@@ -1,15 +1,19 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
-from pegboard.database.engine import DatabaseOptions, db, init_database, is_in_memory
+from pegboard.database.engine import DatabaseOptions, db, init_database
+from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional
+from pegboard.database.url import is_in_memory
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "DatabaseOptions",
     "Model",
+    "ReadOnlyServerError",
+    "check_server",
     "db",
     "init_database",
     "is_in_memory",
