@@ -10,6 +10,7 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.query import check_query
 
 __all__ = [
     "LIVENESS_PATH",
@@ -18,6 +19,7 @@ __all__ = [
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
+    "check_query",
     "docs_blueprint",
     "get_health",
     "health_blueprint",

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask import Request as FlaskRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
+from pegboard.api import check_query
 from pegboard.http import Request, abort
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
@@ -44,6 +45,12 @@ class Service(Flask):
 
         adapter.match = match  # type: ignore[method-assign]  # of this request only
         return adapter
+
+    def dispatch_request(self, *context: Any) -> Any:
+        """Run the view, if it declares all parameters of the request's query."""
+        if request.routing_exception is None:
+            check_query(self, request)
+        return super().dispatch_request(*context)
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
         """Redirect to a path, without a host: the request's `Host` header may be forged."""

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 REQUEST_ID_KEY = "pegboard.request_id"
 """The key in the WSGI environment under which the request's id is kept."""
 
+VALIDATION_MESSAGE = "The request did not pass validation."
+"""The message of a 422 whose `errors` say what is wrong with each field."""
+
 RETRY_AFTER_SECONDS = 1
 """`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
 
@@ -106,7 +109,7 @@ def _answer_http(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     data = getattr(error, "data", None) or {}
     errors = data.get("errors") or data.get("messages")
-    default = "The request did not pass validation." if errors else _sentence(error)
+    default = VALIDATION_MESSAGE if errors else _sentence(error)
     headers = {
         name: value
         for name, value in error.get_headers(request.environ)
