@@ -1,6 +1,7 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.data_errors import init_data_errors
 from pegboard.api.docs_page import docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
@@ -24,6 +25,7 @@ __all__ = [
     "get_health",
     "health_blueprint",
     "init_api",
+    "init_data_errors",
     "init_health",
     "openapi_blueprint",
 ]

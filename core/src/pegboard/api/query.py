@@ -14,6 +14,7 @@ from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
+from pegboard.api.declarations import declared_schemas, view_function
 from pegboard.http import VALIDATION_MESSAGE, abort
 
 LOCATIONS = frozenset({"query", "querystring"})
@@ -107,13 +108,9 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
     blueprint: Any = app.blueprints.get(owner)
     if not hasattr(blueprint, "any_query"):  # of Flask, or of flask-smorest alone
         return None
-    function = _function_of(app.view_functions[endpoint], method)
+    function = view_function(app, endpoint, method)
     documentation = getattr(function, "_apidoc", {})
-    parameters = list(documentation.get("arguments", {}).get("parameters", ()))
-    if "pagination" in documentation:
-        parameters.append(documentation["pagination"]["parameters"])
-    given = [one["schema"] for one in parameters if one["in"] in LOCATIONS]
-    schemas = tuple(one() if isinstance(one, type) else one for one in given)
+    schemas = declared_schemas(function, LOCATIONS)
     by_hand = (
         *documentation.get("manual_doc", {}).get("parameters", ()),
         *(blueprint._docs.get(local, {}).get("parameters") or ()),  # noqa: SLF001 - flask-smorest's
@@ -127,15 +124,6 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
     return _Rules(
         blueprint.ARGUMENTS_PARSER, schemas, documented, getattr(function, _OPEN, False), known
     )
-
-
-def _function_of(view: Callable[..., Any], method: str) -> Callable[..., Any]:
-    """Return the function of a method: that of a `MethodView`, else the view itself."""
-    view_class = getattr(view, "view_class", None)
-    if method == "HEAD" and not hasattr(view_class, "head"):
-        method = "GET"
-    function: Callable[..., Any] = getattr(view_class, method.lower(), view)
-    return function
 
 
 def _complaints(parser: FlaskParser, request: Request, schema: Schema) -> dict[str, Any]:

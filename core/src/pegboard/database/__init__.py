@@ -4,16 +4,21 @@ from pegboard.database.engine import DatabaseOptions, db, init_database, is_in_m
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional
+from pegboard.database.violation import Kind, Violation
+from pegboard.database.violations import violation_of
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "DatabaseOptions",
+    "Kind",
     "Model",
+    "Violation",
     "db",
     "init_database",
     "is_in_memory",
     "no_time_limit",
     "transactional",
     "utcnow",
+    "violation_of",
 ]
