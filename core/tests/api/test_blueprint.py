@@ -151,7 +151,7 @@ def test_every_status_that_a_call_can_answer_is_documented(client):
     assert {"201", "400", "408", "413", "415", "422", "500", "503"} == set(
         paths["/notes/"]["post"]["responses"]
     )
-    assert {"200", "404", "500", "503"} == set(paths["/notes/{note_id}"]["get"]["responses"])
+    assert {"200", "404", "422", "500", "503"} == set(paths["/notes/{note_id}"]["get"]["responses"])
 
 
 def test_operations_are_grouped_by_plugin(client):

@@ -1,6 +1,7 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.data_errors import init_data_errors
 from pegboard.api.docs_page import docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
@@ -10,6 +11,7 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.query import check_query
 
 __all__ = [
     "LIVENESS_PATH",
@@ -18,10 +20,12 @@ __all__ = [
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
+    "check_query",
     "docs_blueprint",
     "get_health",
     "health_blueprint",
     "init_api",
+    "init_data_errors",
     "init_health",
     "openapi_blueprint",
 ]

@@ -176,13 +176,16 @@ def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness")
 
+    # Whatever a prober adds to the URL, the service is no less alive or ready.
     @blueprint.get(LIVENESS_PATH)
+    @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, HealthSchema)
     def alive() -> dict[str, Any]:
         """Tell whether the process is alive."""
         return {"message": "alive", "status": HTTPStatus.OK}
 
     @blueprint.get("/health/ready")
+    @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
     def ready() -> tuple[dict[str, Any], int]:

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask import Request as FlaskRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
+from pegboard.api import check_query
 from pegboard.app.commands import AppCommands
 from pegboard.http import Request, error_response
 from pegboard.plugins import Registry
@@ -49,6 +50,12 @@ class Service(Flask):
 
         adapter.match = match  # type: ignore[method-assign]  # of this request only
         return adapter
+
+    def dispatch_request(self, *context: Any) -> Any:
+        """Run the view, if it declares all parameters of the request's query."""
+        if request.routing_exception is None:
+            check_query(self, request)
+        return super().dispatch_request(*context)
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
         """Redirect as Flask does, with an answer in the platform's format."""
