@@ -126,19 +126,27 @@ LIVENESS_PATH = "/health"
 
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
-    blueprint = Blueprint("health", __name__, description="Liveness and readiness")
+    blueprint = Blueprint("health", __name__, description="Liveness and readiness.")
 
     @blueprint.get(LIVENESS_PATH)
     @blueprint.response(HTTPStatus.OK, HealthSchema)
+    @blueprint.doc(operationId="get_health")
     def alive() -> dict[str, Any]:
-        """Tell whether the process is alive."""
+        """Tell whether the process is alive.
+
+        Whatever the state of the database.
+        """
         return {"message": "alive", "status": HTTPStatus.OK}
 
     @blueprint.get("/health/ready")
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
+    @blueprint.doc(operationId="get_readiness")
     def ready() -> tuple[dict[str, Any], int]:
-        """Tell whether the service can serve, and if not, why."""
+        """Tell whether the service can serve, and if not, why.
+
+        503 is answered while one of the checks fails.
+        """
         health = get_health()
         results = check_readiness(health.checks)
         failing = [name for name, result in results.items() if result != "ok"]

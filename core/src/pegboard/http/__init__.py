@@ -11,6 +11,7 @@ from pegboard.http.envelope import Envelope, add_common_headers, identify, log_r
 from pegboard.http.errors import (
     REQUEST_ID_KEY,
     RETRY_AFTER_SECONDS,
+    VALIDATION_MESSAGE,
     APIError,
     abort,
     error_body,
@@ -33,6 +34,7 @@ __all__ = [
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
+    "VALIDATION_MESSAGE",
     "APIError",
     "Envelope",
     "InvalidJSONError",
