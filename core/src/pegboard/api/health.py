@@ -174,22 +174,30 @@ LIVENESS_PATH = "/health"
 
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
-    blueprint = Blueprint("health", __name__, description="Liveness and readiness")
+    blueprint = Blueprint("health", __name__, description="Liveness and readiness.")
 
     # Whatever a prober adds to the URL, the service is no less alive or ready.
     @blueprint.get(LIVENESS_PATH)
     @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, HealthSchema)
+    @blueprint.doc(operationId="get_health")
     def alive() -> dict[str, Any]:
-        """Tell whether the process is alive."""
+        """Tell whether the process is alive.
+
+        Whatever the state of the database.
+        """
         return {"message": "alive", "status": HTTPStatus.OK}
 
     @blueprint.get("/health/ready")
     @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
+    @blueprint.doc(operationId="get_readiness")
     def ready() -> tuple[dict[str, Any], int]:
-        """Tell whether the service can serve, and which of its checks fail."""
+        """Tell whether the service can serve, and which of its checks fail.
+
+        503 is answered while one of the required checks fails.
+        """
         health = get_health()
         failing = health.failing()
         required = [one.name for one in health.checks if one.is_required and one.name in failing]

@@ -65,8 +65,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     install_plugins(app, api, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
-    if document is not None:
-        render_document(document, app, api, assembled)
+    render_document(document, app, core, api, assembled)
     app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]
     _report_skipped(app, assembled)
     return app

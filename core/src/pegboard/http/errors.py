@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +27,10 @@ NOT_FOUND_MESSAGE = "There is nothing at this address."
 
 RETRY_AFTER_SECONDS = 1
 """`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
+
+
+VALIDATION_MESSAGE = "The request did not pass validation."
+"""The message of an error that says in `errors` what is wrong."""
 
 
 class APIError(HTTPException):
@@ -54,8 +58,8 @@ def abort(
 ) -> NoReturn:
     """End the request with an error in the platform's format.
 
-    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
-    to the answer.
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; mappings inside are
+    flattened, to names such as `lines.0.amount`. `headers` are added to the answer.
     """
     raise APIError(status, message, errors, headers)
 
@@ -64,8 +68,18 @@ def error_body(status: int, message: str, errors: Mapping[str, Any] | None = Non
     """Return the JSON of an error; the body of every error is made here."""
     body: dict[str, Any] = {"message": message, "status": status}
     if errors:
-        body["errors"] = errors
+        body["errors"] = dict(_flat(errors))
     return json.dumps(body).encode()
+
+
+def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield the messages of each field; one inside another is named as in `lines.0.amount`."""
+    for name, found in messages.items():
+        if isinstance(found, Mapping):
+            yield from _flat(found, f"{prefix}{name}.")
+        else:
+            texts = found if isinstance(found, list | tuple) else [found]
+            yield f"{prefix}{name}", [str(text) for text in texts]
 
 
 def error_response(

@@ -321,6 +321,15 @@ class Code(ProblemCode):
         "its blueprint shop cannot be registered: Multiple schemas resolved to the name …",
         "Rename one of the two schemas.",
     )
+    COLLISION_OPERATION = (
+        "PB_COLLISION_OPERATION",
+        (
+            "Two calls have the same `operationId` in the OpenAPI document, from which generated "
+            "clients take the names of their functions."
+        ),
+        "GET /api/shops/ has the operationId list_items of GET /api/items/",
+        "Give each call an operationId of its own, or none.",
+    )
     COLLISION_COMMAND = (
         "PB_COLLISION_COMMAND",
         "Two plugins, or a plugin and the core, have a command of the same name.",
