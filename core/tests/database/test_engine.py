@@ -19,7 +19,7 @@ from pegboard.database import (
     db,
     init_database,
 )
-from pegboard.database.engine import database_url
+from pegboard.database.url import database_url
 from pegboard.testing.processes import run_python
 
 MakeDatabase = Callable[..., Flask]
