@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, current_app
 from marshmallow import Schema, fields
 
+from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 
@@ -127,6 +128,7 @@ LIVENESS_PATH = "/health"
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness")
+    cache_control("no-store")(blueprint)
 
     @blueprint.get(LIVENESS_PATH)
     @blueprint.response(HTTPStatus.OK, HealthSchema)
