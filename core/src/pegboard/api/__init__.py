@@ -2,7 +2,7 @@
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
 from pegboard.api.description import describe_service, drop_unused_schemas
-from pegboard.api.docs_page import docs_blueprint
+from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,
@@ -23,6 +23,7 @@ from pegboard.api.operations import (
 )
 
 __all__ = [
+    "ASSETS",
     "LIVENESS_PATH",
     "Api",
     "Blueprint",

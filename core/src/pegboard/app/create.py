@@ -12,6 +12,7 @@ from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
+from pegboard.app.start_page import add_start_page
 from pegboard.http import Envelope, init_cors, init_errors
 from pegboard.logs import init_logs
 from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
@@ -59,6 +60,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     static_headers = init_cors(app, core.cors_origins)
     init_health_checks(app, api, assembled)
     document = add_documentation(app) if core.api_docs else None
+    add_start_page(app, core, assembled)
 
     stages = add_stages(app, static_headers)
     install_plugins(app, api, assembled)

@@ -138,6 +138,8 @@ class CoreSettings(Settings):
     )
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
+    start_page: bool = setting(default=True, doc="Serve a page about the service at `/`.")
+
     database_pool_size: int = setting(
         8, doc="Connections to the database that each process keeps.", validate=Range(1, 1000)
     )
