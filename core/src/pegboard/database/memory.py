@@ -13,15 +13,6 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
-_DATABASES_IN_MEMORY = {None, "", ":memory:", "file::memory:"}
-
-
-def is_in_memory(url: URL) -> bool:
-    """Return whether the URL is that of a SQLite database in memory."""
-    if url.get_backend_name() != "sqlite" or "vfs" in url.query:
-        return False
-    return url.database in _DATABASES_IN_MEMORY or url.query.get("mode") == "memory"
-
 
 class TemporaryFile:
     """A file that is removed with the last engine it stands in for, or when the process ends."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from alembic import context
@@ -15,7 +16,7 @@ from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
-from pegboard.migrations.ownership import owned_tables
+from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
 from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
@@ -85,13 +86,12 @@ def _configure(**options: Any) -> None:
     history: History = context.config.attributes["history"]
     tables = owned_tables(history, get_migrate())
     metadata = history.metadata
-    own_tables = metadata.tables.values() if metadata is not None else ()
-    schemas = {None, *(table.schema for table in own_tables)}
+    schemas = {None, *(table.schema for table in tables)}
 
-    def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    def include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
         if kind == "schema":
             return name in schemas
-        return kind != "table" or name in tables
+        return kind != "table" or TableName(parents["schema_name"], name or "") in tables
 
     context.configure(
         **{
@@ -125,9 +125,13 @@ def _has_generated_columns(connection: Connection) -> bool:
     Alembic cannot compare these by a `compare_server_default` function.
     """
     history: History = context.config.attributes["history"]
+    owned = owned_tables(history, get_migrate())
     inspector = inspect(connection)
-    existing = owned_tables(history, get_migrate()).intersection(inspector.get_table_names())
-    in_database = [column for table in existing for column in inspector.get_columns(table)]
+    in_database = [
+        column
+        for table in owned & existing_tables(connection, {table.schema for table in owned})
+        for column in inspector.get_columns(table.name, schema=table.schema)
+    ]
     connection.rollback()  # the transaction of the migration has not begun yet
     tables = history.metadata.tables.values() if history.metadata is not None else ()
     return any("computed" in column or "identity" in column for column in in_database) or any(
