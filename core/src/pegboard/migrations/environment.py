@@ -12,11 +12,13 @@ from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
-from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
+from pegboard.migrations.dialects import PostgreSQL
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
+from pegboard.migrations.ids import COMPARATORS
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.reflection import extend_reflection
 from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if connection.dialect.name == "postgresql":
         options = {"on_version_apply": drop_unused_types, **options}
     if is_sqlite:
-        reflect_expressions(connection.dialect)
+        extend_reflection(connection.dialect)
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
         connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
@@ -102,6 +104,7 @@ def _configure(**options: Any) -> None:
             "include_name": include_name,
             "include_object": _include_object,
             "render_item": render_item,
+            "autogenerate_plugins": ["alembic.autogenerate.*", COMPARATORS],
             **current_app.extensions["migrate"].configure_args,
             **options,
         }
