@@ -15,6 +15,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
 from pegboard.api.declarations import declared_schemas, view_function
+from pegboard.api.messages import plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort
 
 LOCATIONS = frozenset({"query", "querystring"})
@@ -133,7 +134,7 @@ def _complaints(parser: FlaskParser, request: Request, schema: Schema) -> dict[s
     try:
         schema.load(found, unknown=RAISE)
     except ValidationError as error:
-        errors = error.normalized_messages()  # type: ignore[no-untyped-call]  # it has none
+        errors = plain_messages(error.normalized_messages(), schema)  # type: ignore[no-untyped-call]  # it has none
     return errors | _repeated_in(found, request, schema)
 
 

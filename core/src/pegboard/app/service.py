@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard.api import check_query
-from pegboard.http import Request, abort
+from pegboard.http import JSONProvider, Request, abort
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
 from pegboard.stages import MATCH
@@ -20,6 +20,7 @@ from pegboard.stages import MATCH
 def new_service(configuration: Configuration, assembled: Registry) -> "Service":
     """Return an app that has its configuration, the settings of plugins included."""
     app = Service("pegboard", static_folder=None, instance_path=str(Path.cwd() / "instance"))
+    app.json = JSONProvider(app)
     app.config.from_mapping(configuration.flask)
     app.config.from_mapping({value.declaration.key: value.value for value in assembled.values})
     app.config["PROPAGATE_EXCEPTIONS"] = configuration.core.testing

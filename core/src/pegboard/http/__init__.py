@@ -7,7 +7,13 @@ from pegboard.http.conditional import (
     require_preconditions,
 )
 from pegboard.http.cors import acts_only_on_origin, init_cors
-from pegboard.http.envelope import Envelope, add_common_headers, identify, log_request
+from pegboard.http.envelope import (
+    Envelope,
+    add_common_headers,
+    drop_content_type,
+    identify,
+    log_request,
+)
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
@@ -28,6 +34,7 @@ from pegboard.http.headers import (
     encode_header_name,
     encode_header_value,
 )
+from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
@@ -41,14 +48,17 @@ __all__ = [
     "APIError",
     "Envelope",
     "InvalidJSONError",
+    "JSONProvider",
     "Request",
     "UnsendableError",
     "abort",
     "acts_only_on_origin",
     "add_common_headers",
     "answer_database_error",
+    "drop_content_type",
     "encode_header_name",
     "encode_header_value",
+    "encode_json",
     "error_body",
     "error_response",
     "evaluate_preconditions",

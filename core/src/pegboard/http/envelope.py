@@ -31,6 +31,7 @@ _SECURITY = (
     ("Referrer-Policy", "no-referrer"),
 )
 _INTERNAL_ERROR = "500 Internal Server Error"
+_NO_CONTENT = "204"
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 
@@ -56,6 +57,8 @@ class Envelope:
         ) -> Callable[[bytes], object]:
             sent[:] = [status]
             add_common_headers(headers, identifier)
+            if status[:3] == _NO_CONTENT:
+                drop_content_type(headers)
             return start_response(status, headers, exc_info)
 
         try:
@@ -90,6 +93,11 @@ def add_common_headers(headers: list[tuple[str, str]], identifier: str) -> None:
     headers.extend(_SECURITY)
     if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
         headers.append(_POLICY)
+
+
+def drop_content_type(headers: list[tuple[str, str]]) -> None:
+    """Remove the `Content-Type` of an answer without content."""
+    headers[:] = [header for header in headers if header[0].lower() != "content-type"]
 
 
 def log_request(environ: "WSGIEnvironment", status: str | int, started: float) -> None:

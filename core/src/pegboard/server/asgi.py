@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -20,6 +21,7 @@ from pegboard.http import (
     APIError,
     Envelope,
     add_common_headers,
+    drop_content_type,
     identify,
     internal_error,
     log_request,
@@ -178,6 +180,8 @@ class Gateway:
             if self._stages is not None:
                 headers = self._stages.headers_of(answer, stage_run)
             add_common_headers(headers, environ[REQUEST_ID_KEY])
+            if answer.status == HTTPStatus.NO_CONTENT:
+                drop_content_type(headers)
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             await outlet.give(answer.status, headers, body)
         except Exception:
