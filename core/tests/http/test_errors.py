@@ -6,7 +6,7 @@ import flask
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import Conflict
+from werkzeug.exceptions import Conflict, HTTPException
 
 from pegboard import Blueprint, abort, db, hookimpl
 from pegboard.testing.fixtures import MakeApp
@@ -108,12 +108,12 @@ def test_an_unknown_address_is_told_where_the_known_ones_are(make_app: MakeApp):
     """If the documentation is served; a row that is missing is no such case."""
     told = "There is nothing at this address."
     client = make_app(plugins=[Trouble()]).test_client()
-    assert f"{told} /docs lists what there is." == client.get("/nowhere").json["message"]
+    assert f"{told} /docs lists what there is." == client.get("/nowhere").get_json()["message"]
     prefixed = client.get("/nowhere", environ_overrides={"SCRIPT_NAME": "/shop"})
-    assert f"{told} /shop/docs lists what there is." == prefixed.json["message"]
-    assert told == client.get("/trouble/missing").json["message"]
+    assert f"{told} /shop/docs lists what there is." == prefixed.get_json()["message"]
+    assert told == client.get("/trouble/missing").get_json()["message"]
     quiet = make_app(plugins=[Trouble()], API_DOCS=False).test_client()
-    assert told == quiet.get("/nowhere").json["message"]
+    assert told == quiet.get("/nowhere").get_json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_however_many_the_errors_the_answer_is_small(make_app: MakeApp, errors):
     if 60_000 == len(errors) or "field" in errors:
         total = 180_000 if 0 in errors else 60_000
         assert f"No. The first 100 of {total} errors are listed." == body["message"]
-    assert str(next(iter(errors)))[:50] in next(iter(body["errors"]))
+    assert next(iter(body["errors"])).startswith(str(next(iter(errors)))[:50])
 
 
 def test_few_errors_are_listed_as_they_are(make_app: MakeApp):
-    """Nested, and in their order."""
+    """In their order."""
     app = make_app()
-    errors = {"b": ["No."], "a": {"1": {"c": ["No.", "Never."]}}, "_schema": ["No."]}
+    errors = {"b": ["No."], "a": ["No.", "Never."], "_schema": ["No."]}
 
     @app.get("/few")
     def few():
@@ -241,18 +241,34 @@ def test_a_body_over_the_limit_is_a_413(make_app: MakeApp):
     is_error(client.post("/trouble/body", data=b"x" * 11), 413)
 
 
+class Slashed:
+    """A plugin with a route that ends in a slash, and a handler of all HTTP errors."""
+
+    name = "slashed"
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Bring the route."""
+        slashed = Blueprint("slashed", __name__)
+        slashed.add_url_rule("/here/", "here", lambda: "here", methods=["GET", "POST"])
+        return [slashed]
+
+    @hookimpl
+    def pegboard_setup(self, app):
+        """Handle every error of the app."""
+        app.register_error_handler(HTTPException, lambda _: ("handled", 418))
+
+
+def test_error_handlers_of_plugins_get_no_redirects(make_app: MakeApp):
+    """As in any Flask app, a missing slash is no error."""
+    client = make_app(plugins=[Slashed()]).test_client()
+    assert 418 == client.get("/nowhere").status_code
+    assert 308 == client.get("/here").status_code
+    assert b"here" == client.post("/here", follow_redirects=True).data
+
+
 def test_redirects_are_relative(make_app: MakeApp):
     """A forged Host never appears in an answer, nor can a path lead to another host."""
-    slashed = Blueprint("slashed", __name__)
-    slashed.add_url_rule("/here/", "here", lambda: "here")
-
-    class Slashed:
-        name = "slashed"
-
-        @hookimpl
-        def pegboard_blueprints(self):
-            return [slashed]
-
     client = make_app(plugins=[Slashed()], TESTING=False).test_client()
     response = client.get("/here?a=1", headers={"Host": "evil.example"})
     is_error(response, 308)

@@ -149,4 +149,3 @@ async def test_nor_has_it_by_the_server(app, serve):
         ):
             answer = await client.ask(path, method)
             assert (204, None, b"") == (answer.status, answer.header("Content-Type"), answer.body)
-        assert "yes" == answer.header("X-Early")

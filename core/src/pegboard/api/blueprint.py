@@ -1,39 +1,31 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import apispec
 import flask
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Request, Response, request
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, validate
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
+from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query
 from pegboard.http import InvalidJSONError, abort, encode_json, load_json
 
 OPENAPI_VERSION = "3.0.3"
+ROOT_SERVERS = [{"url": "/"}]
+"""The servers in the document, of a service without a path prefix."""
 
 MAX_PAGE = 1_000_000
 """The last page that `Blueprint.paginate` takes: its offset fits into any database."""
-
-
-class ErrorSchema(Schema):
-    """The body of every error."""
-
-    message = fields.String(required=True, metadata={"description": "What went wrong."})
-    status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
-    errors = fields.Dict(
-        keys=fields.String(), metadata={"description": "What is wrong with each field."}
-    )
 
 
 class StrictParser(FlaskParser):
@@ -111,6 +103,11 @@ class Blueprint(_DocumentedBlueprint):
     once. A view declares them by `arguments(..., location="query")`, of which it may have several,
     by `paginate`, or by `doc(parameters=[...])`; one that reads `flask.request.args` freely says so
     by `any_query`. Invalid JSON is answered 400.
+
+    The document gets from the platform what holds for every view of its kind: errors, headers, what
+    a cached view answers, names that are missing. A view that calls `require_preconditions` says so
+    by `alt_response(412, "PRECONDITION_FAILED")`, and gets the parameters `If-Match` and
+    `If-None-Match`.
     """
 
     ARGUMENTS_PARSER = StrictParser()
@@ -144,7 +141,7 @@ class Blueprint(_DocumentedBlueprint):
 
     @staticmethod
     def any_query(view: "F") -> "F":
-        """Decorate a view that reads `flask.request.args` by itself: it takes any parameter."""
+        """Let a view, or a view class, that reads `flask.request.args` take any parameter."""
         return open_query(view)
 
     def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
@@ -153,43 +150,12 @@ class Blueprint(_DocumentedBlueprint):
             super().register_views_in_doc(api, app, *args, **kwargs)
 
 
-class ErrorStatuses(apispec.BasePlugin):
-    """Documents the errors with which every operation of its kind can be answered."""
-
-    def operation_helper(
-        self,
-        path: str | None = None,
-        operations: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Add a response for each of these statuses that the view does not document itself."""
-        for operation in (operations or {}).values():
-            responses = operation.setdefault("responses", {})
-            documented = {str(int(status)) for status in responses if str(status).isdigit()}
-            for status in _error_statuses(path or "", operation):
-                if str(status.value) not in documented:
-                    responses[str(status.value)] = status.name
-
-
-def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterator[HTTPStatus]:
-    if "requestBody" in operation:
-        yield HTTPStatus.BAD_REQUEST
-        yield HTTPStatus.REQUEST_TIMEOUT
-        yield HTTPStatus(413)
-        yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    yield HTTPStatus(422)  # of a parameter that is not declared, at least
-    if "{" in path:
-        yield HTTPStatus.NOT_FOUND
-    yield HTTPStatus.INTERNAL_SERVER_ERROR
-    yield HTTPStatus.SERVICE_UNAVAILABLE
-
-
 class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
     """The OpenAPI document of one app."""
 
     ERROR_SCHEMA = ErrorSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
-    """No default error of flask-smorest: `ErrorStatuses` documents those of the platform."""
+    """No default error of flask-smorest: `add_answers` documents those of the platform."""
 
 
 def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
@@ -205,8 +171,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "marshmallow_plugin": MarshmallowPlugin(
                 schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
             ),
-            "extra_plugins": [ErrorStatuses()],
-            "servers": [{"url": "/"}],
+            "servers": ROOT_SERVERS,
         },
     )
 
@@ -224,10 +189,19 @@ class OpenAPIDocument:
     """The bytes of the OpenAPI document of one app, which are rendered once and then served."""
 
     content: bytes = b""
+    _document: Mapping[str, Any] = field(default_factory=dict)
 
     def render(self, document: Mapping[str, Any]) -> None:
         """Render the document as JSON."""
+        self._document = document
         self.content = encode_json(document)
+
+    def content_at(self, prefix: str) -> bytes:
+        """Return the bytes for clients that reach the service under a path prefix."""
+        if not prefix or self._document.get("servers") != ROOT_SERVERS:
+            return self.content
+        document = {**self._document, "servers": [{"url": prefix}]}
+        return encode_json(document)
 
 
 def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
@@ -236,8 +210,9 @@ def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        response = Response(document.content, mimetype="application/json")
-        response.set_etag(hashlib.sha256(document.content).hexdigest())
+        content = document.content_at(request.script_root)
+        response = Response(content, mimetype="application/json")
+        response.set_etag(hashlib.sha256(content).hexdigest())
         response.make_conditional(request)
         return response
 

@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def open_query(view: F) -> F:
-    """Declare that a view reads its query by itself: no parameter is unknown to it."""
+    """Declare that a view, or a view class, reads its query by itself: it knows any parameter."""
     setattr(view, _OPEN, True)
     return view
 
@@ -121,10 +121,10 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
         for one in by_hand
         if isinstance(one, Mapping) and one.get("in") == "query"
     }
+    view_class = getattr(app.view_functions[endpoint], "view_class", None)
+    is_open = getattr(function, _OPEN, False) or getattr(view_class, _OPEN, False)
     known = frozenset(documented).union(*map(_names, schemas))
-    return _Rules(
-        blueprint.ARGUMENTS_PARSER, schemas, documented, getattr(function, _OPEN, False), known
-    )
+    return _Rules(blueprint.ARGUMENTS_PARSER, schemas, documented, is_open, known)
 
 
 def _complaints(parser: FlaskParser, request: Request, schema: Schema) -> dict[str, Any]:

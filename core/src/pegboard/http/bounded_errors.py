@@ -1,4 +1,4 @@
-"""Bounds the errors of an answer: a request with many mistakes gets no long list of them."""
+"""The errors of an answer by field, and no more of them than anybody reads."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,26 +7,27 @@ MAX_ERRORS = 100
 """Messages, at most, in one answer."""
 
 MAX_SIZE = 16 * 1024
-"""Characters, at most, of the names and messages in one answer."""
+"""Characters, at most, of the names and messages in one answer, if there is more than one."""
 
 _LONGEST_NAME = 100
 _LONGEST_TEXT = 500
 
 
-def bound_errors(errors: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
-    """Return the first errors, how many they are, and how many there are in all.
+def bound_errors(errors: Mapping[Any, Any]) -> tuple[dict[str, list[str]], int]:
+    """Return the first messages of each field, and how many there are in all.
 
-    Errors are texts, in lists and in mappings by field, nested to any depth.
+    A field inside another is named as in `lines.0.amount`. Long names and messages are cut.
     """
-    found: dict[str, Any] = {}
-    shown = total = size = 0
-    for names, text in _messages(errors):
+    found: dict[str, list[str]] = {}
+    total = size = 0
+    is_full = False
+    for name, text in _messages(errors):
         total += 1
-        size += len(text) + sum(map(len, names))
-        if shown == total - 1 < MAX_ERRORS and (size <= MAX_SIZE or not shown):
-            shown += 1
-            _put(found, names, text)
-    return found, shown, total
+        size += len(name) + len(text)
+        is_full = is_full or total > MAX_ERRORS or (size > MAX_SIZE and total > 1)
+        if not is_full:
+            found.setdefault(name, []).append(text)
+    return found, total
 
 
 def clip(text: str, length: int) -> str:
@@ -34,28 +35,11 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def _messages(errors: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    left: list[tuple[tuple[str, ...], Any]] = [((), errors)]
-    while left:
-        names, value = left.pop()
-        if isinstance(value, Mapping):
-            left.extend(
-                ((*names, clip(str(name), _LONGEST_NAME)), one)
-                for name, one in reversed(list(value.items()))
-            )
-        elif isinstance(value, (list, tuple)):
-            left.extend((names, one) for one in reversed(value))
+def _messages(messages: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for part, found in messages.items():
+        name = clip(f"{prefix}{part}", _LONGEST_NAME)
+        if isinstance(found, Mapping):
+            yield from _messages(found, f"{name}.")
         else:
-            yield names, clip(str(value), _LONGEST_TEXT)
-
-
-def _put(found: dict[str, Any], names: tuple[str, ...], text: str) -> None:
-    *outer, last = names or ("",)
-    place: Any = found
-    for name in outer:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
-            return  # a field has messages both of its own and of its parts
-    messages = place.setdefault(last, [])
-    if isinstance(messages, list):
-        messages.append(text)
+            for text in found if isinstance(found, list | tuple) else [found]:
+                yield name, clip(str(text), _LONGEST_TEXT)

@@ -60,8 +60,8 @@ def abort(
 ) -> NoReturn:
     """End the request with an error in the platform's format.
 
-    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
-    to the answer.
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; mappings inside are
+    flattened, to names such as `lines.0.amount`. `headers` are added to the answer.
     """
     raise APIError(status, message, errors, headers)
 
@@ -70,11 +70,12 @@ def error_body(status: int, message: str, errors: Mapping[str, Any] | None = Non
     """Return the JSON of an error; the body of every error is made here."""
     if not errors:
         return encode_json({"message": clip(message, _LONGEST_MESSAGE), "status": status})
-    listed, shown, total = bound_errors(errors)
+    listed, total = bound_errors(errors)
+    shown = sum(map(len, listed.values()))
     if shown < total:
         message = f"{message} The first {shown} of {total} errors are listed."
-    body = {"message": clip(message, _LONGEST_MESSAGE), "status": status, "errors": listed}
-    return encode_json(body)
+    body: dict[str, Any] = {"message": clip(message, _LONGEST_MESSAGE), "status": status}
+    return encode_json({**body, "errors": listed} if listed else body)
 
 
 def error_response(
