@@ -7,6 +7,8 @@ from pegboard.clients.identity import Clients, client_key, client_of, get_client
 from pegboard.clients.identity import Identify as Identify
 from pegboard.clients.identity import ask_in_order as ask_in_order
 from pegboard.clients.identity import init_clients as init_clients
+from pegboard.clients.prefix import PathPrefix as PathPrefix
+from pegboard.clients.prefix import parse_prefix as parse_prefix
 from pegboard.clients.proxies import PROXY_HEADERS as PROXY_HEADERS
 from pegboard.clients.proxies import TrustedProxies as TrustedProxies
 

@@ -40,7 +40,7 @@ def build_registry(
     while True:
         failed = {problem.plugin for problem in left_out}
         remaining = [candidate for candidate in candidates if candidate.name not in failed]
-        registry, problems = _attempt(remaining, configuration, left_out)
+        registry, problems = examine(remaining, configuration, left_out)
         fatal = [problem for problem in problems if not may_skip(problem, configuration.core)]
         if configuration.problems or fatal:
             raise StartupError([*configuration.problems, *fatal])
@@ -58,10 +58,14 @@ def _is_skippable(plugin: str, core: CoreSettings) -> bool:
     return core.plugins_policy.get(plugin, core.plugins_policy.get("*")) == "skip"
 
 
-def _attempt(
-    candidates: Sequence[Candidate], configuration: Configuration, skipped: Iterable[Problem]
+def examine(
+    candidates: Sequence[Candidate], configuration: Configuration, skipped: Iterable[Problem] = ()
 ) -> tuple[Registry, list[Problem]]:
-    """Register the candidates in a new plugin manager; return the registry and all problems."""
+    """Register the candidates in a new plugin manager; return the registry and all problems.
+
+    With problems the registry holds what could be read nevertheless: it is for looking at, and no
+    app can be built from it. `skipped` are the problems of plugins that were left out.
+    """
     reasons = {problem.plugin or "": problem for problem in skipped}
     problems = [*find_same_names(candidates), *check_requirements(candidates, reasons)]
     manager = pluggy.PluginManager(hooks.PROJECT)
