@@ -7,6 +7,7 @@ from flask.views import MethodView
 from werkzeug.routing import BaseConverter
 
 from pegboard import Blueprint, StartupError, create_app, hookimpl
+from pegboard.app.start_page import FallbackRule
 from pegboard.plugins.collisions import CORE_ROUTES
 from pegboard.problems import Code, Problem
 
@@ -116,7 +117,17 @@ def test_routes_of_the_core_cannot_be_taken(rule: str) -> None:
 def test_the_routes_of_the_core_are_known() -> None:
     """Those that plugins' routes are compared with are those that the core serves."""
     app = create_app(ALONE, plugins=[])
-    assert {rule.rule for rule in app.url_map.iter_rules()} == set(CORE_ROUTES)
+    rules = [rule for rule in app.url_map.iter_rules() if not isinstance(rule, FallbackRule)]
+    assert {rule.rule for rule in rules} == set(CORE_ROUTES)
+
+
+@pytest.mark.parametrize("kind", [Serving, SettingUp])
+def test_a_plugin_may_serve_the_start_page(kind: type[Serving | SettingUp]) -> None:
+    """There the core gives way, but not two plugins to each other."""
+    app = create_app(ALONE, plugins=[kind("one", "/")])
+    assert "one" == app.test_client().get("/").text
+    (problem,) = problems(kind("one", "/"), kind("two", "/"))
+    assert "its route GET / and the route GET / of plugin one both match /" == problem.summary
 
 
 def test_a_route_with_two_views_of_one_plugin_is_reported() -> None:

@@ -14,7 +14,7 @@ from pegboard.plugins.routes import Routes, rules_of
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.settings import CoreSettings, declarations_of, prefix_of
 
-CORE_BLUEPRINTS = ("docs", "health", "openapi")
+CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
 CORE_ROUTES = (
     "/docs",
     "/docs/assets/<name>",
@@ -22,7 +22,10 @@ CORE_ROUTES = (
     "/health/ready",
     "/openapi.json",
 )
-"""Routes of the core, also those that a setting leaves out; all are read by GET."""
+"""Routes of the core, also those that a setting leaves out; all are read by GET.
+
+`/` and `/favicon.ico` are not among them: there the core gives way to a plugin.
+"""
 
 CORE_COMMANDS = (
     "cache",
