@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -141,6 +142,22 @@ def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     assert "[PB_DATABASE_BEHIND]" in done.stdout
     assert "pegboard db upgrade" in done.stdout
     assert "pegboard serve --upgrade" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_it_does_not_start_without_a_table_of_a_model(tmp_path: Path):
+    """A table that was dropped by hand is named, as the history says that it is there."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    assert 0 == run_pegboard("db", "upgrade", directory=tmp_path, DATABASE_URL=url).returncode
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        connection.execute("DROP TABLE items")
+
+    port = str(free_port())
+    done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL=url)
+
+    assert 1 == done.returncode
+    assert "items: its models need what the database lacks: table items" in done.stdout
+    assert "[PB_DATABASE_INCOMPLETE]" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -790,6 +807,7 @@ def test_a_plugin_that_starts_a_thread_does_not_keep_the_start_waiting(
 BINDING = """
 import os
 import socket
+import sqlite3
 import pegboard
 
 listener = socket.create_server(("127.0.0.1", int(os.environ["METRICS_PORT"])))

@@ -97,10 +97,10 @@ def test_a_model_without_a_table_in_its_schema_is_missed(assemble, notes):
 
 def test_a_stranger_in_the_schema_of_a_plugin_is_reported_and_kept(assemble, notes):
     """Removing the plugin drops its own tables in either schema, and nothing else."""
-    notes.model("things")
     notes.write(
         1,
         """\
+        op.create_table("things", sa.Column("id", sa.Integer()))
         op.create_table("extra", sa.Column("id", sa.Integer()), schema="billing")
         op.create_table("gone", sa.Column("id", sa.Integer()), schema="billing")
         op.drop_table("gone", schema="billing")

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from pegboard.api import Api, HealthCheck, NotReadyError, health_blueprint, init_health
 from pegboard.database import db
-from pegboard.migrations import pending_histories
+from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import Registry
 from pegboard.redis import check_redis, has_redis
 
@@ -32,6 +32,9 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
         if behind := pending_histories(app):
             names = ", ".join(one.history for one in behind)
             message = f"behind: {names}; run pegboard db upgrade"
+            raise NotReadyError(message)
+        if missing := find_missing(app):
+            message = "; ".join(map(str, missing))
             raise NotReadyError(message)
 
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]

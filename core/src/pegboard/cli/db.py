@@ -35,6 +35,7 @@ from pegboard.migrations import (
     READ_ONLY_ATTRIBUTE,
     SITE_HISTORY,
     History,
+    MigrationError,
     current_heads,
     get_migrate,
     read_script_directory,
@@ -67,12 +68,37 @@ def _app() -> Flask:
 @option_x
 @arguments
 def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
-    """Upgrade the database to a revision, by default the newest."""
+    """Upgrade the database to a revision, by default the newest.
+
+    Fails if the database then lacks a table or a column of the models, and warns of other
+    differences.
+    """
     name, revision = split(arguments, "head")
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
         migrations.upgrade(_app(), name, revision, report=click.echo)
+        if revision in {"head", "heads"}:
+            _require_models(name)
+            _warn_of_drift(name)
+
+
+def _require_models(name: str | None) -> None:
+    """Fail if the upgraded database lacks what the models need."""
+    if missing := migrations.find_missing(_app(), name):
+        raise MigrationError("\n".join(str(one.as_problem()) for one in missing))
+
+
+def _warn_of_drift(name: str | None) -> None:
+    """Say where the upgraded database differs from the models, for which revisions are missing."""
+    try:
+        found = migrations.find_drift(_app(), name)
+    except Exception as error:  # noqa: BLE001 - the upgrade has succeeded, and must not seem to fail
+        click.echo(f"Warning: the models and the database cannot be compared: {error}", err=True)
+        return
+    for drift in found:
+        click.echo(f"Warning: {drift}", err=True)
+        click.echo(f"    No revision does this: pegboard db migrate {drift.history}", err=True)
 
 
 @db.command(context_settings=SIGNED)

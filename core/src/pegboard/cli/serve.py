@@ -16,7 +16,7 @@ from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.logs import init_logs
-from pegboard.migrations import pending_histories, upgrade
+from pegboard.migrations import find_missing, pending_histories, upgrade
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
@@ -48,7 +48,7 @@ def serve(
     """Serve with Granian, in production as well.
 
     Options win over the settings in parentheses. It does not start when the database's schema is
-    behind the models.
+    behind the models, or lacks a table or a column of theirs.
     """
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
@@ -214,6 +214,8 @@ def _require_head(app: Flask) -> None:
             )
             for one in behind
         )
+    if missing := find_missing(app):
+        raise StartupError(one.as_problem() for one in missing)
 
 
 def _announcement(address: Address) -> str:

@@ -382,6 +382,19 @@ class Code(ProblemCode):
         "the database is at 0001, the newest is 0002",
         "Run pegboard db upgrade, or start with pegboard serve --upgrade.",
     )
+    DATABASE_INCOMPLETE = (
+        "PB_DATABASE_INCOMPLETE",
+        (
+            "All migrations have been applied, and the database lacks a table or a column of the "
+            "models: no revision was written for it, or it was dropped by hand. Requests that "
+            "need it would fail."
+        ),
+        "its models need what the database lacks: table notes, column tags.color",
+        (
+            "Write the missing revision with pegboard db migrate NAME and apply it with pegboard "
+            "db upgrade NAME, or restore what was dropped."
+        ),
+    )
     REDIS_URL_INVALID = (
         "PB_REDIS_URL_INVALID",
         "REDIS_URL has the wrong form, an unknown parameter, or names a file that cannot be used.",
