@@ -22,6 +22,7 @@ from pegboard import migrations
 from pegboard.cli.db_arguments import (
     SIGNED,
     arguments,
+    option_allow_foreign,
     option_message,
     option_sql,
     option_verbose,
@@ -65,9 +66,10 @@ def _app() -> Flask:
 
 @db.command(context_settings=SIGNED)
 @option_sql
+@option_allow_foreign
 @option_x
 @arguments
-def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
+def upgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None:
     """Upgrade the database to a revision, by default the newest.
 
     Fails if the database then lacks a table or a column of the models, and warns of other
@@ -77,7 +79,7 @@ def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
-        migrations.upgrade(_app(), name, revision, report=click.echo)
+        migrations.upgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
         if revision in {"head", "heads"}:
             _require_models(name)
             _warn_of_drift(name)
@@ -103,16 +105,17 @@ def _warn_of_drift(name: str | None) -> None:
 
 @db.command(context_settings=SIGNED)
 @option_sql
+@option_allow_foreign
 @option_x
 @arguments
-def downgrade(*, arguments: Sequence[str], sql: bool) -> None:
+def downgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None:
     """Downgrade the database to a revision, by default one step; dependent plugins first."""
     name, revision = split(arguments, "-1")
     if sql:
         offline = "head:-1" if revision == "-1" else revision
         _print_sql(command.downgrade, get_migrate().select(name)[::-1], offline)
     else:
-        migrations.downgrade(_app(), name, revision, report=click.echo)
+        migrations.downgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
 
 
 def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
