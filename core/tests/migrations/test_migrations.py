@@ -139,7 +139,7 @@ def test_one_plugin_can_be_migrated_alone(assemble: Assemble, make_plugin: MakeP
 def test_a_removed_plugin_breaks_nothing(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Tables and histories of an absent plugin are not touched, and stop no command."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
-    notes.model("notes")
+    notes.model("notes", created_at=None, updated_at=None)
     notes.create(1, "notes")
     tags.create(1, "tags")
     upgrade(assemble(notes, tags))
@@ -413,7 +413,7 @@ def _tree(source: str) -> str:
 def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None:
     """The file is documented and has no line that says nothing."""
     notes.model("notes", title=string(20), created_at=None, updated_at=None)
-    app = make_app(plugins=[notes])
+    app = make_app(plugins=[notes], upgrade=False)
 
     (path,) = write_revisions(app, message="begin the notes")
 
@@ -447,7 +447,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
 
 
         def downgrade() -> None:
-            """Take the revision back."""
+            """Undo the revision."""
             op.drop_table("notes")
         '''
     )
@@ -633,7 +633,7 @@ def test_an_installed_plugin_is_not_written_into(
     installed = make_plugin("tags", tmp_path / "lib" / "site-packages")
     notes.model("notes")
     installed.model("tags")
-    app = make_app(plugins=[installed, notes])
+    app = make_app(plugins=[installed, notes], upgrade=False)
 
     with pytest.raises(MigrationError, match=r"tags: .*add table tags.*pip install -e"):
         write_revisions(app, message="begin")
@@ -661,7 +661,7 @@ def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: 
 def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Its tables and its version table are dropped, and nothing of other plugins."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
-    notes.model("notes")
+    notes.model("notes", created_at=None, updated_at=None)
     notes.create(1, "notes")
     notes.write(2, "op.create_table('more', sa.Column('id', sa.Integer()))")
     tags.create(1, "tags")
@@ -680,7 +680,7 @@ def test_the_types_of_a_removed_plugin_are_gone(
 ) -> None:
     """A type that PostgreSQL made for a column goes with the rest."""
     notes.model("notes", choice=mapped_column(sa.Enum("a", "b", name="choice")))
-    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
     write_revisions(app)
     upgrade(app)
 

@@ -44,7 +44,7 @@ def test_models_without_a_revision_are_not_ready(assemble, notes, cli, caplog):
 
     write_revisions(app)
     assert 0 == cli("db", "upgrade", app=app).exit_code
-    assert (200, "") == readiness(app, caplog)
+    assert (200, "") == readiness(assemble(notes), caplog)
 
 
 def test_a_column_without_a_revision_is_not_ready(assemble, notes, cli, caplog):
@@ -90,7 +90,7 @@ def test_a_table_that_was_dropped_is_missed(assemble, notes, cli, caplog):
     execute(app, "DROP TABLE notes")
 
     assert "notes: the database lacks table notes" == str(find_missing(app)[0])
-    assert 503 == readiness(app, caplog)[0]
+    assert 503 == readiness(assemble(notes), caplog)[0]
     assert "If it was dropped by hand, restore it." in cli("db", "upgrade", app=app).output
 
 

@@ -1,7 +1,6 @@
 """`pegboard db`: the commands of Flask-Migrate, for all histories at once or for one by name.
 
-The module changes Flask-Migrate's own group: `flask db` finds that group by its entry point, before
-any command that an app adds.
+The module changes Flask-Migrate's own group, which Flask-Migrate adds to each app.
 """
 
 import importlib
@@ -15,13 +14,14 @@ import click
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from flask import Flask, current_app, g
-from flask.cli import with_appcontext
+from flask import Flask, current_app
 
 from pegboard import migrations
 from pegboard.cli.db_arguments import (
     SIGNED,
+    DatabaseCommand,
     arguments,
+    note_x,
     option_allow_foreign,
     option_message,
     option_sql,
@@ -48,12 +48,13 @@ from pegboard.migrations import (
 db: click.Group = importlib.import_module("flask_migrate.cli").db
 
 
-@with_appcontext
-def _begin(x_arg: Sequence[str]) -> None:
-    g.x_arg = [*x_arg]  # where Flask-Migrate reads it
+@click.pass_context
+def _begin(context: click.Context, x_arg: Sequence[str]) -> None:
+    note_x(context, None, x_arg)
 
 
 db.callback = _begin
+db.command_class = DatabaseCommand
 db.help = "Migrate the database: the histories of all plugins, or of one PLUGIN."
 db.params = [option for option in db.params if option.name == "x_arg"]
 db.commands.pop("list-templates", None)

@@ -183,7 +183,8 @@ def _load(
     options: Mapping[str, object],
 ) -> Flask:
     with with_options(options):
-        return ScriptInfo(import_path, create_app).load_app()
+        # The configuration decides on the debug mode, not FLASK_DEBUG.
+        return ScriptInfo(import_path, create_app, set_debug_flag=False).load_app()
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":

@@ -9,10 +9,13 @@ from pegboard.http.conditional import (
 from pegboard.http.cors import acts_only_on_origin, init_cors
 from pegboard.http.envelope import Envelope, add_common_headers, identify, log_request
 from pegboard.http.errors import (
+    NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
     RETRY_AFTER_SECONDS,
+    VALIDATION_MESSAGE,
     APIError,
     abort,
+    answer_database_error,
     error_body,
     error_response,
     init_errors,
@@ -30,9 +33,11 @@ from pegboard.http.strict_json import InvalidJSONError, load_json
 __all__ = [
     "HIGHEST_STATUS",
     "LOWEST_STATUS",
+    "NOT_FOUND_MESSAGE",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
+    "VALIDATION_MESSAGE",
     "APIError",
     "Envelope",
     "InvalidJSONError",
@@ -41,6 +46,7 @@ __all__ = [
     "abort",
     "acts_only_on_origin",
     "add_common_headers",
+    "answer_database_error",
     "encode_header_name",
     "encode_header_value",
     "error_body",

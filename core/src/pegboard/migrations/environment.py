@@ -12,11 +12,13 @@ from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
+from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,10 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
 def _run(connection: Connection, options: dict[str, Any]) -> None:
     before = Counter[tuple[str, str]]()
 
+    def drop_unused_types(ctx: MigrationContext, **_: Any) -> None:
+        if isinstance(ctx.impl, PostgreSQL):
+            ctx.impl.drop_unused_types()
+
     def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
         if broken := _foreign_key_violations(ctx.connection) - before:
             pairs = ", ".join(f"{table} to {parent}" for table, parent in sorted(broken))
@@ -65,7 +71,10 @@ def _run(connection: Connection, options: dict[str, Any]) -> None:
     if is_read_only and not _has_generated_columns(connection):
         options = {"compare_server_default": _compare_server_default, **options}
     is_sqlite = connection.dialect.name == "sqlite"
+    if connection.dialect.name == "postgresql":
+        options = {"on_version_apply": drop_unused_types, **options}
     if is_sqlite:
+        reflect_expressions(connection.dialect)
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
         connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
@@ -101,6 +110,7 @@ def _configure(**options: Any) -> None:
             "include_schemas": schemas != {None},
             "include_name": include_name,
             "include_object": _include_object,
+            "render_item": render_item,
             **current_app.extensions["migrate"].configure_args,
             **options,
         }
