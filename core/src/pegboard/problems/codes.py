@@ -432,6 +432,19 @@ class Code(ProblemCode):
             "db upgrade NAME, or restore what was dropped."
         ),
     )
+    FOREIGN_TABLE = (
+        "PB_FOREIGN_TABLE",
+        (
+            "A revision that was to be applied touches a table of another plugin, its definition "
+            "or its rows. It was rolled back, as the table might no longer fit the other plugin's "
+            "models and revisions."
+        ),
+        "it touches table items, which belongs to items",
+        (
+            "Correct the revision; or if it is meant, repeat pegboard db upgrade with "
+            "--allow-foreign."
+        ),
+    )
     REDIS_URL_INVALID = (
         "PB_REDIS_URL_INVALID",
         "REDIS_URL has the wrong form, an unknown parameter, or names a file that cannot be used.",
