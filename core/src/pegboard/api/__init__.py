@@ -1,6 +1,8 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.data_errors import init_data_errors
+from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
@@ -10,6 +12,17 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.operations import (
+    Operation,
+    OperationIdError,
+    add_answers,
+    add_headers_and_examples,
+    add_names,
+    add_tags,
+    drop_defaults,
+    operations_of,
+)
+from pegboard.api.query import check_query
 
 __all__ = [
     "LIVENESS_PATH",
@@ -18,10 +31,22 @@ __all__ = [
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
+    "Operation",
+    "OperationIdError",
+    "add_answers",
+    "add_headers_and_examples",
+    "add_names",
+    "add_tags",
+    "check_query",
+    "describe_service",
     "docs_blueprint",
+    "drop_defaults",
+    "drop_unused_schemas",
     "get_health",
     "health_blueprint",
     "init_api",
+    "init_data_errors",
     "init_health",
     "openapi_blueprint",
+    "operations_of",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flask import Flask
 
-from pegboard.api import init_api
+from pegboard.api import init_api, init_data_errors
 from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
 from pegboard.app.edge import add_edge
@@ -57,6 +57,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
 
     api = init_api(app, assembled.packages)
     init_errors(app)
+    init_data_errors(app)
     edge = add_edge(app, core)
     init_health_checks(app, api, assembled)
     document = add_documentation(app) if core.api_docs else None
@@ -65,8 +66,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     install_plugins(app, api, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
-    if document is not None:
-        render_document(document, app, api, assembled)
+    render_document(document, app, core, api, assembled)
     app.wsgi_app = Envelope(app.wsgi_app, edge, propagate=core.testing)  # type: ignore[method-assign]
     _report_skipped(app, assembled)
     return app

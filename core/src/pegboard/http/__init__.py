@@ -12,10 +12,13 @@ from pegboard.http.cors import CORS, parse_origin
 from pegboard.http.edge import EarlyAnswer, Edge, get_edge, init_edge
 from pegboard.http.envelope import Envelope, identify, log_request
 from pegboard.http.errors import (
+    NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
     RETRY_AFTER_SECONDS,
+    VALIDATION_MESSAGE,
     APIError,
     abort,
+    answer_database_error,
     error_body,
     error_response,
     init_errors,
@@ -35,9 +38,11 @@ __all__ = [
     "CORS",
     "HIGHEST_STATUS",
     "LOWEST_STATUS",
+    "NOT_FOUND_MESSAGE",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
+    "VALIDATION_MESSAGE",
     "APIError",
     "Coding",
     "Compression",
@@ -48,6 +53,7 @@ __all__ = [
     "Request",
     "UnsendableError",
     "abort",
+    "answer_database_error",
     "available_codings",
     "encode_header_name",
     "encode_header_value",

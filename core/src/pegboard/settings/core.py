@@ -166,7 +166,24 @@ class CoreSettings(Settings):
         "Pegboard", doc="Title of the OpenAPI document.", validate=Length(1, 200)
     )
     api_version: str = setting("v1", doc="Version in the OpenAPI document.", validate=Length(1, 50))
+    api_description: str = setting(
+        "",
+        doc="Description in the OpenAPI document, in Markdown; it stands before that of all calls.",
+    )
+    api_license: str = setting(
+        "MIT",
+        doc="License in the OpenAPI document: an SPDX identifier, or name and URL; none if empty.",
+    )
+    api_contact: str = setting(
+        "", doc="Contact in the OpenAPI document: an e-mail address, a URL or a name."
+    )
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
+
+    ready_requires: tuple[str, ...] = setting(
+        (),
+        doc="Optional health checks, comma-separated, without which `/health/ready` is 503 all the "
+        "same, as in redis.",
+    )
 
     database_pool_size: int = setting(
         8, doc="Connections to the database that each process keeps.", validate=Range(1, 1000)

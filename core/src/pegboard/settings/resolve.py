@@ -14,6 +14,9 @@ from marshmallow import ValidationError, fields
 from pegboard.problems import Code, Problem
 from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
 
+STAND_IN = "default, for want of a usable value"
+"""The origin of a value that stands in for a setting with a problem."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -35,7 +38,7 @@ class Value:
             return ",".join(self.value)
         if isinstance(self.value, dict):
             return ",".join(f"{key}={value}" for key, value in self.value.items())
-        return "" if self.value is None else str(self.value)
+        return "" if self.value is None or self.value is dataclasses.MISSING else str(self.value)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def resolve_settings(
 
     `owner` is the plugin's name, None for the core; the problems do not name it. A value that is
     not allowed is a problem, and the default stands in for it; without a required value there is no
-    instance.
+    instance, and that value is `dataclasses.MISSING`.
     """
     values: list[Value] = []
     problems: list[Problem] = []
@@ -71,9 +74,9 @@ def resolve_settings(
         except _SettingError as error:
             problems.append(error.problem)
             # So that all problems are found in one start.
-            values.append(Value(declaration, declaration.default, "default"))
+            values.append(Value(declaration, declaration.default, STAND_IN))
     if any(value.value is dataclasses.MISSING for value in values):
-        return None, (), tuple(problems)
+        return None, tuple(values), tuple(problems)
     loaded = settings(**{value.declaration.field: value.value for value in values})
     return loaded, tuple(values), tuple(problems)
 

@@ -14,7 +14,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, Signer
 
 import pegboard
-from pegboard_cache_redis.requirements import require_channel
+from pegboard_cache_redis.requirements import find_channel
 from pegboard_cache_redis.sessions.codec import FieldCodec
 from pegboard_cache_redis.sessions.lazy_session import LazySession
 from pegboard_cache_redis.sessions.store import (
@@ -223,9 +223,14 @@ def _answer_503(error: SessionStoreError | None) -> NoReturn:
     )
 
 
-def make_session_interface(app: Flask) -> RedisSessionInterface:
-    """Return the app's session interface. Raises `pegboard.StartupError` without a `REDIS_URL`."""
-    channel = require_channel(app)
+def make_session_interface(app: Flask) -> RedisSessionInterface | None:
+    """Return the app's session interface; None in development without a `REDIS_URL`.
+
+    Raises `pegboard.StartupError` without one elsewhere.
+    """
+    channel = find_channel(app, "sessions are kept in signed cookies")
+    if channel is None:
+        return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     core = pegboard.get_settings(pegboard.CoreSettings, app)
     secrets = [core.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
