@@ -13,6 +13,7 @@ from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
+from pegboard.app.start_page import add_start_page
 from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
 from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
@@ -61,6 +62,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     edge = add_edge(app, core)
     init_health_checks(app, api, assembled)
     document = add_documentation(app) if core.api_docs else None
+    add_start_page(app, core, assembled)
 
     stages = add_stages(app)
     install_plugins(app, api, assembled)

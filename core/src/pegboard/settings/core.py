@@ -179,6 +179,7 @@ class CoreSettings(Settings):
     )
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
+    start_page: bool = setting(default=True, doc="Serve a page about the service at `/`.")
     ready_requires: tuple[str, ...] = setting(
         (),
         doc="Optional health checks, comma-separated, without which `/health/ready` is 503 all the "

@@ -28,8 +28,8 @@ _PURE = frozenset(
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
 
-EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi"})
-"""Names of the blueprints that no stage sees: health, the OpenAPI document and its page.
+EXEMPT_BLUEPRINTS = frozenset({"docs", "health", "openapi", "start_page"})
+"""Names of the blueprints that no stage sees: health, the OpenAPI document and its page, and `/`.
 
 An orchestrator's health check and the documentation are never refused or delayed by a stage.
 """
