@@ -17,6 +17,7 @@ from pegboard.settings import (
     Configuration,
     CoreSettings,
     Settings,
+    Unused,
     Value,
     declarations_of,
     prefix_of,
@@ -82,13 +83,14 @@ def examine(
         except PluginError as error:
             problems += error.problems
     problems += find_collisions(plugins, manager)
-    settings, values, misset = _resolve_settings(plugins, configuration)
-    return Registry(tuple(plugins), (), settings, values, manager), problems + misset
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    registry = Registry(tuple(plugins), (), settings, values, manager, unused)
+    return registry, problems + misset
 
 
 def _resolve_settings(
     plugins: Sequence[Plugin], configuration: Configuration
-) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], list[Problem]]:
+) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], tuple[Unused, ...], list[Problem]]:
     resolved: dict[type[Settings], Settings] = {CoreSettings: configuration.core}
     values = list(configuration.values)
     problems: list[Problem] = []
@@ -106,6 +108,7 @@ def _resolve_settings(
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}
     prefixes = {prefix_of(name): name for name in by_name}
-    for problem in unknown_settings(declared, prefixes, configuration.sources):
-        problems.append(by_name[problem.plugin or ""].adopt(problem))
-    return resolved, tuple(values), problems
+    unknown, unused = unknown_settings(declared, prefixes, configuration.sources)
+    for problem in unknown:
+        problems.append(by_name[problem.plugin].adopt(problem) if problem.plugin else problem)
+    return resolved, tuple(values), unused, problems
