@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import pytest
 
+from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI, StartService
-from pegboard.testing.processes import Server, free_port
+from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.servers import PostgresServer, _open_directory, _ordinary_user
 from pegboard.testing.services import LiveServer
 
@@ -150,6 +152,11 @@ def settings_of_all_backends(pgbouncer: PgBouncer, url: str) -> set[tuple[str, .
     return found
 
 
+def shows(url: str, state: str) -> bool:
+    """Return whether the server says that it is in this state of being read-only."""
+    return rows(url, "SHOW transaction_read_only") == [(state,)]
+
+
 def locks(url: str) -> int:
     """Return how many advisory locks there are."""
     return len(rows(url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
@@ -204,3 +211,25 @@ def test_migrations_leave_no_lock(
             assert 0 == locks(own_postgres.url)
 
     assert {("0", "0", "0")} == settings_of_all_backends(pgbouncer, own_postgres.url)
+
+
+def test_a_read_only_server_behind_the_pooler_is_noticed(
+    service: LiveServer, own_postgres: PostgresServer
+) -> None:
+    """A write is a 503, though what its connection knew of the server was of another time."""
+    for number in range(8):
+        assert 201 == service.request("POST", ITEMS, {"name": f"item {number}"})[0]
+    for state, write, ready in (("on", 503, 503), ("off", 201, 200)):
+        execute(
+            own_postgres.url,
+            "SET default_transaction_read_only = off",
+            f"ALTER SYSTEM SET default_transaction_read_only = {state}",
+            "SELECT pg_reload_conf()",
+        )
+        wait_until(partial(shows, own_postgres.url, state), f"read-only is {state}")
+        with ThreadPoolExecutor(8) as threads:
+            calls = [
+                threads.submit(service.request, "POST", ITEMS, {"name": "one"}) for _ in range(8)
+            ]
+        assert {write} == {call.result()[0] for call in calls}
+        assert ready == service.request("GET", "/health/ready")[0]

@@ -246,7 +246,18 @@ def test_one_origin_varies_as_well(make_app: MakeApp):
 
 
 @pytest.mark.parametrize(
-    "origin", ["^https?://.+", "app.example", "https://app.example/", "null", "http://[::1]"]
+    "origin",
+    [
+        *(
+            "^https?://.+",
+            "app.example",
+            "https://app.example/",
+            "null",
+            "http://[::1",
+            "http://[1]",
+        ),
+        *("https://*.example", "https://app.example:99999", "https://b\xfccher.example", "app://"),
+    ],
 )
 def test_what_is_no_origin_stops_the_start(origin):
     """It would match nothing, or anything."""

@@ -36,6 +36,7 @@ from pegboard.migrations import (
     write_merge_revision,
     write_revisions,
 )
+from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 
 Plugin = Any
@@ -363,6 +364,41 @@ def test_an_index_can_be_created_concurrently(assemble: Assemble, notes: Plugin)
 
     with app.app_context():
         assert ["ix_notes"] == [one["name"] for one in sa.inspect(db.engine).get_indexes("notes")]
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_a_lost_migration_lock_ends_the_command(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """Another process may have begun to migrate, so no further revision is applied."""
+    holder = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+    notes.write(1, f'op.execute("{holder}")')
+    notes.create(2, "notes")
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    with pytest.raises(MigrationError, match="the migration lock is lost"):
+        upgrade(app)
+
+    assert ["notes_0001"] == versions(app)["notes"]
+    upgrade(app)
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_an_idle_transaction_may_hold_the_migration_lock(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """Limits that a database sets for transactions do not end the one that holds the lock."""
+    notes.write(1, "op.execute('SELECT pg_sleep(0.5)')")
+    notes.create(2, "notes")
+    name = sa.make_url(postgres_url).database
+    execute(
+        postgres_url,
+        f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 100",
+        f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'",
+    )
+
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+
     assert ["notes_0002"] == versions(app)["notes"]
 
 

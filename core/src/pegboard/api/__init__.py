@@ -3,7 +3,7 @@
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
 from pegboard.api.data_errors import init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
-from pegboard.api.docs_page import docs_blueprint
+from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,
@@ -25,6 +25,7 @@ from pegboard.api.operations import (
 from pegboard.api.query import check_query
 
 __all__ = [
+    "ASSETS",
     "LIVENESS_PATH",
     "Api",
     "Blueprint",

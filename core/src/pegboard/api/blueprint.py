@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,8 @@ from pegboard.api.query import LOCATIONS, load_query, open_query
 from pegboard.http import InvalidJSONError, abort, load_json
 
 OPENAPI_VERSION = "3.0.3"
+ROOT_SERVERS = [{"url": "/"}]
+"""The servers in the document, of a service without a path prefix."""
 
 MAX_PAGE = 1_000_000
 """The last page that `Blueprint.paginate` takes: its offset fits into any database."""
@@ -157,7 +159,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "marshmallow_plugin": MarshmallowPlugin(
                 schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
             ),
-            "servers": [{"url": "/"}],
+            "servers": ROOT_SERVERS,
         },
     )
 
@@ -175,10 +177,19 @@ class OpenAPIDocument:
     """The bytes of the OpenAPI document of one app, which are rendered once and then served."""
 
     content: bytes = b""
+    _document: Mapping[str, Any] = field(default_factory=dict)
 
     def render(self, document: Mapping[str, Any]) -> None:
         """Render the document as JSON."""
+        self._document = document
         self.content = json.dumps(document, indent=2, sort_keys=False).encode()
+
+    def content_at(self, prefix: str) -> bytes:
+        """Return the bytes for clients that reach the service under a path prefix."""
+        if not prefix or self._document.get("servers") != ROOT_SERVERS:
+            return self.content
+        document = {**self._document, "servers": [{"url": prefix}]}
+        return json.dumps(document, indent=2, sort_keys=False).encode()
 
 
 def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
@@ -187,8 +198,9 @@ def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        response = Response(document.content, mimetype="application/json")
-        response.set_etag(hashlib.sha256(document.content).hexdigest())
+        content = document.content_at(request.script_root)
+        response = Response(content, mimetype="application/json")
+        response.set_etag(hashlib.sha256(content).hexdigest())
         response.make_conditional(request)
         return response
 

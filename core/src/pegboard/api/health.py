@@ -18,6 +18,7 @@ from flask import Flask, current_app
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
+from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 
@@ -175,6 +176,7 @@ LIVENESS_PATH = "/health"
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness.")
+    cache_control("no-store")(blueprint)
 
     # Whatever a prober adds to the URL, the service is no less alive or ready.
     @blueprint.get(LIVENESS_PATH)

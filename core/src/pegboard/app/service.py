@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, request
 from flask import Request as FlaskRequest
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
@@ -26,10 +27,24 @@ def new_service(configuration: Configuration, assembled: Registry) -> "Service":
     return app
 
 
+class CookieSessions(SecureCookieSessionInterface):
+    """Sessions in signed cookies, which browsers send to this service alone."""
+
+    opens_any = True
+    """That no request is refused a session, as with Flask's own."""
+
+    def get_cookie_path(self, app: Flask) -> str:
+        """Return the path prefix of the request, unless another path is configured."""
+        configured = super().get_cookie_path(app)
+        is_default = configured == "/" and not app.config["SESSION_COOKIE_PATH"]
+        return (request.script_root or configured) if is_default else configured
+
+
 class Service(Flask):
     """A Flask app that reuses the route found by stages, and answers all errors in one format."""
 
     request_class = Request
+    session_interface = CookieSessions()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take the arguments of `flask.Flask`."""

@@ -4,6 +4,7 @@ After a failover the old primary may go on answering, as a standby or with
 `default_transaction_read_only`. Connections to it would fail every write until they are closed.
 """
 
+import math
 import time
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ class Judge(Protocol):
 
 def init_failover(engine: Engine, judge: Judge) -> None:
     """Treat a refused write as a lost connection, unless only the transaction is read-only."""
-    given_up_at = -PAUSE
+    given_up_at = -math.inf
 
     @event.listens_for(engine, "handle_error")
     def give_up(context: ExceptionContext) -> None:

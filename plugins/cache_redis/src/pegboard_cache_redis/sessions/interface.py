@@ -9,7 +9,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from flask import Flask, Request, Response, session
+from flask import Flask, Request, Response, has_request_context, request, session
 from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, Signer
 
@@ -72,17 +72,22 @@ class RedisSessionInterface(SessionInterface):
         )
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Return the name; with the prefix a browser accepts it only from this host, over TLS."""
+        """Return the name; by its beginning a browser accepts it only from this host, over TLS.
+
+        `__Host-` demands the path `/`; a service under a path prefix has a cookie of its own.
+        """
         name: str = app.config["SESSION_COOKIE_NAME"]
-        return f"__Host-{name}" if self.get_cookie_secure(app) else name
+        if not self.get_cookie_secure(app):
+            return name
+        return f"__Host-{name}" if self.get_cookie_path(app) == "/" else f"__Secure-{name}"
 
     def get_cookie_domain(self, app: Flask) -> str | None:  # noqa: ARG002 - Flask's signature
         """Return none: the cookie is sent to this host alone."""
         return None
 
     def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
-        """Return the root, as the prefix `__Host-` requires."""
-        return "/"
+        """Return the path prefix of the request, else the root."""
+        return (request.script_root if has_request_context() else "") or "/"
 
     def get_cookie_httponly(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Return that scripts in a browser cannot read the cookie."""
