@@ -2,10 +2,11 @@
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from marshmallow import ValidationError, fields
 from pegboard.problems import Code, Problem
 from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
 
+_MASK = "********"
+_URL_WITH_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://).*@.*", re.DOTALL)
+
+
+def _mask(text: str) -> str:
+    return _URL_WITH_CREDENTIALS.sub(rf"\1{_MASK}", text)
+
 
 @dataclass(frozen=True)
 class Value:
@@ -21,34 +29,34 @@ class Value:
 
     declaration: Declaration
     """The setting whose value this is."""
-    value: Any
+    value: Any = field(repr=False)
     """The value after conversion and validation; a secret is not masked."""
     origin: str
     """As `pegboard config show` prints it: `environment PORT`, `default`."""
 
     @property
     def shown(self) -> str:
-        """The value as text; a secret is masked."""
+        """The value as text; a secret is masked, and a URL with credentials but for its scheme."""
         if self.declaration.secret and self.value:
-            return "********"
+            return _MASK
         if isinstance(self.value, tuple):
-            return ",".join(self.value)
+            return ",".join(map(_mask, self.value))
         if isinstance(self.value, dict):
-            return ",".join(f"{key}={value}" for key, value in self.value.items())
-        return "" if self.value is None else str(self.value)
+            return ",".join(f"{key}={_mask(value)}" for key, value in self.value.items())
+        return "" if self.value is None else _mask(str(self.value))
 
 
 @dataclass(frozen=True)
 class Sources:
     """Where values come from; an earlier source wins over a later one."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     """Options of a command, by the key of the setting."""
-    explicit: Mapping[str, Any]
+    explicit: Mapping[str, Any] = field(repr=False)
     """What `create_app` was given."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """Environment variables, which may name files that hold secrets."""
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(repr=False)
     """What the configuration class in force sets."""
     defaults_name: str
     """The name of that class."""
@@ -139,9 +147,14 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
             if value is not None:
                 validator(value)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
-        shown = "its value" if declaration.secret else repr(raw)
+        shown = "its value" if declaration.secret else _mask(repr(raw))
         messages = error.messages if isinstance(error, ValidationError) else ["Its check failed."]
         allowed = " ".join(str(message) for message in messages)
+        # A check may quote the value, or the part of a list that it refuses.
+        for part in (raw, *map(str.strip, raw.split(","))) if isinstance(raw, str) else ():
+            if part:
+                masked = _MASK if declaration.secret else _mask(part)
+                allowed = allowed.replace(part, masked)
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
@@ -161,8 +174,10 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
             return Path(file).read_text(encoding="utf-8").strip(), f"file {file}"
         except (OSError, UnicodeDecodeError) as error:
             variable = f"{declaration.variable}_FILE"
-            summary = f"setting {declaration.key}: cannot read {file}, named by {variable}"
-            hint = f"{error}. Name a readable UTF-8 file."
+            # It may be the URL itself.
+            summary = f"setting {declaration.key}: cannot read {_mask(file)}, named by {variable}"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            hint = f"{reason}. Name a readable UTF-8 file."
             raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
