@@ -14,10 +14,10 @@ def document(make_app):
 @pytest.mark.parametrize(
     "path, method, statuses",
     [
-        ("/api/items/", "get", {200, 422}),
-        ("/api/items/", "post", {201, 400, 408, 413, 415, 422}),
+        ("/api/items/", "get", {200, 308, 422}),
+        ("/api/items/", "post", {201, 308, 408, 413, 415, 422}),
         ("/api/items/{item_id}", "get", {200, 304, 404, 412}),
-        ("/api/items/{item_id}", "put", {200, 400, 404, 408, 412, 413, 415, 422}),
+        ("/api/items/{item_id}", "put", {200, 404, 408, 412, 413, 415, 422}),
         ("/api/items/{item_id}", "delete", {204, 404, 412}),
     ],
 )
@@ -25,7 +25,7 @@ def test_every_status_is_documented(document, path, method, statuses):
     """Beside those that everything can answer."""
     operation = document["paths"][path][method]
 
-    assert statuses | {500, 503} == set(map(int, operation["responses"]))
+    assert statuses | {400, 500, 503} == set(map(int, operation["responses"]))
     assert ["items"] == operation["tags"]
     assert operation["summary"]
     assert operation["operationId"]
@@ -36,11 +36,23 @@ def test_headers_are_documented(document):
     paths = document["paths"]
     one, many = paths["/api/items/{item_id}"], paths["/api/items/"]
 
-    assert {"X-Pagination", "Link"} == set(many["get"]["responses"]["200"]["headers"])
-    assert {"ETag", "Location"} == set(many["post"]["responses"]["201"]["headers"])
-    for response in (one["get"]["responses"]["200"], one["get"]["responses"]["304"],
-                     one["put"]["responses"]["200"]):  # fmt: skip
-        assert {"ETag"} == set(response["headers"])
+    always = {"X-Request-ID"}
+    assert {"X-Pagination", "Link"} | always == set(many["get"]["responses"]["200"]["headers"])
+    assert {"ETag", "Location"} | always == set(many["post"]["responses"]["201"]["headers"])
+    shared = document["components"]["responses"]
+    for response in (one["get"]["responses"]["200"], one["put"]["responses"]["200"],
+                     shared["NOT_MODIFIED"], shared["PRECONDITION_FAILED"]):  # fmt: skip
+        assert {"ETag"} | always == set(response["headers"])
+
+
+def test_conditional_requests_can_be_generated(document):
+    """A client reads, replaces and deletes what it knows."""
+    one = document["paths"]["/api/items/{item_id}"]
+    for method in ("get", "put", "delete"):
+        references = {parameter["$ref"] for parameter in one[method]["parameters"]}
+        assert {f"#/components/parameters/{name}" for name in ("If-Match", "If-None-Match")} == (
+            references
+        )
 
 
 def test_ids_have_bounds(document):

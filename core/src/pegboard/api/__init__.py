@@ -1,7 +1,9 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
-from pegboard.api.docs_page import docs_blueprint
+from pegboard.api.data_errors import init_data_errors
+from pegboard.api.description import describe_service, drop_unused_schemas
+from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,
@@ -10,18 +12,42 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.operations import (
+    Operation,
+    OperationIdError,
+    add_answers,
+    add_headers_and_examples,
+    add_names,
+    add_tags,
+    drop_defaults,
+    operations_of,
+)
+from pegboard.api.query import check_query
 
 __all__ = [
+    "ASSETS",
     "LIVENESS_PATH",
     "Api",
     "Blueprint",
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
+    "Operation",
+    "OperationIdError",
+    "add_answers",
+    "add_headers_and_examples",
+    "add_names",
+    "add_tags",
+    "check_query",
+    "describe_service",
     "docs_blueprint",
+    "drop_defaults",
+    "drop_unused_schemas",
     "get_health",
     "health_blueprint",
     "init_api",
+    "init_data_errors",
     "init_health",
     "openapi_blueprint",
+    "operations_of",
 ]

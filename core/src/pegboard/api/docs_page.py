@@ -18,12 +18,13 @@ CONTENT_SECURITY_POLICY = (
 )
 
 _YEAR = 365 * 24 * 3600
-_OWN_ASSETS = Path(__file__).parent / "static"
+ASSETS = Path(__file__).parent / "static"
+"""The folder of the core's own assets, among them `icon.svg`."""
 _SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
-_ASSETS: Mapping[str, tuple[Path, str]] = {
-    "docs.css": (_OWN_ASSETS, "pegboard"),
-    "docs.js": (_OWN_ASSETS, "pegboard"),
-    "icon.svg": (_OWN_ASSETS, "pegboard"),
+_FOLDERS: Mapping[str, tuple[Path, str]] = {
+    "docs.css": (ASSETS, "pegboard"),
+    "docs.js": (ASSETS, "pegboard"),
+    "icon.svg": (ASSETS, "pegboard"),
     "swagger-ui.css": (_SWAGGER_UI, "flask-swagger-ui"),
     "swagger-ui-bundle.js": (_SWAGGER_UI, "flask-swagger-ui"),
 }
@@ -43,7 +44,7 @@ def page() -> Response:
         "pegboard/docs.html",
         title=current_app.config["API_TITLE"],
         api_version=current_app.config["API_VERSION"],
-        assets={name: _asset_url(name) for name in _ASSETS},
+        assets={name: _asset_url(name) for name in _FOLDERS},
     )
     response = Response(html, mimetype="text/html")
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
@@ -53,9 +54,9 @@ def page() -> Response:
 
 def asset(name: str) -> Response:
     """Serve one asset of the page; with its version in the URL it may be cached for a year."""
-    if name not in _ASSETS:
+    if name not in _FOLDERS:
         abort(404, "The documentation page has no such asset.")
-    folder, _ = _ASSETS[name]
+    folder, _ = _FOLDERS[name]
     is_versioned = "v" in flask.request.args
     response = send_from_directory(folder, name, max_age=_YEAR if is_versioned else None)
     response.cache_control.immutable = is_versioned
@@ -63,5 +64,5 @@ def asset(name: str) -> Response:
 
 
 def _asset_url(name: str) -> str:
-    _, distribution = _ASSETS[name]
+    _, distribution = _FOLDERS[name]
     return url_for("docs.asset", name=name, v=version(distribution))

@@ -1,11 +1,34 @@
 """The documentation of a service: its OpenAPI document, and the page that shows it."""
 
+import copy
+import functools
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from apispec import APISpec
 from flask import Flask
 
-from pegboard.api import Api, OpenAPIDocument, docs_blueprint, openapi_blueprint
+from pegboard.api import (
+    Api,
+    OpenAPIDocument,
+    Operation,
+    OperationIdError,
+    add_answers,
+    add_headers_and_examples,
+    add_names,
+    add_tags,
+    describe_service,
+    docs_blueprint,
+    drop_defaults,
+    drop_unused_schemas,
+    openapi_blueprint,
+    operations_of,
+)
+from pegboard.cache import find_lookups
 from pegboard.plugins import Registry, call_plugin
+from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.settings import CoreSettings
 
 
 def add_documentation(app: Flask) -> OpenAPIDocument:
@@ -16,9 +39,64 @@ def add_documentation(app: Flask) -> OpenAPIDocument:
     return document
 
 
-def render_document(document: OpenAPIDocument, app: Flask, api: Api, assembled: Registry) -> None:
-    """Render the document of all blueprints, after each plugin's `pegboard_openapi` changed it."""
-    content: dict[str, Any] = api.spec.to_dict()
+def render_document(
+    document: OpenAPIDocument | None,
+    app: Flask,
+    core: CoreSettings,
+    api: Api,
+    assembled: Registry,
+) -> None:
+    """Render the document of all blueprints, after each plugin's `pegboard_openapi` changed it.
+
+    The command `pegboard openapi` prints the same one, also where none is served. Raises
+    `PluginError`, or `StartupError` for a call of no plugin.
+    """
+    whole = functools.cache(partial(_whole_document, app, core, api, assembled))
+    api.spec.to_dict = whole
+    if document is not None:
+        document.render(whole())
+
+
+def _whole_document(
+    app: Flask, core: CoreSettings, api: Api, assembled: Registry
+) -> dict[str, Any]:
+    content: dict[str, Any] = copy.deepcopy(APISpec.to_dict(api.spec))
+    describe_service(
+        content,
+        description=core.api_description,
+        license_text=core.api_license,
+        contact=core.api_contact,
+    )
+    drop_unused_schemas(content)
+    _add_answers(content, app)
     for plugin in assembled.plugins:
         call_plugin(assembled.manager, plugin, "pegboard_openapi", app=app, document=content)
-    document.render(content)
+        for operation in operations_of(content, app):
+            # The views of blueprints have tags: this one was added by the plugin.
+            operation.content.setdefault("tags", [plugin.name])
+    _add_answers(content, app)  # of what the plugins added
+    operations = list(operations_of(content, app))
+    _add_names(operations, app, assembled)
+    add_headers_and_examples(content, operations)
+    add_tags(content, operations)
+    drop_defaults(content["components"]["schemas"])
+    return content
+
+
+def _add_answers(content: dict[str, Any], app: Flask) -> None:
+    # Rules are compared by identity: two of the same text are equal.
+    cached = {id(rule) for rule, _ in find_lookups(app)}
+    for operation in operations_of(content, app):
+        add_answers(content, operation, is_cached=id(operation.rule) in cached)
+
+
+def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry) -> None:
+    try:
+        add_names(operations)
+    except OperationIdError as error:
+        hint = "Give each call an operationId of its own, or none."
+        problem = Problem(Code.COLLISION_OPERATION, str(error), hint)
+        rule = error.operation.rule
+        view = rule and app.view_functions[rule.endpoint]
+        owner = rule and assembled.owner_of(rule.endpoint, view.__module__ if view else "")
+        raise PluginError(owner.adopt(problem)) if owner else StartupError([problem]) from error

@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.database.url import database_url, is_in_memory
+from pegboard.database.violations import remember_statements
 from pegboard.forking import after_fork
 
 db = SQLAlchemy()
@@ -45,6 +46,7 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
     db.init_app(app)
     with app.app_context():
         engine = db.engine
+    remember_statements(engine)
     if engine.dialect.name == "postgresql":
         limits = Limits(options.connect_timeout, options.statement_timeout, options.lock_timeout)
         init_postgresql(engine, limits)

@@ -5,6 +5,9 @@ import re
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+SUPPORTED = frozenset({"postgresql", "sqlite"})
+"""The databases whose locks, time limits and transactions the platform knows."""
+
 _NO_URL = (
     "not a database URL; write postgresql://user:password@host:5432/name or "
     "sqlite:////path/to/file.db, with special characters of the password percent-encoded"
@@ -35,19 +38,10 @@ def database_url(text: str) -> URL:
         url = _parse(text)
     except (ArgumentError, ValueError):
         raise ValueError(_NO_URL) from None
-    try:
-        if url.get_backend_name() != "sqlite":
-            # Reads the hosts and ports among the parameters, too.
-            url.get_dialect()().create_connect_args(url)
-        url.get_dialect().import_dbapi()
-    except NoSuchModuleError:
-        message = f"{url.drivername}: no such database driver is known"
-        raise ValueError(message) from None
-    except ImportError as error:
-        message = f"{url.drivername}: the driver {error.name} is not installed"
-        raise ValueError(message) from None
-    except (ArgumentError, ValueError, TypeError, AttributeError):
-        raise ValueError(_NO_URL) from None
+    if url.get_backend_name() not in SUPPORTED:
+        message = f"{url.get_backend_name()} is not supported, only PostgreSQL and SQLite are"
+        raise ValueError(message)
+    _check_driver(url)
     if url.get_backend_name() == "sqlite" and (url.host or url.username or url.password):
         message = "a SQLite URL has three slashes before a relative path, four before an absolute"
         raise ValueError(message)
@@ -59,6 +53,28 @@ def is_in_memory(url: URL) -> bool:
     if url.get_backend_name() != "sqlite":
         return False
     return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
+
+
+def _check_driver(url: URL) -> None:
+    bare = f"write {url.get_backend_name()}: alone, whose driver is installed"
+    try:
+        dialect = url.get_dialect()
+    except NoSuchModuleError:
+        message = f"{url.drivername}: no such database driver is known; {bare}"
+        raise ValueError(message) from None
+    if dialect.is_async:
+        message = f"{url.drivername}: the driver is for asyncio, and Flask is not; {bare}"
+        raise ValueError(message)
+    try:
+        if url.get_backend_name() != "sqlite":
+            # Reads the hosts and ports among the parameters, too.
+            dialect().create_connect_args(url)
+        dialect.import_dbapi()
+    except ImportError as error:
+        message = f"{url.drivername}: {error.name} is not installed; install it, or {bare}"
+        raise ValueError(message) from None
+    except (ArgumentError, ValueError, TypeError, AttributeError):
+        raise ValueError(_NO_URL) from None
 
 
 def _parse(text: str) -> URL:

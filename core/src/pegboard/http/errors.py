@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,8 +19,18 @@ logger = logging.getLogger(__name__)
 REQUEST_ID_KEY = "pegboard.request_id"
 """The key in the WSGI environment under which the request's id is kept."""
 
+VALIDATION_MESSAGE = "The request did not pass validation."
+"""The message of a 422 whose `errors` say what is wrong with each field."""
+
+NOT_FOUND_MESSAGE = "There is nothing at this address."
+"""The message of a 404 for a path that no route or row has."""
+
 RETRY_AFTER_SECONDS = 1
 """`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
+
+
+VALIDATION_MESSAGE = "The request did not pass validation."
+"""The message of an error that says in `errors` what is wrong."""
 
 
 class APIError(HTTPException):
@@ -48,8 +58,8 @@ def abort(
 ) -> NoReturn:
     """End the request with an error in the platform's format.
 
-    `status` is 400 to 599. `errors` maps a field's name to a list of messages; `headers` are added
-    to the answer.
+    `status` is 400 to 599. `errors` maps a field's name to a list of messages; mappings inside are
+    flattened, to names such as `lines.0.amount`. `headers` are added to the answer.
     """
     raise APIError(status, message, errors, headers)
 
@@ -58,8 +68,18 @@ def error_body(status: int, message: str, errors: Mapping[str, Any] | None = Non
     """Return the JSON of an error; the body of every error is made here."""
     body: dict[str, Any] = {"message": message, "status": status}
     if errors:
-        body["errors"] = errors
+        body["errors"] = dict(_flat(errors))
     return json.dumps(body).encode()
+
+
+def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield the messages of each field; one inside another is named as in `lines.0.amount`."""
+    for name, found in messages.items():
+        if isinstance(found, Mapping):
+            yield from _flat(found, f"{prefix}{name}.")
+        else:
+            texts = found if isinstance(found, list | tuple) else [found]
+            yield f"{prefix}{name}", [str(text) for text in texts]
 
 
 def error_response(
@@ -95,7 +115,7 @@ def response_of(error: APIError) -> Response:
 def init_errors(app: Flask) -> None:
     """Register the handlers that answer every error raised in Flask in the error format."""
     app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(DBAPIError, _answer_database)
+    app.register_error_handler(DBAPIError, answer_database_error)
     app.register_error_handler(PoolTimeoutError, _answer_unavailable)
     app.register_error_handler(InternalServerError, _answer_bug)
 
@@ -106,7 +126,7 @@ def _answer_http(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     data = getattr(error, "data", None) or {}
     errors = data.get("errors") or data.get("messages")
-    default = "The request did not pass validation." if errors else _sentence(error)
+    default = VALIDATION_MESSAGE if errors else _sentence(error)
     headers = {
         name: value
         for name, value in error.get_headers(request.environ)
@@ -138,7 +158,8 @@ def _by_field(messages: Any) -> dict[str, Any] | None:
     return fields
 
 
-def _answer_database(error: DBAPIError) -> Response:
+def answer_database_error(error: DBAPIError) -> Response:
+    """Answer 503 if the database is unavailable, else 500: the statement is a bug of the view."""
     if _is_unavailable(error):
         return _answer_unavailable(error)
     logger.error("database error", exc_info=error)

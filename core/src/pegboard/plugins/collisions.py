@@ -12,7 +12,7 @@ from pegboard.plugins.discovery import Candidate
 from pegboard.problems import Code, Problem
 from pegboard.settings import CoreSettings, declarations_of, prefix_of
 
-CORE_BLUEPRINTS = ("docs", "health", "openapi")
+CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
 CORE_ROUTES = ("/docs", "/docs/assets/<>", "/health", "/health/ready", "/openapi.json")
 CORE_COMMANDS = (
     "cache",

@@ -143,5 +143,7 @@ def pegboard_stages(app: Flask) -> Sequence[Stage]:  # type: ignore[empty-body]
 def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
     """Add to the OpenAPI document, in place, what holds for the whole service.
 
-    Called once for each app, after `pegboard_stages`, if the document is served.
+    Called once for each app, after `pegboard_stages`, if the document is served; else when
+    `pegboard openapi` prints it. Afterwards the calls that it adds get the errors, headers and
+    names of all calls.
     """

@@ -39,12 +39,6 @@ _LOCATION = {
     "required": True,
     "schema": {"type": "string", "example": "/api/items/1"},
 }
-_IF_NONE_MATCH = {
-    "in": "header",
-    "name": "If-None-Match",
-    "schema": {"type": "string"},
-    "description": "ETags of the item that the client has, or `*`.",
-}
 
 _LOOKUP_TTL = 300
 """Seconds for which the response for one item may be cached."""
@@ -88,7 +82,10 @@ class Items(MethodView):
     @blueprint.doc(operationId="create_item")
     @pegboard.transactional
     def post(self, sent: Mapping[str, Any]) -> Response:
-        """Create an item."""
+        """Create an item.
+
+        `Location` in the answer is its URL.
+        """
         now = pegboard.utcnow()
         item = Item(**sent, created_at=now, updated_at=now)
         pegboard.db.session.add(item)
@@ -104,16 +101,12 @@ class ItemById(MethodView):
 
     @pegboard.cached(Item, ttl=_LOOKUP_TTL)
     @blueprint.response(HTTPStatus.OK, ItemSchema, headers={"ETag": _ETAG})
-    @blueprint.alt_response(
-        HTTPStatus.NOT_MODIFIED,
-        description="The client has the item as it is.",
-        headers={"ETag": _ETAG},
-        success=True,
-    )
-    @blueprint.alt_response(HTTPStatus.PRECONDITION_FAILED, "PRECONDITION_FAILED")
-    @blueprint.doc(parameters=[_IF_NONE_MATCH], operationId="get_item")
+    @blueprint.doc(operationId="get_item")
     def get(self, item_id: int) -> Response:
-        """Get an item."""
+        """Get an item.
+
+        With `If-None-Match: <ETag>` the answer is 304 while the item has this ETag.
+        """
         row = pegboard.db.session.execute(select(table).where(table.columns.id == item_id)).first()
         if row is None:
             _no_item(item_id)

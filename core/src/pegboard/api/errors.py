@@ -1,0 +1,79 @@
+"""Errors in the OpenAPI document: their schema, an example and the headers of each status."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+from marshmallow import Schema, fields
+from werkzeug.exceptions import default_exceptions
+
+from pegboard.http import PRECONDITION_FAILED_MESSAGE, VALIDATION_MESSAGE
+
+
+class ErrorSchema(Schema):
+    """The body of every error."""
+
+    message = fields.String(required=True, metadata={"description": "What went wrong."})
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={
+            "description": "What is wrong with each field, in the body or the query; one inside "
+            "another is named as in `lines.0.amount`."
+        },
+    )
+
+
+ERROR_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "304": ("ETag",),
+        "308": ("Location",),
+        "412": ("ETag",),
+        "415": ("Accept",),
+        "429": ("Retry-After",),
+        "503": ("Retry-After",),
+    }
+)
+"""The headers that tell a client what to do next, by the status of the answer."""
+
+_MESSAGES: Mapping[int, str] = {
+    308: "The resource is at /api/things/.",
+    400: "The body is not valid JSON: Expecting value at line 1, column 1.",
+    408: "Nothing of the request's body arrived for 30 seconds.",
+    409: "Another thing has this name already.",
+    412: PRECONDITION_FAILED_MESSAGE,
+    415: "The body must be JSON, sent as Content-Type: application/json.",
+    422: VALIDATION_MESSAGE,
+    429: "Too many requests: at most 1000 in 60 seconds are allowed.",
+    500: "Internal server error, request id 0af7651916cd43dd8448eb211c80319c.",
+    503: "The database cannot answer at the moment. Try again.",
+}
+_ERRORS = {422: {"name": ["Missing data for required field."]}}
+
+
+ERROR_SCHEMA = {"$ref": "#/components/schemas/Error"}
+"""The reference to `ErrorSchema` in a document."""
+
+
+def error_component(status: HTTPStatus) -> dict[str, Any]:
+    """Return the description of the answers of a status."""
+    if status == HTTPStatus.NOT_MODIFIED:
+        return {"description": "The client has the current representation."}
+    content = {"application/json": {"schema": dict(ERROR_SCHEMA)}}
+    return {"description": status.phrase, "content": content}
+
+
+def error_example(status: int) -> dict[str, Any]:
+    """Return a body that answers of a status can have."""
+    message = _MESSAGES.get(status) or _default_message(status)
+    example: dict[str, Any] = {"message": message, "status": status}
+    if status in _ERRORS:
+        example["errors"] = _ERRORS[status]
+    return example
+
+
+def _default_message(status: int) -> str:
+    error = default_exceptions.get(status)
+    return str(error.description) if error is not None else "It cannot be done."
