@@ -188,7 +188,7 @@ def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     assert 1 == done.returncode
     assert "the database cannot be queried: " in done.stdout
     assert "[PB_DATABASE_UNAVAILABLE]" in done.stdout
-    assert "Start the database, or correct DATABASE_URL." in done.stdout
+    assert "Start the database, or correct DATABASE_URL, with" in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout
 
