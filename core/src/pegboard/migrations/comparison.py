@@ -238,7 +238,7 @@ def _checks(table: Table) -> dict[str, CheckConstraint]:
     """Return the CHECK constraints of a table that was read from a database, by their names."""
     checks = _all_checks(table)
     for check in checks:
-        check.sqltext = literalcomparable(str(check.sqltext))
+        check.sqltext = literal_text(str(check.sqltext))
     return {str(check.name or comparable(check)): check for check in checks}
 
 
