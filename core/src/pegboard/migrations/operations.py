@@ -80,6 +80,8 @@ def _make_portable(
                 for part in operation.columns
                 for portable in _portable_parts(part, dialect, is_reflected=is_reflected)
             ]
+        case ops.CreateCheckConstraintOp() if is_reflected:
+            operation.condition = _plain_text(operation.condition, dialect)
         case ops.AddColumnOp() if is_reflected:
             _make_column_generic(operation.column, dialect)
 
