@@ -238,6 +238,7 @@ OF_COMMANDS = {
     Code.DATABASE_BEHIND,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
+    Code.FOREIGN_TABLE,
 }
 """Those that only commands find; they have tests with the commands."""
 

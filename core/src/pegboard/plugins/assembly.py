@@ -18,6 +18,7 @@ from pegboard.settings import (
     Configuration,
     CoreSettings,
     Settings,
+    Unused,
     Value,
     declarations_of,
     prefix_of,
@@ -94,13 +95,14 @@ def examine(
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
     problems += [*invalid, *settle(collisions, skippable)]
-    settings, values, misset = _resolve_settings(plugins, configuration)
-    return Registry(tuple(plugins), (), skippable, settings, values, manager), problems + misset
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
+    return registry, problems + misset
 
 
 def _resolve_settings(
     plugins: Sequence[Plugin], configuration: Configuration
-) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], list[Problem]]:
+) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], tuple[Unused, ...], list[Problem]]:
     resolved: dict[type[Settings], Settings] = {CoreSettings: configuration.core}
     values = list(configuration.values)
     problems: list[Problem] = []
@@ -118,6 +120,7 @@ def _resolve_settings(
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}
     prefixes = {prefix_of(name): name for name in by_name}
-    for problem in unknown_settings(declared, prefixes, configuration.sources):
-        problems.append(by_name[problem.plugin or ""].adopt(problem))
-    return resolved, tuple(values), problems
+    unknown, unused = unknown_settings(declared, prefixes, configuration.sources)
+    for problem in unknown:
+        problems.append(by_name[problem.plugin].adopt(problem) if problem.plugin else problem)
+    return resolved, tuple(values), unused, problems

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Problem
-from pegboard.settings import Settings, Value
+from pegboard.settings import Settings, Unused, Value
 
 EXTENSION = "pegboard"
 
@@ -29,6 +29,8 @@ class Registry:
     """Every setting in force with its origin."""
     manager: pluggy.PluginManager = field(repr=False)
     """The plugin manager of pluggy, with all active plugins registered."""
+    unused: tuple[Unused, ...] = ()
+    """The environment variables with the platform's prefix that have no effect."""
 
     @property
     def hook(self) -> pluggy.HookRelay:

@@ -42,7 +42,8 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting. It is probably misspelled, and would have no effect."
+            "declares no such setting; or a variable is a misspelling of one of the core. It would "
+            "have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
@@ -440,6 +441,19 @@ class Code(ProblemCode):
         (
             "Write the missing revision with pegboard db migrate NAME and apply it with pegboard "
             "db upgrade NAME, or restore what was dropped."
+        ),
+    )
+    FOREIGN_TABLE = (
+        "PB_FOREIGN_TABLE",
+        (
+            "A revision that was to be applied touches a table of another plugin, its definition "
+            "or its rows. It was rolled back, as the table might no longer fit the other plugin's "
+            "models and revisions."
+        ),
+        "it touches table items, which belongs to items",
+        (
+            "Correct the revision; or if it is meant, repeat pegboard db upgrade with "
+            "--allow-foreign."
         ),
     )
     REDIS_URL_INVALID = (
