@@ -26,11 +26,14 @@ from pegboard.http.headers import (
     encode_header_name,
     encode_header_value,
 )
+from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, answer_early
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
     "HIGHEST_STATUS",
     "LOWEST_STATUS",
+    "METHODS",
+    "NO_HOST_MESSAGE",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
@@ -43,6 +46,7 @@ __all__ = [
     "abort",
     "acts_only_on_origin",
     "add_common_headers",
+    "answer_early",
     "encode_header_name",
     "encode_header_value",
     "error_body",

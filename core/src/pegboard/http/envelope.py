@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pegboard.http.errors import REQUEST_ID_KEY, internal_error, response_of
+from pegboard.http.request_line import answer_early
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -47,8 +49,12 @@ class Envelope:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        # A server that has identified the request calls this in the same context.
-        identifier = environ.get(REQUEST_ID_KEY) or identify(environ)
+        # A server that has identified the request, and checked it, calls this in the same context.
+        identifier = environ.get(REQUEST_ID_KEY)
+        early = None
+        if identifier is None:
+            identifier = identify(environ)
+            early = answer_early(environ)
         sent: list[str] = []
 
         def start(
@@ -59,7 +65,14 @@ class Envelope:
             return start_response(status, headers, exc_info)
 
         try:
-            body = self.app(environ, start)
+            if early is None:
+                body = self.app(environ, start)
+            else:
+                status, headers, content = early
+                if status != HTTPStatus.NO_CONTENT:
+                    headers.append(("Content-Length", str(len(content))))
+                start(f"{status.value} {status.phrase}", headers)
+                body = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
         except Exception:
             logger.exception("unhandled error outside the views")
             if self.propagate:

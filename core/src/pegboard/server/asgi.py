@@ -20,6 +20,7 @@ from pegboard.http import (
     APIError,
     Envelope,
     add_common_headers,
+    answer_early,
     identify,
     internal_error,
     log_request,
@@ -90,6 +91,9 @@ class Gateway:
         environ = environ_of(scope)
         identify(environ)
         outlet = Outlet(send, self, self._timeout)
+        if (early := answer_early(environ)) is not None:
+            log_request(environ, await self._send(Answer(*early), None, environ, outlet), started)
+            return
         stage_run: StageRun | None = None
         answer: Answer | None = None
         held = 0
