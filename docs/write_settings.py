@@ -55,8 +55,11 @@ def kind(annotation: Any) -> str:
         parts = [part for part in typing.get_args(annotation) if part is not types.NoneType]
         return f"{kind(parts[0])}, may be empty"
     names = {str: "text", int: "integer", float: "number", bool: "true or false"}
-    lists = {tuple: "comma-separated list", dict: "comma-separated `key=value`"}
-    return names.get(annotation) or lists[typing.get_origin(annotation)]
+    if annotation in names:
+        return names[annotation]
+    element = next(part for part in typing.get_args(annotation)[::-1] if part is not Ellipsis)
+    container = {tuple: "list", dict: "mapping"}[typing.get_origin(annotation)]
+    return f"{container} of {names[element]}"
 
 
 def default(declaration: Declaration) -> str:

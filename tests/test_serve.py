@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -141,6 +143,22 @@ def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     assert "[PB_DATABASE_BEHIND]" in done.stdout
     assert "pegboard db upgrade" in done.stdout
     assert "pegboard serve --upgrade" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_it_does_not_start_without_a_table_of_a_model(tmp_path: Path):
+    """A table that was dropped by hand is named, as the history says that it is there."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    assert 0 == run_pegboard("db", "upgrade", directory=tmp_path, DATABASE_URL=url).returncode
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        connection.execute("DROP TABLE items")
+
+    port = str(free_port())
+    done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL=url)
+
+    assert 1 == done.returncode
+    assert "items: its models need what the database lacks: table items" in done.stdout
+    assert "[PB_DATABASE_INCOMPLETE]" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -317,6 +335,95 @@ def test_a_worker_that_died_is_replaced(serve):
     assert second.pid in workers()
     # The first to listen may have been the one that died.
     wait_until(server.answers, "the service goes on")
+
+
+DEADLY = """
+import os
+import signal
+
+import flask
+import pegboard
+
+blueprint = flask.Blueprint("deadly", __name__)
+
+@blueprint.get("/kill")
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@blueprint.get("/exit")
+def leave():
+    os._exit(7)
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
+
+def test_a_service_outlives_a_request_that_kills_its_worker_each_time(
+    serve, plugin_folder: PluginFolder
+):
+    """However often a client tries again; the log has what ended the worker."""
+    plugin_folder.add("deadly", DEADLY)
+    server = serve(PYTHONPATH=str(plugin_folder.path), PEGBOARD_PLUGINS="deadly")
+    for path in ("/kill", "/exit", "/kill"):
+        with pytest.raises((OSError, HTTPException)):
+            get(server.port, path)
+        wait_until(server.answers, "a new worker serves")
+    ends = re.findall(r"worker 1 \(process \d+\) (.*); it is replaced (.*)", server.output)
+    assert [
+        ("was killed by SIGKILL", "at once"),
+        ("ended with exit code 7", "in 0.5 s, as it died 2 times in a row"),
+        ("was killed by SIGKILL", "in 1 s, as it died 3 times in a row"),
+    ] == ends
+
+
+def listening(server: LiveServer) -> int:
+    """Return how many workers listen."""
+    workers = psutil.Process(server.pid).children()
+    return sum(is_listening(one) for one in workers if not has_ended(one))
+
+
+def test_a_service_outlives_the_deaths_of_all_its_workers(serve):
+    """All at one time, and the new ones as well."""
+    server = serve(WORKERS="2")
+    for _ in range(2):
+        wait_until(lambda: 2 == listening(server), "two workers serve")
+        killed = psutil.Process(server.pid).children()
+        for worker in killed:
+            worker.kill()
+        psutil.wait_procs(killed)
+    wait_until(lambda: 2 == listening(server), "two workers serve")
+    assert 200 == server.request("GET", "/health")[0]
+
+
+FAILING = """
+import multiprocessing
+import pegboard
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    if multiprocessing.current_process().name == "granian-worker":
+        raise OSError("no licence")
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service_of_which_no_worker_can_serve_ends(
+    tmp_path: Path, plugin_folder: PluginFolder, workers: str
+):
+    """With an exit code that says so, and each worker's reason."""
+    plugin_folder.add("failing", FAILING)
+    done = run_pegboard(
+        *("serve", "--port", str(free_port()), "--workers", workers),
+        directory=tmp_path,
+        PYTHONPATH=str(plugin_folder.path),
+        PEGBOARD_PLUGINS="failing",
+        DATABASE_URL="sqlite:///new.db",
+    )
+    assert 1 == done.returncode
+    assert int(workers) == done.stdout.count("OSError: no licence")
+    assert "no worker could serve, so the service ends" in done.stdout
 
 
 def test_workers_end_when_their_parent_was_killed(serve):
@@ -824,6 +931,7 @@ def test_a_plugin_that_starts_a_thread_does_not_keep_the_start_waiting(
 BINDING = """
 import os
 import socket
+import sqlite3
 import pegboard
 
 listener = socket.create_server(("127.0.0.1", int(os.environ["METRICS_PORT"])))

@@ -38,9 +38,6 @@ class Installation:
             "PATH": f"{self.binaries}{os.pathsep}{os.defpath}",
             "HOME": str(self.home),
             "DATABASE_URL": f"sqlite:///{self.home / 'pegboard.db'}",
-            # There is no Redis here.
-            "PEGBOARD_CACHE": "none",
-            "PEGBOARD_SESSIONS": "cookie",
         }
         return own | {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
 
@@ -147,8 +144,15 @@ def test_wheels_hold_all_that_is_in_the_packages(wheels: list[Path]) -> None:
 
 
 def test_service_runs_with_no_checkout_in_sight(installation: Installation) -> None:
-    """Migrations, the service, its document and its documentation page come from the wheels."""
-    installation.run("pegboard", "db", "upgrade")
+    """Migrations, the service, its document and its documentation page come from the wheels.
+
+    All plugins are active without a setting, and a warning says what serves in place of Redis.
+    """
+    listed = installation.run("pegboard", "plugins", "list")
+    assert ["cache_redis", "items", "ratelimit"] == sorted(
+        line.split()[0] for line in listed.splitlines() if line.endswith("  active")
+    )
+    assert "sessions are kept in signed cookies" in installation.run("pegboard", "db", "upgrade")
 
     with installation.serving() as port:
         status, body = call(port, "POST", "/api/items/", {"name": "from a wheel"})

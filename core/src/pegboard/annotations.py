@@ -1,13 +1,16 @@
 """What a plugin can say about its views without requiring the plugin that acts on it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["RateLimit", "rate_limit_of"]
+__all__ = ["RateLimit", "cache_control", "cache_control_of", "rate_limit_of"]
 
 T = TypeVar("T")
 
+_VALUE = re.compile(r"[ -~]+")
+_CACHE_CONTROL = "__pegboard_cache_control__"
 _RATE_LIMIT = "__pegboard_rate_limit__"
 
 
@@ -52,4 +55,35 @@ def rate_limit(limit: str | None, *, on_failure: str | None = None) -> Callable[
 def rate_limit_of(target: object) -> RateLimit | None:
     """Return what `rate_limit` noted on a view, a class or a blueprint, or None."""
     found: RateLimit | None = getattr(target, _RATE_LIMIT, None)
+    return found
+
+
+def cache_control(control: str) -> Callable[[T], T]:
+    """Set the `Cache-Control` of a view's answers, which is `no-cache` by default.
+
+    Decorates a view function, a `MethodView` or one of its methods, or a blueprint::
+
+        @blueprint.get("/api/countries/")
+        @cache_control("public, max-age=3600")
+        def countries(): ...
+
+    It holds for all answers but errors and those that set a cookie, and unless the view itself
+    sets the header. Until it expires, an answer may be older than the last write. Raises
+    `ValueError` for text that is no value of a header.
+    """
+    given: object = control
+    if not isinstance(given, str) or not given.strip() or not _VALUE.fullmatch(given):
+        message = f"cache_control wants text such as 'public, max-age=60', and got {control!r}"
+        raise ValueError(message)
+
+    def annotate(target: T) -> T:
+        setattr(target, _CACHE_CONTROL, control)
+        return target
+
+    return annotate
+
+
+def cache_control_of(target: object) -> str | None:
+    """Return what `cache_control` noted on a view, a class or a blueprint, or None."""
+    found: str | None = getattr(target, _CACHE_CONTROL, None)
     return found

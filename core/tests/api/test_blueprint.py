@@ -151,7 +151,9 @@ def test_every_status_that_a_call_can_answer_is_documented(client):
     assert {"201", "308", "400", "408", "413", "415", "422", "500", "503"} == set(
         paths["/notes/"]["post"]["responses"]
     )
-    assert {"200", "400", "404", "500", "503"} == set(paths["/notes/{note_id}"]["get"]["responses"])
+    assert {"200", "400", "404", "422", "500", "503"} == set(
+        paths["/notes/{note_id}"]["get"]["responses"]
+    )
 
 
 def test_operations_are_grouped_by_plugin(client):
@@ -244,7 +246,18 @@ def test_one_origin_varies_as_well(make_app: MakeApp):
 
 
 @pytest.mark.parametrize(
-    "origin", ["^https?://.+", "app.example", "https://app.example/", "null", "http://[::1]"]
+    "origin",
+    [
+        *(
+            "^https?://.+",
+            "app.example",
+            "https://app.example/",
+            "null",
+            "http://[::1",
+            "http://[1]",
+        ),
+        *("https://*.example", "https://app.example:99999", "https://b\xfccher.example", "app://"),
+    ],
 )
 def test_what_is_no_origin_stops_the_start(origin):
     """It would match nothing, or anything."""

@@ -1028,9 +1028,9 @@ def test_releases_side_by_side_forget_each_others_answers() -> None:
     assert one is not None
     assert two is not None
     assert one.key([1]) == two.key([1])
-    value = Entry("tag", [], b"answer").encode(one.version)
-    assert isinstance(service.decode(value, one.form), Entry)
-    assert Miss(MissReason.OTHER_RELEASE, may_fill=False) == service.decode(value, two.form)
+    value = Entry("tag", [], b"answer").encode(one.form({}))
+    assert isinstance(service.decode(value, one.form({})), Entry)
+    assert Miss(MissReason.OTHER_RELEASE, may_fill=False) == service.decode(value, two.form({}))
 
 
 def test_who_does_not_cache_keeps_others_from_serving_what_is_old(serve: Any, notes: Notes) -> None:

@@ -193,7 +193,7 @@ def test_arguments_reach_the_environment(run: Run, tmp_path: Path) -> None:
         f"Path({str(seen)!r}).write_text(str(context.get_x_argument()))\n"
         "run_environment()\n"
     )
-    run("revision notes -m one")
+    run("migrate notes -m one")
 
     assert "['a=1', 'b=2']" == (run("-x a=1 upgrade notes -x b=2"), seen.read_text())[1]
 

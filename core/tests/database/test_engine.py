@@ -19,7 +19,7 @@ from pegboard.database import (
     db,
     init_database,
 )
-from pegboard.database.engine import database_url
+from pegboard.database.url import database_url
 from pegboard.testing.processes import run_python
 
 MakeDatabase = Callable[..., Flask]
@@ -83,8 +83,13 @@ def test_postgresql_means_psycopg2(text_of_url: str, driver: str) -> None:
         ("hunter2", "not a database URL"),
         ("postgresql://user:hunter2@host:port/name", "not a database URL"),
         ("postgresql://user:hun@host:ter2/name", "not a database URL"),
-        ("oracle2://user:hunter2@host/name", "oracle2: no such database driver is known"),
-        ("mysql+pymysql://user:hunter2@host/name", "the driver pymysql is not installed"),
+        ("mysql://user:hunter2@host/name", "mysql is not supported, only PostgreSQL and SQLite"),
+        ("mysql+pymysql://user:hunter2@host/name", "mysql is not supported"),
+        ("http://user:hunter2@host/name", "http is not supported"),
+        ("postgresql+nope://user:hunter2@host/name", "driver is known; write postgresql: alone"),
+        ("postgresql+pg8000://user:hunter2@host/name", "pg8000 is not installed; install it, or"),
+        ("postgresql+asyncpg://user:hunter2@host/name", "the driver is for asyncio"),
+        ("sqlite+aiosqlite:///hunter2.db", "the driver is for asyncio, .* write sqlite: alone"),
         ("sqlite://hunter2.db", "three slashes"),
     ],
 )

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 
 from pegboard.database import DatabaseOptions, db, init_database, no_time_limit
-from pegboard.database.watchdog import WatchedConnection
+from pegboard.database.connection import WatchedConnection
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import PostgresServer
 
@@ -302,7 +302,7 @@ def test_old_connections_serve_while_no_new_one_can_be_had(
 FORK = """
 import os, sys, time
 import psycopg2
-from pegboard.database.watchdog import WatchedConnection
+from pegboard.database.connection import WatchedConnection
 
 def is_cut_in_time():
     connection = psycopg2.connect(sys.argv[1], connection_factory=WatchedConnection)

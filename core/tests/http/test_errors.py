@@ -6,7 +6,7 @@ import flask
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import Conflict
+from werkzeug.exceptions import Conflict, HTTPException
 
 from pegboard import Blueprint, abort, db, hookimpl
 from pegboard.testing.fixtures import MakeApp
@@ -175,18 +175,34 @@ def test_a_body_over_the_limit_is_a_413(make_app: MakeApp):
     is_error(client.post("/trouble/body", data=b"x" * 11), 413)
 
 
+class Slashed:
+    """A plugin with a route that ends in a slash, and a handler of all HTTP errors."""
+
+    name = "slashed"
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Bring the route."""
+        slashed = Blueprint("slashed", __name__)
+        slashed.add_url_rule("/here/", "here", lambda: "here", methods=["GET", "POST"])
+        return [slashed]
+
+    @hookimpl
+    def pegboard_setup(self, app):
+        """Handle every error of the app."""
+        app.register_error_handler(HTTPException, lambda _: ("handled", 418))
+
+
+def test_error_handlers_of_plugins_get_no_redirects(make_app: MakeApp):
+    """As in any Flask app, a missing slash is no error."""
+    client = make_app(plugins=[Slashed()]).test_client()
+    assert 418 == client.get("/nowhere").status_code
+    assert 308 == client.get("/here").status_code
+    assert b"here" == client.post("/here", follow_redirects=True).data
+
+
 def test_redirects_are_relative(make_app: MakeApp):
     """A forged Host never appears in an answer, nor can a path lead to another host."""
-    slashed = Blueprint("slashed", __name__)
-    slashed.add_url_rule("/here/", "here", lambda: "here")
-
-    class Slashed:
-        name = "slashed"
-
-        @hookimpl
-        def pegboard_blueprints(self):
-            return [slashed]
-
     client = make_app(plugins=[Slashed()], TESTING=False).test_client()
     response = client.get("/here?a=1", headers={"Host": "evil.example"})
     is_error(response, 308)

@@ -6,17 +6,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
-from textwrap import dedent, indent
+from textwrap import dedent
 from typing import Any
 
 import flask_migrate
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import mapped_column
 
-import pegboard
-from pegboard.database import Model, db
+from pegboard.database import db
 from pegboard.migrations import (
     PACKAGED_ENVIRONMENT,
     Drift,
@@ -37,88 +36,13 @@ from pegboard.migrations import (
     write_merge_revision,
     write_revisions,
 )
+from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 
-REVISION = '''\
-"""{summary}."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{revision}"
-down_revision = {down_revision!r}
-
-
-def upgrade() -> None:
-{upgrade}
-
-
-def downgrade() -> None:
-{downgrade}
-'''
-
-
-class Plugin:
-    """A plugin whose tables and revisions a test makes up."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.versions = folder / name / "migrations"
-        self.versions.mkdir(parents=True)
-        self.base = self.new_base()
-
-    @staticmethod
-    def new_base() -> type[DeclarativeBase]:
-        """Return a declarative base without models."""
-
-        class Base(Model, DeclarativeBase):
-            """The models of a plugin."""
-
-        return Base
-
-    @pegboard.hookimpl
-    def pegboard_models(self) -> type[DeclarativeBase]:
-        """Bring the models."""
-        return self.base
-
-    @pegboard.hookimpl
-    def pegboard_migrations(self) -> Path:
-        """Bring the revisions."""
-        return self.versions
-
-    def model(self, table: str, **columns: Any) -> type[DeclarativeBase]:
-        """Add a model; `columns` are mapped columns."""
-        return type(table.title(), (self.base,), {"__tablename__": table, **columns})
-
-    def without_models(self) -> "Plugin":
-        """Forget the models."""
-        self.base = self.new_base()
-        return self
-
-    def write(
-        self, number: int, upgrade: str, downgrade: str = "pass", *, after: int | None = None
-    ) -> Path:
-        """Write a revision; it follows the one before it, or the one of that number."""
-        before = number - 1 if after is None else after
-        path = self.versions / f"{self.name}_{number:04}.py"
-        path.write_text(
-            REVISION.format(
-                summary=f"Revision number {number} of {self.name}",
-                revision=f"{self.name}_{number:04}",
-                down_revision=f"{self.name}_{before:04}" if before else None,
-                upgrade=indent(dedent(upgrade), "    "),
-                downgrade=indent(dedent(downgrade), "    "),
-            )
-        )
-        return path
-
-    def create(self, number: int, table: str) -> Path:
-        """Write a revision that creates a table with nothing but an id."""
-        return self.write(
-            number,
-            f"op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True))",
-            f"op.drop_table('{table}')",
-        )
+Plugin = Any
+"""The class of that name in `conftest.py`, which a test cannot import."""
+MakePlugin = Callable[..., Any]
+Assemble = Callable[..., Flask]
 
 
 def string(length: int, **options: Any) -> Any:
@@ -137,34 +61,6 @@ class Report(list[str]):
     def __call__(self, line: str) -> None:
         """Take a line."""
         self.append(line)
-
-
-MakePlugin = Callable[[str], Plugin]
-
-
-@pytest.fixture
-def make_plugin(tmp_path: Path) -> MakePlugin:
-    """Make plugins without tables and revisions."""
-    return lambda name: Plugin(name, tmp_path)
-
-
-@pytest.fixture
-def notes(make_plugin: MakePlugin) -> Plugin:
-    """A plugin of that name."""
-    return make_plugin("notes")
-
-
-@pytest.fixture
-def assemble(make_app: MakeApp, database_url: str) -> Callable[..., Flask]:
-    """Build apps of these plugins on one database, which is left as it is."""
-
-    def assemble(*plugins: Plugin) -> Flask:
-        return make_app(plugins=plugins, upgrade=False, DATABASE_URL=database_url)
-
-    return assemble
-
-
-Assemble = Callable[..., Flask]
 
 
 def tables(app: Flask) -> set[str]:
@@ -244,7 +140,7 @@ def test_one_plugin_can_be_migrated_alone(assemble: Assemble, make_plugin: MakeP
 def test_a_removed_plugin_breaks_nothing(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Tables and histories of an absent plugin are not touched, and stop no command."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
-    notes.model("notes")
+    notes.model("notes", created_at=None, updated_at=None)
     notes.create(1, "notes")
     tags.create(1, "tags")
     upgrade(assemble(notes, tags))
@@ -471,6 +367,41 @@ def test_an_index_can_be_created_concurrently(assemble: Assemble, notes: Plugin)
     assert ["notes_0002"] == versions(app)["notes"]
 
 
+def test_a_lost_migration_lock_ends_the_command(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """Another process may have begun to migrate, so no further revision is applied."""
+    holder = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+    notes.write(1, f'op.execute("{holder}")')
+    notes.create(2, "notes")
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    with pytest.raises(MigrationError, match="the migration lock is lost"):
+        upgrade(app)
+
+    assert ["notes_0001"] == versions(app)["notes"]
+    upgrade(app)
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
+def test_an_idle_transaction_may_hold_the_migration_lock(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """Limits that a database sets for transactions do not end the one that holds the lock."""
+    notes.write(1, "op.execute('SELECT pg_sleep(0.5)')")
+    notes.create(2, "notes")
+    name = sa.make_url(postgres_url).database
+    execute(
+        postgres_url,
+        f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 100",
+        f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'",
+    )
+
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+
+    assert ["notes_0002"] == versions(app)["notes"]
+
+
 def test_a_lock_that_another_holds_is_waited_for(
     make_app: MakeApp, postgres_url: str, notes: Plugin
 ) -> None:
@@ -518,7 +449,7 @@ def _tree(source: str) -> str:
 def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None:
     """The file is documented and has no line that says nothing."""
     notes.model("notes", title=string(20), created_at=None, updated_at=None)
-    app = make_app(plugins=[notes])
+    app = make_app(plugins=[notes], upgrade=False)
 
     (path,) = write_revisions(app, message="begin the notes")
 
@@ -552,7 +483,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
 
 
         def downgrade() -> None:
-            """Take the revision back."""
+            """Undo the revision."""
             op.drop_table("notes")
         '''
     )
@@ -735,10 +666,10 @@ def test_an_installed_plugin_is_not_written_into(
 ) -> None:
     """A package manager would overwrite the file: an error names the plugin and the hint."""
     notes = make_plugin("notes")
-    installed = Plugin("tags", tmp_path / "lib" / "site-packages")
+    installed = make_plugin("tags", tmp_path / "lib" / "site-packages")
     notes.model("notes")
     installed.model("tags")
-    app = make_app(plugins=[installed, notes])
+    app = make_app(plugins=[installed, notes], upgrade=False)
 
     with pytest.raises(MigrationError, match=r"tags: .*add table tags.*pip install -e"):
         write_revisions(app, message="begin")
@@ -766,7 +697,7 @@ def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: 
 def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Its tables and its version table are dropped, and nothing of other plugins."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
-    notes.model("notes")
+    notes.model("notes", created_at=None, updated_at=None)
     notes.create(1, "notes")
     notes.write(2, "op.create_table('more', sa.Column('id', sa.Integer()))")
     tags.create(1, "tags")
@@ -785,7 +716,7 @@ def test_the_types_of_a_removed_plugin_are_gone(
 ) -> None:
     """A type that PostgreSQL made for a column goes with the rest."""
     notes.model("notes", choice=mapped_column(sa.Enum("a", "b", name="choice")))
-    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
     write_revisions(app)
     upgrade(app)
 

@@ -210,7 +210,12 @@ def two(): ...
 }
 """How to come by each problem that `create_app` finds."""
 
-OF_COMMANDS = {Code.ADDRESS_UNAVAILABLE, Code.DATABASE_BEHIND, Code.DATABASE_UNAVAILABLE}
+OF_COMMANDS = {
+    Code.ADDRESS_UNAVAILABLE,
+    Code.DATABASE_BEHIND,
+    Code.DATABASE_INCOMPLETE,
+    Code.DATABASE_UNAVAILABLE,
+}
 """Those that only commands find; they have tests with the commands."""
 
 

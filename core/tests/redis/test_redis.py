@@ -48,14 +48,13 @@ def test_the_client_reaches_a_real_server(make_app: MakeApp, any_redis: RedisSer
     assert serves(make_app, any_redis.url)
 
 
-def test_a_server_that_is_unavailable_is_named_by_readiness(make_app: MakeApp, own_redis):
-    """The service is alive, but not ready."""
+def test_a_service_without_its_redis_is_ready_and_degraded(make_app: MakeApp, own_redis):
+    """A load balancer must not take out every replica while all of them serve."""
     app = make_app(REDIS_URL=own_redis.url)
     own_redis.kill()
     response = app.test_client().get("/health/ready")
-    assert 503 == response.status_code
-    assert "not ready: redis" == response.get_json()["message"]
-    assert 200 == app.test_client().get("/health").status_code
+    assert 200 == response.status_code
+    assert ["redis"] == response.get_json()["degraded"]
 
 
 def test_a_url_that_cannot_be_read_stops_the_start():

@@ -189,7 +189,6 @@ def oracles(make_shared_app: MakeApp) -> dict[bool, tuple[Flask, Script]]:
         ("GET", "/staged/9", {}),
         ("HEAD", "/staged/9", {}),
         ("OPTIONS", "/staged/9", {}),
-        ("OPTIONS", "/staged/9", {"Access-Control-Request-Method": "PUT"}),
         ("DELETE", "/staged/9", {}),
         ("BREW", "/staged/9", {}),
         ("GET", "/staged/%31", {}),
@@ -224,7 +223,7 @@ async def test_an_answer_is_the_same_on_the_loop(
     assert (origin if origin == "https://app.example" else None) == actual.header(
         "Access-Control-Allow-Origin"
     )
-    assert "Origin" == actual.header("Vary")
+    assert "Origin" == actual.header("Vary").partition(", ")[0]
     assert (str(actual.status) if has_after_hooks else None) == actual.header("X-Signed")
     assert (actual.status == 304) is (actual.header("Content-Length") is None)
     # Only what is not known by that name to the loop is left to a thread.
@@ -491,7 +490,7 @@ async def test_a_stage_that_raises_is_one_error(
     assert (500, {"message": message, "status": 500}) == (failed.status, json.loads(failed.body))
     assert "application/json" == failed.header("Content-Type")
     assert [identifier] == lines.of("the stage late has failed: a bug")
-    assert ("yes", "Origin") == (failed.header("X-Early"), failed.header("Vary"))
+    assert ("yes", "Origin, Accept-Encoding") == (failed.header("X-Early"), failed.header("Vary"))
     assert origin.get("Origin") == failed.header("Access-Control-Allow-Origin")
     assert 200 == fine.status
     assert [THREAD, LOOP, LOOP] == script.prepared

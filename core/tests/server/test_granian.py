@@ -27,14 +27,32 @@ def test_a_name_is_looked_up_and_any_port_is_chosen():
     assert address.port
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
-def test_an_address_that_is_not_ours_is_a_problem(host):
-    """With its hint."""
+@pytest.mark.parametrize(
+    "host,hint",
+    [
+        ("no.such.host.invalid", "HOST is not a name that can be looked up"),
+        ("127.0.0.1:8000", "HOST is not a name that can be looked up"),
+        ("x" * 64, "HOST is not a name that can be looked up"),  # longer than DNS allows
+        ("192.0.2.1", "HOST is another machine's address"),
+    ],
+)
+def test_an_address_that_is_not_ours_is_a_problem(host, hint):
+    """With a hint for its cause."""
     with pytest.raises(StartupError, match=f"cannot listen on {host} port 0") as caught:
         find_address(host, 0)
     (problem,) = caught.value.problems
     assert "PB_ADDRESS_UNAVAILABLE" == problem.code
-    assert "HOST" in problem.hint
+    assert problem.hint.startswith(hint)
+
+
+def test_a_port_that_is_taken_is_a_problem_of_the_port():
+    """The hint does not speak of the address."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(StartupError) as caught,
+    ):
+        find_address(*listener.getsockname())
+    assert "Stop what listens there, or choose another PORT." == caught.value.problems[0].hint
 
 
 @pytest.mark.parametrize("anywhere, here", [("0.0.0.0", "127.0.0.1"), ("::", "::1")])

@@ -120,7 +120,7 @@ def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch):
         ("PEGBOARD_SHOP_PAGE_SIZE", "101", "less than or equal to 100"),
         ("PEGBOARD_SHOP_STRICT", "perhaps", "Not a valid boolean."),
         ("PEGBOARD_SHOP_LIMITS", "a:1", "key=value"),
-        ("PEGBOARD_SHOP_LIMITS", "a=1,b=2,a=3", "'a' is written twice"),
+        ("PEGBOARD_SHOP_LIMITS", "a=1,b=2,a=3", "Entry 3 has the key of an earlier one"),
     ],
 )
 def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, value, allowed):

@@ -596,7 +596,7 @@ def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict
     identifier = failed.headers["X-Request-ID"]
     message = f"Internal server error, request id {identifier}."
     assert (500, {"message": message, "status": 500}) == (failed.status_code, failed.get_json())
-    assert ("yes", "Origin") == (failed.headers["X-Early"], failed.headers["Vary"])
+    assert ("yes", "Origin, Accept-Encoding") == (failed.headers["X-Early"], failed.headers["Vary"])
     assert origin.get("Origin") == failed.headers.get("Access-Control-Allow-Origin")
     assert (200, b"stage") == ((fine := client.get("/staged/1")).status_code, fine.data)
 

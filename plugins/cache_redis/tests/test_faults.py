@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 import pegboard
 from pegboard.cache import Key, Lease, Touched, Transaction, acknowledgement, get_cache
-from pegboard.database.watchdog import WatchedConnection
+from pegboard.database.connection import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until

@@ -1,25 +1,54 @@
-"""What the plugin cannot do without."""
+"""A start without a `REDIS_URL`: refused, except in development."""
 
+import logging
+
+import flask
 import pytest
 
 import pegboard
+from pegboard.cache import get_cache
 from pegboard.redis import get_channel
-from pegboard_cache_redis.requirements import require_channel
+from pegboard_cache_redis.requirements import find_channel
 
 
-def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(make_app):
+@pytest.mark.parametrize("env", ["testing", "production"])
+def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(sqlite_url, env):
     """Every way out is named."""
-    app = make_app()
+    given = {"ENV": env, "SECRET_KEY": "x" * 32}
     with pytest.raises(pegboard.StartupError) as caught:
-        require_channel(app)
+        pegboard.create_app({"DATABASE_URL": sqlite_url, **given}, plugins=["cache_redis"])
     (problem,) = caught.value.problems
+    assert "CACHE_REDIS_NO_REDIS" == problem.code
     assert "REDIS_URL is not set" in problem.summary
     for way in ("REDIS_URL", "PEGBOARD_CACHE=none", "PEGBOARD_SESSIONS=cookie"):
         assert way in problem.hint
     assert "PEGBOARD_PLUGINS_DISABLED=cache_redis" in problem.hint
 
 
+def test_development_runs_without_a_url(make_app, desk, database_url, caplog):
+    """Answers are cached in memory on SQLite, not at all on PostgreSQL; sessions are cookies."""
+    caplog.set_level(logging.WARNING)
+    app = make_app(plugins=["cache_redis", desk], ENV="development", DATABASE_URL=database_url)
+    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    is_sqlite = database_url.startswith("sqlite")
+    assert ["answers" if is_sqlite else "no answers", "sessions"] == sorted(
+        line.removeprefix("cache_redis: REDIS_URL is not set: ").partition(" are ")[0]
+        for line in warnings
+    )
+    assert all("[CACHE_REDIS_NO_REDIS]" in line for line in warnings)
+
+    client = app.test_client()
+
+    def count() -> object:
+        flask.session["visits"] = flask.session.get("visits", 0) + 1
+        return flask.session["visits"]
+
+    assert [1, 2] == [desk.run(client, count).get_json() for _ in range(2)]
+    with app.app_context():
+        assert ("memory" if is_sqlite else "cache_redis") == get_cache().strategy.name
+
+
 def test_with_a_url_it_is_the_apps_channel(make_app, redis_url):
     """There is one channel for all."""
     app = make_app(REDIS_URL=redis_url)
-    assert get_channel(app) is require_channel(app)
+    assert get_channel(app) is find_channel(app, "nothing")

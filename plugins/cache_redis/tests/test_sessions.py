@@ -518,6 +518,25 @@ def test_the_cookie_in_production(make_app, desk, redis_url, sqlite_url):
     assert "Domain" not in cookie
 
 
+def test_the_cookie_under_a_path_prefix(make_app, desk, redis_url, sqlite_url):
+    """Another service under the same host name has another; `__Host-` would allow the root only."""
+    app = make_app(
+        plugins=["cache_redis", desk],
+        ENV="production",
+        SECRET_KEY="only-these-tests-know-this-secret-key",
+        DATABASE_URL=sqlite_url,
+        REDIS_URL=redis_url,
+        PATH_PREFIX="/shop",
+    )
+    client = app.test_client()
+    client.environ_base["wsgi.url_scheme"] = "https"
+    name, *attributes = desk.run(client, put(user=1)).headers["Set-Cookie"].split("; ")
+    assert name.startswith("__Secure-session=")
+    assert ["HttpOnly", "Path=/shop", "SameSite=Lax", "Secure"] == sorted(attributes)
+    client.set_cookie(*name.split("=", 1))
+    assert {"user": 1} == desk.run(client, read).json
+
+
 def test_the_cookie_without_tls(app, desk):
     """On a developer's machine a browser would refuse the other."""
     cookie = desk.run(app.test_client(), put(user=1)).headers["Set-Cookie"]

@@ -49,6 +49,18 @@ def cached(client, create) -> Callable[[], str]:
     return make
 
 
+def test_a_cached_answer_refuses_an_unknown_parameter_as_the_view_does(client, cached):
+    """No answer from the cache passes the check of the query by; writes are refused, too."""
+    url = cached()
+    first = client.get(f"{url}?foo=1")
+    assert (422, ["foo"]) == (first.status_code, list(first.json["errors"]))
+    assert 422 == client.put(f"{url}?foo=1", json={"name": "Saw"}).status_code
+    assert 422 == client.delete(f"{url}?foo=1").status_code
+    assert 422 == client.post("/api/items/?foo=1", json={"name": "Saw"}).status_code
+    assert "Hammer" == client.get(f"{url}?").json["name"]
+    assert "hit" == told(client.get(url))
+
+
 def orm_update(number: int) -> None:
     """As a view or a shell does it."""
     pegboard.db.session.get_one(Item, number).name = "Saw"

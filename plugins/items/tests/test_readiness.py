@@ -36,4 +36,4 @@ def test_a_table_that_cannot_be_read_is_a_503_that_names_it(
         response = client.get("/health/ready")
     assert 503 == response.status_code
     assert "ok" == response.get_json()["checks"]["migrations"]
-    assert "ok" != response.get_json()["checks"]["items.table"]
+    assert "failing" == response.get_json()["checks"]["items.table"]

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, insert, select
 from werkzeug.serving import make_server
 
 import pegboard
+from pegboard_items import Item
 
 JSON = "application/json"
 ASTRAL = "\U0001f528"
@@ -489,3 +491,25 @@ def test_the_number_of_statements_is_constant(client, write_rows, sql, method, u
             response = client.open(url.format(size), method=method, **body)
         assert response.status_code < 300
         assert statements == len(sent), sent
+
+
+@pytest.mark.parametrize("ondelete, status", [(None, 409), ("CASCADE", 204)])
+def test_a_row_of_another_plugin_keeps_an_item_unless_it_says_otherwise(
+    app, client, create, ondelete, status
+):
+    """By the `ondelete` of its foreign key."""
+    column = Column("item_id", Integer, ForeignKey(Item.id, ondelete=ondelete))
+    reviews = Table("reviews", MetaData(), column)
+    url = f"/api/items/{create()['id']}"
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        reviews.create(connection)
+        connection.execute(insert(reviews).values(item_id=1))
+    response = client.delete(url)
+    assert status == response.status_code
+    if status == 409:
+        assert_error(response, 409)
+        assert 200 == client.get(url).status_code
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        left = connection.scalars(select(reviews.c.item_id)).all()
+        reviews.drop(connection)
+    assert ([1] if status == 409 else []) == left

@@ -1,6 +1,7 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.data_errors import init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.health import (
@@ -21,6 +22,7 @@ from pegboard.api.operations import (
     drop_defaults,
     operations_of,
 )
+from pegboard.api.query import check_query
 
 __all__ = [
     "ASSETS",
@@ -36,6 +38,7 @@ __all__ = [
     "add_headers_and_examples",
     "add_names",
     "add_tags",
+    "check_query",
     "describe_service",
     "docs_blueprint",
     "drop_defaults",
@@ -43,6 +46,7 @@ __all__ = [
     "get_health",
     "health_blueprint",
     "init_api",
+    "init_data_errors",
     "init_health",
     "openapi_blueprint",
     "operations_of",

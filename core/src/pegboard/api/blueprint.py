@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,25 +10,28 @@ import flask
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Request, Response, json, request
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, validate
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.errors import ErrorSchema
+from pegboard.api.query import LOCATIONS, load_query, open_query
 from pegboard.http import InvalidJSONError, abort, load_json
 
 OPENAPI_VERSION = "3.0.3"
+ROOT_SERVERS = [{"url": "/"}]
+"""The servers in the document, of a service without a path prefix."""
+
+MAX_PAGE = 1_000_000
+"""The last page that `Blueprint.paginate` takes: its offset fits into any database."""
 
 
 class StrictParser(FlaskParser):
-    """Parses a request's arguments; rejects invalid JSON, unknown and repeated parameters."""
+    """Parses a request's arguments; rejects invalid JSON and repeated parameters.
 
-    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012 - as in the parent
-        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
-        "query": RAISE,
-        "querystring": RAISE,
-    }
+    Unknown parameters of the query are for `check_query`, which knows all schemas of a view.
+    """
 
     def _raw_load_json(self, req: Request) -> Any:
         if (
@@ -46,16 +49,8 @@ class StrictParser(FlaskParser):
             abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
 
     def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
-        """Return the query's parameters; only those that are lists may be repeated."""
-        found: MultiDictProxy = super().load_querystring(req, schema)
-        repeated = {
-            name: ["Given more than once."]
-            for name, values in req.args.lists()
-            if len(values) > 1 and not isinstance(schema.fields.get(name), fields.List)
-        }
-        if repeated:
-            raise ValidationError(repeated)
-        return found
+        """Return the query's parameters for a schema, none of them repeated but lists."""
+        return load_query(self, req, schema)
 
 
 if TYPE_CHECKING:
@@ -82,6 +77,7 @@ if TYPE_CHECKING:
         ) -> Callable[[F], F]: ...
         def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...  # a view class, too
         def doc(self, **kwargs: Any) -> Callable[[F], F]: ...
+        def paginate(self, *args: Any, **kwargs: Any) -> Callable[[F], F]: ...
         def register_views_in_doc(self, *args: Any, **kwargs: Any) -> None: ...
 else:
     _DocumentedBlueprint = flask_smorest.Blueprint
@@ -90,10 +86,11 @@ else:
 class Blueprint(_DocumentedBlueprint):
     """A blueprint of flask-smorest: its views are in the OpenAPI document, its arguments strict.
 
-    `arguments`, `response`, `alt_response` and `doc` decorate its views. A view with
-    `arguments(..., location="query")` answers unknown and repeated parameters of the query with
-    422, one without ignores the query. Invalid JSON is answered 400. Text may contain U+0000, which
-    PostgreSQL cannot store: let the schema refuse it.
+    `arguments`, `paginate`, `response`, `alt_response` and `doc` decorate its views. Parameters of
+    the query that the view does not declare are answered with 422, as are those given more than
+    once. A view declares them by `arguments(..., location="query")`, of which it may have several,
+    by `paginate`, or by `doc(parameters=[...])`; one that reads `flask.request.args` freely says so
+    by `any_query`. Invalid JSON is answered 400.
 
     The document gets from the platform what holds for every view of its kind: errors, headers, what
     a cached view answers, names that are missing. A view that calls `require_preconditions` says so
@@ -102,6 +99,38 @@ class Blueprint(_DocumentedBlueprint):
     """
 
     ARGUMENTS_PARSER = StrictParser()
+    PAGINATION_ARGUMENTS_PARSER = ARGUMENTS_PARSER
+
+    def arguments(
+        self, schema: "AnySchema", *, location: str = "json", **kwargs: Any
+    ) -> "Callable[[F], F]":
+        """Parse the request's arguments by a schema, and document them.
+
+        With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter.
+        """
+        decorate = super().arguments(schema, location=location, **kwargs)
+        is_open = location in LOCATIONS and kwargs.get("unknown", RAISE) not in {RAISE, None}
+        return (lambda view: open_query(decorate(view))) if is_open else decorate
+
+    def paginate(self, *args: Any, **kwargs: Any) -> "Callable[[F], F]":
+        """Add `page`, at most 1,000,000, and `page_size` to the query; see flask-smorest."""
+        decorate = super().paginate(*args, **kwargs)
+
+        def decorate_bounded(view: "F") -> "F":
+            decorated: Any = decorate(view)
+            schema = decorated._apidoc["pagination"]["parameters"]["schema"]  # noqa: SLF001
+            # A class of this call's own; its document has the bound, too.
+            schema._declared_fields["page"].validators[:] = [  # noqa: SLF001 - nothing public
+                validate.Range(1, MAX_PAGE)
+            ]
+            return decorated  # type: ignore[no-any-return]
+
+        return decorate_bounded
+
+    @staticmethod
+    def any_query(view: "F") -> "F":
+        """Decorate a view that reads `flask.request.args` by itself: it takes any parameter."""
+        return open_query(view)
 
     def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
         """Document the views in the app's context, as schemas may read its settings."""
@@ -130,7 +159,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "marshmallow_plugin": MarshmallowPlugin(
                 schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
             ),
-            "servers": [{"url": "/"}],
+            "servers": ROOT_SERVERS,
         },
     )
 
@@ -148,10 +177,19 @@ class OpenAPIDocument:
     """The bytes of the OpenAPI document of one app, which are rendered once and then served."""
 
     content: bytes = b""
+    _document: Mapping[str, Any] = field(default_factory=dict)
 
     def render(self, document: Mapping[str, Any]) -> None:
         """Render the document as JSON."""
+        self._document = document
         self.content = json.dumps(document, indent=2, sort_keys=False).encode()
+
+    def content_at(self, prefix: str) -> bytes:
+        """Return the bytes for clients that reach the service under a path prefix."""
+        if not prefix or self._document.get("servers") != ROOT_SERVERS:
+            return self.content
+        document = {**self._document, "servers": [{"url": prefix}]}
+        return json.dumps(document, indent=2, sort_keys=False).encode()
 
 
 def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
@@ -160,8 +198,9 @@ def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        response = Response(document.content, mimetype="application/json")
-        response.set_etag(hashlib.sha256(document.content).hexdigest())
+        content = document.content_at(request.script_root)
+        response = Response(content, mimetype="application/json")
+        response.set_etag(hashlib.sha256(content).hexdigest())
         response.make_conditional(request)
         return response
 

@@ -1,14 +1,24 @@
-"""Liveness and readiness: `/health` and `/health/ready`."""
+"""Liveness and readiness: `/health` and `/health/ready`.
 
+The answers are public, so they name checks and plugins only. Why a check fails, and the stats, are
+in the log.
+"""
+
+import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, current_app
 from marshmallow import Schema, fields
+from marshmallow.validate import OneOf
 
+from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 
@@ -16,26 +26,35 @@ logger = logging.getLogger(__name__)
 
 EXTENSION = "pegboard.health"
 
-_FAILING = "failing; the log says why"
+SHARED_FOR = 1.0
+"""Seconds for which one result of the checks answers every probe of a process."""
+
+STATS_INTERVAL = 60.0
+"""Seconds between two log lines with the stats."""
+
+_OK, _FAILING = "ok", "failing"
 
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One condition that must hold before the service can serve.
+    """One condition of a service that serves all it has.
 
     `check` is called without arguments in an app context, and raises when the condition does not
-    hold: `NotReadyError` to tell callers why, any other exception to tell only the log. It should
-    end within two seconds, as an orchestrator waits for the answer.
+    hold: `NotReadyError` or any other exception; its text is logged as the reason. It should end
+    within two seconds, as an orchestrator waits for the answer.
     """
 
     name: str
     """The name under which `/health/ready` reports the result."""
     check: Callable[[], object]
     """Raises when the condition does not hold; what it returns is ignored."""
+    is_required: bool = True
+    """Whether `/health/ready` is 503 when the check fails. Else it is 200 and names the check under
+    `degraded`: for what the service can do without."""
 
 
 class NotReadyError(Exception):
-    """Raised by a health check; its text is shown to callers of `/health/ready`."""
+    """Raised by a health check; its text is logged as the reason."""
 
 
 class HealthSchema(Schema):
@@ -46,29 +65,68 @@ class HealthSchema(Schema):
 
 
 class ReadinessSchema(HealthSchema):
-    """The result of each check: `ok` or what is wrong."""
+    """The result of each check."""
 
-    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    checks = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(validate=OneOf([_OK, _FAILING])),
+        required=True,
+        metadata={"description": "The result of each check; the log says why one is failing."},
+    )
+    degraded = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "The failing checks that do not keep the service from serving."},
+    )
     skipped = fields.List(
         fields.String(), metadata={"description": "Plugins that failed and were left out."}
     )
-    details = fields.Dict(
-        keys=fields.String(),
-        values=fields.Dict(keys=fields.String()),
-        metadata={"description": "Stats by part of the service, as of the cache."},
-    )
 
 
-@dataclass(frozen=True)
 class Health:
     """The checks of one app, and the plugins that were left out; in `app.extensions[EXTENSION]`."""
 
-    checks: tuple[HealthCheck, ...]
-    """The checks of the core and of all active plugins."""
-    skipped: tuple[str, ...]
-    """The names of the plugins that were left out."""
-    details: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
-    """The stats that `/health/ready` reports besides, by the part of the service they are of."""
+    def __init__(self, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
+        self.checks = checks
+        """The checks of the core and of all active plugins."""
+        self.skipped = skipped
+        """The names of the plugins that were left out."""
+        self.details: dict[str, Callable[[], Mapping[str, Any]]] = {}
+        """The stats that are logged, by the part of the service they are of."""
+        self._lock = threading.Lock()
+        self._failing: frozenset[str] | None = None
+        self._checked_at = -math.inf
+        self._stats_logged_at = -math.inf
+
+    def failing(self) -> frozenset[str]:
+        """Return the names of the checks that fail.
+
+        The result is at most `SHARED_FOR` seconds and one run of the checks old: one thread runs
+        them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
+        check that is slow, takes no threads from other requests.
+        """
+        last, checked_at = self._failing, self._checked_at
+        if last is not None and time.monotonic() - checked_at < SHARED_FOR:
+            return last
+        # Only the first probes wait, as there is no result yet.
+        if not self._lock.acquire(blocking=last is None):
+            return last or frozenset()
+        try:
+            if self._checked_at == checked_at:
+                known = last or frozenset()
+                self._failing = frozenset(one.name for one in self.checks if not _holds(one, known))
+                self._checked_at = time.monotonic()
+                self._log_stats()
+            return self._failing or frozenset()
+        finally:
+            self._lock.release()
+
+    def _log_stats(self) -> None:
+        now = time.monotonic()
+        if self.details and now - self._stats_logged_at >= STATS_INTERVAL:
+            self._stats_logged_at = now
+            for name, stats in self.details.items():
+                logger.info("stats of %s: %s", name, _call_stats(name, stats))
 
 
 def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
@@ -79,45 +137,36 @@ def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str,
 def get_health(app: Flask | None = None) -> Health:
     """Return the checks of the app, or of the current app.
 
-    Its `details` maps a plugin's name to a function without arguments, and `/health/ready` shows
-    what the function returns. A function that raises does not make the service unready.
+    Its `details` maps a plugin's name to a function without arguments that returns stats. They are
+    logged at `INFO` when `/health/ready` is asked, at most once a minute. A function that raises
+    does not make the service unready.
     """
     health: Health = (app or current_app).extensions[EXTENSION]
     return health
 
 
-def check_readiness(checks: Iterable[HealthCheck]) -> Mapping[str, str]:
-    """Run every check; returns `ok` or what is wrong, by the check's name."""
-    results: dict[str, str] = {}
-    for check in checks:
-        result = _run(check)
-        # Of two checks of one name, the one that fails is reported.
-        if results.get(check.name, "ok") == "ok":
-            results[check.name] = result
-    return results
-
-
-def _run(check: HealthCheck) -> str:
+def _holds(check: HealthCheck, known: frozenset[str]) -> bool:
+    """Run a check; log why it fails, and that it passes again, unless that is `known`."""
+    level = logging.DEBUG if check.name in known else logging.WARNING
     try:
         # A check must not run in a transaction that another one has left failed.
         db.session.rollback()
         check.check()
-    except NotReadyError as error:
-        logger.warning("not ready: %s: %s", check.name, error)
-        return str(error)
     except Exception as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
-        logger.warning("not ready: %s: %s", check.name, error)
-        return _FAILING
-    return "ok"
+        logger.log(level, "the health check %s fails: %s", check.name, error)
+        return False
+    if check.name in known:
+        logger.info("the health check %s passes again", check.name)
+    return True
 
 
-def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the stats of a part of the service; their failure does not affect readiness."""
+def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
+    """Return stats as JSON; their failure does not affect readiness."""
     try:
-        return stats()
+        return json.dumps(stats(), default=str)
     except Exception as error:  # noqa: BLE001 - stats may fail in any way
         logger.warning("the stats of %s cannot be read: %s", name, error)
-        return {"error": _FAILING}
+        return "{}"
 
 
 LIVENESS_PATH = "/health"
@@ -127,8 +176,11 @@ LIVENESS_PATH = "/health"
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
     blueprint = Blueprint("health", __name__, description="Liveness and readiness.")
+    cache_control("no-store")(blueprint)
 
+    # Whatever a prober adds to the URL, the service is no less alive or ready.
     @blueprint.get(LIVENESS_PATH)
+    @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, HealthSchema)
     @blueprint.doc(operationId="get_health")
     def alive() -> dict[str, Any]:
@@ -139,29 +191,27 @@ def health_blueprint() -> Blueprint:
         return {"message": "alive", "status": HTTPStatus.OK}
 
     @blueprint.get("/health/ready")
+    @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)
     @blueprint.doc(operationId="get_readiness")
     def ready() -> tuple[dict[str, Any], int]:
-        """Tell whether the service can serve, and if not, why.
+        """Tell whether the service can serve, and which of its checks fail.
 
-        503 is answered while one of the checks fails.
+        503 is answered while one of the required checks fails.
         """
         health = get_health()
-        results = check_readiness(health.checks)
-        failing = [name for name, result in results.items() if result != "ok"]
-        status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+        failing = health.failing()
+        required = [one.name for one in health.checks if one.is_required and one.name in failing]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if required else HTTPStatus.OK
         body: dict[str, Any] = {
-            "message": f"not ready: {', '.join(failing)}" if failing else "ready",
+            "message": f"not ready: {', '.join(required)}" if required else "ready",
             "status": status,
-            "checks": results,
+            "checks": {one.name: _FAILING if one.name in failing else _OK for one in health.checks},
+            "degraded": sorted(failing.difference(required)),
         }
         if health.skipped:
             body["skipped"] = health.skipped
-        if health.details:
-            body["details"] = {
-                name: _call_stats(name, stats) for name, stats in health.details.items()
-            }
         return body, status
 
     return blueprint

@@ -1,22 +1,26 @@
 """The health checks of a service: the core's own, and those of its plugins."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
-from sqlalchemy import text
 
 from pegboard.api import Api, HealthCheck, NotReadyError, health_blueprint, init_health
-from pegboard.database import db
-from pegboard.migrations import pending_histories
+from pegboard.database import ReadOnlyServerError, check_server, db
+from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import Registry
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import check_redis, has_redis
+from pegboard.settings import CoreSettings, get_settings
 
 
 def init_health_checks(app: Flask, api: Api, assembled: Registry) -> None:
     """Serve `/health` and `/health/ready`, the latter with the checks of core and plugins."""
+    checks = (*_core_checks(app), *_plugin_checks(assembled))
     init_health(
         app,
-        checks=(*_core_checks(app), *_plugin_checks(assembled)),
+        checks=tuple(_require(checks, get_settings(CoreSettings, app).ready_requires)),
         skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
     )
     api.register_blueprint(health_blueprint())
@@ -26,24 +30,42 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
     """Return the checks of the database, the migrations, and Redis if it is configured."""
 
     def database() -> None:
-        db.session.execute(text("SELECT 1"))
+        try:
+            check_server(db.session())
+        except ReadOnlyServerError as error:
+            raise NotReadyError(str(error)) from None
 
     def migrations() -> None:
         if behind := pending_histories(app):
             names = ", ".join(one.history for one in behind)
             message = f"behind: {names}; run pegboard db upgrade"
             raise NotReadyError(message)
+        if missing := find_missing(app):
+            message = "; ".join(map(str, missing))
+            raise NotReadyError(message)
 
     checks = [HealthCheck("database", database), HealthCheck("migrations", migrations)]
     if has_redis(app):
-        checks.append(HealthCheck("redis", partial(check_redis, app)))
+        # Without Redis every part of the service has something to fall back to.
+        checks.append(HealthCheck("redis", partial(check_redis, app), is_required=False))
     return checks
+
+
+def _require(checks: Sequence[HealthCheck], names: Sequence[str]) -> Iterator[HealthCheck]:
+    """Yield the checks, those of the names as required ones."""
+    known = [check.name for check in checks]
+    if unknown := [name for name in names if name not in known]:
+        summary = f"setting READY_REQUIRES: there is no health check {', '.join(unknown)}"
+        hint = f"Use names of health checks of this service: {', '.join(known)}."
+        raise StartupError([Problem(Code.SETTING_INVALID, summary, hint)])
+    for check in checks:
+        yield replace(check, is_required=True) if check.name in names else check
 
 
 def _plugin_checks(assembled: Registry) -> list[HealthCheck]:
     """Return the checks of plugins, each named `<plugin>.<check>`."""
     return [
-        HealthCheck(f"{plugin.name}.{check.name}", check.check)
+        replace(check, name=f"{plugin.name}.{check.name}")
         for plugin in assembled.plugins
         for check in plugin.health_checks
     ]

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from flask import Flask
 
-from pegboard.api import init_api
+from pegboard.api import init_api, init_data_errors
 from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
+from pegboard.app.edge import add_edge
 from pegboard.app.install import install_plugins
 from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
-from pegboard.http import Envelope, init_cors, init_errors
+from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
 from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
 from pegboard.problems import PluginError, Problem, StartupError
@@ -57,17 +58,18 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
 
     api = init_api(app, assembled.packages)
     init_errors(app)
-    static_headers = init_cors(app, core.cors_origins)
+    init_data_errors(app)
+    edge = add_edge(app, core)
     init_health_checks(app, api, assembled)
     document = add_documentation(app) if core.api_docs else None
     add_start_page(app, core, assembled)
 
-    stages = add_stages(app, static_headers)
+    stages = add_stages(app)
     install_plugins(app, api, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
     render_document(document, app, core, api, assembled)
-    app.wsgi_app = Envelope(app.wsgi_app, propagate=core.testing)  # type: ignore[method-assign]
+    app.wsgi_app = Envelope(app.wsgi_app, edge, propagate=core.testing)  # type: ignore[method-assign]
     _report_skipped(app, assembled)
     return app
 

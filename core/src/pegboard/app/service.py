@@ -1,16 +1,18 @@
 """The Flask application of a service."""
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask import Request as FlaskRequest
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
-from pegboard.http import Request, abort
+from pegboard.api import check_query
+from pegboard.app.commands import AppCommands
+from pegboard.http import Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
 from pegboard.stages import MATCH
@@ -25,10 +27,29 @@ def new_service(configuration: Configuration, assembled: Registry) -> "Service":
     return app
 
 
+class CookieSessions(SecureCookieSessionInterface):
+    """Sessions in signed cookies, which browsers send to this service alone."""
+
+    opens_any = True
+    """That no request is refused a session, as with Flask's own."""
+
+    def get_cookie_path(self, app: Flask) -> str:
+        """Return the path prefix of the request, unless another path is configured."""
+        configured = super().get_cookie_path(app)
+        is_default = configured == "/" and not app.config["SESSION_COOKIE_PATH"]
+        return (request.script_root or configured) if is_default else configured
+
+
 class Service(Flask):
     """A Flask app that reuses the route found by stages, and answers all errors in one format."""
 
     request_class = Request
+    session_interface = CookieSessions()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `flask.Flask`."""
+        super().__init__(*args, **kwargs)
+        self.cli = AppCommands(self.name)
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
         """Return an adapter that gives the route found for the stages, not searching again."""
@@ -45,15 +66,17 @@ class Service(Flask):
         adapter.match = match  # type: ignore[method-assign]  # of this request only
         return adapter
 
+    def dispatch_request(self, *context: Any) -> Any:
+        """Run the view, if it declares all parameters of the request's query."""
+        if request.routing_exception is None:
+            check_query(self, request)
+        return super().dispatch_request(*context)
+
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
-        """Redirect to a path, without a host: the request's `Host` header may be forged."""
-        error = request.routing_exception
-        if not isinstance(error, RequestRedirect):
-            super().raise_routing_exception(request)
-        target = urlsplit(error.new_url)
-        location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
-        status = HTTPStatus.PERMANENT_REDIRECT
-        abort(status, f"The resource is at {location}.", headers={"Location": location})
+        """Redirect as Flask does, with an answer in the platform's format."""
+        if isinstance(request.routing_exception, RequestRedirect):
+            request.routing_exception = RelativeRedirect(request.routing_exception.new_url)
+        super().raise_routing_exception(request)
 
     def process_response(self, response: Response) -> Response:
         """Answer an HTTP error that an `after_request` function or saving the session raises."""
@@ -61,3 +84,14 @@ class Service(Flask):
             return super().process_response(response)
         except HTTPException as error:
             return super().process_response(self.make_response(self.handle_user_exception(error)))
+
+
+class RelativeRedirect(RequestRedirect):
+    """A redirect to a path, without a host: the request's `Host` header may be forged."""
+
+    def get_response(self, *_args: Any, **_kwargs: Any) -> Response:
+        """Return the redirect in the format of errors, for clients that do not follow it."""
+        target = urlsplit(self.new_url)
+        location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
+        message = f"The resource is at {location}."
+        return error_response(self.code, message, headers={"Location": location})

@@ -12,13 +12,13 @@ from pegboard.redis import get_channel
 from pegboard.stages import Stage, Stages
 
 
-def add_stages(app: Flask, static_headers: Iterable[tuple[str, str]]) -> Stages:
+def add_stages(app: Flask) -> Stages:
     """Put the middleware that runs stages around Flask; it has no stages yet.
 
     It comes before the middleware of plugins, which is thus around it, and may refuse a request
-    that a stage would answer. `static_headers` are those that `init_cors` returned.
+    that a stage would answer.
     """
-    stages = Stages(app, app.wsgi_app, get_channel(app), static_headers)
+    stages = Stages(app, app.wsgi_app, get_channel(app))
     app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
     return stages
 

@@ -35,9 +35,14 @@ class OtherFormError(ValueError):
     """Raised for a value that another release, or another version of the view, has stored."""
 
 
-def form_of(version: int) -> bytes:
-    """Return the first bytes of all values of a view's version."""
-    return b"%d.%d\n" % (FORMAT, version)
+def form_of(version: int, prefix: str = "") -> bytes:
+    """Return the first bytes of all values of a view's version.
+
+    `prefix` is the path prefix of the request that filled the cache (`SCRIPT_NAME`): the answer may
+    have links with it, so it is given to no request of another prefix.
+    """
+    at = b" " + prefix.encode("latin-1") if prefix else b""
+    return b"%d.%d%s\n" % (FORMAT, version, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,10 @@ class Entry:
         headers = [pair for pair in response.headers if pair[0].lower() not in _PER_ANSWER]
         return cls(etag, headers, body)
 
-    def encode(self, version: int) -> bytes:
-        """Return it as bytes: the versions, ETag, other headers, a blank line, the body."""
+    def encode(self, form: bytes) -> bytes:
+        """Return it as bytes: those of `form_of`, ETag, other headers, a blank line, the body."""
         head = "\n".join((self.etag, *(f"{name}: {value}" for name, value in self.headers)))
-        return form_of(version) + head.encode() + b"\n\n" + self.body
+        return form + head.encode() + b"\n\n" + self.body
 
     @classmethod
     def decode(cls, data: bytes, form: bytes) -> "Entry":

@@ -1,7 +1,7 @@
 """A look-up: what a cached view declares about its answers, and their keys."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,9 +56,13 @@ class Lookup:
         return self.table.fullname, self.name
 
     @cached_property
-    def form(self) -> bytes:
-        """The first bytes of its values."""
+    def _plain_form(self) -> bytes:
         return form_of(self.version)
+
+    def form(self, environ: Mapping[str, Any]) -> bytes:
+        """Return the first bytes of its values for a request."""
+        prefix: str = environ.get("SCRIPT_NAME", "")
+        return form_of(self.version, prefix) if prefix else self._plain_form
 
     @property
     def others(self) -> Iterator[Table]:

@@ -99,7 +99,7 @@ class Cache:
             return Miss(MissReason.QUERY, may_fill=False)
         found: Entry | Miss | None = request.environ.get(STAGE_MISS)
         if found is None:
-            found = decode(self.strategy.look_up(key), lookup.form)
+            found = decode(self.strategy.look_up(key), lookup.form(request.environ))
         if isinstance(found, Miss) and found.may_fill and db.session().in_transaction():
             # What the view reads may be older than the lease.
             return Miss(MissReason.IN_TRANSACTION, may_fill=False)
@@ -107,13 +107,13 @@ class Cache:
 
     def _lead_or_follow(self, lookup: Lookup, key: Key, view: View, attempts: int) -> Obtained:
         """Read the database, or wait for another request of this process that reads the same."""
-        flight, is_leader = self._single_flight.join(key)
+        flight, is_leader = self._single_flight.join(key, request.script_root)
         if is_leader:
             return self._lead(lookup, key, flight, view)
         flight.wait()
         if flight.entry is not None:
             return flight.entry, SHARED
-        found = decode(self.strategy.look_up(key), lookup.form)
+        found = decode(self.strategy.look_up(key), lookup.form(request.environ))
         if isinstance(found, Entry):
             return found, HIT
         if flight.is_leased_elsewhere and attempts > 1:
@@ -127,13 +127,13 @@ class Cache:
             given = self._lease(key)
             if isinstance(given, Lease):
                 return self._fill(lookup, given, flight, view)
-            found = decode(given, lookup.form)
+            found = decode(given, lookup.form(request.environ))
             if isinstance(found, Entry):
                 return found, FILLED_ELSEWHERE
             flight.is_leased_elsewhere = found.reason == MissReason.LEASED
             return _call(view, missed(found.reason))
         finally:
-            self._single_flight.close(key, flight)
+            self._single_flight.close(flight)
             flight.finish()
 
     def _fill(self, lookup: Lookup, lease: Lease, flight: Flight, view: View) -> Obtained:
@@ -150,10 +150,10 @@ class Cache:
                 self.strategy.give_back(lease)
         # A request that comes from now on may begin after a write that this answer does not have,
         # so it must not follow.
-        self._single_flight.close(lease.key, flight)
+        self._single_flight.close(flight)
         if entry is None:
             return response, NOT_STORED
-        if not self.strategy.fill(lease, entry.encode(lookup.version), lookup.ttl):
+        if not self.strategy.fill(lease, entry.encode(lookup.form(request.environ)), lookup.ttl):
             return entry, NOT_STORED
         flight.entry = entry
         return entry, STORED

@@ -18,9 +18,11 @@ MAX_WAIT = 5.0
 class Flight:
     """One reading of the database, by its leader for all followers."""
 
-    __slots__ = ("_done", "entry", "is_leased_elsewhere")
+    __slots__ = ("_done", "entry", "is_leased_elsewhere", "place")
 
-    def __init__(self) -> None:
+    def __init__(self, place: tuple[Key, str]) -> None:
+        self.place = place
+        """The key that is read, and the path prefix that its answer is for."""
         self._done = threading.Event()
         self.entry: Entry | None = None
         """What the leader has stored; None if it has stored nothing."""
@@ -40,20 +42,24 @@ class SingleFlight:
     """The readings that are under way in this process."""
 
     def __init__(self) -> None:
-        self._flights: dict[Key, Flight] = {}
+        self._flights: dict[tuple[Key, str], Flight] = {}
         self._lock = threading.Lock()
 
-    def join(self, key: Key) -> tuple[Flight, bool]:
-        """Return the reading of a key, and whether the caller is its leader and has to read."""
+    def join(self, key: Key, prefix: str) -> tuple[Flight, bool]:
+        """Return the reading of a key, and whether the caller is its leader and has to read.
+
+        `prefix` is the path prefix of the request: answers of others may have other links.
+        """
+        place = key, prefix
         with self._lock:
-            flight = self._flights.get(key)
+            flight = self._flights.get(place)
             if flight is not None:
                 return flight, False
-            flight = self._flights[key] = Flight()
+            flight = self._flights[place] = Flight(place)
             return flight, True
 
-    def close(self, key: Key, flight: Flight) -> None:
+    def close(self, flight: Flight) -> None:
         """Accept no more followers: the next request for the key leads a reading of its own."""
         with self._lock:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            if self._flights.get(flight.place) is flight:
+                del self._flights[flight.place]

@@ -63,7 +63,7 @@ class LookupHandler:
         return key
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
-        entry = decode(found, self._lookup.form)
+        entry = decode(found, self._lookup.form(call.environ))
         if isinstance(entry, Miss):
             # `Cache.answer` need not look it up again.
             call.environ[STAGE_MISS] = entry

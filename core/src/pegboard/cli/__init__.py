@@ -1,35 +1,92 @@
 """The `pegboard` command: the commands of `flask`, and Pegboard's own.
 
-`main` is the command. `flask` gets `cache` and `plugins` by the entry points of the distribution.
+`main` is the command. `flask` and `app.cli` find the same commands by the entry points of the
+distribution.
 """
 
+import platform
+from importlib.metadata import version
 from typing import Any
 
 import click
-from flask.cli import FlaskGroup
+from flask.cli import FlaskGroup, ScriptInfo
 
 from pegboard.app import create_app
 from pegboard.cli.cache import cache
 from pegboard.cli.config import config
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.cli.db import db
+from pegboard.cli.diagnosis import Diagnosis, diagnose
 from pegboard.cli.plugins import plugins
 from pegboard.cli.serve import dev, serve
 
 
 class PlatformGroup(FlaskGroup):
-    """Reports an unavailable database as a problem instead of a traceback, in all commands."""
+    """The commands, which are there whether or not the service can start.
+
+    An unavailable database is reported as a problem instead of a traceback, in all commands.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         with explain_database_errors():
             return super().invoke(ctx)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name. Raises `StartupError` if a plugin's could not be found."""
+        self._load_plugin_commands()
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        found = _diagnose(ctx)
+        if found.error is None:
+            return super().get_command(ctx, cmd_name)
+        if cmd_name in found.commands:
+            return found.commands[cmd_name]
+        raise found.error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands; prints the problems of a service that cannot start."""
+        self._load_plugin_commands()
+        names = set(self.commands)
+        try:
+            found = _diagnose(ctx)
+        except Exception as error:  # noqa: BLE001 - the help is printed whatever fails
+            click.echo(f"Error: {type(error).__name__}: {error}\n", err=True)
+            return sorted(names)
+        if found.error is None:
+            return super().list_commands(ctx)
+        found.show_error()
+        click.echo(err=True)
+        return sorted(names | found.commands.keys())
+
+
+def _diagnose(ctx: click.Context) -> Diagnosis:
+    return diagnose(ctx.ensure_object(ScriptInfo))
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if not value or ctx.resilient_parsing:
+        return
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("Flask", "SQLAlchemy"))
+    click.echo(f"Pegboard {version('pegboard')} (Python {platform.python_version()}, {libraries})")
+    ctx.exit()
+
 
 main = PlatformGroup(
     name="pegboard",
     create_app=create_app,
     set_debug_flag=False,  # the configuration decides, not FLASK_DEBUG
+    add_version_option=False,  # which would name Flask, and not Pegboard
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version of Pegboard.",
+        )
+    ],
     help="Serve and operate a service made of plugins.",
 )
 for _command in (serve, dev, db, plugins, config, cache):

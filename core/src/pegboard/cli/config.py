@@ -1,10 +1,11 @@
 """`pegboard config`: print every setting with its origin, and check that the service can start."""
 
 import click
+from flask.cli import ScriptInfo, pass_script_info
 
-from pegboard.app import create_app
-from pegboard.plugins import build_registry, get_registry, select_plugins
-from pegboard.settings import Value, configure
+from pegboard.cli.diagnosis import diagnose
+from pegboard.plugins import get_registry
+from pegboard.settings import Value
 
 
 @click.group()
@@ -13,21 +14,26 @@ def config() -> None:
 
 
 @config.command()
-def show() -> None:
-    """Print every setting, its plugin, its value (secrets masked) and its origin."""
-    configuration = configure()
-    registry = build_registry(select_plugins(None, configuration.core), configuration)
-    rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, registry.values)]
+@pass_script_info
+def show(info: ScriptInfo) -> None:
+    """Print every setting, its plugin, its value (secrets masked) and its origin.
+
+    If the service cannot start, the reasons follow on standard error; the exit status is 0.
+    """
+    found = diagnose(info)
+    rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, found.registry.values)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         click.echo("  ".join((*cells, row[3])).rstrip())
+    found.show_error()
 
 
 @config.command()
-def check() -> None:
+@pass_script_info
+def check(info: ScriptInfo) -> None:
     """Exit with 1 and print every problem if the service cannot start with these settings."""
-    registry = get_registry(create_app())
+    registry = get_registry(info.load_app())
     for problem in registry.skipped:
         click.echo(f"skipped: {problem}", err=True)
     names = ", ".join(plugin.name for plugin in registry.plugins) or "none"

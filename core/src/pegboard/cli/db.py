@@ -1,7 +1,6 @@
 """`pegboard db`: the commands of Flask-Migrate, for all histories at once or for one by name.
 
-The module changes Flask-Migrate's own group: `flask db` finds that group by its entry point, before
-any command that an app adds.
+The module changes Flask-Migrate's own group, which Flask-Migrate adds to each app.
 """
 
 import importlib
@@ -15,13 +14,14 @@ import click
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from flask import Flask, current_app, g
-from flask.cli import with_appcontext
+from flask import Flask, current_app
 
 from pegboard import migrations
 from pegboard.cli.db_arguments import (
     SIGNED,
+    DatabaseCommand,
     arguments,
+    note_x,
     option_message,
     option_sql,
     option_verbose,
@@ -46,12 +46,13 @@ from pegboard.migrations import (
 db: click.Group = importlib.import_module("flask_migrate.cli").db
 
 
-@with_appcontext
-def _begin(x_arg: Sequence[str]) -> None:
-    g.x_arg = [*x_arg]  # where Flask-Migrate reads it
+@click.pass_context
+def _begin(context: click.Context, x_arg: Sequence[str]) -> None:
+    note_x(context, None, x_arg)
 
 
 db.callback = _begin
+db.command_class = DatabaseCommand
 db.help = "Migrate the database: the histories of all plugins, or of one PLUGIN."
 db.params = [option for option in db.params if option.name == "x_arg"]
 db.commands.pop("list-templates", None)
@@ -67,12 +68,30 @@ def _app() -> Flask:
 @option_x
 @arguments
 def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
-    """Upgrade the database to a revision, by default the newest."""
+    """Upgrade the database to a revision, by default the newest.
+
+    Fails if the database then lacks a table or a column of the models, and warns of other
+    differences.
+    """
     name, revision = split(arguments, "head")
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
         migrations.upgrade(_app(), name, revision, report=click.echo)
+        if revision in {"head", "heads"}:
+            _warn_of_drift(name)
+
+
+def _warn_of_drift(name: str | None) -> None:
+    """Say where the upgraded database differs from the models, for which revisions are missing."""
+    try:
+        found = migrations.find_drift(_app(), name)
+    except Exception as error:  # noqa: BLE001 - the upgrade has succeeded, and must not seem to fail
+        click.echo(f"Warning: the models and the database cannot be compared: {error}", err=True)
+        return
+    for drift in found:
+        click.echo(f"Warning: {drift}", err=True)
+        click.echo(f"    No revision does this: pegboard db migrate {drift.history}", err=True)
 
 
 @db.command(context_settings=SIGNED)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from flask import g
+from flask import g, has_app_context
+from flask.cli import ScriptInfo
 
 from pegboard.migrations import get_migrate
 
@@ -44,8 +45,23 @@ def option_sql(function: F) -> F:
     return click.option("--sql", is_flag=True, help=text)(function)
 
 
-def _note_x(_context: click.Context, _option: click.Parameter, value: Sequence[str]) -> None:
-    g.x_arg += value
+X_ARGUMENTS = "pegboard.x_arg"
+
+
+class DatabaseCommand(click.Command):
+    """A command that needs an app when it is run, though not to print its help."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it in the app's context."""
+        if not has_app_context():
+            ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
+        g.x_arg = ctx.meta.get(X_ARGUMENTS, [])  # where Flask-Migrate reads it
+        return super().invoke(ctx)
+
+
+def note_x(context: click.Context, _option: click.Parameter | None, value: Sequence[str]) -> None:
+    """Keep arguments for an environment of Alembic until the command is run."""
+    context.meta.setdefault(X_ARGUMENTS, []).extend(value)
 
 
 def option_x(function: F) -> F:
@@ -55,7 +71,7 @@ def option_x(function: F) -> F:
         "--x-arg",
         multiple=True,
         expose_value=False,
-        callback=_note_x,
+        callback=note_x,
         help="Argument for your own env.py.",
     )(function)
 

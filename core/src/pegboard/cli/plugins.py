@@ -4,8 +4,9 @@ import sys
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
+from pegboard.cli.diagnosis import diagnose
 from pegboard.migrations import find_orphans, remove_history
 from pegboard.plugins import get_registry, installed_plugins
 
@@ -16,17 +17,20 @@ def plugins() -> None:
 
 
 @plugins.command(name="list")
-@with_appcontext
-def list_plugins() -> None:
-    """List the installed plugins: active, disabled, or skipped and why."""
-    registry = get_registry()
-    states = {plugin.name: "active" for plugin in registry.plugins}
-    for problem in registry.skipped:
-        states.setdefault(problem.plugin or "", f"skipped: {problem.summary} [{problem.code}]")
-    others = [one for one in installed_plugins() if states.get(one.name) != "active"]
-    for plugin in (*registry.plugins, *others):
-        state = states.get(plugin.name, "disabled")
+@pass_script_info
+def list_plugins(info: ScriptInfo) -> None:
+    """List the installed plugins: active, disabled, or skipped and why.
+
+    If the service cannot start, a plugin is enabled or broken instead of active, and the reasons
+    with their hints follow on standard error; the exit status is 0.
+    """
+    found = diagnose(info)
+    ordered = found.registry.plugins
+    names = {plugin.name for plugin in ordered}
+    for plugin in (*ordered, *(one for one in installed_plugins() if one.name not in names)):
+        state = found.states.get(plugin.name, "disabled")
         click.echo(f"{plugin.name}  {plugin.label or plugin.package}  {state}")
+    found.show_error()
 
 
 @plugins.command()

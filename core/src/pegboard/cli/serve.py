@@ -16,7 +16,7 @@ from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.logs import init_logs
-from pegboard.migrations import pending_histories, upgrade
+from pegboard.migrations import find_missing, pending_histories, upgrade
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
@@ -48,7 +48,7 @@ def serve(
     """Serve with Granian, in production as well.
 
     Options win over the settings in parentheses. It does not start when the database's schema is
-    behind the models.
+    behind the models, or lacks a table or a column of theirs.
     """
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
@@ -183,7 +183,8 @@ def _load(
     options: Mapping[str, object],
 ) -> Flask:
     with with_options(options):
-        return ScriptInfo(import_path, create_app).load_app()
+        # The configuration decides on the debug mode, not FLASK_DEBUG.
+        return ScriptInfo(import_path, create_app, set_debug_flag=False).load_app()
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":
@@ -214,6 +215,8 @@ def _require_head(app: Flask) -> None:
             )
             for one in behind
         )
+    if missing := find_missing(app):
+        raise StartupError(one.as_problem() for one in missing)
 
 
 def _announcement(address: Address) -> str:

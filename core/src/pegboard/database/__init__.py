@@ -1,19 +1,28 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
-from pegboard.database.engine import DatabaseOptions, db, init_database, is_in_memory
+from pegboard.database.engine import DatabaseOptions, db, init_database
+from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional
+from pegboard.database.url import is_in_memory
+from pegboard.database.violation import Kind, Violation
+from pegboard.database.violations import violation_of
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "DatabaseOptions",
+    "Kind",
     "Model",
+    "ReadOnlyServerError",
+    "Violation",
+    "check_server",
     "db",
     "init_database",
     "is_in_memory",
     "no_time_limit",
     "transactional",
     "utcnow",
+    "violation_of",
 ]

@@ -1,16 +1,35 @@
 """The base of every model, and the clock of its time columns."""
 
+import hashlib
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import DateTime, Integer, MetaData, func, inspect
-from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy import CheckConstraint, DateTime, Integer, MetaData, Table, func, inspect
+from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-NAMING_CONVENTION = {
+
+def _check_constraint_name(constraint: CheckConstraint, _table: Table) -> str:
+    """Return the name that was given to a CHECK constraint, or one made of its condition."""
+    if isinstance(constraint.name, str):
+        return constraint.name
+    # Not for one database, so that models and revisions find the same name wherever they are.
+    compiled = constraint.sqltext.compile(
+        dialect=DefaultDialect(),
+        compile_kwargs={"literal_binds": True, "include_table": False},
+    )
+    condition = " ".join(str(compiled).split())
+    words = "_".join(re.findall("[a-z0-9]+", condition.lower()))
+    return f"{words[:24].strip('_')}_{hashlib.sha256(condition.encode()).hexdigest()[:6]}"
+
+
+NAMING_CONVENTION: Mapping[str, Any] = {
     "ix": "ix_%(column_0_N_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ck": "ck_%(table_name)s_%(check_constraint_name)s",
+    "check_constraint_name": _check_constraint_name,
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }

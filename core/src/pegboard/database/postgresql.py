@@ -1,12 +1,10 @@
 """How an engine uses PostgreSQL: every call has a time limit, and a dead server fails fast."""
 
 import math
-import threading
 import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -15,7 +13,16 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.watchdog import WatchedConnection, is_readable, time_is_unlimited
+from pegboard.database.connection import WatchedConnection
+from pegboard.database.failover import init_failover
+from pegboard.database.targets import (
+    SilentError,
+    Target,
+    connect_in_time,
+    parameters_of,
+    targets_of,
+)
+from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
 TIMEOUT_MARGIN = 0.3
@@ -39,6 +46,14 @@ class Limits:
     statement: float
     lock: float
 
+    def settings(self) -> str:
+        """Return the statements that set them, and UTC as the time zone, for one transaction."""
+        statement = 0 if time_is_unlimited() else self.statement
+        return (
+            f"SET LOCAL statement_timeout = {statement * 1000:.0f}; "
+            f"SET LOCAL lock_timeout = {self.lock * 1000:.0f}; SET LOCAL TimeZone = 'UTC';\n"
+        )
+
 
 class Server:
     """Whether a PostgreSQL server answers, as far as this process knows.
@@ -55,31 +70,71 @@ class Server:
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
         )
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._preferred: Target | None = None
         after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
-        """Connect within the limit, however long the network, the resolver or the server take."""
+        """Connect within the limit, however long the network, the resolver or a server take.
+
+        Takes the arguments of `psycopg2.connect`, which may name several servers. A server that
+        has answered where others were silent is tried first from then on.
+        """
         if self._breaker.is_open:
             raise self._no_answer()
-        # Only so that the thread ends at some time: libpq takes whole seconds, two at least, and
-        # counts them for each address of the host.
+        # Only so that the thread ends at some time: libpq takes whole seconds, two at least.
         kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect) + 1)
         kwargs["connection_factory"] = WatchedConnection
         self._arguments = (args, kwargs)
-        attempt: Future[WatchedConnection] = Future()
-        threading.Thread(
-            target=_attempt, args=(attempt, args, kwargs), name="pegboard-connect", daemon=True
-        ).start()
         try:
-            connection = attempt.result(self.limits.connect)
-        except FutureTimeoutError:
-            if attempt.cancel():
-                self._breaker.trip("nothing connects in time", is_doubtful=True)
-                raise self._no_answer() from None
-            connection = attempt.result()
+            connection = self._connect()
+        except SilentError:
+            self._breaker.trip("nothing connects in time", is_doubtful=True)
+            raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
+        connection.settings = self.limits.settings
         connection.on_silence = self.report_silence
         return connection
+
+    def _connect(self) -> WatchedConnection:
+        args, kwargs = self._arguments
+        parameters = parameters_of(args, kwargs)
+        preferred = [] if self._preferred is None else [self._preferred]
+        connection, was_silent = connect_in_time(
+            partial(_connect_to, args, kwargs),
+            [*preferred, *targets_of(parameters)],
+            parameters,
+            self.limits.connect,
+        )
+        if was_silent:
+            self._preferred = connection.target
+        elif connection.target != self._preferred:
+            self._preferred = None
+        return connection
+
+    def is_read_only(self, connection: WatchedConnection) -> bool:
+        """Return whether the server of a connection accepts no writes, or does not tell in time.
+
+        A transaction that was made read-only, on a server that accepts writes, makes no difference.
+        """
+        known = map(connection.info.parameter_status, _READ_ONLY_STATUS)
+        if "on" in known:
+            return True
+        # Behind a pooler, what the connection knows may be of the past.
+        args, kwargs = self._arguments
+        target = {**connection.target, "target_session_attrs": "any"}
+        try:
+            asked, _ = connect_in_time(
+                partial(_connect_to, args, kwargs),
+                [target],
+                parameters_of(args, kwargs),
+                PING_LIMIT,
+            )
+            with closing(asked), asked.cursor() as cursor:
+                asked.limit = PING_LIMIT
+                cursor.execute("SHOW transaction_read_only")
+                return bool(cursor.fetchone() != ("off",))
+        except psycopg2.Error:
+            return True
 
     def check(self, connection: WatchedConnection, idle: float) -> None:
         """Raise for a pooled connection that is dead, and for any while the server does not answer.
@@ -111,10 +166,9 @@ class Server:
 
     def probe(self) -> None:
         """Connect and make a round trip; raises `psycopg2.Error` if the server does not answer."""
-        args, kwargs = self._arguments
         began = time.monotonic()
         try:
-            connection = psycopg2.connect(*args, **kwargs)
+            connection = self._connect()
         except psycopg2.Error:
             # A server that refuses at once answers: connecting to it fails without waiting.
             if time.monotonic() - began > PING_LIMIT:
@@ -133,24 +187,18 @@ class Server:
         return psycopg2.OperationalError("the database server does not answer")
 
 
-def _attempt(
-    attempt: Future[WatchedConnection], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    try:
-        connection: WatchedConnection = psycopg2.connect(*args, **kwargs)
-    except BaseException as error:  # noqa: BLE001 - the thread that waits for it raises it
-        if attempt.set_running_or_notify_cancel():
-            attempt.set_exception(error)
-    else:
-        if attempt.set_running_or_notify_cancel():
-            attempt.set_result(connection)
-        else:
-            connection.close()
+_READ_ONLY_STATUS = ("in_hot_standby", "default_transaction_read_only")
+
+
+def _connect_to(args: tuple[Any, ...], kwargs: dict[str, Any], target: Target) -> WatchedConnection:
+    connection: WatchedConnection = psycopg2.connect(*args, **{**kwargs, **target})
+    return connection
 
 
 def execute_alone(connection: WatchedConnection, statement: str, limit: float) -> None:
     """Execute a statement outside any transaction, in one round trip."""
-    usual, connection.limit = connection.limit, limit
+    usual, autocommit = connection.limit, connection.autocommit
+    connection.limit = limit
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
@@ -158,55 +206,43 @@ def execute_alone(connection: WatchedConnection, statement: str, limit: float) -
     finally:
         connection.limit = usual
         if not connection.closed:
-            connection.autocommit = False
+            connection.autocommit = autocommit
 
 
 def init_postgresql(engine: Engine, limits: Limits) -> None:
-    """Set the time limits of the engine's connections, and UTC as their time zone.
+    """Set the time limits of the engine's transactions, and UTC as their time zone.
 
-    With another driver than psycopg2 only the limits that the server enforces hold.
+    With another driver than psycopg2, and on connections that a plugin's own code makes, only the
+    limits that the server enforces hold.
     """
+    server = Server(limits)
     if engine.dialect.driver == "psycopg2":
-        _watch(engine, Server(limits))
+        # Not by the event `do_connect`, whose first listener to connect is the last one called.
+        engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]
+    _check_at_checkout(engine, server)
+    init_failover(engine, server)
 
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, _record: object) -> None:
-        # Not by the connection's `options`, which poolers such as PgBouncer refuse.
-        autocommit, connection.autocommit = connection.autocommit, True
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET TimeZone = 'UTC'; SET lock_timeout = {limits.lock * 1000:.0f}; "
-                f"{_statement_timeout(limits.statement)}"
-            )
-        connection.autocommit = autocommit
+    @event.listens_for(engine, "begin")
+    def set_limits(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if isinstance(driver, WatchedConnection) or getattr(driver, "autocommit", False):
+            return
+        with closing(driver.cursor()) as cursor:
+            cursor.execute(limits.settings())
 
 
-def _watch(engine: Engine, server: Server) -> None:
-    @event.listens_for(engine, "do_connect")
-    def connect(
-        _dialect: object, _record: object, args: list[Any], kwargs: dict[str, Any]
-    ) -> WatchedConnection:
-        return server.connect(*args, **kwargs)
-
+def _check_at_checkout(engine: Engine, server: Server) -> None:
     @event.listens_for(engine, "checkin")
     def note_return(_connection: object, record: ConnectionPoolEntry) -> None:
         record.info["returned_at"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def check(connection: WatchedConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        now = time.monotonic()
-        server.check(connection, idle=now - record.info.get("returned_at", now))
-        unlimited = time_is_unlimited()
-        if unlimited != record.info.get("unlimited", False):
-            seconds = 0 if unlimited else server.limits.statement
-            execute_alone(connection, _statement_timeout(seconds), PING_LIMIT)
-            record.info["unlimited"] = unlimited
+    def check(connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if isinstance(connection, WatchedConnection):
+            now = time.monotonic()
+            server.check(connection, idle=now - record.info.get("returned_at", now))
 
 
 def has_written(connection: Connection) -> bool:
     """Return whether the connection's transaction has changed or locked any row."""
     return bool(connection.scalar(text("SELECT txid_current_if_assigned() IS NOT NULL")))
-
-
-def _statement_timeout(seconds: float) -> str:
-    return f"SET statement_timeout = {seconds * 1000:.0f}"

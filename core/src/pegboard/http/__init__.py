@@ -1,19 +1,24 @@
 """HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
 from pegboard.http.body import Request
+from pegboard.http.cache_control import CACHE_CONTROL_KEY
+from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
     evaluate_preconditions,
     require_preconditions,
 )
-from pegboard.http.cors import acts_only_on_origin, init_cors
-from pegboard.http.envelope import Envelope, add_common_headers, identify, log_request
+from pegboard.http.cors import CORS, parse_origin
+from pegboard.http.edge import EarlyAnswer, Edge, get_edge, init_edge
+from pegboard.http.envelope import Envelope, identify, log_request
 from pegboard.http.errors import (
+    NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
     RETRY_AFTER_SECONDS,
     VALIDATION_MESSAGE,
     APIError,
     abort,
+    answer_database_error,
     error_body,
     error_response,
     init_errors,
@@ -26,37 +31,45 @@ from pegboard.http.headers import (
     encode_header_name,
     encode_header_value,
 )
-from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, answer_early
+from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
+    "CACHE_CONTROL_KEY",
+    "CORS",
     "HIGHEST_STATUS",
     "LOWEST_STATUS",
     "METHODS",
+    "NOT_FOUND_MESSAGE",
     "NO_HOST_MESSAGE",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
     "VALIDATION_MESSAGE",
     "APIError",
+    "Coding",
+    "Compression",
+    "EarlyAnswer",
+    "Edge",
     "Envelope",
     "InvalidJSONError",
     "Request",
     "UnsendableError",
     "abort",
-    "acts_only_on_origin",
-    "add_common_headers",
-    "answer_early",
+    "answer_database_error",
+    "available_codings",
     "encode_header_name",
     "encode_header_value",
     "error_body",
     "error_response",
     "evaluate_preconditions",
+    "get_edge",
     "identify",
-    "init_cors",
+    "init_edge",
     "init_errors",
     "internal_error",
     "load_json",
     "log_request",
+    "parse_origin",
     "require_preconditions",
 ]

@@ -1,4 +1,4 @@
-"""What every answer gets: a request id, security headers, one log line.
+"""What every answer gets: a request id, the headers of the edge, compression, one log line.
 
 It is done outside Flask, so that answers which Flask never sees get it as well.
 """
@@ -10,11 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from werkzeug.wsgi import ClosingIterator
+
+from pegboard.http.compression import MAX_WHOLE_SIZE, Coding, compress_parts
+from pegboard.http.edge import Edge
 from pegboard.http.errors import REQUEST_ID_KEY, internal_error, response_of
-from pegboard.http.request_line import answer_early
+from pegboard.http.request_line import EarlyAnswer
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -28,12 +34,7 @@ _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
-_SECURITY = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-)
 _INTERNAL_ERROR = "500 Internal Server Error"
-_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Envelope:
     """WSGI middleware around the whole app; it also answers 500 when the app itself fails."""
 
     app: "WSGIApplication"
+    edge: Edge
+    """What is done to each request first, and to each answer last."""
     propagate: bool = False
     """Whether exceptions reach the caller, as in tests."""
 
@@ -49,40 +52,106 @@ class Envelope:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        # A server that has identified the request, and checked it, calls this in the same context.
+        early: EarlyAnswer | None = None
         identifier = environ.get(REQUEST_ID_KEY)
-        early = None
+        # A server that has identified the request calls this in the same context.
         if identifier is None:
             identifier = identify(environ)
-            early = answer_early(environ)
-        sent: list[str] = []
-
-        def start(
-            status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
-        ) -> Callable[[bytes], object]:
-            sent[:] = [status]
-            add_common_headers(headers, identifier)
-            return start_response(status, headers, exc_info)
-
+            early = self.edge.enter(environ)
+        answer = _Answer(self.edge, environ, identifier, start_response)
         try:
-            if early is None:
-                body = self.app(environ, start)
-            else:
-                status, headers, content = early
-                if status != HTTPStatus.NO_CONTENT:
-                    headers.append(("Content-Length", str(len(content))))
-                start(f"{status.value} {status.phrase}", headers)
-                body = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+            body = self._early(early, answer, environ) if early else self.app(environ, answer.start)
+            body = answer.complete(body)
         except Exception:
             logger.exception("unhandled error outside the views")
             if self.propagate:
                 raise
             response = response_of(internal_error(environ))
             body, _, headers = response.get_wsgi_response(environ)
-            # The exception if an answer has already begun (PEP 3333).
-            start(_INTERNAL_ERROR, headers, sys.exc_info() if sent else None)
-        log_request(environ, sent[0][:3] if sent else "-", started)
+            body = answer.replace(_INTERNAL_ERROR, headers, body)
+        log_request(environ, answer.status[:3] or "-", started)
         return body
+
+    def _early(
+        self, early: EarlyAnswer, answer: "_Answer", environ: "WSGIEnvironment"
+    ) -> Iterable[bytes]:
+        headers = [*early.headers]
+        if early.status != HTTPStatus.NO_CONTENT:
+            headers.append(("Content-Length", str(len(early.body))))
+        answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [early.body]
+
+
+class _Answer:
+    """One answer on its way from the app to the server."""
+
+    def __init__(
+        self, edge: Edge, environ: "WSGIEnvironment", identifier: str, start: "StartResponse"
+    ) -> None:
+        self._edge = edge
+        self._environ = environ
+        self._identifier = identifier
+        self._start = start
+        self._coding: Coding | None = None
+        self._headers: list[tuple[str, str]] = []
+        self._begin: Callable[[], object] = lambda: None
+        self._is_short = False
+        self._written: list[bytes] = []
+        self._is_returned = False
+        self.status = ""
+        """The status with which the answer has begun."""
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
+    ) -> Callable[[bytes], object]:
+        """Begin the answer (PEP 3333); one that is compressed begins when its length is known."""
+        self.status = status
+        length = next((value for name, value in headers if name.lower() == "content-length"), None)
+        self._is_short = length is not None and int(length) <= MAX_WHOLE_SIZE
+        self._coding = self._edge.finish(
+            self._environ,
+            self._identifier,
+            int(status[:3]),
+            headers,
+            # An app that begins its answer with the first part has no body here that could be.
+            may_encode=not self._is_returned,
+        )
+        if self._coding is None:
+            return self._start(status, headers, exc_info)
+        self._begin = partial(self._start, status, headers, exc_info)
+        self._headers = headers
+        return self._written.append
+
+    def replace(
+        self, status: str, headers: list[tuple[str, str]], body: Iterable[bytes]
+    ) -> Iterable[bytes]:
+        """Answer this instead, while an exception is handled; returns the body for the server."""
+        # The exception if an answer has already begun (PEP 3333).
+        self.start(status, headers, sys.exc_info() if self.status else None)
+        return self.complete(body)
+
+    def complete(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the body for the server, compressed if it has to be."""
+        coding = self._coding
+        if coding is None or self._environ["REQUEST_METHOD"] == "HEAD":
+            if coding is not None:
+                self._begin()
+            self._is_returned = True
+            return body
+        parts = chain(self._written, body)
+        close = getattr(body, "close", None)
+        if not self._is_short:
+            self._begin()
+            return ClosingIterator(compress_parts(parts, coding), close)
+        try:
+            whole = b"".join(parts)
+        finally:
+            if close is not None:
+                close()
+        encoded = self._edge.compression.encode(coding, whole)
+        self._headers.append(("Content-Length", str(len(encoded))))
+        self._begin()
+        return [encoded]
 
 
 def identify(environ: "WSGIEnvironment") -> str:
@@ -95,14 +164,6 @@ def identify(environ: "WSGIEnvironment") -> str:
     request_id.set(identifier)
     trace_id.set(_given_trace(environ) or new)
     return identifier
-
-
-def add_common_headers(headers: list[tuple[str, str]], identifier: str) -> None:
-    """Add the headers of every answer: the request's id and the security headers."""
-    headers.append(("X-Request-ID", identifier))
-    headers.extend(_SECURITY)
-    if not any([name == _POLICY[0] for name, _ in headers]):  # noqa: C419 - faster so
-        headers.append(_POLICY)
 
 
 def log_request(environ: "WSGIEnvironment", status: str | int, started: float) -> None:

@@ -19,6 +19,12 @@ logger = logging.getLogger(__name__)
 REQUEST_ID_KEY = "pegboard.request_id"
 """The key in the WSGI environment under which the request's id is kept."""
 
+VALIDATION_MESSAGE = "The request did not pass validation."
+"""The message of a 422 whose `errors` say what is wrong with each field."""
+
+NOT_FOUND_MESSAGE = "There is nothing at this address."
+"""The message of a 404 for a path that no route or row has."""
+
 RETRY_AFTER_SECONDS = 1
 """`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
 
@@ -109,7 +115,7 @@ def response_of(error: APIError) -> Response:
 def init_errors(app: Flask) -> None:
     """Register the handlers that answer every error raised in Flask in the error format."""
     app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(DBAPIError, _answer_database)
+    app.register_error_handler(DBAPIError, answer_database_error)
     app.register_error_handler(PoolTimeoutError, _answer_unavailable)
     app.register_error_handler(InternalServerError, _answer_bug)
 
@@ -152,7 +158,8 @@ def _by_field(messages: Any) -> dict[str, Any] | None:
     return fields
 
 
-def _answer_database(error: DBAPIError) -> Response:
+def answer_database_error(error: DBAPIError) -> Response:
+    """Answer 503 if the database is unavailable, else 500: the statement is a bug of the view."""
     if _is_unavailable(error):
         return _answer_unavailable(error)
     logger.error("database error", exc_info=error)

@@ -1,6 +1,10 @@
-"""Which statuses and headers of an answer HTTP can carry."""
+"""Headers of an answer: which statuses and headers HTTP can carry, and changing a list of them."""
 
 import re
+from collections.abc import Iterable
+
+Headers = list[tuple[str, str]]
+"""Names and values, in the order in which they are sent."""
 
 LOWEST_STATUS, HIGHEST_STATUS = 200, 999
 """The range of the statuses of answers; below it are interim responses."""
@@ -33,3 +37,21 @@ def encode_header_value(value: str) -> bytes:
         message = f"{value!r} is no value of a header"
         raise UnsendableError(message)
     return encoded
+
+
+def replace_header(headers: Headers, name: str, value: str) -> None:
+    """Give a header that is in the list another value."""
+    for place, (one, _) in enumerate(headers):
+        if one.lower() == name.lower():
+            headers[place] = name, value
+
+
+def add_vary(headers: Headers, names: Iterable[str]) -> None:
+    """Add names to `Vary`, which becomes one header, as some caches read only one."""
+    given = [value for name, value in headers if name.lower() == "vary"]
+    present = [part.strip() for value in given for part in value.split(",") if part.strip()]
+    known = {part.lower() for part in present}
+    if given:
+        headers[:] = [pair for pair in headers if pair[0].lower() != "vary"]
+    added = [name for name in names if name.lower() not in known]
+    headers.append(("Vary", ", ".join((*present, *added))))

@@ -2,9 +2,10 @@
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pegboard.http.errors import error_body
+from pegboard.http.headers import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -14,8 +15,14 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 NO_HOST_MESSAGE = "The request has no Host header."
 
-EarlyAnswer = tuple[HTTPStatus, list[tuple[str, str]], bytes]
-"""The status, the headers and the body of an answer."""
+
+class EarlyAnswer(NamedTuple):
+    """An answer that is given before routing; without `Content-Length`."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
 
 # RFC 3986, section 3.2.2, without the comma, by which several headers of a name are joined.
 _is_host = re.compile(
@@ -40,7 +47,8 @@ def answer_early(environ: "WSGIEnvironment") -> EarlyAnswer | None:
         return _error(HTTPStatus.BAD_REQUEST, mistake)
     if method in METHODS:
         if method == "OPTIONS" and environ.get("PATH_INFO") == "*":
-            return HTTPStatus.NO_CONTENT, [("Allow", ", ".join(sorted(METHODS)))], b""
+            allow = ("Allow", ", ".join(sorted(METHODS)))
+            return EarlyAnswer(HTTPStatus.NO_CONTENT, [allow], b"")
     elif method != method.upper():
         message = "Names of methods are case-sensitive, as in GET."
         return _error(HTTPStatus.NOT_IMPLEMENTED, message)
@@ -64,4 +72,5 @@ def _host_mistake(environ: "WSGIEnvironment") -> str | None:
 
 
 def _error(status: HTTPStatus, message: str) -> EarlyAnswer:
-    return status, [("Content-Type", "application/json")], error_body(status, message)
+    headers = [("Content-Type", "application/json")]
+    return EarlyAnswer(status, headers, error_body(status, message))

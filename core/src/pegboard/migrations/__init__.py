@@ -13,6 +13,7 @@ from pegboard.migrations.histories import (
     read_script_directory,
     revision_label,
 )
+from pegboard.migrations.missing import Missing, find_missing
 from pegboard.migrations.revisions import (
     write_empty_revisions,
     write_merge_revision,
@@ -28,11 +29,13 @@ __all__ = [
     "Drift",
     "History",
     "MigrationError",
+    "Missing",
     "Orphan",
     "PendingHistory",
     "current_heads",
     "downgrade",
     "find_drift",
+    "find_missing",
     "find_orphans",
     "get_migrate",
     "init_migrations",

@@ -20,6 +20,7 @@ from pegboard.migrations.histories import (
     get_migrate,
     read_script_directory,
 )
+from pegboard.migrations.ownership import TableName
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 
@@ -103,13 +104,14 @@ def _describe(diff: tuple[Any, ...]) -> str:
     words = verb.replace("_", " ").replace(" fk", " foreign key")
     match verb.rpartition("_")[2], details:
         case "table", [table]:
-            return f"{words} {table.name}"
-        case "column", [_, table, column]:
-            return f"{words} {table}.{column.name}"
+            return f"{words} {table.fullname}"
+        case "column", [schema, table, column]:
+            return f"{words} {TableName.of(schema, table)}.{column.name}"
         case (("index" | "constraint" | "fk"), [item]):
-            return f"{words} {item.name or 'without a name'} of {item.table.name}"
-        case _, [_, table, column, _, old, new]:
-            return f"{words} of {table}.{column} from {_plain(old)} to {_plain(new)}"
+            return f"{words} {item.name or 'without a name'} of {item.table.fullname}"
+        case _, [schema, table, column, _, old, new]:
+            place = f"{TableName.of(schema, table)}.{column}"
+            return f"{words} of {place} from {_plain(old)} to {_plain(new)}"
     return words
 
 

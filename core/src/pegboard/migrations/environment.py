@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from alembic import context
@@ -11,10 +12,12 @@ from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
+from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
-from pegboard.migrations.ownership import owned_tables
+from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,10 @@ def run_environment(**options: Any) -> None:
 def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     before = Counter[tuple[str, str]]()
 
+    def drop_unused_types(ctx: MigrationContext, **_: Any) -> None:
+        if isinstance(ctx.impl, PostgreSQL):
+            ctx.impl.drop_unused_types()
+
     def check_foreign_keys(ctx: MigrationContext, **_: Any) -> None:
         if broken := _foreign_key_violations(ctx.connection) - before:
             pairs = ", ".join(f"{table} to {parent}" for table, parent in sorted(broken))
@@ -55,7 +62,10 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if is_read_only and not _has_generated_columns(connection):
         options = {"compare_server_default": _compare_server_default, **options}
     is_sqlite = connection.dialect.name == "sqlite"
+    if connection.dialect.name == "postgresql":
+        options = {"on_version_apply": drop_unused_types, **options}
     if is_sqlite:
+        reflect_expressions(connection.dialect)
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
         connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
@@ -76,13 +86,12 @@ def _configure(**options: Any) -> None:
     history: History = context.config.attributes["history"]
     tables = owned_tables(history, get_migrate())
     metadata = history.metadata
-    own_tables = metadata.tables.values() if metadata is not None else ()
-    schemas = {None, *(table.schema for table in own_tables)}
+    schemas = {None, *(table.schema for table in tables)}
 
-    def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    def include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
         if kind == "schema":
             return name in schemas
-        return kind != "table" or name in tables
+        return kind != "table" or TableName(parents["schema_name"], name or "") in tables
 
     context.configure(
         **{
@@ -92,6 +101,7 @@ def _configure(**options: Any) -> None:
             "include_schemas": schemas != {None},
             "include_name": include_name,
             "include_object": _include_object,
+            "render_item": render_item,
             **current_app.extensions["migrate"].configure_args,
             **options,
         }
@@ -115,9 +125,13 @@ def _has_generated_columns(connection: Connection) -> bool:
     Alembic cannot compare these by a `compare_server_default` function.
     """
     history: History = context.config.attributes["history"]
+    owned = owned_tables(history, get_migrate())
     inspector = inspect(connection)
-    existing = owned_tables(history, get_migrate()).intersection(inspector.get_table_names())
-    in_database = [column for table in existing for column in inspector.get_columns(table)]
+    in_database = [
+        column
+        for table in owned & existing_tables(connection, {table.schema for table in owned})
+        for column in inspector.get_columns(table.name, schema=table.schema)
+    ]
     connection.rollback()  # the transaction of the migration has not begun yet
     tables = history.metadata.tables.values() if history.metadata is not None else ()
     return any("computed" in column or "identity" in column for column in in_database) or any(

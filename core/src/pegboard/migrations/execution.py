@@ -25,6 +25,7 @@ from pegboard.migrations.histories import (
     revision_label,
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
+from pegboard.migrations.missing import reject_missing
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,15 @@ def upgrade(
 
     Several processes may call it at once: one does the work, the others wait for it. A revision
     that fails is rolled back, the revisions before it stay applied, and `MigrationError` is raised.
+    It is also raised if the database, at head, lacks a table or a column of the models.
     `report` is called with one line per revision.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
-        for history in get_migrate().select(name):
+        histories = get_migrate().select(name)
+        for history in histories:
             _upgrade_history(history, revision, connection, report)
+        if revision in {"head", "heads"}:
+            reject_missing(connection, histories)
 
 
 def downgrade(

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, event, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.database import db, no_time_limit
 from pegboard.migrations.errors import MigrationError
@@ -18,21 +19,25 @@ RETRY_PAUSE = 0.2
 _ADVISORY_LOCK_KEY = 0x706567626F617264
 """`pegboard` in ASCII."""
 
+_UNLIMIT_TRANSACTION = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+
 
 @contextmanager
 def migration_lock(report: Report) -> Iterator[Connection]:
-    """Yield a connection of the current app that holds the migration lock and has no time limit.
+    """Yield a connection of the current app for migrations, which has no time limit.
 
-    On PostgreSQL the lock is an advisory lock: other processes wait for it, and then find nothing
-    left to do. SQLite has none: there each revision takes the write lock of the file by itself.
+    On PostgreSQL the migration lock is held meanwhile: other processes wait for it, and then find
+    nothing left to do. SQLite has none: there each revision takes the write lock of the file by
+    itself.
     """
     with no_time_limit(), db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            _lock(connection, report)
-            try:
+            with _advisory_lock(connection.engine, report) as holder:
+                event.listen(connection, "begin", lambda _: _check(holder))
                 yield connection
-            finally:
-                _unlock(connection)
         elif connection.dialect.name == "sqlite":
             _set_foreign_key_checks(connection, "OFF")
             try:
@@ -44,25 +49,46 @@ def migration_lock(report: Report) -> Iterator[Connection]:
             yield connection
 
 
-def _lock(connection: Connection, report: Report) -> None:
+@contextmanager
+def _advisory_lock(engine: Engine, report: Report) -> Iterator[Connection]:
+    """Hold the lock in a transaction on a connection of its own, which is not the pool's.
+
+    A lock of the session would not do: behind a transaction pooler such as PgBouncer it would stay
+    with a connection of the pooler, and be released on another. The transaction executes nothing
+    but short queries, so it keeps no snapshot for which `CREATE INDEX CONCURRENTLY` would wait.
+    """
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    try:
+        with own.connect().execution_options(isolation_level="READ COMMITTED") as holder:
+            _lock(holder, report)
+            yield holder
+    finally:
+        own.dispose()
+
+
+def _lock(holder: Connection, report: Report) -> None:
     has_reported = False
     # Polls instead of blocking: a statement that waits keeps a snapshot, and CREATE INDEX
     # CONCURRENTLY in the process that holds the lock would in turn wait for that snapshot.
-    while not connection.scalar(select(func.pg_try_advisory_lock(_ADVISORY_LOCK_KEY))):
-        connection.rollback()
+    while not holder.scalar(select(func.pg_try_advisory_xact_lock(_ADVISORY_LOCK_KEY))):
+        holder.rollback()
         if not has_reported:
             report("another process migrates the database; waiting until it is done")
             has_reported = True
         time.sleep(RETRY_PAUSE)
-    connection.rollback()
+    holder.execute(_UNLIMIT_TRANSACTION)
 
 
-def _unlock(connection: Connection) -> None:
-    if connection.invalidated or connection.closed:
-        return  # the lock has ended with the connection
-    connection.rollback()
-    connection.scalar(select(func.pg_advisory_unlock(_ADVISORY_LOCK_KEY)))
-    connection.rollback()
+def _check(holder: Connection) -> None:
+    """Raise `MigrationError` if the lock has been lost; called before each transaction."""
+    try:
+        holder.scalar(select(1))
+    except SQLAlchemyError as error:
+        message = (
+            "the connection that held the migration lock is lost, and another process may have "
+            "begun to migrate; run the command again"
+        )
+        raise MigrationError(message) from error
 
 
 def _set_foreign_key_checks(connection: Connection, state: str) -> None:

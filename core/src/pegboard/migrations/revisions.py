@@ -15,6 +15,7 @@ from alembic.operations.ops import MigrationScript
 from alembic.script.base import Script
 from flask import Flask
 
+from pegboard.database import db
 from pegboard.migrations.drift import (
     comparison_config,
     describe_differences,
@@ -28,6 +29,7 @@ from pegboard.migrations.histories import (
     read_script_directory,
 )
 from pegboard.migrations.lock import Report
+from pegboard.migrations.operations import make_portable
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +150,7 @@ def _write_one(
         operations = directives[0].upgrade_ops
         if operations is not None:
             found.extend(describe_differences(operations.as_diffs()))
+            make_portable(directives[0], db.engine.dialect)
         if not found or history.is_installed:
             directives.clear()
         elif message is None:

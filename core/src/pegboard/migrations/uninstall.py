@@ -18,7 +18,8 @@ from pegboard.migrations.histories import (
     get_migrate,
 )
 from pegboard.migrations.lock import Report, migration_lock
-from pegboard.migrations.ownership import owned_tables
+from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.status import current_heads
 
 logger = logging.getLogger(__name__)
 
@@ -43,24 +44,33 @@ def find_orphans(app: Flask) -> tuple[Orphan, ...]:
         names = {history.name for history in migrate.histories}
         owned = {table for history in migrate.histories for table in owned_tables(history, migrate)}
         found = []
-        for table in sorted(inspect(connection).get_table_names()):
-            if table.startswith(VERSION_TABLE_PREFIX):
-                name = table.removeprefix(VERSION_TABLE_PREFIX)
+        for table in sorted(existing_tables(connection), key=str):
+            if table.schema is None and table.name.startswith(VERSION_TABLE_PREFIX):
+                name = table.name.removeprefix(VERSION_TABLE_PREFIX)
                 found += [] if name in names else [Orphan("history", name)]
             elif table not in owned:
-                found.append(Orphan("table", table))
+                found.append(Orphan("table", str(table)))
     return tuple(found)
 
 
 def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> None:
     """Downgrade a history to base, then drop the tables and the version table that are left.
 
-    Raises `MigrationError` when a foreign key of another plugin's table refers to one of them.
+    Of a history that has never been applied nothing is dropped: a table of that name is another
+    program's. Raises `MigrationError` when a foreign key of another plugin's table refers to one of
+    the tables.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
         history = migrate.find(name)
-        tables = owned_tables(history, migrate)
+        was_applied = inspect(connection).has_table(history.version_table)
+        known = migrate.revisions(history).known
+        applied = known.intersection(current_heads(connection, history))
+        connection.rollback()
+        if not was_applied:
+            report(f"{name}: has never been applied; nothing is dropped")
+            return
+        tables = owned_tables(history, migrate, applied)
         _reject_foreign_keys_to(tables, name, connection)
         try:
             downgrade_history(history, "base", connection, report)
@@ -74,23 +84,27 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> No
             raise MigrationError(message) from error
 
 
-def _reject_foreign_keys_to(tables: set[str], name: str, connection: Connection) -> None:
+def _reject_foreign_keys_to(tables: set[TableName], name: str, connection: Connection) -> None:
     inspector = inspect(connection)
-    for table in sorted({*inspector.get_table_names()} - tables):
-        for key in inspector.get_foreign_keys(table):
-            if key["referred_table"] in tables:
+    for table in sorted(existing_tables(connection) - tables, key=str):
+        for key in inspector.get_foreign_keys(table.name, schema=table.schema):
+            referred = TableName.of(key["referred_schema"], key["referred_table"])
+            if referred in tables:
                 connection.rollback()
-                message = f"{name}: table {table} refers to its table {key['referred_table']}"
+                message = f"{name}: table {table} refers to its table {referred}"
                 raise MigrationError(message)
     connection.rollback()
 
 
-def _drop(connection: Connection, history: History, tables: set[str]) -> None:
+def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:
     with connection.begin():
         if history.metadata is not None:
             history.metadata.drop_all(connection)  # with their types and sequences
-        left = {*tables, history.version_table}.intersection(inspect(connection).get_table_names())
+        mine = {*tables, TableName(None, history.version_table)}
+        left = mine & existing_tables(connection, {table.schema for table in mine})
         rest = MetaData()
         for table in left:
-            Table(table, rest, autoload_with=connection, resolve_fks=False)
+            Table(
+                table.name, rest, schema=table.schema, autoload_with=connection, resolve_fks=False
+            )
         rest.drop_all(connection)

@@ -1,6 +1,6 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
-from pegboard.plugins.assembly import build_registry, may_skip
+from pegboard.plugins.assembly import build_registry, examine, may_skip
 from pegboard.plugins.collisions import methods_and_paths
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.discovery import installed_plugins, select_plugins
@@ -12,6 +12,7 @@ __all__ = [
     "Registry",
     "build_registry",
     "call_plugin",
+    "examine",
     "get_registry",
     "hookimpl",
     "hookspec",

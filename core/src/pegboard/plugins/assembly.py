@@ -38,7 +38,7 @@ def build_registry(
     while True:
         failed = {problem.plugin for problem in left_out}
         remaining = [candidate for candidate in candidates if candidate.name not in failed]
-        registry, problems = _attempt(remaining, configuration)
+        registry, problems = examine(remaining, configuration)
         fatal = [problem for problem in problems if not may_skip(problem, configuration.core)]
         if configuration.problems or fatal:
             raise StartupError([*configuration.problems, *fatal])
@@ -53,10 +53,14 @@ def may_skip(problem: Problem, core: CoreSettings) -> bool:
     return bool(problem.plugin) and policy.get(problem.plugin or "", policy.get("*")) == "skip"
 
 
-def _attempt(
+def examine(
     candidates: Sequence[Candidate], configuration: Configuration
 ) -> tuple[Registry, list[Problem]]:
-    """Register the candidates in a new plugin manager; return the registry and all problems."""
+    """Register the candidates in a new plugin manager; return the registry and all problems.
+
+    With problems the registry holds what could be read nevertheless: it is for looking at, and no
+    app can be built from it.
+    """
     problems = [*find_same_names(candidates), *check_requirements(candidates)]
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)

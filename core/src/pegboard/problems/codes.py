@@ -367,15 +367,15 @@ class Code(ProblemCode):
     ADDRESS_UNAVAILABLE = (
         "PB_ADDRESS_UNAVAILABLE",
         (
-            "`pegboard serve` cannot listen on its address: another process does, or it is not "
-            "allowed to."
+            "`pegboard serve` cannot listen on its address: another process does, the address is "
+            "not one of this machine, or a privilege is missing."
         ),
         "cannot listen on 0.0.0.0 port 8000: Address already in use",
-        "Stop what listens there, or choose another HOST or PORT.",
+        "Stop what listens there, or choose another PORT.",
     )
     DATABASE_URL_INVALID = (
         "PB_DATABASE_URL_INVALID",
-        "DATABASE_URL is not a URL that SQLAlchemy can use here.",
+        "DATABASE_URL is not the URL of a PostgreSQL or SQLite database that can be used here.",
         "DATABASE_URL cannot be used: not a database URL; write …",
         "Write it as postgresql://user@host/name or sqlite:///file.db.",
     )
@@ -390,6 +390,19 @@ class Code(ProblemCode):
         "The tables in the database are older than the code: migrations have not been applied.",
         "the database is at 0001, the newest is 0002",
         "Run pegboard db upgrade, or start with pegboard serve --upgrade.",
+    )
+    DATABASE_INCOMPLETE = (
+        "PB_DATABASE_INCOMPLETE",
+        (
+            "All migrations have been applied, and the database lacks a table or a column of the "
+            "models: no revision was written for it, or it was dropped by hand. Requests that "
+            "need it would fail."
+        ),
+        "its models need what the database lacks: table notes, column tags.color",
+        (
+            "Write the missing revision with pegboard db migrate NAME and apply it with pegboard "
+            "db upgrade NAME, or restore what was dropped."
+        ),
     )
     REDIS_URL_INVALID = (
         "PB_REDIS_URL_INVALID",

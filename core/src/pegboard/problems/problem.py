@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import IO, Any, ClassVar, Self
 
 import click
+from flask.cli import NoAppException
 
 
 class ProblemCode(StrEnum):
@@ -67,18 +68,26 @@ class Problem:
         return f"{head} [{self.code}]\n    {self.hint}"
 
 
-class StartupError(click.ClickException):
+class StartupError(NoAppException):
     """Raised when the service cannot start; its `problems` are all that were found.
 
-    It is a `click.ClickException`, so each command prints the problems without a traceback. A
-    plugin may raise one in its hooks; a problem without a plugin's name then gets that plugin's.
+    It is Flask's error for an app that cannot be loaded: each command prints the problems without a
+    traceback, and `flask --help` lists the commands that need no app. A plugin may raise one in its
+    hooks; a problem without a plugin's name then gets that plugin's.
     """
+
+    exit_code: ClassVar[int] = 1
+    """The exit status of a command that raises it."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         listing = "\n".join(f"  - {problem}" for problem in self.problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
         super().__init__(f"the service cannot start, {len(self.problems)} {noun}:\n{listing}")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the problems, without the usage of the command: it was called correctly."""
+        click.ClickException.show(self, file)
 
 
 class PluginError(Exception):

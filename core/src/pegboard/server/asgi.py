@@ -18,9 +18,9 @@ from pegboard.api import LIVENESS_PATH
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
+    Coding,
     Envelope,
-    add_common_headers,
-    answer_early,
+    get_edge,
     identify,
     internal_error,
     log_request,
@@ -53,6 +53,7 @@ class Gateway:
         self._timeout = core.body_timeout
         self._threads = Threads(app, count=threads)
         self._liveness = Threads(app, count=1)
+        self._edge = get_edge(app)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
         self._is_started = False
@@ -91,15 +92,15 @@ class Gateway:
         environ = environ_of(scope)
         identify(environ)
         outlet = Outlet(send, self, self._timeout)
-        if (early := answer_early(environ)) is not None:
-            log_request(environ, await self._send(Answer(*early), None, environ, outlet), started)
-            return
         stage_run: StageRun | None = None
         answer: Answer | None = None
         held = 0
         try:
-            stage_run, answer = await self._run_stages(environ)
-            if _has_body(environ):
+            if (early := self._edge.enter(environ)) is not None:
+                answer = Answer(*early)
+            else:
+                stage_run, answer = await self._run_stages(environ)
+            if early is None and _has_body(environ):
                 held = await self._receive(environ, stage_run, answer, receive)
         except APIError as error:
             answer = answer_of(error)
@@ -181,8 +182,11 @@ class Gateway:
             headers = [*answer.headers]
             if self._stages is not None:
                 headers = self._stages.headers_of(answer, stage_run)
-            add_common_headers(headers, environ[REQUEST_ID_KEY])
+            coding = self._edge.finish(environ, environ[REQUEST_ID_KEY], answer.status, headers)
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
+            if coding is not None and body:
+                body = await self._encode(coding, body)
+                headers.append(("Content-Length", str(len(body))))
             await outlet.give(answer.status, headers, body)
         except Exception:
             if outlet.has_begun:
@@ -190,6 +194,12 @@ class Gateway:
             logger.exception("a stage has added a header that cannot be sent")
             return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
         return answer.status
+
+    async def _encode(self, coding: Coding, body: bytes) -> bytes:
+        compression = self._edge.compression
+        if compression.takes_long(coding, body):
+            return await self._threads.call(partial(compression.encode, coding, body))
+        return compression.encode(coding, body)
 
 
 def _outermost_stages(app: Flask) -> Stages | None:

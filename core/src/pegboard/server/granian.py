@@ -4,6 +4,7 @@ What Granian does not do by itself, and why that is needed, is in `shutdown`.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import math
@@ -13,14 +14,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import click
-from granian import Granian, loops
+from granian import loops
 from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -35,6 +36,7 @@ from pegboard.server.shutdown import (
     notice_lost_clients,
     stop_with_parent,
 )
+from pegboard.server.supervision import Served, SupervisedServer
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,6 +70,19 @@ class Address:
         return (
             f"http://[{self.ip}]:{self.port}" if ":" in self.ip else f"http://{self.ip}:{self.port}"
         )
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep the port from other services, also while no worker listens.
+
+        Raises `OSError` if it is taken.
+        """
+        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as holder:
+            if sys.platform == "linux":  # elsewhere Granian's main process keeps the port
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                holder.bind((self.ip, self.port))
+            yield
 
     def is_listening(self) -> bool:
         """Return whether a client can connect.
@@ -109,11 +124,28 @@ def find_address(host: str, port: int) -> Address:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
             found = probe.getsockname()
-    except OSError as error:
-        hint = "Stop what listens there, or choose another HOST or PORT."
-        summary = f"cannot listen on {host} port {port}: {error.strerror}"
-        raise StartupError([Problem(Code.ADDRESS_UNAVAILABLE, summary, hint)]) from None
+    except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
+        reason = getattr(error, "strerror", None) or error
+        summary = f"cannot listen on {host} port {port}: {reason}"
+        problem = Problem(Code.ADDRESS_UNAVAILABLE, summary, _address_hint(error))
+        raise StartupError([problem]) from None
     return Address(str(found[0]), int(found[1]))
+
+
+def _address_hint(error: Exception) -> str:
+    """Return what to do about an address that cannot be listened on."""
+    addresses = (
+        "an address of this machine, as in 127.0.0.1, ::1 or 0.0.0.0 (all), without scheme, "
+        "brackets or port"
+    )
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"HOST is not a name that can be looked up; set it to {addresses}."
+    assert isinstance(error, OSError)
+    return {
+        errno.EADDRINUSE: "Stop what listens there, or choose another PORT.",
+        errno.EADDRNOTAVAIL: f"HOST is another machine's address; set it to {addresses}.",
+        errno.EACCES: "Ports below 1024 need a privilege here; choose another PORT.",
+    }.get(error.errno or 0, "Choose another HOST or PORT.")
 
 
 def run(
@@ -124,14 +156,15 @@ def run(
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `SystemExit` when workers keep failing.
+    `announce` is called once the server listens. Raises `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=die_at_stop)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
     gc.freeze()
-    server = Granian(
+    served = Served()
+    server = SupervisedServer(
         "pegboard:create_app",
         address=address.ip,
         port=address.port,
@@ -149,7 +182,7 @@ def run(
             header_read_timeout=math.ceil(limits.header_timeout * 1000),
             max_buffer_size=MAX_HEADERS,
         ),
-        respawn_failed_workers=True,
+        served=served,
         workers_kill_timeout=math.ceil(limits.shutdown_timeout + DRAINING_TIME),
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
@@ -160,8 +193,10 @@ def run(
         logging.getLogger("_granian").setLevel(logging.WARNING)
         _when_listening(address, announce)
 
+    worker = Worker(load, address.port, limits, served)
     try:
-        server.serve(target_loader=Worker(load, address.port, limits), wrap_loader=False)
+        with address.reserved():
+            server.serve(target_loader=worker, wrap_loader=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -173,6 +208,7 @@ class Worker:
     load: Callable[[], "Flask"]
     port: int
     limits: Limits
+    served: Served
 
     def __call__(self) -> Gateway:
         """Return the app to serve."""
@@ -195,6 +231,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         die_at_stop()
+        self.served.set()
         return gateway
 
 

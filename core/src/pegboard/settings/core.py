@@ -1,12 +1,12 @@
 """The settings of the core."""
 
-import re
 from types import MappingProxyType
 
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
-from pegboard.clients import PROXY_HEADERS, TrustedProxies
+from pegboard.clients import PROXY_HEADERS, TrustedProxies, parse_prefix
+from pegboard.http import UnsendableError, encode_header_name, parse_origin
 from pegboard.settings.declare import Settings, setting
 
 
@@ -20,10 +20,26 @@ def _level(value: str) -> None:
 
 def _origins(value: tuple[str, ...]) -> None:
     for origin in value:
-        # flask-cors would take other characters for a regular expression.
-        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?", origin):
-            message = f"{origin!r} is no origin, which is scheme, host and port, as in https://app.example."
-            raise ValidationError(message)
+        try:
+            parse_origin(origin)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+def _header_names(value: tuple[str, ...]) -> None:
+    for name in value:
+        try:
+            encode_header_name(name)
+        except UnsendableError:
+            message = f"{name!r} is no name of a header."
+            raise ValidationError(message) from None
+
+
+def _prefix(value: str) -> None:
+    try:
+        parse_prefix(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _policies(value: dict[str, str]) -> None:
@@ -72,6 +88,16 @@ class CoreSettings(Settings):
     cors_origins: tuple[str, ...] = setting(
         (), doc="Origins that browsers may call from, comma-separated.", validate=_origins
     )
+    cors_exposed_headers: tuple[str, ...] = setting(
+        (),
+        doc="Headers of answers that scripts of those origins may read, besides the platform's.",
+        validate=_header_names,
+    )
+    cors_max_age: int = setting(
+        7200,
+        doc="How long a browser may remember what it may call, in seconds.",
+        validate=Range(0, 86400),
+    )
 
     host: str = setting(
         "127.0.0.1", doc="Address that `pegboard serve` listens on.", validate=Length(1)
@@ -117,6 +143,21 @@ class CoreSettings(Settings):
         validate=OneOf(tuple(PROXY_HEADERS)),
     )
 
+    path_prefix: str = setting(
+        "",
+        doc="Path under which clients reach the service, as in /shop; a trusted proxy may send "
+        "another as X-Forwarded-Prefix.",
+        validate=_prefix,
+    )
+    compression: bool = setting(
+        default=True, doc="Compress answers for clients that accept zstd, br or gzip."
+    )
+    compression_min_size: int = setting(
+        1024,
+        doc="Bytes from which on an answer is compressed; one with an ETag is from 20 on.",
+        validate=Range(1, 1024**3),
+    )
+
     log_level: str = setting("INFO", doc="Lowest level that is logged.", validate=_level)
     log_format: str = setting(
         "human", doc="Format of log lines: human or json.", validate=OneOf(("human", "json"))
@@ -139,6 +180,11 @@ class CoreSettings(Settings):
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
     start_page: bool = setting(default=True, doc="Serve a page about the service at `/`.")
+    ready_requires: tuple[str, ...] = setting(
+        (),
+        doc="Optional health checks, comma-separated, without which `/health/ready` is 503 all the "
+        "same, as in redis.",
+    )
 
     database_pool_size: int = setting(
         8, doc="Connections to the database that each process keeps.", validate=Range(1, 1000)

@@ -38,10 +38,11 @@ def setting(
 class Settings:
     """Base of the one class in which a plugin declares its settings.
 
-    Types: `str`, `int`, `float`, `bool`, `tuple[str, ...]` (comma-separated in the environment),
-    `dict[str, str]` (`key=value`, comma-separated), and each of them `| None`. Each field is made
-    by `setting`; the class becomes a frozen dataclass. Return it from `pegboard_settings`, and read
-    the values by `get_settings`.
+    Types: `T`, `tuple[T, ...]`, `dict[str, T]`, and each of them `| None`, where `T` is `str`,
+    `int`, `float` or `bool`. In the environment a list is `a,b` and a mapping is
+    `key=value,key=value`, or either of them is JSON. Each field is made by `setting`; the class
+    becomes a frozen dataclass. Return it from `pegboard_settings`, and read the values by
+    `get_settings`.
     """
 
     bare_variables: ClassVar[frozenset[str]] = frozenset()

@@ -88,16 +88,23 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
 
     `config` wins over the environment, and the environment over the defaults of the configuration
     class in force; options of a command (`with_options`) win over all. `environment` is
-    `os.environ` by default. Raises `StartupError` for an unknown configuration.
+    `os.environ` by default. Raises nothing: what is wrong is in the `problems`.
     """
     environment = os.environ if environment is None else environment
-    kind, explicit = _explicit(config, environment)
+    unknown: tuple[Problem, ...] = ()
+    try:
+        kind, explicit = _explicit(config, environment)
+    except StartupError as error:
+        # So that all problems are found in one start.
+        unknown = error.problems
+        environment = {name: text for name, text in environment.items() if name != "PEGBOARD_ENV"}
+        kind, explicit = DevelopmentConfig, {}
     if kind is TestingConfig:
         environment = {}
     sources = Sources(_options.get(), explicit, environment, _upper(kind), kind.__name__)
     core, values, problems = resolve_settings(CoreSettings, None, sources)
     assert core is not None, "no setting of the core is required"
-    problems += tuple(_refusals(core, values, environment))
+    problems = (*unknown, *problems, *_refusals(core, values, environment))
     return Configuration(core, values, sources, _flask_config(core, explicit), problems)
 
 

@@ -2,17 +2,20 @@
 
 import dataclasses
 import difflib
-import types
-import typing
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError
 
 from pegboard.problems import Code, Problem
+from pegboard.settings.convert import convert, spell
 from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
+
+STAND_IN = "default, for want of a usable value"
+"""The origin of a value that stands in for a setting with a problem."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,9 @@ class Value:
     @property
     def shown(self) -> str:
         """The value as text; a secret is masked."""
-        if self.declaration.secret and self.value:
-            return "********"
-        if isinstance(self.value, tuple):
-            return ",".join(self.value)
-        if isinstance(self.value, dict):
-            return ",".join(f"{key}={value}" for key, value in self.value.items())
-        return "" if self.value is None else str(self.value)
+        if self.value is dataclasses.MISSING:
+            return ""
+        return "********" if self.declaration.secret and self.value else spell(self.value)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def resolve_settings(
 
     `owner` is the plugin's name, None for the core; the problems do not name it. A value that is
     not allowed is a problem, and the default stands in for it; without a required value there is no
-    instance.
+    instance, and that value is `dataclasses.MISSING`.
     """
     values: list[Value] = []
     problems: list[Problem] = []
@@ -71,9 +70,9 @@ def resolve_settings(
         except _SettingError as error:
             problems.append(error.problem)
             # So that all problems are found in one start.
-            values.append(Value(declaration, declaration.default, "default"))
+            values.append(Value(declaration, declaration.default, STAND_IN))
     if any(value.value is dataclasses.MISSING for value in values):
-        return None, (), tuple(problems)
+        return None, tuple(values), tuple(problems)
     loaded = settings(**{value.declaration.field: value.value for value in values})
     return loaded, tuple(values), tuple(problems)
 
@@ -134,14 +133,16 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         hint = f"Set {' or '.join(declaration.variables)}."
         raise _SettingError(Code.SETTING_MISSING, summary, hint)
     try:
-        value = _convert(declaration.annotation, raw)
+        value = convert(declaration.annotation, raw)
         for validator in declaration.validators:
             if value is not None:
                 validator(value)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
         shown = "its value" if declaration.secret else repr(raw)
-        messages = error.messages if isinstance(error, ValidationError) else ["Its check failed."]
+        messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
+        if not allowed or (declaration.secret and _quotes(allowed, str(raw))):
+            allowed = "Its check failed."
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
@@ -169,43 +170,6 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
     return declaration.default, "default"
 
 
-def _convert(annotation: Any, raw: Any) -> Any:
-    """Convert a value to the declared type. Raises `ValidationError`."""
-    if isinstance(annotation, types.UnionType):
-        annotation = next(arg for arg in typing.get_args(annotation) if arg is not types.NoneType)
-        # An empty list is not None: an allow-list without entries allows nothing.
-        if raw is None or (raw == "" and typing.get_origin(annotation) is not tuple):
-            return None
-    origin = typing.get_origin(annotation) or annotation
-    if origin is tuple:
-        parts = raw.split(",") if isinstance(raw, str) else raw
-        return tuple(stripped for part in parts if (stripped := _STRING.deserialize(part).strip()))
-    if origin is dict:
-        return _pairs(_convert(tuple[str, ...], raw)) if isinstance(raw, str) else dict(raw)
-    if origin not in _FIELDS:
-        message = f"A setting cannot be of type {annotation}; see pegboard.Settings."
-        raise ValidationError(message)
-    return _FIELDS[origin].deserialize(raw)
-
-
-def _pairs(texts: Iterable[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = map(str.strip, text.partition("="))
-        if not equals:
-            message = f"Not of the form key=value: {text!r}."
-            raise ValidationError(message)
-        if key in pairs:
-            message = f"{key!r} is written twice."
-            raise ValidationError(message)
-        pairs[key] = value
-    return pairs
-
-
-_STRING = fields.String()
-_FIELDS: dict[Any, fields.Field[Any]] = {
-    str: _STRING,
-    int: fields.Integer(),
-    float: fields.Float(),
-    bool: fields.Boolean(),
-}
+def _quotes(message: str, secret: str) -> bool:
+    """Return whether the message repeats a part of the secret."""
+    return any(word in message for word in re.findall(r"\w{4,}", secret))

@@ -11,8 +11,6 @@ from flask import Flask, signals
 from flask.sessions import SecureCookieSessionInterface, SessionInterface
 from flask.views import MethodView, View
 
-from pegboard.http import acts_only_on_origin
-
 _REPLACEABLE = (
     "dispatch_request",
     "full_dispatch_request",
@@ -41,11 +39,9 @@ def has_before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> boo
 
 
 def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
-    """Return whether a plugin's code runs after requests; the core's own CORS does not count."""
+    """Return whether code of a plugin runs after requests."""
     return "process_response" in vars(app) or any(
-        not acts_only_on_origin(app, function)
-        for scope in scopes(endpoint)
-        for function in app.after_request_funcs.get(scope, ())
+        app.after_request_funcs.get(scope) for scope in scopes(endpoint)
     )
 
 

@@ -11,9 +11,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
 from werkzeug.routing.converters import NumberConverter
 
+from pegboard.annotations import cache_control_of
 from pegboard.http import METHODS
 from pegboard.stages.contract import Call, Handler, Route, Stage, route_of
-from pegboard.stages.guards import has_after_hooks
+from pegboard.stages.guards import has_after_hooks, scopes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -47,6 +48,8 @@ class Match:
     """Whether `after_request` functions of plugins have to see a stage's answer."""
     propagates: bool
     """Whether an exception of a stage is raised to the caller, as in tests, and not answered."""
+    cache_control: str | None = None
+    """The `Cache-Control` that the view's author has set for its answers."""
     route_cache: dict[str, Any] = field(default_factory=dict)
     """See `Call.route_cache`."""
 
@@ -137,9 +140,18 @@ class Matches:
             stages=tuple(bound),
             passes_flask=has_after_hooks(self._app, endpoint),
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
+            cache_control=None if route is None else self._cache_control(route),
         )
         # The next request binds again what has failed.
         return match if has_failed else self._routes.setdefault(_key(rule, method), match)
+
+    def _cache_control(self, route: Route) -> str | None:
+        """Return what `cache_control` says of a method, its class, or the nearest blueprint."""
+        names = reversed(scopes(route.endpoint)[1:])
+        blueprints = [self._app.blueprints.get(name or "") for name in names]
+        view_class = getattr(route.view, "view_class", None)
+        said = map(cache_control_of, (route.function, route.view, view_class, *blueprints))
+        return next((control for control in said if control is not None), None)
 
     def _remember(
         self, method: str, path: str, bound: Match, arguments: Mapping[str, Any]

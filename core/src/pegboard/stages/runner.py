@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
-from pegboard.http import APIError, internal_error
+from pegboard.http import CACHE_CONTROL_KEY, APIError, internal_error
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
 from pegboard.stages.contract import (
@@ -70,8 +70,8 @@ class StageRun:
 
     @property
     def passes_flask(self) -> bool:
-        """Whether `after_request` functions of plugins, or CORS, have to see its answer."""
-        return self.match.passes_flask or "HTTP_ORIGIN" in self.call.environ
+        """Whether `after_request` functions of plugins have to see its answer."""
+        return self.match.passes_flask
 
     async def run(self, exchange: Exchange) -> Answer | None:
         """Return the answer of the first stage that gives one; None lets it pass to Flask.
@@ -154,19 +154,11 @@ class Stages:
     made before plugins are set up, and `install` gives it the stages afterwards.
     """
 
-    def __init__(
-        self,
-        app: Flask,
-        flask_app: "WSGIApplication",
-        channel: Channel | None,
-        static_headers: Iterable[tuple[str, str]] = (),
-    ) -> None:
-        """`static_headers` are on every answer of Flask's whose request has no `Origin`."""
+    def __init__(self, app: Flask, flask_app: "WSGIApplication", channel: Channel | None) -> None:
         self._app = app
         self._flask_app = flask_app
         self.channel = channel
         self._matches = Matches(app)
-        self._static_headers = list(static_headers)
 
     def install(self, stages: Iterable[Stage]) -> None:
         """Run these stages from now on, in place of any earlier ones."""
@@ -212,11 +204,13 @@ class Stages:
     def _begin(self, environ: "WSGIEnvironment", match: Match) -> StageRun:
         if match.route is not None:
             environ[MATCH] = match
+            if match.cache_control is not None:
+                environ[CACHE_CONTROL_KEY] = match.cache_control
         return StageRun(environ, match)
 
     def headers_of(self, answer: Answer, stage_run: StageRun | None) -> Headers:
         """Return all headers of an answer that does not pass through Flask."""
-        headers = [*answer.headers, *self._static_headers]
+        headers = [*answer.headers]
         if stage_run is not None:
             headers.extend(stage_run.call.headers)
         if answer.status not in WITHOUT_BODY:
@@ -240,7 +234,7 @@ class Stages:
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Apply the `after_request` functions, those of CORS included, and save the session."""
+        """Apply the `after_request` functions, and save the session."""
         with self._app.request_context(call.environ) as context:
             response = Response(answer.body, answer.status)
             del response.headers["Content-Type"]

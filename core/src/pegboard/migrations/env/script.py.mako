@@ -17,7 +17,7 @@
 Revision ${up_revision}${after}; written on ${create_date.date()}.
 """
 
-% if "sa." in up + down:
+% if "sa." in up + down or not (up or down or isinstance(down_revision, (list, tuple))):
 import sqlalchemy as sa
 % endif
 from alembic import op
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the revision back."""
+    """Undo the revision."""
 % if down:
     ${down}
 % endif

@@ -1,6 +1,7 @@
 """Making the strategy of one app."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from sqlalchemy.pool import StaticPool
@@ -10,27 +11,37 @@ from pegboard_cache_redis.cache.codec import FORMAT, Codec
 from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.cache.null_channel import NullChannel
 from pegboard_cache_redis.cache.strategy import RedisStrategy
-from pegboard_cache_redis.requirements import require_channel
+from pegboard_cache_redis.requirements import find_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
+
+if TYPE_CHECKING:
+    from pegboard.redis import Channel
 
 logger = logging.getLogger(__name__)
 
 
 def make_strategy(app: Flask) -> RedisStrategy | None:
-    """Return the strategy; None if the database is in memory, where no other process shares it.
+    """Return the strategy, or None to cache in the memory of each process.
 
-    Also with `PEGBOARD_CACHE=none`, when Redis is not required: other processes may cache what this
-    one writes. Raises `pegboard.StartupError` if Redis is required and there is no `REDIS_URL`.
+    That is if the database is in memory, where no other process shares it, and in development on
+    SQLite without a `REDIS_URL`. With `PEGBOARD_CACHE=none`, and in development on PostgreSQL, the
+    strategy works without a `REDIS_URL`, and only lets other processes learn of this one's writes.
+    Raises `pegboard.StartupError` if Redis is required and there is no `REDIS_URL`.
     """
     core = pegboard.get_settings(pegboard.CoreSettings, app)
-    needs_no_redis = core.cache == "none" and core.redis_url is None
-    channel = NullChannel() if needs_no_redis else require_channel(app)
     with app.app_context():
         engine = pegboard.db.engine
-    if engine.dialect.name == "sqlite" and isinstance(engine.pool, StaticPool):
+    is_sqlite = engine.dialect.name == "sqlite"
+    channel: Channel | None = None
+    if core.cache != "none" or core.redis_url is not None:
+        instead = "answers are cached in memory" if is_sqlite else "no answers are cached"
+        channel = find_channel(app, instead)
+        if channel is None and is_sqlite:
+            return None
+    if is_sqlite and isinstance(engine.pool, StaticPool):
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     epochs = EpochStore(engine, f"{settings.prefix}:{FORMAT}")
     codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
-    return RedisStrategy(channel, epochs, codec, prefix=settings.prefix)
+    return RedisStrategy(channel or NullChannel(), epochs, codec, prefix=settings.prefix)

@@ -9,12 +9,12 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from flask import Flask, Request, Response, session
+from flask import Flask, Request, Response, has_request_context, request, session
 from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, Signer
 
 import pegboard
-from pegboard_cache_redis.requirements import require_channel
+from pegboard_cache_redis.requirements import find_channel
 from pegboard_cache_redis.sessions.codec import FieldCodec
 from pegboard_cache_redis.sessions.lazy_session import LazySession
 from pegboard_cache_redis.sessions.store import (
@@ -72,17 +72,22 @@ class RedisSessionInterface(SessionInterface):
         )
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Return the name; with the prefix a browser accepts it only from this host, over TLS."""
+        """Return the name; by its beginning a browser accepts it only from this host, over TLS.
+
+        `__Host-` demands the path `/`; a service under a path prefix has a cookie of its own.
+        """
         name: str = app.config["SESSION_COOKIE_NAME"]
-        return f"__Host-{name}" if self.get_cookie_secure(app) else name
+        if not self.get_cookie_secure(app):
+            return name
+        return f"__Host-{name}" if self.get_cookie_path(app) == "/" else f"__Secure-{name}"
 
     def get_cookie_domain(self, app: Flask) -> str | None:  # noqa: ARG002 - Flask's signature
         """Return none: the cookie is sent to this host alone."""
         return None
 
     def get_cookie_path(self, app: Flask) -> str:  # noqa: ARG002 - Flask's signature
-        """Return the root, as the prefix `__Host-` requires."""
-        return "/"
+        """Return the path prefix of the request, else the root."""
+        return (request.script_root if has_request_context() else "") or "/"
 
     def get_cookie_httponly(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Return that scripts in a browser cannot read the cookie."""
@@ -218,9 +223,14 @@ def _answer_503(error: SessionStoreError | None) -> NoReturn:
     )
 
 
-def make_session_interface(app: Flask) -> RedisSessionInterface:
-    """Return the app's session interface. Raises `pegboard.StartupError` without a `REDIS_URL`."""
-    channel = require_channel(app)
+def make_session_interface(app: Flask) -> RedisSessionInterface | None:
+    """Return the app's session interface; None in development without a `REDIS_URL`.
+
+    Raises `pegboard.StartupError` without one elsewhere.
+    """
+    channel = find_channel(app, "sessions are kept in signed cookies")
+    if channel is None:
+        return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     core = pegboard.get_settings(pegboard.CoreSettings, app)
     secrets = [core.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]

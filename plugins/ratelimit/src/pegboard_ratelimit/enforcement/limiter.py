@@ -84,7 +84,7 @@ class Limiter:
         return self.refresher.book.at(route, self.annotated_rules(route))
 
     def stats(self) -> dict[str, object]:
-        """Return the details for `/health/ready`."""
+        """Return what an operator wants to know of the limiter."""
         return {
             "counted_by": _COUNTED_BY.get(type(self.storage), type(self.storage).__name__),
             "workers": self._planner.workers,

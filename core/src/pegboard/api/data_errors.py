@@ -1,0 +1,158 @@
+"""Answers to what the database refuses because of its data: 409, 422 or 404 with the fields.
+
+The fields are those of the request. A violation that no value of the request has caused is a bug of
+the view, and stays a 500, unless other rows are what is in the way.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from pegboard.api.sent import Sent, body_fields, sent_values
+from pegboard.database import Kind, Violation, db, violation_of
+from pegboard.http import (
+    NOT_FOUND_MESSAGE,
+    VALIDATION_MESSAGE,
+    answer_database_error,
+    error_response,
+)
+
+_CONFLICTS = {
+    Kind.DUPLICATE: "There is something with the same value already.",
+    Kind.REFERENCED: "Something else still refers to it, so it cannot be deleted or changed.",
+    Kind.BROKEN_REFERENCE: "The change would leave a reference to something that does not exist.",
+    Kind.EXCLUDED: "The change conflicts with what exists already.",
+}
+"""The messages of what is in the way, whether or not the request has the values."""
+
+_MISSING_MESSAGE = "The request refers to something that does not exist."
+
+_COMPLAINTS = {
+    Kind.DUPLICATE: "Is in use already.",
+    Kind.MISSING: "There is nothing that this refers to.",
+    Kind.NULL: "Must not be null or missing.",
+    Kind.CHECK: "This value is not allowed.",
+    Kind.TOO_LONG: "Too long.",
+    Kind.OUT_OF_RANGE: "The number is out of range.",
+    Kind.UNSTORABLE: "Must not contain U+0000 or half of a surrogate pair.",
+    Kind.MALFORMED: "Not of the right form.",
+}
+"""What is said of a field."""
+
+
+def init_data_errors(app: Flask) -> None:
+    """Answer errors of the database that the data of a statement have caused."""
+    app.register_error_handler(DBAPIError, answer_data_error)
+
+
+def answer_data_error(error: DBAPIError) -> Response:
+    """Answer a violation by its kind and the fields that have caused it, else as any error."""
+    if error.connection_invalidated or not isinstance(error, (IntegrityError, DataError)):
+        return answer_database_error(error)
+    try:
+        # The request has failed; what it wrote must not stay locked while its answer is made.
+        db.session.rollback()
+        violation = violation_of(error, db.session())
+        db.session.rollback()
+    except DBAPIError as failure:
+        return answer_database_error(failure)
+    response = violation and _answer(violation, request)
+    return response or answer_database_error(error)
+
+
+def _answer(violation: Violation, asked: Request) -> Response | None:
+    """Return the answer; None for a violation that the request has not caused."""
+    causes = list(_Causes(violation, asked).find())
+    errors = _by_field(causes, _COMPLAINTS.get(violation.kind, ""))
+    if violation.kind in _CONFLICTS:
+        return error_response(HTTPStatus.CONFLICT, _CONFLICTS[violation.kind], errors=errors)
+    if any(cause.is_in_path for cause in causes):
+        return error_response(HTTPStatus.NOT_FOUND, NOT_FOUND_MESSAGE)
+    if causes:
+        return error_response(422, VALIDATION_MESSAGE, errors=errors)
+    if violation.kind == Kind.MISSING:
+        return error_response(422, _MISSING_MESSAGE)
+    return None
+
+
+def _by_field(causes: list[Sent], complaint: str) -> dict[str, Any]:
+    errors: dict[str, Any] = {}
+    for cause in causes:
+        if cause.is_in_path:
+            continue
+        place = errors
+        for name in cause.names[:-1]:
+            place = place.setdefault(name, {})
+        place[cause.names[-1]] = [complaint]
+    return errors
+
+
+@dataclass(frozen=True)
+class _Causes:
+    """The values of a request that have caused a violation."""
+
+    violation: Violation
+    asked: Request
+
+    def find(self) -> Iterator[Sent]:
+        """Yield them."""
+        is_wrong = self._test()
+        if is_wrong is not None:
+            yield from (sent for sent in sent_values(self.asked) if is_wrong(sent.value))
+            return
+        for column in self.violation.columns:
+            yield from self._of_column(column)
+
+    def _test(self) -> Callable[[Any], bool] | None:
+        """Return what tells that a value is wrong by itself, where the kind of violation does."""
+        kind, bound = self.violation.kind, self.violation.bound
+        if kind == Kind.UNSTORABLE:
+            return _is_unstorable
+        given = {str(value) for row in self.violation.rows for value in row.values()}
+        if kind == Kind.MALFORMED:
+            return lambda value: isinstance(value, str) and value in given
+        if kind == Kind.OUT_OF_RANGE and bound is not None:
+            return lambda value: _exceeds(value, bound) and str(value) in given
+        return None
+
+    def _of_column(self, column: str) -> Iterator[Sent]:
+        """Yield the values for a column: those of its name, else the only one of its value."""
+        values = {str(row[column]) for row in self.violation.rows if column in row}
+        declared = body_fields(self.asked).get(column)
+        name = _plain(declared or column)
+        sent = list(sent_values(self.asked))
+        named = [one for one in sent if _plain(one.names[-1]) == name]
+        if self.violation.kind == Kind.NULL:
+            missing = [Sent((declared,), None)] if declared and not named else []
+            yield from missing or [one for one in named if one.value is None]
+            return
+        if len(named) > 1:
+            # Without the value it is not known which row of a list it is.
+            named = [one for one in named if str(one.value) in values] if len(values) == 1 else []
+        alike = [one for one in sent if one.value is not None and str(one.value) in values]
+        if named:
+            yield from named
+        elif len(values) == len(alike) == 1:
+            yield from alike
+
+
+def _plain(name: str) -> str:
+    """Return a name without what tells `itemId` from `item_id`."""
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _is_unstorable(value: Any) -> bool:
+    return isinstance(value, str) and any(
+        letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value
+    )
+
+
+def _exceeds(value: Any, bound: int) -> bool:
+    try:
+        return not -bound - 1 <= int(value) <= bound
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -1,0 +1,76 @@
+"""What is known of a service that may be unable to start, for commands that show what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+from flask.cli import ScriptInfo
+
+from pegboard.plugins import Registry, examine, get_registry, installed_plugins, may_skip
+from pegboard.problems import Problem, StartupError
+from pegboard.settings import configure
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The plugins and settings of a service, and why it cannot start."""
+
+    registry: Registry
+    """That of the app; if there is none, what could be read of the plugins and settings."""
+    error: StartupError | None = None
+    """Why the app cannot be built; None if it can."""
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """The state of each plugin that is not disabled, by its name."""
+        # A plugin without a problem is not active as long as there is no service.
+        states = dict.fromkeys(
+            (plugin.name for plugin in self.registry.plugins),
+            "enabled" if self.error else "active",
+        )
+        broken = self.error.problems if self.error else ()
+        for verb, problems in (("skipped", self.registry.skipped), ("broken", broken)):
+            told: dict[str, list[Problem]] = {}
+            for problem in problems:
+                told.setdefault(problem.plugin or "", []).append(problem)
+            for name, found in told.items():
+                listing = "; ".join(f"{problem.summary} [{problem.code}]" for problem in found)
+                states[name] = f"{verb}: {listing}"
+        return states
+
+    @property
+    def commands(self) -> Mapping[str, click.Command]:
+        """The commands of the plugins by their names."""
+        return {
+            command.name or "": command
+            for plugin in self.registry.plugins
+            for command in plugin.commands
+        }
+
+    def show_error(self) -> None:
+        """Print to standard error why the service cannot start, if so."""
+        if self.error:
+            self.error.show()
+
+
+def diagnose(info: ScriptInfo) -> Diagnosis:
+    """Build the app; if it cannot be built, read its plugins and settings as far as possible."""
+    try:
+        return Diagnosis(get_registry(info.load_app()))
+    except StartupError as error:
+        return Diagnosis(_readable(), error)
+
+
+def _readable() -> Registry:
+    """Return what can be read of the plugins that the settings allow."""
+    configuration = configure()
+    core = configuration.core
+    allowed = [
+        candidate
+        for candidate in installed_plugins()
+        if (core.plugins is None or candidate.name in core.plugins)
+        and candidate.name not in core.plugins_disabled
+    ]
+    registry, problems = examine(allowed, configuration)
+    skipped = tuple(problem for problem in problems if may_skip(problem, core))
+    return Registry(registry.plugins, skipped, registry.settings, registry.values, registry.manager)

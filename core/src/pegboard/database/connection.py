@@ -1,0 +1,161 @@
+"""Connections whose calls have a time limit, and whose transactions begin with settings."""
+
+import re
+import select
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg2
+from psycopg2 import extensions
+from psycopg2.sql import Composable
+
+from pegboard.database.watchdog import time_is_unlimited, watchdog
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DATA_STATEMENT = re.compile(
+    r"\s*(select|insert|update|delete|merge|with|values|table)\b", re.IGNORECASE
+)
+"""Statements that PostgreSQL executes in a transaction with others as it does alone."""
+
+
+class WatchedConnection(extensions.connection):
+    """A connection whose calls end within `limit` seconds, or fail and close it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limit: float | None = None
+        """Seconds that a call may take; None is any time."""
+        self.settings: Callable[[], str] | None = None
+        """Returns the statements that begin each transaction."""
+        self.target: Mapping[str, str] = {}
+        """The parameters by which libpq finds this server among several."""
+        self.on_silence: Callable[[], None] | None = None
+        self.poll_of_socket = select.poll()
+        self.poll_of_socket.register(self.fileno(), select.POLLIN)
+
+    def __repr__(self) -> str:
+        """Do not show the parameters, as the driver's own text does."""
+        return f"<{type(self).__name__} {id(self):#x}, closed: {self.closed}>"
+
+    def opening(self, statement: str = "") -> str:
+        """Return the settings that have to precede the statement.
+
+        They hold until the end of the transaction, and so precede its first statement, or with
+        `autocommit` each one that may be in a transaction. Nothing is set for the session: a
+        transaction pooler such as PgBouncer gives its next transaction to another client.
+        """
+        if self.settings is None or self.status != extensions.STATUS_READY:
+            return ""
+        is_alone = self.autocommit and not _DATA_STATEMENT.match(statement)
+        return "" if is_alone else self.settings()
+
+    def within(
+        self, seconds: float | None, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Make a call to the server; raises `OperationalError` when it is overdue."""
+        if seconds is None or time_is_unlimited():
+            return call(*args, **kwargs)
+        watchdog.expect(self, seconds)
+        try:
+            answer = call(*args, **kwargs)
+        except psycopg2.Error as error:
+            if watchdog.forget(self):
+                raise
+            self.close()
+            if self.on_silence is not None:
+                self.on_silence()
+            message = f"the database server did not answer within {seconds:g} s"
+            raise psycopg2.OperationalError(message) from error
+        except BaseException:
+            watchdog.forget(self)
+            raise
+        # An answer that came at the last moment counts: an acknowledged COMMIT is no failure.
+        watchdog.forget(self)
+        return answer
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a cursor whose calls are watched."""
+        is_named = bool(args) or kwargs.get("name") is not None
+        kwargs.setdefault("cursor_factory", WatchedNamedCursor if is_named else WatchedCursor)
+        return super().cursor(*args, **kwargs)
+
+    def commit(self) -> None:
+        """Commit; when it is overdue, whether it happened is unknown."""
+        self.within(self.limit, super().commit)
+
+    def rollback(self) -> None:
+        """Roll back; on a connection that is lost, the server has done so."""
+        try:
+            self.within(self.limit, super().rollback)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            # It would be raised at the end of a request, when the answer is already complete.
+            if not self.closed:
+                raise
+
+
+class WatchedCursor(extensions.cursor):
+    """A cursor whose statements have to be answered within the connection's limit.
+
+    The settings of a transaction are sent together with its first statement, so that they cost no
+    round trip. They take a line of their own: an error of the statement is then in line 2.
+    """
+
+    connection: WatchedConnection
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the driver's name
+        """Execute a statement."""
+        statement = query.as_string(self) if isinstance(query, Composable) else query
+        if isinstance(statement, bytes):
+            statement = self.connection.opening(statement.decode("latin-1")).encode() + statement
+        else:
+            statement = self.connection.opening(statement) + statement
+        self.connection.within(self.connection.limit, super().execute, statement, vars)
+
+    def executemany(self, query: Any, vars_list: Any) -> None:
+        """Execute a statement for each set of parameters."""
+        self._open()
+        self.connection.within(self.connection.limit, super().executemany, query, vars_list)
+
+    def callproc(self, procname: Any, parameters: Any = ()) -> None:
+        """Call a stored procedure."""
+        self._open()
+        self.connection.within(self.connection.limit, super().callproc, procname, parameters)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        """Copy from or to a file."""
+        self._open()
+        self.connection.within(self.connection.limit, super().copy_expert, sql, file, size)
+
+    def _open(self) -> None:
+        """Send the settings of a new transaction by themselves."""
+        if opening := self.connection.opening():
+            with extensions.connection.cursor(self.connection) as cursor:
+                self.connection.within(self.connection.limit, cursor.execute, opening)
+
+
+class WatchedNamedCursor(WatchedCursor):
+    """A cursor on the server: fetching from it talks to the server, too."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the driver's name
+        """Declare the cursor."""
+        self._open()
+        super().execute(query, vars)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Fetch the next row."""
+        return self.connection.within(self.connection.limit, super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
+        """Fetch some rows."""
+        size = self.arraysize if size is None else size
+        return self.connection.within(self.connection.limit, super().fetchmany, size)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Fetch all rows that are left."""
+        return self.connection.within(self.connection.limit, super().fetchall)
+
+    def close(self) -> None:
+        """Close the cursor on the server."""
+        self.connection.within(self.connection.limit, super().close)

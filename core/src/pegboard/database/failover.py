@@ -1,0 +1,70 @@
+"""Giving up the connections to a server that has become read-only.
+
+After a failover the old primary may go on answering, as a standby or with
+`default_transaction_read_only`. Connections to it would fail every write until they are closed.
+"""
+
+import math
+import time
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, event, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import Session
+
+from pegboard.database.connection import WatchedConnection
+
+READ_ONLY_TRANSACTION = "25006"
+"""The SQLSTATE of a write in a read-only transaction."""
+
+PAUSE = 1.0
+"""Seconds for which the connections to other servers are kept after all were given up."""
+
+
+class ReadOnlyServerError(Exception):
+    """Raised when the database server accepts no writes."""
+
+
+class Judge(Protocol):
+    """Tells a read-only server from a read-only transaction."""
+
+    def is_read_only(self, connection: WatchedConnection) -> bool:
+        """Return whether the server of the connection accepts no writes."""
+
+
+def init_failover(engine: Engine, judge: Judge) -> None:
+    """Treat a refused write as a lost connection, unless only the transaction is read-only."""
+    given_up_at = -math.inf
+
+    @event.listens_for(engine, "handle_error")
+    def give_up(context: ExceptionContext) -> None:
+        nonlocal given_up_at
+        cause: Any = context.original_exception
+        state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+        if state != READ_ONLY_TRANSACTION or context.connection is None:
+            return
+        driver = context.connection.connection.driver_connection
+        if isinstance(driver, WatchedConnection) and not judge.is_read_only(driver):
+            return
+        context.is_disconnect = True
+        now = time.monotonic()
+        # While the server stays read-only, each refused write would close what readers use.
+        context.invalidate_pool_on_disconnect = now - given_up_at >= PAUSE
+        if context.invalidate_pool_on_disconnect:
+            given_up_at = now
+
+
+def check_server(session: Session) -> None:
+    """Make a round trip to the database, and close all connections to a read-only server.
+
+    Raises `ReadOnlyServerError` for one, and `DBAPIError` when the database does not answer.
+    """
+    engine = session.get_bind()
+    if engine.dialect.name != "postgresql":
+        session.execute(text("SELECT 1"))
+    elif session.scalar(text("SHOW transaction_read_only")) == "on":
+        session.invalidate()
+        if isinstance(engine, Engine):
+            engine.dispose()
+        message = "the server is read-only"
+        raise ReadOnlyServerError(message)

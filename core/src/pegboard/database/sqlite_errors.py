@@ -1,0 +1,76 @@
+"""Tells what an error of SQLite says of the data; it names the columns at most."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import literal, select
+from sqlalchemy.orm import Session
+
+from pegboard.database.violation import (
+    Kind,
+    Statement,
+    Violation,
+    check_columns,
+    index_columns,
+)
+
+_MAX_PROBES = 200
+"""Rows of one statement, at most, whose references are searched for."""
+
+_KINDS = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: Kind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: Kind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT_ROWID: Kind.DUPLICATE,
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: Kind.NULL,
+    sqlite3.SQLITE_CONSTRAINT_CHECK: Kind.CHECK,
+    sqlite3.SQLITE_CONSTRAINT_TRIGGER: Kind.EXCLUDED,
+}
+
+
+def sqlite_violation(
+    cause: sqlite3.IntegrityError, statement: Statement, session: Session
+) -> Violation | None:
+    """Return what a constraint of SQLite says; the session searches for missing rows."""
+    code = cause.sqlite_errorcode
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return _reference(statement, session)
+    kind = _KINDS.get(code)
+    if kind is None:
+        return None
+    # "UNIQUE constraint failed: notes.a, notes.b" or ": index 'name'"; "CHECK …: name".
+    _, _, place = str(cause).partition(": ")
+    if kind == Kind.CHECK:
+        return Violation(kind, check_columns(place, statement.table), statement.rows)
+    if place.startswith("index "):
+        return Violation(kind, index_columns(place[7:-1], statement.table), statement.rows)
+    columns = tuple(name.rpartition(".")[2] for name in place.split(", ") if name)
+    return Violation(kind, columns, statement.rows)
+
+
+def _reference(statement: Statement, session: Session) -> Violation:
+    if statement.verb == "DELETE":
+        return Violation(Kind.REFERENCED)
+    if not statement.verb:  # a commit, when deferred constraints are checked
+        return Violation(Kind.BROKEN_REFERENCE)
+    columns: dict[str, None] = {}
+    rows: list[Mapping[str, Any]] = []
+    for missing in _missing_references(statement, session):
+        columns |= dict.fromkeys(missing)
+        rows.append(missing)
+    if rows:
+        return Violation(Kind.MISSING, tuple(columns), rows)
+    return Violation(Kind.MISSING if statement.verb == "INSERT" else Kind.BROKEN_REFERENCE)
+
+
+def _missing_references(statement: Statement, session: Session) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns and values of references to rows that do not exist."""
+    constraints = () if statement.table is None else statement.table.foreign_key_constraints
+    for row in statement.rows[:_MAX_PROBES]:
+        for constraint in constraints:
+            values = {one.parent.name: row.get(one.parent.name) for one in constraint.elements}
+            if None in values.values():
+                continue  # a reference to nothing is allowed, or not changed here
+            conditions = [one.column == values[one.parent.name] for one in constraint.elements]
+            if session.execute(select(literal(1)).where(*conditions)).first() is None:
+                yield values

@@ -1,0 +1,198 @@
+"""Connecting to the first of several servers that answers, within one limit of time.
+
+libpq counts its `connect_timeout` anew for every host and every address of a host, in whole seconds
+and two at least. So the first host would use up the time of all when it does not answer.
+"""
+
+import os
+import random
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from pegboard.database.connection import WatchedConnection
+from pegboard.database.redaction import redact
+
+Target = Mapping[str, str]
+"""Parameters of libpq that name one server; empty for what libpq finds by other ways."""
+
+Connect = Callable[[Target], WatchedConnection]
+"""Connects to a target; the parameters that all targets share are its own."""
+
+_OWN_PARAMETERS = ("dsn", "connection_factory", "cursor_factory", "async", "async_")
+_DEFAULT_PORT = "5432"
+_CHOICES = frozenset({"connect_timeout", "load_balance_hosts", "sslmode", "target_session_attrs"})
+"""Parameters that have values which messages may repeat."""
+
+
+class SilentError(psycopg2.OperationalError):
+    """Raised when no server has answered in time."""
+
+
+def parameters_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Return libpq's parameters in the arguments of `psycopg2.connect`."""
+    dsn = args[0] if args else kwargs.get("dsn")
+    given = {name: value for name, value in kwargs.items() if name not in _OWN_PARAMETERS}
+    try:
+        return {name: str(value) for name, value in parse_dsn(make_dsn(dsn, **given)).items()}
+    except psycopg2.Error as error:
+        raise _redacted(error, given) from None
+
+
+def targets_of(parameters: Mapping[str, str]) -> list[Target]:
+    """Return the servers that the parameters name, in the order in which libpq tries them."""
+
+    def listed(name: str, variable: str) -> list[str]:
+        return (parameters.get(name) or os.environ.get(variable, "")).split(",")
+
+    hosts, addresses = listed("host", "PGHOST"), listed("hostaddr", "PGHOSTADDR")
+    ports = listed("port", "PGPORT")
+    count = max(len(hosts), len(addresses))
+    if len(ports) == 1:
+        ports *= count
+    if len(hosts) < count:
+        hosts = [""] * count
+    if len(addresses) < count:
+        addresses = [""] * count
+    if len(ports) != count:
+        message = f"{len(ports)} ports for {count} hosts of the database"
+        raise psycopg2.OperationalError(message)
+    keys = ("host", "hostaddr", "port")
+    found: list[Target] = [
+        # An empty text replaces a list: libpq counts the entries of each list.
+        {key: value for key, value in zip(keys, one, strict=True) if value or key in parameters}
+        for one in zip(hosts, addresses, ports, strict=True)
+    ]
+    if _is_balanced(parameters):
+        random.shuffle(found)
+    if parameters.get("target_session_attrs") == "prefer-standby":
+        return [
+            {**target, "target_session_attrs": kind}
+            for kind in ("standby", "any")
+            for target in found
+        ]
+    return found
+
+
+def connect_in_time(
+    connect: Connect, targets: Sequence[Target], parameters: Mapping[str, str], limit: float
+) -> tuple[WatchedConnection, bool]:
+    """Connect to one server after the other, in `limit` seconds altogether.
+
+    The time that is left is divided among the targets that are left. A server that is silent for
+    its share may still answer while the next ones are tried. Returns the connection, and whether a
+    server before it was silent. Raises `SilentError`, or `psycopg2.Error` when all have refused.
+    """
+    deadline = time.monotonic() + limit
+    waiting = deque(targets)
+    running: set[Future[WatchedConnection | list[Target]]] = set()
+    was_silent = False
+    failures: dict[str, Exception] = {}
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(_start(connect, waiting.popleft(), parameters))
+            share = max(deadline - time.monotonic(), 0) / (len(waiting) + 1)
+            done, running = wait(running, share, FIRST_COMPLETED)
+            for attempt in done:
+                try:
+                    found = attempt.result()
+                except Exception as error:  # noqa: BLE001 - whatever it is, another may answer
+                    failures[str(error)] = error
+                    continue
+                if not isinstance(found, list):
+                    running |= done - {attempt}
+                    return found, was_silent
+                waiting.extendleft(reversed(found))
+            was_silent |= not done
+            if not done and not waiting:
+                message = "the database server does not answer"
+                raise SilentError(message)
+    finally:
+        for attempt in running:
+            if not attempt.cancel():
+                attempt.add_done_callback(_close)
+    first = next(iter(failures.values()))
+    if len(failures) == 1 or not isinstance(first, psycopg2.Error):
+        raise first
+    raise psycopg2.OperationalError("; ".join(failures))
+
+
+def _start(
+    connect: Connect, target: Target, parameters: Mapping[str, str]
+) -> "Future[WatchedConnection | list[Target]]":
+    attempt: Future[WatchedConnection | list[Target]] = Future()
+    threading.Thread(
+        target=_attempt,
+        args=(attempt, connect, target, parameters),
+        name="pegboard-connect",
+        daemon=True,
+    ).start()
+    return attempt
+
+
+def _attempt(
+    attempt: "Future[WatchedConnection | list[Target]]",
+    connect: Connect,
+    target: Target,
+    parameters: Mapping[str, str],
+) -> None:
+    """Connect to the target; if its host has several addresses, return a target for each."""
+    connection: WatchedConnection | None = None
+    try:
+        found = _with_addresses(target)
+        if len(found) == 1:
+            connection = connect(found[0])
+            connection.target = found[0]
+        elif _is_balanced(parameters):
+            random.shuffle(found)
+    except BaseException as error:  # noqa: BLE001 - the thread that waits for it raises it
+        if attempt.set_running_or_notify_cancel():
+            if isinstance(error, psycopg2.Error):
+                error = _redacted(error, {**parameters, **target}, parameters)
+            attempt.set_exception(error)
+    else:
+        if attempt.set_running_or_notify_cancel():
+            attempt.set_result(found if connection is None else connection)
+        elif connection is not None:
+            connection.close()
+
+
+def _redacted(error: psycopg2.Error, *parameters: Mapping[str, Any]) -> psycopg2.Error:
+    values = [one[name] for one in parameters for name in one if name not in _CHOICES]
+    return type(error)(redact(str(error), values))
+
+
+def _with_addresses(target: Target) -> list[Target]:
+    host = target.get("host", "")
+    if not host or host[0] in "/@" or target.get("hostaddr"):
+        return [target]
+    try:
+        found = socket.getaddrinfo(
+            host, target.get("port") or _DEFAULT_PORT, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a name"
+        message = f"the host of the database cannot be found: {reason}"
+        raise psycopg2.OperationalError(message) from None
+    addresses = dict.fromkeys(str(info[4][0]) for info in found)
+    return [{**target, "hostaddr": address} for address in addresses]
+
+
+def _is_balanced(parameters: Mapping[str, str]) -> bool:
+    chosen = parameters.get("load_balance_hosts") or os.environ.get("PGLOADBALANCEHOSTS")
+    return chosen == "random"
+
+
+def _close(attempt: "Future[WatchedConnection | list[Target]]") -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        found = attempt.result()
+        if not isinstance(found, list):
+            found.close()

@@ -1,0 +1,105 @@
+"""What can be wrong with the data of a statement, and which of its columns are at fault."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Numeric, String, Table
+
+
+class Kind(Enum):
+    """What is wrong with the data of a statement."""
+
+    DUPLICATE = auto()
+    """Another row has the same unique key."""
+    MISSING = auto()
+    """A reference to a row that does not exist."""
+    REFERENCED = auto()
+    """Other rows refer to what would be deleted or changed."""
+    BROKEN_REFERENCE = auto()
+    """One of these two; the database does not say which."""
+    EXCLUDED = auto()
+    """An exclusion constraint or a trigger refuses it."""
+    NULL = auto()
+    """A value is missing."""
+    CHECK = auto()
+    """A check constraint does not hold."""
+    TOO_LONG = auto()
+    """A text is longer than its column."""
+    OUT_OF_RANGE = auto()
+    """A number is larger than its column can hold."""
+    UNSTORABLE = auto()
+    """A text has a character that the database cannot store."""
+    MALFORMED = auto()
+    """A text is not of the column's type."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with the data of a statement, and where."""
+
+    kind: Kind
+    columns: tuple[str, ...] = ()
+    """The names of the columns at fault, where they are known."""
+    rows: Sequence[Mapping[str, Any]] = ()
+    """The values at fault, or of the rows among which they are: by the column's name."""
+    bound: int | None = None
+    """For `OUT_OF_RANGE` the largest number, where it is known."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The statement that an error is about."""
+
+    verb: str
+    """The first word, in capital letters; empty for a commit."""
+    table: Table | None
+    rows: Sequence[Mapping[str, Any]] = ()
+    """The parameters of each row, by the column's name where they belong to one."""
+
+
+def too_large(statement: Statement) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns, and their values, of texts and decimals beyond what their types hold."""
+    columns = () if statement.table is None else statement.table.columns
+    for row in statement.rows:
+        for column in columns:
+            value, kind = row.get(column.name), column.type
+            if isinstance(value, str) and isinstance(kind, String):
+                istoo_large = kind.length is not None and len(value) > kind.length
+            elif isinstance(value, (int, float, Decimal)) and isinstance(kind, Numeric):
+                digits = None if kind.precision is None else kind.precision - (kind.scale or 0)
+                istoo_large = digits is not None and abs(value) >= 10**digits
+            else:
+                continue
+            if istoo_large:
+                yield {column.name: value}
+
+
+def check_columns(name: str | None, table: Table | None) -> tuple[str, ...]:
+    """Return the columns that a check is about, by its name or, where it has none, its text."""
+    texts = [
+        str(constraint.sqltext)
+        for constraint in (() if table is None else table.constraints)
+        if name is not None and constraint.name == name and hasattr(constraint, "sqltext")
+    ]
+    return _mentioned(texts or [name or ""], table)
+
+
+def index_columns(name: str | None, table: Table | None) -> tuple[str, ...]:
+    """Return the columns that the expressions of an index are about."""
+    indexes = () if table is None else table.indexes
+    texts = [str(one) for index in indexes if index.name == name for one in index.expressions]
+    return _mentioned(texts, table)
+
+
+def _mentioned(texts: Sequence[str], table: Table | None) -> tuple[str, ...]:
+    """Return the columns of the table whose names are words of a text."""
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    return tuple(
+        column.name
+        for column in (table.columns if table is not None else ())
+        if column.name in words
+    )

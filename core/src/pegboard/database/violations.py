@@ -1,0 +1,87 @@
+"""What a refused statement has violated, told alike for SQLite and PostgreSQL.
+
+PostgreSQL names the constraint, the columns and the values; SQLite at most the columns, so that the
+statement is remembered with the error, and a missing row is searched for after the rollback.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, Table, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.orm import Session
+
+from pegboard.database.postgresql_errors import postgresql_violation
+from pegboard.database.sqlite_errors import sqlite_violation
+from pegboard.database.violation import Kind, Statement, Violation
+
+_STATEMENT = "pegboard_statement"
+
+
+def remember_statements(engine: Engine) -> None:
+    """Keep with each error of the engine the statement that has caused it, for `violation_of`.
+
+    What a driver raises for a value that it cannot send, such as a number of more than 64 bits or
+    the character U+0000, becomes a `DataError` of SQLAlchemy.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def remember(context: ExceptionContext) -> DBAPIError | None:
+        error = context.sqlalchemy_exception
+        cause = context.original_exception
+        converted: DataError | None = None
+        if (
+            error is None
+            and context.statement is not None
+            and isinstance(cause, (OverflowError, ValueError))
+        ):
+            error = converted = DataError(context.statement, context.parameters, cause)
+        if isinstance(error, DBAPIError):
+            vars(error)[_STATEMENT] = _statement_of(context)
+        return converted
+
+
+def violation_of(error: DBAPIError, session: Session) -> Violation | None:
+    """Return what the statement has violated; None if the data are not what is wrong with it.
+
+    The transaction must have been rolled back: the session is used to search for missing rows.
+    """
+    statement: Statement = vars(error).get(_STATEMENT) or Statement("", None)
+    cause: Any = error.orig
+    if isinstance(cause, OverflowError):
+        return Violation(Kind.OUT_OF_RANGE, rows=statement.rows, bound=2**63 - 1)
+    if isinstance(cause, ValueError):
+        return Violation(Kind.UNSTORABLE, rows=statement.rows)
+    if isinstance(cause, sqlite3.IntegrityError):
+        return sqlite_violation(cause, statement, session)
+    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+    return postgresql_violation(state, cause, statement) if state else None
+
+
+def _statement_of(context: ExceptionContext) -> Statement:
+    words = (context.statement or "").split(maxsplit=1)
+    verb = words[0].upper() if words else ""
+    execution = context.execution_context
+    compiled: Any = getattr(execution, "compiled", None)
+    if compiled is None:
+        given: Any = context.parameters
+        rows = given if isinstance(given, (list, tuple)) else [given]
+        return Statement(verb, None, [row for row in rows if isinstance(row, Mapping)])
+    for name in ("insert", "update", "delete"):
+        if getattr(compiled, f"is{name}", False):
+            verb = name.upper()
+    table = getattr(compiled.statement, "table", None)
+    if isinstance(table, Table):
+        # The statement of a mapped class has a copy.
+        table = table.metadata.tables.get(table.key, table)
+    parameters: Any = getattr(execution, "compiled_parameters", None) or []
+    return Statement(verb, table, [_by_column(row, table) for row in parameters])
+
+
+def _by_column(parameters: Mapping[str, Any], table: Table | None) -> Mapping[str, Any]:
+    if table is None:
+        return parameters
+    names = {column.key: column.name for column in table.columns}
+    return {names.get(key, key): value for key, value in parameters.items()}
