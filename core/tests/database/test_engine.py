@@ -1,16 +1,17 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import ForeignKey, String, inspect, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import StaticPool
 
 from pegboard.database import (
     BEGIN_IMMEDIATE_OPTION,
@@ -18,11 +19,19 @@ from pegboard.database import (
     Model,
     db,
     init_database,
+    transactional,
 )
 from pegboard.database.url import database_url
 from pegboard.testing.processes import run_python
 
 MakeDatabase = Callable[..., Flask]
+
+IN_MEMORY = [
+    "sqlite://",
+    "sqlite:///:memory:",
+    "sqlite:///file::memory:?cache=shared",
+    "sqlite:///file:private?mode=memory&uri=true",
+]
 
 
 class Base(Model, DeclarativeBase):
@@ -195,10 +204,69 @@ def test_a_database_in_memory_is_one_for_all(url: str, make_database: MakeDataba
         db.session.scalars(select(Pin)).all()
         with app.app_context():  # a second session, while the first is in a transaction
             assert ["a"] == list(db.session.scalars(select(Pin.name)))
-    assert isinstance(db.engine.pool, StaticPool)
 
     make_database(url)
     assert [] == list(db.session.scalars(select(Pin.name)))
+
+
+@pytest.mark.parametrize("url", IN_MEMORY)
+def test_transactions_in_memory_are_apart(url: str, make_database: MakeDatabase) -> None:
+    """A transaction sees nothing of others that are open, as in a file, nor of their rollback."""
+    make_database(url)
+    assert make_url(url) == db.engine.url
+    with db.engine.connect() as first, db.engine.connect() as second:
+        first.execute(text("INSERT INTO pins (name) VALUES ('a')"))
+        assert [] == second.execute(text("SELECT name FROM pins")).all()
+        first.commit()
+        assert [] == second.execute(text("SELECT name FROM pins")).all()
+        second.rollback()
+        assert [("a",)] == second.execute(text("SELECT name FROM pins")).all()
+
+
+@pytest.mark.parametrize("url", IN_MEMORY)
+def test_threads_use_a_database_in_memory_at_once(url: str, make_database: MakeDatabase) -> None:
+    """All of many threads that write and read at the same time succeed."""
+    app = make_database(url)
+    together = Barrier(50)
+
+    @transactional
+    def write(number: int) -> None:
+        before = db.session.scalar(text("SELECT count(*) FROM pins"))
+        db.session.add(Pin(name=f"{number} after {before}"))
+
+    def use(number: int) -> int:
+        together.wait()
+        with app.app_context():
+            write(number)
+            return len(db.session.scalars(select(Pin)).all())
+
+    with ThreadPoolExecutor(50) as threads:
+        seen = list(threads.map(use, range(50)))
+    assert 50 == max(seen)
+    names = db.session.scalars(select(Pin.name))
+    assert {str(number) for number in range(50)} == {name.split()[2] for name in names}
+
+
+def test_a_shared_database_in_memory_is_known_by_its_name(make_database: MakeDatabase) -> None:
+    """Apps that say `cache=shared` and the same name have one database."""
+    url = "sqlite:///file:{}?mode=memory&cache=shared&uri=true"
+    for name in ("one", "one", "two"):
+        make_database(url.format(name))
+        count = db.session.scalar(text("SELECT count(*) FROM pins"))
+        db.session.add(Pin(name=f"{name} {count}"))
+        db.session.commit()
+    assert ["two 0"] == list(db.session.scalars(select(Pin.name)))
+    make_database(url.format("one"))
+    assert ["one 0", "one 1"] == list(db.session.scalars(select(Pin.name).order_by(Pin.id)))
+
+
+def test_nothing_is_left_of_a_database_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that stands in for it is removed when the process ends, and not by one it forked."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert "1 True\n" == run_python(FORK_IN_MEMORY)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_autocommit_begins_no_transaction(sqlite_url: str, make_database: MakeDatabase) -> None:
@@ -254,6 +322,26 @@ def test_many_threads_share_the_pool(database_url: str, make_database: MakeDatab
     with ThreadPoolExecutor(8) as threads:
         assert [0] * 8 == list(threads.map(count, range(8)))
 
+
+FORK_IN_MEMORY = """
+import os, sys
+from flask import Flask
+from sqlalchemy import text
+from pegboard.database import DatabaseOptions, db, init_database
+
+app = Flask(__name__)
+init_database(app, DatabaseOptions("sqlite://"))
+with app.app_context():
+    with db.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE numbers (number INTEGER)"))
+    if not (child := os.fork()):
+        with db.engine.begin() as connection:
+            connection.execute(text("INSERT INTO numbers VALUES (1)"))
+        sys.exit()
+    os.waitpid(child, 0)
+    with db.engine.begin() as connection:
+        print(connection.scalar(text("SELECT number FROM numbers")), db.engine.url.database is None)
+"""
 
 FORK = """
 import os, sys

@@ -144,7 +144,7 @@ def test_two_stages_of_one_place_stop_the_start(make_app: MakeApp) -> None:
     "stage,summary",
     [
         (Script("one", 300), "place 300 of cache"),
-        (Script("cache", 1), "second stage of the name cache"),
+        (Script("cache", 1), "stage cache has the name of a stage of the core"),
         (Script("", 1), "Script has no name"),
         (Script(None, 1), "Script has no name"),  # type: ignore[arg-type]  # as the case wants
         (Script("one", "1"), "one has no place: its order is '1'"),  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def test_stages_that_are_no_list_stop_the_start(make_app: MakeApp) -> None:
     """In words."""
     plugin = Plugin()
     plugin.stages = 5  # type: ignore[assignment]  # as the case wants
-    with pytest.raises(pegboard.StartupError, match="staged: pegboard_stages returned int"):
+    with pytest.raises(pegboard.StartupError, match="staged: pegboard_stages returned 5"):
         make_app(plugins=[plugin])
 
 

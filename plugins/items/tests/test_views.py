@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, insert, sel
 from werkzeug.serving import make_server
 
 import pegboard
+from pegboard.testing.fixtures import MakeApp
 from pegboard_items import Item
 
 JSON = "application/json"
@@ -491,6 +493,23 @@ def test_the_number_of_statements_is_constant(client, write_rows, sql, method, u
             response = client.open(url.format(size), method=method, **body)
         assert response.status_code < 300
         assert statements == len(sent), sent
+
+
+def test_requests_at_once_are_served_in_memory(make_app: MakeApp) -> None:
+    """Many threads may create and read at once on the database that tests have by default."""
+    app = make_app(plugins=["items"])
+    together = threading.Barrier(50)
+
+    def ask(number: int) -> list[int]:
+        client = app.test_client()
+        together.wait()
+        created = client.post("/api/items/", json={"name": f"item {number}"})
+        return [created.status_code, client.get(created.headers["Location"]).status_code]
+
+    with ThreadPoolExecutor(50) as threads:
+        assert [[201, 200]] * 50 == list(threads.map(ask, range(50)))
+    listed = app.test_client().get("/api/items/?page_size=100").get_json()
+    assert {f"item {number}" for number in range(50)} == {item["name"] for item in listed}
 
 
 @pytest.mark.parametrize("ondelete, status", [(None, 409), ("CASCADE", 204)])

@@ -8,8 +8,9 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool
 
+from pegboard.database.memory import file_url, keep, stand_in
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.database.url import database_url, is_in_memory
@@ -40,18 +41,22 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
     `SQLALCHEMY_ENGINE_OPTIONS` in the app's configuration are added, and win over the options.
     """
     url = database_url(options.url)
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    file = stand_in(url) if is_in_memory(url) else None
+    app.config["SQLALCHEMY_DATABASE_URI"] = file_url(url, file) if file else url
     given = app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url, options, given)
     db.init_app(app)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
     with app.app_context():
         engine = db.engine
+    if file:
+        keep(file, engine, url)
     remember_statements(engine)
     if engine.dialect.name == "postgresql":
         limits = Limits(options.connect_timeout, options.statement_timeout, options.lock_timeout)
         init_postgresql(engine, limits)
     elif engine.dialect.name == "sqlite":
-        init_sqlite(engine, busy_timeout=options.busy_timeout)
+        init_sqlite(engine, busy_timeout=options.busy_timeout, is_durable=file is None)
     after_fork(engine, _drop_inherited_connections)
 
 
@@ -68,9 +73,6 @@ def _pool_class(timeout: float) -> type[QueuePool]:
 
 
 def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]) -> dict[str, Any]:
-    if is_in_memory(url):
-        arguments = {"check_same_thread": False, **given.get("connect_args", {})}
-        return {"poolclass": StaticPool, **given, "connect_args": arguments}
     bounds: dict[str, Any] = {}
     if "poolclass" not in given and "pool" not in given:
         bounds = {
@@ -87,5 +89,4 @@ def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]
 
 
 def _drop_inherited_connections(engine: Engine) -> None:
-    if not isinstance(engine.pool, StaticPool):
-        engine.dispose(close=False)
+    engine.dispose(close=False)

@@ -18,8 +18,10 @@ _CHANGES = "pegboard_changes"
 _PAUSE = 0.02
 
 
-def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
+def init_sqlite(engine: Engine, *, busy_timeout: float, is_durable: bool = True) -> None:
     """Set up every connection of the engine, and send `BEGIN` ourselves; time-out in seconds.
+
+    A database that is not durable need not survive a crash of the machine, and is written faster.
 
     The driver begins a transaction late, and before a change of the schema not at all: migrations
     would not be atomic, and reads not repeatable.
@@ -30,6 +32,8 @@ def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout * 1000:.0f}")
         connection.execute("PRAGMA foreign_keys = ON")
+        if not is_durable:
+            connection.execute("PRAGMA synchronous = OFF")
         _write_ahead(connection, time.monotonic() + busy_timeout)
 
     @event.listens_for(engine, "begin")
@@ -47,7 +51,6 @@ def init_sqlite(engine: Engine, *, busy_timeout: float) -> None:
     def begin(connection: PoolProxiedConnection) -> None:
         mode = connection.info.get(_MODE, "DEFERRED")
         driver: Any = connection.driver_connection
-        # A database in memory has one connection; a second session joins its transaction.
         if mode and not driver.in_transaction:
             driver.execute(f"BEGIN {mode}")
             connection.info[_CHANGES] = driver.total_changes

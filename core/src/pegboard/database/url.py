@@ -49,10 +49,11 @@ def database_url(text: str) -> URL:
 
 
 def is_in_memory(url: URL) -> bool:
-    """Return whether the URL is that of a SQLite database in memory, which has one connection."""
-    if url.get_backend_name() != "sqlite":
+    """Return whether the URL is that of a SQLite database in memory."""
+    if url.get_backend_name() != "sqlite" or "vfs" in url.query:
         return False
-    return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
+    names = {None, "", ":memory:", "file::memory:"}
+    return url.database in names or url.query.get("mode") == "memory"
 
 
 def _check_driver(url: URL) -> None:

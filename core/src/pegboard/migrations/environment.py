@@ -14,6 +14,7 @@ from sqlalchemy.schema import SchemaItem
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
 from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
 from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
@@ -46,6 +47,14 @@ def run_environment(**options: Any) -> None:
 
 
 def _run_on(connection: Connection, options: dict[str, Any]) -> None:
+    if context.config.attributes.get(READ_ONLY_ATTRIBUTE):
+        _run(connection, options)
+    else:
+        with refuse_foreign_tables(connection, context.config):
+            _run(connection, options)
+
+
+def _run(connection: Connection, options: dict[str, Any]) -> None:
     before = Counter[tuple[str, str]]()
 
     def drop_unused_types(ctx: MigrationContext, **_: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution as MetadataDistribution
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
@@ -53,8 +53,11 @@ class Candidate:
         """The import package that defines the plugin."""
         if self.entry_point is not None:
             return self.entry_point.module.partition(".")[0]
-        module = self.obj if isinstance(self.obj, ModuleType) else type(self.obj)
-        name = module.__name__ if isinstance(module, ModuleType) else module.__module__
+        obj = self.obj
+        if isinstance(obj, ModuleType):
+            name = obj.__name__
+        else:
+            name = (obj if isinstance(obj, type | FunctionType) else type(obj)).__module__
         return name.partition(".")[0]
 
     @property

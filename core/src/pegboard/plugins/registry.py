@@ -21,6 +21,8 @@ class Registry:
     """The active plugins, each after those that its distribution requires."""
     skipped: tuple[Problem, ...]
     """The problems of the plugins that were skipped, as their policy allows."""
+    skippable: frozenset[str]
+    """The names of the active plugins without which the service may start."""
     settings: Mapping[type[Settings], Settings]
     """The settings in force, by the class that declares them."""
     values: tuple[Value, ...]

@@ -1,6 +1,6 @@
 """What plugins require: checked against what is installed, and the order that follows from it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
@@ -12,10 +12,13 @@ from pegboard.problems import Code, Problem
 CORE = NormalizedName("pegboard")
 
 
-def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
+def check_requirements(
+    candidates: Sequence[Candidate], skipped: Mapping[str, Problem]
+) -> Iterator[Problem]:
     """Yield a problem for each requirement of a candidate's distribution that is not met.
 
-    A required distribution must be installed in a fitting version, and a plugin of it be active.
+    A required distribution must be installed in a fitting version, and a plugin of it be active;
+    `skipped` tells why one is not, by the plugin's name.
     """
     active = {one.distribution.canonical_name for one in candidates if one.distribution}
     for candidate in candidates:
@@ -38,10 +41,15 @@ def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
                     f"Run pip install '{requirement}'.",
                 )
             if found and name not in active and (plugins := _plugins_of(found)):
+                reasons = [skipped[plugin] for plugin in plugins if plugin in skipped]
+                names = ", ".join(plugins)
                 yield candidate.problem(
                     Code.PLUGIN_REQUIREMENT_INACTIVE,
-                    f"it requires {name}, whose plugin {plugins} is not active",
-                    f"Activate {plugins} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
+                    f"it requires {name}, whose plugin {names} is not active",
+                    "".join(
+                        f"{one.plugin} is skipped: {one.summary} [{one.code}]. " for one in reasons
+                    )
+                    + f"Activate {names} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
                     f"or disable {candidate.name} too.",
                 )
 
@@ -53,8 +61,31 @@ def _find(name: str) -> Distribution | None:
         return None
 
 
-def _plugins_of(found: Distribution) -> str:
-    return ", ".join(sorted(entry.name for entry in found.entry_points.select(group=GROUP)))
+def _plugins_of(found: Distribution) -> list[str]:
+    return sorted(entry.name for entry in found.entry_points.select(group=GROUP))
+
+
+def find_skippable(candidates: Iterable[Candidate], allowed: Iterable[str]) -> frozenset[str]:
+    """Return the names of the plugins without which the service may start.
+
+    They are those of `allowed` that no plugin requires which must be active.
+    """
+    skippable = set(allowed)
+    while True:
+        needed = {
+            name
+            for candidate in candidates
+            if candidate.distribution and candidate.name not in skippable
+            for name in candidate.distribution.requires
+        }
+        required = {
+            candidate.name
+            for candidate in candidates
+            if candidate.distribution and candidate.distribution.canonical_name in needed
+        }
+        if not required & skippable:
+            return frozenset(skippable)
+        skippable -= required
 
 
 def in_order(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Problem]]:

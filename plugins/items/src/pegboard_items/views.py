@@ -19,7 +19,7 @@ from pegboard_items.schemas import ItemInputSchema, ItemSchema, ListQuery, ListQ
 _ETAG = {
     "description": "Strong validator of the current item.",
     "required": True,
-    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}(-(gzip|br|zstd))?"$'},
 }
 _LIST_HEADERS = {
     listing.PAGINATION: {

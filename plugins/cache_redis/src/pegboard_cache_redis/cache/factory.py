@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from flask import Flask
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.engine import URL
 
 import pegboard
 from pegboard_cache_redis.cache.codec import FORMAT, Codec
@@ -38,10 +38,15 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
         channel = find_channel(app, instead)
         if channel is None and is_sqlite:
             return None
-    if is_sqlite and isinstance(engine.pool, StaticPool):
+    if is_sqlite and _is_in_memory(engine.url):
         logger.info("the database is in memory, and so is the cache")
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     epochs = EpochStore(engine, f"{settings.prefix}:{FORMAT}")
     codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
     return RedisStrategy(channel or NullChannel(), epochs, codec, prefix=settings.prefix)
+
+
+def _is_in_memory(url: URL) -> bool:
+    names = {None, "", ":memory:", "file::memory:"}
+    return url.database in names or url.query.get("mode") == "memory"

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from sqlalchemy import Engine
-from sqlalchemy.pool import StaticPool
 
 from pegboard import after_fork
 from pegboard_ratelimit.rules import Rule, RuleBook, StoredRule, in_force, read_rows
@@ -80,10 +79,6 @@ class RuleRefresher:
             reading.wait(max(0.0, self._patience - self._clock()))
 
     def _begin(self, now: float) -> None:
-        if isinstance(self._engine.pool, StaticPool):
-            # The one connection of a database in memory must not be used by another thread.
-            self.read()
-            return
         self._reading = threading.Event()
         self._patience = now + (FIRST_PATIENCE if self._read_at is None else PATIENCE)
         threading.Thread(target=self._read_and_tell, name="pegboard-ratelimit", daemon=True).start()
