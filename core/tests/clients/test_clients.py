@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pegboard
-from pegboard.clients import Clients, TrustedProxies, client_key, client_of
+from pegboard.clients import Clients, TrustedProxies, client_key, client_of, get_clients
 from pegboard.clients.identity import identity_key
+from pegboard.testing.fixtures import MakeApp
 
 
 def ask(clients: Clients, peer: str | None = "192.0.2.1", **headers: str) -> str:
@@ -398,3 +399,51 @@ def test_the_app_tells_its_clients_apart(make_app):
     assert "user:alice" == client_of({**environ, "HTTP_X_USER": "alice"}, app)
     with app.app_context():
         assert "198.51.100.7" == client_of(environ)
+
+
+class Knowing:
+    """A plugin that knows the clients which send a header."""
+
+    def __init__(self, name: str, header: str, answer: Callable[[str], Any] = str) -> None:
+        self.name = name
+        self.header = f"HTTP_{header.upper()}"
+        self.answer = answer
+
+    @pegboard.hookimpl
+    def pegboard_client_identity(self):
+        """Return a function that asks the header."""
+        return lambda environ: self.header in environ and self.answer(environ[self.header])
+
+
+def test_plugins_are_asked_for_an_identity_in_their_order(make_app: MakeApp):
+    """The first that knows a client answers; if none does, the address counts."""
+    app = make_app(plugins=[Knowing("tokens", "x_user"), Knowing("keys", "x_key")])
+    clients = get_clients(app)
+    assert "user:alice" == ask(clients, x_user="alice")
+    assert "user:robot" == ask(clients, x_key="robot")
+    assert "192.0.2.1" == ask(clients)
+    order = [plugin.name for plugin in pegboard.get_registry(app).plugins]
+    answers = {"tokens": "user:alice", "keys": "user:robot"}
+    assert answers[order[0]] == ask(clients, x_user="alice", x_key="robot")
+
+
+@pytest.mark.parametrize("answer", [int, len, lambda value: value.encode()])
+def test_an_error_of_one_plugin_leaves_the_others_to_be_asked(make_app, caplog, answer):
+    """It is logged with the plugin's name, also if the answer is no text."""
+    app = make_app(plugins=[Knowing("alpha", "x_user", answer), Knowing("beta", "x_user")])
+    assert "user:alice" == ask(get_clients(app), x_user="alice")
+    assert "plugin alpha failed to identify the client" in caplog.text
+
+
+def test_no_plugin_that_declines_makes_requests_wait(make_app: MakeApp):
+    """An event loop may then tell clients apart."""
+
+    class Declining:
+        name = "declining"
+
+        @pegboard.hookimpl
+        def pegboard_client_identity(self):
+            return None
+
+    assert get_clients(make_app(plugins=[Declining()])).is_non_blocking
+    assert not get_clients(make_app(plugins=[Knowing("keys", "x_key")])).is_non_blocking

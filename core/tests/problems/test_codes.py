@@ -28,6 +28,8 @@ class Mistake:
     """What a plugin requires beside pegboard."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The name of a plugin, if it differs from its key, which is that of the distribution."""
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """What the entry point of a plugin names, if it is not the module."""
 
 
 def shop(code: str, **environment: str) -> Mistake:
@@ -111,6 +113,11 @@ MISTAKES = {
     Code.PRODUCTION_CORS_WILDCARD: Mistake({**PRODUCTION, "CORS_ORIGINS": "*"}),
     Code.PLUGIN_NOT_INSTALLED: Mistake({"PEGBOARD_PLUGINS": "shop"}),
     Code.PLUGIN_IMPORT_FAILED: shop("import stripe"),
+    Code.PLUGIN_METADATA_INVALID: Mistake(plugins={"shop": ""}, targets={"shop": "not a module"}),
+    Code.PLUGIN_OBJECT_INVALID: Mistake(
+        plugins={"shop": "class Shop:\n    @pegboard.hookimpl\n    def pegboard_setup(self): ..."},
+        targets={"shop": "example_shop.plugin:Shop"},
+    ),
     Code.PLUGIN_REGISTERED_TWICE: Mistake(
         plugins={
             "shop": "",
@@ -132,6 +139,10 @@ MISTAKES = {
     Code.HOOK_UNKNOWN: shop(hook("pegboard_blueprint", "return []")),
     Code.HOOK_NOT_MARKED: shop("def pegboard_setup(app): ..."),
     Code.HOOK_ARGUMENTS_INVALID: shop(hook("pegboard_setup", "...", arguments="application")),
+    Code.HOOK_IMPLEMENTED_TWICE: shop(
+        hook("pegboard_blueprints", "return []")
+        + hook("more", "return []").replace("hookimpl", "hookimpl(specname='pegboard_blueprints')")
+    ),
     Code.HOOK_SPECIFICATIONS_INVALID: shop(
         hook("pegboard_hookspecs", "import example_shop", "return example_shop")
     ),
@@ -139,7 +150,9 @@ MISTAKES = {
         hook("pegboard_setup", "raise RuntimeError('no licence')", arguments="app")
     ),
     Code.HOOK_RESULT_INVALID: shop(hook("pegboard_blueprints", "return 'blueprint'")),
-    Code.MIGRATIONS_MISSING: shop(MODELS.replace("return Path(__file__).parent", "return None")),
+    Code.MIGRATIONS_MISSING: shop(
+        MODELS.partition("@pegboard.hookimpl\ndef pegboard_migrations")[0]
+    ),
     Code.BLUEPRINT_INVALID: shop(blueprint("shop", "/<nope:key>")),
     Code.STAGE_INVALID: shop(stage("100", name="''")),
     Code.CACHED_DUPLICATE_NAME: cached(
@@ -195,10 +208,20 @@ def two(): ...
 """
         + hook("pegboard_blueprints", "return [blueprint]")
     ),
+    Code.COLLISION_OPERATION: both(
+        "blueprint = pegboard.Blueprint('NAME', __name__)\n"
+        "things = blueprint.doc(operationId='list_things')(lambda: [])\n"
+        "blueprint.add_url_rule('/NAME', 'things', things)\n"
+        + hook("pegboard_blueprints", "return [blueprint]")
+    ),
     Code.COLLISION_COMMAND: shop(
         "import click\n" + hook("pegboard_commands", "return [click.Command('serve')]")
     ),
     Code.COLLISION_TABLE: both(MODELS),
+    Code.COLLISION_HOOK: both(
+        "import sys\n@pegboard.hookspec\ndef pegboard_shop_priced(): ...\n"
+        + hook("pegboard_hookspecs", "return sys.modules[__name__]")
+    ),
     Code.COLLISION_PROVIDER: both(hook("pegboard_cache_strategy", "return None", arguments="app")),
     Code.COLLISION_STAGE: both(stage("700", name="'NAME'")),
     Code.COLLISION_PLUGIN_NAME: Mistake(
@@ -215,6 +238,7 @@ OF_COMMANDS = {
     Code.DATABASE_BEHIND,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
+    Code.FOREIGN_TABLE,
 }
 """Those that only commands find; they have tests with the commands."""
 
@@ -238,6 +262,7 @@ def test_a_code_is_that_of_a_problem_and_shows_its_message(
             source,
             requires=["pegboard", *required],
             distribution=f"example-{name}",
+            target=mistake.targets.get(name),
         )
     environment = {
         "DATABASE_URL": "sqlite://",

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.routing import Rule
 
 from pegboard.cache import Lookup, find_lookups, find_missed_lookups
-from pegboard.plugins import Registry
+from pegboard.plugins import Collision, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
@@ -20,13 +20,18 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 
     Raises `PluginError`, or `StartupError` for a view of no plugin.
     """
-    named: dict[tuple[str, str], Lookup] = {}
+    named: dict[tuple[str, str], tuple[Rule, Lookup]] = {}
     for rule, lookup in find_lookups(app):
-        other = named.setdefault(lookup.identity, lookup)
+        other_rule, other = named.setdefault(lookup.identity, (rule, lookup))
         if other is not lookup:
+            owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
+            other_owner = assembled.owner_of(other_rule.endpoint, other.function.__module__)
             code = Code.CACHED_DUPLICATE_NAME
             summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
-            hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...").'
+            hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...")'
+            if owner and other_owner:
+                collision = Collision(code, owner, other_owner, summary, summary, hint)
+                raise PluginError(*settle([collision], assembled.skippable))
         elif rule.defaults or not _spells_key(rule, lookup):
             code = Code.CACHED_KEY_MISMATCH
             summary = (
@@ -45,7 +50,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
             continue
         raise _error(assembled, rule, lookup, Problem(code, summary, hint))
     for rule, lookup in find_missed_lookups(app):
-        if named.get(lookup.identity) is not lookup:
+        if named.get(lookup.identity, (None, None))[1] is not lookup:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
             problem = Problem(Code.CACHED_ABOVE_ROUTE, summary, "Put `cached` below the route.")
             raise _error(assembled, rule, lookup, problem)

@@ -1,5 +1,6 @@
 """Building a service: `create_app`, which reads as the order of start-up."""
 
+import logging
 from collections.abc import Sequence
 
 from flask import Flask
@@ -70,11 +71,13 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     install_stages(stages, app, assembled)
     render_document(document, app, core, api, assembled)
     app.wsgi_app = Envelope(app.wsgi_app, edge, propagate=core.testing)  # type: ignore[method-assign]
-    _report_skipped(app, assembled)
+    _report_left_out(app, assembled)
     return app
 
 
-def _report_skipped(app: Flask, assembled: Registry) -> None:
+def _report_left_out(app: Flask, assembled: Registry) -> None:
+    for unused in assembled.unused:
+        app.logger.log(logging.WARNING if unused.near else logging.DEBUG, "%s", unused)
     for problem in assembled.skipped:
         app.logger.error(
             "%s is skipped, as its policy says: %s [%s]. %s",

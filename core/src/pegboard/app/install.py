@@ -1,17 +1,28 @@
 """Installing what plugins contribute into the app: blueprints, commands, and their set-up."""
 
 import warnings
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.plugins import Plugin, Registry, call_plugin, methods_and_paths
+from pegboard.plugins import (
+    Collision,
+    Plugin,
+    Registry,
+    Routes,
+    call_plugin,
+    rules_of,
+    settle,
+    titled,
+)
 from pegboard.problems import Code, PluginError
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
+
+_SAME_SCHEMA = "Multiple schemas resolved to the name"
+"""How apispec's warning begins when two schemas want one name in the document."""
 
 
 def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
@@ -19,28 +30,49 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
 
     Raises `PluginError` for the first plugin that fails.
     """
+    schemas: dict[str, Plugin] = {}
+    routes = Routes()
+    routes.add(None, rules_of(app))
     for plugin in assembled.plugins:
-        _install(plugin, app, api)
+        known = len(rules_of(app))
+        _install(plugin, app, api, assembled, schemas)
+        routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
+        for name in api.spec.components.schemas:
+            schemas.setdefault(name, plugin)
     for plugin in assembled.plugins:
-        _set_up(plugin, app, assembled)
+        _set_up(plugin, app, assembled, routes)
 
 
-def _install(plugin: Plugin, app: Flask, api: Api) -> None:
-    """Register the plugin's blueprints and commands."""
+def _install(
+    plugin: Plugin, app: Flask, api: Api, assembled: Registry, schemas: dict[str, Plugin]
+) -> None:
+    """Register the plugin's blueprints and commands; `schemas` tells whose each schema is."""
     for blueprint in plugin.blueprints:
         try:
             with warnings.catch_warnings():
-                # apispec only warns when two schemas want one name in the document.
-                warnings.filterwarnings("error", "Multiple schemas resolved to the name")
+                warnings.filterwarnings("error", _SAME_SCHEMA)
                 _register_blueprint(blueprint, app, api)
         except (Exception, SystemExit) as error:
             summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
-            code, hint = Code.BLUEPRINT_INVALID, "Fix the blueprint."
-            if isinstance(error, UserWarning):
-                code, hint = Code.COLLISION_SCHEMA, "Rename one of the two schemas."
-            raise PluginError(plugin.problem(code, summary, hint)) from error
+            if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
+                raise PluginError(
+                    *settle(
+                        [_same_schema(plugin, str(error), summary, schemas)], assembled.skippable
+                    )
+                ) from error
+            problem = plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint.")
+            raise PluginError(problem) from error
     for command in plugin.commands:
         app.cli.add_command(command)
+
+
+def _same_schema(
+    plugin: Plugin, warning: str, summary: str, schemas: dict[str, Plugin]
+) -> Collision:
+    name, _, _ = warning.removeprefix(_SAME_SCHEMA).strip().partition(". ")
+    mirrored = f"{titled(plugin)} has a schema of the name {name} too"
+    code, change = Code.COLLISION_SCHEMA, "Rename one of the two schemas"
+    return Collision(code, plugin, schemas.get(name, plugin), summary, mirrored, change)
 
 
 def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask, api: Api) -> None:
@@ -50,11 +82,9 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
         app.register_blueprint(blueprint)
 
 
-def _set_up(plugin: Plugin, app: Flask, assembled: Registry) -> None:
-    """Call the plugin's `pegboard_setup`, which must not add a route that exists."""
-    routes = Counter(methods_and_paths(app))
+def _set_up(plugin: Plugin, app: Flask, assembled: Registry, routes: Routes) -> None:
+    """Call the plugin's `pegboard_setup`, whose routes must not collide with others."""
+    known = len(rules_of(app))
     call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
-    added = Counter(methods_and_paths(app)) - routes
-    if taken := sorted(added.keys() & routes.keys()):
-        summary = f"pegboard_setup adds routes that are taken: {', '.join(taken)}"
-        raise PluginError(plugin.problem(Code.COLLISION_ROUTE, summary, "Rename them."))
+    if collisions := routes.add(plugin, rules_of(app)[known:]):
+        raise PluginError(*settle(collisions, assembled.skippable))

@@ -1,4 +1,4 @@
-"""Choosing the one provider of the cache, of the sessions and of client identity."""
+"""Choosing the one provider of the cache and of the sessions, and those of client identity."""
 
 import logging
 from typing import Any
@@ -13,7 +13,7 @@ from pegboard.cache import (
     embedded_strategy,
     init_cache,
 )
-from pegboard.clients import TrustedProxies, init_clients
+from pegboard.clients import Identify, TrustedProxies, ask_in_order, init_clients
 from pegboard.plugins import Registry, call_plugin
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
@@ -28,7 +28,7 @@ def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
     `StartupError` for a cache in memory that several workers would each have.
     """
     proxies = TrustedProxies.parse(core.trusted_proxies, core.proxy_header)
-    init_clients(app, proxies, _provided(app, assembled, "pegboard_client_identity"))
+    init_clients(app, proxies, ask_in_order(_identify_functions(app, assembled)))
     if core.sessions == "auto":
         sessions = _provided(app, assembled, "pegboard_session_strategy")
         app.session_interface = sessions or app.session_interface
@@ -49,6 +49,16 @@ def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
     )
     if strategy is not None:
         get_health(app).details["cache"] = strategy.stats
+
+
+def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Identify]]:
+    """Return what identifies clients, in the order of the plugins, each with its plugin's name."""
+    return [
+        (plugin.name, identify)
+        for plugin in assembled.plugins
+        for identify in call_plugin(assembled.manager, plugin, "pegboard_client_identity", app=app)
+        if identify is not None
+    ]
 
 
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:

@@ -1,12 +1,11 @@
 """Collecting the stages of an app: the core's own and those of plugins, each checked."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import Flask
 
 from pegboard.cache import CacheStage, get_cache
-from pegboard.plugins import Registry, call_plugin
+from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle, titled
 from pegboard.problems import Code, PluginError
 from pegboard.redis import get_channel
 from pegboard.stages import Stage, Stages
@@ -32,38 +31,48 @@ def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
 
 
 def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
-    stages = list(own)
+    stages: list[tuple[Stage, Plugin | None]] = [(stage, None) for stage in own]
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
-            if not isinstance(result, Iterable):
-                summary = f"pegboard_stages returned {type(result).__name__}"
-                hint = "Return a list of stages."
-                raise PluginError(plugin.problem(Code.HOOK_RESULT_INVALID, summary, hint))
             for stage in result:
-                if problem := _stage_problem(stage, stages):
-                    raise PluginError(plugin.problem(*problem))
-                stages.append(stage)
-    return stages
+                if problem := _stage_problem(stage):
+                    raise PluginError(plugin.problem(Code.STAGE_INVALID, *problem))
+                for other, owner in stages:
+                    if collision := _collision(stage, plugin, other, owner):
+                        raise PluginError(*settle([collision], assembled.skippable))
+                stages.append((stage, plugin))
+    return [stage for stage, _ in stages]
 
 
-def _stage_problem(stage: Any, others: Sequence[Stage]) -> tuple[Code, str, str] | None:
-    """Return the code of what is wrong with a stage, the summary and the hint."""
+def _stage_problem(stage: Any) -> tuple[str, str] | None:
+    """Return what is wrong with a stage, and the hint."""
+    if isinstance(stage, type):
+        return f"its stage {stage.__name__} is a class", f"Return {stage.__name__}(), an object."
     name, order = getattr(stage, "name", None), getattr(stage, "order", None)
     if not isinstance(name, str) or not name:
         kind = type(stage).__name__
-        hint = "Give it a `name`, a text that is not empty."
-        return Code.STAGE_INVALID, f"its stage {kind} has no name", hint
+        return f"its stage {kind} has no name", "Give it a `name`, a text that is not empty."
     if not isinstance(order, int) or isinstance(order, bool):
         summary = f"its stage {name} has no place: its order is {order!r}"
-        return Code.STAGE_INVALID, summary, "Give it an `order`, a number."
+        return summary, "Give it an `order`, a number."
     if not callable(getattr(stage, "bind", None)):
         hint = "Give it `bind(route)`, which returns a handler or None."
-        return Code.STAGE_INVALID, f"its stage {name} cannot be bound to routes", hint
-    for other in others:
-        if other.order == order:
-            summary = f"its stage {name} has the place {order} of {other.name}"
-            return Code.COLLISION_STAGE, summary, "Give its `order` another number."
-        if other.name == name:
-            summary = f"it has a second stage of the name {name}"
-            return Code.COLLISION_STAGE, summary, "Give it another `name`."
+        return f"its stage {name} cannot be bound to routes", hint
     return None
+
+
+def _collision(
+    stage: Stage, plugin: Plugin, other: Stage, owner: Plugin | None
+) -> Collision | None:
+    """Return the collision of a plugin's stage with another, of the core or a plugin."""
+    if other.order == stage.order:
+        summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
+        mirrored = f"its stage {other.name} has the place {stage.order} of {stage.name}"
+        change = "Give its `order` another number"
+    elif other.name == stage.name:
+        summary = f"its stage {stage.name} has the name of a stage of {titled(owner)}"
+        mirrored = f"its stage {stage.name} has the name of a stage of {titled(plugin)}"
+        change = "Give it another `name`"
+    else:
+        return None
+    return Collision(Code.COLLISION_STAGE, plugin, owner, summary, mirrored, change)

@@ -18,7 +18,8 @@ def config() -> None:
 def show(info: ScriptInfo) -> None:
     """Print every setting, its plugin, its value (secrets masked) and its origin.
 
-    If the service cannot start, the reasons follow on standard error; the exit status is 0.
+    Variables that have no effect, and the reasons why the service cannot start if it cannot, follow
+    on standard error; the exit status is 0.
     """
     found = diagnose(info)
     rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, found.registry.values)]
@@ -26,6 +27,8 @@ def show(info: ScriptInfo) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         click.echo("  ".join((*cells, row[3])).rstrip())
+    for unused in found.registry.unused:
+        click.echo(str(unused), err=True)
     found.show_error()
 
 

@@ -22,6 +22,7 @@ from pegboard.cli.db_arguments import (
     DatabaseCommand,
     arguments,
     note_x,
+    option_allow_foreign,
     option_message,
     option_sql,
     option_verbose,
@@ -35,6 +36,7 @@ from pegboard.migrations import (
     READ_ONLY_ATTRIBUTE,
     SITE_HISTORY,
     History,
+    MigrationError,
     current_heads,
     get_migrate,
     read_script_directory,
@@ -65,9 +67,10 @@ def _app() -> Flask:
 
 @db.command(context_settings=SIGNED)
 @option_sql
+@option_allow_foreign
 @option_x
 @arguments
-def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
+def upgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None:
     """Upgrade the database to a revision, by default the newest.
 
     Fails if the database then lacks a table or a column of the models, and warns of other
@@ -77,9 +80,16 @@ def upgrade(*, arguments: Sequence[str], sql: bool) -> None:
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
-        migrations.upgrade(_app(), name, revision, report=click.echo)
+        migrations.upgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
         if revision in {"head", "heads"}:
+            _require_models(name)
             _warn_of_drift(name)
+
+
+def _require_models(name: str | None) -> None:
+    """Fail if the upgraded database lacks what the models need."""
+    if missing := migrations.find_missing(_app(), name):
+        raise MigrationError("\n".join(str(one.as_problem()) for one in missing))
 
 
 def _warn_of_drift(name: str | None) -> None:
@@ -96,16 +106,17 @@ def _warn_of_drift(name: str | None) -> None:
 
 @db.command(context_settings=SIGNED)
 @option_sql
+@option_allow_foreign
 @option_x
 @arguments
-def downgrade(*, arguments: Sequence[str], sql: bool) -> None:
+def downgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None:
     """Downgrade the database to a revision, by default one step; dependent plugins first."""
     name, revision = split(arguments, "-1")
     if sql:
         offline = "head:-1" if revision == "-1" else revision
         _print_sql(command.downgrade, get_migrate().select(name)[::-1], offline)
     else:
-        migrations.downgrade(_app(), name, revision, report=click.echo)
+        migrations.downgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
 
 
 def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
@@ -178,7 +189,7 @@ def merge(
 @plugin
 def check(*, plugin: str | None) -> None:
     """Exit with 1 and print every difference if the models and the database differ."""
-    found = migrations.find_drift(_app(), plugin)
+    found = migrations.find_drift(_app(), plugin, report=click.echo)
     for difference in found:
         click.echo(str(difference))
     if found:

@@ -45,6 +45,12 @@ def option_sql(function: F) -> F:
     return click.option("--sql", is_flag=True, help=text)(function)
 
 
+def option_allow_foreign(function: F) -> F:
+    """Add `--allow-foreign`."""
+    text = "Let revisions touch tables of other plugins."
+    return click.option("--allow-foreign", is_flag=True, help=text)(function)
+
+
 X_ARGUMENTS = "pegboard.x_arg"
 
 

@@ -1,7 +1,7 @@
 """What is known of a service that may be unable to start, for commands that show what is wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from flask.cli import ScriptInfo
@@ -73,4 +73,4 @@ def _readable() -> Registry:
     ]
     registry, problems = examine(allowed, configuration)
     skipped = tuple(problem for problem in problems if may_skip(problem, core))
-    return Registry(registry.plugins, skipped, registry.settings, registry.values, registry.manager)
+    return replace(registry, skipped=skipped)

@@ -4,6 +4,8 @@ What `__all__` lists is public; the other names are for the packages of the core
 """
 
 from pegboard.clients.identity import Clients, client_key, client_of, get_clients
+from pegboard.clients.identity import Identify as Identify
+from pegboard.clients.identity import ask_in_order as ask_in_order
 from pegboard.clients.identity import init_clients as init_clients
 from pegboard.clients.prefix import PathPrefix as PathPrefix
 from pegboard.clients.prefix import parse_prefix as parse_prefix

@@ -7,7 +7,7 @@ Of an IPv6 address only the network counts that a provider assigns to one custom
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 from urllib.parse import quote
@@ -103,6 +103,26 @@ class Clients:
         return client
 
 
+def ask_in_order(functions: Sequence[tuple[str, Identify]]) -> Identify | None:
+    """Return a function that asks several in turn, of which the first that knows a client answers.
+
+    Each comes with the name of its plugin, for the log: an error in one is logged, and the next is
+    asked. Returns None if there is none to ask.
+    """
+
+    def identify(environ: Mapping[str, Any]) -> str | None:
+        for plugin, function in functions:
+            try:
+                identity = function(environ)
+                if identity and identity_key(identity):
+                    return identity
+            except Exception:
+                logger.exception("plugin %s failed to identify the client", plugin)
+        return None
+
+    return identify if functions else None
+
+
 def identity_key(identity: str) -> str:
     """Return the key of a client with this identity: `user:` and the name; never an address.
 
@@ -145,7 +165,7 @@ def client_key(name: str) -> str:
 
 
 def init_clients(app: Flask, proxies: TrustedProxies, identify: Identify | None = None) -> None:
-    """Give the app its `Clients`; `identify` is that of a plugin."""
+    """Give the app its `Clients`; `identify` asks the plugins."""
     app.extensions[EXTENSION] = Clients(proxies, identify)
 
 

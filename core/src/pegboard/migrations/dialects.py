@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from pegboard.migrations.enums import Enums, named_type
 from pegboard.migrations.reflection import has_kept_ids
-from pegboard.migrations.rendering import compile_expression, render_expression
+from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
 
 
 class PostgreSQL(PostgresqlImpl):
@@ -163,7 +163,11 @@ class SQLite(SQLiteImpl):
         return self.connection.scalar(last, {"table": table}) or 0
 
     def prep_table_for_batch(self, batch_impl: Any, table: sa.Table) -> None:
-        """Leave out what cannot be copied when a table is rebuilt: generated columns."""
+        """Leave generated columns out when a table is rebuilt, and keep the text of each CHECK."""
+        for check in batch_impl.new_table.constraints:
+            # Read from the database, a colon in it is taken for the beginning of a parameter.
+            if isinstance(getattr(check, "sqltext", None), sa.TextClause):
+                check.sqltext = literal_text(str(check.sqltext))
         for column in table.columns:
             if column.computed is not None:
                 batch_impl.column_transfers[column.name].pop("expr", None)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.migrations.errors import MigrationError, translate_alembic_errors
+from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
@@ -25,7 +26,6 @@ from pegboard.migrations.histories import (
     revision_label,
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
-from pegboard.migrations.missing import reject_missing
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
@@ -38,33 +38,42 @@ _DEADLOCK = "40P01"
 
 
 def upgrade(
-    app: Flask, name: str | None = None, revision: str = "head", *, report: Report = logger.info
+    app: Flask,
+    name: str | None = None,
+    revision: str = "head",
+    *,
+    allow_foreign: bool = False,
+    report: Report = logger.info,
 ) -> None:
     """Upgrade all histories, or only the named one, to a revision; dependencies first.
 
     Several processes may call it at once: one does the work, the others wait for it. A revision
     that fails is rolled back, the revisions before it stay applied, and `MigrationError` is raised.
-    It is also raised if the database, at head, lacks a table or a column of the models.
+    A revision that touches a table of another plugin fails, unless `allow_foreign` is true.
     `report` is called with one line per revision.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
-        histories = get_migrate().select(name)
-        for history in histories:
-            _upgrade_history(history, revision, connection, report)
-        if revision in {"head", "heads"}:
-            reject_missing(connection, histories)
+        for history in get_migrate().select(name):
+            config = _configuration(history, connection, allow_foreign=allow_foreign)
+            _upgrade_history(config, revision, report)
 
 
 def downgrade(
-    app: Flask, name: str | None = None, revision: str = "-1", *, report: Report = logger.info
+    app: Flask,
+    name: str | None = None,
+    revision: str = "-1",
+    *,
+    allow_foreign: bool = False,
+    report: Report = logger.info,
 ) -> None:
     """Downgrade all histories, or only the named one, to a revision; dependents first.
 
-    A revision that fails is rolled back, and `MigrationError` is raised.
+    A revision that fails is rolled back, and `MigrationError` is raised. A revision that touches a
+    table of another plugin fails, unless `allow_foreign` is true.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         for history in reversed(get_migrate().select(name)):
-            downgrade_history(history, revision, connection, report)
+            downgrade_history(history, revision, connection, report, allow_foreign=allow_foreign)
 
 
 def stamp(
@@ -87,10 +96,10 @@ def stamp(
             report(f"{history.name}: stamped as {now}")
 
 
-def _upgrade_history(
-    history: History, revision: str, connection: Connection, report: Report
-) -> None:
-    config, directory = _open(history, connection)
+def _upgrade_history(config: Config, revision: str, report: Report) -> None:
+    history: History = config.attributes["history"]
+    connection: Connection = config.attributes["connection"]
+    directory = read_script_directory(config)
     current = current_heads(connection, history)
     connection.rollback()
     reject_unknown_revisions(history, directory, current)
@@ -116,10 +125,16 @@ def _upgrade_history(
 
 
 def downgrade_history(
-    history: History, revision: str, connection: Connection, report: Report
+    history: History,
+    revision: str,
+    connection: Connection,
+    report: Report,
+    *,
+    allow_foreign: bool = False,
 ) -> None:
     """Downgrade one history to a revision, on a connection that holds the migration lock."""
-    config, directory = _open(history, connection)
+    config = _configuration(history, connection, allow_foreign=allow_foreign)
+    directory = read_script_directory(config)
     current = current_heads(connection, history)
     connection.rollback()
     reject_unknown_revisions(history, directory, current)
@@ -139,10 +154,10 @@ def downgrade_history(
         report(f"{history.name}: already at {revision} ({', '.join(current)})")
 
 
-def _open(history: History, connection: Connection) -> tuple[Config, ScriptDirectory]:
+def _configuration(history: History, connection: Connection, *, allow_foreign: bool) -> Config:
     config = get_migrate().configuration(history)
-    config.attributes["connection"] = connection
-    return config, read_script_directory(config)
+    config.attributes.update({"connection": connection, ALLOW_FOREIGN_ATTRIBUTE: allow_foreign})
+    return config
 
 
 def _run_revision(
@@ -197,7 +212,9 @@ def _is_lock_conflict(error: Exception) -> bool:
 
 
 def _failure(history: History, scripts: Sequence[Script], error: Exception) -> MigrationError:
-    if isinstance(error, DBAPIError):
+    if isinstance(error, MigrationError):
+        reason = error.message
+    elif isinstance(error, DBAPIError):
         reason = str(error.orig).strip()
     else:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine.reflection import ObjectKind
 
 from pegboard.database import db
-from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History, ensure_app_context, get_migrate
 from pegboard.migrations.ownership import TableName, model_tables
 from pegboard.problems import Code, Problem
@@ -52,8 +51,8 @@ class Missing:
         )
 
 
-def find_missing(app: Flask) -> tuple[Missing, ...]:
-    """Return what the models of each history have and the database lacks: tables and columns.
+def find_missing(app: Flask, name: str | None = None) -> tuple[Missing, ...]:
+    """Return the tables and columns of the models of all histories, or one, that are absent.
 
     A query that needs them fails. It takes one query of the catalog, on the connection of the
     session. Other differences, as of types, are found by `find_drift`, which takes longer.
@@ -61,18 +60,10 @@ def find_missing(app: Flask) -> tuple[Missing, ...]:
     with ensure_app_context(app):
         session = db.session()
         was_idle = not session.in_transaction()
-        found = _missing(session.connection(), get_migrate().histories)
+        found = _missing(session.connection(), get_migrate().select(name))
         if was_idle:
             session.rollback()
         return found
-
-
-def reject_missing(connection: Connection, histories: Iterable[History]) -> None:
-    """Raise `MigrationError` if the database lacks a table or a column of the models."""
-    missing = _missing(connection, histories)
-    connection.rollback()
-    if missing:
-        raise MigrationError("\n".join(str(one.as_problem()) for one in missing))
 
 
 def _missing(connection: Connection, histories: Iterable[History]) -> tuple[Missing, ...]:

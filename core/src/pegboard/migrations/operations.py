@@ -89,6 +89,8 @@ def _make_portable(
             ]
             if is_reflected and dialect.name != "sqlite" and _counts(operation):
                 operation.kw["sqlite_autoincrement"] = True  # as the other databases do
+        case ops.CreateCheckConstraintOp() if is_reflected:
+            operation.condition = _plain_text(operation.condition, dialect)
         case ops.AddColumnOp() if is_reflected:
             _make_column_generic(operation.column, dialect)
 

@@ -84,6 +84,16 @@ def created_tables(
     return tables
 
 
+def ever_created_tables(history: History, migrate: Migrate) -> set[TableName]:
+    """Return the tables that any revision of the history creates, also if a later one drops it."""
+    scripts = read_script_directory(migrate.configuration(history)).walk_revisions()
+    tables: set[TableName] = set()
+    for script in scripts:
+        for operation in _table_operations(script):
+            tables |= operation.apply_to(set())
+    return tables
+
+
 _UNKNOWN = object()
 """Stands for an argument that is not written as a constant."""
 

@@ -1,15 +1,18 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
-from pegboard.plugins.collisions import methods_and_paths
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.discovery import installed_plugins, select_plugins
 from pegboard.plugins.hooks import hookimpl, hookspec
+from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, get_registry, init_registry
+from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
+    "Collision",
     "Plugin",
     "Registry",
+    "Routes",
     "build_registry",
     "call_plugin",
     "examine",
@@ -19,6 +22,8 @@ __all__ = [
     "init_registry",
     "installed_plugins",
     "may_skip",
-    "methods_and_paths",
+    "rules_of",
     "select_plugins",
+    "settle",
+    "titled",
 ]

@@ -9,14 +9,16 @@ from pegboard.plugins import hooks
 from pegboard.plugins.collisions import find_collisions, find_same_names
 from pegboard.plugins.contributions import Plugin, collect
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, check_hooks, register
 from pegboard.plugins.registry import Registry
-from pegboard.plugins.requirements import check_requirements, in_order
+from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
     CoreSettings,
     Settings,
+    Unused,
     Value,
     declarations_of,
     prefix_of,
@@ -32,13 +34,14 @@ def build_registry(
 
     A plugin with a problem stops the start, or is skipped if its policy allows, and with it the
     plugins that require it. `skipped` holds the problems of plugins that are to be skipped from the
-    outset. Raises `StartupError` with every problem that was found.
+    outset. Of two plugins that collide the one is left out that may be. Raises `StartupError` with
+    every problem that was found.
     """
     left_out = list(skipped)
     while True:
         failed = {problem.plugin for problem in left_out}
         remaining = [candidate for candidate in candidates if candidate.name not in failed]
-        registry, problems = examine(remaining, configuration)
+        registry, problems = examine(remaining, configuration, left_out)
         fatal = [problem for problem in problems if not may_skip(problem, configuration.core)]
         if configuration.problems or fatal:
             raise StartupError([*configuration.problems, *fatal])
@@ -49,30 +52,36 @@ def build_registry(
 
 def may_skip(problem: Problem, core: CoreSettings) -> bool:
     """Return whether the service may start without the plugin that has the problem."""
-    policy = core.plugins_policy
-    return bool(problem.plugin) and policy.get(problem.plugin or "", policy.get("*")) == "skip"
+    return problem.plugin is not None and _is_skippable(problem.plugin, core)
+
+
+def _is_skippable(plugin: str, core: CoreSettings) -> bool:
+    return core.plugins_policy.get(plugin, core.plugins_policy.get("*")) == "skip"
 
 
 def examine(
-    candidates: Sequence[Candidate], configuration: Configuration
+    candidates: Sequence[Candidate], configuration: Configuration, skipped: Iterable[Problem] = ()
 ) -> tuple[Registry, list[Problem]]:
     """Register the candidates in a new plugin manager; return the registry and all problems.
 
     With problems the registry holds what could be read nevertheless: it is for looking at, and no
-    app can be built from it.
+    app can be built from it. `skipped` are the problems of plugins that were left out.
     """
-    problems = [*find_same_names(candidates), *check_requirements(candidates)]
+    reasons = {problem.plugin or "": problem for problem in skipped}
+    problems = [*find_same_names(candidates), *check_requirements(candidates, reasons)]
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     ordered, cycles = in_order(reversed(candidates))  # of one name the first stays
     problems += cycles
-    registered = []
+    registered: list[Candidate] = []
+    found: list[Problem | Collision] = []
     for candidate in ordered:
-        found = register(manager, candidate)
-        problems += found
-        if not found:
+        mistakes = register(manager, candidate, registered)
+        found += mistakes
+        if not mistakes:
             registered.append(candidate)
-    problems += add_hookspecs(manager, registered)
+    found += add_hookspecs(manager, registered)
+    problems += (one for one in found if isinstance(one, Problem))
     for candidate in registered:
         problems += check_hooks(manager, candidate)
     plugins = []
@@ -81,14 +90,19 @@ def examine(
             plugins.append(collect(manager, candidate))
         except PluginError as error:
             problems += error.problems
-    problems += find_collisions(plugins, manager)
-    settings, values, misset = _resolve_settings(plugins, configuration)
-    return Registry(tuple(plugins), (), settings, values, manager), problems + misset
+    collisions, invalid = find_collisions(plugins, manager)
+    collisions += (one for one in found if isinstance(one, Collision))
+    allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
+    skippable = find_skippable(ordered, allowed)
+    problems += [*invalid, *settle(collisions, skippable)]
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
+    return registry, problems + misset
 
 
 def _resolve_settings(
     plugins: Sequence[Plugin], configuration: Configuration
-) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], list[Problem]]:
+) -> tuple[dict[type[Settings], Settings], tuple[Value, ...], tuple[Unused, ...], list[Problem]]:
     resolved: dict[type[Settings], Settings] = {CoreSettings: configuration.core}
     values = list(configuration.values)
     problems: list[Problem] = []
@@ -106,6 +120,7 @@ def _resolve_settings(
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}
     prefixes = {prefix_of(name): name for name in by_name}
-    for problem in unknown_settings(declared, prefixes, configuration.sources):
-        problems.append(by_name[problem.plugin or ""].adopt(problem))
-    return resolved, tuple(values), problems
+    unknown, unused = unknown_settings(declared, prefixes, configuration.sources)
+    for problem in unknown:
+        problems.append(by_name[problem.plugin].adopt(problem) if problem.plugin else problem)
+    return resolved, tuple(values), unused, problems

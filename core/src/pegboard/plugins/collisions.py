@@ -1,19 +1,32 @@
-"""Collisions: names that two plugins, or a plugin and the core, both want to have."""
+"""Collisions: what two plugins, or a plugin and the core, both want to have."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pluggy
 from flask import Flask
+from werkzeug.routing import Rule
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.plugins.discovery import Candidate
-from pegboard.problems import Code, Problem
+from pegboard.plugins.parties import Collision, titled
+from pegboard.plugins.routes import Routes, rules_of
+from pegboard.problems import Code, PluginError, Problem
 from pegboard.settings import CoreSettings, declarations_of, prefix_of
 
 CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
-CORE_ROUTES = ("/docs", "/docs/assets/<>", "/health", "/health/ready", "/openapi.json")
+CORE_ROUTES = (
+    "/docs",
+    "/docs/assets/<name>",
+    "/health",
+    "/health/ready",
+    "/openapi.json",
+)
+"""Routes of the core, also those that a setting leaves out; all are read by GET.
+
+`/` and `/favicon.ico` are not among them: there the core gives way to a plugin.
+"""
+
 CORE_COMMANDS = (
     "cache",
     "config",
@@ -28,7 +41,6 @@ CORE_COMMANDS = (
 )
 SINGLE_PROVIDERS = (
     "pegboard_cache_strategy",
-    "pegboard_client_identity",
     "pegboard_session_strategy",
 )
 """Hooks of which an app can have one implementation."""
@@ -40,13 +52,11 @@ _CODES = {
     "blueprint": Code.COLLISION_BLUEPRINT,
     "command": Code.COLLISION_COMMAND,
     "plugin name": Code.COLLISION_PLUGIN_NAME,
-    "route": Code.COLLISION_ROUTE,
     "setting": Code.COLLISION_SETTING,
     "setting prefix": Code.COLLISION_SETTING,
     "single-provider strategy": Code.COLLISION_PROVIDER,
     "table": Code.COLLISION_TABLE,
 }
-_VARIABLE = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?\w+>")
 
 
 @dataclass(frozen=True)
@@ -73,34 +83,51 @@ def find_same_names(candidates: Sequence[Candidate]) -> Iterator[Problem]:
             )
 
 
-def find_collisions(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> list[Problem]:
-    """Return a problem of the later plugin for each name that two want to have."""
-    problems = []
-    first: dict[tuple[str, str], UniqueName] = {}
-    names = list(_core_names())
+def find_collisions(
+    plugins: Sequence[Plugin], manager: pluggy.PluginManager
+) -> tuple[list[Collision], list[Problem]]:
+    """Return what two of the plugins, or one and the core, both want to have.
+
+    Also returns a problem for each plugin whose routes cannot be compared.
+    """
+    collisions: list[Collision] = []
+    problems: list[Problem] = []
+    routes = Routes()
+    routes.add(None, _core_rules())
     for plugin in plugins:
         try:
-            names += _names_of(plugin)
+            collisions += routes.add(plugin, _rules_of(plugin))
+        except PluginError as error:
+            problems += error.problems
         except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
             summary, hint = f"a blueprint cannot be registered: {error}", "Fix its blueprints."
             problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
-    names += _providers(plugins, manager)
+    names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
+    collisions += _same_names([*names, *_providers(plugins, manager)])
+    return collisions, problems
+
+
+def _same_names(names: Sequence[UniqueName]) -> Iterator[Collision]:
+    """Yield a collision for each two owners of one name."""
+    owners: dict[tuple[str, str], list[Plugin | None]] = {}
     for name in names:
-        other = first.setdefault((name.kind, name.name), name)
-        if name.owner is None or other.owner is name.owner:
-            continue
-        owner = f"plugin {other.owner.title}" if other.owner else "the core"
-        code = _CODES[name.kind]
-        problems.append(
-            name.owner.problem(
-                code,
-                f"{name.kind} {name.name} belongs to {owner} already",
-                "Disable one of the two plugins."
-                if code is Code.COLLISION_PROVIDER
-                else f"Rename it in {name.owner.name}, or disable one of the two plugins.",
-            )
-        )
-    return problems
+        earlier = owners.setdefault((name.kind, name.name), [])
+        if name.owner is not None and name.owner not in earlier:
+            for other in earlier:
+                yield _same_name(name, name.owner, other)
+        earlier.append(name.owner)
+
+
+def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Collision:
+    code, what = _CODES[name.kind], f"{name.kind} {name.name}"
+    return Collision(
+        code,
+        later,
+        earlier,
+        f"{what} belongs to {titled(earlier)} already",
+        f"{what} belongs to {titled(later)} too",
+        "" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
+    )
 
 
 def _providers(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iterator[UniqueName]:
@@ -114,8 +141,6 @@ def _providers(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iter
 def _core_names() -> Iterator[UniqueName]:
     for name in CORE_BLUEPRINTS:
         yield UniqueName("blueprint", name, None)
-    for path in CORE_ROUTES:
-        yield UniqueName("route", f"GET {path}", None)
     for name in CORE_COMMANDS:
         yield UniqueName("command", name, None)
     for name in RESERVED_NAMES:
@@ -131,29 +156,21 @@ def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
         yield UniqueName("setting", declaration.key, plugin)
     for blueprint in plugin.blueprints:
         yield UniqueName("blueprint", blueprint.name, plugin)
-    for route in sorted(_routes(plugin)):
-        yield UniqueName("route", route, plugin)
     for command in plugin.commands:
         yield UniqueName("command", command.name or "", plugin)
     for table in plugin.metadata.tables if plugin.metadata is not None else ():
         yield UniqueName("table", table, plugin)
 
 
-def _routes(plugin: Plugin) -> set[str]:
+def _core_rules() -> list[Rule]:
+    scratch = Flask("pegboard", static_folder=None)
+    for path in CORE_ROUTES:
+        scratch.add_url_rule(path, path)
+    return rules_of(scratch)
+
+
+def _rules_of(plugin: Plugin) -> list[Rule]:
     scratch = Flask("pegboard", static_folder=None)
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
         scratch.register_blueprint(blueprint)
-    return set(methods_and_paths(scratch))
-
-
-def methods_and_paths(app: Flask) -> Iterator[str]:
-    """Yield each route as in `GET /path/<int>`: variables by their converters, without names."""
-    for rule in app.url_map.iter_rules():
-        path = _VARIABLE.sub(_kind, rule.rule).rstrip("/") or "/"
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield f"{method} {path}"
-
-
-def _kind(variable: re.Match[str]) -> str:
-    converter = variable["converter"] or "string"
-    return "<>" if converter in {"default", "string"} else f"<{converter}>"
+    return rules_of(scratch)

@@ -127,7 +127,8 @@ def pegboard_client_identity(
     """Return a function that finds the client's identity in a request's WSGI environment.
 
     Called once for each app. The function is called for requests, and returns None for an unknown
-    client. Only one plugin may implement it.
+    client: the function of the next plugin is then asked. An error of it is logged, and counts as
+    None.
     """
 
 

@@ -1,18 +1,28 @@
 """Registering plugins with pluggy, and checking the hooks that they implement."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pluggy
 
 from pegboard.plugins.contributions import call_hook
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.objects import check_object
+from pegboard.plugins.origin import describe_error
+from pegboard.plugins.parties import Collision, titled
+from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem
 
 
-def register(manager: pluggy.PluginManager, candidate: Candidate) -> list[Problem]:
-    """Import a candidate and register it; return what went wrong."""
+def register(
+    manager: pluggy.PluginManager, candidate: Candidate, registered: Sequence[Candidate]
+) -> list[Problem | Collision]:
+    """Import a candidate and register it after others; return what went wrong."""
+    if candidate.fault is not None:
+        hint = f"Install {candidate.label} anew, or remove what is left of it."
+        return [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
         obj = candidate.load()
     # Importing a plugin runs its code, which may fail in any way or end the process.
@@ -21,48 +31,82 @@ def register(manager: pluggy.PluginManager, candidate: Candidate) -> list[Proble
         return [
             candidate.problem(
                 Code.PLUGIN_IMPORT_FAILED,
-                f"it cannot be imported: {type(error).__name__}: {error}",
+                f"it cannot be imported: {describe_error(error, candidate.package)}",
                 f"Fix {where}, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
             )
         ]
+    if (problem := check_object(manager, candidate, obj)) is not None:
+        return [problem]
     try:
         manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
-        return [_wrong_arguments(candidate, error)]
+        return [*_wrong_arguments(manager, candidate, obj, error)]
     except ValueError:
-        summary = f"it is the same object as plugin {manager.get_name(obj)}"
-        hint = "Give each plugin a module of its own, or disable one of the two."
-        return [candidate.problem(Code.PLUGIN_REGISTERED_TWICE, summary, hint)]
+        name = manager.get_name(obj)
+        other = next(one for one in registered if one.name == name)
+        summary, mirrored = (
+            f"it is the same object as plugin {one.name}" for one in (other, candidate)
+        )
+        change = "Give each plugin a module of its own"
+        code = Code.PLUGIN_REGISTERED_TWICE
+        return [Collision(code, candidate, other, summary, mirrored, change)]
     return []
 
 
-def add_hookspecs(manager: pluggy.PluginManager, candidates: Iterable[Candidate]) -> list[Problem]:
-    """Add the hooks that plugins declare (`pegboard_hookspecs`); return what went wrong."""
-    problems = []
+def add_hookspecs(
+    manager: pluggy.PluginManager, candidates: Iterable[Candidate]
+) -> Iterator[Problem | Collision]:
+    """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong."""
     by_name = {candidate.name: candidate for candidate in candidates}
+    owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
     for candidate in by_name.values():
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
+                declared = _declared(manager, specifications)
+                if taken := [name for name in declared if name in owners]:
+                    yield from (_same_hook(name, candidate, owners[name]) for name in taken)
+                    continue
+                owners |= dict.fromkeys(declared, candidate)
                 manager.add_hookspecs(specifications)
         except pluggy.PluginValidationError as error:
             offender = by_name.get(str(manager.get_name(error.plugin)), candidate)
-            problems.append(_wrong_arguments(offender, error))
+            yield from _wrong_arguments(manager, offender, error.plugin, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of a plugin may fail in any way
-            problems.append(
-                candidate.problem(
-                    Code.HOOK_SPECIFICATIONS_INVALID,
-                    f"pegboard_hookspecs failed: {type(error).__name__}: {error}",
-                    "Return a module or class whose functions are marked with pegboard.hookspec, "
-                    "none of which another plugin declares already.",
-                )
+            yield candidate.problem(
+                Code.HOOK_SPECIFICATIONS_INVALID,
+                f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
+                "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
-    return problems
+
+
+def known_hooks(manager: pluggy.PluginManager) -> list[str]:
+    """Return the names of the hooks that the core and the plugins declare."""
+    return [name for name, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
+
+
+def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[str]:
+    return [
+        name
+        for name in dir(specifications)
+        if manager.parse_hookspec_opts(specifications, name) is not None
+    ]
+
+
+def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collision:
+    return Collision(
+        Code.COLLISION_HOOK,
+        later,
+        earlier,
+        f"hook {name} belongs to {titled(earlier)} already",
+        f"hook {name} belongs to {titled(later)} too",
+    )
 
 
 def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator[Problem]:
     """Yield a problem for each unknown hook it implements, and each hook without the marker."""
-    known = [name for name, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
+    known = known_hooks(manager)
     obj: Any = manager.get_plugin(candidate.name)
+    implemented: set[str] = set()
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
         if options is None:
@@ -75,6 +119,13 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
                 )
             continue
         hook = options.get("specname") or name
+        if hook in implemented and hook in EXPECTED:
+            yield candidate.problem(
+                Code.HOOK_IMPLEMENTED_TWICE,
+                f"it implements {hook} twice, and the core takes one result",
+                "Keep one of the two implementations.",
+            )
+        implemented.add(hook)
         if hook in known or options.get("optionalhook"):
             continue
         near = difflib.get_close_matches(hook, known, n=1)
@@ -87,10 +138,35 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
         )
 
 
-def _wrong_arguments(candidate: Candidate, error: pluggy.PluginValidationError) -> Problem:
-    sentence = " ".join(str(error).split())
-    return candidate.problem(
-        Code.HOOK_ARGUMENTS_INVALID,
-        f"a hook has the wrong arguments: {sentence}",
-        "Take the arguments that the hook's reference names, or fewer.",
-    )
+def _wrong_arguments(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception
+) -> Iterator[Problem]:
+    """Yield a problem for each hook that takes an argument which its declaration does not have."""
+    is_explained = False
+    for name in dir(obj):
+        options = manager.parse_hookimpl_opts(obj, name)
+        if options is None:
+            continue
+        hook = options.get("specname") or name
+        specification = getattr(getattr(manager.hook, hook, None), "spec", None)
+        if specification is None:
+            continue
+        known = specification.argnames
+        wrong = [
+            one for one in inspect.signature(getattr(obj, name)).parameters if one not in known
+        ]
+        if wrong:
+            is_explained = True
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{hook} takes {', '.join(wrong)}, which the hook does not give",
+                f"Its arguments are {', '.join(known)}; take these or fewer."
+                if known
+                else "The hook has no arguments; take none.",
+            )
+    if not is_explained:
+        yield candidate.problem(
+            Code.HOOK_ARGUMENTS_INVALID,
+            f"a hook is declared wrongly: {' '.join(str(error).split())}",
+            "Declare it as the hook's reference does.",
+        )

@@ -8,7 +8,7 @@ from flask import Flask, current_app
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Problem
-from pegboard.settings import Settings, Value
+from pegboard.settings import Settings, Unused, Value
 
 EXTENSION = "pegboard"
 
@@ -21,12 +21,16 @@ class Registry:
     """The active plugins, each after those that its distribution requires."""
     skipped: tuple[Problem, ...]
     """The problems of the plugins that were skipped, as their policy allows."""
+    skippable: frozenset[str]
+    """The names of the active plugins without which the service may start."""
     settings: Mapping[type[Settings], Settings]
     """The settings in force, by the class that declares them."""
     values: tuple[Value, ...]
     """Every setting in force with its origin."""
     manager: pluggy.PluginManager = field(repr=False)
     """The plugin manager of pluggy, with all active plugins registered."""
+    unused: tuple[Unused, ...] = ()
+    """The environment variables with the platform's prefix that have no effect."""
 
     @property
     def hook(self) -> pluggy.HookRelay:

@@ -1,21 +1,25 @@
 """What plugins require: checked against what is installed, and the order that follows from it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.utils import NormalizedName
 
-from pegboard.plugins.discovery import GROUP, Candidate
+from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.metadata import find_version, path_of, plugin_names
 from pegboard.problems import Code, Problem
 
 CORE = NormalizedName("pegboard")
 
 
-def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
+def check_requirements(
+    candidates: Sequence[Candidate], skipped: Mapping[str, Problem]
+) -> Iterator[Problem]:
     """Yield a problem for each requirement of a candidate's distribution that is not met.
 
-    A required distribution must be installed in a fitting version, and a plugin of it be active.
+    A required distribution must be installed in a fitting version, and a plugin of it be active;
+    `skipped` tells why one is not, by the plugin's name.
     """
     active = {one.distribution.canonical_name for one in candidates if one.distribution}
     for candidate in candidates:
@@ -23,11 +27,18 @@ def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
             continue
         for name, requirement in sorted(candidate.distribution.requires.items()):
             found = _find(name)
-            fits = found and requirement.specifier.contains(found.version, prereleases=True)
-            if found and name == CORE and not fits:
+            version = find_version(found) if found else None
+            fits = version and requirement.specifier.contains(version, prereleases=True)
+            if found and version is None:
+                yield candidate.problem(
+                    Code.PLUGIN_METADATA_INVALID,
+                    f"it requires {requirement}, whose metadata in {path_of(found)} has no version",
+                    f"Install {name} anew.",
+                )
+            elif found and name == CORE and not fits:
                 yield candidate.problem(
                     Code.PLUGIN_CORE_INCOMPATIBLE,
-                    f"it requires {requirement}, but the running core is {found.version}",
+                    f"it requires {requirement}, but the running core is {version}",
                     f"Install a version of {candidate.distribution.name} made for this core, "
                     "or the core it was made for.",
                 )
@@ -37,11 +48,16 @@ def check_requirements(candidates: Sequence[Candidate]) -> Iterator[Problem]:
                     f"it requires {requirement}, which is not installed",
                     f"Run pip install '{requirement}'.",
                 )
-            if found and name not in active and (plugins := _plugins_of(found)):
+            if found and name not in active and (plugins := plugin_names(found)):
+                reasons = [skipped[plugin] for plugin in plugins if plugin in skipped]
+                names = ", ".join(plugins)
                 yield candidate.problem(
                     Code.PLUGIN_REQUIREMENT_INACTIVE,
-                    f"it requires {name}, whose plugin {plugins} is not active",
-                    f"Activate {plugins} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
+                    f"it requires {name}, whose plugin {names} is not active",
+                    "".join(
+                        f"{one.plugin} is skipped: {one.summary} [{one.code}]. " for one in reasons
+                    )
+                    + f"Activate {names} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
                     f"or disable {candidate.name} too.",
                 )
 
@@ -53,8 +69,27 @@ def _find(name: str) -> Distribution | None:
         return None
 
 
-def _plugins_of(found: Distribution) -> str:
-    return ", ".join(sorted(entry.name for entry in found.entry_points.select(group=GROUP)))
+def find_skippable(candidates: Iterable[Candidate], allowed: Iterable[str]) -> frozenset[str]:
+    """Return the names of the plugins without which the service may start.
+
+    They are those of `allowed` that no plugin requires which must be active.
+    """
+    skippable = set(allowed)
+    while True:
+        needed = {
+            name
+            for candidate in candidates
+            if candidate.distribution and candidate.name not in skippable
+            for name in candidate.distribution.requires
+        }
+        required = {
+            candidate.name
+            for candidate in candidates
+            if candidate.distribution and candidate.distribution.canonical_name in needed
+        }
+        if not required & skippable:
+            return frozenset(skippable)
+        skippable -= required
 
 
 def in_order(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Problem]]:

@@ -42,7 +42,8 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting. It is probably misspelled, and would have no effect."
+            "declares no such setting; or a variable is a misspelling of one of the core. It would "
+            "have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
@@ -107,11 +108,33 @@ class Code(ProblemCode):
     PLUGIN_IMPORT_FAILED = (
         "PB_PLUGIN_IMPORT_FAILED",
         (
-            "Importing the plugin's module raised the error that the message shows. The hint names "
-            "the module."
+            "Importing the plugin raised the error that the message shows, with the line of the "
+            "plugin where it arose, and the line that raised it if it is in another package."
         ),
-        "it cannot be imported: ModuleNotFoundError: No module named 'stripe'",
+        (
+            "it cannot be imported: ModuleNotFoundError: No module named 'stripe', at "
+            "example_shop/plugin.py:2"
+        ),
         "Fix the error, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
+    )
+    PLUGIN_METADATA_INVALID = (
+        "PB_PLUGIN_METADATA_INVALID",
+        (
+            "The installed metadata of the plugin's distribution, or of one that it requires, "
+            "cannot be used: a file is missing, the version is not valid, or the entry point names "
+            "no module. Distributions without plugins are not looked at."
+        ),
+        "its metadata in …",
+        "Install the distribution anew, or remove what is left of it.",
+    )
+    PLUGIN_OBJECT_INVALID = (
+        "PB_PLUGIN_OBJECT_INVALID",
+        (
+            "The entry point or `create_app` names something whose hooks cannot be called: a class "
+            "in place of an object, a module whose hooks are on an object inside it, or a function."
+        ),
+        "example_shop.plugin:Shop is a class, whose hooks need an object",
+        "Write plugin = Shop() in the module, and example_shop.plugin:plugin in the entry point.",
     )
     PLUGIN_REGISTERED_TWICE = (
         "PB_PLUGIN_REGISTERED_TWICE",
@@ -176,30 +199,37 @@ class Code(ProblemCode):
     HOOK_ARGUMENTS_INVALID = (
         "PB_HOOK_ARGUMENTS_INVALID",
         "An implementation takes an argument that its hook does not have.",
-        "a hook has the wrong arguments: Plugin 'shop' for hook 'pegboard_setup' …",
-        "Take the arguments that the hook's reference names, or fewer.",
+        "pegboard_setup takes application, which the hook does not give",
+        "Its arguments are app; take these or fewer.",
+    )
+    HOOK_IMPLEMENTED_TWICE = (
+        "PB_HOOK_IMPLEMENTED_TWICE",
+        "The plugin has two implementations of a hook of which the core uses one result.",
+        "it implements pegboard_blueprints twice, and the core takes one result",
+        "Keep one of the two implementations.",
     )
     HOOK_SPECIFICATIONS_INVALID = (
         "PB_HOOK_SPECIFICATIONS_INVALID",
         "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read.",
         "pegboard_hookspecs failed: ValueError: did not find any 'pegboard' hooks in …",
-        (
-            "Return a module or class whose functions are marked with pegboard.hookspec, none of "
-            "which another plugin declares already."
-        ),
+        "Return a module or class whose functions are marked with pegboard.hookspec.",
     )
     HOOK_FAILED = (
         "PB_HOOK_FAILED",
-        "The plugin's implementation of a hook raised an error.",
-        "pegboard_setup failed: RuntimeError: no licence",
+        (
+            "The plugin's implementation of a hook raised an error. The message has the line of "
+            "the plugin where it arose, and the line that raised it if it is in another package."
+        ),
+        "pegboard_setup failed: RuntimeError: no licence, at example_shop/plugin.py:4",
         "Fix the plugin's implementation of the hook.",
     )
     HOOK_RESULT_INVALID = (
         "PB_HOOK_RESULT_INVALID",
         (
-            "The plugin's implementation of a hook returned something that cannot be used: of "
-            "another type than the hook's, or from `pegboard_migrations` a folder that does not "
-            "exist."
+            "The plugin's implementation of a hook returned something else than its reference "
+            "says: another type, nothing, a class in place of an object, a list with one wrong "
+            "part, or a folder that does not exist. A generator or an async function returns "
+            "nothing that the core could use."
         ),
         "pegboard_blueprints returned 'blueprint'",
         "Return what the hook's reference says.",
@@ -311,9 +341,13 @@ class Code(ProblemCode):
     )
     COLLISION_ROUTE = (
         "PB_COLLISION_ROUTE",
-        "Two plugins, or a plugin and the core, serve the same method and path.",
-        "route GET /health belongs to the core already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        (
+            "Some request matches a route of two plugins, or of a plugin and the core, so that one "
+            "would answer for the other; the message has such a path. Or one route of a plugin has "
+            "two views, of which one is never called."
+        ),
+        "its route GET /health and the route GET /health of the core both match /health",
+        "Change the path in one plugin, or disable one of the two plugins.",
     )
     COLLISION_SCHEMA = (
         "PB_COLLISION_SCHEMA",
@@ -327,7 +361,7 @@ class Code(ProblemCode):
             "Two calls have the same `operationId` in the OpenAPI document, from which generated "
             "clients take the names of their functions."
         ),
-        "GET /api/shops/ has the operationId list_items of GET /api/items/",
+        "GET /stock has the operationId list_things of GET /shop",
         "Give each call an operationId of its own, or none.",
     )
     COLLISION_COMMAND = (
@@ -342,12 +376,17 @@ class Code(ProblemCode):
         "table products belongs to plugin shop (example-shop 1.0) already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
+    COLLISION_HOOK = (
+        "PB_COLLISION_HOOK",
+        "Two plugins, or a plugin and the core, declare a hook of the same name.",
+        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) already",
+        "Rename it in one plugin, or disable one of the two plugins.",
+    )
     COLLISION_PROVIDER = (
         "PB_COLLISION_PROVIDER",
         (
-            "Two plugins implement a hook of which an app can have one implementation: the cache,"
-            " the sessions or the identity of clients. The message calls such a hook a "
-            "single-provider strategy."
+            "Two plugins implement a hook of which an app can have one implementation: the cache "
+            "or the sessions. The message calls such a hook a single-provider strategy."
         ),
         (
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
@@ -382,8 +421,8 @@ class Code(ProblemCode):
     DATABASE_UNAVAILABLE = (
         "PB_DATABASE_UNAVAILABLE",
         "A command needs the database, and the database refused the connection or the query.",
-        'the database cannot be queried: connection to server at "db", port 5432 failed: …',
-        "Start the database, or correct DATABASE_URL.",
+        "the database cannot be queried: Connection refused …",
+        "Start the database, or correct DATABASE_URL, with special characters percent-encoded.",
     )
     DATABASE_BEHIND = (
         "PB_DATABASE_BEHIND",
@@ -402,6 +441,19 @@ class Code(ProblemCode):
         (
             "Write the missing revision with pegboard db migrate NAME and apply it with pegboard "
             "db upgrade NAME, or restore what was dropped."
+        ),
+    )
+    FOREIGN_TABLE = (
+        "PB_FOREIGN_TABLE",
+        (
+            "A revision that was to be applied touches a table of another plugin, its definition "
+            "or its rows. It was rolled back, as the table might no longer fit the other plugin's "
+            "models and revisions."
+        ),
+        "it touches table items, which belongs to items",
+        (
+            "Correct the revision; or if it is meant, repeat pegboard db upgrade with "
+            "--allow-foreign."
         ),
     )
     REDIS_URL_INVALID = (

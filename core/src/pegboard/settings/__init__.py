@@ -11,7 +11,7 @@ from pegboard.settings.profiles import (
     configure,
     with_options,
 )
-from pegboard.settings.resolve import Value, resolve_settings, unknown_settings
+from pegboard.settings.resolve import Unused, Value, resolve_settings, unknown_settings
 
 __all__ = [
     "Config",
@@ -21,6 +21,7 @@ __all__ = [
     "ProductionConfig",
     "Settings",
     "TestingConfig",
+    "Unused",
     "Value",
     "configure",
     "declarations_of",

@@ -52,6 +52,11 @@ def spell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def holds_text(annotation: Any) -> bool:
+    """Return whether a setting of the type takes any text."""
+    return _without_none(annotation)[0] is str
+
+
 def _without_none(annotation: Any) -> tuple[Any, bool]:
     """Return the type, and whether it stood in a union with None."""
     arguments = typing.get_args(annotation)

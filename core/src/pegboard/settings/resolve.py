@@ -4,18 +4,22 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError
 
 from pegboard.problems import Code, Problem
-from pegboard.settings.convert import convert, spell
+from pegboard.settings.convert import convert, holds_text, spell
 from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
+from pegboard.settings.service_links import is_service_link
 
 STAND_IN = "default, for want of a usable value"
 """The origin of a value that stands in for a setting with a problem."""
+
+_MASK = "********"
+_URL_WITH_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://).*@.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,30 +28,30 @@ class Value:
 
     declaration: Declaration
     """The setting whose value this is."""
-    value: Any
+    value: Any = field(repr=False)
     """The value after conversion and validation; a secret is not masked."""
     origin: str
     """As `pegboard config show` prints it: `environment PORT`, `default`."""
 
     @property
     def shown(self) -> str:
-        """The value as text; a secret is masked."""
+        """The value as text; a secret is masked, and a URL with credentials but for its scheme."""
         if self.value is dataclasses.MISSING:
             return ""
-        return "********" if self.declaration.secret and self.value else spell(self.value)
+        return _MASK if self.declaration.secret and self.value else spell(_masked(self.value))
 
 
 @dataclass(frozen=True)
 class Sources:
     """Where values come from; an earlier source wins over a later one."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     """Options of a command, by the key of the setting."""
-    explicit: Mapping[str, Any]
+    explicit: Mapping[str, Any] = field(repr=False)
     """What `create_app` was given."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """Environment variables, which may name files that hold secrets."""
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(repr=False)
     """What the configuration class in force sets."""
     defaults_name: str
     """The name of that class."""
@@ -77,37 +81,79 @@ def resolve_settings(
     return loaded, tuple(values), tuple(problems)
 
 
+@dataclass(frozen=True)
+class Unused:
+    """An environment variable with the platform's prefix that no setting in force has."""
+
+    name: str
+    """As it is spelled in the environment, prefix included."""
+    reason: str
+    """Why it is not used, as a part of a sentence."""
+    near: str | None = None
+    """The variable of an active plugin that it may be a misspelling of."""
+
+    def __str__(self) -> str:
+        question = f" Did you mean {self.near}?" if self.near else ""
+        return f"{self.name} is not used: {self.reason}.{question}"
+
+
 def unknown_settings(
     declared: Iterable[Declaration], prefixes: Mapping[str, str], sources: Sources
-) -> tuple[Problem, ...]:
-    """Return a problem for each setting under a plugin's prefix that the plugin does not declare.
+) -> tuple[tuple[Problem, ...], tuple[Unused, ...]]:
+    """Return a problem for each name that is meant for a setting that there is not.
 
-    `prefixes` maps the prefix of each active plugin to the plugin's name.
+    That is a name under a plugin's prefix that the plugin does not declare, and a variable that is
+    a misspelling of one of the core. Other variables with the platform's prefix are unused, as they
+    may belong to a plugin that is not active. `prefixes` maps the prefix of each active plugin to
+    the plugin's name.
     """
     keys: dict[str, str] = {}
+    core: dict[str, str] = {}
     for declaration in declared:
         keys |= dict.fromkeys(declaration.variables, declaration.variable)
         keys[declaration.key] = declaration.key
+        if declaration.owner is None:
+            core |= {name.removeprefix(ENV_PREFIX): name for name in declaration.variables}
     problems = []
-    for name, origin in _given(sources):
+    unused = []
+    for name, is_variable in _given(sources):
+        if name in keys:
+            continue
+        if is_variable and is_service_link(name, sources.environment):
+            unused.append(Unused(name, "it describes a service of the network"))
+            continue
         bare = name.removeprefix(ENV_PREFIX)
         # ITEMS_AUDIT_X is a setting of items-audit where that is active, else of items.
         matching = max(
             (prefix for prefix in prefixes if bare.startswith(prefix)), key=len, default=""
         )
-        owner = prefixes.get(matching)
-        if owner is None or name in keys:
+        if owner := prefixes.get(matching):
+            allowed = sorted(
+                key for key in keys if key.removeprefix(ENV_PREFIX).startswith(prefix_of(owner))
+            )
+            near = _nearest(name, allowed)
+            known = ", ".join(key for key in allowed if key.startswith(ENV_PREFIX)) or "none"
+            hint = f"{f'Did you mean {near}? ' if near else ''}Its settings: {known}."
+        elif not is_variable:
+            continue  # Flask and its extensions have keys of their own
+        elif near := _nearest(bare, core, MISSPELLING):
+            hint = f"Did you mean {core[near]}? pegboard config show prints all settings."
+        else:
+            near = _nearest(name, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
+            unused.append(Unused(name, "no active plugin declares it", near))
             continue
-        allowed = sorted(
-            key for key in keys if key.removeprefix(ENV_PREFIX).startswith(prefix_of(owner))
-        )
-        near = difflib.get_close_matches(name, allowed, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        known = ", ".join(key for key in allowed if key.startswith(ENV_PREFIX)) or "none"
+        origin = "environment" if is_variable else "given to create_app"
         summary = f"unknown setting {name} ({origin})"
-        hint = f"{hint}Its settings: {known}."
         problems.append(Problem(Code.SETTING_UNKNOWN, summary, hint, owner))
-    return tuple(problems)
+    return tuple(problems), tuple(unused)
+
+
+MISSPELLING = 0.85
+"""How alike two names are, of 1, if one is taken for a misspelling of the other."""
+
+
+def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    return next(iter(difflib.get_close_matches(name, [*names], n=1, cutoff=cutoff)), None)
 
 
 class _SettingError(Exception):
@@ -118,12 +164,13 @@ class _SettingError(Exception):
         self.problem = Problem(code, summary, hint)
 
 
-def _given(sources: Sources) -> Iterable[tuple[str, str]]:
+def _given(sources: Sources) -> Iterable[tuple[str, bool]]:
+    """Yield each name that is given, and whether it is that of an environment variable."""
     for key in sources.explicit:
-        yield key, "given to create_app"
+        yield key, False
     for variable in sources.environment:
         if variable.startswith(ENV_PREFIX):
-            yield variable, "environment"
+            yield variable, True
 
 
 def _look_up(declaration: Declaration, sources: Sources) -> Value:
@@ -138,11 +185,14 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
             if value is not None:
                 validator(value)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
-        shown = "its value" if declaration.secret else repr(raw)
+        shown = "its value" if declaration.secret else _masked(repr(raw))
         messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
         if not allowed or (declaration.secret and _quotes(allowed, str(raw))):
             allowed = "Its check failed."
+        # A check may quote the value, or the part of a list that it refuses.
+        for part in filter(None, (str(raw), *map(str.strip, str(raw).split(",")))):
+            allowed = allowed.replace(part, _masked(part))
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
@@ -155,15 +205,20 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
     if declaration.key in sources.explicit:
         return sources.explicit[declaration.key], "create_app"
     for variable in (declaration.variable, *declaration.foreign_variables):
-        if variable in sources.environment:
-            return sources.environment[variable], f"environment {variable}"
+        text = sources.environment.get(variable)
+        # A number called `port` is not meant by the variables that Kubernetes sets for a Service.
+        is_link = text is not None and is_service_link(variable, sources.environment)
+        if text is not None and not (is_link and not holds_text(declaration.annotation)):
+            return text, f"environment {variable}"
     if declaration.secret and (file := sources.environment.get(f"{declaration.variable}_FILE")):
         try:
             return Path(file).read_text(encoding="utf-8").strip(), f"file {file}"
         except (OSError, UnicodeDecodeError) as error:
             variable = f"{declaration.variable}_FILE"
-            summary = f"setting {declaration.key}: cannot read {file}, named by {variable}"
-            hint = f"{error}. Name a readable UTF-8 file."
+            # It may be the URL itself.
+            summary = f"setting {declaration.key}: cannot read {_masked(file)}, named by {variable}"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            hint = f"{reason}. Name a readable UTF-8 file."
             raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
@@ -173,3 +228,16 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
 def _quotes(message: str, secret: str) -> bool:
     """Return whether the message repeats a part of the secret."""
     return any(word in message for word in re.findall(r"\w{4,}", secret))
+
+
+def _masked(value: Any) -> Any:
+    """Return the value without what follows the scheme of a URL that holds credentials."""
+    match value:
+        case str():
+            return _URL_WITH_CREDENTIALS.sub(rf"\1{_MASK}", value)
+        case tuple():
+            return tuple(map(_masked, value))
+        case dict():
+            return {key: _masked(part) for key, part in value.items()}
+        case _:
+            return value

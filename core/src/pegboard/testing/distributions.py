@@ -19,7 +19,7 @@ class PluginFolder:
         self.packages: list[str] = []
         """The import packages of the distributions written so far."""
 
-    def add(
+    def add(  # noqa: PLR0913 - each has a default, and is given by name
         self,
         name: str,
         code: str = "",
@@ -28,11 +28,12 @@ class PluginFolder:
         requires: Sequence[str] = ("pegboard",),
         distribution: str | None = None,
         package: str | None = None,
+        target: str | None = None,
     ) -> Path:
         """Write a distribution with one plugin; `code` is that of its module.
 
-        `requires` are requirement strings as in `pyproject.toml`. Returns the import package's
-        folder.
+        `requires` are requirement strings as in `pyproject.toml`; `target` is what the entry point
+        names, by default the module. Returns the import package's folder.
         """
         distribution = distribution or f"example-{name}"
         package = package or distribution.replace("-", "_")
@@ -46,7 +47,7 @@ class PluginFolder:
         lines += [f"Requires-Dist: {requirement}" for requirement in requires]
         (metadata / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (metadata / "entry_points.txt").write_text(
-            f"[pegboard.plugins]\n{name} = {package}.plugin\n", encoding="utf-8"
+            f"[pegboard.plugins]\n{name} = {target or f'{package}.plugin'}\n", encoding="utf-8"
         )
         self.packages.append(package)
         return module

@@ -1,0 +1,93 @@
+"""Refusing a revision that touches a table of another history while it is applied.
+
+What counts is what the database is told to do, however the revision says it: by Alembic's
+operations, by SQL, or in a function that it calls. Reading another's table is allowed, and so is a
+foreign key to it. Changing its rows is not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.histories import SITE_HISTORY, History, Migrate, get_migrate
+from pegboard.migrations.ownership import (
+    TableName,
+    ever_created_tables,
+    existing_tables,
+    model_tables,
+    owned_tables,
+)
+from pegboard.migrations.status import current_heads
+from pegboard.migrations.watch_postgresql import watch_postgresql
+from pegboard.migrations.watch_sqlite import watch_sqlite
+from pegboard.problems import Code, Problem
+
+ALLOW_FOREIGN_ATTRIBUTE = "allow_foreign"
+"""Key in the attributes of Alembic's configuration: revisions may touch every table."""
+
+_CACHE_ATTRIBUTE = "foreign_tables"
+
+
+class ForeignTableError(MigrationError):
+    """Raised when a revision touches a table of another history."""
+
+    def __init__(self, history: str, table: TableName, owner: str) -> None:
+        hint = (
+            f"A revision of {history} touches only tables of {history}. If this one is meant to do "
+            "more, repeat the command with --allow-foreign."
+        )
+        summary = f"it touches table {table}, which belongs to {owner}"
+        super().__init__(str(Problem(Code.FOREIGN_TABLE, summary, hint, history)))
+
+
+@contextmanager
+def refuse_foreign_tables(connection: Connection, config: Config) -> Iterator[None]:
+    """Raise `ForeignTableError` if the block touches a table that is another history's.
+
+    The block runs the revisions of the history of `config`, on the connection, which must not be in
+    a transaction yet. Nothing that it did to the table is committed. The deployment's own history
+    may touch every table.
+    """
+    history: History = config.attributes["history"]
+    if history.name == SITE_HISTORY or config.attributes.get(ALLOW_FOREIGN_ATTRIBUTE):
+        yield
+        return
+    owners: dict[TableName, str] | None = config.attributes.get(_CACHE_ATTRIBUTE)
+    if owners is None:
+        # Only once, so that a table that the history makes meanwhile remains its own.
+        owners = _foreign_tables(history, get_migrate(), connection)
+        config.attributes[_CACHE_ATTRIBUTE] = owners
+
+    def refuse(table: TableName) -> ForeignTableError:
+        return ForeignTableError(history.name, table, owners[table])
+
+    if owners and connection.dialect.name == "postgresql":
+        with watch_postgresql(connection, owners.keys(), refuse):
+            yield
+    elif owners and connection.dialect.name == "sqlite":
+        with watch_sqlite(connection, owners.keys(), refuse):
+            yield
+    else:
+        yield
+
+
+def _foreign_tables(
+    history: History, migrate: Migrate, connection: Connection
+) -> dict[TableName, str]:
+    """Return the tables in the database that other histories own, and whose each is."""
+    owners: dict[TableName, str] = {}
+    for other in migrate.histories:
+        if other.name == history.name:
+            continue
+        current = migrate.revisions(other).known.intersection(current_heads(connection, other))
+        tables = owned_tables(other, migrate, current) | {TableName(None, other.version_table)}
+        owners.update(dict.fromkeys(tables, other.name))
+    # A table that was handed over to another plugin is still made by the old revisions.
+    own = {*model_tables(history)} | ever_created_tables(history, migrate)
+    schemas = {table.schema for table in owners}
+    existing = existing_tables(connection, schemas) if owners else set()
+    connection.rollback()
+    return {table: owners[table] for table in (owners.keys() & existing) - own}

@@ -1,0 +1,81 @@
+"""Watching which tables the statements on an SQLite connection touch, by SQLite's authorizer.
+
+SQLite asks the authorizer while it compiles a statement, https://sqlite.org/c3ref/set_authorizer.html,
+and compiles none that it denies.
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from pegboard.migrations.ownership import TableName
+
+_FIRST_IS_TABLE = {
+    sqlite3.SQLITE_DELETE,
+    sqlite3.SQLITE_DROP_TABLE,
+    sqlite3.SQLITE_DROP_VIEW,
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+}
+_SECOND_IS_TABLE = {
+    sqlite3.SQLITE_CREATE_INDEX,
+    sqlite3.SQLITE_CREATE_TEMP_TRIGGER,
+    sqlite3.SQLITE_CREATE_TRIGGER,
+    sqlite3.SQLITE_DROP_INDEX,
+    sqlite3.SQLITE_DROP_TRIGGER,
+}
+
+
+@contextmanager
+def watch_sqlite(
+    connection: Connection,
+    tables: Collection[TableName],
+    refuse: Callable[[TableName], Exception],
+) -> Iterator[None]:
+    """Raise what `refuse` returns for a table if a statement in the block touches one of `tables`.
+
+    The statement is not executed, and nothing can be committed afterwards.
+    """
+    watched = {(table.schema, table.name.lower()): table for table in tables}
+    touched: list[TableName] = []
+
+    def authorize(
+        action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
+    ) -> int:
+        if action == sqlite3.SQLITE_ALTER_TABLE:
+            schema, name = first, second
+        elif action in _FIRST_IS_TABLE:
+            name = first
+        elif action in _SECOND_IS_TABLE:
+            name = second
+        else:
+            return sqlite3.SQLITE_OK
+        table = watched.get((TableName.of(schema, "").schema, (name or "").lower()))
+        # What a trigger does is the doing of those who created it.
+        if table is None or trigger is not None:
+            return sqlite3.SQLITE_OK
+        touched.append(table)
+        return sqlite3.SQLITE_DENY
+
+    def refuse_commit(connection: Connection) -> None:
+        # A revision may have caught the error of the statement.
+        if touched:
+            # SQLAlchemy does not roll back what it has begun to commit.
+            connection.dialect.do_rollback(connection.connection)
+            raise refuse(touched[0])
+
+    driver: Any = connection.connection.driver_connection
+    driver.set_authorizer(authorize)
+    event.listen(connection, "commit", refuse_commit)
+    try:
+        yield
+    except Exception as error:
+        if touched:
+            raise refuse(touched[0]) from error
+        raise
+    finally:
+        event.remove(connection, "commit", refuse_commit)
+        driver.set_authorizer(None)

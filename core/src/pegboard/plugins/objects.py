@@ -1,0 +1,90 @@
+"""Checking that what an entry point or `create_app` names is an object with hooks."""
+
+import inspect
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pluggy
+
+from pegboard.plugins.discovery import Candidate
+from pegboard.problems import Code, Problem
+
+_NO_PLUGINS = (str, bytes, int, float, list, tuple, dict, set, frozenset, FunctionType)
+
+
+def check_object(manager: pluggy.PluginManager, candidate: Candidate, obj: Any) -> Problem | None:
+    """Return what is wrong with the object of a plugin: hooks that would not be found or called."""
+    if isinstance(obj, type):
+        return _check_class(manager, candidate, obj)
+    if obj is None or isinstance(obj, _NO_PLUGINS):
+        return candidate.problem(
+            Code.PLUGIN_OBJECT_INVALID,
+            f"{_where(candidate)} is a {type(obj).__name__}, which has no hooks",
+            "A plugin is a module or an object whose functions are marked with @pegboard.hookimpl.",
+        )
+    if isinstance(obj, ModuleType) and not any(_hooks_of(manager, obj)):
+        return _check_members(manager, candidate, obj)
+    return None
+
+
+def _check_class(manager: pluggy.PluginManager, candidate: Candidate, obj: type) -> Problem | None:
+    """Return what is wrong if a hook of a class needs an instance."""
+    for name, function in _hooks_of(manager, obj):
+        known = getattr(getattr(getattr(manager.hook, name, None), "spec", None), "argnames", ())
+        if not isinstance(function, FunctionType):
+            continue  # a static or a class method
+        first = next(iter(inspect.signature(function).parameters), None)
+        if first is not None and first not in known:
+            called = f"{obj.__name__}()"
+            return candidate.problem(
+                Code.PLUGIN_OBJECT_INVALID,
+                f"{_where(candidate)} is a class, whose hooks need an object",
+                f"Write create_app(plugins=[{called}])."
+                if candidate.entry_point is None
+                else f"Write plugin = {called} in {obj.__module__}, and {obj.__module__}:plugin in "
+                "the entry point.",
+            )
+    return None
+
+
+def _check_members(
+    manager: pluggy.PluginManager, candidate: Candidate, module: ModuleType
+) -> Problem | None:
+    """Return what is wrong if a module has no hooks, but an object or a class in it has."""
+    found = {
+        name: value
+        for name, value in vars(module).items()
+        if not isinstance(value, ModuleType)
+        and any(_hooks_of(manager, value if isinstance(value, type) else type(value)))
+    }
+    # An object is preferred to its class.
+    for name, value in sorted(found.items(), key=lambda item: isinstance(item[1], type)):
+        is_class = isinstance(value, type)
+        target = "plugin" if is_class else name
+        how = f"Write {target} = {name}() there, and" if is_class else "Write"
+        return candidate.problem(
+            Code.PLUGIN_OBJECT_INVALID,
+            f"the module {module.__name__} has no hooks, but its {name} has",
+            f"{how} {module.__name__}:{target} in the entry point."
+            if candidate.entry_point is not None
+            else f"Give create_app {name}{'()' if is_class else ''} in place of the module.",
+        )
+    return None
+
+
+def _hooks_of(manager: pluggy.PluginManager, owner: object) -> Iterator[tuple[str, Any]]:
+    """Yield the hooks that an object implements, with the attributes as they are stored.
+
+    Nothing is run: neither properties nor proxies such as `current_app`.
+    """
+    for name in dir(owner):
+        stored = inspect.getattr_static(owner, name, None)
+        function = stored.__func__ if isinstance(stored, staticmethod | classmethod) else stored
+        options = getattr(function, f"{manager.project_name}_impl", None)
+        if isinstance(function, FunctionType) and options is not None:
+            yield options.get("specname") or name, stored
+
+
+def _where(candidate: Candidate) -> str:
+    return candidate.entry_point.value if candidate.entry_point else "what create_app was given"

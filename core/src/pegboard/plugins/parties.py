@@ -1,0 +1,65 @@
+"""Collisions have two parties: which of the two plugins a collision is laid on."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from pegboard.plugins.discovery import Candidate
+from pegboard.problems import Code, Problem
+
+
+@dataclass(frozen=True)
+class Collision:
+    """Something that two plugins, or a plugin and the core, both want to have."""
+
+    code: Code
+    later: Candidate
+    """The plugin that comes later in the order of the plugins."""
+    earlier: Candidate | None
+    """The other plugin; None is the core."""
+    summary: str
+    """What is wrong, as a problem of the later plugin."""
+    mirrored: str
+    """What is wrong, as a problem of the earlier plugin."""
+    change: str = "Rename it in {name}"
+    """What the author of a plugin does about it, without a full stop; `name` is the plugin's."""
+
+    def problem(self, party: Candidate) -> Problem:
+        """Return the collision as a problem of one of its parties."""
+        hint = self.change.format(name=party.name)
+        if self.earlier not in (None, self.later):
+            hint += (
+                ", or disable one of the two plugins" if hint else "Disable one of the two plugins"
+            )
+        summary = self.summary if party is self.later else self.mirrored
+        return party.problem(self.code, summary, f"{hint}.")
+
+
+def titled(owner: Candidate | None) -> str:
+    """Return what messages call the owner of something."""
+    return f"plugin {owner.title}" if owner else "the core"
+
+
+def settle(collisions: Iterable[Collision], skippable: Collection[str]) -> list[Problem]:
+    """Lay each collision on one of its plugins, so that few plugins are left out.
+
+    It is one that is left out for another collision, else one that may be skipped, else the later
+    one. `skippable` are the names of the plugins without which the service may start.
+    """
+    problems = []
+    left_out: set[str] = set()
+    # Those that leave no choice come first, as they decide others.
+    for collision in sorted(collisions, key=lambda one: len(_choices(one, skippable))):
+        choices = _choices(collision, skippable)
+        decided = [party for party in choices if party.name in left_out]
+        party = (decided or choices or [collision.later])[0]
+        if choices:
+            left_out.add(party.name)
+        problems.append(collision.problem(party))
+    return problems
+
+
+def _choices(collision: Collision, skippable: Collection[str]) -> list[Candidate]:
+    parties = [collision.later]
+    if collision.earlier not in (None, collision.later):
+        parties.append(collision.earlier)
+    return [party for party in parties if party.name in skippable]

@@ -1,0 +1,146 @@
+"""What each hook of the core returns: checked against what its specification says."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+from flask import Blueprint
+from flask.sessions import SessionInterface
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.api import HealthCheck
+from pegboard.cache import CacheStrategy
+from pegboard.settings import Settings
+
+_STRATEGY = sorted(
+    name
+    for name in {*vars(CacheStrategy), *inspect.get_annotations(CacheStrategy)}
+    if not name.startswith("_")
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the result of a hook has to be."""
+
+    wanted: str
+    """What to return, for the hint."""
+    fits: Callable[[Any], bool]
+    """Whether a result can be used; for a sequence, whether one of its parts can."""
+    is_sequence: bool = False
+    is_optional: bool = False
+    """Whether None is a result, too."""
+
+    def find_mistake(self, result: Any) -> str | None:
+        """Return what is wrong with a result, as in `returned None`; None if nothing is."""
+        mistake = None
+        if inspect.iscoroutine(result):
+            result.close()  # else Python warns that it was not awaited
+            mistake = "is an async function, which nothing awaits"
+        elif inspect.isgenerator(result):
+            mistake = "is a generator, which nothing runs"
+        elif not (result is None and self.is_optional):
+            mistake = self._part_mistake(result) if self.is_sequence else self._mistake(result)
+        return mistake
+
+    def _mistake(self, result: Any) -> str | None:
+        return None if self.fits(result) else f"returned {_shown(result)}"
+
+    def _part_mistake(self, result: Any) -> str | None:
+        if not isinstance(result, Sequence) or isinstance(result, str | bytes | bytearray):
+            return f"returned {_shown(result)}"
+        wrong = (index for index, part in enumerate(result) if not self.fits(part))
+        index = next(wrong, None)
+        return None if index is None else f"returned {_shown(result[index])} at index {index}"
+
+
+def _sequence(wanted: str, fits: Callable[[Any], bool]) -> Expected:
+    return Expected(f"a list of {wanted}", fits, is_sequence=True)
+
+
+def _is_subclass(parent: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, type) and issubclass(value, parent)
+
+
+def _is_health_check(value: Any) -> bool:
+    if not isinstance(value, HealthCheck):
+        return False
+    name: Any = value.name
+    return isinstance(name, str) and bool(name) and callable(value.check)
+
+
+def _is_identifier(value: Any) -> bool:
+    """Return whether a value can be asked for the identity of a client, and answers at once."""
+    return (
+        callable(value)
+        and not isinstance(value, type)
+        and not inspect.iscoroutinefunction(value)
+        and not inspect.isgeneratorfunction(value)
+    )
+
+
+def _is_strategy(value: Any) -> bool:
+    return not isinstance(value, type) and all(hasattr(value, name) for name in _STRATEGY)
+
+
+_NOTHING = Expected("nothing", lambda value: value is None, is_optional=True)
+
+EXPECTED: Mapping[str, Expected] = MappingProxyType(
+    {
+        "pegboard_models": Expected(
+            "the plugin's declarative base, as in class Base(pegboard.Model, DeclarativeBase)",
+            _is_subclass(DeclarativeBase),
+        ),
+        "pegboard_settings": Expected("a subclass of pegboard.Settings", _is_subclass(Settings)),
+        "pegboard_migrations": Expected(
+            "the pathlib.Path of a folder that exists",
+            lambda value: isinstance(value, Path) and value.is_dir(),
+        ),
+        "pegboard_blueprints": _sequence(
+            "objects of flask.Blueprint or pegboard.Blueprint",
+            lambda value: isinstance(value, Blueprint),
+        ),
+        "pegboard_commands": _sequence(
+            "click commands that have names",
+            lambda value: isinstance(value, click.Command) and bool(value.name),
+        ),
+        "pegboard_health_checks": _sequence(
+            "pegboard.HealthCheck, each with a name and a function", _is_health_check
+        ),
+        "pegboard_setup": _NOTHING,
+        "pegboard_client_identity": Expected(
+            "a function that takes the WSGI environment and returns the client's identity, or None",
+            _is_identifier,
+            is_optional=True,
+        ),
+        "pegboard_session_strategy": Expected(
+            "an object of a flask.sessions.SessionInterface, or None",
+            lambda value: isinstance(value, SessionInterface),
+            is_optional=True,
+        ),
+        "pegboard_cache_strategy": Expected(
+            f"a pegboard.cache.CacheStrategy, which has {', '.join(_STRATEGY)}; or None",
+            _is_strategy,
+            is_optional=True,
+        ),
+        # Each stage is checked where it is added to the others.
+        "pegboard_stages": _sequence("stages", lambda _: True),
+        "pegboard_openapi": _NOTHING,
+    }
+)
+"""The hooks that return something to the core; `pegboard_hookspecs` is checked by pluggy."""
+
+
+def _shown(value: Any) -> str:
+    """Return a result for a message; never runs code of the plugin."""
+    if value is None or type(value) in {str, bytes, int, float, bool}:
+        return f"{value!r:.100}"
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    return f"an object of type {type(value).__qualname__}"

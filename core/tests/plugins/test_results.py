@@ -1,0 +1,135 @@
+"""What hooks return: checked for every hook of the core."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from flask import Blueprint
+from flask.sessions import SecureCookieSessionInterface
+
+from pegboard import HealthCheck, Settings, StartupError, create_app, hookimpl
+from pegboard.cache import Key
+from pegboard.plugins import hooks
+from pegboard.plugins.hooks import PROJECT
+from pegboard.plugins.results import EXPECTED
+from pegboard.problems import Code
+
+ALONE = {"ENV": "testing", "CACHE": "auto", "SESSIONS": "auto"}
+
+BLUEPRINT = Blueprint("shop", __name__)
+
+
+class OwnStage:
+    """What could be a stage, if it was an object."""
+
+    name = "shop"
+    order = 900
+
+    def bind(self, route: object) -> None:
+        """Do nothing."""
+
+
+class HalfStrategy:
+    """A strategy that cannot look up."""
+
+    name = "half"
+
+    def fill(self, key: Key) -> None:
+        """Store nothing."""
+
+
+async def identify(environ: object) -> str:
+    """Identify a client, when awaited."""
+    return str(environ)
+
+
+def returning(hook: str, function: Callable[[], Any]) -> object:
+    """A plugin whose one hook does what a function does."""
+    body = {hook: staticmethod(hookimpl(specname=hook)(function)), "name": "shop"}
+    return type("Shop", (), body)()
+
+
+WRONG: dict[str, list[Any]] = {
+    "pegboard_models": [None, object(), Settings, "Base"],
+    "pegboard_settings": [None, object(), {"page_size": 20}, Settings()],
+    "pegboard_migrations": [None, "migrations", Path("/no/such/folder"), Path(__file__)],
+    "pegboard_blueprints": [None, BLUEPRINT, "", [Blueprint], [BLUEPRINT, None], {BLUEPRINT}, 0],
+    "pegboard_commands": [None, click.Command("one"), [click.Command], [click.Command(None)]],
+    "pegboard_health_checks": [
+        None,
+        [HealthCheck],
+        [lambda: None],
+        [HealthCheck("", print)],
+        [HealthCheck("one", None)],  # type: ignore[arg-type]  # as the case wants
+    ],
+    "pegboard_setup": [object(), False],
+    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify],
+    "pegboard_session_strategy": [object(), SecureCookieSessionInterface],
+    "pegboard_cache_strategy": [object(), HalfStrategy(), 0],
+    "pegboard_stages": [None, OwnStage(), [OwnStage]],
+    "pegboard_openapi": [{}],
+}
+
+
+def test_every_hook_has_an_expected_result() -> None:
+    """And wrong ones that are tried here."""
+    declared = {name for name in vars(hooks) if hasattr(getattr(hooks, name), f"{PROJECT}_spec")}
+    assert declared - {"pegboard_hookspecs"} == EXPECTED.keys() == WRONG.keys()
+
+
+@pytest.mark.parametrize("hook,result", [(name, one) for name in WRONG for one in WRONG[name]])
+def test_a_wrong_result_stops_the_start(hook: str, result: Any) -> None:
+    """The plugin and the hook are named, and what is expected."""
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[returning(hook, lambda: result)])
+    (problem,) = caught.value.problems
+    assert "shop" == problem.plugin
+    if problem.code == Code.STAGE_INVALID:
+        assert "its stage OwnStage is a class" == problem.summary
+        return
+    assert Code.HOOK_RESULT_INVALID == problem.code
+    assert problem.summary.startswith(f"{hook} returned ")
+    assert problem.hint == f"Return {EXPECTED[hook].wanted}."
+
+
+@pytest.mark.parametrize("hook", WRONG)
+def test_a_hook_that_does_not_run_stops_the_start(hook: str) -> None:
+    """An async function or a generator would silently do nothing."""
+
+    async def later() -> None: ...
+
+    def piecemeal() -> Any:
+        yield BLUEPRINT
+
+    for function, mistake in (
+        (later, "is an async function, which nothing awaits"),
+        (piecemeal, "is a generator, which nothing runs"),
+    ):
+        with pytest.raises(StartupError) as caught:
+            create_app(ALONE, plugins=[returning(hook, function)])
+        (problem,) = caught.value.problems
+        assert f"{hook} {mistake}" == problem.summary
+
+
+def test_a_wrong_part_of_a_list_is_told_with_its_place() -> None:
+    """So that it is found in a long one."""
+    plugin = returning("pegboard_commands", lambda: [click.Command("one"), "two"])
+    with pytest.raises(StartupError, match="pegboard_commands returned 'two' at index 1"):
+        create_app(ALONE, plugins=[plugin])
+
+
+@pytest.mark.parametrize(
+    "hook", ["pegboard_client_identity", "pegboard_session_strategy", "pegboard_cache_strategy"]
+)
+def test_a_provider_may_decline(hook: str) -> None:
+    """None is what these hooks may return."""
+    create_app(ALONE, plugins=[returning(hook, lambda: None)])
+
+
+def test_a_plugin_with_a_wrong_result_may_be_skipped() -> None:
+    """Also when the hook is called late."""
+    config = {**ALONE, "PLUGINS_POLICY": "shop=skip"}
+    app = create_app(config, plugins=[returning("pegboard_openapi", lambda: 5)])
+    assert ["shop"] == app.test_client().get("/health/ready").get_json()["skipped"]
