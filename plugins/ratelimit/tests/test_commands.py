@@ -162,7 +162,7 @@ def test_a_broken_database_is_said_in_a_line(make_app, cli):
 def test_no_rule_is_told_where_the_table_cannot_be_read(make_app, cli):
     """What holds is not known then; a script learns it by the exit status."""
     app = make_app(plugins=["ratelimit"], upgrade=False)
-    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/", app=app)
+    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/nowhere", app=app)
 
     assert 1 == result.exit_code
     assert (
@@ -174,7 +174,7 @@ def test_no_rule_is_told_where_the_database_is_unavailable(make_app, cli):
     """In a sentence, and without the default in place of the rules."""
     nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/nothing"
     app = make_app(plugins=["ratelimit"], upgrade=False, DATABASE_URL=nowhere)
-    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/", app=app)
+    result = cli("ratelimit", "rules", "test", "192.0.2.1", "GET", "/nowhere", app=app)
 
     assert 1 == result.exit_code
     assert re.fullmatch(r"Error: The database reports: .*Connection refused.*\n", result.output)
