@@ -421,8 +421,8 @@ class Code(ProblemCode):
     DATABASE_UNAVAILABLE = (
         "PB_DATABASE_UNAVAILABLE",
         "A command needs the database, and the database refused the connection or the query.",
-        'the database cannot be queried: connection to server at "db", port 5432 failed: …',
-        "Start the database, or correct DATABASE_URL.",
+        "the database cannot be queried: Connection refused …",
+        "Start the database, or correct DATABASE_URL, with special characters percent-encoded.",
     )
     DATABASE_BEHIND = (
         "PB_DATABASE_BEHIND",
