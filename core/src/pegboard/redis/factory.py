@@ -1,5 +1,6 @@
 """Make the client and the channel for each arrangement of servers."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -54,9 +55,17 @@ class _EncryptedMasterConnection(_Nameless, SentinelManagedSSLConnection):
     pass
 
 
+# Redis 7.0 knows no CLIENT SETINFO, and a user with few rights need not be allowed it.
+_ANONYMOUS: dict[str, None] = (
+    {"driver_info": None}
+    if importlib.util.find_spec("redis.driver_info")
+    else {"lib_name": None, "lib_version": None}  # as older versions call it
+)
+
+
 def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[], Client], Channel]:
     """Return what makes the client, and the channel; neither connects before it is used."""
-    options = {**url.options, **_limits(timeout), "max_connections": pool_size}
+    options = {**url.options, **_limits(timeout), **_ANONYMOUS, "max_connections": pool_size}
     if url.arrangement == "cluster":
         topology = ClusterTopology(url, timeout)
         channel = ClusterChannel(topology, size=pool_size, timeout=timeout)
