@@ -9,7 +9,7 @@ from pegboard.http.conditional import (
     require_preconditions,
 )
 from pegboard.http.cors import CORS, parse_origin
-from pegboard.http.edge import EarlyAnswer, Edge, get_edge, init_edge
+from pegboard.http.edge import Edge, get_edge, init_edge
 from pegboard.http.envelope import Envelope, identify, log_request
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
@@ -31,7 +31,7 @@ from pegboard.http.headers import (
     encode_header_name,
     encode_header_value,
 )
-from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE
+from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
