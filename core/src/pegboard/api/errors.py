@@ -8,7 +8,12 @@ from typing import Any
 from marshmallow import Schema, fields
 from werkzeug.exceptions import default_exceptions
 
-from pegboard.http import NO_HOST_MESSAGE, PRECONDITION_FAILED_MESSAGE, VALIDATION_MESSAGE
+from pegboard.http import (
+    NO_HOST_MESSAGE,
+    NOT_FOUND_MESSAGE,
+    PRECONDITION_FAILED_MESSAGE,
+    VALIDATION_MESSAGE,
+)
 
 
 class ErrorSchema(Schema):
@@ -41,6 +46,7 @@ ERROR_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _MESSAGES: Mapping[int, str] = {
     308: "The resource is at /api/things/.",
     400: "The body is not valid JSON: Expecting value at line 1, column 1.",
+    404: f"{NOT_FOUND_MESSAGE} /docs lists what there is.",
     408: "Nothing of the request's body arrived for 30 seconds.",
     409: "Another thing has this name already.",
     412: PRECONDITION_FAILED_MESSAGE,

@@ -157,6 +157,7 @@ class OperationIdError(Exception):
             f"{other.method.upper()} {other.path}"
         )
         self.operation = operation
+        self.other = other
 
 
 def _default_id(operation: Operation, operations: Collection[Operation]) -> str:

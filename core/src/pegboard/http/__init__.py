@@ -31,6 +31,7 @@ from pegboard.http.headers import (
     encode_header_name,
     encode_header_value,
 )
+from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
@@ -53,6 +54,7 @@ __all__ = [
     "Edge",
     "Envelope",
     "InvalidJSONError",
+    "JSONProvider",
     "Request",
     "UnsendableError",
     "abort",
@@ -60,6 +62,7 @@ __all__ = [
     "available_codings",
     "encode_header_name",
     "encode_header_value",
+    "encode_json",
     "error_body",
     "error_response",
     "evaluate_preconditions",

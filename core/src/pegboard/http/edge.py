@@ -127,6 +127,8 @@ class Edge:
         if the length is known. `identifier` is the request's id.
         """
         headers.append(("X-Request-ID", identifier))
+        if status == HTTPStatus.NO_CONTENT:
+            headers[:] = [pair for pair in headers if pair[0].lower() != "content-type"]
         if status == HTTPStatus.OK and may_encode and _UNUSUAL_REQUEST.isdisjoint(environ):
             # Most answers differ in values alone, and what is added to them depends on the names.
             names = tuple([name for name, _ in headers])
