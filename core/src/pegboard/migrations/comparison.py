@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ENUM, ExcludeConstraint
 from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.migrations.enums import named_type
+from pegboard.migrations.rendering import literal_text
 from pegboard.migrations.scratch_tables import describe_model, scratch_connection
 from pegboard.migrations.sql_texts import comparable, normalized, sql_of
 
