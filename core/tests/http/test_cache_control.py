@@ -14,7 +14,7 @@ from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 
 QUOTA = ("RateLimit", '"x";r=1;t=60')
-views = pegboard.Blueprint("shop", __name__, url_prefix="/shop")
+views = flask.Blueprint("shop", __name__, url_prefix="/shop")
 countries = cache_control("public, max-age=3600")(flask.Blueprint("countries", __name__))
 
 
@@ -72,7 +72,6 @@ def public_login() -> flask.Response:
     return written("public, max-age=60")()
 
 
-@views.route("/noted")
 @cache_control("public, max-age=5")
 class Noted(MethodView):
     """A resource whose author has set it for all methods, and for one otherwise."""
@@ -89,6 +88,9 @@ class Noted(MethodView):
     def post(self) -> str:
         """Answer."""
         return "x"
+
+
+views.add_url_rule("/noted", view_func=Noted.as_view("noted"))
 
 
 @countries.get("/countries")

@@ -479,6 +479,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
                 sa.Column("id", sa.Integer(), nullable=False),
                 sa.Column("title", sa.String(length=20), nullable=True),
                 sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+                sqlite_autoincrement=True,
             )
 
 

@@ -13,12 +13,14 @@ from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
 from pegboard.migrations.comparison import PLUGIN as COMPARISONS
-from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
+from pegboard.migrations.dialects import PostgreSQL
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
+from pegboard.migrations.ids import COMPARATORS
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import TableName, owned_tables
+from pegboard.migrations.reflection import extend_reflection
 from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ def _run(connection: Connection, options: dict[str, Any]) -> None:
     if connection.dialect.name == "postgresql":
         options = {"on_version_apply": drop_unused_types, **options}
     if is_sqlite:
-        reflect_expressions(connection.dialect)
+        extend_reflection(connection.dialect)
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
         connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
@@ -104,7 +106,7 @@ def _configure(**options: Any) -> None:
     context.configure(
         **{
             "target_metadata": metadata,
-            "autogenerate_plugins": ["alembic.autogenerate.*", COMPARISONS],
+            "autogenerate_plugins": ["alembic.autogenerate.*", COMPARISONS, COMPARATORS],
             "compare_server_default": True,
             "version_table": history.version_table,
             "transaction_per_migration": True,

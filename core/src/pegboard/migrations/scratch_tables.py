@@ -7,8 +7,8 @@ from sqlalchemy import Connection, MetaData, StaticPool, Table, create_engine
 from sqlalchemy.dialects.postgresql import ENUM, CreateEnumType
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from pegboard.migrations.dialects import reflect_expressions
 from pegboard.migrations.enums import named_type
+from pegboard.migrations.reflection import extend_reflection
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def scratch_connection(connection: Connection) -> Iterator[Connection]:
         engine = create_engine("sqlite://", poolclass=StaticPool)
         try:
             with engine.connect() as other:
-                reflect_expressions(other.dialect)
+                extend_reflection(other.dialect)
                 yield other
         finally:
             engine.dispose()
