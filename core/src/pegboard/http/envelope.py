@@ -74,7 +74,7 @@ class Envelope:
     def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
         headers = [*early.headers, ("Content-Length", str(len(early.body)))]
         answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
-        return [early.body]
+        return [] if answer.is_head else [early.body]
 
 
 class _Answer:
@@ -95,6 +95,11 @@ class _Answer:
         self._is_returned = False
         self.status = ""
         """The status with which the answer has begun."""
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the client gets no body."""
+        return bool(self._environ["REQUEST_METHOD"] == "HEAD")
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -128,7 +133,7 @@ class _Answer:
     def complete(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server, compressed if it has to be."""
         coding = self._coding
-        if coding is None or self._environ["REQUEST_METHOD"] == "HEAD":
+        if coding is None or self.is_head:
             if coding is not None:
                 self._begin()
             self._is_returned = True
