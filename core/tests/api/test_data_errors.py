@@ -273,7 +273,7 @@ def test_a_reference_to_nothing_in_one_of_many_rows_names_the_row(client):
     """Rows are counted from 0."""
     rows = [{"title": "x", "shelf_id": 1}, {"title": "y", "shelf_id": 99}]
     errors = refused(client.post("/books/many", json=rows), 422)
-    assert {"1": {"shelf_id": ["There is nothing that this refers to."]}} == errors
+    assert {"1.shelf_id": ["There is nothing that this refers to."]} == errors
 
 
 def test_a_reference_to_nothing_by_a_text_in_sql_is_a_422(client, dialect):
@@ -344,7 +344,7 @@ def test_a_value_beyond_its_column_is_a_422(client, dialect, wrong):
     assert list(wrong) == list(refused(client.post("/books/", json=row), 422))
     rows = [{**dict.fromkeys(wrong), "title": "y"}, row]
     errors = refused(client.post("/books/many", json=rows), 422)
-    assert {"1": list(wrong)} == {at: list(found) for at, found in errors.items()}
+    assert [f"1.{name}" for name in wrong] == list(errors)
 
 
 @pytest.mark.parametrize("digits", [str(2**31), str(2**63), str(10**30), "9" * 5000])
@@ -368,7 +368,7 @@ def test_a_text_that_cannot_be_stored_is_a_422(client, dialect):
         response = client.post("/books/", json={"title": f"a{letter}"})
         assert ["title"] == list(refused(response, 422))
         rows = [{"title": "x"}, {"title": letter}]
-        assert {"1"} == set(refused(client.post("/books/many", json=rows), 422))
+        assert {"1.title"} == set(refused(client.post("/books/many", json=rows), 422))
 
 
 def test_a_text_that_cannot_be_stored_is_a_404_in_the_url_and_a_422_in_the_query(client, dialect):

@@ -116,6 +116,16 @@ def open_view(wanted):
     return {"query": request.args}
 
 
+@things.route("/open-class")
+@things.any_query
+class Open(MethodView):
+    """Take any parameter in all methods."""
+
+    def get(self):
+        """Read them."""
+        return {"query": request.args}
+
+
 @things.get("/excluding")
 @things.arguments(FilterSchema, location="query", unknown=EXCLUDE)
 @things.response(200)
@@ -165,6 +175,7 @@ def plugins():
         ("/things/renaming?size[gte]=3&order=a", {"size": 3, "sort": "a"}),
         ("/things/excluding?size=3&foo=1&foo=2", {"size": 3}),
         ("/things/open?size=3&foo=1&foo=2", {"query": {"size": "3", "foo": "1"}}),
+        ("/things/open-class?foo=1", {"query": {"foo": "1"}}),
         ("/things/by-hand?a=1&a=2&b=3", {"query": {"a": "1", "b": "3"}}),
         ("/plain/?foo=1&foo=2", {"query": {"foo": "1"}}),
     ],

@@ -27,6 +27,12 @@ def conflict():
     raise Conflict
 
 
+@trouble.get("/missing")
+def missing():
+    """End with a 404 that says no more."""
+    flask.abort(404)
+
+
 @trouble.get("/refused")
 def refused():
     """End with the platform's own abort."""
@@ -90,6 +96,66 @@ def test_a_wrong_method_is_a_405_with_allow(client):
     response = client.delete("/trouble/bug")
     is_error(response, 405)
     assert {"GET", "HEAD", "OPTIONS"} == set(response.headers["Allow"].split(", "))
+
+
+def test_a_wrong_method_is_told_the_right_ones(client):
+    """In the message, too, for people."""
+    message = client.delete("/trouble/bug").get_json()["message"]
+    assert {"GET", "HEAD", "OPTIONS"} == set(message.partition("are ")[2].strip(".").split(", "))
+
+
+def test_an_unknown_address_is_told_where_the_known_ones_are(make_app: MakeApp):
+    """If the documentation is served; a row that is missing is no such case."""
+    told = "There is nothing at this address."
+    client = make_app(plugins=[Trouble()]).test_client()
+    assert f"{told} /docs lists what there is." == client.get("/nowhere").get_json()["message"]
+    prefixed = client.get("/nowhere", environ_overrides={"SCRIPT_NAME": "/shop"})
+    assert f"{told} /shop/docs lists what there is." == prefixed.get_json()["message"]
+    assert told == client.get("/trouble/missing").get_json()["message"]
+    quiet = make_app(plugins=[Trouble()], API_DOCS=False).test_client()
+    assert told == quiet.get("/nowhere").get_json()["message"]
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        {f"field-{number}": ["Unknown field."] for number in range(60_000)},
+        {number: {"name": ["Too long."], "tags": {0: ["a", "b"]}} for number in range(60_000)},
+        {"x" * 1_000_000: ["Unknown field."], "y": ["No."]},
+        {"x": ["Not " + "y" * 1_000_000]},
+        {f"{number}" * 90: ["z" * 490] for number in range(99)},
+        {"field": [str(number) for number in range(60_000)]},
+    ],
+)
+def test_however_many_the_errors_the_answer_is_small(make_app: MakeApp, errors):
+    """The first are listed, and the message says how many there are."""
+    app = make_app()
+
+    @app.get("/many")
+    def many():
+        abort(422, "No.", errors=errors)
+
+    response = app.test_client().get("/many")
+    assert len(response.data) < 40_000
+    body = is_error(response, 422)
+    assert body["errors"]
+    if 60_000 == len(errors) or "field" in errors:
+        total = 180_000 if 0 in errors else 60_000
+        assert f"No. The first 100 of {total} errors are listed." == body["message"]
+    assert next(iter(body["errors"])).startswith(str(next(iter(errors)))[:50])
+
+
+def test_few_errors_are_listed_as_they_are(make_app: MakeApp):
+    """In their order."""
+    app = make_app()
+    errors = {"b": ["No."], "a": ["No.", "Never."], "_schema": ["No."]}
+
+    @app.get("/few")
+    def few():
+        abort(422, "No.", errors=errors)
+
+    body = is_error(app.test_client().get("/few"), 422)
+    assert (errors, list(errors), "No.") == (body["errors"], list(body["errors"]), body["message"])
 
 
 def test_an_unknown_method_is_a_405(client):

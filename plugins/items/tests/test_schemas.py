@@ -16,9 +16,9 @@ def document(make_app):
     [
         ("/api/items/", "get", {200, 308, 422}),
         ("/api/items/", "post", {201, 308, 408, 413, 415, 422}),
-        ("/api/items/{item_id}", "get", {200, 304, 404, 412}),
+        ("/api/items/{item_id}", "get", {200, 304, 404, 412, 422}),
         ("/api/items/{item_id}", "put", {200, 404, 408, 412, 413, 415, 422}),
-        ("/api/items/{item_id}", "delete", {204, 404, 412}),
+        ("/api/items/{item_id}", "delete", {204, 404, 412, 422}),
     ],
 )
 def test_every_status_is_documented(document, path, method, statuses):
@@ -29,6 +29,14 @@ def test_every_status_is_documented(document, path, method, statuses):
     assert ["items"] == operation["tags"]
     assert operation["summary"]
     assert operation["operationId"]
+
+
+def test_times_are_said_to_be_in_utc(document):
+    """With what JavaScript, which would read them as local time, has to append."""
+    properties = document["components"]["schemas"]["items.Item"]["properties"]
+    for name in ("created_at", "updated_at"):
+        assert properties[name]["description"].startswith("UTC, without an offset; ")
+        assert "append Z before it is read" in properties[name]["description"]
 
 
 def test_headers_are_documented(document):

@@ -12,6 +12,7 @@ from pegboard_items.text import NAME_PATTERN, TEXT_PATTERN, TextError, check_tex
 ODD = st.text(
     st.one_of(
         st.sampled_from(" \t\n\v\f\r\x1c\x1f\x00\x7f\x85\x9f\xa0\u1680\u2003\u2028\u3000\ufeff"),
+        st.sampled_from("\u200b\u200d\xad\u2800\ufe0f\U000e0001"),
         st.characters(exclude_categories=["Cs"]),
     ),
     max_size=12,
@@ -22,9 +23,27 @@ ODD = st.text(
 SPACES = "".join({c for c in map(chr, range(0x10FFFF)) if c.isspace()} - set("\x1c\x1d\x1e\x1f"))
 
 
+# Format characters that are drawn, as signs before the digits that they belong to.
+DRAWN = set(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+) | {chr(code) for code in range(0x13430, 0x13456)}
+# Default_Ignorable_Code_Point beside format characters, and a blank of Braille.
+BLANKS = set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0")
+RANGES = [range(0xFE00, 0xFE10), range(0xFFF0, 0xFFFC), range(0xE0000, 0xE1000)]
+
+
+def is_visible(letter: str) -> bool:
+    """Whether a reader sees anything of a character that stands alone."""
+    if letter in BLANKS or any(ord(letter) in codes for codes in RANGES):
+        return False
+    return letter in DRAWN or unicodedata.category(letter) not in {"Cc", "Cf", "Zs", "Zl", "Zp"}
+
+
 def is_name(text: str) -> bool:
     """Whether it is a name by the rules as the contract words them."""
     text = text.strip(SPACES)
+    if not any(map(is_visible, text)):
+        return False
     return 1 <= len(text) <= 100 and not any(unicodedata.category(c) == "Cc" for c in text)
 
 
@@ -49,8 +68,37 @@ def passes(check, text: str) -> bool:
 @example("\U0001f528" * 100)
 @example("\U0001f528" * 101)
 def test_the_pattern_of_names_says_what_is_checked(text):
-    """Neither takes what the other refuses, and both are the contract's."""
-    assert passes(trim_name, text) == bool(re.search(NAME_PATTERN, text)) == is_name(text)
+    """Neither takes what the other refuses, and both are the contract's.
+
+    Only what nobody sees above U+FFFF is beyond the pattern.
+    """
+    assert passes(trim_name, text) == is_name(text)
+    if is_name(text) or not any(letter > "\uffff" and not is_visible(letter) for letter in text):
+        assert is_name(text) == bool(re.search(NAME_PATTERN, text))
+
+
+def test_every_character_that_nobody_sees_makes_no_name_alone():
+    """And every other one does, as does the first beside an invisible one."""
+    wrong = [
+        f"U+{code:04X}"
+        for code in range(0x110000)
+        if not 0xD800 <= code <= 0xDFFF
+        and (passes(trim_name, chr(code) * 2) != is_visible(chr(code)))
+    ]
+    assert [] == wrong
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627",
+        "\u200ba",
+    ],
+)
+def test_joiners_inside_a_name_stay(text):
+    """Of an emoji and of Persian."""
+    assert text == trim_name(text)
 
 
 @settings(deadline=None)

@@ -51,6 +51,35 @@ def assert_error(response: Any, status: int) -> None:
     assert "SELECT" not in response.text
 
 
+def test_ids_that_no_item_can_have_read_as_those_that_none_has(client):
+    """Below and above the column's range, and of more than 64 bits."""
+    for number in ("0", "99999", str(2**31), str(10**30)):
+        for method in ("get", "delete"):
+            response = getattr(client, method)(f"/api/items/{number}")
+            assert_error(response, 404)
+            assert f"There is no item {number}." == response.json["message"]
+
+
+def test_a_number_out_of_range_is_told_the_range_in_few_words(client):
+    """As a plugin's own schema has it from marshmallow."""
+    (message,) = client.get("/api/items/?page=0").json["errors"]["page"]
+    assert "Must be from 1 to 1000000." == message
+    (message,) = client.get("/api/items/?page_size=0&foo=1").json["errors"]["page_size"]
+    assert "Must be from 1 to 100." == message
+
+
+def test_if_none_match_on_a_write_has_a_reason_of_its_own(client, create):
+    """The item is no other than the one that the request was made for."""
+    url = f"/api/items/{create()['id']}"
+    tag = client.get(url).headers["ETag"]
+    for sent, told in (("*", "exists already"), (tag, "as If-None-Match names it")):
+        response = client.put(url, json={"name": "Saw"}, headers={"If-None-Match": sent})
+        assert_error(response, 412)
+        assert told in response.json["message"]
+    stale = client.put(url, json={"name": "Saw"}, headers={"If-Match": '"a"', "If-None-Match": "*"})
+    assert "no longer" in stale.json["message"]
+
+
 # Creating
 
 
@@ -387,6 +416,14 @@ def test_delete_removes_the_item(client, create):
     assert (204, b"") == (response.status_code, response.data)
     assert 404 == client.get(url).status_code
     assert_error(client.delete(url), 404)
+
+
+def test_the_id_of_a_deleted_item_is_not_used_again(client, create):
+    """A client that still has its address does not find another item there."""
+    gone = create()
+    client.delete(f"/api/items/{gone['id']}")
+    assert gone["id"] < create()["id"]
+    assert 404 == client.get(f"/api/items/{gone['id']}").status_code
 
 
 @pytest.mark.parametrize("method, status", [("PUT", 200), ("DELETE", 204)])

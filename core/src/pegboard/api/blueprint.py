@@ -4,20 +4,21 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import flask
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Flask, Request, Response, json, request
-from marshmallow import RAISE, Schema, validate
+from flask import Flask, Request, Response, request
+from marshmallow import RAISE, Schema, ValidationError, validate
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.errors import ErrorSchema
+from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query
-from pegboard.http import InvalidJSONError, abort, load_json
+from pegboard.http import InvalidJSONError, abort, encode_json, load_json
 
 OPENAPI_VERSION = "3.0.3"
 ROOT_SERVERS = [{"url": "/"}]
@@ -34,19 +35,30 @@ class StrictParser(FlaskParser):
     """
 
     def _raw_load_json(self, req: Request) -> Any:
-        if (
-            not is_json(req.mimetype)
-            or req.headers.get("Content-Encoding", "identity") != "identity"
-        ):
-            abort(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "The body must be JSON, sent as Content-Type: application/json.",
-                headers={"Accept": "application/json"},
-            )
+        if not is_json(req.mimetype):
+            message = "The body must be JSON, sent as Content-Type: application/json."
+            abort(415, message, headers={"Accept": "application/json"})
+        if req.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
+            message = "The body must not be compressed: send it without Content-Encoding."
+            abort(415, message, headers={"Accept-Encoding": "identity"})
+        body = req.get_data(cache=True)
+        if not body:
+            abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
         try:
-            return load_json(req.get_data(cache=True))
+            return load_json(body)
         except InvalidJSONError as error:
             abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+
+    def handle_error(
+        self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
+    ) -> NoReturn:
+        """Answer 422, in the platform's words where those of marshmallow are long-winded."""
+        if isinstance(error.messages, dict):
+            error.messages = {
+                location: plain_messages(found, schema)
+                for location, found in error.messages.items()
+            }
+        super().handle_error(error, req, schema, **kwargs)
 
     def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
         """Return the query's parameters for a schema, none of them repeated but lists."""
@@ -129,7 +141,7 @@ class Blueprint(_DocumentedBlueprint):
 
     @staticmethod
     def any_query(view: "F") -> "F":
-        """Decorate a view that reads `flask.request.args` by itself: it takes any parameter."""
+        """Let a view, or a view class, that reads `flask.request.args` take any parameter."""
         return open_query(view)
 
     def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
@@ -182,14 +194,14 @@ class OpenAPIDocument:
     def render(self, document: Mapping[str, Any]) -> None:
         """Render the document as JSON."""
         self._document = document
-        self.content = json.dumps(document, indent=2, sort_keys=False).encode()
+        self.content = encode_json(document)
 
     def content_at(self, prefix: str) -> bytes:
         """Return the bytes for clients that reach the service under a path prefix."""
         if not prefix or self._document.get("servers") != ROOT_SERVERS:
             return self.content
         document = {**self._document, "servers": [{"url": prefix}]}
-        return json.dumps(document, indent=2, sort_keys=False).encode()
+        return encode_json(document)
 
 
 def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:

@@ -67,7 +67,8 @@ def answer_data_error(error: DBAPIError) -> Response:
 def _answer(violation: Violation, asked: Request) -> Response | None:
     """Return the answer; None for a violation that the request has not caused."""
     causes = list(_Causes(violation, asked).find())
-    errors = _by_field(causes, _COMPLAINTS.get(violation.kind, ""))
+    complaint = _COMPLAINTS.get(violation.kind, "")
+    errors = {".".join(one.names): [complaint] for one in causes if not one.is_in_path}
     if violation.kind in _CONFLICTS:
         return error_response(HTTPStatus.CONFLICT, _CONFLICTS[violation.kind], errors=errors)
     if any(cause.is_in_path for cause in causes):
@@ -77,18 +78,6 @@ def _answer(violation: Violation, asked: Request) -> Response | None:
     if violation.kind == Kind.MISSING:
         return error_response(422, _MISSING_MESSAGE)
     return None
-
-
-def _by_field(causes: list[Sent], complaint: str) -> dict[str, Any]:
-    errors: dict[str, Any] = {}
-    for cause in causes:
-        if cause.is_in_path:
-            continue
-        place = errors
-        for name in cause.names[:-1]:
-            place = place.setdefault(name, {})
-        place[cause.names[-1]] = [complaint]
-    return errors
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
 from pegboard.api.declarations import declared_schemas, view_function
+from pegboard.api.messages import plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort
 
 LOCATIONS = frozenset({"query", "querystring"})
@@ -29,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def open_query(view: F) -> F:
-    """Declare that a view reads its query by itself: no parameter is unknown to it."""
+    """Declare that a view, or a view class, reads its query by itself: it knows any parameter."""
     setattr(view, _OPEN, True)
     return view
 
@@ -120,10 +121,10 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
         for one in by_hand
         if isinstance(one, Mapping) and one.get("in") == "query"
     }
+    view_class = getattr(app.view_functions[endpoint], "view_class", None)
+    is_open = getattr(function, _OPEN, False) or getattr(view_class, _OPEN, False)
     known = frozenset(documented).union(*map(_names, schemas))
-    return _Rules(
-        blueprint.ARGUMENTS_PARSER, schemas, documented, getattr(function, _OPEN, False), known
-    )
+    return _Rules(blueprint.ARGUMENTS_PARSER, schemas, documented, is_open, known)
 
 
 def _complaints(parser: FlaskParser, request: Request, schema: Schema) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def _complaints(parser: FlaskParser, request: Request, schema: Schema) -> dict[s
     try:
         schema.load(found, unknown=RAISE)
     except ValidationError as error:
-        errors = error.normalized_messages()  # type: ignore[no-untyped-call]  # it has none
+        errors = plain_messages(error.normalized_messages(), schema)  # type: ignore[no-untyped-call]  # it has none
     return errors | _repeated_in(found, request, schema)
 
 

@@ -12,7 +12,7 @@ from werkzeug.routing import MapAdapter, RequestRedirect
 
 from pegboard.api import check_query
 from pegboard.app.commands import AppCommands
-from pegboard.http import Request, error_response
+from pegboard.http import JSONProvider, Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
 from pegboard.stages import MATCH
@@ -21,6 +21,7 @@ from pegboard.stages import MATCH
 def new_service(configuration: Configuration, assembled: Registry) -> "Service":
     """Return an app that has its configuration, the settings of plugins included."""
     app = Service("pegboard", static_folder=None, instance_path=str(Path.cwd() / "instance"))
+    app.json = JSONProvider(app)
     app.config.from_mapping(configuration.flask)
     app.config.from_mapping({value.declaration.key: value.value for value in assembled.values})
     app.config["PROPAGATE_EXCEPTIONS"] = configuration.core.testing

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import request
+from flask import Request, request
 from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
@@ -49,4 +49,14 @@ def require_preconditions(etag: str) -> None:
         if_none_match=request.headers.get("If-None-Match"),
     )
     if status == HTTPStatus.PRECONDITION_FAILED:
-        abort(status, PRECONDITION_FAILED_MESSAGE, headers={"ETag": quote_etag(etag)})
+        abort(status, _reason(request, etag), headers={"ETag": quote_etag(etag)})
+
+
+def _reason(asked: Request, etag: str) -> str:
+    """Return which of the two headers is not satisfied; `If-Match` is evaluated first."""
+    if_match = asked.headers.get("If-Match")
+    if if_match is not None and not parse_etags(if_match).contains(etag):
+        return PRECONDITION_FAILED_MESSAGE
+    if asked.headers.get("If-None-Match", "").strip() == "*":
+        return "The resource exists already, which If-None-Match: * rules out."
+    return "The resource is as If-None-Match names it, which rules the change out."

@@ -26,6 +26,7 @@ from pegboard.http.compression import (
 from pegboard.http.cors import CORS, PREFLIGHT_STATUS
 from pegboard.http.errors import error_body
 from pegboard.http.headers import Headers, add_vary, replace_header
+from pegboard.http.request_line import EarlyAnswer, answer_early
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +72,6 @@ class _Shape(NamedTuple):
     """What is added, by the media type."""
 
 
-class EarlyAnswer(NamedTuple):
-    """An answer that is given before routing; without `Content-Length`."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
 class Edge:
     """The edge of one app."""
 
@@ -101,6 +94,8 @@ class Edge:
 
     def enter(self, environ: "WSGIEnvironment") -> EarlyAnswer | None:
         """Prepare a request, once; returns an answer if it must not go on."""
+        if (early := answer_early(environ)) is not None:
+            return early
         if self._mount is not None:
             self._mount(environ)
         if self.compression.codings and (
@@ -132,6 +127,8 @@ class Edge:
         if the length is known. `identifier` is the request's id.
         """
         headers.append(("X-Request-ID", identifier))
+        if status == HTTPStatus.NO_CONTENT:
+            headers[:] = [pair for pair in headers if pair[0].lower() != "content-type"]
         if status == HTTPStatus.OK and may_encode and _UNUSUAL_REQUEST.isdisjoint(environ):
             # Most answers differ in values alone, and what is added to them depends on the names.
             names = tuple([name for name, _ in headers])

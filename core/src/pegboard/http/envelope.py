@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from werkzeug.wsgi import ClosingIterator
 
 from pegboard.http.compression import MAX_WHOLE_SIZE, Coding, compress_parts
-from pegboard.http.edge import EarlyAnswer, Edge
+from pegboard.http.edge import Edge
 from pegboard.http.errors import REQUEST_ID_KEY, internal_error, response_of
+from pegboard.http.request_line import EarlyAnswer
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Envelope:
         return body
 
     def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
-        headers = [*early.headers, ("Content-Length", str(len(early.body)))]
+        headers = [*early.headers]
+        if early.status != HTTPStatus.NO_CONTENT:
+            headers.append(("Content-Length", str(len(early.body))))
         answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
         return [] if answer.is_head else [early.body]
 

@@ -2,14 +2,17 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flask import Flask, Response, json, request
+from flask import Flask, Response, current_app, request, url_for
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+
+from pegboard.http.bounded_errors import bound_errors, clip
+from pegboard.http.json_output import encode_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -29,8 +32,7 @@ RETRY_AFTER_SECONDS = 1
 """`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
 
 
-VALIDATION_MESSAGE = "The request did not pass validation."
-"""The message of an error that says in `errors` what is wrong."""
+_LONGEST_MESSAGE = 2000
 
 
 class APIError(HTTPException):
@@ -66,20 +68,14 @@ def abort(
 
 def error_body(status: int, message: str, errors: Mapping[str, Any] | None = None) -> bytes:
     """Return the JSON of an error; the body of every error is made here."""
-    body: dict[str, Any] = {"message": message, "status": status}
-    if errors:
-        body["errors"] = dict(_flat(errors))
-    return json.dumps(body).encode()
-
-
-def _flat(messages: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yield the messages of each field; one inside another is named as in `lines.0.amount`."""
-    for name, found in messages.items():
-        if isinstance(found, Mapping):
-            yield from _flat(found, f"{prefix}{name}.")
-        else:
-            texts = found if isinstance(found, list | tuple) else [found]
-            yield f"{prefix}{name}", [str(text) for text in texts]
+    if not errors:
+        return encode_json({"message": clip(message, _LONGEST_MESSAGE), "status": status})
+    listed, total = bound_errors(errors)
+    shown = sum(map(len, listed.values()))
+    if shown < total:
+        message = f"{message} The first {shown} of {total} errors are listed."
+    body: dict[str, Any] = {"message": clip(message, _LONGEST_MESSAGE), "status": status}
+    return encode_json({**body, "errors": listed} if listed else body)
 
 
 def error_response(
@@ -142,7 +138,19 @@ def _sentence(error: HTTPException) -> str:
     # The description of a server error may quote internals.
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"{error.name}."
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        methods = ", ".join(error.valid_methods)
+        return f"The method is not allowed here; allowed are {methods}."
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return _not_found()
     return error.description or f"{error.name}."
+
+
+def _not_found() -> str:
+    """Return the message of a 404 that says no more; for no route, where the routes are listed."""
+    if request.url_rule is not None or "docs" not in current_app.blueprints:
+        return NOT_FOUND_MESSAGE
+    return f"{NOT_FOUND_MESSAGE} {url_for('docs.page')} lists what there is."
 
 
 def _by_field(messages: Any) -> dict[str, Any] | None:

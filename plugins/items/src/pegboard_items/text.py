@@ -1,7 +1,7 @@
 """Which texts an item may hold: one definition for the API, its description and imports.
 
 The patterns mean the same as regular expressions of Python and of ECMAScript. They cannot exclude
-half of a surrogate pair, which is refused as well.
+half of a surrogate pair, nor characters above U+FFFF that nobody sees; both are refused as well.
 """
 
 import re
@@ -19,8 +19,18 @@ _CONTROL_BUT_LINES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 
 _SURROGATE = r"\ud800-\udfff"
 
+_INVISIBLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+"""Other characters that nobody sees: Default_Ignorable_Code_Point, and a few blanks."""
+
+_INVISIBLE_ABOVE = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+"""Those above U+FFFF."""
+
 NAME_PATTERN = (
-    rf"^[{_SPACE}]*[^{_SPACE}{_CONTROL}]"
+    rf"^(?=[{_SPACE}]*[^{_CONTROL}]*[^{_SPACE}{_CONTROL}{_INVISIBLE}])"
+    rf"[{_SPACE}]*[^{_SPACE}{_CONTROL}]"
     rf"(?:[^{_CONTROL}]{{0,{NAME_LENGTH - 2}}}[^{_SPACE}{_CONTROL}])?[{_SPACE}]*$"
 )
 """A valid name before it is trimmed."""
@@ -30,6 +40,7 @@ TEXT_PATTERN = rf"^[^{_CONTROL_BUT_LINES}]*$"
 
 _SPACES = "".join(filter(re.compile(f"[{_SPACE}]").match, map(chr, range(0x3001))))
 _bad_in_name = re.compile(f"[{_CONTROL}{_SURROGATE}]").search
+_visible = re.compile(f"[^{_SPACE}{_CONTROL}{_INVISIBLE}{_INVISIBLE_ABOVE}]").search
 _bad_in_text = re.compile(f"[{_CONTROL_BUT_LINES}{_SURROGATE}]").search
 
 
@@ -40,8 +51,8 @@ class TextError(ValueError):
 def trim_name(name: str) -> str:
     """Return the name without surrounding white space. Raises `TextError`."""
     name = name.strip(_SPACES)
-    if not name:
-        message = "A name has at least one character that is not white space."
+    if not _visible(name) and not _bad_in_name(name):
+        message = "A name has at least one character that can be seen."
         raise TextError(message)
     if len(name) > NAME_LENGTH:
         message = f"A name has at most {NAME_LENGTH} characters, this one has {len(name)}."

@@ -8,7 +8,7 @@ from flask import url_for
 from flask.views import MethodView
 from sqlalchemy import select
 from werkzeug import Response
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter
 
 import pegboard
 from pegboard_items import listing
@@ -48,13 +48,17 @@ blueprint = pegboard.Blueprint(
 )
 
 
+_ID = {
+    "in": "path",
+    "name": "item_id",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+}
+
+
 class ItemId(IntegerConverter):
-    """Matches an id that the table can hold, without leading zeros; others are 404."""
+    """Matches a number without leading zeros; whether the table can hold it is for the view."""
 
-    regex = "[1-9][0-9]{0,9}"
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=MAX_ID)
+    regex = "(?:0|[1-9][0-9]{0,99})"
 
 
 blueprint.record(lambda state: state.app.url_map.converters.update(item_id=ItemId))
@@ -95,7 +99,7 @@ class Items(MethodView):
         return response
 
 
-@blueprint.route("/<item_id:item_id>")
+@blueprint.route("/<item_id:item_id>", parameters=[_ID])
 class ItemById(MethodView):
     """One item."""
 
@@ -107,6 +111,7 @@ class ItemById(MethodView):
 
         With `If-None-Match: <ETag>` the answer is 304 while the item has this ETag.
         """
+        _check_id(item_id)
         row = pegboard.db.session.execute(select(table).where(table.columns.id == item_id)).first()
         if row is None:
             _no_item(item_id)
@@ -145,12 +150,19 @@ def _lock(item_id: int) -> Item:
 
     On SQLite, which has no row locks, a writing transaction excludes all others from its beginning.
     """
+    _check_id(item_id)
     query = select(Item).where(Item.id == item_id).with_for_update()
     item = pegboard.db.session.scalars(query.execution_options(populate_existing=True)).first()
     if item is None:
         _no_item(item_id)
     pegboard.require_preconditions(Representation.of(item).etag)
     return item
+
+
+def _check_id(item_id: int) -> None:
+    """Answer 404 for a number that is no id, before the database fails on it."""
+    if not 1 <= item_id <= MAX_ID:
+        _no_item(item_id)
 
 
 def _no_item(item_id: int) -> NoReturn:
