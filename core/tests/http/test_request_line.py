@@ -48,7 +48,7 @@ def test_an_invalid_host_is_a_400(app: Flask, host: str, version: str):
         status, headers, body = answer(app, host, version=version)
         assert 400 == status
         assert body.startswith(b'{"message":"The ')
-        assert b'"status": 400}' in body
+        assert b'"status":400}' in body
         assert "application/json" == headers["Content-Type"]
         assert headers["X-Request-ID"]
         assert str(len(body)) == headers["Content-Length"]
@@ -66,7 +66,7 @@ def test_names_of_methods_are_case_sensitive(app: Flask, method: str):
     """`get` is no GET, but a method that nothing serves."""
     status, _, body = answer(app, "localhost", method)
     assert 501 == status
-    assert b'"status": 501}' in body
+    assert b'"status":501}' in body
 
 
 def test_an_unknown_method_in_capital_letters_is_a_405(app: Flask):
