@@ -73,10 +73,14 @@ def _pool_class(timeout: float) -> type[QueuePool]:
 
 
 def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]) -> dict[str, Any]:
+    timeout = options.pool_timeout
+    if is_in_memory(url):
+        # Tests with many threads wait for a connection as long as for the database.
+        timeout = max(timeout, options.busy_timeout)
     bounds: dict[str, Any] = {}
     if "poolclass" not in given and "pool" not in given:
         bounds = {
-            "poolclass": _pool_class(given.get("pool_timeout", options.pool_timeout)),
+            "poolclass": _pool_class(given.get("pool_timeout", timeout)),
             "pool_size": options.pool_size,
             "max_overflow": options.max_overflow,
             # The connection used last is used first, so that those of a peak become idle.
