@@ -254,6 +254,7 @@ def test_what_means_the_same_is_no_difference(assemble, notes):
             sa.Column("updated_at", sa.DateTime(), server_default=sa.func.current_timestamp()),
             sa.CheckConstraint("size in (1,2)", name="another_name"),
             sa.CheckConstraint("(name <> '')", name="ck_notes_named"),
+            sqlite_autoincrement=True,
         )
         op.create_index("ix", "notes", ["size"], postgresql_where=sa.text("(size > 0)"))
         """,

@@ -282,7 +282,7 @@ def test_what_another_plugin_asked_for_is_its_own_doing(assemble, items, notes):
 def test_a_table_that_was_handed_over_is_still_made(assemble, items, make_plugin):
     """The revisions of its first owner, which are applied to a new database, alter it as before."""
     notes = make_plugin("a_first_owner")
-    notes.write(1, f"op.create_table('items', {ITEMS})")
+    notes.write(1, f"op.create_table('items', {ITEMS}, sqlite_autoincrement=True)")
     notes.write(2, "op.create_index('ix', 'items', ['name'])\nop.drop_index('ix', 'items')")
     items.write(1, "pass")
 
