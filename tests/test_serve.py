@@ -139,7 +139,7 @@ def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     port = str(free_port())
     done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL="sqlite:///a.db")
     assert 1 == done.returncode
-    assert "items: the database is at no revision, the newest is items_0001" in done.stdout
+    assert "items: the database is at no revision, the newest is items_0002" in done.stdout
     assert "[PB_DATABASE_BEHIND]" in done.stdout
     assert "pegboard db upgrade" in done.stdout
     assert "pegboard serve --upgrade" in done.stdout
@@ -188,7 +188,7 @@ def test_a_database_that_is_unavailable_is_one_clear_error(tmp_path: Path):
     assert 1 == done.returncode
     assert "the database cannot be queried: " in done.stdout
     assert "[PB_DATABASE_UNAVAILABLE]" in done.stdout
-    assert "Start the database, or correct DATABASE_URL." in done.stdout
+    assert "Start the database, or correct DATABASE_URL, with" in done.stdout
     assert "hidden" not in done.stdout
     assert "Traceback" not in done.stdout
 
@@ -612,6 +612,40 @@ def test_every_server_makes_the_same_environment(start, folder: Path):
     ours, theirs = found
     for text, our, their in zip(RAW, ours, theirs, strict=True):
         assert their == our, text
+
+
+@pytest.mark.parametrize("name", ["granian", "gthread"])
+def test_what_http_forbids_or_asks_of_the_server_is_answered(start, name: str):
+    """By every server: no `Host`, several or an invalid one; `get`; `OPTIONS *`."""
+    server = start(*SERVERS[name])
+    closing = "Connection: close\r\n\r\n"
+    expected = {
+        f"GET /health HTTP/1.1\r\n{closing}": 400,
+        f"GET /health HTTP/1.1\r\nHost:\r\n{closing}": 400,
+        f"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n{closing}": 400,
+        f"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n{closing}": 400,
+        f"GET /health HTTP/1.1\r\nHost: a/b\r\n{closing}": 400,
+        f"GET /health HTTP/1.1\r\nHost: a\r\n{closing}": 200,
+        "GET /health HTTP/1.0\r\n\r\n": 200,
+        f"Get /health HTTP/1.1\r\nHost: a\r\n{closing}": 501,
+        f"OPTIONS * HTTP/1.1\r\nHost: a\r\n{closing}": 204,
+    }
+    found = {}
+    for text, status in expected.items():
+        with send(server.port, text) as connection:
+            answer = receive(connection)
+        found[text] = int(answer.split()[1])
+        if name == "granian" and status in {400, 501}:
+            assert (status, status) == status_of(answer), text
+        if status == 204:
+            assert b"\r\nallow: delete, get, head," in answer.lower()
+    if name == "gthread":
+        # gunicorn refuses such methods before the app sees them.
+        expected = {
+            text: found[text] if status == 501 else status for text, status in expected.items()
+        }
+        assert all(code >= 400 for text, code in found.items() if text.startswith("Get"))
+    assert expected == found
 
 
 @pytest.mark.parametrize("text", HALF_OPEN.values(), ids=list(HALF_OPEN))

@@ -130,9 +130,11 @@ class Client:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         **scope: Any,
     ) -> Visit:
-        """Begin a request, the body of which the test brings."""
+        """Begin a request to `localhost`, the body of which the test brings."""
         raw_path, _, query = path.partition("?")
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        pairs = [*(headers.items() if isinstance(headers, Mapping) else headers)]
+        if not any(name.lower() == "host" for name, _ in pairs):
+            pairs.append(("Host", "localhost"))
         given = {
             "type": "http",
             "http_version": "1.1",

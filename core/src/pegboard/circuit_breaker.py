@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 
 from pegboard.forking import after_fork
+from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class CircuitBreaker:
             "%s is unavailable; %s until it answers again: %s",
             self._name,
             self._meanwhile,
-            str(cause),
+            reason_of(cause),
         )
         threading.Thread(
             target=_probe_until_closed,
@@ -81,7 +82,7 @@ class CircuitBreaker:
         try:
             probe()
         except Exception as error:  # noqa: BLE001 - however it fails, the server does not serve yet
-            logger.debug("%s is still unavailable: %s", self._name, str(error))
+            logger.debug("%s is still unavailable: %s", self._name, reason_of(error))
             return False
         with self._lock:
             self._closed_at = time.monotonic()

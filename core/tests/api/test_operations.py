@@ -283,13 +283,19 @@ def test_examples_of_errors_are_real(document, client, status, send):
     ]
     assert found
     for response in found:
-        assert send(client).get_json() == response["content"]["application/json"]["example"]
+        media = response["content"]["application/json"]
+        examples = [
+            media.get("example"),
+            *(one["value"] for one in media.get("examples", {}).values()),
+        ]
+        assert send(client).get_json() in examples
 
 
 def test_the_document_describes_the_service(make_app: MakeApp):
     """By default in words that are true of all, else in the operator's."""
     info = make_app().test_client().get("/openapi.json").get_json()["info"]
     assert "X-Request-ID" in info["description"]
+    assert 'append `Z` before it is read, as in `new Date(time + "Z")`' in info["description"]
     assert {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"} == info["license"]
     assert {"name": "The operator of this service"} == info["contact"]
     app = make_app(

@@ -16,8 +16,11 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from pegboard import hookimpl
 from pegboard.database import db, no_time_limit
 from pegboard.database.connection import WatchedConnection
+from pegboard.testing.fixtures import MakeApp as MakeServiceApp
+from pegboard.testing.fixtures import RunCLI
 from pegboard.testing.processes import free_port, run_python
 
 MakeApp = Callable[..., Flask]
@@ -86,6 +89,41 @@ def test_a_listener_sets_the_password_of_each_connection(
     # SQLAlchemy may give each call parameters of its own, or the same to all.
     assert 2 == len(asked)
     assert isinstance(connection, WatchedConnection)
+
+
+class Tokens:
+    """A plugin that gives each connection a password."""
+
+    name = "tokens"
+
+    def __init__(self, password: str) -> None:
+        """Give this one."""
+        self.password = password
+
+    @hookimpl
+    def pegboard_setup(self, app: Flask) -> None:
+        """Listen, as the guide shows."""
+        with app.app_context():
+
+            @event.listens_for(db.engine, "do_connect")
+            def set_token(
+                _dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]
+            ) -> None:
+                parameters["password"] = self.password
+
+
+def test_commands_and_migrations_use_the_password_of_a_listener(
+    postgres_url: str, make_app: MakeServiceApp, cli: RunCLI
+) -> None:
+    """Also for the connection that holds the migration lock, and for readiness."""
+    password = urlsplit(postgres_url).password or ""
+    url = postgres_url.replace(f":{password}@", "@")
+    app = make_app(plugins=[Tokens(password)], upgrade=False, DATABASE_URL=url)
+
+    for command in ("upgrade", "current", "check"):
+        result = cli("db", command, app=app)
+        assert 0 == result.exit_code, result.output
+    assert 200 == app.test_client().get("/health/ready").status_code
 
 
 def test_a_listener_may_connect_by_itself(postgres_url: str, make_engine_app: MakeApp) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import ForeignKey, MetaData, String, inspect, select, text
+from sqlalchemy import BigInteger, ForeignKey, Integer, MetaData, String, inspect, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
@@ -148,6 +149,28 @@ def test_constraints_have_names(make_database: MakeDatabase) -> None:
     pins = str(CreateTable(Base.metadata.tables["pins"]).compile(db.engine))
     notes = str(CreateTable(Base.metadata.tables["notes"]).compile(db.engine))
 
-    assert "CONSTRAINT pk_pins PRIMARY KEY (id)" in pins
+    # SQLite cannot drop a primary key.
+    on_postgresql = CreateTable(Base.metadata.tables["pins"]).compile(dialect=postgresql.dialect())
+    assert "CONSTRAINT pk_pins PRIMARY KEY (id)" in str(on_postgresql)
     assert "CONSTRAINT uq_pins_name UNIQUE (name)" in pins
     assert "CONSTRAINT fk_notes_pin_id_pins FOREIGN KEY(pin_id) REFERENCES pins (id)" in notes
+
+
+def test_ids_are_used_once_where_sqlite_can() -> None:
+    """Every key that it numbers itself; a model may say otherwise."""
+
+    class Own(Model, DeclarativeBase):
+        """The models of this test."""
+
+    def make(name: str, **options: Any) -> Any:
+        model: Any = type(name, (Own,), {"__tablename__": name, **options})
+        return model.__table__.dialect_options["sqlite"]["autoincrement"]
+
+    big = BigInteger().with_variant(Integer, "sqlite")
+    assert make("plain")
+    assert make("big", id=mapped_column(big, primary_key=True))
+    assert not make("text", id=mapped_column(String(9), primary_key=True))
+    assert not make("other", id=mapped_column(postgresql.CIDR, primary_key=True))
+    assert not make("child", id=mapped_column(ForeignKey("plain.id"), primary_key=True))
+    assert not make("pair", other=mapped_column(Integer, primary_key=True))
+    assert not make("free", __table_args__={"sqlite_autoincrement": False})

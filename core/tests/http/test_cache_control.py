@@ -14,12 +14,11 @@ from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 
 QUOTA = ("RateLimit", '"x";r=1;t=60')
-views = pegboard.Blueprint("shop", __name__, url_prefix="/shop")
+views = flask.Blueprint("shop", __name__, url_prefix="/shop")
 countries = cache_control("public, max-age=3600")(flask.Blueprint("countries", __name__))
 
 
 @views.get("/tagged")
-@views.any_query
 def tagged() -> flask.Response:
     """Answer with a validator."""
     response = flask.jsonify(1)
@@ -34,7 +33,6 @@ def session() -> str:
 
 
 @views.get("/login")
-@views.any_query
 def login() -> str:
     """Begin a session."""
     flask.session["user"] = "ann"
@@ -44,7 +42,6 @@ def login() -> str:
 def written(control: str) -> Callable[[], flask.Response]:
     """Return a view that sets `Cache-Control` itself."""
 
-    @views.any_query
     def view() -> flask.Response:
         return flask.Response("x", headers={"Cache-Control": control})
 
@@ -61,7 +58,6 @@ for name, control in {
 
 
 @views.get("/expires")
-@views.any_query
 def expires() -> flask.Response:
     """Set the older header."""
     response = flask.Response("x")
@@ -76,8 +72,6 @@ def public_login() -> flask.Response:
     return written("public, max-age=60")()
 
 
-@views.route("/noted")
-@views.any_query
 @cache_control("public, max-age=5")
 class Noted(MethodView):
     """A resource whose author has set it for all methods, and for one otherwise."""
@@ -94,6 +88,9 @@ class Noted(MethodView):
     def post(self) -> str:
         """Answer."""
         return "x"
+
+
+views.add_url_rule("/noted", view_func=Noted.as_view("noted"))
 
 
 @countries.get("/countries")

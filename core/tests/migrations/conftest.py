@@ -90,7 +90,8 @@ class Plugin:
         """Write a revision that creates a table with nothing but an id."""
         return self.write(
             number,
-            f"op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True))",
+            f"op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True), "
+            "sqlite_autoincrement=True)",
             f"op.drop_table('{table}')",
         )
 

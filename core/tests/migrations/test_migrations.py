@@ -479,6 +479,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
                 sa.Column("id", sa.Integer(), nullable=False),
                 sa.Column("title", sa.String(length=20), nullable=True),
                 sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+                sqlite_autoincrement=True,
             )
 
 
@@ -513,6 +514,7 @@ def test_every_kind_of_change_is_noticed(assemble: Assemble, notes: Plugin) -> N
         "remove table old",
         "add column notes.size",
         "remove column notes.gone",
+        "add constraint ck_notes_positive of notes",
         "add index ix_notes_size of notes",
         "add constraint uq_notes_title of notes",
         "modify nullable of notes.title from True to False",

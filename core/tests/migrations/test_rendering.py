@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flask_migrate
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -446,3 +447,34 @@ def test_an_empty_revision_can_be_filled_in(assemble: Assemble, notes: Notes) ->
     notes.define(lambda _base: None)
     (path,) = write_empty_revisions(assemble("sqlite"), "notes", report=print)
     assert "import sqlalchemy as sa\nfrom alembic import op\n" in path.read_text()
+
+
+def test_printed_sql_creates_a_type_once(
+    make_app: MakeApp, postgres_url: str, notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the table or the column that needs it; what is in the database is not asked."""
+
+    def before(base: Any) -> None:
+        class Note(base):  # type: ignore[misc]
+            __tablename__ = "notes"
+            color: Mapped[Color]
+
+    def after(base: Any) -> None:
+        before(base)
+        for name in ("one", "two"):
+            mood = sa.Column[Any](name, sa.Enum("good", "bad", name="mood"))
+            base.metadata.tables["notes"].append_column(mood)
+
+    def migrate(models: Callable[[Any], None]) -> Flask:
+        app = make_app(plugins=[notes.define(models)], upgrade=False, DATABASE_URL=postgres_url)
+        write_revisions(app)
+        upgrade(app)
+        return app
+
+    migrate(before)
+    app = migrate(after)
+    capsys.readouterr()
+    with app.app_context():
+        flask_migrate.upgrade("notes", sql=True)
+    printed = capsys.readouterr().out
+    assert ["color", "mood"] == re.findall(r"CREATE TYPE (\w+) AS ENUM", printed)

@@ -113,6 +113,7 @@ MISTAKES = {
     Code.PRODUCTION_CORS_WILDCARD: Mistake({**PRODUCTION, "CORS_ORIGINS": "*"}),
     Code.PLUGIN_NOT_INSTALLED: Mistake({"PEGBOARD_PLUGINS": "shop"}),
     Code.PLUGIN_IMPORT_FAILED: shop("import stripe"),
+    Code.PLUGIN_METADATA_INVALID: Mistake(plugins={"shop": ""}, targets={"shop": "not a module"}),
     Code.PLUGIN_OBJECT_INVALID: Mistake(
         plugins={"shop": "class Shop:\n    @pegboard.hookimpl\n    def pegboard_setup(self): ..."},
         targets={"shop": "example_shop.plugin:Shop"},
@@ -205,6 +206,12 @@ def one(): ...
 def two(): ...
 
 """
+        + hook("pegboard_blueprints", "return [blueprint]")
+    ),
+    Code.COLLISION_OPERATION: both(
+        "blueprint = pegboard.Blueprint('NAME', __name__)\n"
+        "things = blueprint.doc(operationId='list_things')(lambda: [])\n"
+        "blueprint.add_url_rule('/NAME', 'things', things)\n"
         + hook("pegboard_blueprints", "return [blueprint]")
     ),
     Code.COLLISION_COMMAND: shop(

@@ -190,7 +190,6 @@ def oracles(make_shared_app: MakeApp) -> dict[bool, tuple[Flask, Script]]:
         ("HEAD", "/staged/9", {}),
         ("OPTIONS", "/staged/9", {}),
         ("DELETE", "/staged/9", {}),
-        ("get", "/staged/1", {}),
         ("BREW", "/staged/9", {}),
         ("GET", "/staged/%31", {}),
         ("GET", "/nothing", {}),
@@ -228,7 +227,7 @@ async def test_an_answer_is_the_same_on_the_loop(
     assert (str(actual.status) if has_after_hooks else None) == actual.header("X-Signed")
     assert (actual.status == 304) is (actual.header("Content-Length") is None)
     # Only what is not known by that name to the loop is left to a thread.
-    assert [THREAD if method in {"get", "BREW"} else LOOP] == script.prepared
+    assert [THREAD if method == "BREW" else LOOP] == script.prepared
 
 
 def sign(response: flask.Response) -> flask.Response:
@@ -906,3 +905,31 @@ async def test_while_it_drains_answers_end_their_connections(make_app: MakeApp, 
     assert ["close"] * 4 == [answer.header("Connection") for answer in after]
     assert [(one.status, one.body) for one in before] == [(one.status, one.body) for one in after]
     assert [LOOP] * 4 == script.prepared[4:]
+
+
+@pytest.mark.parametrize(
+    "method,path,hosts,expected",
+    [
+        ("GET", "/health", [""], 400),  # Granian's, when there is none
+        ("GET", "/health", ["a", "b"], 400),
+        ("GET", "/health", ["a", "a"], 400),
+        ("GET", "/health", ["", "a"], 400),
+        ("GET", "/health", ["a b"], 400),
+        ("get", "/health", ["a"], 501),
+        ("OPTIONS", "*", ["a"], 204),
+        ("GET", "/health", ["a"], 200),
+    ],
+)
+async def test_what_no_view_may_see_is_answered_on_the_loop(
+    make_app: MakeApp, serve: Serve, method: str, path: str, hosts: list[str], expected: int
+):
+    """No `Host` or several, a method in small letters, `OPTIONS *`."""
+    script = Script()
+    app = make_app(plugins=[Plugin(script)])
+    async with serve(app) as client:
+        answered = await client.ask(path, method, [("Host", host) for host in hosts])
+    assert expected == answered.status
+    assert answered.header("X-Request-ID")
+    if expected in {400, 501}:
+        assert expected == json.loads(answered.body)["status"]
+    assert [] == script.prepared

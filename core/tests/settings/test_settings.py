@@ -1,11 +1,22 @@
 """Declared settings of plugins: types, validation, unknown names and origins."""
 
+import json
 from pathlib import Path
 
 import pytest
+from marshmallow import ValidationError
 from marshmallow.validate import Range
 
-from pegboard import Settings, StartupError, create_app, get_settings, hookimpl, setting
+from pegboard import (
+    CoreSettings,
+    Settings,
+    StartupError,
+    create_app,
+    get_registry,
+    get_settings,
+    hookimpl,
+    setting,
+)
 
 
 class ShopSettings(Settings):
@@ -201,3 +212,70 @@ def test_settings_that_no_plugin_declares_cannot_be_had():
     app = create_app("testing", plugins=[])
     with pytest.raises(LookupError, match="ShopSettings"):
         get_settings(ShopSettings, app)
+
+
+class LinkSettings(Settings):
+    """Settings that hold URLs."""
+
+    link: str = setting("", doc="A URL.", validate=lambda value: _refuse(value, "ftp:"))
+    links: tuple[str, ...] = setting(
+        (), doc="URLs.", validate=lambda value: _refuse("".join(value[:1]), "ftp:")
+    )
+    named: dict[str, str] = setting({}, doc="URLs by name.")
+    key: str = setting("", doc="A key.", secret=True, validate=lambda value: _refuse(value, "hun"))
+
+
+def _refuse(value, unwanted):
+    if value.startswith(unwanted):
+        message = f"{value!r} is not allowed here."
+        raise ValidationError(message)
+
+
+class Links:
+    """A plugin with such settings."""
+
+    name = "links"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare them."""
+        return LinkSettings
+
+
+URL = "ftp://ann:hunter2@hunter2/x?y=@hunter2#z"
+
+
+@pytest.mark.parametrize(
+    "variable, value",
+    [
+        ("LINK", URL),
+        ("LINKS", f"{URL},https://host"),
+        ("KEY", "hunter2"),
+        ("KEY_FILE", URL),
+    ],
+)
+def test_a_url_with_credentials_is_not_printed_when_it_is_wrong(monkeypatch, variable, value):
+    """Neither by the core nor by the check of a plugin that quotes it, secret or not."""
+    monkeypatch.setenv(f"PEGBOARD_LINKS_{variable}", value)
+    found = problem(Links())
+    assert "hunter2" not in f"{found.summary} {found.hint}"
+    assert ("ftp://********" in f"{found.summary} {found.hint}") == (value != "hunter2")
+
+
+def test_a_url_with_credentials_is_shown_by_its_scheme(monkeypatch):
+    """What `pegboard config show` prints masks all that follows, of secrets even that."""
+    url = URL.replace("ftp", "https")
+    for name, value in {
+        "LINK": url,
+        "LINKS": url,
+        "NAMED": json.dumps({"a": url}),
+        "KEY": "k",
+    }.items():
+        monkeypatch.setenv(f"PEGBOARD_LINKS_{name}", value)
+    app = create_app(plugins=[Links()])
+    shown = " ".join(value.shown for value in get_registry(app).values)
+
+    assert "hunter2" not in shown
+    assert 3 == shown.count("https://********")
+    assert "hunter2" not in repr(get_settings(CoreSettings, app))
+    assert "'k'" not in repr(get_settings(LinkSettings, app))

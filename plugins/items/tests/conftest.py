@@ -53,6 +53,7 @@ def emptied_app(shared_app: Flask) -> Iterator[Flask]:
             connection.execute(text("TRUNCATE items RESTART IDENTITY"))
         else:
             connection.execute(delete(table))
+            connection.execute(text("DELETE FROM sqlite_sequence"))
     get_cache(shared_app).strategy.clear()
 
 

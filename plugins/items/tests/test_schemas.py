@@ -31,6 +31,14 @@ def test_every_status_is_documented(document, path, method, statuses):
     assert operation["operationId"]
 
 
+def test_times_are_said_to_be_in_utc(document):
+    """With what JavaScript, which would read them as local time, has to append."""
+    properties = document["components"]["schemas"]["items.Item"]["properties"]
+    for name in ("created_at", "updated_at"):
+        assert properties[name]["description"].startswith("UTC, without an offset; ")
+        assert "append Z before it is read" in properties[name]["description"]
+
+
 def test_headers_are_documented(document):
     """With the status that carries them."""
     paths = document["paths"]

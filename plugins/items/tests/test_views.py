@@ -418,6 +418,14 @@ def test_delete_removes_the_item(client, create):
     assert_error(client.delete(url), 404)
 
 
+def test_the_id_of_a_deleted_item_is_not_used_again(client, create):
+    """A client that still has its address does not find another item there."""
+    gone = create()
+    client.delete(f"/api/items/{gone['id']}")
+    assert gone["id"] < create()["id"]
+    assert 404 == client.get(f"/api/items/{gone['id']}").status_code
+
+
 @pytest.mark.parametrize("method, status", [("PUT", 200), ("DELETE", 204)])
 @pytest.mark.parametrize("condition", ["{}", '"x", {}', "*"])
 def test_a_write_under_a_condition_that_holds_succeeds(client, create, method, status, condition):

@@ -6,6 +6,9 @@ from typing import Any
 _CONVENTIONS = """\
 Bodies are JSON in UTF-8; unknown fields are refused.
 
+A time without an offset, such as `2024-01-01T00:00:00`, is in UTC. JavaScript takes it for local
+time: append `Z` before it is read, as in `new Date(time + "Z")`.
+
 Every answer has an `X-Request-ID`, which the log of the service has as well. Every error is JSON:
 `message` says what went wrong, `status` repeats the HTTP status, and `errors`, where there are any,
 lists texts by field. After 429 and 503 wait the seconds of `Retry-After`.

@@ -8,7 +8,12 @@ from typing import Any
 from marshmallow import Schema, fields
 from werkzeug.exceptions import default_exceptions
 
-from pegboard.http import NOT_FOUND_MESSAGE, PRECONDITION_FAILED_MESSAGE, VALIDATION_MESSAGE
+from pegboard.http import (
+    NO_HOST_MESSAGE,
+    NOT_FOUND_MESSAGE,
+    PRECONDITION_FAILED_MESSAGE,
+    VALIDATION_MESSAGE,
+)
 
 
 class ErrorSchema(Schema):
@@ -67,15 +72,19 @@ def error_component(status: HTTPStatus) -> dict[str, Any]:
     return {"description": status.phrase, "content": content}
 
 
-def error_example(status: int) -> dict[str, Any]:
-    """Return a body that answers of a status can have."""
-    message = _MESSAGES.get(status) or _default_message(status)
-    example: dict[str, Any] = {"message": message, "status": status}
+def error_examples(status: int) -> dict[str, Any]:
+    """Return `example` with a body that answers of a status have, or `examples` of several."""
+    example: dict[str, Any] = {"message": _message(status), "status": status}
     if status in _ERRORS:
         example["errors"] = _ERRORS[status]
-    return example
+    if status == HTTPStatus.BAD_REQUEST:
+        host = {"message": NO_HOST_MESSAGE, "status": status}
+        return {"examples": {"host": {"value": host}, "body": {"value": example}}}
+    return {"example": example}
 
 
-def _default_message(status: int) -> str:
+def _message(status: int) -> str:
+    if status in _MESSAGES:
+        return _MESSAGES[status]
     error = default_exceptions.get(status)
     return str(error.description) if error is not None else "It cannot be done."

@@ -15,7 +15,7 @@ from flask import Flask
 from flask_smorest.spec.plugins import FlaskPlugin
 from werkzeug.routing import Rule
 
-from pegboard.api.errors import ERROR_HEADERS, ERROR_SCHEMA, error_component, error_example
+from pegboard.api.errors import ERROR_HEADERS, ERROR_SCHEMA, error_component, error_examples
 from pegboard.api.references import header, parameter, put_response, resolve
 
 JSON = dict[str, Any]
@@ -157,6 +157,7 @@ class OperationIdError(Exception):
             f"{other.method.upper()} {other.path}"
         )
         self.operation = operation
+        self.other = other
 
 
 def _default_id(operation: Operation, operations: Collection[Operation]) -> str:
@@ -192,7 +193,7 @@ def add_headers_and_examples(document: JSON, operations: Collection[Operation]) 
                 headers[name] = header(document, name)
         for media in response.get("content", {}).values():
             if media.get("schema") == ERROR_SCHEMA and media.keys() <= {"schema"}:
-                media["example"] = error_example(int(status))
+                media.update(error_examples(int(status)))
 
 
 def drop_defaults(schemas: Mapping[str, Any]) -> None:

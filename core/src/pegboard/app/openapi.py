@@ -26,7 +26,7 @@ from pegboard.api import (
     operations_of,
 )
 from pegboard.cache import find_lookups
-from pegboard.plugins import Registry, call_plugin
+from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import CoreSettings
 
@@ -94,9 +94,17 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
     try:
         add_names(operations)
     except OperationIdError as error:
-        hint = "Give each call an operationId of its own, or none."
-        problem = Problem(Code.COLLISION_OPERATION, str(error), hint)
-        rule = error.operation.rule
-        view = rule and app.view_functions[rule.endpoint]
-        owner = rule and assembled.owner_of(rule.endpoint, view.__module__ if view else "")
-        raise PluginError(owner.adopt(problem)) if owner else StartupError([problem]) from error
+        code, hint = Code.COLLISION_OPERATION, "Give each call an operationId of its own, or none"
+        owner, other = (
+            _owner(operation, app, assembled) for operation in (error.operation, error.other)
+        )
+        if owner is None:
+            raise StartupError([Problem(code, str(error), f"{hint}.")]) from error
+        collision = Collision(code, owner, other, str(error), str(error), hint)
+        raise PluginError(*settle([collision], assembled.skippable)) from error
+
+
+def _owner(operation: Operation, app: Flask, assembled: Registry) -> Plugin | None:
+    rule = operation.rule
+    view = rule and app.view_functions[rule.endpoint]
+    return assembled.owner_of(rule.endpoint, view.__module__ if view else "") if rule else None

@@ -16,5 +16,7 @@ def explain_database_errors() -> Iterator[None]:
     except DBAPIError as error:
         cause = " ".join(str(error.orig).split())
         summary = f"the database cannot be queried: {cause}"
-        hint = "Start the database, or correct DATABASE_URL."
+        hint = (
+            "Start the database, or correct DATABASE_URL, with special characters percent-encoded."
+        )
         raise StartupError([Problem(Code.DATABASE_UNAVAILABLE, summary, hint)]) from error

@@ -189,7 +189,7 @@ def merge(
 @plugin
 def check(*, plugin: str | None) -> None:
     """Exit with 1 and print every difference if the models and the database differ."""
-    found = migrations.find_drift(_app(), plugin)
+    found = migrations.find_drift(_app(), plugin, report=click.echo)
     for difference in found:
         click.echo(str(difference))
     if found:

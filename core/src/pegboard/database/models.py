@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import CheckConstraint, DateTime, Integer, MetaData, Table, func, inspect
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
+from sqlalchemy.exc import CompileError, UnsupportedCompilationError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -41,6 +43,17 @@ def utcnow() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def _has_sqlite_ids(table: Table) -> bool:
+    """Return whether the primary key is of the kind for which SQLite knows `AUTOINCREMENT`."""
+    key = [*table.primary_key.columns]
+    if len(key) != 1 or key[0].foreign_keys:
+        return False
+    try:
+        return bool(key[0].type.compile(sqlite.dialect()) == "INTEGER")
+    except (CompileError, UnsupportedCompilationError):
+        return False
+
+
 def _creation_time(context: DefaultExecutionContext) -> datetime:
     created_at: datetime | None = context.get_current_parameters().get("created_at")  # type: ignore[no-untyped-call]
     return created_at or utcnow()
@@ -61,7 +74,7 @@ class Model:
         metadata: ClassVar[MetaData]
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, sort_order=-1)
-    """The primary key, a number that the database assigns."""
+    """The primary key, a number that the database assigns, and never again after a deletion."""
     created_at: Mapped[datetime | None] = mapped_column(
         DateTime, default=utcnow, server_default=func.current_timestamp(), sort_order=998
     )
@@ -74,6 +87,14 @@ class Model:
         sort_order=999,
     )
     """When the row was last changed, at first when it was inserted: UTC, without a time zone."""
+
+    @classmethod
+    def __table_cls__(cls, *args: Any, **options: Any) -> Table:
+        """Make the table of a model; on SQLite, too, the id of a deleted row is not used again."""
+        table = Table(*args, **options)
+        if "sqlite_autoincrement" not in options and _has_sqlite_ids(table):
+            table.dialect_kwargs["sqlite_autoincrement"] = True
+        return table
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if DeclarativeBase in cls.__bases__ and "metadata" not in cls.__dict__:

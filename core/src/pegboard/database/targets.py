@@ -18,7 +18,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from pegboard.database.connection import WatchedConnection
-from pegboard.database.redaction import redact
+from pegboard.redaction import redact
 
 Target = Mapping[str, str]
 """Parameters of libpq that name one server; empty for what libpq finds by other ways."""

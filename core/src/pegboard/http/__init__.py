@@ -9,7 +9,7 @@ from pegboard.http.conditional import (
     require_preconditions,
 )
 from pegboard.http.cors import CORS, parse_origin
-from pegboard.http.edge import EarlyAnswer, Edge, get_edge, init_edge
+from pegboard.http.edge import Edge, get_edge, init_edge
 from pegboard.http.envelope import Envelope, identify, log_request
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
@@ -32,6 +32,7 @@ from pegboard.http.headers import (
     encode_header_value,
 )
 from pegboard.http.json_output import JSONProvider, encode_json
+from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
 
 __all__ = [
@@ -39,7 +40,9 @@ __all__ = [
     "CORS",
     "HIGHEST_STATUS",
     "LOWEST_STATUS",
+    "METHODS",
     "NOT_FOUND_MESSAGE",
+    "NO_HOST_MESSAGE",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",

@@ -26,6 +26,7 @@ from pegboard.http.compression import (
 from pegboard.http.cors import CORS, PREFLIGHT_STATUS
 from pegboard.http.errors import error_body
 from pegboard.http.headers import Headers, add_vary, replace_header
+from pegboard.http.request_line import EarlyAnswer, answer_early
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +72,6 @@ class _Shape(NamedTuple):
     """What is added, by the media type."""
 
 
-class EarlyAnswer(NamedTuple):
-    """An answer that is given before routing; without `Content-Length`."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
 class Edge:
     """The edge of one app."""
 
@@ -101,6 +94,8 @@ class Edge:
 
     def enter(self, environ: "WSGIEnvironment") -> EarlyAnswer | None:
         """Prepare a request, once; returns an answer if it must not go on."""
+        if (early := answer_early(environ)) is not None:
+            return early
         if self._mount is not None:
             self._mount(environ)
         if self.compression.codings and (

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from werkzeug.wsgi import ClosingIterator
 
 from pegboard.http.compression import MAX_WHOLE_SIZE, Coding, compress_parts
-from pegboard.http.edge import EarlyAnswer, Edge
+from pegboard.http.edge import Edge
 from pegboard.http.errors import REQUEST_ID_KEY, internal_error, response_of
+from pegboard.http.request_line import EarlyAnswer
 from pegboard.logs import request_id, trace_id
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Envelope:
             early = self.edge.enter(environ)
         answer = _Answer(self.edge, environ, identifier, start_response)
         try:
-            body = self._early(early, answer) if early else self.app(environ, answer.start)
+            body = self._early(early, answer, environ) if early else self.app(environ, answer.start)
             body = answer.complete(body)
         except Exception:
             logger.exception("unhandled error outside the views")
@@ -71,10 +72,14 @@ class Envelope:
         log_request(environ, answer.status[:3] or "-", started)
         return body
 
-    def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
-        headers = [*early.headers, ("Content-Length", str(len(early.body)))]
+    def _early(
+        self, early: EarlyAnswer, answer: "_Answer", environ: "WSGIEnvironment"
+    ) -> Iterable[bytes]:
+        headers = [*early.headers]
+        if early.status != HTTPStatus.NO_CONTENT:
+            headers.append(("Content-Length", str(len(early.body))))
         answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
-        return [early.body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [early.body]
 
 
 class _Answer:

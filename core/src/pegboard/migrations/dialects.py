@@ -4,7 +4,6 @@ Alembic uses the class defined last for a dialect.
 """
 
 import re
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +12,11 @@ from alembic.ddl._autogen import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy.dialects.postgresql import ENUM
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
 from pegboard.migrations.enums import Enums, named_type
-from pegboard.migrations.rendering import compile_expression, render_expression
+from pegboard.migrations.reflection import has_kept_ids
+from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
 
 
 class PostgreSQL(PostgresqlImpl):
@@ -128,7 +126,7 @@ class PostgreSQL(PostgresqlImpl):
 
 
 class SQLite(SQLiteImpl):
-    """Compares indexes on expressions, which `reflect_expressions` lets SQLAlchemy see."""
+    """Keeps, when a table is rebuilt, what `extend_reflection` lets SQLAlchemy see."""
 
     __dialect__ = "sqlite"
 
@@ -136,8 +134,40 @@ class SQLite(SQLiteImpl):
         """Return the text of an expression, for every database."""
         return render_expression(expr, is_index=is_index)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._last_ids: dict[str, int] = {}
+
+    def drop_table(self, table: sa.Table, **kwargs: Any) -> None:
+        """Drop the table; remember its last id for another that takes its place."""
+        if not self.as_sql and (last := self._last_id(table.name)):
+            self._last_ids[table.name] = last
+        super().drop_table(table, **kwargs)
+
+    def rename_table(
+        self, old_table_name: str, new_table_name: str, schema: str | None = None
+    ) -> None:
+        """Rename the table; one that was rebuilt goes on counting where it was."""
+        super().rename_table(old_table_name, new_table_name, schema)
+        last = self._last_ids.pop(new_table_name, 0)
+        if last and self.connection is not None and has_kept_ids(self.connection, new_table_name):
+            counter = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+            self.connection.execute(sa.delete(counter).where(counter.c.name == new_table_name))
+            values = {"name": new_table_name, "seq": last}
+            self.connection.execute(sa.insert(counter).values(values))
+
+    def _last_id(self, table: str) -> int:
+        if self.connection is None or not has_kept_ids(self.connection, table):
+            return 0
+        last = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        return self.connection.scalar(last, {"table": table}) or 0
+
     def prep_table_for_batch(self, batch_impl: Any, table: sa.Table) -> None:
-        """Leave out what cannot be copied when a table is rebuilt: generated columns."""
+        """Leave generated columns out when a table is rebuilt, and keep the text of each CHECK."""
+        for check in batch_impl.new_table.constraints:
+            # Read from the database, a colon in it is taken for the beginning of a parameter.
+            if isinstance(getattr(check, "sqltext", None), sa.TextClause):
+                check.sqltext = literal_text(str(check.sqltext))
         for column in table.columns:
             if column.computed is not None:
                 batch_impl.column_transfers[column.name].pop("expr", None)
@@ -162,63 +192,3 @@ class SQLite(SQLiteImpl):
 def _comparable(expression: Any) -> str:
     text = compile_expression(expression, "sqlite")
     return re.sub(r'[\s"()]', "", text).lower()
-
-
-def reflect_expressions(dialect: Dialect) -> None:
-    """Let the dialect of SQLite read indexes on expressions, which it leaves out otherwise.
-
-    A table that is rebuilt would lose them.
-    """
-    if getattr(dialect, "_pegboard_reflects_expressions", False):
-        return
-    usual: Any = dialect.get_indexes
-
-    def get_indexes(
-        connection: sa.Connection, table_name: str, schema: str | None = None, **kwargs: Any
-    ) -> list[dict[str, Any]]:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Skipped unsupported reflection", SAWarning)
-            found = {
-                index["name"]: index for index in usual(connection, table_name, schema, **kwargs)
-            }
-        prefix = f"{dialect.identifier_preparer.quote(schema)}." if schema else ""
-        rows = connection.exec_driver_sql(
-            f"SELECT name, sql FROM {prefix}sqlite_master"  # noqa: S608 - the schema is quoted
-            " WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-            (table_name,),
-        )
-        for name, sql in rows.all():
-            parts, condition = _parse_index(sql)
-            plain = [part.strip('"[]`') for part in parts]
-            if name not in found or plain != found[name]["column_names"]:
-                found[name] = {
-                    "name": name,
-                    "column_names": [None] * len(parts),
-                    "expressions": parts,
-                    "unique": bool(re.match(r"CREATE\s+UNIQUE", sql, re.IGNORECASE)),
-                    "dialect_options": {"sqlite_where": sa.text(condition)} if condition else {},
-                }
-        return list(found.values())
-
-    dialect.get_indexes = get_indexes  # type: ignore[method-assign, assignment]
-    dialect._pegboard_reflects_expressions = True  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def _parse_index(sql: str) -> tuple[list[str], str]:
-    """Return what a statement that creates an index says in parentheses, and its condition."""
-    start = re.search(
-        r"""\sON\s+("[^"]+"|\[[^\]]+\]|`[^`]+`|'[^']+'|\w+)\s*\(""", sql, re.IGNORECASE
-    )
-    assert start is not None
-    parts, depth = [""], 1
-    tokens = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|.""", re.DOTALL)
-    for token in tokens.finditer(sql, start.end()):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if not depth:
-            condition = re.sub(r"^\s*WHERE\s+", "", sql[token.end() :], flags=re.IGNORECASE)
-            return [part.strip() for part in parts], condition.strip()
-        if token[0] == "," and depth == 1:
-            parts.append("")
-        else:
-            parts[-1] += token[0]
-    raise ValueError(sql)

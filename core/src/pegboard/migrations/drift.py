@@ -1,5 +1,6 @@
 """Where the models and the database differ."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import DefaultClause
+from sqlalchemy import ARRAY, DefaultClause, Enum
 
 from pegboard.database import db, no_time_limit
+from pegboard.migrations.comparison import comparison_of
 from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
@@ -20,8 +22,11 @@ from pegboard.migrations.histories import (
     get_migrate,
     read_script_directory,
 )
+from pegboard.migrations.lock import Report
 from pegboard.migrations.ownership import TableName
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,20 @@ class Drift:
         return f"{self.history}: {'; '.join(self.differences)}"
 
 
-def find_drift(app: Flask, name: str | None = None) -> tuple[Drift, ...]:
+def find_drift(
+    app: Flask, name: str | None = None, *, report: Report = logger.info
+) -> tuple[Drift, ...]:
     """Return the histories whose database differs from the models or is not at head.
 
     Compares all histories, or only the named one; raises `MigrationError` if the database is at a
-    revision that has no file.
+    revision that has no file. `report` is called with one line for what cannot be compared.
     """
     found = []
     with ensure_app_context(app):
         for history in get_migrate().select(name):
             with comparison_config(history) as config:
                 behind = describe_pending(history, config)
-                if differences := [behind] if behind else _compare(config):
+                if differences := [behind] if behind else _compare(config, report):
                     found.append(Drift(history.name, tuple(differences)))
     return tuple(found)
 
@@ -74,7 +81,7 @@ def describe_pending(history: History, config: Config) -> str | None:
     return f"{place}; run pegboard db upgrade {history.name}"
 
 
-def _compare(config: Config) -> list[str]:
+def _compare(config: Config, report: Report) -> list[str]:
     history: History = config.attributes["history"]
     metadata = history.metadata
     found: list[str] = []
@@ -82,6 +89,10 @@ def _compare(config: Config) -> list[str]:
 
         def compare(_heads: object, context: MigrationContext) -> Sequence[Any]:
             found.extend(describe_differences(compare_metadata(context, metadata)))
+            comparison = comparison_of(context)
+            found.extend(comparison.unwritten)
+            for line in comparison.not_compared:
+                report(f"{history.name}: not compared: {line}")
             return []
 
         directory = read_script_directory(config)
@@ -116,4 +127,11 @@ def _describe(diff: tuple[Any, ...]) -> str:
 
 
 def _plain(value: object) -> object:
-    return value.arg if isinstance(value, DefaultClause) else value
+    match value:
+        case DefaultClause():
+            return value.arg
+        case Enum():
+            return f"{value.name or 'Enum'} ({', '.join(value.enums)})"
+        case ARRAY():
+            return f"{_plain(value.item_type)}[]"
+    return value

@@ -8,16 +8,19 @@ from typing import Any
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 from flask import current_app
-from sqlalchemy import Column, Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
-from pegboard.migrations.dialects import PostgreSQL, reflect_expressions
+from pegboard.migrations.comparison import PLUGIN as COMPARISONS
+from pegboard.migrations.dialects import PostgreSQL
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
+from pegboard.migrations.ids import COMPARATORS
 from pegboard.migrations.lock import migration_lock
-from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.ownership import TableName, owned_tables
+from pegboard.migrations.reflection import extend_reflection
 from pegboard.migrations.rendering import render_item
 
 logger = logging.getLogger(__name__)
@@ -68,13 +71,11 @@ def _run(connection: Connection, options: dict[str, Any]) -> None:
             raise MigrationError(message)
 
     is_read_only = context.config.attributes.get(READ_ONLY_ATTRIBUTE, False)
-    if is_read_only and not _has_generated_columns(connection):
-        options = {"compare_server_default": _compare_server_default, **options}
     is_sqlite = connection.dialect.name == "sqlite"
     if connection.dialect.name == "postgresql":
         options = {"on_version_apply": drop_unused_types, **options}
     if is_sqlite:
-        reflect_expressions(connection.dialect)
+        extend_reflection(connection.dialect)
         options = {"on_version_apply": check_foreign_keys, "transactional_ddl": True, **options}
         # The transaction that reads the current revision also applies the next one.
         connection.execution_options(**{BEGIN_IMMEDIATE_OPTION: not is_read_only})
@@ -105,6 +106,8 @@ def _configure(**options: Any) -> None:
     context.configure(
         **{
             "target_metadata": metadata,
+            "autogenerate_plugins": ["alembic.autogenerate.*", COMPARISONS, COMPARATORS],
+            "compare_server_default": True,
             "version_table": history.version_table,
             "transaction_per_migration": True,
             "include_schemas": schemas != {None},
@@ -126,40 +129,6 @@ def _include_object(
 ) -> bool:
     added_by_site = reflected and counterpart is None and (name or "").startswith(SITE_PREFIX)
     return not added_by_site
-
-
-def _has_generated_columns(connection: Connection) -> bool:
-    """Return whether the history's models or tables have computed or identity columns.
-
-    Alembic cannot compare these by a `compare_server_default` function.
-    """
-    history: History = context.config.attributes["history"]
-    owned = owned_tables(history, get_migrate())
-    inspector = inspect(connection)
-    in_database = [
-        column
-        for table in owned & existing_tables(connection, {table.schema for table in owned})
-        for column in inspector.get_columns(table.name, schema=table.schema)
-    ]
-    connection.rollback()  # the transaction of the migration has not begun yet
-    tables = history.metadata.tables.values() if history.metadata is not None else ()
-    return any("computed" in column or "identity" in column for column in in_database) or any(
-        column.computed is not None or column.identity is not None
-        for table in tables
-        for column in table.columns
-    )
-
-
-def _compare_server_default(
-    _context: MigrationContext,
-    _inspected: Column[Any],
-    _column: Column[Any],
-    in_database: str | None,
-    in_models: object,
-    _rendered: str | None,
-) -> bool:
-    """Return whether only one of the two has a default: their texts differ between databases."""
-    return (in_database is None) != (in_models is None)
 
 
 def _foreign_key_violations(connection: Connection | None) -> Counter[tuple[str, str]]:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import CompileError, UnsupportedCompilationError
 from sqlalchemy.types import TypeEngine
 
+from pegboard.migrations.ids import KeepIdsOp
 from pegboard.migrations.rendering import DIALECTS, compile_expression
 
 _CAST = r"::[a-z_]+(?: varying| precision| with(?:out)? time zone)?(?:\(\d+\))?(?:\[\])?"
@@ -28,7 +29,7 @@ def make_portable(script: ops.MigrationScript, dialect: Dialect) -> None:
     assert script.downgrade_ops is not None
     _add_checks_of_new_columns(script.upgrade_ops, script.downgrade_ops)
     for container, is_reflected in ((script.upgrade_ops, False), (script.downgrade_ops, True)):
-        container.ops = list(_without_batches_for_indexes(container.ops))
+        container.ops = list(_flattened_batches(container.ops))
         for operation in _flatten(container.ops):
             _make_portable(operation, dialect, is_reflected=is_reflected)
 
@@ -41,18 +42,24 @@ def _flatten(operations: Iterable[ops.MigrateOperation]) -> Iterable[ops.Migrate
             yield operation
 
 
-def _without_batches_for_indexes(
+def _flattened_batches(
     operations: Iterable[ops.MigrateOperation],
 ) -> Iterable[ops.MigrateOperation]:
-    """Move indexes out of batches: one that rebuilds a table takes columns only, no expressions."""
+    """Move out of batches what has one of its own, and indexes.
+
+    A batch that rebuilds a table makes indexes of columns only, not of expressions.
+    """
     for operation in operations:
         if not isinstance(operation, ops.ModifyTableOps):
             yield operation
             continue
         dropped = [one for one in operation.ops if isinstance(one, ops.DropIndexOp)]
         created = [one for one in operation.ops if isinstance(one, ops.CreateIndexOp)]
-        operation.ops = [one for one in operation.ops if one not in [*dropped, *created]]
+        rebuilt = [one for one in operation.ops if isinstance(one, KeepIdsOp)]
+        alone = [*dropped, *created, *rebuilt]
+        operation.ops = [one for one in operation.ops if one not in alone]
         yield from dropped
+        yield from rebuilt
         if operation.ops:
             yield operation
         yield from created
@@ -80,8 +87,18 @@ def _make_portable(
                 for part in operation.columns
                 for portable in _portable_parts(part, dialect, is_reflected=is_reflected)
             ]
+            if is_reflected and dialect.name != "sqlite" and _counts(operation):
+                operation.kw["sqlite_autoincrement"] = True  # as the other databases do
+        case ops.CreateCheckConstraintOp() if is_reflected:
+            operation.condition = _plain_text(operation.condition, dialect)
         case ops.AddColumnOp() if is_reflected:
             _make_column_generic(operation.column, dialect)
+
+
+def _counts(operation: ops.CreateTableOp) -> bool:
+    """Return whether the primary key is a number that the database assigns."""
+    key = [*operation.to_table().primary_key.columns]
+    return [type(column.type) for column in key] == [sa.Integer] and not key[0].foreign_keys
 
 
 def _make_alteration_portable(

@@ -64,8 +64,18 @@ def compile_expression(expression: Any, dialect: str, *, is_index: bool = False)
         expression = expression.self_group()  # PostgreSQL wants parentheses around an operation
     kwargs = {"literal_binds": True, "include_table": False}
     text = str(expression.compile(dialect=DIALECTS[dialect], compile_kwargs=kwargs))
-    # Rendered as the text of `sa.text`, where a colon before a word begins a parameter.
-    return text if is_index else re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", text)
+    # Rendered as the text of `sa.text`.
+    return text if is_index else _escape(text)
+
+
+def literal_text(sql: str) -> sa.TextClause:
+    """Return SQL that a database has given, as an expression without parameters."""
+    return sa.text(_escape(sql))
+
+
+def _escape(sql: str) -> str:
+    """Escape colons: in `sa.text` one before a word begins a parameter."""
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", sql)
 
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:

@@ -12,10 +12,12 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.operations.ops import MigrationScript
+from alembic.runtime.migration import MigrationContext
 from alembic.script.base import Script
 from flask import Flask
 
 from pegboard.database import db
+from pegboard.migrations.comparison import comparison_of
 from pegboard.migrations.drift import (
     comparison_config,
     describe_differences,
@@ -145,8 +147,12 @@ def _write_one(
         reason = f"{history.name}: {behind} first"
         raise MigrationError(reason)
     found: list[str] = []
+    by_hand: list[str] = []
 
-    def decide(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
+    def decide(
+        context: MigrationContext, _revision: object, directives: list[MigrationScript]
+    ) -> None:
+        by_hand.extend(comparison_of(context).unwritten)
         operations = directives[0].upgrade_ops
         if operations is not None:
             found.extend(describe_differences(operations.as_diffs()))
@@ -164,8 +170,11 @@ def _write_one(
             rev_id=next_revision_id(history, config),
             process_revision_directives=decide,
         )
+    if by_hand:
+        report(f"{history.name}: to be written by hand: {'; '.join(by_hand)}")
     if not found:
-        report(f"{history.name}: no differences")
+        if not by_hand:
+            report(f"{history.name}: no differences")
         return None
     if not isinstance(script, Script):
         raise _not_writable(history, f": {'; '.join(found)}")

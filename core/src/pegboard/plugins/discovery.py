@@ -1,38 +1,13 @@
 """Finding the installed plugins, and selecting those of an app, without importing any of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import Distribution as MetadataDistribution
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from types import FunctionType, ModuleType
 
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name
-
+from pegboard.plugins.metadata import Distribution, InstalledPlugin, read_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
-
-GROUP = "pegboard.plugins"
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """What packaging metadata says of the distribution that a plugin belongs to."""
-
-    name: str
-    """The name as its metadata spells it."""
-    version: str
-    """The version as its metadata has it."""
-    requires: Mapping[NormalizedName, Requirement] = field(default_factory=dict)
-    """What it requires in this environment, by canonical name, without extras."""
-
-    @property
-    def canonical_name(self) -> NormalizedName:
-        """The name as requirements are compared by."""
-        return canonicalize_name(self.name)
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +22,8 @@ class Candidate:
     """The entry point that is imported; None for an object that was given."""
     obj: object = None
     """The plugin object, if it was given; an entry point is imported by `load`."""
+    fault: str | None = None
+    """What is wrong with the metadata of its distribution; it cannot be imported then."""
 
     @property
     def package(self) -> str:
@@ -88,7 +65,7 @@ def installed_plugins() -> tuple[Candidate, ...]:
 
     Reads the entry points of every distribution, which costs milliseconds.
     """
-    found = [_from_entry_point(entry) for entry in entry_points(group=GROUP)]
+    found = [_from_installed(plugin) for plugin in read_plugins()]
     return tuple(sorted(found, key=lambda candidate: (candidate.name, str(candidate.distribution))))
 
 
@@ -126,8 +103,8 @@ def _require_installed(wanted: set[str], installed: Iterable[Candidate], origin:
         )
 
 
-def _from_entry_point(entry: EntryPoint) -> Candidate:
-    return Candidate(entry.name, _describe(entry.dist) if entry.dist else None, entry)
+def _from_installed(plugin: InstalledPlugin) -> Candidate:
+    return Candidate(plugin.name, plugin.distribution, plugin.entry_point, fault=plugin.fault)
 
 
 def _from_object(obj: object, installed: Iterable[Candidate]) -> Candidate:
@@ -142,12 +119,3 @@ def _from_object(obj: object, installed: Iterable[Candidate]) -> Candidate:
             return replace(candidate, entry_point=None, obj=obj)
     name = getattr(obj, "name", None)
     return Candidate(name if isinstance(name, str) else Candidate("", obj=obj).package, obj=obj)
-
-
-def _describe(distribution: MetadataDistribution) -> Distribution:
-    requires: dict[NormalizedName, Requirement] = {}
-    for line in distribution.requires or ():
-        requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            requires[canonicalize_name(requirement.name)] = requirement
-    return Distribution(distribution.name, distribution.version, requires)

@@ -20,6 +20,9 @@ def register(
     manager: pluggy.PluginManager, candidate: Candidate, registered: Sequence[Candidate]
 ) -> list[Problem | Collision]:
     """Import a candidate and register it after others; return what went wrong."""
+    if candidate.fault is not None:
+        hint = f"Install {candidate.label} anew, or remove what is left of it."
+        return [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
         obj = candidate.load()
     # Importing a plugin runs its code, which may fail in any way or end the process.

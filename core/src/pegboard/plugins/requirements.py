@@ -6,7 +6,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.utils import NormalizedName
 
-from pegboard.plugins.discovery import GROUP, Candidate
+from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.metadata import find_version, path_of, plugin_names
 from pegboard.problems import Code, Problem
 
 CORE = NormalizedName("pegboard")
@@ -26,11 +27,18 @@ def check_requirements(
             continue
         for name, requirement in sorted(candidate.distribution.requires.items()):
             found = _find(name)
-            fits = found and requirement.specifier.contains(found.version, prereleases=True)
-            if found and name == CORE and not fits:
+            version = find_version(found) if found else None
+            fits = version and requirement.specifier.contains(version, prereleases=True)
+            if found and version is None:
+                yield candidate.problem(
+                    Code.PLUGIN_METADATA_INVALID,
+                    f"it requires {requirement}, whose metadata in {path_of(found)} has no version",
+                    f"Install {name} anew.",
+                )
+            elif found and name == CORE and not fits:
                 yield candidate.problem(
                     Code.PLUGIN_CORE_INCOMPATIBLE,
-                    f"it requires {requirement}, but the running core is {found.version}",
+                    f"it requires {requirement}, but the running core is {version}",
                     f"Install a version of {candidate.distribution.name} made for this core, "
                     "or the core it was made for.",
                 )
@@ -40,7 +48,7 @@ def check_requirements(
                     f"it requires {requirement}, which is not installed",
                     f"Run pip install '{requirement}'.",
                 )
-            if found and name not in active and (plugins := _plugins_of(found)):
+            if found and name not in active and (plugins := plugin_names(found)):
                 reasons = [skipped[plugin] for plugin in plugins if plugin in skipped]
                 names = ", ".join(plugins)
                 yield candidate.problem(
@@ -59,10 +67,6 @@ def _find(name: str) -> Distribution | None:
         return distribution(name)
     except PackageNotFoundError:
         return None
-
-
-def _plugins_of(found: Distribution) -> list[str]:
-    return sorted(entry.name for entry in found.entry_points.select(group=GROUP))
 
 
 def find_skippable(candidates: Iterable[Candidate], allowed: Iterable[str]) -> frozenset[str]:

@@ -117,6 +117,16 @@ class Code(ProblemCode):
         ),
         "Fix the error, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
     )
+    PLUGIN_METADATA_INVALID = (
+        "PB_PLUGIN_METADATA_INVALID",
+        (
+            "The installed metadata of the plugin's distribution, or of one that it requires, "
+            "cannot be used: a file is missing, the version is not valid, or the entry point names "
+            "no module. Distributions without plugins are not looked at."
+        ),
+        "its metadata in …",
+        "Install the distribution anew, or remove what is left of it.",
+    )
     PLUGIN_OBJECT_INVALID = (
         "PB_PLUGIN_OBJECT_INVALID",
         (
@@ -351,7 +361,7 @@ class Code(ProblemCode):
             "Two calls have the same `operationId` in the OpenAPI document, from which generated "
             "clients take the names of their functions."
         ),
-        "GET /api/shops/ has the operationId list_items of GET /api/items/",
+        "GET /stock has the operationId list_things of GET /shop",
         "Give each call an operationId of its own, or none.",
     )
     COLLISION_COMMAND = (
@@ -411,8 +421,8 @@ class Code(ProblemCode):
     DATABASE_UNAVAILABLE = (
         "PB_DATABASE_UNAVAILABLE",
         "A command needs the database, and the database refused the connection or the query.",
-        'the database cannot be queried: connection to server at "db", port 5432 failed: …',
-        "Start the database, or correct DATABASE_URL.",
+        "the database cannot be queried: Connection refused …",
+        "Start the database, or correct DATABASE_URL, with special characters percent-encoded.",
     )
     DATABASE_BEHIND = (
         "PB_DATABASE_BEHIND",

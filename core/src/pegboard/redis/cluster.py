@@ -9,6 +9,7 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.circuit_breaker import CircuitBreaker
+from pegboard.redaction import reason_of
 from pegboard.redis.channel import ChannelError, Command, Reply, command
 from pegboard.redis.connection import Connection, resolve
 from pegboard.redis.pool import MEANWHILE, ServerChannel
@@ -94,8 +95,9 @@ class ClusterChannel:
         try:
             return self._topology.map()
         except (RedisError, OSError) as error:
-            self._breaker.trip(error)
-            raise ChannelError(str(error)) from error
+            reason = reason_of(error)
+            self._breaker.trip(reason)
+            raise ChannelError(reason) from error
 
     def _owner(self, known: SlotMap, slot: int) -> Address:
         if owner := known.owners[slot]:

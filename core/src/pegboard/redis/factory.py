@@ -1,5 +1,6 @@
 """Make the client and the channel for each arrangement of servers."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +10,11 @@ from redis.backoff import AbstractBackoff, NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import UnixDomainSocketConnection
 from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
+from redis.sentinel import (
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from pegboard.redis.channel import Channel
 from pegboard.redis.cluster import ClusterChannel
@@ -23,16 +28,54 @@ _node: Callable[[str, int], ClusterNode] = ClusterNode  # which has no types
 _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # neither has this
 
 
+class _Nameless:
+    """A connection whose errors do not name the server, which the URL says."""
+
+    def _host_error(self) -> str:
+        return "Redis"
+
+
+class _PlainConnection(_Nameless, Connection):
+    pass
+
+
+class _EncryptedConnection(_Nameless, SSLConnection):
+    pass
+
+
+class _SocketConnection(_Nameless, UnixDomainSocketConnection):
+    pass
+
+
+class _MasterConnection(_Nameless, SentinelManagedConnection):
+    pass
+
+
+class _EncryptedMasterConnection(_Nameless, SentinelManagedSSLConnection):
+    pass
+
+
+# Redis 7.0 knows no CLIENT SETINFO, and a user with few rights need not be allowed it.
+_ANONYMOUS: dict[str, None] = (
+    {"driver_info": None}
+    if importlib.util.find_spec("redis.driver_info")
+    else {"lib_name": None, "lib_version": None}  # as older versions call it
+)
+
+
 def make(url: RedisURL, *, timeout: float, pool_size: int) -> tuple[Callable[[], Client], Channel]:
     """Return what makes the client, and the channel; neither connects before it is used."""
-    options = {**url.options, **_limits(timeout), "max_connections": pool_size}
+    options = {**url.options, **_limits(timeout), **_ANONYMOUS, "max_connections": pool_size}
     if url.arrangement == "cluster":
         topology = ClusterTopology(url, timeout)
         channel = ClusterChannel(topology, size=pool_size, timeout=timeout)
         return partial(_cluster_client, url, topology, options), channel
     if url.arrangement == "sentinel":
         endpoint = SentinelEndpoint(url, timeout)
-        pool = partial(SentinelConnectionPool, url.service, endpoint, ssl=url.tls, **options)
+        kind = _EncryptedMasterConnection if url.tls else _MasterConnection
+        pool = partial(
+            SentinelConnectionPool, url.service, endpoint, connection_class=kind, **options
+        )
         return lambda: Redis.from_pool(pool()), ServerChannel(
             endpoint, size=pool_size, timeout=timeout
         )
@@ -53,12 +96,10 @@ def _limits(timeout: float) -> dict[str, Any]:
 
 def _client(url: RedisURL, options: dict[str, Any]) -> Redis:
     if url.socket:
-        pool = ConnectionPool(
-            connection_class=UnixDomainSocketConnection, path=url.socket, **options
-        )
+        pool = ConnectionPool(connection_class=_SocketConnection, path=url.socket, **options)
     else:
         [(host, port)] = url.addresses
-        kind = SSLConnection if url.tls else Connection
+        kind = _EncryptedConnection if url.tls else _PlainConnection
         pool = ConnectionPool(connection_class=kind, host=host, port=port, **options)
     return Redis.from_pool(pool)
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from itertools import islice
 
 from pegboard.circuit_breaker import CircuitBreaker
+from pegboard.redaction import reason_of
 from pegboard.redis.channel import ChannelError, Command
 from pegboard.redis.connection import TRUSTED_IDLE, too_late
 from pegboard.redis.handshake import Connected
@@ -129,7 +130,7 @@ class ServerPipeline:
         """Fail what waits for a reply, and open the breaker; or replace an idle connection."""
         connection = self._connection
         if connection and connection.is_cut:
-            self._end(str(error))
+            self._end(reason_of(error))
         elif not connection or not connection.is_ready:
             self._end(str(self._trip(error)))
         elif connection.under_way:

@@ -10,6 +10,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.forking import after_fork
+from pegboard.redaction import reason_of
 from pegboard.redis.channel import ChannelError, Command, Reply, command
 from pegboard.redis.connection import Connection, resolve
 from pegboard.redis.fair_semaphore import FairSemaphore
@@ -169,7 +170,9 @@ class ServerChannel:
         """Close an acquired connection that failed, and open the breaker."""
         self._busy.discard(connection)
         # For a connection that was cut, the breaker was opened when it was.
-        failure = ChannelError(str(error)) if connection.is_cut else self._trip_and_close(error)
+        failure = (
+            ChannelError(reason_of(error)) if connection.is_cut else self._trip_and_close(error)
+        )
         # Only now, so that threads that queue find the breaker open.
         self.discard(connection)
         return failure
@@ -188,8 +191,9 @@ class ServerChannel:
     def _trip(self, error: Exception) -> ChannelError:
         """Open the breaker; returns the error to raise."""
         self._endpoint.renew()
-        self._breaker.trip(error, is_doubtful=isinstance(error, _TOO_LATE))
-        return ChannelError(str(error))
+        reason = reason_of(error)
+        self._breaker.trip(reason, is_doubtful=isinstance(error, _TOO_LATE))
+        return ChannelError(reason)
 
     def _probe(self) -> None:
         try:

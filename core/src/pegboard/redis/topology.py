@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from pegboard.redaction import redact
 from pegboard.redis.channel import command
 from pegboard.redis.connection import Connection
 from pegboard.redis.handshake import Connected, Connector
@@ -91,15 +92,15 @@ class SentinelEndpoint:
                     self._service,
                 )
             except (RedisError, OSError) as error:
-                errors.append(str(error))
+                errors.append(redact(str(error)))
             else:
                 if found:
                     host, port = found
                     return Address(host.decode(), int(port))
-                errors.append(f"{sentinel.host}:{sentinel.port} knows no {self._service!r}")
+                errors.append("a sentinel does not know the service")
             # The next look-up begins with one that may know more.
             self._sentinels.append(self._sentinels.pop(0))
-        raise RedisConnectionError("; ".join(errors))
+        raise RedisConnectionError("; ".join(dict.fromkeys(errors)))
 
 
 def _ask(connected: Connected, *words: str) -> Any:
@@ -184,12 +185,12 @@ class ClusterTopology:
             try:
                 ranges = _ask(self._connector.connect(node), "CLUSTER", "SLOTS")
             except (RedisError, OSError) as error:
-                errors.append(str(error))
+                errors.append(redact(str(error)))
                 continue
             if ranges:
                 return SlotMap(ranges, node)
-            errors.append(f"{node.host}:{node.port} knows of no slots")
-        raise RedisConnectionError("; ".join(errors))
+            errors.append("a node knows of no slots")
+        raise RedisConnectionError("; ".join(dict.fromkeys(errors)))
 
     def _candidates(self) -> Iterable[Address]:
         """Return all nodes, in an order by which no failing one is always the first."""

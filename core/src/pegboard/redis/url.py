@@ -18,7 +18,8 @@ FORMS = (
     "Write it as redis://[user:password@]host[:port][/db], unix:///path/to/socket[?db=0], "
     "redis+sentinel://[user:password@]host[:port],host[:port]/service[/db] or "
     "redis+cluster://[user:password@]host[:port],host[:port]; rediss in place of redis means TLS; "
-    "percent-encode special characters of a password, as in %40 for @."
+    "percent-encode special characters of a password: %40 for @, %2F for /, %23 for #, %3F for ?, "
+    "%25 for %."
 )
 
 
@@ -78,6 +79,9 @@ def parse(url: str) -> RedisURL:
     if scheme == "unix":
         return _socket(parts, hosts, options)
     addresses = _addresses(hosts, 26379 if arrangement == "sentinel" else 6379)
+    if "@" in parts.path or parts.fragment:
+        # Part of a password, whose beginning was taken for the host.
+        _refuse("has an @ or a # that is not percent-encoded")
     service = _ARRANGEMENTS[arrangement](parts.path, addresses, options)
     return RedisURL(
         arrangement or "server", tls, addresses, "", service, options, sentinel_options, context

@@ -64,12 +64,14 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
     for name, value in scope["headers"]:
         variable = _variables.get(name) or _variable(name)
-        if not variable or (name == b"host" and not value):  # Granian adds an empty one
+        if not variable:
             continue
         text = value.decode("latin-1")
         if variable in environ:
             text = environ[variable] + ("; " if name == b"cookie" else ",") + text
         environ[variable] = text
+    if not environ.get("HTTP_HOST", "none"):
+        del environ["HTTP_HOST"]  # Granian adds an empty one
     return environ
 
 

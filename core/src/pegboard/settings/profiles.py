@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -77,7 +77,7 @@ class Configuration:
     values: tuple[Value, ...]
     """The core's settings with their origins."""
     sources: Sources
-    flask: Mapping[str, Any]
+    flask: Mapping[str, Any] = field(repr=False)
     """What goes into `app.config`."""
     problems: tuple[Problem, ...]
     """What is wrong with the core's settings; the service must not start with any."""

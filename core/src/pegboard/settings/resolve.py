@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from pegboard.settings.service_links import is_service_link
 STAND_IN = "default, for want of a usable value"
 """The origin of a value that stands in for a setting with a problem."""
 
+_MASK = "********"
+_URL_WITH_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://).*@.*", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class Value:
@@ -25,30 +28,30 @@ class Value:
 
     declaration: Declaration
     """The setting whose value this is."""
-    value: Any
+    value: Any = field(repr=False)
     """The value after conversion and validation; a secret is not masked."""
     origin: str
     """As `pegboard config show` prints it: `environment PORT`, `default`."""
 
     @property
     def shown(self) -> str:
-        """The value as text; a secret is masked."""
+        """The value as text; a secret is masked, and a URL with credentials but for its scheme."""
         if self.value is dataclasses.MISSING:
             return ""
-        return "********" if self.declaration.secret and self.value else spell(self.value)
+        return _MASK if self.declaration.secret and self.value else spell(_masked(self.value))
 
 
 @dataclass(frozen=True)
 class Sources:
     """Where values come from; an earlier source wins over a later one."""
 
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     """Options of a command, by the key of the setting."""
-    explicit: Mapping[str, Any]
+    explicit: Mapping[str, Any] = field(repr=False)
     """What `create_app` was given."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     """Environment variables, which may name files that hold secrets."""
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(repr=False)
     """What the configuration class in force sets."""
     defaults_name: str
     """The name of that class."""
@@ -182,11 +185,14 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
             if value is not None:
                 validator(value)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
-        shown = "its value" if declaration.secret else repr(raw)
+        shown = "its value" if declaration.secret else _masked(repr(raw))
         messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
         if not allowed or (declaration.secret and _quotes(allowed, str(raw))):
             allowed = "Its check failed."
+        # A check may quote the value, or the part of a list that it refuses.
+        for part in filter(None, (str(raw), *map(str.strip, str(raw).split(",")))):
+            allowed = allowed.replace(part, _masked(part))
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
@@ -209,8 +215,10 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
             return Path(file).read_text(encoding="utf-8").strip(), f"file {file}"
         except (OSError, UnicodeDecodeError) as error:
             variable = f"{declaration.variable}_FILE"
-            summary = f"setting {declaration.key}: cannot read {file}, named by {variable}"
-            hint = f"{error}. Name a readable UTF-8 file."
+            # It may be the URL itself.
+            summary = f"setting {declaration.key}: cannot read {_masked(file)}, named by {variable}"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            hint = f"{reason}. Name a readable UTF-8 file."
             raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
@@ -220,3 +228,16 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
 def _quotes(message: str, secret: str) -> bool:
     """Return whether the message repeats a part of the secret."""
     return any(word in message for word in re.findall(r"\w{4,}", secret))
+
+
+def _masked(value: Any) -> Any:
+    """Return the value without what follows the scheme of a URL that holds credentials."""
+    match value:
+        case str():
+            return _URL_WITH_CREDENTIALS.sub(rf"\1{_MASK}", value)
+        case tuple():
+            return tuple(map(_masked, value))
+        case dict():
+            return {key: _masked(part) for key, part in value.items()}
+        case _:
+            return value

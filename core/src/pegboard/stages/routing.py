@@ -12,13 +12,13 @@ from werkzeug.routing import BaseConverter, RequestRedirect, Rule, UUIDConverter
 from werkzeug.routing.converters import NumberConverter
 
 from pegboard.annotations import cache_control_of
+from pegboard.http import METHODS
 from pegboard.stages.contract import Call, Handler, Route, Stage, route_of
 from pegboard.stages.guards import has_after_hooks, scopes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PLAIN = frozenset({str, int, float, uuid.UUID})
 _PURE = frozenset(
     {BaseConverter.to_python, NumberConverter.to_python, UUIDConverter.to_python, int, float}
@@ -74,7 +74,7 @@ class Matches:
         self._adapter = app.url_map.bind("")
         self._stages: list[Stage] = []
         self._routes: dict[tuple[int, str] | None, Match] = {}
-        self._matches: dict[str, dict[str, Match]] = {method: {} for method in _METHODS}
+        self._matches: dict[str, dict[str, Match]] = {method: {} for method in METHODS}
 
     def install(self, stages: Iterable[Stage]) -> None:
         """Bind these stages from now on, in place of any earlier ones."""
@@ -87,12 +87,7 @@ class Matches:
         """Return what a request matches."""
         method = environ["REQUEST_METHOD"]
         path = environ.get("PATH_INFO", "")
-        remembered = self._matches.get(method)
-        if remembered is None:
-            # Flask takes `get` for GET, so it is GET to every stage, too.
-            method = environ["REQUEST_METHOD"] = method.upper()
-            remembered = self._matches.get(method, {})
-        if (match := remembered.get(path)) is not None:
+        if (match := self._matches.get(method, {}).get(path)) is not None:
             return match
         rule, arguments = self._search(method, path)
         bound = self._routes.get(_key(rule, method)) or self._bind(rule, method)

@@ -16,6 +16,7 @@ class CacheState(Base):
     """The one row, with the id 1, that all processes read."""
 
     __tablename__ = "cache_state"
+    __table_args__ = {"sqlite_autoincrement": False}  # noqa: RUF012 - SQLAlchemy reads it once
 
     epoch: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     """Raised whenever caching is turned on; 0 if it has never been on. Part of every key."""

@@ -20,7 +20,8 @@ MAX_SEARCH_LENGTH = 200
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
 _EXAMPLE = {"name": "Claw hammer", "description": "Forged head, ash handle."}
 _TIME = {
-    "description": "UTC; a fraction only where there is one.",
+    "description": "UTC, without an offset; a fraction only where there is one. JavaScript takes "
+    "such a text for local time: append Z before it is read.",
     "pattern": _TIME_PATTERN,
     "example": "2024-01-01T00:00:00",
 }

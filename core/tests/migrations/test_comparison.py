@@ -1,0 +1,261 @@
+"""What `db check` compares: also what databases describe in words of their own."""
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import mapped_column
+
+from pegboard.migrations import downgrade, find_drift, upgrade, write_revisions
+
+
+def number(**options):
+    """Return a column of a model."""
+    return mapped_column(sa.Integer, **options)
+
+
+def text(length=10, **options):
+    """Return a column of a model."""
+    return mapped_column(sa.String(length), **options)
+
+
+def arguments(*items):
+    """Return the table arguments of a model."""
+    return {"__table_args__": items}
+
+
+def check(condition, name="size"):
+    """Return the table arguments of a model with a CHECK."""
+    return arguments(sa.CheckConstraint(condition, name=name))
+
+
+def partial(condition):
+    """Return the table arguments of a model with a partial index."""
+    where = sa.text(condition)
+    return arguments(sa.Index("ix", "size", postgresql_where=where, sqlite_where=where))
+
+
+def differences(app):
+    """Return what the database and the models differ in."""
+    found = [line for drift in find_drift(app) for line in drift.differences]
+    return [line.replace("from '1'", "from 1") for line in found]
+
+
+def either(*values):
+    """Return a column of an enumeration that is stored as a text with a CHECK."""
+    options = {"native_enum": False, "create_constraint": True, "name": "k"}
+    return mapped_column(sa.Enum(*values, **options))
+
+
+def at(default):
+    """Return a column with a time."""
+    return mapped_column(sa.DateTime, server_default=default)
+
+
+CHANGES = {
+    "server default of a number": (
+        lambda: {"size": number(server_default="1")},
+        lambda: {"size": number(server_default="2")},
+        ["modify default of notes.size from 1 to 2"],
+    ),
+    "server default of a text": (
+        lambda: {"name": text(server_default="it's")},
+        lambda: {"name": text(server_default="its")},
+        None,
+    ),
+    "server default of a boolean": (
+        lambda: {"flag": mapped_column(sa.Boolean, server_default=sa.true())},
+        lambda: {"flag": mapped_column(sa.Boolean, server_default=sa.false())},
+        None,
+    ),
+    "server default that is a function": (
+        lambda: {"at": at(sa.func.current_timestamp())},
+        lambda: {"at": at(sa.text("'2024-01-01 00:00:00'"))},
+        None,
+    ),
+    "a server default that goes": (
+        lambda: {"size": number(server_default="1")},
+        lambda: {"size": number()},
+        ["modify default of notes.size from 1 to None"],
+    ),
+    "a CHECK": (
+        lambda: {"size": number(), **check("size > 0")},
+        lambda: {"size": number(), **check("size > 1")},
+        ["remove constraint ck_notes_size of notes", "add constraint ck_notes_size of notes"],
+    ),
+    "a CHECK that comes": (
+        lambda: {"size": number()},
+        lambda: {"size": number(), **check("size > 0 AND (size < 10 OR size = 100)")},
+        ["add constraint ck_notes_size of notes"],
+    ),
+    "a CHECK with a colon": (
+        lambda: {"name": text(), **check(r"name <> 'a%\:b'", "name")},
+        lambda: {"name": text(20), **check(r"name <> 'a%\:d'", "name")},
+        None,
+    ),
+    "a CHECK that goes": (
+        lambda: {"size": number(), **check("size IN (1, 2)")},
+        lambda: {"size": number()},
+        ["remove constraint ck_notes_size of notes"],
+    ),
+    "a value of a CHECK of an enumeration": (
+        lambda: {"kind": either("a", "b")},
+        lambda: {"kind": either("a", "c")},
+        ["remove constraint ck_notes_k of notes", "add constraint ck_notes_k of notes"],
+    ),
+    "the condition of an index": (
+        lambda: {"size": number(), **partial("size > 0")},
+        lambda: {"size": number(), **partial("size > 1")},
+        ["remove index ix of notes", "add index ix of notes"],
+    ),
+}
+
+
+@pytest.mark.parametrize("before, after, lines", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_noticed_and_can_be_migrated(assemble, notes, before, after, lines):
+    """It is a difference until the revision that is written for it is applied."""
+    notes.model("notes", **before())
+    app = assemble(notes)
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+    notes.without_models().model("notes", **after())
+    app = assemble(notes)
+    found = differences(app)
+    assert found
+    assert lines in (None, found)
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+    downgrade(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+
+def test_a_value_of_an_enumerated_type_is_noticed(make_app, postgres_url, notes):
+    """PostgreSQL keeps the values in a type of its own, which the revision changes."""
+
+    def assemble(*values):
+        kind = sa.Enum(*values, name="kind")
+        columns = {"kind": mapped_column(kind), "kinds": mapped_column(sa.ARRAY(kind))}
+        notes.without_models().model("notes", **columns)
+        return make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    app = assemble("a", "b")
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+    assert [] == differences(assemble("b", "a"))
+
+    app = assemble("a", "b", "c")
+    assert [
+        "modify type of notes.kind from kind (a, b) to kind (a, b, c)",
+        "modify type of notes.kinds from kind (a, b)[] to kind (a, b, c)[]",
+    ] == differences(app)
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+
+def test_a_generated_column_is_compared_and_written_by_hand(assemble, notes, cli):
+    """No database changes the expression of a column in place."""
+
+    def twice(factor):
+        notes.without_models()
+        notes.model("notes", twice=number_of(f"id * {factor}"))
+        return assemble(notes)
+
+    def number_of(expression):
+        return mapped_column(sa.Integer, sa.Computed(expression, persisted=True))
+
+    app = twice(2)
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+    app = twice(3)
+    (found,) = differences(app)
+    assert found.startswith("modify generated column notes.twice from ")
+    result = cli("db", "migrate", app=app)
+    assert "notes: to be written by hand: modify generated column notes.twice" in result.output
+
+
+def test_what_cannot_be_compared_is_said(make_app, postgres_url, notes, cli):
+    """Here the default of the model calls a function that the database does not have."""
+    notes.model("notes", size=number(server_default="1"))
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+    write_revisions(app)
+    upgrade(app)
+    notes.without_models().model("notes", size=number(server_default=sa.text("unheard_of()")))
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    result = cli("db", "check", app=app)
+
+    assert (
+        "notes: not compared: server defaults, CHECK constraints and conditions of indexes of "
+        "notes: the database cannot create the table of the model: function unheard_of() does not "
+        "exist"
+    ) in result.output
+    assert 0 == result.exit_code
+
+
+def test_what_is_never_compared_is_said(assemble, notes, cli):
+    """SQLAlchemy does not read collations."""
+    collated = sa.String(10, collation="C").with_variant(
+        sa.String(10, collation="NOCASE"), "sqlite"
+    )
+    notes.model("notes", name=mapped_column(collated))
+    app = assemble(notes)
+    write_revisions(app)
+    upgrade(app)
+
+    result = cli("db", "check", app=app)
+
+    assert (
+        "notes: not compared: the collation of notes.name\nThe models and the database agree.\n"
+        == result.output
+    )
+
+
+def test_what_means_the_same_is_no_difference(assemble, notes):
+    """Whatever the database makes of it, and whatever a constraint is called."""
+    notes.model(
+        "notes",
+        __table_args__=(
+            sa.CheckConstraint("size IN (1, 2)", name="either"),
+            sa.CheckConstraint("name <> ''", name="named"),
+            sa.Index("ix", "size", postgresql_where=sa.text("size>0")),
+        ),
+        size=number(server_default="1"),
+        name=text(server_default=""),
+        flag=mapped_column(sa.Boolean, server_default=sa.true()),
+        at=mapped_column(sa.DateTime(timezone=True), server_default=sa.func.now()),
+        day=mapped_column(sa.Date, server_default=sa.text("CURRENT_DATE")),
+        price=mapped_column(sa.Numeric(10, 2), server_default="0"),
+        form=mapped_column(sa.JSON, server_default='{"a": 1}'),
+    )
+    notes.write(
+        1,
+        """\
+        op.create_table(
+            "notes",
+            sa.Column("id", sa.Integer(), primary_key=True),
+            sa.Column("size", sa.Integer(), server_default=sa.text("(1)")),
+            sa.Column("name", sa.String(10), server_default=sa.text("''")),
+            sa.Column("flag", sa.Boolean(), server_default=sa.true()),
+            sa.Column("at", sa.DateTime(timezone=True), server_default=sa.func.now()),
+            sa.Column("day", sa.Date(), server_default=sa.text("current_date")),
+            sa.Column("price", sa.Numeric(10, 2), server_default=sa.text("0")),
+            sa.Column("form", sa.JSON(), server_default='{"a": 1}'),
+            sa.Column("created_at", sa.DateTime(), server_default=sa.func.current_timestamp()),
+            sa.Column("updated_at", sa.DateTime(), server_default=sa.func.current_timestamp()),
+            sa.CheckConstraint("size in (1,2)", name="another_name"),
+            sa.CheckConstraint("(name <> '')", name="ck_notes_named"),
+        )
+        op.create_index("ix", "notes", ["size"], postgresql_where=sa.text("(size > 0)"))
+        """,
+    )
+    app = assemble(notes)
+    upgrade(app)
+
+    assert [] == differences(app)
