@@ -403,6 +403,12 @@ class DeleteAfterCommit:
             self._redis.delete(*(key.name for key in touched.keys))
         return 0.0
 
+    def give_back(self, lease):
+        pass
+
+    def abandon(self, fence):
+        pass
+
     def clear(self, group=None):
         self._redis.flushdb()
 

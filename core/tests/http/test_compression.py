@@ -246,6 +246,12 @@ def test_a_long_error_is_compressed_and_keeps_the_tag_of_the_resource(shop: Flas
     assert '"abc"' == found.headers["ETag"]
 
 
+def test_head_has_no_body_when_nothing_is_accepted(shop: FlaskClient) -> None:
+    """As in every other answer."""
+    found = ask(shop, "/long", "*;q=0", method="HEAD")
+    assert (406, b"") == (found.status_code, found.data)
+
+
 @pytest.mark.parametrize("path", ["/long", "/staged", "/file"])
 def test_head_has_the_headers_of_get(shop: FlaskClient, path: str) -> None:
     """But the length, for which the body would have to be made."""

@@ -58,6 +58,12 @@ def body():
     return {"length": len(flask.request.get_data())}
 
 
+@trouble.post("/form")
+def form():
+    """Read a field of a form."""
+    return flask.request.form["field"]
+
+
 class Trouble:
     """A plugin whose views fail."""
 
@@ -238,7 +244,16 @@ def test_a_body_over_the_limit_is_a_413(make_app: MakeApp):
     """It is not read."""
     client = make_app(plugins=[Trouble()], MAX_CONTENT_LENGTH=10).test_client()
     assert 200 == client.post("/trouble/body", data=b"x" * 10).status_code
-    is_error(client.post("/trouble/body", data=b"x" * 11), 413)
+    body = is_error(client.post("/trouble/body", data=b"x" * 11), 413)
+    assert "The body is over 10 bytes." == body["message"]
+
+
+def test_no_message_speaks_of_browsers(client):
+    """As Werkzeug's do for a form without a field, or a body that ends early."""
+    assert "The request cannot be understood." == client.post("/trouble/form").json["message"]
+    short = {"environ_overrides": {"CONTENT_LENGTH": "5"}}
+    response = client.post("/trouble/body", data=b"x", **short)
+    assert "The request's body ends too early." == is_error(response, 400)["message"]
 
 
 class Slashed:

@@ -1,5 +1,6 @@
 """What is answered before anything else sees a request, by any server and on the event loop."""
 
+import json
 from typing import Any
 
 import pytest
@@ -47,8 +48,8 @@ def test_an_invalid_host_is_a_400(app: Flask, host: str, version: str):
     for _ in range(2):
         status, headers, body = answer(app, host, version=version)
         assert 400 == status
-        assert body.startswith(b'{"message": "The ')
-        assert b'"status": 400}' in body
+        assert ["message", "status"] == list(json.loads(body))
+        assert 400 == json.loads(body)["status"]
         assert "application/json" == headers["Content-Type"]
         assert headers["X-Request-ID"]
         assert str(len(body)) == headers["Content-Length"]
@@ -66,7 +67,7 @@ def test_names_of_methods_are_case_sensitive(app: Flask, method: str):
     """`get` is no GET, but a method that nothing serves."""
     status, _, body = answer(app, "localhost", method)
     assert 501 == status
-    assert b'"status": 501}' in body
+    assert 501 == json.loads(body)["status"]
 
 
 def test_an_unknown_method_in_capital_letters_is_a_405(app: Flask):

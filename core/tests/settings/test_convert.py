@@ -3,7 +3,7 @@
 from typing import Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegboard import (
@@ -149,6 +149,7 @@ DECLARED = {
 TEXTS = st.text() | st.text(alphabet="ab=,\"' []{}\\")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), st.lists(TEXTS, max_size=3))
 def test_what_is_shown_can_be_set(keys: dict[str, str], names: list[str]) -> None:
     """`config show` prints each value as an environment variable that means the same."""
@@ -156,5 +157,5 @@ def test_what_is_shown_can_be_set(keys: dict[str, str], names: list[str]) -> Non
         "keys": Value(DECLARED["keys"], keys, "").shown,
         "names": Value(DECLARED["names"], tuple(names), "").shown,
     }
-    settings = read(**shown)
-    assert (keys, tuple(names)) == (settings.keys, settings.names)
+    found = read(**shown)
+    assert (keys, tuple(names)) == (found.keys, found.names)

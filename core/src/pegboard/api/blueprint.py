@@ -111,7 +111,7 @@ class Blueprint(_DocumentedBlueprint):
     """
 
     ARGUMENTS_PARSER = StrictParser()
-    PAGINATION_ARGUMENTS_PARSER = ARGUMENTS_PARSER
+    PAGINATION_ARGUMENTS_PARSER = StrictParser()
 
     def arguments(
         self, schema: "AnySchema", *, location: str = "json", **kwargs: Any

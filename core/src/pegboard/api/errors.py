@@ -50,6 +50,7 @@ _MESSAGES: Mapping[int, str] = {
     408: "Nothing of the request's body arrived for 30 seconds.",
     409: "Another thing has this name already.",
     412: PRECONDITION_FAILED_MESSAGE,
+    413: "The body is over 1048576 bytes.",
     415: "The body must be JSON, sent as Content-Type: application/json.",
     422: VALIDATION_MESSAGE,
     429: "Too many requests: at most 1000 in 60 seconds are allowed.",

@@ -60,7 +60,7 @@ class Envelope:
             early = self.edge.enter(environ)
         answer = _Answer(self.edge, environ, identifier, start_response)
         try:
-            body = self._early(early, answer, environ) if early else self.app(environ, answer.start)
+            body = self._early(early, answer) if early else self.app(environ, answer.start)
             body = answer.complete(body)
         except Exception:
             logger.exception("unhandled error outside the views")
@@ -72,14 +72,12 @@ class Envelope:
         log_request(environ, answer.status[:3] or "-", started)
         return body
 
-    def _early(
-        self, early: EarlyAnswer, answer: "_Answer", environ: "WSGIEnvironment"
-    ) -> Iterable[bytes]:
+    def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
         headers = [*early.headers]
         if early.status != HTTPStatus.NO_CONTENT:
             headers.append(("Content-Length", str(len(early.body))))
         answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [early.body]
+        return [] if answer.is_head else [early.body]
 
 
 class _Answer:
@@ -100,6 +98,11 @@ class _Answer:
         self._is_returned = False
         self.status = ""
         """The status with which the answer has begun."""
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the client gets no body."""
+        return bool(self._environ["REQUEST_METHOD"] == "HEAD")
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -133,7 +136,7 @@ class _Answer:
     def complete(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server, compressed if it has to be."""
         coding = self._coding
-        if coding is None or self._environ["REQUEST_METHOD"] == "HEAD":
+        if coding is None or self.is_head:
             if coding is not None:
                 self._begin()
             self._is_returned = True

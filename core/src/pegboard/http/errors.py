@@ -2,14 +2,22 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response, current_app, request, url_for
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from pegboard.http.bounded_errors import bound_errors, clip
 from pegboard.http.json_output import encode_json
@@ -138,19 +146,38 @@ def _sentence(error: HTTPException) -> str:
     # The description of a server error may quote internals.
     if error.code is None or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"{error.name}."
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        methods = ", ".join(error.valid_methods)
-        return f"The method is not allowed here; allowed are {methods}."
-    if isinstance(error, NotFound) and error.description == NotFound.description:
-        return _not_found()
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind) and error.description == kind.description:
+            return words(error)
     return error.description or f"{error.name}."
 
 
-def _not_found() -> str:
+def _not_allowed(error: Any) -> str:
+    if not error.valid_methods:
+        return "The method is not allowed here."
+    return f"The method is not allowed here; allowed are {', '.join(error.valid_methods)}."
+
+
+def _not_found(_: object) -> str:
     """Return the message of a 404 that says no more; for no route, where the routes are listed."""
     if request.url_rule is not None or "docs" not in current_app.blueprints:
         return NOT_FOUND_MESSAGE
     return f"{NOT_FOUND_MESSAGE} {url_for('docs.page')} lists what there is."
+
+
+def _too_large(_: object) -> str:
+    limit = request.max_content_length
+    return "The body is too large." if limit is None else f"The body is over {limit} bytes."
+
+
+_WORDS: Mapping[type[HTTPException], Callable[[HTTPException], str]] = {
+    MethodNotAllowed: _not_allowed,
+    NotFound: _not_found,
+    RequestEntityTooLarge: _too_large,
+    ClientDisconnected: lambda _: "The request's body ends too early.",
+    BadRequest: lambda _: "The request cannot be understood.",
+}
+"""What is said in place of the default descriptions of Werkzeug, which are for browsers."""
 
 
 def _by_field(messages: Any) -> dict[str, Any] | None:

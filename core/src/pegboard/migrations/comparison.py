@@ -21,10 +21,12 @@ from sqlalchemy import (
     DefaultClause,
     Index,
     Table,
+    column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ENUM, ExcludeConstraint
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from pegboard.migrations.enums import named_type
 from pegboard.migrations.rendering import literal_text
@@ -158,9 +160,9 @@ def _compare_table(
 
 def _not_compared(table: Table) -> Iterator[str]:
     """Say what a model has that no reflection of SQLAlchemy tells."""
-    for column in table.columns:
-        if getattr(column.type, "collation", None) is not None:
-            yield f"the collation of {table.fullname}.{column.name}"
+    for one in table.columns:
+        if getattr(one.type, "collation", None) is not None:
+            yield f"the collation of {table.fullname}.{one.name}"
     for constraint in table.constraints:
         if isinstance(constraint, ExcludeConstraint):
             yield f"the EXCLUDE constraint {constraint.name} of {table.fullname}"
@@ -198,9 +200,18 @@ def _compare_checks(
         ):
             changes.ops.append(
                 ops.CreateCheckConstraintOp(
-                    check.name, in_models.name, check.sqltext, schema=in_models.schema
+                    check.name, in_models.name, _detached(check.sqltext), schema=in_models.schema
                 )
             )
+
+
+def _detached(expression: Any) -> Any:
+    """Return an expression without the model's columns, whose table would take the CHECK on."""
+
+    def detach(element: Any, **_: object) -> Any:
+        return column(element.name, element.type) if isinstance(element, Column) else None
+
+    return replacement_traverse(expression, {}, detach)
 
 
 def _compare_conditions(

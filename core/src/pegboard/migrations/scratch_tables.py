@@ -36,11 +36,12 @@ def describe_model(table: Table, connection: Connection) -> Table:
     copy.schema = None
     if connection.dialect.name != "sqlite":
         copy._prefixes = ["TEMPORARY"]  # noqa: SLF001 - a table that is there has no public way
-    for column in copy.columns:
-        enum = named_type(column.type, connection.dialect)
-        if isinstance(enum, ENUM) and not enum.schema and connection.dialect.name == "postgresql":
-            # The type in the database may lack a value that a server default needs.
-            connection.execute(CreateEnumType(ENUM(*enum.enums, name=enum.name, schema="pg_temp")))
+    if connection.dialect.name == "postgresql":
+        # The type in the database may lack a value that a server default needs.
+        types = [named_type(column.type, connection.dialect) for column in copy.columns]
+        enums = {one.name: one for one in types if isinstance(one, ENUM) and not one.schema}
+        for name, enum in enums.items():
+            connection.execute(CreateEnumType(ENUM(*enum.enums, name=name, schema="pg_temp")))
     connection.execute(CreateTable(copy, include_foreign_key_constraints=[]))
     for index in copy.indexes:
         index.dialect_options["postgresql"]["concurrently"] = False

@@ -81,8 +81,10 @@ def _hooks_of(manager: pluggy.PluginManager, owner: object) -> Iterator[tuple[st
     for name in dir(owner):
         stored = inspect.getattr_static(owner, name, None)
         function = stored.__func__ if isinstance(stored, staticmethod | classmethod) else stored
+        if not isinstance(function, FunctionType):
+            continue
         options = getattr(function, f"{manager.project_name}_impl", None)
-        if isinstance(function, FunctionType) and options is not None:
+        if options is not None:
             yield options.get("specname") or name, stored
 
 
