@@ -95,6 +95,9 @@ _STATEMENT = re.compile(
 )
 """A statement that touches tables, or indexes, which are named in its group."""
 
+_COMMIT = re.compile(r"(?:^|;)(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:commit|end)\b", re.IGNORECASE | re.DOTALL)
+"""A statement that ends a transaction, which no event of SQLAlchemy tells."""
+
 _QUALIFIED = re.compile(rf"(?:({_NAME})\s*\.\s*)?({_NAME})")
 
 
@@ -128,6 +131,10 @@ def watch_postgresql(
         if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
             for table in found:
                 raise refuse(table)
+        elif _COMMIT.search(statement):
+            for table in found:
+                raise refuse(table)
+            refuse_commit(connection)
 
     def refuse_commit(connection: Connection) -> None:
         if table := _touched(connection, watched, before, named):
