@@ -7,10 +7,11 @@ from typing import Any
 import click
 import pytest
 from flask import Blueprint
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSessionInterface, SessionInterface
+from sqlalchemy.orm import DeclarativeBase
 
 from pegboard import HealthCheck, Settings, StartupError, create_app, hookimpl
-from pegboard.cache import Key
+from pegboard.cache import CacheStrategy, Key
 from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
 from pegboard.plugins.results import EXPECTED
@@ -40,6 +41,24 @@ class HalfStrategy:
         """Store nothing."""
 
 
+METHODS = [name for name in vars(CacheStrategy) if not name.startswith("_")]
+
+FlatStrategy = type("FlatStrategy", (), dict.fromkeys(METHODS, 0) | {"name": "flat"})
+"""A strategy without methods: all its attributes are numbers."""
+
+
+class Identifier:
+    """Identifies clients, when awaited."""
+
+    async def __call__(self, environ: object) -> str:
+        """Identify a client."""
+        return str(environ)
+
+
+async def check() -> None:
+    """Check something, when awaited."""
+
+
 async def identify(environ: object) -> str:
     """Identify a client, when awaited."""
     return str(environ)
@@ -52,7 +71,7 @@ def returning(hook: str, function: Callable[[], Any]) -> object:
 
 
 WRONG: dict[str, list[Any]] = {
-    "pegboard_models": [None, object(), Settings, "Base"],
+    "pegboard_models": [None, object(), Settings, "Base", DeclarativeBase],
     "pegboard_settings": [None, object(), {"page_size": 20}, Settings()],
     "pegboard_migrations": [None, "migrations", Path("/no/such/folder"), Path(__file__)],
     "pegboard_blueprints": [None, BLUEPRINT, "", [Blueprint], [BLUEPRINT, None], {BLUEPRINT}, 0],
@@ -63,11 +82,12 @@ WRONG: dict[str, list[Any]] = {
         [lambda: None],
         [HealthCheck("", print)],
         [HealthCheck("one", None)],  # type: ignore[arg-type]  # as the case wants
+        [HealthCheck("one", check)],
     ],
     "pegboard_setup": [object(), False],
-    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify],
-    "pegboard_session_strategy": [object(), SecureCookieSessionInterface],
-    "pegboard_cache_strategy": [object(), HalfStrategy(), 0],
+    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify, Identifier()],
+    "pegboard_session_strategy": [object(), SecureCookieSessionInterface, SessionInterface()],
+    "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],
     "pegboard_openapi": [{}],
 }
