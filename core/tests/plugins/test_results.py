@@ -153,3 +153,26 @@ def test_a_plugin_with_a_wrong_result_may_be_skipped() -> None:
     config = {**ALONE, "PLUGINS_POLICY": "shop=skip"}
     app = create_app(config, plugins=[returning("pegboard_openapi", lambda: 5)])
     assert ["shop"] == app.test_client().get("/health/ready").get_json()["skipped"]
+
+
+@pytest.mark.parametrize(
+    "change", [dict.clear, lambda document: document.update(x=object())], ids=["cleared", "no JSON"]
+)
+def test_a_plugin_that_spoils_the_document_is_named(
+    change: Callable[[dict[str, Any]], None],
+) -> None:
+    """What the hook is given counts as its result."""
+
+    class Shop:
+        name = "shop"
+
+        @hookimpl
+        def pegboard_openapi(self, document: dict[str, Any]) -> None:
+            """Change the document."""
+            change(document)
+
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[Shop()])
+    (problem,) = caught.value.problems
+    assert (Code.HOOK_RESULT_INVALID, "shop") == (problem.code, problem.plugin)
+    assert problem.summary.startswith("pegboard_openapi spoiled the document: ")
