@@ -176,3 +176,12 @@ def test_one_object_under_two_names_is_left_out_once() -> None:
     config = {**ALONE, "PLUGINS_POLICY": "alpha=skip"}
     app = create_app(config, plugins=[plugin, Again()])
     assert ["beta"] == names(app)
+
+
+def test_a_plugin_that_collides_twice_is_named_once() -> None:
+    """By readiness; the registry has both problems."""
+    plugins = [Wanting("alpha", route="a"), Wanting("beta", route="a", command="c")]
+    plugins.append(Wanting("gamma", command="c"))
+    app = create_app({**ALONE, "PLUGINS_POLICY": "beta=skip"}, plugins=plugins)
+    assert ["beta", "beta"] == [problem.plugin for problem in get_registry(app).skipped]
+    assert ["beta"] == app.test_client().get("/health/ready").get_json()["skipped"]
