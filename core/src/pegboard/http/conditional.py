@@ -8,7 +8,7 @@ from werkzeug.http import parse_etags, quote_etag
 from pegboard.http.errors import abort
 
 PRECONDITION_FAILED_MESSAGE = (
-    "The resource is no longer the one that the request was made for. Get it again."
+    "If-Match does not have the resource's current ETag: it has changed. Get it again."
 )
 
 
