@@ -258,12 +258,19 @@ def test_what_cannot_be_compared_is_said(make_app, postgres_url, notes, cli):
     assert 0 == result.exit_code
 
 
-def test_what_is_never_compared_is_said(assemble, notes, cli):
-    """SQLAlchemy does not read collations."""
-    collated = sa.String(10, collation="C").with_variant(
+COLLATIONS = {
+    "of all databases": sa.String(10, collation="C").with_variant(
         sa.String(10, collation="NOCASE"), "sqlite"
-    )
-    notes.model("notes", name=mapped_column(collated))
+    ),
+    "of one": sa.String(10).with_variant(sa.String(10, collation="C"), "postgresql"),
+}
+
+
+@pytest.mark.parametrize("collated", COLLATIONS.values(), ids=COLLATIONS)
+def test_what_is_never_compared_is_said(assemble, notes, cli, collated):
+    """SQLAlchemy does not read collations, and no revision creates a sequence."""
+    numbered = mapped_column(sa.Integer, sa.Sequence("numbers"))
+    notes.model("notes", name=mapped_column(collated), size=numbered)
     app = assemble(notes)
     write_revisions(app)
     upgrade(app)
@@ -271,9 +278,10 @@ def test_what_is_never_compared_is_said(assemble, notes, cli):
     result = cli("db", "check", app=app)
 
     assert (
-        "notes: not compared: the collation of notes.name\nThe models and the database agree.\n"
-        == result.output
-    )
+        "notes: not compared: the collation of notes.name\n"
+        "notes: not compared: the sequence numbers of notes.size\n"
+        "The models and the database agree.\n"
+    ) == result.output
 
 
 def test_whether_a_unique_key_is_deferrable_is_never_compared(make_app, postgres_url, notes, cli):

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Computed,
     DefaultClause,
     Index,
+    Sequence,
     Table,
     UniqueConstraint,
     column,
@@ -162,8 +163,11 @@ def _compare_table(
 def _not_compared(table: Table) -> Iterator[str]:
     """Say what a model has that no reflection of SQLAlchemy tells."""
     for one in table.columns:
-        if getattr(one.type, "collation", None) is not None:
+        types = (one.type, *one.type._variant_mapping.values())  # noqa: SLF001 - it has no public name
+        if any(getattr(kind, "collation", None) is not None for kind in types):
             yield f"the collation of {table.fullname}.{one.name}"
+        if isinstance(one.default, Sequence):
+            yield f"the sequence {one.default.name} of {table.fullname}.{one.name}"
     for constraint in table.constraints:
         if isinstance(constraint, ExcludeConstraint):
             yield f"the EXCLUDE constraint {constraint.name} of {table.fullname}"
