@@ -1,8 +1,10 @@
 """Strict parsing of requests, and the OpenAPI document of an app."""
 
+import gzip
 import json
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from openapi_spec_validator import validate
@@ -41,6 +43,26 @@ def list_notes(query):
 def add_note(note):
     """Add a note."""
     return note
+
+
+class BundleSchema(Schema):
+    """Notes inside notes."""
+
+    notes = fields.List(fields.Nested(NoteSchema))
+
+
+@notes.post("/bundles")
+@notes.arguments(BundleSchema(many=True))
+@notes.response(204)
+def add_bundles(_bundles):
+    """Add many notes at once."""
+
+
+@notes.post("/freely")
+@notes.response(200)
+def read_freely():
+    """Read a body as Flask does."""
+    return request.get_json()
 
 
 @notes.get("/<int:note_id>")
@@ -131,6 +153,14 @@ def test_a_compressed_body_is_a_415_that_names_the_coding_as_its_fault(client, c
     assert 201 == post(client, b'{"text": "a"}', **{"Content-Encoding": "Identity"}).status_code
 
 
+def test_a_compressed_body_is_told_so_where_a_view_reads_it_as_flask_does(client):
+    """`flask.request.get_json` finds only that it is no JSON."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    response = client.post("/notes/freely", data=gzip.compress(b"{}"), headers=headers)
+    assert (415, "identity") == (response.status_code, response.headers["Accept-Encoding"])
+    assert "Content-Encoding" in response.get_json()["message"]
+
+
 def test_an_empty_body_is_a_400_that_says_so(client):
     """It is not a mistake in JSON."""
     response = post(client, b"")
@@ -144,6 +174,13 @@ def test_an_empty_body_is_a_400_that_says_so(client):
 def test_a_body_that_is_no_object_is_told_so(client, data):
     """Not in the words of a library."""
     assert {"_schema": ["The body must be a JSON object."]} == post(client, data).json["errors"]
+
+
+def test_what_is_no_object_inside_a_body_is_told_so(client):
+    """It is not the body that is wrong."""
+    response = client.post("/notes/bundles", json=[3, {"notes": [{"text": "a"}, "b"]}])
+    told = ["Must be a JSON object."]
+    assert {"0._schema": told, "1.notes.1._schema": told} == response.json["errors"]
 
 
 def test_sixty_thousand_unknown_fields_are_a_short_answer(client):

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import pegboard
 from pegboard import Blueprint, db, hookimpl
@@ -53,6 +53,14 @@ class Book(Base):
     pages: Mapped[int | None] = mapped_column(Integer)
     rating: Mapped[int | None] = mapped_column(SmallInteger)
     price: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
+
+
+class Label(Base):
+    """What a shelf must keep, and which its shelf knows, as authors of the ORM write it."""
+
+    __tablename__ = "labels"
+    shelf_id: Mapped[int] = mapped_column(ForeignKey(Shelf.id))
+    shelf: Mapped[Shelf] = relationship(backref="labels")
 
 
 class BookSchema(Schema):
@@ -162,6 +170,14 @@ def delete_shelf_object(number):
     """Delete it by the session."""
     db.session.delete(db.session.get_one(Shelf, number))
     return "", 204
+
+
+@books.put("/labels/<int:number>")
+@pegboard.transactional
+def change_label(number):
+    """Change a reference that must not be null."""
+    db.session.get_one(Label, number).shelf_id = request.get_json()["shelf_id"]
+    return {}
 
 
 @books.put("/shelves/<int:number>")
@@ -305,6 +321,24 @@ def test_a_deferred_reference_to_nothing_is_refused_when_it_is_committed(client,
 def test_deleting_what_rows_refer_to_is_a_409(client, url):
     """The message tells no names of tables."""
     assert None is refused(client.delete(url), 409)
+
+
+def test_deleting_what_a_relationship_refers_to_is_a_409(app, client):
+    """The ORM tries to empty the reference first, which must not be null."""
+    with app.app_context():
+        label = Label(shelf_id=2)
+        db.session.add(label)
+        db.session.commit()
+        number = label.id
+    try:
+        assert None is refused(client.delete("/books/shelves/2/object"), 409)
+        assert ["shelf_id"] == list(
+            refused(client.put(f"/books/labels/{number}", json={"shelf_id": None}), 422)
+        )
+    finally:
+        with app.app_context():
+            db.session.execute(delete(Label))
+            db.session.commit()
 
 
 def test_changing_a_key_that_rows_refer_to_is_a_409(client):

@@ -101,6 +101,7 @@ def test_a_write_that_was_made_for_something_else_is_refused(client):
     response = client.put("/", headers={"If-Match": '"zeroth"'})
     assert (412, '"first"') == (response.status_code, response.headers["ETag"])
     assert {"message": PRECONDITION_FAILED_MESSAGE, "status": 412} == response.json
+    assert response.json["message"].startswith("If-Match ")
     assert 412 == client.put("/", headers={"If-None-Match": "*"}).status_code
 
 

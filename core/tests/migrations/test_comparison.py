@@ -1,7 +1,10 @@
 """What `db check` compares: also what databases describe in words of their own."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import mapped_column
 
 from pegboard.migrations import downgrade, find_drift, upgrade, write_revisions
@@ -160,6 +163,59 @@ def test_a_value_of_an_enumerated_type_is_noticed(make_app, postgres_url, notes)
     assert [] == differences(app)
 
 
+INDEXES = {
+    "operator classes": {"postgresql_ops": {"name": "varchar_pattern_ops"}},
+    "included columns": {"postgresql_include": ["size"]},
+}
+
+
+OLD = tuple(int(part) for part in re.findall(r"\d+", sa.__version__)[:3]) < (2, 0, 43)
+
+
+@pytest.mark.parametrize("options", INDEXES.values(), ids=INDEXES)
+def test_what_only_an_index_of_postgresql_has_is_noticed(make_app, postgres_url, notes, options):
+    """Alembic does not compare it."""
+    if OLD and "postgresql_ops" in options:
+        pytest.skip("SQLAlchemy does not read operator classes before 2.0.43")
+
+    def assemble(**options):
+        table = arguments(sa.Index("ix", "name", **options))
+        notes.without_models().model("notes", size=number(), name=text(), **table)
+        return make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    app = assemble()
+    write_revisions(app)
+    upgrade(app)
+
+    app = assemble(**options)
+    assert ["remove index ix of notes", "add index ix of notes"] == differences(app)
+    write_revisions(app)
+    upgrade(app)
+    assert [] == differences(app)
+    downgrade(app)
+    upgrade(app)
+    assert [] == differences(app)
+
+
+def test_a_changed_type_is_told_as_the_database_has_it(make_app, postgres_url, notes):
+    """Not as the type of SQLAlchemy that has a variant for it."""
+
+    def assemble(form, *, zone):
+        columns = {"form": mapped_column(form), "at": mapped_column(sa.DateTime(timezone=zone))}
+        notes.without_models().model("notes", **columns)
+        return make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    app = assemble(sa.JSON(), zone=False)
+    write_revisions(app)
+    upgrade(app)
+
+    app = assemble(sa.JSON().with_variant(JSONB(), "postgresql"), zone=True)
+    assert [
+        "modify type of notes.form from JSON to JSONB",
+        "modify type of notes.at from TIMESTAMP WITHOUT TIME ZONE to TIMESTAMP WITH TIME ZONE",
+    ] == differences(app)
+
+
 def test_a_generated_column_is_compared_and_written_by_hand(assemble, notes, cli):
     """No database changes the expression of a column in place."""
 
@@ -202,12 +258,19 @@ def test_what_cannot_be_compared_is_said(make_app, postgres_url, notes, cli):
     assert 0 == result.exit_code
 
 
-def test_what_is_never_compared_is_said(assemble, notes, cli):
-    """SQLAlchemy does not read collations."""
-    collated = sa.String(10, collation="C").with_variant(
+COLLATIONS = {
+    "of all databases": sa.String(10, collation="C").with_variant(
         sa.String(10, collation="NOCASE"), "sqlite"
-    )
-    notes.model("notes", name=mapped_column(collated))
+    ),
+    "of one": sa.String(10).with_variant(sa.String(10, collation="C"), "postgresql"),
+}
+
+
+@pytest.mark.parametrize("collated", COLLATIONS.values(), ids=COLLATIONS)
+def test_what_is_never_compared_is_said(assemble, notes, cli, collated):
+    """SQLAlchemy does not read collations, and no revision creates a sequence."""
+    numbered = mapped_column(sa.Integer, sa.Sequence("numbers"))
+    notes.model("notes", name=mapped_column(collated), size=numbered)
     app = assemble(notes)
     write_revisions(app)
     upgrade(app)
@@ -215,8 +278,25 @@ def test_what_is_never_compared_is_said(assemble, notes, cli):
     result = cli("db", "check", app=app)
 
     assert (
-        "notes: not compared: the collation of notes.name\nThe models and the database agree.\n"
-        == result.output
+        "notes: not compared: the collation of notes.name\n"
+        "notes: not compared: the sequence numbers of notes.size\n"
+        "The models and the database agree.\n"
+    ) == result.output
+
+
+def test_whether_a_unique_key_is_deferrable_is_never_compared(make_app, postgres_url, notes, cli):
+    """SQLAlchemy does not read it, and SQLite does not have it."""
+    unique = sa.UniqueConstraint("size", name="once", deferrable=True)
+    notes.model("notes", size=number(), **arguments(unique))
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+    write_revisions(app)
+    upgrade(app)
+
+    result = cli("db", "check", app=app)
+
+    assert (
+        "notes: not compared: whether once of notes is deferrable\n"
+        "The models and the database agree.\n" == result.output
     )
 
 

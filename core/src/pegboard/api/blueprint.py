@@ -18,7 +18,7 @@ from webargs.multidictproxy import MultiDictProxy
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query
-from pegboard.http import InvalidJSONError, abort, encode_json, load_json
+from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
 
 OPENAPI_VERSION = "3.0.3"
 ROOT_SERVERS = [{"url": "/"}]
@@ -38,9 +38,7 @@ class StrictParser(FlaskParser):
         if not is_json(req.mimetype):
             message = "The body must be JSON, sent as Content-Type: application/json."
             abort(415, message, headers={"Accept": "application/json"})
-        if req.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
-            message = "The body must not be compressed: send it without Content-Encoding."
-            abort(415, message, headers={"Accept-Encoding": "identity"})
+        require_plain_body(req)
         body = req.get_data(cache=True)
         if not body:
             abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")

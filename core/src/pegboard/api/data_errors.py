@@ -69,6 +69,8 @@ def _answer(violation: Violation, asked: Request) -> Response | None:
     causes = list(_Causes(violation, asked).find())
     complaint = _COMPLAINTS.get(violation.kind, "")
     errors = {".".join(one.names): [complaint] for one in causes if not one.is_in_path}
+    if violation.cuts_reference and not causes:
+        return error_response(HTTPStatus.CONFLICT, _CONFLICTS[Kind.REFERENCED])
     if violation.kind in _CONFLICTS:
         return error_response(HTTPStatus.CONFLICT, _CONFLICTS[violation.kind], errors=errors)
     if any(cause.is_in_path for cause in causes):

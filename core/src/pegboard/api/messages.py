@@ -7,6 +7,7 @@ from marshmallow import Schema
 
 _NOT_AN_OBJECT = "The body must be a JSON object."
 _NOT_A_LIST = "The body must be a JSON array of objects."
+_NO_OBJECT_HERE = "Must be a JSON object."
 
 _REWRITTEN = (
     (
@@ -21,13 +22,18 @@ _PATTERNS = tuple((re.compile(pattern), words) for pattern, words in _REWRITTEN)
 
 def plain_messages(messages: Any, schema: Schema) -> Any:
     """Return the messages of a schema, by field and nested as they are, in plain words."""
+    if isinstance(messages, dict) and messages.get("_schema") == [schema.error_messages["type"]]:
+        return {**messages, "_schema": [_NOT_A_LIST if schema.many else _NOT_AN_OBJECT]}
+    return _reworded(messages, schema)
+
+
+def _reworded(messages: Any, schema: Schema) -> Any:
     if isinstance(messages, dict):
-        whole = messages.get("_schema")
-        if whole == [schema.error_messages["type"]]:
-            return {**messages, "_schema": [_NOT_A_LIST if schema.many else _NOT_AN_OBJECT]}
-        return {name: plain_messages(found, schema) for name, found in messages.items()}
+        return {name: _reworded(found, schema) for name, found in messages.items()}
     if isinstance(messages, list):
-        return [plain_messages(found, schema) for found in messages]
+        return [_reworded(found, schema) for found in messages]
+    if messages == schema.error_messages["type"]:  # of an object inside the body
+        return _NO_OBJECT_HERE
     return _plain(messages) if isinstance(messages, str) else messages
 
 

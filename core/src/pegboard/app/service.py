@@ -80,6 +80,13 @@ class Service(Flask):
             request.routing_exception = RelativeRedirect(redirect.new_url, adapter.get_host(None))
         super().raise_routing_exception(request)
 
+    def make_default_options_response(self) -> Response:
+        """Return an answer to `OPTIONS`, without a type as it has no body."""
+        response = super().make_default_options_response()
+        response.headers["Allow"] = ", ".join(sorted(response.allow))
+        del response.headers["Content-Type"]
+        return response
+
     def process_response(self, response: Response) -> Response:
         """Answer an HTTP error that an `after_request` function or saving the session raises."""
         try:

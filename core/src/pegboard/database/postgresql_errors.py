@@ -8,6 +8,7 @@ from pegboard.database.violation import (
     Statement,
     Violation,
     check_columns,
+    cuts_reference,
     index_columns,
     too_large,
 )
@@ -61,7 +62,9 @@ def _of_values(kind: Kind, found: Any, statement: Statement) -> Violation:
     bounds = [largest for name, largest in _LARGEST.items() if name in message]
     match kind:
         case Kind.NULL:
-            return Violation(kind, (found.column_name,), rows)
+            columns = (found.column_name,)
+            is_cut = cuts_reference(columns, statement)
+            return Violation(kind, columns, rows, cuts_reference=is_cut)
         case Kind.CHECK:
             return Violation(kind, check_columns(found.constraint_name, statement.table), rows)
         case Kind.OUT_OF_RANGE if bounds:

@@ -12,6 +12,7 @@ from pegboard.database.violation import (
     Statement,
     Violation,
     check_columns,
+    cuts_reference,
     index_columns,
 )
 
@@ -45,7 +46,8 @@ def sqlite_violation(
     if place.startswith("index "):
         return Violation(kind, index_columns(place[7:-1], statement.table), statement.rows)
     columns = tuple(name.rpartition(".")[2] for name in place.split(", ") if name)
-    return Violation(kind, columns, statement.rows)
+    is_cut = kind == Kind.NULL and cuts_reference(columns, statement)
+    return Violation(kind, columns, statement.rows, cuts_reference=is_cut)
 
 
 def _reference(statement: Statement, session: Session) -> Violation:

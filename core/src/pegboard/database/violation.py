@@ -48,6 +48,9 @@ class Violation:
     """The values at fault, or of the rows among which they are: by the column's name."""
     bound: int | None = None
     """For `OUT_OF_RANGE` the largest number, where it is known."""
+    cuts_reference: bool = False
+    """For `NULL`, whether an update has emptied a reference, as the ORM does in the rows that refer
+    to one that it deletes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class Statement:
     """The parameters of each row, by the column's name where they belong to one."""
 
 
+def cuts_reference(columns: Sequence[str], statement: Statement) -> bool:
+    """Return whether a statement empties a column that refers to another row."""
+    table = statement.table
+    return (
+        statement.verb == "UPDATE"
+        and table is not None
+        and any(name in table.columns and table.columns[name].foreign_keys for name in columns)
+    )
+
+
 def too_large(statement: Statement) -> Iterator[Mapping[str, Any]]:
     """Yield the columns, and their values, of texts and decimals beyond what their types hold."""
     columns = () if statement.table is None else statement.table.columns
@@ -68,13 +81,13 @@ def too_large(statement: Statement) -> Iterator[Mapping[str, Any]]:
         for column in columns:
             value, kind = row.get(column.name), column.type
             if isinstance(value, str) and isinstance(kind, String):
-                istoo_large = kind.length is not None and len(value) > kind.length
+                is_too_large = kind.length is not None and len(value) > kind.length
             elif isinstance(value, (int, float, Decimal)) and isinstance(kind, Numeric):
                 digits = None if kind.precision is None else kind.precision - (kind.scale or 0)
-                istoo_large = digits is not None and abs(value) >= 10**digits
+                is_too_large = digits is not None and abs(value) >= 10**digits
             else:
                 continue
-            if istoo_large:
+            if is_too_large:
                 yield {column.name: value}
 
 

@@ -1,6 +1,6 @@
 """HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
-from pegboard.http.body import Request
+from pegboard.http.body import Request, require_plain_body
 from pegboard.http.cache_control import CACHE_CONTROL_KEY
 from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
@@ -74,5 +74,6 @@ __all__ = [
     "load_json",
     "log_request",
     "parse_origin",
+    "require_plain_body",
     "require_preconditions",
 ]

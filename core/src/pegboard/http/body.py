@@ -2,11 +2,13 @@
 
 import io
 from functools import partial
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import flask
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
 from werkzeug.utils import cached_property
+
+from pegboard.http.errors import abort
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,6 +36,18 @@ class Request(flask.Request):
         if declared is not None and limit is not None and declared > limit:
             raise RequestEntityTooLarge
         return cast("IO[bytes]", _Body(self.input_stream, declared, limit))
+
+    def on_json_loading_failed(self, error: ValueError | None) -> Any:
+        """Answer 415 if the body is compressed, and as Flask does where it is no JSON."""
+        require_plain_body(self)
+        return super().on_json_loading_failed(error)
+
+
+def require_plain_body(request: flask.Request) -> None:
+    """End a request with 415 if its body has a `Content-Encoding`."""
+    if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
+        message = "The body must not be compressed: send it without Content-Encoding."
+        abort(415, message, headers={"Accept-Encoding": "identity"})
 
 
 class _Body(io.RawIOBase):

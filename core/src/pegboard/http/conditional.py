@@ -7,9 +7,7 @@ from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
 
-PRECONDITION_FAILED_MESSAGE = (
-    "The resource is no longer the one that the request was made for. Get it again."
-)
+PRECONDITION_FAILED_MESSAGE = "If-Match does not have the resource's current ETag. Get it again."
 
 
 def evaluate_preconditions(

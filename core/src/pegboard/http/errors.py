@@ -127,6 +127,8 @@ def init_errors(app: Flask) -> None:
 def _answer_http(error: HTTPException) -> Response:
     if isinstance(error, APIError):
         return response_of(error)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        error.valid_methods = sorted(error.valid_methods)  # Werkzeug's are in the order of a set
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     data = getattr(error, "data", None) or {}
     errors = data.get("errors") or data.get("messages")

@@ -20,7 +20,9 @@ from sqlalchemy import (
     Computed,
     DefaultClause,
     Index,
+    Sequence,
     Table,
+    UniqueConstraint,
     column,
     text,
 )
@@ -146,7 +148,7 @@ def _compare_table(
     in_database: Table | None,
     in_models: Table | None,
 ) -> PriorityDispatchResult:
-    """Compare the CHECK constraints, and the conditions of the indexes."""
+    """Compare the CHECK constraints, and what Alembic leaves out of the indexes."""
     if in_database is None or in_models is None:
         return PriorityDispatchResult.CONTINUE
     assert context.migration_context is not None
@@ -154,18 +156,23 @@ def _compare_table(
     described = _describe_model(context, in_models)
     if described is not None:
         _compare_checks(context, changes, in_database, in_models, described)
-        _compare_conditions(context, changes, in_database, in_models, described)
+        _compare_indexes(context, changes, in_database, in_models, described)
     return PriorityDispatchResult.CONTINUE
 
 
 def _not_compared(table: Table) -> Iterator[str]:
     """Say what a model has that no reflection of SQLAlchemy tells."""
     for one in table.columns:
-        if getattr(one.type, "collation", None) is not None:
+        types = (one.type, *one.type._variant_mapping.values())  # noqa: SLF001 - it has no public name
+        if any(getattr(kind, "collation", None) is not None for kind in types):
             yield f"the collation of {table.fullname}.{one.name}"
+        if isinstance(one.default, Sequence):
+            yield f"the sequence {one.default.name} of {table.fullname}.{one.name}"
     for constraint in table.constraints:
         if isinstance(constraint, ExcludeConstraint):
             yield f"the EXCLUDE constraint {constraint.name} of {table.fullname}"
+        if isinstance(constraint, UniqueConstraint) and constraint.deferrable:
+            yield f"whether {constraint.name} of {table.fullname} is deferrable"
 
 
 def _compare_checks(
@@ -214,7 +221,7 @@ def _detached(expression: Any) -> Any:
     return replacement_traverse(expression, {}, detach)
 
 
-def _compare_conditions(
+def _compare_indexes(
     context: AutogenContext,
     changes: ops.ModifyTableOps,
     in_database: Table,
@@ -228,8 +235,7 @@ def _compare_conditions(
     )
     known = {one.index_name for one in changes.ops if isinstance(one, ops.CreateIndexOp)}
     for name in (old.keys() & new.keys() & models.keys()) - known:
-        conditions = {_condition(index, context.dialect.name) for index in (old[name], new[name])}
-        if len(conditions) > 1:
+        if _details(old[name], context.dialect.name) != _details(new[name], context.dialect.name):
             reflected = old[name].dialect_kwargs
             if isinstance(condition := reflected.get(f"{context.dialect.name}_where"), str):
                 reflected[f"{context.dialect.name}_where"] = text(condition)
@@ -237,9 +243,12 @@ def _compare_conditions(
             changes.ops.append(ops.CreateIndexOp.from_index(models[name]))
 
 
-def _condition(index: Index, dialect: str) -> str:
-    where = index.dialect_options[dialect]["where"]
-    return "" if where is None else normalized(str(where))
+def _details(index: Index, dialect: str) -> tuple[object, ...]:
+    """Return what Alembic does not compare: the condition, operator classes, included columns."""
+    options = index.dialect_options[dialect]
+    where = options["where"]
+    condition = "" if where is None else normalized(str(where))
+    return (condition, options.get("ops") or {}, options.get("include") or [])
 
 
 def _all_checks(table: Table) -> list[CheckConstraint]:

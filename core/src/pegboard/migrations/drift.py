@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import ARRAY, DefaultClause, Enum
+from sqlalchemy.exc import CompileError
+from sqlalchemy.types import TypeEngine
 
 from pegboard.database import db, no_time_limit
 from pegboard.migrations.comparison import comparison_of
@@ -134,4 +136,8 @@ def _plain(value: object) -> object:
             return f"{value.name or 'Enum'} ({', '.join(value.enums)})"
         case ARRAY():
             return f"{_plain(value.item_type)}[]"
+        case TypeEngine():
+            # As the database has it: a type of SQLAlchemy may have a variant for this one.
+            with suppress(CompileError):
+                return value.compile(dialect=db.engine.dialect)
     return value

@@ -25,7 +25,7 @@ _TIME = {
     "pattern": _TIME_PATTERN,
     "example": "2024-01-01T00:00:00",
 }
-_is_decimal = re.compile("0|[1-9][0-9]{0,17}").fullmatch
+_is_decimal = re.compile("0|[1-9][0-9]{0,999}").fullmatch
 
 
 class Name(fields.String):
