@@ -98,10 +98,10 @@ def test_an_unknown_route_is_a_404(client):
 
 
 def test_a_wrong_method_is_a_405_with_allow(client):
-    """`Allow` lists the methods of the route."""
+    """`Allow` lists the methods of the route, in one order in all workers."""
     response = client.delete("/trouble/bug")
     is_error(response, 405)
-    assert {"GET", "HEAD", "OPTIONS"} == set(response.headers["Allow"].split(", "))
+    assert "GET, HEAD, OPTIONS" == response.headers["Allow"]
 
 
 def test_a_wrong_method_is_told_the_right_ones(client):

@@ -127,6 +127,9 @@ def init_errors(app: Flask) -> None:
 def _answer_http(error: HTTPException) -> Response:
     if isinstance(error, APIError):
         return response_of(error)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        # Werkzeug's order is that of a set, and differs between the workers.
+        error.valid_methods = sorted(error.valid_methods)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     data = getattr(error, "data", None) or {}
     errors = data.get("errors") or data.get("messages")
