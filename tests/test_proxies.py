@@ -230,6 +230,7 @@ def test_a_path_prefix_is_in_all_links(service: LiveServer) -> None:
         redirect = proxy.ask("GET", "/shop/api/items")
         made = proxy.ask("POST", redirect.headers["Location"], {"name": "linked"})
         assert "linked" == proxy.ask("GET", made.headers["Location"]).json["name"]
+        assert 201 == proxy.ask("POST", "/shop/api/items/", {"name": "next"}).status
         listed = proxy.ask("GET", "/shop/api/items/?after=&page_size=1")
         following = listed.headers["Link"].partition(">")[0].removeprefix("<")
         assert 200 == proxy.ask("GET", following).status

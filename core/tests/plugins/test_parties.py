@@ -57,7 +57,7 @@ class Wanting:
     @property
     def order(self) -> int:
         """The place of the stage."""
-        return int(self.wanted["stage"])
+        return int(self.wanted.get("stage", 0))
 
     def bind(self, route: Route | None) -> None:
         """Do nothing at any route."""
