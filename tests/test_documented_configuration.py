@@ -4,11 +4,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 
 from pegboard.testing.processes import Server, free_port
@@ -82,8 +83,9 @@ def sentinel(program: Path, directory: Path, lines: list[str]) -> Iterator[int]:
 
     class Sentinel(Server):
         def answers(self) -> bool:
-            with Redis(port=port) as client:
+            with suppress(RedisConnectionError), Redis(port=port) as client:
                 return bool(client.ping())
+            return False
 
     with Sentinel([str(program), str(file), "--sentinel"], port=port, directory=directory):
         yield port

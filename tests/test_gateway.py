@@ -181,8 +181,8 @@ def test_an_answer_is_the_same_on_the_loop(
         # The window of one client began some time before that of the other.
         waits = int(expected.headers["Retry-After"]), int(dict(found)["retry-after"])
         assert abs(waits[0] - waits[1]) <= math.ceil(time.monotonic() - began)
-    # What a stage answers needs no thread, but for CORS.
-    assert bool(threads) is (origin is not None or not (is_known or is_refused))
+    # What a stage answers needs no thread.
+    assert bool(threads) is not (is_known or is_refused)
 
 
 def test_a_write_is_seen_by_the_loop(app: Flask, service: Service, threads: list[str]) -> None:

@@ -27,8 +27,11 @@ except ModuleNotFoundError:
 def test_no_page_is_wider_than_the_screen(
     live_server: StartService, tmp_path: Path, width: int
 ) -> None:
-    """Nor is the documentation with all calls open; and the browser has nothing to complain of."""
-    url = live_server().url
+    """Nor is the documentation with all calls open, or if title and version are long words.
+
+    The browser has nothing to complain of.
+    """
+    url = live_server(PEGBOARD_API_TITLE=f"Pegboard{'X' * 80}", PEGBOARD_API_VERSION="9" * 50).url
     done = subprocess.run(
         [NODE, MEASURE, BROWSER, tmp_path, str(width), f"{url}/", f"{url}/docs"],
         stdin=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPMessage
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_nothing_is_given_from_the_proxys_cache(proxy: Proxy, path: str) -> None
 
 def test_what_may_be_kept_is_kept(proxy: Proxy) -> None:
     """So the other tests would notice a cache that does nothing."""
-    path = "/docs/assets/docs.js?v=of-this-test"
+    path = f"/docs/assets/docs.js?v={version('pegboard')}"
     found = [proxy.ask("GET", path).headers["X-Request-ID"] for _ in range(3)]
     assert 1 == len(set(found))
 

@@ -384,6 +384,24 @@ def listening(server: LiveServer) -> int:
     return sum(is_listening(one) for one in workers if not has_ended(one))
 
 
+def test_a_death_in_a_reload_costs_no_other_worker(serve):
+    """The reload replaces the dead worker, so its successor is not taken for the one that died."""
+    server = serve(WORKERS="2")
+    wait_until(lambda: 2 == listening(server), "two workers serve")
+    parent = psutil.Process(server.pid)
+    old = set(parent.children())
+    os.kill(server.pid, signal.SIGHUP)
+    wait_until(lambda: parent.children()[-1] not in old, "the reload begins")
+    max(old, key=lambda worker: worker.pid).kill()
+    wait_until(lambda: not old & set(parent.children()), "the first worker is replaced")
+    # The deaths of a reload are noted after it, and this one with the other.
+    parent.children()[0].kill()
+    wait_until(lambda: "was killed by SIGKILL" in server.output, "deaths are noted")
+    server.stop()
+    assert "Unexpected exit from worker-2" in server.output
+    assert 1 == server.output.count("it is replaced")
+
+
 def test_a_service_outlives_the_deaths_of_all_its_workers(serve):
     """All at one time, and the new ones as well."""
     server = serve(WORKERS="2")

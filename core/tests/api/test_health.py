@@ -1,5 +1,6 @@
 """Liveness, readiness, and the checks of plugins."""
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,11 @@ def fail_with_a_bug():
     raise ValueError(message)
 
 
+def exit_process():
+    """Do what only a command may do."""
+    sys.exit("gone")
+
+
 def test_a_process_that_answers_is_alive(client: FlaskClient):
     """Whatever the database does."""
     response = client.get("/health")
@@ -72,7 +78,8 @@ def test_stats_are_logged_and_not_public(make_app: MakeApp, caplog):
 
 
 @pytest.mark.parametrize(
-    "check,reason", [(fail_openly, "no ink"), (fail_with_a_bug, "password=hunter2")]
+    "check,reason",
+    [(fail_openly, "no ink"), (fail_with_a_bug, "password=hunter2"), (exit_process, "gone")],
 )
 def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, reason, caplog):
     """Its reason is in the log alone."""
@@ -149,6 +156,32 @@ def test_probes_do_not_wait_for_a_check_that_is_slow(make_app: MakeApp):
             leave.set()
         assert 503 == slow.result()
     assert 503 == probe()
+
+
+def test_a_check_that_does_not_end_fails(make_app: MakeApp, monkeypatch):
+    """Else probes would get the result before it for ever, or wait for ever for the first one."""
+    monkeypatch.setattr("pegboard.api.health.OVERDUE", 0.05)
+    entered, leave = threading.Event(), threading.Event()
+
+    def check() -> None:
+        entered.set()
+        leave.wait(30)
+
+    app = make_app(plugins=[Checked(check)])
+
+    def probe() -> dict[str, object]:
+        body: dict[str, object] = app.test_client().get("/health/ready").get_json()
+        return body
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(probe)
+        try:
+            assert entered.wait(30)
+            wait_until(lambda: probe()["status"] == 503, "the check is overdue")
+            assert "not ready: checked.supply" == probe()["message"]
+        finally:
+            leave.set()
+        assert 200 == first.result()["status"]
 
 
 def test_a_check_is_logged_when_it_begins_to_fail_and_when_it_passes_again(

@@ -199,6 +199,14 @@ def test_a_setting_that_is_no_prefix_stops_the_start(prefix: str) -> None:
         create_app({"ENV": "testing", "PATH_PREFIX": prefix}, plugins=[])
 
 
+@pytest.mark.parametrize("prefix", ["/pages", "/health", "/docs/"])
+def test_a_prefix_with_which_routes_begin_stops_the_start(serve: Serve, prefix: str) -> None:
+    """Where the proxy removes it from the path, every request to them would be a 404."""
+    with pytest.raises(StartupError, match=f"PATH_PREFIX.*such as {prefix.rstrip('/')}"):
+        serve(PATH_PREFIX=prefix)
+    assert 200 == serve(PATH_PREFIX="/page").get("/page/pages/").status_code
+
+
 def test_a_configured_path_of_the_cookie_stays(serve: Serve) -> None:
     """As Flask has it."""
     client = serve(PATH_PREFIX="/shop", SESSION_COOKIE_PATH="/pages")

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from psycopg2.extras import LoggingConnection
 from sqlalchemy import event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from pegboard import hookimpl
@@ -262,6 +262,33 @@ def test_a_name_with_a_silent_address_leaves_time_for_the_next(
     with accepting("127.0.0.2", port_of(postgres_url)):
         app = make_engine_app(postgres_url.replace("127.0.0.1", "database.test"), connect_timeout=1)
         assert 1 == ask(app)
+
+
+def test_an_address_that_was_preferred_is_left_when_its_server_becomes_read_only(
+    postgres_url: str, make_engine_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover the name leads elsewhere, and the old primary still answers."""
+    real, addresses = socket.getaddrinfo, ["127.0.0.2", "127.0.0.1"]
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Sequence[Any]:
+        if host != "database.test":
+            return real(host, *args, **kwargs)
+        return [one for at in addresses for one in real(at, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    port = port_of(postgres_url)
+    with accepting("127.0.0.2", port), accepting("127.0.0.3", port):
+        app = make_engine_app(postgres_url.replace("127.0.0.1", "database.test"), connect_timeout=1)
+        assert 1 == ask(app)
+        addresses[:] = ["127.0.0.3"]
+        with app.app_context(), db.engine.connect() as connection:
+            connection.execute(text("SET default_transaction_read_only = on"))
+            connection.commit()
+            with pytest.raises(InternalError, match="read-only"):
+                connection.execute(text("CREATE TABLE refused ()"))
+
+        with pytest.raises(OperationalError, match="does not answer"):
+            ask(app)
 
 
 def test_a_resolver_without_an_answer_leaves_time_for_the_next(

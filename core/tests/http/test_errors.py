@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import Conflict, HTTPException
+from werkzeug.routing import Rule
 
 from pegboard import Blueprint, abort, db, hookimpl
 from pegboard.testing.fixtures import MakeApp
@@ -295,6 +296,30 @@ def test_error_handlers_of_plugins_get_no_redirects(make_app: MakeApp):
     assert 418 == client.get("/nowhere").status_code
     assert 308 == client.get("/here").status_code
     assert b"here" == client.post("/here", follow_redirects=True).data
+
+
+class Moved:
+    """A plugin with rules that Werkzeug redirects, and that therefore have no views."""
+
+    name = "moved"
+
+    @hookimpl
+    def pegboard_setup(self, app):
+        """Add the rules."""
+        for number, target in enumerate(("https://docs.example/a?b=1#c", "/health")):
+            app.url_map.add(
+                Rule(f"/moved/{number}", endpoint=f"moved.{number}", redirect_to=target)
+            )
+
+
+def test_a_rule_can_redirect_to_another_service(make_app: MakeApp):
+    """Only this service's own host is left out of a `Location`."""
+    client = make_app(plugins=[Moved()], TESTING=False).test_client()
+    for host in ("localhost", "EVIL.example"):
+        answers = [client.get(f"/moved/{number}", headers={"Host": host}) for number in range(2)]
+        assert {308} == {answer.status_code for answer in answers}
+        locations = [answer.headers["Location"] for answer in answers]
+        assert ["https://docs.example/a?b=1#c", "/health"] == locations
 
 
 def test_redirects_are_relative(make_app: MakeApp):

@@ -339,6 +339,8 @@ ON_POSTGRESQL = {
         with op.get_context().autocommit_block():
             op.execute('drop index concurrently if exists public."ix_items_id"')
         """,
+    "COMMIT in SQL": "op.execute('DELETE FROM items')\nop.execute('COMMIT')",
+    "COMMIT after it": "op.execute('DELETE FROM items; commit')",
     "before a block": """\
         op.execute('DELETE FROM items')
         with op.get_context().autocommit_block():
@@ -366,6 +368,8 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
         2,
         """\
         op.execute("INSERT INTO own SELECT id FROM items")
+        op.execute("COMMIT")
+        op.execute("DO $$ BEGIN IF false THEN DELETE FROM items; END IF; END $$")
         with op.get_context().autocommit_block():
             op.create_index("ix", "own", ["id"], postgresql_concurrently=True)
             op.execute("DELETE FROM own USING items WHERE own.id = items.id")

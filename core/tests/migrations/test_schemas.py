@@ -150,9 +150,31 @@ def test_what_a_waiting_revision_would_create_is_not_dropped(assemble, notes):
     assert strangers == find_orphans(assemble())
 
 
-def test_a_table_that_may_have_been_there_is_not_dropped(assemble, notes):
+MAYBE = {
+    "an option": "op.create_table('maybe', sa.Column('id', sa.Integer()), if_not_exists=True)",
+    "a branch": """\
+        if not sa.inspect(op.get_bind()).has_table("maybe"):
+            op.create_table("maybe", sa.Column("id", sa.Integer()))
+        """,
+    "a return": """\
+        if sa.inspect(op.get_bind()).has_table("maybe"):
+            return
+        op.create_table("maybe", sa.Column("id", sa.Integer()))
+        """,
+    "a rename": """\
+        op.create_table("first", sa.Column("id", sa.Integer()))
+        if sa.inspect(op.get_bind()).has_table("maybe"):
+            op.drop_table("first")
+        else:
+            op.rename_table("first", "maybe")
+        """,
+}
+
+
+@pytest.mark.parametrize("source", MAYBE.values(), ids=MAYBE)
+def test_a_table_that_may_have_been_there_is_not_dropped(assemble, notes, source):
     """One created only if it does not exist may be another program's."""
-    notes.write(1, "op.create_table('maybe', sa.Column('id', sa.Integer()), if_not_exists=True)")
+    notes.write(1, source)
     app = assemble(notes)
     execute(app, "CREATE TABLE maybe (id INTEGER)")
     upgrade(app)
@@ -161,6 +183,33 @@ def test_a_table_that_may_have_been_there_is_not_dropped(assemble, notes):
     remove_history(app, "notes")
 
     assert (Orphan("table", "maybe"),) == find_orphans(app)
+
+
+DROPPED = {
+    "in SQL": "op.execute('DROP TABLE old')",
+    "in composed SQL": "name = 'old'\nop.execute(f'DROP TABLE {name}')",
+    "renamed in SQL": "op.execute(sa.text('alter table Old rename to other'))",
+    "by keyword": "op.drop_table(table_name='old')",
+    "in a loop": "for name in ('old',):\n    op.drop_table(name)",
+    "in a helper": "def drop(name):\n    op.drop_table(name)\ndrop('old')",
+    "by the toolkit": "sa.Table('old', sa.MetaData()).drop(op.get_bind())",
+}
+
+
+@pytest.mark.parametrize("source", DROPPED.values(), ids=DROPPED)
+def test_a_dropped_table_is_nobodys(assemble, notes, source):
+    """However a revision dropped it: a later table of its name is another program's."""
+    notes.write(1, "op.create_table('old', sa.Column('id', sa.Integer()))")
+    notes.write(2, source)
+    app = assemble(notes)
+    upgrade(app)
+    execute(app, "CREATE TABLE old (id INTEGER)")
+
+    assert () == write_revisions(app)
+    remove_history(app, "notes")
+
+    assert Orphan("table", "old") in find_orphans(app)
+    execute(app, "DROP TABLE IF EXISTS other")
 
 
 def test_the_default_schema_may_be_spelled_out(on_postgres, notes):

@@ -67,6 +67,15 @@ class Shop:
             "A plugin is a module or an object whose functions are marked with @pegboard.hookimpl.",
         ),
         (
+            "def setup(app): pass",
+            "example_shop.plugin",
+            "the module example_shop.plugin has no hooks",
+            (
+                "Name in the entry point the module, or the object, whose functions are marked "
+                "with @pegboard.hookimpl."
+            ),
+        ),
+        (
             "here = None",
             "example_shop.plugin:here",
             "example_shop.plugin:here is a NoneType, which has no hooks",

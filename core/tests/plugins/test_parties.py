@@ -4,7 +4,15 @@ import click
 import pytest
 from flask import Blueprint, Flask
 
-from pegboard import StartupError, create_app, get_registry, hookimpl, hookspec
+from pegboard import (
+    Settings,
+    StartupError,
+    create_app,
+    get_registry,
+    hookimpl,
+    hookspec,
+    setting,
+)
 from pegboard.stages import Route
 from pegboard.testing.distributions import PluginFolder
 
@@ -57,7 +65,7 @@ class Wanting:
     @property
     def order(self) -> int:
         """The place of the stage."""
-        return int(self.wanted["stage"])
+        return int(self.wanted.get("stage", 0))
 
     def bind(self, route: Route | None) -> None:
         """Do nothing at any route."""
@@ -176,3 +184,29 @@ def test_one_object_under_two_names_is_left_out_once() -> None:
     config = {**ALONE, "PLUGINS_POLICY": "alpha=skip"}
     app = create_app(config, plugins=[plugin, Again()])
     assert ["beta"] == names(app)
+
+
+def test_a_plugin_that_collides_twice_is_named_once() -> None:
+    """By readiness; the registry has both problems."""
+    plugins = [Wanting("alpha", route="a"), Wanting("beta", route="a", command="c")]
+    plugins.append(Wanting("gamma", command="c"))
+    app = create_app({**ALONE, "PLUGINS_POLICY": "beta=skip"}, plugins=plugins)
+    assert ["beta", "beta"] == [problem.plugin for problem in get_registry(app).skipped]
+    assert ["beta"] == app.test_client().get("/health/ready").get_json()["skipped"]
+
+
+def test_a_plugin_with_another_problem_is_left_out_rather_than_a_sound_one() -> None:
+    """Both may be skipped, and one lacks a setting."""
+
+    class Needs(Settings):
+        key: str = setting(doc="A key.")
+
+    class Needy(Wanting):
+        @hookimpl
+        def pegboard_settings(self) -> type[Settings]:
+            """Return the settings."""
+            return Needs
+
+    plugins = [Needy("alpha", route="a"), Wanting("beta", route="a")]
+    app = create_app({**ALONE, "PLUGINS_POLICY": "*=skip"}, plugins=plugins)
+    assert ["beta"] == [plugin.name for plugin in get_registry(app).plugins]

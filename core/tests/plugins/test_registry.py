@@ -247,7 +247,7 @@ def test_a_plugin_says_itself_what_it_cannot_do_without(plugin_folder: PluginFol
 
 def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder):
     """The problem, and the policy that holds, are those of the plugin that it names."""
-    plugin_folder.add("faulty", "def nothing(): ...")
+    plugin_folder.add("faulty")
     plugin_folder.add(
         "inspector",
         """
@@ -265,7 +265,7 @@ def test_a_plugin_can_say_what_is_wrong_with_another(plugin_folder: PluginFolder
 
 def test_all_problems_of_one_error_are_reported(plugin_folder: PluginFolder):
     """Each with its code and plugin; the start is refused for one that may not be skipped."""
-    plugin_folder.add("faulty", "def nothing(): ...")
+    plugin_folder.add("faulty")
     plugin_folder.add(
         "inspector",
         """

@@ -7,10 +7,11 @@ from typing import Any
 import click
 import pytest
 from flask import Blueprint
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSessionInterface, SessionInterface
+from sqlalchemy.orm import DeclarativeBase
 
 from pegboard import HealthCheck, Settings, StartupError, create_app, hookimpl
-from pegboard.cache import Key
+from pegboard.cache import CacheStrategy, Key
 from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
 from pegboard.plugins.results import EXPECTED
@@ -40,6 +41,24 @@ class HalfStrategy:
         """Store nothing."""
 
 
+METHODS = [name for name in vars(CacheStrategy) if not name.startswith("_")]
+
+FlatStrategy = type("FlatStrategy", (), dict.fromkeys(METHODS, 0) | {"name": "flat"})
+"""A strategy without methods: all its attributes are numbers."""
+
+
+class Identifier:
+    """Identifies clients, when awaited."""
+
+    async def __call__(self, environ: object) -> str:
+        """Identify a client."""
+        return str(environ)
+
+
+async def check() -> None:
+    """Check something, when awaited."""
+
+
 async def identify(environ: object) -> str:
     """Identify a client, when awaited."""
     return str(environ)
@@ -52,7 +71,7 @@ def returning(hook: str, function: Callable[[], Any]) -> object:
 
 
 WRONG: dict[str, list[Any]] = {
-    "pegboard_models": [None, object(), Settings, "Base"],
+    "pegboard_models": [None, object(), Settings, "Base", DeclarativeBase],
     "pegboard_settings": [None, object(), {"page_size": 20}, Settings()],
     "pegboard_migrations": [None, "migrations", Path("/no/such/folder"), Path(__file__)],
     "pegboard_blueprints": [None, BLUEPRINT, "", [Blueprint], [BLUEPRINT, None], {BLUEPRINT}, 0],
@@ -63,11 +82,12 @@ WRONG: dict[str, list[Any]] = {
         [lambda: None],
         [HealthCheck("", print)],
         [HealthCheck("one", None)],  # type: ignore[arg-type]  # as the case wants
+        [HealthCheck("one", check)],
     ],
     "pegboard_setup": [object(), False],
-    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify],
-    "pegboard_session_strategy": [object(), SecureCookieSessionInterface],
-    "pegboard_cache_strategy": [object(), HalfStrategy(), 0],
+    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify, Identifier()],
+    "pegboard_session_strategy": [object(), SecureCookieSessionInterface, SessionInterface()],
+    "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],
     "pegboard_openapi": [{}],
 }
@@ -133,3 +153,26 @@ def test_a_plugin_with_a_wrong_result_may_be_skipped() -> None:
     config = {**ALONE, "PLUGINS_POLICY": "shop=skip"}
     app = create_app(config, plugins=[returning("pegboard_openapi", lambda: 5)])
     assert ["shop"] == app.test_client().get("/health/ready").get_json()["skipped"]
+
+
+@pytest.mark.parametrize(
+    "change", [dict.clear, lambda document: document.update(x=object())], ids=["cleared", "no JSON"]
+)
+def test_a_plugin_that_spoils_the_document_is_named(
+    change: Callable[[dict[str, Any]], None],
+) -> None:
+    """What the hook is given counts as its result."""
+
+    class Shop:
+        name = "shop"
+
+        @hookimpl
+        def pegboard_openapi(self, document: dict[str, Any]) -> None:
+            """Change the document."""
+            change(document)
+
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[Shop()])
+    (problem,) = caught.value.problems
+    assert (Code.HOOK_RESULT_INVALID, "shop") == (problem.code, problem.plugin)
+    assert problem.summary.startswith("pegboard_openapi spoiled the document: ")

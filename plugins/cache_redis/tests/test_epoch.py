@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import InternalError
 
 import pegboard
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import run_python
+from pegboard.testing.processes import run_python, wait_until
 from pegboard_cache_redis.cache.epoch import DISABLE, TRUST, WAIT, EpochStore
 from pegboard_cache_redis.models import table
 
@@ -241,3 +242,33 @@ def test_servers_of_processes_that_make_other_keys_are_not_known(app: Flask):
     write_row(epoch=1, enabled=True, servers="pb:1@a other:1@a pb:2@a")
     states = [EpochStore(pegboard.db.engine, keys).refresh() for keys in ("pb:1", "new:1")]
     assert [{"a"}, set()] == [set(state.servers) for state in states if state]
+
+
+def connections() -> set[int]:
+    """Return the process ids of the connections to the database, this one excepted."""
+    query = text(
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pegboard.db.engine.connect() as connection:
+        return set(connection.scalars(query))
+
+
+def test_its_connections_to_a_read_only_server_are_given_up_with_those_of_the_app(
+    make_app: MakeApp, redis_url: str, postgres_url: str
+):
+    """Else it would go on reading the old primary, where the row never changes again."""
+    app = make_app(plugins=["cache_redis"], DATABASE_URL=postgres_url, REDIS_URL=redis_url)
+    with app.app_context():
+        epochs = EpochStore(pegboard.db.engine, "pb:1")
+        assert epochs.refresh()
+        before = connections()
+        assert before
+        with pegboard.db.engine.connect() as connection:
+            connection.execute(text("SET default_transaction_read_only = on"))
+            connection.commit()
+            with pytest.raises(InternalError, match="read-only"):
+                connection.execute(DISABLE)
+
+        wait_until(lambda: before.isdisjoint(connections()), "the connections are closed")
+        assert epochs.refresh()

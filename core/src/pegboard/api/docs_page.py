@@ -53,13 +53,16 @@ def page() -> Response:
 
 
 def asset(name: str) -> Response:
-    """Serve one asset of the page; with its version in the URL it may be cached for a year."""
+    """Serve one asset of the page; with its own version in the URL it may be cached for a year.
+
+    With another version the page is that of another release, whose asset must not be kept for it.
+    """
     if name not in _FOLDERS:
         abort(404, "The documentation page has no such asset.")
-    folder, _ = _FOLDERS[name]
-    is_versioned = "v" in flask.request.args
-    response = send_from_directory(folder, name, max_age=_YEAR if is_versioned else None)
-    response.cache_control.immutable = is_versioned
+    folder, distribution = _FOLDERS[name]
+    is_lasting = flask.request.args.get("v") == version(distribution)
+    response = send_from_directory(folder, name, max_age=_YEAR if is_lasting else None)
+    response.cache_control.immutable = is_lasting
     return response
 
 

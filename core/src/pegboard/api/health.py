@@ -29,6 +29,9 @@ EXTENSION = "pegboard.health"
 SHARED_FOR = 1.0
 """Seconds for which one result of the checks answers every probe of a process."""
 
+OVERDUE = 5.0
+"""Seconds after which a check that has not ended counts as failing."""
+
 STATS_INTERVAL = 60.0
 """Seconds between two log lines with the stats."""
 
@@ -41,7 +44,7 @@ class HealthCheck:
 
     `check` is called without arguments in an app context, and raises when the condition does not
     hold: `NotReadyError` or any other exception; its text is logged as the reason. It should end
-    within two seconds, as an orchestrator waits for the answer.
+    within two seconds, as an orchestrator waits for the answer; after five it counts as failing.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Health:
         self._lock = threading.Lock()
         self._failing: frozenset[str] | None = None
         self._checked_at = -math.inf
+        self._running: tuple[str, float] | None = None
         self._stats_logged_at = -math.inf
 
     def failing(self) -> frozenset[str]:
@@ -103,23 +107,35 @@ class Health:
 
         The result is at most `SHARED_FOR` seconds and one run of the checks old: one thread runs
         them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
-        check that is slow, takes no threads from other requests.
+        check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
         last, checked_at = self._failing, self._checked_at
         if last is not None and time.monotonic() - checked_at < SHARED_FOR:
             return last
         # Only the first probes wait, as there is no result yet.
-        if not self._lock.acquire(blocking=last is None):
-            return last or frozenset()
+        if not self._lock.acquire(timeout=OVERDUE if last is None else 0):
+            return (last or frozenset()) | self._overdue()
         try:
             if self._checked_at == checked_at:
                 known = last or frozenset()
-                self._failing = frozenset(one.name for one in self.checks if not _holds(one, known))
+                self._failing = frozenset(
+                    one.name for one in self.checks if self._fails(one, known)
+                )
                 self._checked_at = time.monotonic()
                 self._log_stats()
             return self._failing or frozenset()
         finally:
+            self._running = None
             self._lock.release()
+
+    def _fails(self, check: HealthCheck, known: frozenset[str]) -> bool:
+        self._running = check.name, time.monotonic()
+        return not _holds(check, known)
+
+    def _overdue(self) -> frozenset[str]:
+        """Return the name of the check that runs for too long, if any."""
+        name, began = self._running or ("", math.inf)
+        return frozenset([name] if time.monotonic() - began >= OVERDUE else [])
 
     def _log_stats(self) -> None:
         now = time.monotonic()
@@ -152,7 +168,7 @@ def _holds(check: HealthCheck, known: frozenset[str]) -> bool:
         # A check must not run in a transaction that another one has left failed.
         db.session.rollback()
         check.check()
-    except Exception as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
         logger.log(level, "the health check %s fails: %s", check.name, error)
         return False
     if check.name in known:

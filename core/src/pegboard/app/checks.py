@@ -21,7 +21,7 @@ def init_health_checks(app: Flask, api: Api, assembled: Registry) -> None:
     init_health(
         app,
         checks=tuple(_require(checks, get_settings(CoreSettings, app).ready_requires)),
-        skipped=tuple(problem.plugin or "" for problem in assembled.skipped),
+        skipped=tuple(dict.fromkeys(problem.plugin or "" for problem in assembled.skipped)),
     )
     api.register_blueprint(health_blueprint())
 

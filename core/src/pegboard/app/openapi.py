@@ -71,6 +71,7 @@ def _whole_document(
     _add_answers(content, app)
     for plugin in assembled.plugins:
         call_plugin(assembled.manager, plugin, "pegboard_openapi", app=app, document=content)
+        _check_document(content, app, plugin)
         for operation in operations_of(content, app):
             # The views of blueprints have tags: this one was added by the plugin.
             operation.content.setdefault("tags", [plugin.name])
@@ -81,6 +82,17 @@ def _whole_document(
     add_tags(content, operations)
     drop_defaults(content["components"]["schemas"])
     return content
+
+
+def _check_document(content: dict[str, Any], app: Flask, plugin: Plugin) -> None:
+    """Raise `PluginError` for a document that a plugin has left without what the rest builds on."""
+    try:
+        app.json.dumps(content)
+        content["paths"].items(), content["components"]["schemas"].items()
+    except Exception as error:
+        summary = f"pegboard_openapi spoiled the document: {type(error).__name__}: {error}"
+        hint = "Add to the document what JSON can hold, and keep its paths and components.schemas."
+        raise PluginError(plugin.problem(Code.HOOK_RESULT_INVALID, summary, hint)) from error
 
 
 def _add_answers(content: dict[str, Any], app: Flask) -> None:

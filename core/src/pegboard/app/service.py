@@ -75,8 +75,9 @@ class Service(Flask):
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
         """Redirect as Flask does, with an answer in the platform's format."""
-        if isinstance(request.routing_exception, RequestRedirect):
-            request.routing_exception = RelativeRedirect(request.routing_exception.new_url)
+        redirect, adapter = request.routing_exception, self.create_url_adapter(request)
+        if isinstance(redirect, RequestRedirect) and adapter is not None:
+            request.routing_exception = RelativeRedirect(redirect.new_url, adapter.get_host(None))
         super().raise_routing_exception(request)
 
     def make_default_options_response(self) -> Response:
@@ -95,11 +96,17 @@ class Service(Flask):
 
 
 class RelativeRedirect(RequestRedirect):
-    """A redirect to a path, without a host: the request's `Host` header may be forged."""
+    """A redirect that names no host but another one: the request's `Host` header may be forged."""
+
+    def __init__(self, new_url: str, host: str) -> None:
+        super().__init__(new_url)
+        self._host = host
 
     def get_response(self, *_args: Any, **_kwargs: Any) -> Response:
         """Return the redirect in the format of errors, for clients that do not follow it."""
         target = urlsplit(self.new_url)
-        location = urlunsplit(("", "", "/" + target.path.lstrip("/"), target.query, ""))
+        location = self.new_url  # to another service, as a rule with `redirect_to` may name
+        if target.netloc == self._host:
+            location = urlunsplit(("", "", "/" + target.path.lstrip("/"), *target[3:]))
         message = f"The resource is at {location}."
         return error_response(self.code, message, headers={"Location": location})

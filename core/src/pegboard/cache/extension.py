@@ -80,7 +80,9 @@ def _find(
     app: Flask, lookup_at: Callable[[Callable[..., Any]], Lookup | None]
 ) -> Iterator[tuple[Rule, Lookup]]:
     for rule in app.url_map.iter_rules():
-        for function in _functions(app.view_functions[rule.endpoint]):
+        if (view := app.view_functions.get(rule.endpoint)) is None:
+            continue  # a rule with `redirect_to` needs no view
+        for function in _functions(view):
             lookup = lookup_at(function)
             if lookup is not None:
                 yield rule, lookup

@@ -47,11 +47,13 @@ def init_failover(engine: Engine, judge: Judge) -> None:
         if isinstance(driver, WatchedConnection) and not judge.is_read_only(driver):
             return
         context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
         now = time.monotonic()
         # While the server stays read-only, each refused write would close what readers use.
-        context.invalidate_pool_on_disconnect = now - given_up_at >= PAUSE
-        if context.invalidate_pool_on_disconnect:
+        if now - given_up_at >= PAUSE:
             given_up_at = now
+            # Also tells plugins with connections of their own, by the event `engine_disposed`.
+            engine.dispose()
 
 
 def check_server(session: Session) -> None:

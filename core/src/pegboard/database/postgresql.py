@@ -77,7 +77,8 @@ class Server:
         """Connect within the limit, however long the network, the resolver or a server take.
 
         Takes the arguments of `psycopg2.connect`, which may name several servers. A server that
-        has answered where others were silent is tried first from then on.
+        has answered where others were silent is tried first from then on, until the engine is
+        disposed of, as when a server has become read-only.
         """
         if self._breaker.is_open:
             raise self._no_answer()
@@ -110,6 +111,10 @@ class Server:
         elif connection.target != self._preferred:
             self._preferred = None
         return connection
+
+    def prefer_none(self) -> None:
+        """Try the servers in their own order again, where their names lead by now."""
+        self._preferred = None
 
     def is_read_only(self, connection: WatchedConnection) -> bool:
         """Return whether the server of a connection accepts no writes, or does not tell in time.
@@ -221,6 +226,7 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
         engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]
     _check_at_checkout(engine, server)
     init_failover(engine, server)
+    event.listen(engine, "engine_disposed", lambda _: server.prefer_none())
 
     @event.listens_for(engine, "begin")
     def set_limits(connection: Connection) -> None:

@@ -1,9 +1,9 @@
 """Watching which tables the transactions on a PostgreSQL connection touch.
 
 A transaction holds the locks of all it did until it ends, in whatever form it was told to. So
-before each commit the locks on the watched tables are read. Locks of readers and of rows that a
-foreign key points to say that nothing was touched, a lock of writers says that rows were, and for
-all others the definition of the table is compared with what it was.
+before each commit, also one in SQL, the locks on the watched tables are read. Locks of readers and
+of rows that a foreign key points to say that nothing was touched, a lock of writers says that rows
+were, and for all others the definition of the table is compared with what it was.
 
 What cannot run in a transaction, such as CREATE INDEX CONCURRENTLY, leaves no locks and cannot be
 rolled back: there the table is read from the text of each statement before it is executed.
@@ -95,6 +95,9 @@ _STATEMENT = re.compile(
 )
 """A statement that touches tables, or indexes, which are named in its group."""
 
+_COMMIT = re.compile(r"(?is) ^\W*(?:commit|end)\b | ;\s*commit\b", re.VERBOSE)
+"""SQL that ends a transaction, which no event of SQLAlchemy tells."""
+
 _QUALIFIED = re.compile(rf"(?:({_NAME})\s*\.\s*)?({_NAME})")
 
 
@@ -125,9 +128,13 @@ def watch_postgresql(
     ) -> None:
         found = {indexes.get(name, name) for name in _named(statement)} & {*watched.values()}
         named.update(found)
-        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        options = connection.get_execution_options()
+        is_commit = _COMMIT.search(statement) is not None
+        if is_commit or options.get("isolation_level") == "AUTOCOMMIT":
             for table in found:
                 raise refuse(table)
+        if is_commit:
+            refuse_commit(connection)
 
     def refuse_commit(connection: Connection) -> None:
         if table := _touched(connection, watched, before, named):

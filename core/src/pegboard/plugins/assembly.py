@@ -94,10 +94,12 @@ def examine(
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
-    problems += [*invalid, *settle(collisions, skippable)]
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    problems += [*invalid, *misset]
+    failed = {problem.plugin for problem in problems if problem.plugin is not None}
+    problems += settle(collisions, skippable, failed)
     registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
-    return registry, problems + misset
+    return registry, problems
 
 
 def _resolve_settings(

@@ -51,13 +51,23 @@ def _check_class(manager: pluggy.PluginManager, candidate: Candidate, obj: type)
 def _check_members(
     manager: pluggy.PluginManager, candidate: Candidate, module: ModuleType
 ) -> Problem | None:
-    """Return what is wrong if a module has no hooks, but an object or a class in it has."""
+    """Return what is wrong with a module without hooks: an object or a class in it may have some.
+
+    A module that was given to `create_app` may do without, an entry point is there for its hooks.
+    """
     found = {
         name: value
         for name, value in vars(module).items()
         if not isinstance(value, ModuleType)
         and any(_hooks_of(manager, value if isinstance(value, type) else type(value)))
     }
+    if not found and candidate.entry_point is not None and not _has_hook_names(manager, module):
+        return candidate.problem(
+            Code.PLUGIN_OBJECT_INVALID,
+            f"the module {module.__name__} has no hooks",
+            "Name in the entry point the module, or the object, whose functions are marked with "
+            "@pegboard.hookimpl.",
+        )
     # An object is preferred to its class.
     for name, value in sorted(found.items(), key=lambda item: isinstance(item[1], type)):
         is_class = isinstance(value, type)
@@ -71,6 +81,11 @@ def _check_members(
             else f"Give create_app {name}{'()' if is_class else ''} in place of the module.",
         )
     return None
+
+
+def _has_hook_names(manager: pluggy.PluginManager, module: ModuleType) -> bool:
+    """Return whether a function has the name of a hook, and only the marker was forgotten."""
+    return any(hasattr(getattr(manager.hook, name, None), "spec") for name in vars(module))
 
 
 def _hooks_of(manager: pluggy.PluginManager, owner: object) -> Iterator[tuple[str, Any]]:

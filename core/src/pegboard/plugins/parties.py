@@ -39,14 +39,17 @@ def titled(owner: Candidate | None) -> str:
     return f"plugin {owner.title}" if owner else "the core"
 
 
-def settle(collisions: Iterable[Collision], skippable: Collection[str]) -> list[Problem]:
+def settle(
+    collisions: Iterable[Collision], skippable: Collection[str], failed: Iterable[str] = ()
+) -> list[Problem]:
     """Lay each collision on one of its plugins, so that few plugins are left out.
 
-    It is one that is left out for another collision, else one that may be skipped, else the later
-    one. `skippable` are the names of the plugins without which the service may start.
+    It is one that is left out for another reason, else one that may be skipped, else the later
+    one. `skippable` are the names of the plugins without which the service may start, `failed` of
+    those that have other problems.
     """
     problems = []
-    left_out: set[str] = set()
+    left_out = {*failed}
     # Those that leave no choice come first, as they decide others.
     for collision in sorted(collisions, key=lambda one: len(_choices(one, skippable))):
         choices = _choices(collision, skippable)

@@ -70,21 +70,40 @@ def _is_health_check(value: Any) -> bool:
     if not isinstance(value, HealthCheck):
         return False
     name: Any = value.name
-    return isinstance(name, str) and bool(name) and callable(value.check)
+    return isinstance(name, str) and bool(name) and _answers_at_once(value.check)
 
 
 def _is_identifier(value: Any) -> bool:
-    """Return whether a value can be asked for the identity of a client, and answers at once."""
+    """Return whether a value can be asked for the identity of a client."""
+    return not isinstance(value, type) and _answers_at_once(value)
+
+
+def _answers_at_once(value: Any) -> bool:
+    """Return whether a value can be called, and then runs: nothing awaits or iterates an answer."""
+    called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
     return (
         callable(value)
-        and not isinstance(value, type)
-        and not inspect.iscoroutinefunction(value)
-        and not inspect.isgeneratorfunction(value)
+        and not inspect.iscoroutinefunction(called)
+        and not inspect.isgeneratorfunction(called)
+    )
+
+
+def _is_session_interface(value: Any) -> bool:
+    """Return whether a value is a session interface that opens and saves sessions.
+
+    Those of the base class only raise `NotImplementedError`, at each request.
+    """
+    return isinstance(value, SessionInterface) and not any(
+        getattr(type(value), name) is getattr(SessionInterface, name)
+        for name in ("open_session", "save_session")
     )
 
 
 def _is_strategy(value: Any) -> bool:
-    return not isinstance(value, type) and all(hasattr(value, name) for name in _STRATEGY)
+    return not isinstance(value, type) and all(
+        callable(getattr(value, name, None)) if name != "name" else hasattr(value, name)
+        for name in _STRATEGY
+    )
 
 
 _NOTHING = Expected("nothing", lambda value: value is None, is_optional=True)
@@ -93,7 +112,7 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
     {
         "pegboard_models": Expected(
             "the plugin's declarative base, as in class Base(pegboard.Model, DeclarativeBase)",
-            _is_subclass(DeclarativeBase),
+            lambda value: _is_subclass(DeclarativeBase)(value) and value is not DeclarativeBase,
         ),
         "pegboard_settings": Expected("a subclass of pegboard.Settings", _is_subclass(Settings)),
         "pegboard_migrations": Expected(
@@ -118,8 +137,9 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             is_optional=True,
         ),
         "pegboard_session_strategy": Expected(
-            "an object of a flask.sessions.SessionInterface, or None",
-            lambda value: isinstance(value, SessionInterface),
+            "an object of a flask.sessions.SessionInterface with its own open_session and "
+            "save_session, or None",
+            _is_session_interface,
             is_optional=True,
         ),
         "pegboard_cache_strategy": Expected(

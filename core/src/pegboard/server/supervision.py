@@ -73,6 +73,8 @@ class SupervisedServer(MPServer):
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
         worker = self.wrks[index]
+        if worker.inner.is_alive():
+            return  # it died while a reload went on, which has replaced it already
         now = time.monotonic()
         is_settled = now - worker.birth >= SETTLED
         deaths = self._deaths[index] = 1 if is_settled else self._deaths.get(index, 0) + 1

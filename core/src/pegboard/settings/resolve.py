@@ -81,6 +81,10 @@ def resolve_settings(
     return loaded, tuple(values), tuple(problems)
 
 
+_TESTING_PREFIX = f"{ENV_PREFIX}TEST_"
+"""What begins so is for the testing kit, whose fixtures read it."""
+
+
 @dataclass(frozen=True)
 class Unused:
     """An environment variable with the platform's prefix that no setting in force has."""
@@ -139,6 +143,8 @@ def unknown_settings(
         elif near := _nearest(bare, core, MISSPELLING):
             hint = f"Did you mean {core[near]}? pegboard config show prints all settings."
         else:
+            if name.startswith(_TESTING_PREFIX):
+                continue
             near = _nearest(name, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
             unused.append(Unused(name, "no active plugin declares it", near))
             continue

@@ -9,6 +9,9 @@ from textwrap import dedent
 __all__ = ["PluginFolder"]
 
 
+_ONE_HOOK = "@pegboard.hookimpl\ndef pegboard_setup(): pass\n"
+
+
 class PluginFolder:
     """A folder on the import path into which a test puts plugin distributions."""
 
@@ -30,8 +33,9 @@ class PluginFolder:
         package: str | None = None,
         target: str | None = None,
     ) -> Path:
-        """Write a distribution with one plugin; `code` is that of its module.
+        """Write a distribution with one plugin.
 
+        `code` is that of its module, by default one hook that does nothing.
         `requires` are requirement strings as in `pyproject.toml`; `target` is what the entry point
         names, by default the module. Returns the import package's folder.
         """
@@ -40,7 +44,9 @@ class PluginFolder:
         module = self.path / package
         module.mkdir()
         (module / "__init__.py").touch()
-        (module / "plugin.py").write_text("import pegboard\n" + dedent(code), encoding="utf-8")
+        (module / "plugin.py").write_text(
+            "import pegboard\n" + dedent(code or _ONE_HOOK), encoding="utf-8"
+        )
         metadata = self.path / f"{distribution.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
         lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
