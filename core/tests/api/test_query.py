@@ -6,7 +6,7 @@ import pytest
 from flask import Blueprint as FlaskBlueprint
 from flask import request
 from flask.views import MethodView
-from marshmallow import EXCLUDE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, INCLUDE, Schema, fields, pre_load
 
 from pegboard import Blueprint, hookimpl
 
@@ -39,6 +39,17 @@ class RenamingSchema(Schema):
         if "size[gte]" in found:
             found["size"] = found.pop("size[gte]")
         return found
+
+
+class AnySchema(Schema):
+    """A schema that lets any parameter through."""
+
+    class Meta:
+        """Let it through."""
+
+        unknown = INCLUDE
+
+    size = fields.Integer()
 
 
 class BodySchema(Schema):
@@ -134,6 +145,14 @@ def excluding(wanted):
     return wanted
 
 
+@things.get("/of-schema")
+@things.arguments(AnySchema, location="query", unknown=None)
+@things.response(200)
+def of_schema(wanted):
+    """Leave it to the schema."""
+    return wanted
+
+
 @things.get("/renaming")
 @things.arguments(RenamingSchema, location="query")
 @things.arguments(SortSchema, location="query")
@@ -174,6 +193,7 @@ def plugins():
         ("/things/?tag=a&tag=b", {"tags": ["a", "b"], "page": 1}),
         ("/things/renaming?size[gte]=3&order=a", {"size": 3, "sort": "a"}),
         ("/things/excluding?size=3&foo=1&foo=2", {"size": 3}),
+        ("/things/of-schema?size=3&foo=1", {"size": 3, "foo": "1"}),
         ("/things/open?size=3&foo=1&foo=2", {"query": {"size": "3", "foo": "1"}}),
         ("/things/open-class?foo=1", {"query": {"foo": "1"}}),
         ("/things/by-hand?a=1&a=2&b=3", {"query": {"a": "1", "b": "3"}}),

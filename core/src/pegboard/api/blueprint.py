@@ -116,10 +116,14 @@ class Blueprint(_DocumentedBlueprint):
     ) -> "Callable[[F], F]":
         """Parse the request's arguments by a schema, and document them.
 
-        With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter.
+        With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter;
+        with `unknown=None`, the `Meta` of the schema decides.
         """
         decorate = super().arguments(schema, location=location, **kwargs)
-        is_open = location in LOCATIONS and kwargs.get("unknown", RAISE) not in {RAISE, None}
+        unknown = kwargs.get("unknown", RAISE)
+        if unknown is None:
+            unknown = (schema() if isinstance(schema, type) else schema).unknown
+        is_open = location in LOCATIONS and unknown != RAISE
         return (lambda view: open_query(decorate(view))) if is_open else decorate
 
     def paginate(self, *args: Any, **kwargs: Any) -> "Callable[[F], F]":
