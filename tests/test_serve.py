@@ -819,7 +819,8 @@ def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: 
     )
     (distribution / "entry_points.txt").write_text("[pegboard.plugins]\nnote = pegboard_note\n")
     module = folder / "pegboard_note.py"
-    module.write_text("")
+    sound = "import pegboard\n\n@pegboard.hookimpl\ndef pegboard_setup(app): ...\n"
+    module.write_text(sound)
     server = start(
         *(script("pegboard"), "dev", "--port", "{port}"),
         PYTHONPATH=str(folder),
@@ -828,7 +829,7 @@ def test_the_development_server_restarts_when_a_module_changes(start, tmp_path: 
     assert "Plugins: note (pegboard-note 1" in server.output
     module.write_text("import nonsense\n")
     wait_until(lambda: 503 == health(server.port), "the mistake is told")
-    module.write_text("\n")
+    module.write_text(sound)
     wait_until(lambda: 200 == health(server.port), "the service is back")
 
 
@@ -953,6 +954,9 @@ import sqlite3
 import pegboard
 
 listener = socket.create_server(("127.0.0.1", int(os.environ["METRICS_PORT"])))
+
+@pegboard.hookimpl
+def pegboard_setup(app): ...
 """
 """A plugin that takes a port when it is imported, as `prometheus_client.start_http_server` does."""
 

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote
 
 from pegboard.problems import Code, Problem, StartupError
 
@@ -50,13 +50,19 @@ class RedisURL:
     """The certificates as they were read at the start; none without TLS."""
 
 
+_URL = re.compile(
+    r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?",
+    re.DOTALL,
+)
+"""The parts of a URL, from RFC 3986, appendix B: `urlsplit` refuses several hosts with brackets."""
+
+
 def parse(url: str) -> RedisURL:
     """Read the URL; raises `StartupError` when it or a file it names is unusable."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        _refuse("cannot be read")
-    scheme, _, arrangement = parts.scheme.partition("+")
+    match = _URL.fullmatch(url.strip())
+    assert match is not None  # each part may be empty
+    parts = SplitResult(*match.groups(default=""))
+    scheme, _, arrangement = parts.scheme.lower().partition("+")
     if (scheme, arrangement) not in _SCHEMES:
         _refuse("has an unknown scheme")
     options = _options(parts.query, _PARAMETERS[arrangement])
@@ -67,6 +73,8 @@ def parse(url: str) -> RedisURL:
     # Read at the start: mistakes in the files would else show with the first request.
     context = tls_context(encryption) if tls else None
     userinfo, _, hosts = parts.netloc.rpartition("@")
+    if not {"[", "]"}.isdisjoint(userinfo):
+        _refuse("cannot be read")
     user, _, password = userinfo.partition(":")
     sentinel_options = dict(encryption) if arrangement == "sentinel" else {}
     for name in ("username", "password"):
