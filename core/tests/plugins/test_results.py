@@ -16,6 +16,7 @@ from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code
+from pegboard.testing.distributions import PluginFolder
 
 ALONE = {"ENV": "testing", "CACHE": "auto", "SESSIONS": "auto"}
 
@@ -176,3 +177,56 @@ def test_a_plugin_that_spoils_the_document_is_named(
     (problem,) = caught.value.problems
     assert (Code.HOOK_RESULT_INVALID, "shop") == (problem.code, problem.plugin)
     assert problem.summary.startswith("pegboard_openapi spoiled the document: ")
+
+
+REFERENCES = {
+    "another plugin's table by its name": (
+        "item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))",
+        "notes.item_id refers to 'items.id', no column of this plugin",
+    ),
+    "a column that is not there": (
+        "other_id = sqlalchemy.Column(sqlalchemy.ForeignKey('notes.number'))",
+        "notes.other_id refers to 'notes.number'",
+    ),
+    "a class that is not there": (
+        "owner = sqlalchemy.orm.relationship('Owner')",
+        "its models cannot be mapped",
+    ),
+}
+
+
+@pytest.mark.parametrize("line,told", REFERENCES.values(), ids=list(REFERENCES))
+def test_a_model_that_refers_to_nothing_is_found_at_the_start(
+    plugin_folder: PluginFolder, line: str, told: str
+) -> None:
+    """The plugin is named, and may be skipped."""
+    plugin_folder.add(
+        "notes",
+        f"""
+        from pathlib import Path
+        import sqlalchemy, sqlalchemy.orm
+
+        class Base(pegboard.Model, sqlalchemy.orm.DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "notes"
+            {line}
+
+        @pegboard.hookimpl
+        def pegboard_models():
+            return Base
+
+        @pegboard.hookimpl
+        def pegboard_migrations():
+            return Path(__file__).parent
+        """,
+    )
+    config = {"ENV": "testing", "PLUGINS": "notes"}
+    with pytest.raises(StartupError) as caught:
+        create_app(config)
+    (problem,) = caught.value.problems
+    assert ("notes", Code.MODEL_REFERENCE_UNRESOLVED) == (problem.plugin, problem.code)
+    assert told in problem.summary
+    app = create_app({**config, "PLUGINS_POLICY": "notes=skip"})
+    assert 200 == app.test_client().get("/health").status_code

@@ -153,6 +153,12 @@ MISTAKES = {
     Code.MIGRATIONS_MISSING: shop(
         MODELS.partition("@pegboard.hookimpl\ndef pegboard_migrations")[0]
     ),
+    Code.MODEL_REFERENCE_UNRESOLVED: shop(
+        MODELS.replace(
+            '"products"\n',
+            '"products"\n    item_id = sqlalchemy.Column(sqlalchemy.ForeignKey("items.id"))\n',
+        )
+    ),
     Code.BLUEPRINT_INVALID: shop(blueprint("shop", "/<nope:key>")),
     Code.STAGE_INVALID: shop(stage("100", name="''")),
     Code.CACHED_DUPLICATE_NAME: cached(
@@ -167,10 +173,6 @@ MISTAKES = {
         models=MODELS.replace(
             "    pass", "    metadata = sqlalchemy.MetaData(info={'bind_key': 'archive'})"
         ),
-    ),
-    Code.CACHED_MODELS_INVALID: cached(
-        ROUTE.format("pegboard.cached(Product, ttl=300, depends=[Product])(one)"),
-        models=MODELS.replace('"products"\n', '"products"\n    parts = relationship("Part")\n'),
     ),
     Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
     Code.CACHE_NOT_SHARED: Mistake(

@@ -62,7 +62,7 @@ def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
         tables = [lookup.table, *lookup.others]
     except SQLAlchemyError as error:
         summary = f"{lookup.view} is of models that cannot be mapped: {error}"
-        problem = Problem(Code.CACHED_MODELS_INVALID, summary, "Fix the models.")
+        problem = Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")
         raise _error(assembled, rule, lookup, problem) from error
     return next((one for one in tables if one.metadata.info.get(_BIND) is not None), None)
 

@@ -8,6 +8,8 @@ import click
 import pluggy
 from flask import Blueprint
 from sqlalchemy import MetaData
+from sqlalchemy.exc import ArgumentError, NoReferenceError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
@@ -86,6 +88,8 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         summary = f"it has models of {tables}, but no migrations to create them"
         hint = "Return the folder of its revisions from pegboard_migrations."
         raise PluginError(candidate.problem(Code.MIGRATIONS_MISSING, summary, hint))
+    if base:
+        _check_references(candidate, base)
     settings = one("pegboard_settings")
     if settings is not None:
         try:
@@ -104,3 +108,25 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         commands=tuple(one("pegboard_commands") or ()),
         health_checks=tuple(one("pegboard_health_checks") or ()),
     )
+
+
+def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> None:
+    """Raise `PluginError` for a foreign key or a relationship to what there is not.
+
+    Each plugin has tables of its own, in which the name of another plugin's table means nothing.
+    """
+    code = Code.MODEL_REFERENCE_UNRESOLVED
+    for table in base.metadata.tables.values():
+        for key in table.foreign_keys:
+            try:
+                _ = key.column
+            except (NoReferenceError, ArgumentError) as error:
+                place = f"{table.name}.{key.parent.name}"
+                summary = f"{place} refers to {key.target_fullname!r}, no column of this plugin"
+                raise PluginError(candidate.problem(code, summary, code.hint)) from error
+    try:
+        base.registry.configure(cascade=True)
+    except SQLAlchemyError as error:
+        summary = f"its models cannot be mapped: {error}"
+        hint = "Correct the relationship: name a class of this plugin, or pass another's model."
+        raise PluginError(candidate.problem(code, summary, hint)) from error

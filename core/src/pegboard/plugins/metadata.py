@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution as MetadataDistribution
 from importlib.metadata import EntryPoint, distributions
+from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 GROUP = "pegboard.plugins"
 
@@ -128,7 +132,9 @@ def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
 def _describe(distribution: MetadataDistribution) -> tuple[Distribution, str | None]:
     """Return a distribution as its metadata describes it, and what is wrong there."""
     try:
-        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+        # The type that it declares lacks `get`, and a subscript warns of what is not there.
+        metadata = cast("Message", distribution.metadata)
+        name, version = metadata.get("Name", ""), metadata.get("Version", "")
         if not name:
             fault = "there is no METADATA with a name"
         elif not version or find_version(distribution) is None:

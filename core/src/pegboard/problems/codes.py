@@ -243,6 +243,18 @@ class Code(ProblemCode):
         "it has models of products, but no migrations to create them",
         "Return the folder of the plugin's revisions from pegboard_migrations.",
     )
+    MODEL_REFERENCE_UNRESOLVED = (
+        "PB_MODEL_REFERENCE_UNRESOLVED",
+        (
+            "A foreign key of the plugin's models names a table or a column that the plugin has "
+            "not, or a relationship names a class that there is not."
+        ),
+        "products.item_id refers to 'items.id', no column of this plugin",
+        (
+            "Refer to a table of another plugin by its model, as in ForeignKey(Item.id), and "
+            "require its distribution; for one of this plugin, check the spelling."
+        ),
+    )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
@@ -290,12 +302,6 @@ class Code(ProblemCode):
             "the database of the bind archive"
         ),
         "Cache only what is in the database of DATABASE_URL: without a `bind_key`.",
-    )
-    CACHED_MODELS_INVALID = (
-        "PB_CACHED_MODELS_INVALID",
-        "SQLAlchemy cannot map the models that a cached view is made of.",
-        "the cached view example_shop.plugin.one is of models that cannot be mapped: …",
-        "Fix the models.",
     )
     CACHED_ABOVE_ROUTE = (
         "PB_CACHED_ABOVE_ROUTE",
