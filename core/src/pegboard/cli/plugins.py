@@ -38,14 +38,26 @@ def list_plugins(info: ScriptInfo) -> None:
 def doctor() -> None:
     """Report tables and migration histories in the database whose plugin is not active."""
     found = find_orphans(current_app)
+    inactive = {plugin.name for plugin in installed_plugins()} & {
+        orphan.name for orphan in found if orphan.kind == "history"
+    }
     for orphan in found:
-        click.echo(str(orphan))
-    if found:
-        click.echo(
-            "Activate the plugin again, or drop its data: pegboard plugins remove NAME works while "
-            "the plugin is active.",
-            err=True,
+        if orphan.kind == "history" and orphan.name in inactive:
+            click.echo(f"history {orphan.name}: its plugin is installed, and not active")
+        else:
+            click.echo(str(orphan))
+    if inactive:
+        hint = (
+            "Drop nothing: pegboard plugins list says why a plugin is not active. Tables of no "
+            "active plugin may be of one of these."
         )
+    else:
+        hint = (
+            "Activate the plugin again, or drop its data: pegboard plugins remove NAME works while "
+            "the plugin is active."
+        )
+    if found:
+        click.echo(hint, err=True)
         sys.exit(1)
     click.echo("Every table and history in the database belongs to an active plugin.")
 

@@ -34,7 +34,7 @@ class Orphan:
     def __str__(self) -> str:
         if self.kind == "history":
             return f"history {self.name}: its plugin is absent"
-        return f"table {self.name}: belongs to no plugin"
+        return f"table {self.name}: belongs to no active plugin"
 
 
 def find_orphans(app: Flask) -> tuple[Orphan, ...]:
