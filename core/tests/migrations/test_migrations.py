@@ -246,6 +246,10 @@ def test_a_broken_revision_file_is_named(assemble: Assemble, notes: Plugin) -> N
     with pytest.raises(MigrationError, match="notes: Revision notes_0003 is present more than"):
         upgrade(app)
 
+    notes.write(2, "pass", after=9)
+    with pytest.raises(MigrationError, match=r"notes_0009 .* correct the down_revision"):
+        upgrade(app)
+
 
 def test_a_revision_that_does_not_exist_is_named(assemble: Assemble, notes: Plugin) -> None:
     """A mistyped revision or plugin is said to be one, with those there are."""

@@ -171,9 +171,15 @@ def read_script_directory(config: Config) -> ScriptDirectory:
         with warnings.catch_warnings():
             # Two files with one id, as merging two branches of a repository can leave.
             warnings.filterwarnings("error", "Revision .* is present more than once")
+            warnings.filterwarnings("error", "Revision .* referenced from .* is not present")
             directory.get_heads()  # this reads the files
     except UserWarning as error:
-        message = f"{history.name}: {error} in {history.versions}; give one of them another id"
+        hint = (
+            "give one of them another id"
+            if "more than once" in str(error)
+            else "correct the down_revision, or bring the missing file back"
+        )
+        message = f"{history.name}: {error} in {history.versions}; {hint}"
         raise MigrationError(message) from error
     except (CommandError, SyntaxError) as error:
         message = f"{history.name}: {error}"
