@@ -19,6 +19,8 @@ from sqlalchemy import (
     Column,
     Computed,
     DefaultClause,
+    Dialect,
+    Enum,
     Index,
     Sequence,
     Table,
@@ -152,7 +154,10 @@ def _compare_table(
     if in_database is None or in_models is None:
         return PriorityDispatchResult.CONTINUE
     assert context.migration_context is not None
-    comparison_of(context.migration_context).not_compared += _not_compared(in_models)
+    assert context.dialect is not None
+    comparison_of(context.migration_context).not_compared += _not_compared(
+        in_models, context.dialect
+    )
     described = _describe_model(context, in_models)
     if described is not None:
         _compare_checks(context, changes, in_database, in_models, described)
@@ -160,9 +165,15 @@ def _compare_table(
     return PriorityDispatchResult.CONTINUE
 
 
-def _not_compared(table: Table) -> Iterator[str]:
-    """Say what a model has that no reflection of SQLAlchemy tells."""
+def _not_compared(table: Table, dialect: Dialect) -> Iterator[str]:
+    """Say what a model has that the database does not, or no reflection of SQLAlchemy tells."""
     for one in table.columns:
+        if (
+            isinstance(one.type, Enum)
+            and not one.type.create_constraint
+            and not isinstance(named_type(one.type, dialect), ENUM)
+        ):
+            yield f"the values of the Enum {table.fullname}.{one.name}, a text in this database"
         types = (one.type, *one.type._variant_mapping.values())  # noqa: SLF001 - it has no public name
         if any(getattr(kind, "collation", None) is not None for kind in types):
             yield f"the collation of {table.fullname}.{one.name}"
