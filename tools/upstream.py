@@ -7,9 +7,9 @@ library is newer than the test, does not count.
 """
 
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -50,8 +50,7 @@ def unpack(distribution: str, folder: Path) -> Path:
     options = ("--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder))
     subprocess.run([sys.executable, "-m", "pip", "download", *options, pinned], check=True)
     (archive,) = folder.glob("*.tar.gz")
-    with tarfile.open(archive) as content:
-        content.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     return folder / archive.name.removesuffix(".tar.gz")
 
 
