@@ -2,6 +2,7 @@
 
 import re
 import select
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,6 +32,8 @@ class WatchedConnection(extensions.connection):
         """Returns the statements that begin each transaction."""
         self.target: Mapping[str, str] = {}
         """The parameters by which libpq finds this server among several."""
+        self.asked_at = time.monotonic()
+        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
         self.on_silence: Callable[[], None] | None = None
         self.poll_of_socket = select.poll()
         self.poll_of_socket.register(self.fileno(), select.POLLIN)
