@@ -17,6 +17,8 @@ from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import PostgresServer
 
+pytestmark = pytest.mark.faults
+
 
 class Standby(PostgresServer):
     """A copy of a server, which follows it until it is promoted."""

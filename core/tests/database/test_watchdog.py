@@ -22,6 +22,8 @@ from pegboard.database.connection import WatchedConnection
 from pegboard.testing.processes import wait_until
 from pegboard.testing.servers import PostgresServer
 
+pytestmark = pytest.mark.faults
+
 MAX_WAIT = 3.0
 """Seconds after which every request has its error, whatever the server does."""
 

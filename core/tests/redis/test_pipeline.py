@@ -28,6 +28,8 @@ from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import Certificates, RedisServer
 
+pytestmark = pytest.mark.faults
+
 GET = command("GET", "a", key="a")
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 with suppress(ImportError):

@@ -22,6 +22,8 @@ from pegboard.testing.processes import run_python, wait_until
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import RedisServer
 
+pytestmark = pytest.mark.faults
+
 PING = command("PING", key="")
 GET = command("GET", "a", key="a")
 NewChannel = Callable[..., ServerChannel]

@@ -24,6 +24,8 @@ from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 from pegboard.testing.sentinels import SentinelServers
 
+pytestmark = pytest.mark.faults
+
 BOUND = 0.5
 """Seconds that one command may take; far longer than by default, as a busy machine is slow."""
 

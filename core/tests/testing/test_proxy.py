@@ -18,6 +18,8 @@ from redis.retry import Retry
 from pegboard.testing.proxy import RedisProxy
 from pegboard.testing.servers import Certificates
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def client(redis_proxy: RedisProxy) -> Iterator[Redis]:

@@ -28,6 +28,8 @@ from pegboard_cache_redis.models import table
 
 from .conftest import read_row
 
+pytestmark = pytest.mark.faults
+
 ITEM = "/api/items/1"
 
 PATIENT = {

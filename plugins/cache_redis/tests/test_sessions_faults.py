@@ -12,6 +12,8 @@ from pegboard.redis import get_channel
 from pegboard.testing.processes import free_port, wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
+pytestmark = pytest.mark.faults
+
 TIMEOUT = 1.0
 """Seconds that Redis is given."""
 

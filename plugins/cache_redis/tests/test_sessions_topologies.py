@@ -7,6 +7,8 @@ from pegboard.redis import get_channel
 from pegboard.testing.processes import wait_until
 from pegboard_cache_redis import end_session, rotate_session
 
+pytestmark = pytest.mark.faults
+
 
 def read():
     """Return what is in the session."""

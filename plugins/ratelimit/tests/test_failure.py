@@ -11,6 +11,8 @@ import pegboard
 from pegboard.redis import ChannelError
 from pegboard.testing.processes import wait_until
 
+pytestmark = pytest.mark.faults
+
 LIMIT = "4/minute"
 
 

@@ -1,6 +1,13 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
-from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.blueprint import (
+    Api,
+    Blueprint,
+    Decoration,
+    OpenAPIDocument,
+    init_api,
+    openapi_blueprint,
+)
 from pegboard.api.data_errors import init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
@@ -29,6 +36,7 @@ __all__ = [
     "LIVENESS_PATH",
     "Api",
     "Blueprint",
+    "Decoration",
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
