@@ -30,6 +30,7 @@ from pegboard.api.operations import (
     operations_of,
 )
 from pegboard.api.query import check_query
+from pegboard.api.status_names import use_current_names
 
 __all__ = [
     "ASSETS",
@@ -58,4 +59,5 @@ __all__ = [
     "init_health",
     "openapi_blueprint",
     "operations_of",
+    "use_current_names",
 ]

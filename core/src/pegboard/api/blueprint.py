@@ -18,6 +18,7 @@ from webargs.multidictproxy import MultiDictProxy
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query
+from pegboard.api.status_names import accept_all_names
 from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
 
 OPENAPI_VERSION = "3.0.3"
@@ -210,7 +211,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     and do not depend on which other plugins are active.
     """
     app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
-    return Api(
+    api = Api(
         app,
         spec_kwargs={
             "marshmallow_plugin": MarshmallowPlugin(
@@ -219,6 +220,8 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "servers": ROOT_SERVERS,
         },
     )
+    accept_all_names(api, ErrorSchema)
+    return api
 
 
 def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
