@@ -34,6 +34,7 @@ from pegboard.http.headers import (
 from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
+from pegboard.http.view_methods import function_of
 
 __all__ = [
     "CACHE_CONTROL_KEY",
@@ -66,6 +67,7 @@ __all__ = [
     "error_body",
     "error_response",
     "evaluate_preconditions",
+    "function_of",
     "get_edge",
     "identify",
     "init_edge",
