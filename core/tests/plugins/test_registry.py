@@ -7,6 +7,7 @@ import pytest
 from flask import Blueprint
 
 from pegboard import StartupError, create_app, get_registry, hookimpl
+from pegboard.problems import Code
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 
@@ -134,6 +135,62 @@ def test_a_hook_with_wrong_arguments_is_reported(plugin_folder: PluginFolder):
     (problem,) = problems(PLUGINS="wrong")
     assert "wrong" == problem.plugin
     assert "application" in problem.summary
+
+
+DECLARING = """
+import sys
+
+@pegboard.hookspec
+def pegboard_shop_after(change): ...
+
+@pegboard.hookspec
+def pegboard_shop_before(change): ...
+
+@pegboard.hookspec
+def pegboard_shop_between(change): ...
+
+@pegboard.hookimpl
+def pegboard_hookspecs():
+    return sys.modules[__name__]
+"""
+
+
+def test_wrong_arguments_of_a_plugins_hooks_are_all_reported_and_nothing_else(
+    plugin_folder: PluginFolder,
+):
+    """Of several hooks and several plugins, each once; the right ones are known hooks."""
+    plugin_folder.add("shop", DECLARING)
+    implementing = """
+    @pegboard.hookimpl
+    def pegboard_shop_after(changed): ...
+
+    @pegboard.hookimpl
+    def pegboard_shop_before({}): ...
+
+    @pegboard.hookimpl
+    def pegboard_shop_between(change): ...
+    """
+    plugin_folder.add("one", implementing.format("change"))
+    plugin_folder.add("two", implementing.format("old"))
+    found = problems(PLUGINS="shop,one,two")
+    assert sorted((one.plugin, one.code, one.summary) for one in found) == [
+        ("one", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("after", "changed")),
+        ("two", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("after", "changed")),
+        ("two", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("before", "old")),
+    ]
+
+
+TAKES = "pegboard_shop_{} takes {}, which the hook does not give"
+
+
+def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFolder):
+    """Only the collision is reported."""
+    taking = DECLARING.replace("pegboard_shop_between", "pegboard_stock_counted")
+    plugin_folder.add("shop", DECLARING)
+    plugin_folder.add("stock", taking)
+    plugin_folder.add("one", "@pegboard.hookimpl\ndef pegboard_stock_counted(change): ...\n")
+    found = problems(PLUGINS="shop,stock,one")
+    assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
