@@ -99,7 +99,9 @@ class Decoration(NamedTuple):
     name: str
     """The decorator's."""
     given: Callable[..., Any]
+    """What was decorated."""
     made: Callable[..., Any]
+    """What the decorator returned; of a view class that is the class."""
     is_late: bool
     """Whether a route of the blueprint already decorated what was given, or what that wraps."""
 
