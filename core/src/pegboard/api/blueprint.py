@@ -1,7 +1,7 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
@@ -100,7 +100,18 @@ class Decoration(NamedTuple):
     name: str
     """The decorator's."""
     given: Callable[..., Any]
+    """What was decorated."""
     made: Callable[..., Any]
+    """What the decorator returned; of a view class that is the class."""
+    is_late: bool
+    """Whether a route of the blueprint already decorated what was given, or what that wraps."""
+
+
+def functions_inside(view: Any) -> Iterator[Callable[..., Any]]:
+    """Yield a view and the functions that its decorators have wrapped, the outermost first."""
+    while view is not None:
+        yield view
+        view = getattr(view, "__wrapped__", None)
 
 
 class Blueprint(_DocumentedBlueprint):
@@ -126,6 +137,17 @@ class Blueprint(_DocumentedBlueprint):
         super().__init__(*args, **kwargs)
         self.decorations: list[Decoration] = []
         """How functions were decorated, so that what has no effect can be found."""
+        self._routed: list[object] = []
+
+    def route(self, rule: str, **options: Any) -> "Callable[[F], F]":
+        """Add a route of a view function or class, as flask-smorest does."""
+        decorate = super().route(rule, **options)
+
+        def decorate_and_note(view: "F") -> "F":
+            self._routed.append(view)
+            return decorate(view)
+
+        return decorate_and_note
 
     def arguments(
         self, schema: "AnySchema", *, location: str = "json", **kwargs: Any
@@ -179,8 +201,10 @@ class Blueprint(_DocumentedBlueprint):
         """Return a decorator that notes what it has decorated."""
 
         def decorate_and_note(view: "F") -> "F":
+            routed = {id(one) for one in self._routed}
+            is_late = any(id(one) in routed for one in functions_inside(view))
             decorated = decorate(view)
-            self.decorations.append(Decoration(name, view, decorated))
+            self.decorations.append(Decoration(name, view, decorated, is_late))
             return decorated
 
         return decorate_and_note

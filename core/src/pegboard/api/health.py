@@ -48,7 +48,7 @@ class HealthCheck:
     """
 
     name: str
-    """The name under which `/health/ready` reports the result."""
+    """The name under which `/health/ready` reports the result; each of a plugin has another."""
     check: Callable[[], object]
     """Raises when the condition does not hold; what it returns is ignored."""
     is_required: bool = True

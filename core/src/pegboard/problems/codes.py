@@ -105,6 +105,16 @@ class Code(ProblemCode):
         "PEGBOARD_PLUGINS names a plugin that is not installed",
         "Install the distribution that has the plugin, or correct the name.",
     )
+    PLUGIN_NAME_INVALID = (
+        "PB_PLUGIN_NAME_INVALID",
+        (
+            "The name of a plugin is part of names of settings, tables and revisions. It is made "
+            "of lower-case letters, digits and underscores, begins with a letter, and has at most "
+            "47 characters."
+        ),
+        "'Shop-2' cannot be the name of a plugin",
+        "Rename the plugin: in the entry point, or in the `name` of an object.",
+    )
     PLUGIN_IMPORT_FAILED = (
         "PB_PLUGIN_IMPORT_FAILED",
         (
@@ -353,16 +363,13 @@ class Code(ProblemCode):
     )
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
-        (
-            "Two plugins, or a plugin and the core, have a setting or a prefix of settings of the"
-            " same name."
-        ),
+        "Two plugins, or a plugin and the core, have a setting of the same name.",
         "setting LOG_LEVEL belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
-        "Two plugins, or a plugin and the core, have a blueprint of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a blueprint of one name.",
         "blueprint shop belongs to plugin shop (example-shop 1.0) already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
@@ -393,9 +400,15 @@ class Code(ProblemCode):
     )
     COLLISION_COMMAND = (
         "PB_COLLISION_COMMAND",
-        "Two plugins, or a plugin and the core, have a command of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a command of one name.",
         "command serve belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_HEALTH_CHECK = (
+        "PB_COLLISION_HEALTH_CHECK",
+        "Two health checks of one plugin have the same name, so nobody could tell which fails.",
+        "it has two: health check shop.vault",
+        "Rename one of the two.",
     )
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",

@@ -96,7 +96,7 @@ class Declaration:
 
 def prefix_of(plugin: str) -> str:
     """Return the prefix of a plugin's settings, as in `ITEMS_`."""
-    return plugin.upper().replace("-", "_") + "_"
+    return f"{plugin.upper()}_"
 
 
 def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declaration, ...]:
