@@ -801,8 +801,8 @@ def test_the_models_of_a_plugin_count_as_its_tables_in_a_downgrade(
     notes.model("notes", id=mapped_column(sa.Integer(), primary_key=True))
     notes.write(
         1,
-        "name = 'no' + 'tes'\nop.create_table(name, sa.Column('id', sa.Integer(), primary_key=True))",
-        "name = 'no' + 'tes'\nop.drop_table(name)",
+        "op.create_table('no' + 'tes', sa.Column('id', sa.Integer(), primary_key=True))",
+        "op.drop_table('no' + 'tes')",
     )
     tags.write(
         1, "op.create_table('tags', sa.Column('note_id', sa.Integer(), sa.ForeignKey('notes.id')))"
