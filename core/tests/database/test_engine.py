@@ -137,7 +137,7 @@ def test_parameters_that_the_driver_takes_are_allowed(
 ) -> None:
     """No server is needed to tell, and none is asked, whatever the environment says."""
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
-        host, port = server.server_address
+        host, port = server.server_address[:2]
         monkeypatch.setenv("PGHOSTADDR", str(host))
         monkeypatch.setenv("PGPORT", str(port))
         database_url(text_of_url)
