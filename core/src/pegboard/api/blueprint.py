@@ -17,7 +17,7 @@ from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
-from pegboard.api.query import LOCATIONS, load_query, open_query
+from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
 from pegboard.api.status_names import accept_all_names
 from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
 
@@ -51,10 +51,14 @@ class StrictParser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        """Answer 422, in the platform's words where those of marshmallow are long-winded."""
+        """Answer 422, in the platform's words where those of marshmallow are long-winded.
+
+        For the query it is with what the other schemas of the view refuse, too.
+        """
         if isinstance(error.messages, dict):
             error.messages = {
-                location: plain_messages(found, schema)
+                location: (query_errors(req) if location in LOCATIONS else {})
+                | plain_messages(found, schema)
                 for location, found in error.messages.items()
             }
         super().handle_error(error, req, schema, **kwargs)
