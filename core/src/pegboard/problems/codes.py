@@ -127,6 +127,17 @@ class Code(ProblemCode):
         "its metadata in …",
         "Install the distribution anew, or remove what is left of it.",
     )
+    ENTRY_POINTS_UNREADABLE = (
+        "PB_ENTRY_POINTS_UNREADABLE",
+        (
+            "The file `entry_points.txt` of an installed distribution, which need not have a "
+            "plugin, has a line without `=`, or is not UTF-8. Alembic and Flask read those of all "
+            "distributions, and cannot be imported or run. The command `pegboard` says which it "
+            "is; other programs that import `pegboard` end with a traceback."
+        ),
+        ("…/example_foreign-1.0.dist-info/entry_points.txt: line 2 is 'serve', without a ="),
+        "Install the distribution anew, or uninstall it.",
+    )
     PLUGIN_OBJECT_INVALID = (
         "PB_PLUGIN_OBJECT_INVALID",
         (
