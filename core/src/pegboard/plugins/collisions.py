@@ -76,11 +76,13 @@ def find_same_names(candidates: Sequence[Candidate]) -> Iterator[Problem]:
     for candidate in candidates:
         other = first.setdefault(candidate.name, candidate)
         if other is not candidate:
-            yield candidate.problem(
-                Code.COLLISION_PLUGIN_NAME,
-                f"{other.label or other.package} has a plugin of the same name",
-                "Uninstall one of the two distributions.",
-            )
+            summary = f"{other.label or other.package} has a plugin of the same name"
+            hint = "Uninstall one of the two distributions."
+            if candidate.entry_point and other.entry_point and candidate.label == other.label:
+                one, two = other.entry_point.value, candidate.entry_point.value
+                summary = f"its distribution has two plugins of this name, {one} and {two}"
+                hint = "Rename one of the two entry points."
+            yield candidate.problem(Code.COLLISION_PLUGIN_NAME, summary, hint)
 
 
 def find_collisions(
