@@ -101,9 +101,6 @@ def find_collisions(
             collisions += routes.add(plugin, _rules_of(plugin))
         except PluginError as error:
             problems += error.problems
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
-            summary, hint = f"a blueprint cannot be registered: {error}", "Fix its blueprints."
-            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
     names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
     collisions += _same_names([*names, *_providers(plugins, manager)])
     return collisions, problems
@@ -172,7 +169,15 @@ def _core_rules() -> list[Rule]:
 
 
 def _rules_of(plugin: Plugin) -> list[Rule]:
+    """Return the routes of a plugin. Raises `PluginError` for blueprints that Flask refuses."""
     scratch = Flask("pegboard", static_folder=None)
+    problems: list[Problem] = []
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
-        scratch.register_blueprint(blueprint)
+        try:
+            scratch.register_blueprint(blueprint)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
+            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
+            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint."))
+    if problems:
+        raise PluginError(*problems)
     return rules_of(scratch)

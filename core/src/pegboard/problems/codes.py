@@ -269,7 +269,7 @@ class Code(ProblemCode):
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
-        "a blueprint cannot be registered: the converter 'nope' does not exist",
+        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
         "Fix the blueprint.",
     )
     STAGE_INVALID = (
