@@ -384,6 +384,18 @@ def test_two_distributions_with_one_plugin_name_are_reported(plugin_folder: Plug
     assert any("same name" in problem.summary for problem in problems(PLUGINS="twin"))
 
 
+def test_two_plugins_of_one_name_in_one_distribution_are_reported(plugin_folder: PluginFolder):
+    """It is no other distribution that is to be uninstalled."""
+    plugin_folder.add("twin")
+    entries = plugin_folder.path / "example_twin-1.0.dist-info" / "entry_points.txt"
+    entries.write_text(f"{entries.read_text()}twin = example_twin.other\n")
+    (problem,) = problems(PLUGINS="twin")
+    assert problem.summary == (
+        "its distribution has two plugins of this name, example_twin.plugin and example_twin.other"
+    )
+    assert "Rename one of the two entry points." == problem.hint
+
+
 def test_a_skipped_plugin_leaves_the_rest_serving(plugin_folder: PluginFolder, make_app: MakeApp):
     """With the policy skip the service runs without it and says so."""
     plugin_folder.add("broken", "1 / 0")

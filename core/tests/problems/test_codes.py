@@ -248,6 +248,7 @@ OF_COMMANDS = {
     Code.DATABASE_BEHIND,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
+    Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
 }
 """Those that only commands find; they have tests with the commands."""

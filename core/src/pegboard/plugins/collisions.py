@@ -98,11 +98,13 @@ def find_same_names(candidates: Sequence[Candidate]) -> Iterator[Problem]:
     for candidate in candidates:
         other = first.setdefault(candidate.name, candidate)
         if other is not candidate:
-            yield candidate.problem(
-                Code.COLLISION_PLUGIN_NAME,
-                f"{other.label or other.package} has a plugin of the same name",
-                "Uninstall one of the two distributions.",
-            )
+            summary = f"{other.label or other.package} has a plugin of the same name"
+            hint = "Uninstall one of the two distributions."
+            if candidate.entry_point and other.entry_point and candidate.label == other.label:
+                one, two = other.entry_point.value, candidate.entry_point.value
+                summary = f"its distribution has two plugins of this name, {one} and {two}"
+                hint = "Rename one of the two entry points."
+            yield candidate.problem(Code.COLLISION_PLUGIN_NAME, summary, hint)
 
 
 def find_collisions(
@@ -121,9 +123,6 @@ def find_collisions(
             collisions += routes.add(plugin, _rules_of(plugin))
         except PluginError as error:
             problems += error.problems
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
-            summary, hint = f"a blueprint cannot be registered: {error}", "Fix its blueprints."
-            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
     names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
     collisions += _same_names([*names, *_providers(plugins, manager)])
     return collisions, problems
@@ -196,7 +195,15 @@ def _core_rules() -> list[Rule]:
 
 
 def _rules_of(plugin: Plugin) -> list[Rule]:
+    """Return the routes of a plugin. Raises `PluginError` for blueprints that Flask refuses."""
     scratch = Flask("pegboard", static_folder=None)
+    problems: list[Problem] = []
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
-        scratch.register_blueprint(blueprint)
+        try:
+            scratch.register_blueprint(blueprint)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
+            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
+            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint."))
+    if problems:
+        raise PluginError(*problems)
     return rules_of(scratch)

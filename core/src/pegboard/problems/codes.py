@@ -137,6 +137,17 @@ class Code(ProblemCode):
         "its metadata in …",
         "Install the distribution anew, or remove what is left of it.",
     )
+    ENTRY_POINTS_UNREADABLE = (
+        "PB_ENTRY_POINTS_UNREADABLE",
+        (
+            "The file `entry_points.txt` of an installed distribution, which need not have a "
+            "plugin, has a line without `=`, or is not UTF-8. Alembic and Flask read those of all "
+            "distributions, and cannot be imported or run. The command `pegboard` says which it "
+            "is; other programs that import `pegboard` end with a traceback."
+        ),
+        ("…/example_foreign-1.0.dist-info/entry_points.txt: line 2 is 'serve', without a ="),
+        "Install the distribution anew, or uninstall it.",
+    )
     PLUGIN_OBJECT_INVALID = (
         "PB_PLUGIN_OBJECT_INVALID",
         (
@@ -268,7 +279,7 @@ class Code(ProblemCode):
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
-        "a blueprint cannot be registered: the converter 'nope' does not exist",
+        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
         "Fix the blueprint.",
     )
     STAGE_INVALID = (
