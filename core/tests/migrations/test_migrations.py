@@ -36,6 +36,7 @@ from pegboard.migrations import (
     write_merge_revision,
     write_revisions,
 )
+from pegboard.plugins.collisions import LONGEST_NAME
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 
@@ -698,6 +699,18 @@ def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: 
     (path,) = write_empty_revisions(app, message="begin", report=Report())
 
     assert "0001_begin.py" == path.name
+
+
+def test_a_plugin_of_the_longest_name_is_migrated(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """The names that are made of it fit into each database."""
+    app = assemble(make_plugin("s" * LONGEST_NAME))
+    write_empty_revisions(app, message="begin", report=Report())
+
+    upgrade(app, report=Report())
+
+    assert {"s" * LONGEST_NAME: ["0001"]} == versions(app)
 
 
 def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:

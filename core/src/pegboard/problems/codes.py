@@ -110,7 +110,7 @@ class Code(ProblemCode):
         (
             "The name of a plugin is part of names of settings, tables and revisions. It is made "
             "of lower-case letters, digits and underscores, begins with a letter, and has at most "
-            "47 characters."
+            "43 characters."
         ),
         "'Shop-2' cannot be the name of a plugin",
         "Rename the plugin: in the entry point, or in the `name` of an object.",
