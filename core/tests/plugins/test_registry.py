@@ -704,3 +704,80 @@ def test_an_optional_hook_of_an_absent_plugin_is_no_problem(plugin_folder: Plugi
         """,
     )
     assert ["guest"] == names(create_app({"ENV": "testing", "PLUGINS": "guest"}))
+
+
+HOST = """
+class Hooks:
+    @pegboard.hookspec
+    def pegboard_host_before(self, change):
+        "Is called before a change."
+
+    @pegboard.hookspec
+    def pegboard_host_after(self, change):
+        "Is called after a change."
+
+@pegboard.hookimpl
+def pegboard_hookspecs():
+    return {returned}
+"""
+
+
+def implementing(*signatures: str) -> str:
+    """The code of a plugin with hooks of these signatures."""
+    return "".join(f"@pegboard.hookimpl\ndef {one}: pass\n" for one in signatures)
+
+
+def guests(plugin_folder: PluginFolder, **code: str) -> None:
+    """Write plugins that implement the hooks of the plugin host."""
+    for name, text in code.items():
+        plugin_folder.add(name, text, requires=["pegboard", "example-host"])
+
+
+BEFORE, AFTER = "pegboard_host_before(change)", "pegboard_host_after(changed)"
+
+
+def test_every_hook_of_a_plugin_that_is_refused_is_checked(plugin_folder: PluginFolder):
+    """Those of the core, for which it is refused, those of other plugins, and unknown ones."""
+    plugin_folder.add("host", HOST.format(returned="Hooks"))
+    wrong = implementing(BEFORE, AFTER, "pegboard_setup(it)", "pegboard_blueprint()")
+    guests(plugin_folder, guest=wrong)
+    found = problems(PLUGINS="host,guest")
+    assert [
+        ("guest", "it implements pegboard_blueprint, which is no hook"),
+        ("guest", "pegboard_host_after takes changed, which the hook does not give"),
+        ("guest", "pegboard_setup takes it, which the hook does not give"),
+    ] == sorted((problem.plugin, problem.summary) for problem in found)
+
+
+def test_an_argument_with_a_default_is_not_given(plugin_folder: PluginFolder):
+    """So it is no wrong one, in hooks of the core and of plugins."""
+    plugin_folder.add("host", HOST.format(returned="Hooks"))
+    optional = ("pegboard_host_after(change, own=None)", "pegboard_setup(app, *, own=None)")
+    guests(plugin_folder, guest=implementing(*optional))
+    assert ["host", "guest"] == names(create_app({**ALONE, "PLUGINS": "host,guest"}))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "1 / 0",
+        HOST.format(returned="1 / 0"),
+        HOST.format(returned="Hooks") + implementing("pegboard_blueprints(app)"),
+    ],
+    ids=["import", "hookspecs", "arguments"],
+)
+def test_the_hooks_of_a_plugin_that_fails_are_not_unknown(plugin_folder: PluginFolder, host: str):
+    """Only the plugin that declares them is wrong, not those that implement them."""
+    plugin_folder.add("host", host)
+    guests(plugin_folder, guest=implementing(BEFORE))
+    assert ["host"] == [problem.plugin for problem in problems(PLUGINS="host,guest")]
+
+
+def test_a_hook_of_another_plugin_that_is_declared_wrongly_is_reported(plugin_folder):
+    """A wrapper that does not yield has no wrong argument, and is named by what pluggy says."""
+    plugin_folder.add("host", HOST.format(returned="Hooks"))
+    wrapper = "@pegboard.hookimpl(wrapper=True)\ndef pegboard_host_after(change): pass\n"
+    guests(plugin_folder, guest=implementing(BEFORE) + wrapper)
+    (problem,) = problems(PLUGINS="host,guest")
+    assert "pegboard_host_after" in problem.summary
+    assert "not a generator" in problem.summary
