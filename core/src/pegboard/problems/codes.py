@@ -348,8 +348,9 @@ class Code(ProblemCode):
     DECORATED_ABOVE_ROUTE = (
         "PB_DECORATED_ABOVE_ROUTE",
         (
-            "A decorator of a blueprint was applied after the view was registered for its route, "
-            "and has no effect: arguments are not checked, fields are not left out."
+            "A decorator of a blueprint, or `transactional`, was applied after the view was "
+            "registered for its route, and has no effect: arguments are not checked, fields are "
+            "not left out, changes are not committed."
         ),
         "response decorates example_shop.plugin.one above its route, which misses it",
         "Put `response` below the route.",
