@@ -630,13 +630,23 @@ def test_the_longest_name_fits_into_the_database(plugin_folder: PluginFolder):
 def test_two_parts_of_one_plugin_with_one_name_are_reported(
     plugin_folder: PluginFolder, hook: str, part: str, code: Code
 ):
-    """One would hide the other."""
+    """One would hide the others; each name is reported once."""
     plugin_folder.add(
-        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}, {part}]"
+        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}] * 3"
     )
     (problem,) = problems(PLUGINS="mist")
     assert (code, "mist") == (problem.code, problem.plugin)
     assert problem.hint == "Rename one of the two."
+
+
+def test_two_settings_of_one_plugin_with_one_name_are_reported(plugin_folder: PluginFolder):
+    """They differ in case, which variables do not have."""
+    plugin_folder.add(
+        "mist", SETTING.format(name='Size: int = pegboard.setting(1, doc="A number.")\n    size')
+    )
+    (problem,) = problems(PLUGINS="mist")
+    assert (Code.COLLISION_SETTING, "mist") == (problem.code, problem.plugin)
+    assert "MIST_SIZE" in problem.summary
 
 
 SETTING = """

@@ -108,7 +108,8 @@ def examine(
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
     problems += [*invalid, *misset]
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
-    problems += settle(collisions, skippable, failed)
+    # A name that a plugin has three times is one problem.
+    problems += dict.fromkeys(settle(collisions, skippable, failed))
     registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
     return registry, problems
 

@@ -375,7 +375,7 @@ class Code(ProblemCode):
     )
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
-        "Two plugins, or a plugin and the core, have a setting of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
         "setting LOG_LEVEL belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
