@@ -5,6 +5,7 @@ from pegboard.api.blueprint import (
     Blueprint,
     Decoration,
     OpenAPIDocument,
+    functions_inside,
     init_api,
     openapi_blueprint,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "docs_blueprint",
     "drop_defaults",
     "drop_unused_schemas",
+    "functions_inside",
     "get_health",
     "health_blueprint",
     "init_api",

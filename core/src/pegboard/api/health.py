@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from flask import Flask, current_app
+from flask import Flask
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
 from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
+from pegboard.extensions import get_extension
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class HealthCheck:
     """
 
     name: str
-    """The name under which `/health/ready` reports the result."""
+    """The name under which `/health/ready` reports the result; each of a plugin has another."""
     check: Callable[[], object]
     """Raises when the condition does not hold; what it returns is ignored."""
     is_required: bool = True
@@ -165,7 +166,7 @@ def get_health(app: Flask | None = None) -> Health:
     logged at `INFO` when `/health/ready` is asked, at most once a minute. A function that raises
     does not make the service unready.
     """
-    health: Health = (app or current_app).extensions[EXTENSION]
+    health: Health = get_extension(app, EXTENSION, "get_health(app)")
     return health
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request
+from flask import Flask, Request, current_app
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
@@ -51,6 +51,12 @@ def check_query(app: Flask, request: Request) -> None:
         abort(422, VALIDATION_MESSAGE, errors=errors)
 
 
+def query_errors(request: Request) -> dict[str, Any]:
+    """Return all that is wrong with a query of which one schema has refused a parameter."""
+    rules = _rules_of(current_app, request)
+    return {} if rules is None else rules.all_errors(request)
+
+
 def load_query(parser: FlaskParser, request: Request, schema: Schema) -> MultiDictProxy:
     """Return the parameters for a schema; raises `ValidationError` for repeated ones of its own.
 
@@ -81,7 +87,13 @@ class _Rules:
         errors: dict[str, Any] = {name: [_REPEATED] for name in sorted(_repeated(args) & once)}
         if self.is_open or (not errors and self.known.issuperset(args)):
             return errors
-        unknown = set(args) - self.documented.keys()
+        return self.all_errors(request) | errors
+
+    def all_errors(self, request: Request) -> dict[str, Any]:
+        """Return what all schemas find wrong with the query, and what none of them knows."""
+        args = request.args
+        errors: dict[str, Any] = {}
+        unknown = set() if self.is_open else set(args) - self.documented.keys()
         for schema in self.schemas:
             found = _complaints(self.parser, request, schema)
             refused = [schema.error_messages["unknown"]]

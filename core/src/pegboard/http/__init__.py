@@ -6,6 +6,7 @@ from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
     evaluate_preconditions,
+    explain_failed_precondition,
     require_preconditions,
 )
 from pegboard.http.cors import CORS, parse_origin
@@ -67,6 +68,7 @@ __all__ = [
     "error_body",
     "error_response",
     "evaluate_preconditions",
+    "explain_failed_precondition",
     "function_of",
     "get_edge",
     "identify",
