@@ -185,6 +185,15 @@ def test_wrong_arguments_of_a_plugins_hooks_are_all_reported_and_nothing_else(
 TAKES = "pegboard_shop_{} takes {}, which the hook does not give"
 
 
+def test_parameters_that_a_hook_is_not_given_are_the_plugins_own(plugin_folder: PluginFolder):
+    """Those with a default, and those by keyword or of any number: pluggy leaves them alone."""
+    plugin_folder.add(
+        "one",
+        "@pegboard.hookimpl\ndef pegboard_setup(app, own=1, *more, other=2, **rest): ...\n",
+    )
+    assert ["one"] == names(create_app({**ALONE, "PLUGINS": "one"}))
+
+
 def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFolder):
     """Only the collision is reported."""
     taking = DECLARING.replace("pegboard_shop_between", "pegboard_stock_counted")

@@ -120,5 +120,7 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
 
 def _owner(operation: Operation, app: Flask, assembled: Registry) -> Plugin | None:
     rule = operation.rule
-    view = rule and app.view_functions[rule.endpoint]
-    return assembled.owner_of(rule.endpoint, view.__module__ if view else "") if rule else None
+    if rule is None:
+        return None
+    view = app.view_functions.get(rule.endpoint)  # a rule with `redirect_to` needs no view
+    return assembled.owner_of(rule.endpoint, view.__module__ if view else "")

@@ -17,9 +17,9 @@ class Collision:
     earlier: Candidate | None
     """The other plugin; None is the core."""
     summary: str
-    """What is wrong, as a problem of the later plugin."""
+    """What the later plugin is told, as in `table notes belongs to plugin alpha already`."""
     mirrored: str
-    """What is wrong, as a problem of the earlier plugin."""
+    """What the earlier plugin is told, as in `table notes belongs to plugin beta too`."""
     change: str = "Rename it in {name}"
     """What the author of a plugin does about it, without a full stop; `name` is the plugin's."""
 

@@ -179,7 +179,9 @@ def _wrong_arguments(
             continue
         known = specification.argnames
         wrong = [
-            one for one in inspect.signature(getattr(obj, name)).parameters if one not in known
+            parameter.name
+            for parameter in inspect.signature(getattr(obj, name)).parameters.values()
+            if parameter.name not in known and _is_given(parameter)
         ]
         if wrong:
             is_explained = True
@@ -196,3 +198,11 @@ def _wrong_arguments(
             f"a hook is declared wrongly: {' '.join(str(error).split())}",
             "Declare it as the hook's reference does.",
         )
+
+
+def _is_given(parameter: inspect.Parameter) -> bool:
+    """Return whether pluggy gives a hook the parameter; one with a default is the plugin's own."""
+    return (
+        parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        and parameter.default is parameter.empty
+    )
