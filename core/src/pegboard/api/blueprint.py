@@ -1,6 +1,7 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -144,6 +145,13 @@ class Blueprint(_DocumentedBlueprint):
             return decorated  # type: ignore[no-any-return]
 
         return decorate_bounded
+
+    def _set_pagination_metadata(self, *args: Any) -> tuple[Any, Any]:
+        """Write `X-Pagination` in the form of all JSON of the platform."""
+        result, headers = super()._set_pagination_metadata(*args)  # type: ignore[misc]
+        name = self.PAGINATION_HEADER_NAME  # type: ignore[attr-defined]
+        headers[name] = encode_json(json.loads(headers[name])).decode()
+        return result, headers
 
     @staticmethod
     def any_query(view: "F") -> "F":
