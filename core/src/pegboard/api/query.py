@@ -14,9 +14,9 @@ from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
-from pegboard.api.declarations import declared_schemas, view_function
+from pegboard.api.declarations import declared_schemas
 from pegboard.api.messages import plain_messages
-from pegboard.http import VALIDATION_MESSAGE, abort
+from pegboard.http import VALIDATION_MESSAGE, abort, function_of
 
 LOCATIONS = frozenset({"query", "querystring"})
 """The names that webargs has for the query."""
@@ -121,7 +121,8 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
     blueprint: Any = app.blueprints.get(owner)
     if not hasattr(blueprint, "any_query"):  # of Flask, or of flask-smorest alone
         return None
-    function = view_function(app, endpoint, method)
+    view = app.view_functions[endpoint]
+    function = function_of(view, method)
     documentation = getattr(function, "_apidoc", {})
     schemas = declared_schemas(function, LOCATIONS)
     by_hand = (
@@ -133,7 +134,7 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
         for one in by_hand
         if isinstance(one, Mapping) and one.get("in") == "query"
     }
-    view_class = getattr(app.view_functions[endpoint], "view_class", None)
+    view_class = getattr(view, "view_class", None)
     is_open = getattr(function, _OPEN, False) or getattr(view_class, _OPEN, False)
     known = frozenset(documented).union(*map(_names, schemas))
     return _Rules(blueprint.ARGUMENTS_PARSER, schemas, documented, is_open, known)

@@ -54,12 +54,12 @@ def find_orphans(app: Flask) -> tuple[Orphan, ...]:
     return tuple(found)
 
 
-def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> None:
+def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bool:
     """Downgrade a history to base, then drop the tables and the version table that are left.
 
-    Of a history that has never been applied nothing is dropped: a table of that name is another
-    program's. Raises `MigrationError` when a foreign key of another plugin's table refers to one of
-    the tables.
+    Returns whether it did: of a history that has never been applied nothing is dropped, as a table
+    of that name is another program's. Raises `MigrationError` when a foreign key of another
+    plugin's table refers to one of the tables.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
@@ -70,7 +70,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> No
         connection.rollback()
         if not was_applied:
             report(f"{name}: has never been applied; nothing is dropped")
-            return
+            return False
         tables = owned_tables(history, migrate, applied)
         reject_foreign_keys_to(tables, history, migrate, connection)
         try:
@@ -83,6 +83,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> No
             connection.rollback()
             message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
             raise MigrationError(message) from error
+    return True
 
 
 def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:
