@@ -395,3 +395,31 @@ def test_two_calls_with_one_operation_id_stop_the_start(plugin_folder: PluginFol
     assert "PB_COLLISION_OPERATION" == problem.code
     assert "GET /beta/" in problem.summary
     assert "GET /alpha/" in problem.summary
+
+
+REDIRECT = """
+from werkzeug.routing import Rule
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    rule = Rule('/{name}/<int:id>', endpoint='{name}', redirect_to='/health', methods=['GET'])
+    app.url_map.add(rule)
+
+@pegboard.hookimpl
+def pegboard_openapi(document):
+    responses = {{'308': {{'description': 'Elsewhere.'}}}}
+    document['paths']['/{name}/{{id}}'] = {{
+        'get': {{'operationId': 'list_things', 'responses': responses}}
+    }}
+"""
+
+
+def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: PluginFolder):
+    """A rule with `redirect_to` needs no view; the plugin that documents it is named."""
+    plugin_folder.add("alpha", OPERATION.format(name="alpha"))
+    plugin_folder.add("beta", REDIRECT.format(name="beta"))
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=["alpha", "beta"])
+    (problem,) = caught.value.problems
+    assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
+    assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary
