@@ -438,3 +438,31 @@ def test_a_rule_without_a_view_with_the_operation_id_of_another_stops_the_start(
     (problem,) = caught.value.problems
     assert "PB_COLLISION_OPERATION" == problem.code
     assert "GET /old/{id} has the operationId get_health of GET /health" in problem.summary
+
+
+REDIRECT = """
+from werkzeug.routing import Rule
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    rule = Rule('/{name}/<int:id>', endpoint='{name}', redirect_to='/health', methods=['GET'])
+    app.url_map.add(rule)
+
+@pegboard.hookimpl
+def pegboard_openapi(document):
+    responses = {{'308': {{'description': 'Elsewhere.'}}}}
+    document['paths']['/{name}/{{id}}'] = {{
+        'get': {{'operationId': 'list_things', 'responses': responses}}
+    }}
+"""
+
+
+def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: PluginFolder):
+    """A rule with `redirect_to` needs no view; the plugin that documents it is named."""
+    plugin_folder.add("alpha", OPERATION.format(name="alpha"))
+    plugin_folder.add("beta", REDIRECT.format(name="beta"))
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=["alpha", "beta"])
+    (problem,) = caught.value.problems
+    assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
+    assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary

@@ -204,6 +204,19 @@ def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFol
     assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
+def test_an_argument_with_a_default_is_the_plugins_own(plugin_folder: PluginFolder):
+    """No hook gives it, and none has to; it may also take whatever a hook gives."""
+    plugin_folder.add(
+        "inclined",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app, size=1, *rest, **others):
+            app.config["SIZE"] = size
+        """,
+    )
+    assert 1 == create_app({**ALONE, "PLUGINS": "inclined"}).config["SIZE"]
+
+
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
     """A forgotten decorator does not leave a plugin silently idle."""
     plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")

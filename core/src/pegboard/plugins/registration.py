@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,12 +45,15 @@ def register(
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
-        summary, mirrored = (
-            f"it is the same object as plugin {one.name}" for one in (other, candidate)
+        collision = Collision(
+            Code.PLUGIN_REGISTERED_TWICE,
+            later=candidate,
+            earlier=other,
+            later_summary=f"it is the same object as plugin {other.name}",
+            earlier_summary=f"it is the same object as plugin {candidate.name}",
+            change="Give each plugin a module of its own",
         )
-        change = "Give each plugin a module of its own"
-        code = Code.PLUGIN_REGISTERED_TWICE
-        return [Collision(code, candidate, other, summary, mirrored, change)]
+        return [collision]
     return []
 
 
@@ -120,8 +123,8 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        f"hook {name} belongs to {titled(earlier)} already",
-        f"hook {name} belongs to {titled(later)} too",
+        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 
 
@@ -178,11 +181,7 @@ def _wrong_arguments(
         if specification is None:
             continue
         known = specification.argnames
-        wrong = [
-            parameter.name
-            for parameter in inspect.signature(getattr(obj, name)).parameters.values()
-            if parameter.name not in known and _is_given(parameter)
-        ]
+        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
         if wrong:
             is_explained = True
             yield candidate.problem(
@@ -200,9 +199,9 @@ def _wrong_arguments(
         )
 
 
-def _is_given(parameter: inspect.Parameter) -> bool:
-    """Return whether pluggy gives a hook the parameter; one with a default is the plugin's own."""
-    return (
-        parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-        and parameter.default is parameter.empty
-    )
+def _required(function: Callable[..., object]) -> Iterator[str]:
+    """Yield the arguments that a function cannot be called without."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_variadic = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        if not is_variadic and parameter.default is parameter.empty:
+            yield name
