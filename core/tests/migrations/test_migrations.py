@@ -828,6 +828,23 @@ def test_the_models_of_a_plugin_count_as_its_tables_in_a_downgrade(
     assert {"notes", "tags"} == tables(app)
 
 
+@pytest.mark.parametrize("statement", ["1 / 0", "op.execute('SELECT nothing FROM nowhere')"])
+def test_a_revision_that_fails_is_named_with_its_line(
+    assemble: Assemble, notes: Plugin, statement: str
+) -> None:
+    """In a function that it calls, too; so is one that cannot be imported."""
+    path = notes.write(1, "run()")
+    text = path.read_text() + f"\n\ndef run():\n    {statement}\n"
+    path.write_text(text)
+    line = 1 + text.splitlines().index(f"    {statement}")
+    with pytest.raises(MigrationError, match=rf"file: {path}, line {line}\n"):
+        upgrade(assemble(notes))
+
+    path.write_text(f"import no_such_module\n{text}")
+    with pytest.raises(MigrationError, match=rf"No module named .* \({path}, line 1\)"):
+        upgrade(assemble(notes))
+
+
 def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Its functions work, with a history's name for a directory."""
     notes, tags = make_plugin("notes"), make_plugin("tags")

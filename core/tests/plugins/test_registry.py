@@ -195,6 +195,19 @@ def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFol
     assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
+def test_an_argument_with_a_default_is_the_plugins_own(plugin_folder: PluginFolder):
+    """No hook gives it, and none has to; it may also take whatever a hook gives."""
+    plugin_folder.add(
+        "inclined",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app, size=1, *rest, other=2, **others):
+            app.config["SIZE"] = size
+        """,
+    )
+    assert 1 == create_app({**ALONE, "PLUGINS": "inclined"}).config["SIZE"]
+
+
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
     """A forgotten decorator does not leave a plugin silently idle."""
     plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
@@ -757,14 +770,6 @@ def test_every_hook_of_a_plugin_that_is_refused_is_checked(plugin_folder: Plugin
         ("guest", "pegboard_host_after takes changed, which the hook does not give"),
         ("guest", "pegboard_setup takes it, which the hook does not give"),
     ] == sorted((problem.plugin, problem.summary) for problem in found)
-
-
-def test_an_argument_with_a_default_is_not_given(plugin_folder: PluginFolder):
-    """So it is no wrong one, in hooks of the core and of plugins."""
-    plugin_folder.add("host", HOST.format(returned="Hooks"))
-    optional = ("pegboard_host_after(change, own=None)", "pegboard_setup(app, *, own=None)")
-    guests(plugin_folder, guest=implementing(*optional))
-    assert ["host", "guest"] == names(create_app({**ALONE, "PLUGINS": "host,guest"}))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
-from pegboard.database.violations import violation_of
+from pegboard.database.violations import availability_hint, violation_of
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ReadOnlyServerError",
     "Violation",
     "WatchedConnection",
+    "availability_hint",
     "check_server",
     "db",
     "init_database",

@@ -147,14 +147,14 @@ def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Colli
     code, what = _CODES[name.kind], f"{name.kind} {name.name}"
     if later is earlier:
         summary = f"it has two: {what}"
-        return Collision(code, later, later, summary, summary, "Rename one of the two")
+        return Collision(code, later, later, summary, change="Rename one of the two")
     return Collision(
         code,
         later,
         earlier,
-        f"{what} belongs to {titled(earlier)} already",
-        f"{what} belongs to {titled(later)} too",
-        "" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
+        later_summary=f"{what} belongs to {titled(earlier)} already",
+        earlier_summary=f"{what} belongs to {titled(later)} too",
+        change="" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
     )
 
 

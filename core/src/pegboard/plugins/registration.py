@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pluggy
@@ -51,12 +51,15 @@ def register(
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
-        summary, mirrored = (
-            f"it is the same object as plugin {one.name}" for one in (other, candidate)
+        collision = Collision(
+            Code.PLUGIN_REGISTERED_TWICE,
+            later=candidate,
+            earlier=other,
+            later_summary=f"it is the same object as plugin {other.name}",
+            earlier_summary=f"it is the same object as plugin {candidate.name}",
+            change="Give each plugin a module of its own",
         )
-        change = "Give each plugin a module of its own"
-        code = Code.PLUGIN_REGISTERED_TWICE
-        return None, [Collision(code, candidate, other, summary, mirrored, change)]
+        return None, [collision]
     return obj, []
 
 
@@ -116,8 +119,8 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        f"hook {name} belongs to {titled(earlier)} already",
-        f"hook {name} belongs to {titled(later)} too",
+        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 
 
@@ -180,8 +183,7 @@ def _wrong_arguments(
         if specification is None:
             continue
         known = specification.argnames
-        parameters = inspect.signature(getattr(obj, name)).parameters.values()
-        wrong = [one.name for one in parameters if _must_be_given(one) and one.name not in known]
+        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
         if wrong:
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
@@ -192,10 +194,12 @@ def _wrong_arguments(
             )
 
 
-def _must_be_given(parameter: inspect.Parameter) -> bool:
-    """Return whether pluggy would give a hook the argument; it ignores one with a default."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return parameter.kind in positional and parameter.default is inspect.Parameter.empty
+def _required(function: Callable[..., object]) -> Iterator[str]:
+    """Yield the arguments that a function cannot be called without."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_variadic = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        if not is_variadic and parameter.default is parameter.empty:
+            yield name
 
 
 def _wrong_declaration(candidate: Candidate, error: Exception) -> Problem:
