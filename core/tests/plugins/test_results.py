@@ -269,7 +269,7 @@ REFERENCES = {
     "several": (
         (
             "other_id = sqlalchemy.Column(sqlalchemy.ForeignKey('notes.number'))\n"
-            "            item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))"
+            "item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))"
         ),
         (
             "notes.item_id refers to 'items.id', no column of this plugin\n"
@@ -288,28 +288,7 @@ def test_a_model_that_refers_to_nothing_is_found_at_the_start(
     plugin_folder: PluginFolder, line: str, told: str
 ) -> None:
     """The plugin is named, and may be skipped."""
-    plugin_folder.add(
-        "notes",
-        f"""
-        from pathlib import Path
-        import sqlalchemy, sqlalchemy.orm
-
-        class Base(pegboard.Model, sqlalchemy.orm.DeclarativeBase):
-            pass
-
-        class Note(Base):
-            __tablename__ = "notes"
-            {line}
-
-        @pegboard.hookimpl
-        def pegboard_models():
-            return Base
-
-        @pegboard.hookimpl
-        def pegboard_migrations():
-            return Path(__file__).parent
-        """,
-    )
+    plugin_folder.add_table("notes", columns=line)
     config = {"ENV": "testing", "PLUGINS": "notes"}
     with pytest.raises(StartupError) as caught:
         create_app(config)
