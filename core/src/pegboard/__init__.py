@@ -14,6 +14,7 @@ from pegboard.forking import after_fork
 from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, ProblemCode, StartupError
+from pegboard.resources import Resource
 from pegboard.settings import (
     CoreSettings,
     DevelopmentConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "Problem",
     "ProblemCode",
     "ProductionConfig",
+    "Resource",
     "Settings",
     "StartupError",
     "TestingConfig",

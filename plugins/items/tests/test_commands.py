@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 import pegboard
 from pegboard_items.models import table
-from pegboard_items.schemas import ItemInputSchema
 from pegboard_items.seed import samples
+from pegboard_items.views import resource
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ def test_samples_are_good_items():
     made = list(islice(samples(), 1000))
 
     assert 1000 == len({values["name"] for values in made})
-    assert made == ItemInputSchema(many=True).load(made)
+    assert made == resource.input(many=True).load(made)
 
 
 # Many

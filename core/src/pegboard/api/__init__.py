@@ -1,6 +1,13 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
-from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.blueprint import (
+    MAX_PAGE,
+    Api,
+    Blueprint,
+    OpenAPIDocument,
+    init_api,
+    openapi_blueprint,
+)
 from pegboard.api.data_errors import init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
@@ -12,6 +19,7 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.messages import plain_messages
 from pegboard.api.operations import (
     Operation,
     OperationIdError,
@@ -27,6 +35,7 @@ from pegboard.api.query import check_query
 __all__ = [
     "ASSETS",
     "LIVENESS_PATH",
+    "MAX_PAGE",
     "Api",
     "Blueprint",
     "HealthCheck",
@@ -50,4 +59,5 @@ __all__ = [
     "init_health",
     "openapi_blueprint",
     "operations_of",
+    "plain_messages",
 ]

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import flask
@@ -18,7 +17,7 @@ from webargs.multidictproxy import MultiDictProxy
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query
-from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
+from pegboard.http import abort, encode_json, read_json
 
 OPENAPI_VERSION = "3.0.3"
 ROOT_SERVERS = [{"url": "/"}]
@@ -38,14 +37,7 @@ class StrictParser(FlaskParser):
         if not is_json(req.mimetype):
             message = "The body must be JSON, sent as Content-Type: application/json."
             abort(415, message, headers={"Accept": "application/json"})
-        require_plain_body(req)
-        body = req.get_data(cache=True)
-        if not body:
-            abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
-        try:
-            return load_json(body)
-        except InvalidJSONError as error:
-            abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+        return read_json(req)
 
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any

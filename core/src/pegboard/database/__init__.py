@@ -3,7 +3,7 @@
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
-from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
+from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.transactions import transactional
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -12,6 +12,7 @@ from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
+    "SQLITE_LOWER",
     "DatabaseOptions",
     "Kind",
     "Model",

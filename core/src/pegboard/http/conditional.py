@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import Request, request
+from flask import Request, Response, request
 from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
@@ -48,6 +48,27 @@ def require_preconditions(etag: str) -> None:
     )
     if status == HTTPStatus.PRECONDITION_FAILED:
         abort(status, _reason(request, etag), headers={"ETag": quote_etag(etag)})
+
+
+def answer_conditionally(response: Response) -> Response:
+    """Return the answer to a GET, or 304 or 412 if the request's headers demand it.
+
+    The answer has a strong `ETag`.
+    """
+    etag, _ = response.get_etag()
+    require_preconditions(etag or "")
+    status = evaluate_preconditions(
+        etag or "",
+        method=request.method,
+        if_match=None,
+        if_none_match=request.headers.get("If-None-Match"),
+    )
+    if status != HTTPStatus.NOT_MODIFIED:
+        return response
+    unchanged = Response(status=status)
+    del unchanged.headers["Content-Type"]
+    unchanged.set_etag(etag or "")
+    return unchanged
 
 
 def _reason(asked: Request, etag: str) -> str:

@@ -14,8 +14,7 @@ from pegboard_items.events import init_events
 from pegboard_items.models import Base
 from pegboard_items.readiness import table_is_readable
 from pegboard_items.settings import ItemsSettings
-from pegboard_items.sql import init_sql
-from pegboard_items.views import blueprint
+from pegboard_items.views import resource
 
 
 @pegboard.hookimpl
@@ -39,7 +38,7 @@ def pegboard_migrations() -> Path:
 @pegboard.hookimpl
 def pegboard_blueprints() -> Sequence[pegboard.Blueprint]:
     """Serve `/api/items/`."""
-    return [blueprint]
+    return [resource.blueprint]
 
 
 @pegboard.hookimpl
@@ -64,4 +63,3 @@ def pegboard_hookspecs() -> object:
 def pegboard_setup(app: Flask) -> None:
     """Watch the sessions for written items, and give SQLite a `lower` for all of Unicode."""
     init_events(app)
-    init_sql(app)

@@ -1,0 +1,66 @@
+"""What a resource is declared with: operations, comparisons and filters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import InstrumentedAttribute
+
+
+class ResourceError(ValueError):
+    """Raised for a wrong declaration of a resource; names the resource and says what to do."""
+
+
+class Operation(StrEnum):
+    """What a client can do with a resource."""
+
+    LIST = "list"
+    GET = "get"
+    CREATE = "create"
+    REPLACE = "replace"
+    MERGE = "merge"
+    """Change some of the fields (RFC 7396)."""
+    DELETE = "delete"
+    BULK_CREATE = "bulk_create"
+    """Create several rows, all or none."""
+
+
+CRUD = frozenset(
+    {Operation.LIST, Operation.GET, Operation.CREATE, Operation.REPLACE, Operation.DELETE}
+)
+"""The operations of a resource that is declared without any."""
+
+
+class Comparison(StrEnum):
+    """How a filter compares a column with the value that a client gives.
+
+    The value is that of the parameter's operator, as in `rating[gte]`; that of `EQ` is in none.
+    """
+
+    EQ = "eq"
+    NE = "ne"
+    """Includes rows without a value (`IS DISTINCT FROM`)."""
+    LT = "lt"
+    LTE = "lte"
+    GT = "gt"
+    GTE = "gte"
+    IN = "in"
+    """One of up to 100 values, with commas between; one that has a comma is in double quotes."""
+    NULL = "null"
+    """Whether there is no value: `true` or `false`."""
+
+
+EQUALITY = (Comparison.EQ, Comparison.NE, Comparison.IN)
+"""The comparisons for a filter by equality."""
+
+RANGE = (Comparison.LT, Comparison.LTE, Comparison.GT, Comparison.GTE)
+"""The comparisons for a filter by order."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A column that lists are filtered by, and how it may be compared."""
+
+    column: InstrumentedAttribute[Any]
+    comparisons: Sequence[Comparison] = EQUALITY
