@@ -64,4 +64,6 @@ def _comparable(element: comparable, compiler: SQLCompiler, **options: Any) -> s
 def _comparable_on_sqlite(element: comparable, compiler: SQLCompiler, **options: Any) -> str:
     # SQLite stores times as text, with or without a fraction depending on the writer.
     time = compiler.process(element.clauses, **options)
-    return f"substr({time} || CASE instr({time}, '.') WHEN 0 THEN '.000000' ELSE '000000' END, 1, 26)"
+    return (
+        f"substr({time} || CASE instr({time}, '.') WHEN 0 THEN '.000000' ELSE '000000' END, 1, 26)"
+    )

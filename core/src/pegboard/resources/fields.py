@@ -1,7 +1,6 @@
 """Fields for the schemas of resources, as strict as a database needs them to be."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal as DecimalNumber
 from typing import Any
@@ -36,10 +35,10 @@ class Line(fields.String):
     def __init__(
         self, *, max_length: int | None = None, what: str = "A text", **options: Any
     ) -> None:
-        """`max_length` in characters; `what` begins the messages, as in "A name has at most ..."."""
+        """Take the most characters, and the text's name in messages, as in "A name has ..."."""
         self.max_length = max_length
         self.what = what
-        self.given_metadata: Mapping[str, Any] = options.pop("metadata", {})
+        self.given_metadata: dict[str, Any] = options.pop("metadata", {})
         size = "At least one character" if max_length is None else f"1 to {max_length} characters"
         metadata = {
             "pattern": line_pattern(max_length),
@@ -61,9 +60,9 @@ class Text(fields.String):
     """A text that may have several lines, without control characters but those that end lines."""
 
     def __init__(self, *, what: str = "A text", **options: Any) -> None:
-        """`what` ends the messages, as in "U+0000 ... is not allowed in a text."."""
+        """Take the text's name in messages, as in "U+0000 ... is not allowed in a text"."""
         self.what = what
-        self.given_metadata: Mapping[str, Any] = options.pop("metadata", {})
+        self.given_metadata: dict[str, Any] = options.pop("metadata", {})
         metadata = {
             "pattern": TEXT_PATTERN,
             "description": "Any text without control characters but tab, line feed and carriage "

@@ -17,8 +17,8 @@ from marshmallow import ValidationError, fields, validate
 from sqlalchemy import BigInteger, DateTime, Enum, Integer, SmallInteger
 from sqlalchemy.types import TypeEngine
 
-from pegboard.resources.fields import Moment, Text, WholeNumber
 from pegboard.resources.fields import Decimal as DecimalText
+from pegboard.resources.fields import Moment, Text, WholeNumber
 
 _EPOCH = datetime(1, 1, 1)  # noqa: DTZ001 - as times are stored, without a time zone
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - as above

@@ -45,9 +45,7 @@ class Plans:
         self._plans: OrderedDict[Hashable, Sequence[Statement]] = OrderedDict()
         self._lock = Lock()
 
-    def get(
-        self, shape: Hashable, build: Callable[[], Sequence[Statement]]
-    ) -> Sequence[Statement]:
+    def get(self, shape: Hashable, build: Callable[[], Sequence[Statement]]) -> Sequence[Statement]:
         """Return the statements of a shape; the least recently used one makes room for another."""
         with self._lock:
             if (found := self._plans.get(shape)) is not None:
@@ -202,7 +200,7 @@ class Listing(Generic[R]):
         for name, value in wanted.conditions.items():
             statement = statement.where(self.conditions[name].clause(value))
         if wanted.search:
-            pattern = bindparam(_SEARCH)
+            pattern: ColumnElement[str] = bindparam(_SEARCH)
             statement = statement.where(or_(*(contains(one, pattern) for one in self.searched)))
         return statement
 

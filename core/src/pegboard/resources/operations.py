@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Response
 
@@ -14,23 +14,21 @@ from pegboard.resources.description import etag_header, list_headers, location_h
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
-
-if TYPE_CHECKING:
-    from pegboard.resources.resource import Resource
+from pegboard.resources.steps import Steps
 
 _CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
 
 
-def add_views(resource: "Resource[Any]") -> None:
+def add_views(resource: Steps[Any]) -> None:
     """Add a view for each operation of a resource to its blueprint."""
     for operation, add in _VIEWS.items():
         if operation in resource.operations:
             add(resource)
 
 
-def _documented(resource: "Resource[Any]", view: Any, *statuses: HTTPStatus) -> Any:
+def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
     """Document errors of a view, each where the resource can answer it."""
     possible = {
         _CONFLICT: resource.has_constraints,
@@ -42,7 +40,7 @@ def _documented(resource: "Resource[Any]", view: Any, *statuses: HTTPStatus) -> 
     return view
 
 
-def _add_list(resource: "Resource[Any]") -> None:
+def _add_list(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
     headers = list_headers(resource.url_prefix)
 
@@ -54,15 +52,15 @@ def _add_list(resource: "Resource[Any]") -> None:
 
     view.__doc__ = f"""List {words.plural}.
 
-    By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural} are
-    written meanwhile, and no page costs more than the first.
+    By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
+    are written meanwhile, and no page costs more than the first.
     """
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     _route(resource, f"list_{words.identifiers}", "/", "GET", view)
 
 
-def _add_create(resource: "Resource[Any]") -> None:
+def _add_create(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
     headers = {
         "Location": location_header(words, resource.url_prefix),
@@ -84,10 +82,16 @@ def _add_create(resource: "Resource[Any]") -> None:
 
     `Location` in the answer is its URL.
     """
-    _route(resource, f"create_{words.identifier}", "/", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
+    _route(
+        resource,
+        f"create_{words.identifier}",
+        "/",
+        "POST",
+        _documented(resource, view, _FORBIDDEN, _CONFLICT),
+    )
 
 
-def _add_bulk_create(resource: "Resource[Any]") -> None:
+def _add_bulk_create(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
 
     @blueprint.arguments(resource.input(many=True))
@@ -104,10 +108,16 @@ def _add_bulk_create(resource: "Resource[Any]") -> None:
 
     Errors are named by the place in the array, from 0, as in `1.name`.
     """
-    _route(resource, f"create_{words.identifiers}", "/bulk", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
+    _route(
+        resource,
+        f"create_{words.identifiers}",
+        "/bulk",
+        "POST",
+        _documented(resource, view, _FORBIDDEN, _CONFLICT),
+    )
 
 
-def _add_get(resource: "Resource[Any]") -> None:
+def _add_get(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
 
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
@@ -128,7 +138,7 @@ def _add_get(resource: "Resource[Any]") -> None:
     _route(resource, f"get_{words.identifier}", resource.row_rule, "GET", view)
 
 
-def _add_replace(resource: "Resource[Any]") -> None:
+def _add_replace(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
 
     @blueprint.arguments(resource.input)
@@ -149,7 +159,7 @@ def _add_replace(resource: "Resource[Any]") -> None:
     _route(resource, f"replace_{words.identifier}", resource.row_rule, "PUT", view)
 
 
-def _add_merge(resource: "Resource[Any]") -> None:
+def _add_merge(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
     schema = resource.merge()
     body = {
@@ -179,7 +189,7 @@ def _add_merge(resource: "Resource[Any]") -> None:
     _route(resource, f"change_{words.identifier}", resource.row_rule, "PATCH", view)
 
 
-def _add_delete(resource: "Resource[Any]") -> None:
+def _add_delete(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
 
     @blueprint.response(HTTPStatus.NO_CONTENT)
@@ -199,7 +209,7 @@ def _add_delete(resource: "Resource[Any]") -> None:
     _route(resource, f"delete_{words.identifier}", resource.row_rule, "DELETE", view)
 
 
-_VIEWS: Mapping[Operation, Callable[["Resource[Any]"], None]] = {
+_VIEWS: Mapping[Operation, Callable[[Steps[Any]], None]] = {
     Operation.LIST: _add_list,
     Operation.CREATE: _add_create,
     Operation.BULK_CREATE: _add_bulk_create,
@@ -210,18 +220,14 @@ _VIEWS: Mapping[Operation, Callable[["Resource[Any]"], None]] = {
 }
 
 
-def _row_to_write(
-    resource: "Resource[Any]", operation: Operation, identity: Mapping[str, int]
-) -> Any:
+def _row_to_write(resource: Steps[Any], operation: Operation, identity: Mapping[str, int]) -> Any:
     """Return the locked row that an operation writes, if the client may write it."""
-    row = resource.locked(*identity.values())
+    row = resource.lock_unconditionally(*identity.values())
     resource.permit_write(operation, row)
     return row
 
 
-def _route(
-    resource: "Resource[Any]", operation_id: str, rule: str, method: str, view: Any
-) -> None:
+def _route(resource: Steps[Any], operation_id: str, rule: str, method: str, view: Any) -> None:
     view.__name__ = view.__qualname__ = operation_id
     view = resource.blueprint.doc(operationId=operation_id)(view)
     parameters = [resource.id_parameter] if rule == resource.row_rule else []

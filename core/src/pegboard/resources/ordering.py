@@ -121,12 +121,14 @@ class Orders:
         names = text.split(",")
         bare = [name.removeprefix("-") for name in names]
         if any(name not in self.keys for name in bare):
-            raise ValueError(f"Must be one of: {', '.join(self.names())}.")
+            message = f"Must be one of: {', '.join(self.names())}."
+            raise ValueError(message)
         if len(set(bare)) != len(bare):
             message = "Each sort key may be named once."
             raise ValueError(message)
         if len(names) > self.max_keys:
-            raise ValueError(f"At most {self.max_keys} sort keys.")
+            message = f"At most {self.max_keys} sort keys."
+            raise ValueError(message)
         terms = [Term(self.keys[name.removeprefix("-")], name.startswith("-")) for name in names]
         if self._primary.name in bare:
             # No two rows have the same one, so what follows it decides nothing.

@@ -1,5 +1,6 @@
 """The query of a list request: which rows, in which order, which page, which fields."""
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Condition:
 
     def clause(self, value: Any) -> ColumnElement[bool]:
         """Return the condition; only of `NULL` the value has a say in the statement."""
-        column: Any = ordered(self.column)
+        column = ordered(self.column)
         if self.comparison is Comparison.NULL:
             return column.is_(None) if value else column.is_not(None)
         if self.comparison is Comparison.IN:
@@ -65,13 +66,8 @@ class Condition:
         other = bindparam(self.parameter, type_=self.column.type)
         if self.comparison is Comparison.NE:
             return column.is_distinct_from(other)
-        return {
-            Comparison.EQ: lambda: column == other,
-            Comparison.LT: lambda: column < other,
-            Comparison.LTE: lambda: column <= other,
-            Comparison.GT: lambda: column > other,
-            Comparison.GTE: lambda: column >= other,
-        }[self.comparison]()
+        clause: ColumnElement[bool] = _OPERATORS[self.comparison](column, other)
+        return clause
 
 
 def conditions_of(filters: Sequence[Filter]) -> Iterator[Condition]:
@@ -99,6 +95,13 @@ def conditions_of(filters: Sequence[Filter]) -> Iterator[Condition]:
             yield Condition(parameter, column, comparison, field)
 
 
+_OPERATORS: Mapping[Comparison, Callable[[Any, Any], Any]] = {
+    Comparison.EQ: operator.eq,
+    Comparison.LT: operator.lt,
+    Comparison.LTE: operator.le,
+    Comparison.GT: operator.gt,
+    Comparison.GTE: operator.ge,
+}
 _WORDS = {
     Comparison.EQ: "is this",
     Comparison.NE: "is not this, or has no value",
@@ -162,8 +165,6 @@ class ListQuery:
     """The names of the columns that `q` looks into; empty for a list without."""
     shown: Sequence[str] | None
     """The names that `fields` may have; None for a list without."""
-    indexed: Sequence[str]
-    """The sort keys by which a page costs the same however large the table is."""
 
     def schema(self, module: str, plural: str) -> type[Schema]:
         """Return the schema of the query; it loads a `Wanted`."""
@@ -187,12 +188,11 @@ class ListQuery:
                     "description": self._cursor_words(),
                 },
             ),
-            "sort": fields.String(
-                validate=self._check_sort, metadata=self._sort_description()
-            ),
+            "sort": fields.String(validate=self._check_sort, metadata=self._sort_description()),
         }
         if self.searched:
-            words = f"Only {plural} whose {' or '.join(self.searched)} contains this, ignoring case."
+            names = " or ".join(self.searched)
+            words = f"Only {plural} whose {names} contains this, ignoring case."
             found["q"] = Text(
                 validate=validate.Length(max=MAX_SEARCH_LENGTH), metadata={"description": words}
             )
@@ -220,11 +220,12 @@ class ListQuery:
             'Cursor of the page: empty for the first, then from the `Link` with `rel="next"`. '
             "Do not rely on its form."
         )
-        if not self.indexed:
+        indexed = [key.name for key in self.orders.keys.values() if key.is_indexed]
+        if not indexed:
             return words
         without = " and without `q`" if self.searched else ""
         return (
-            f"{words} Sorted by {' or '.join(self.indexed)}{without}, a page costs the same "
+            f"{words} Sorted by {' or '.join(indexed)}{without}, a page costs the same "
             "however large the table is."
         )
 
@@ -260,7 +261,8 @@ class ListQuery:
     def _check_fields(self, names: str) -> None:
         known = self.shown or ()
         if not set(names.split(",")).issubset(known):
-            raise ValidationError(f"Must be out of: {', '.join(known)}.")
+            message = f"Must be out of: {', '.join(known)}."
+            raise ValidationError(message)
 
     def _wanted(self, sent: dict[str, Any]) -> Wanted:
         default_size, max_size = self.page_sizes()

@@ -49,7 +49,9 @@ def derive(schema: type[Schema]) -> Schemas:
             schema, "Merge", {name: _optional(one) for name, one in written.items()}, read_only
         ),
         output=_derived(
-            schema, "", {name: _shown(one, is_required=True) for name, one in shown.items()},
+            schema,
+            "",
+            {name: _shown(one, is_required=True) for name, one in shown.items()},
             write_only,
         ),
         sparse=_derived(
@@ -70,7 +72,12 @@ def _derived(
     """Return a subclass with other fields; its component in the document has the plugin's name."""
     meta = type("Meta", (schema.Meta,), {"unknown": RAISE, "exclude": tuple(left_out)})
     name = f"{schema.__name__.removesuffix('Schema')}{role}Schema"
-    members = {**changed, "Meta": meta, "__module__": schema.__module__, "__doc__": schema.__doc__}
+    members: dict[str, Any] = {
+        **changed,
+        "Meta": meta,
+        "__module__": schema.__module__,
+        "__doc__": schema.__doc__,
+    }
     if role in {"", "Sparse"}:
         members["get_attribute"] = _attribute
     return type(name, (schema,), members)
@@ -88,12 +95,13 @@ def _optional(field: fields.Field[Any]) -> fields.Field[Any]:
     optional = copy.deepcopy(field)
     optional.required = False
     optional.load_default = missing
-    optional.__class__ = _keeping(type(field))
+    kind: Any = type(field)
+    optional.__class__ = _keeping(kind)
     return optional
 
 
 @cache
-def _keeping(kind: type[fields.Field[Any]]) -> type[fields.Field[Any]]:
+def _keeping(kind: Any) -> Any:
     def deserialize(self: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, Kept):
             return value.value

@@ -11,9 +11,7 @@ from pegboard_items.models import MAX_ID, NAME_LENGTH
 class ItemSchema(Schema):
     """An item."""
 
-    id = fields.Integer(
-        dump_only=True, metadata={"minimum": 1, "maximum": MAX_ID, "example": 1}
-    )
+    id = fields.Integer(dump_only=True, metadata={"minimum": 1, "maximum": MAX_ID, "example": 1})
     name = Line(
         required=True,
         max_length=NAME_LENGTH,
