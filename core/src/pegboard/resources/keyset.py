@@ -14,8 +14,9 @@ def segments(order: Order, place: Place | None) -> list[Segment]:
     """Return the parts of a list after a place, or all of it, in their order; at most two.
 
     Of an index, rows without a value of the first key are a part of their own: PostgreSQL would not
-"""A condition, None for all rows, and the order of those that fulfil it."""
-    names, so that only which of them are missing has a say in the statement.
+    use it for a condition on both with OR, or for an order with these rows first. The values of the
+    place are parameters that `place_parameter` names, so that only which of them are missing has a
+    say in the statement.
     """
     first, rest = order[0], order[1:]
     clauses = [term.clause() for term in order]
