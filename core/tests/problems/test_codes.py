@@ -175,6 +175,8 @@ MISTAKES = {
         ),
     ),
     Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
+    Code.CACHED_BELOW_RESPONSE: cached(ROUTE.format(f"blueprint.response(200)({CACHED})")),
+    Code.DECORATED_ABOVE_ROUTE: cached(ROUTE.format("one"), "one = blueprint.response(200)(one)"),
     Code.CACHE_NOT_SHARED: Mistake(
         {"PEGBOARD_CACHE": "memory", "WORKERS": "2", "DATABASE_URL": "postgresql://host/name"}
     ),

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import flask
 import flask_smorest
@@ -85,6 +85,15 @@ else:
     _DocumentedBlueprint = flask_smorest.Blueprint
 
 
+class Decoration(NamedTuple):
+    """A function, or a view class, and what a decorator of a blueprint has made of it."""
+
+    name: str
+    """The decorator's."""
+    given: Callable[..., Any]
+    made: Callable[..., Any]
+
+
 class Blueprint(_DocumentedBlueprint):
     """A blueprint of flask-smorest: its views are in the OpenAPI document, its arguments strict.
 
@@ -103,6 +112,12 @@ class Blueprint(_DocumentedBlueprint):
     ARGUMENTS_PARSER = StrictParser()
     PAGINATION_ARGUMENTS_PARSER = StrictParser()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `flask.Blueprint`, and a `description` for the document."""
+        super().__init__(*args, **kwargs)
+        self.decorations: list[Decoration] = []
+        """How functions were decorated, so that what has no effect can be found."""
+
     def arguments(
         self, schema: "AnySchema", *, location: str = "json", **kwargs: Any
     ) -> "Callable[[F], F]":
@@ -116,7 +131,25 @@ class Blueprint(_DocumentedBlueprint):
         if unknown is None:
             unknown = (schema() if isinstance(schema, type) else schema).unknown
         is_open = location in LOCATIONS and unknown != RAISE
-        return (lambda view: open_query(decorate(view))) if is_open else decorate
+        return self._noting(
+            "arguments", (lambda view: open_query(decorate(view))) if is_open else decorate
+        )
+
+    def response(
+        self, status_code: int, schema: "AnySchema | None" = None, **kwargs: Any
+    ) -> "Callable[[F], F]":
+        """Make the answer of what the view returns, by a schema, and document it."""
+        return self._noting("response", super().response(status_code, schema, **kwargs))
+
+    def alt_response(
+        self, status_code: int, response: str | None = None, **kwargs: Any
+    ) -> "Callable[[F], F]":
+        """Document another answer of the view: by a schema, or by the name of a component."""
+        return self._noting("alt_response", super().alt_response(status_code, response, **kwargs))
+
+    def doc(self, **kwargs: Any) -> "Callable[[F], F]":
+        """Put these members into the view's part of the document."""
+        return self._noting("doc", super().doc(**kwargs))
 
     def paginate(self, *args: Any, **kwargs: Any) -> "Callable[[F], F]":
         """Add `page`, at most 1,000,000, and `page_size` to the query; see flask-smorest."""
@@ -131,7 +164,17 @@ class Blueprint(_DocumentedBlueprint):
             ]
             return decorated  # type: ignore[no-any-return]
 
-        return decorate_bounded
+        return self._noting("paginate", decorate_bounded)
+
+    def _noting(self, name: str, decorate: "Callable[[F], F]") -> "Callable[[F], F]":
+        """Return a decorator that notes what it has decorated."""
+
+        def decorate_and_note(view: "F") -> "F":
+            decorated = decorate(view)
+            self.decorations.append(Decoration(name, view, decorated))
+            return decorated
+
+        return decorate_and_note
 
     @staticmethod
     def any_query(view: "F") -> "F":

@@ -312,6 +312,27 @@ class Code(ProblemCode):
         ),
         "Put `cached` below the route.",
     )
+    CACHED_BELOW_RESPONSE = (
+        "PB_CACHED_BELOW_RESPONSE",
+        (
+            "`cached` stands below a decorator that makes the answer of what the view returns, so "
+            "there is no answer yet that could be cached."
+        ),
+        (
+            "the cached view example_shop.plugin.one is declared below response, which makes its "
+            "answer"
+        ),
+        "Put `cached` above `response`, and above all other decorators.",
+    )
+    DECORATED_ABOVE_ROUTE = (
+        "PB_DECORATED_ABOVE_ROUTE",
+        (
+            "A decorator of a blueprint was applied after the view was registered for its route, "
+            "and has no effect: arguments are not checked, fields are not left out."
+        ),
+        "response decorates example_shop.plugin.one above its route, which misses it",
+        "Put `response` below the route.",
+    )
     CACHE_NOT_SHARED = (
         "PB_CACHE_NOT_SHARED",
         (

@@ -83,6 +83,7 @@ class Resource(Steps[M]):
         self.words = Words(noun, name.replace("_", " "))
         self.url_prefix = f"/api/{name}" if url_prefix is None else url_prefix
         self.operations = frozenset(operations)
+        self.page_sizes = page_sizes
         self.ttl, self.depends = ttl, depends
         self._require_table()
         self.primary_key = self._primary_key()
