@@ -13,9 +13,7 @@ from pegboard.testing.contracts.resources.relations import Bulk, Constraints, Do
 from pegboard.testing.contracts.resources.rows import Creating, Reading, Writing
 
 
-class ResourceContract(
-    Reading, Creating, Writing, Lists, Filters, Constraints, Bulk, Document
-):
+class ResourceContract(Reading, Creating, Writing, Lists, Filters, Constraints, Bulk, Document):
     """Tests that follow from the declaration of a resource.
 
     A subclass gives it the resource, and valid bodies without end; the fixture `client` is of an

@@ -1,6 +1,6 @@
 """What the contract of resources does with one: requests, and what the declaration says of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -46,7 +46,7 @@ class ResourceClient:
     def create(self, body: Mapping[str, Any] | None = None) -> TestResponse:
         """Create a row; the test fails if it is refused."""
         response = self.client.post(self.url, json=self.body() if body is None else body)
-        assert 201 == response.status_code, (
+        assert response.status_code == 201, (
             f"POST {self.url} refuses a body of the fixture `bodies`: {response.get_json()}"
         )
         return response
@@ -63,21 +63,22 @@ class ResourceClient:
         """Get a row."""
         return self.client.get(self.url_of(row_id), headers=_spelled(headers))
 
-    def list(self, query: Mapping[str, object] | Sequence[tuple[str, object]] = ()) -> TestResponse:
+    def listed(self, query: Mapping[str, object] | None = None) -> TestResponse:
         """Get a list."""
-        return self.client.get(self.url, query_string=dict(query) if query else None)
+        return self.client.get(self.url, query_string=dict(query or {}))
 
     def walk(self, query: Mapping[str, object]) -> Iterator[list[JSON]]:
         """Yield the pages of a list, from one to the next by its `Link`."""
         url: str | None = f"{self.url}?{urlencode(query)}"
         for _ in range(1000):
             response = self.client.get(url)
-            assert 200 == response.status_code, f"GET {url}: {response.get_json()}"
+            assert response.status_code == 200, f"GET {url}: {response.get_json()}"
             yield response.get_json()
             url = next_link(response)
             if url is None:
                 return
-        raise AssertionError(f"the pages of {self.url} never end")
+        message = f"the pages of {self.url} never end"
+        raise AssertionError(message)
 
     def replace(self, row_id: object, body: object, **headers: str) -> TestResponse:
         """Replace a row."""

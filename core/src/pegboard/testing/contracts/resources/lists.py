@@ -31,10 +31,10 @@ class Lists:
         _needs_list(api)
         rows = api.create_several(_ROWS)
         pages = list(api.walk({"page": 1, "page_size": 3}))
-        assert [3, 3, 1] == [len(page) for page in pages]
+        assert [len(page) for page in pages] == [3, 3, 1]
         found = [row for page in pages for row in page]
         assert sorted(map(_text, rows)) == sorted(map(_text, found))
-        first = api.list({"page_size": 3})
+        first = api.listed({"page_size": 3})
         pagination = json.loads(first.headers["X-Pagination"])
         expected = {
             "total": _ROWS,
@@ -46,14 +46,14 @@ class Lists:
         }
         assert expected == pagination
         relations = [part.split('rel="')[1][:-1] for part in first.headers["Link"].split(", <")]
-        assert ["first", "next", "last"] == relations
+        assert relations == ["first", "next", "last"]
 
     def test_a_page_beyond_the_end_is_empty(self, api: ResourceClient) -> None:
         """And has links to the first and the last."""
         _needs_list(api)
         api.create()
-        response = api.list({"page": 1000})
-        assert (200, []) == (response.status_code, response.get_json())
+        response = api.listed({"page": 1000})
+        assert (response.status_code, response.get_json()) == (200, [])
         assert 'rel="first"' in response.headers["Link"]
         assert 'rel="last"' in response.headers["Link"]
 
@@ -68,7 +68,7 @@ class Lists:
                 for page in api.walk({"sort": sort, "page_size": 2, "after": ""})
                 for row in page
             ]
-            assert _ROWS == len(by_number), f"sort={sort} loses rows"
+            assert len(by_number) == _ROWS, f"sort={sort} loses rows"
             assert by_number == by_cursor, f"sort={sort} differs by number and by cursor"
             values = [row.get(sort.removeprefix("-")) for row in by_number]
             if all(isinstance(one, int | float | type(None)) for one in values):
@@ -117,21 +117,21 @@ class Lists:
         """Under its own name."""
         _needs_list(api)
         for value in values:
-            assert_error(api.list({name: value}), 422, name, why=f"{name}={value[:30]!r}")
+            assert_error(api.listed({name: value}), 422, name, why=f"{name}={value[:30]!r}")
 
     def test_a_page_is_not_larger_than_the_largest(self, api: ResourceClient) -> None:
         """One more is a 422."""
         _needs_list(api)
         with api.client.application.app_context():
             _, largest = api.resource.page_sizes()
-        assert 200 == api.list({"page_size": largest}).status_code
-        response = api.list({"page_size": largest + 1})
+        assert api.listed({"page_size": largest}).status_code == 200
+        response = api.listed({"page_size": largest + 1})
         assert_error(response, 422, "page_size", why="one row more than the largest page")
 
     def test_unknown_and_repeated_parameters_are_a_422(self, api: ResourceClient) -> None:
         """Under their own names."""
         _needs_list(api)
-        assert_error(api.list({"surely_unknown": "1"}), 422, "surely_unknown", why="an unknown")
+        assert_error(api.listed({"surely_unknown": "1"}), 422, "surely_unknown", why="an unknown")
         repeated = api.client.get(f"{api.url}?page=1&page=2")
         assert_error(repeated, 422, "page", why="page twice")
 
@@ -140,19 +140,19 @@ class Lists:
         _needs_list(api)
         orders = api.resource.listing.orders
         twice = f"{orders.default},{orders.default}"
-        assert_error(api.list({"sort": twice}), 422, "sort", why=f"sort={twice}")
+        assert_error(api.listed({"sort": twice}), 422, "sort", why=f"sort={twice}")
         if len(orders.keys) > orders.max_keys:
             many = ",".join(list(orders.keys)[: orders.max_keys + 1])
-            assert_error(api.list({"sort": many}), 422, "sort", why=f"sort={many}")
+            assert_error(api.listed({"sort": many}), 422, "sort", why=f"sort={many}")
 
     def test_a_cursor_is_a_place_in_every_order(self, api: ResourceClient) -> None:
         """Also of another sort, and after its row is gone."""
         _needs_list(api)
         api.create_several(3)
-        cursor = json.loads(api.list({"after": "", "page_size": 1}).headers["X-Pagination"])
+        cursor = json.loads(api.listed({"after": "", "page_size": 1}).headers["X-Pagination"])
         for sort in api.resource.listing.orders.names():
-            response = api.list({"after": cursor["next_after"], "sort": sort})
-            assert 200 == response.status_code, f"sort={sort} with a cursor of another"
+            response = api.listed({"after": cursor["next_after"], "sort": sort})
+            assert response.status_code == 200, f"sort={sort} with a cursor of another"
 
 
 _MATCHES: Mapping[Comparison, Callable[[Any, Any], bool]] = {
@@ -172,7 +172,7 @@ class Filters:
         """The rows whose value compares as its operator says, and no others."""
         _needs_list(api)
         api.create_several(_ROWS)
-        rows = api.list({"page_size": _ROWS}).get_json()
+        rows = api.listed({"page_size": _ROWS}).get_json()
         for name, condition in api.resource.listing.conditions.items():
             field = name.partition("[")[0]
             if field not in api.output_names:
@@ -208,8 +208,8 @@ class Filters:
     def _assert_found(
         self, api: ResourceClient, query: JSON, field: str, expected: list[Any]
     ) -> None:
-        response = api.list({**query, "page_size": _ROWS})
-        assert 200 == response.status_code, f"the filter {query}: {response.get_json()}"
+        response = api.listed({**query, "page_size": _ROWS})
+        assert response.status_code == 200, f"the filter {query}: {response.get_json()}"
         found = [row[field] for row in response.get_json()]
         assert sorted(map(_text, expected)) == sorted(map(_text, found)), f"the filter {query}"
         total = json.loads(response.headers["X-Pagination"])["total"]
@@ -223,7 +223,7 @@ class Filters:
             for suffix in ("", *(f"[{one}]" for one in Comparison if one), "[like]", "[]"):
                 name = f"{field}{suffix}"
                 if name not in declared and name not in {"page", "sort", "q", "fields"}:
-                    assert_error(api.list({name: "1"}), 422, name, why=f"the filter {name}")
+                    assert_error(api.listed({name: "1"}), 422, name, why=f"the filter {name}")
 
     def test_too_many_values_are_a_422(self, api: ResourceClient) -> None:
         """More than a hundred of `[in]`."""
@@ -231,27 +231,27 @@ class Filters:
         for name, condition in api.resource.listing.conditions.items():
             if condition.comparison is Comparison.IN:
                 many = ",".join("1" for _ in range(101))
-                assert_error(api.list({name: many}), 422, name, why=f"101 values of {name}")
+                assert_error(api.listed({name: many}), 422, name, why=f"101 values of {name}")
 
     def test_search_ignores_case_and_has_no_wildcards(self, api: ResourceClient) -> None:
         """Each searched column is looked into."""
         _needs_list(api)
         names = [column.key for column in api.resource.listing.searched]
         if not names:
-            assert_error(api.list({"q": "x"}), 422, "q", why="q of a list without search")
+            assert_error(api.listed({"q": "x"}), 422, "q", why="q of a list without search")
             pytest.skip("the list has no search")
         for name in names:
             row = api.create().get_json()
             text = row.get(name)
             if isinstance(text, str) and text:
                 for wanted in (text, text.upper(), text.lower()):
-                    found = api.list({"q": wanted[:200], "page_size": 100}).get_json()
+                    found = api.listed({"q": wanted[:200], "page_size": 100}).get_json()
                     assert row in found, f"q does not find {name}"
         for wildcard in ("%", "_%", "\\"):
-            found = api.list({"q": wildcard, "page_size": 100}).get_json()
-            assert all(
-                any(wildcard in str(row.get(name)) for name in names) for row in found
-            ), f"q={wildcard} is taken for a wildcard"
+            found = api.listed({"q": wildcard, "page_size": 100}).get_json()
+            assert all(any(wildcard in str(row.get(name)) for name in names) for row in found), (
+                f"q={wildcard} is taken for a wildcard"
+            )
 
     def test_fields_are_chosen(self, api: ResourceClient) -> None:
         """Only those that are named; an unknown one is a 422."""
@@ -259,15 +259,15 @@ class Filters:
         api.create()
         names = api.output_names
         if api.resource.listed is api.resource.output:
-            assert_error(api.list({"fields": names[0]}), 422, "fields", why="fields=")
+            assert_error(api.listed({"fields": names[0]}), 422, "fields", why="fields=")
             pytest.skip("the list has no choice of fields")
         for name in names:
-            (row, *_) = api.list({"fields": name}).get_json()
+            (row, *_) = api.listed({"fields": name}).get_json()
             assert [name] == list(row), f"fields={name} shows {list(row)}"
-        (row, *_) = api.list({"fields": ",".join(reversed(names))}).get_json()
+        (row, *_) = api.listed({"fields": ",".join(reversed(names))}).get_json()
         assert names == list(row)
         unknown = f"{names[0]},surely_unknown"
-        assert_error(api.list({"fields": unknown}), 422, "fields", why=f"fields={unknown}")
+        assert_error(api.listed({"fields": unknown}), 422, "fields", why=f"fields={unknown}")
 
 
 def _text(value: Any) -> str:
