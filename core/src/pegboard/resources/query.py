@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from sqlalchemy import ColumnElement, bindparam
 
 from pegboard.api import MAX_PAGE
-from pegboard.resources.declaration import Comparison, Filter, ResourceError
+from pegboard.resources.declaration import Comparison, Filter
 from pegboard.resources.expressions import ordered
 from pegboard.resources.fields import Text, WholeNumber
 from pegboard.resources.kinds import kind_of, truth
@@ -71,7 +71,7 @@ class Condition:
 
 
 def conditions_of(filters: Sequence[Filter]) -> Iterator[Condition]:
-    """Yield the conditions that filters declare. Raises `ResourceError` for a type without one."""
+    """Yield the conditions of filters. Raises `ValueError` for a type without an order."""
     for one in filters:
         column = one.column.property.columns[0]
         name = one.column.key
@@ -82,7 +82,7 @@ def conditions_of(filters: Sequence[Filter]) -> Iterator[Condition]:
                 field = truth(metadata={"description": f"Whether {name} has no value."})
             elif kind is None:
                 message = f"the filter of {name}: values of {column.type!r} cannot be compared"
-                raise ResourceError(message)
+                raise ValueError(message)
             elif comparison is Comparison.IN:
                 words = (
                     f"Only rows whose {name} is one of these, up to {MAX_IN} with commas between; "

@@ -14,7 +14,7 @@ from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import add_views
 from pegboard.resources.ordering import Orders, SortKey
-from pegboard.resources.query import ListQuery, conditions_of
+from pegboard.resources.query import Condition, ListQuery, conditions_of
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
@@ -95,8 +95,7 @@ class Resource(Steps[M]):
         self.represent = Representer(schemas.output, schemas.sparse)
 
         orders = Orders(list(self._sort_keys(sort)), self.primary_key, sort_keys)
-        self._require_columns("filters", (one.column for one in filters))
-        conditions = {one.name: one for one in conditions_of(filters)}
+        conditions = self._conditions(filters)
         self._require_columns("search", search)
         query = ListQuery(
             orders=orders,
@@ -175,6 +174,13 @@ class Resource(Steps[M]):
         if key is None:
             self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
         return key
+
+    def _conditions(self, filters: Sequence[Filter]) -> dict[str, Condition]:
+        self._require_columns("filters", (one.column for one in filters))
+        try:
+            return {one.name: one for one in conditions_of(filters)}
+        except ValueError as error:
+            self._refuse(str(error))
 
     def _columns(self, orders: Orders) -> Sequence[Any] | None:
         """Return the columns that answers and cursors need; None if they need the objects."""
