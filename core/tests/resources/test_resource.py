@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import request
 from marshmallow import Schema, fields
-from sqlalchemy import JSON, Index, Select, event
+from sqlalchemy import JSON, Index, Select, event, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pegboard
@@ -253,7 +253,7 @@ def test_a_patch_leaves_alone_what_another_program_wrote(start: Start) -> None:
     """Also what a client could not write; the patch itself is checked."""
     client = start(declare())
     with client.application.app_context(), pegboard.db.engine.begin() as connection:
-        connection.execute(Note.__table__.insert().values(text="a\tb", labels={}))
+        connection.execute(insert(Note).values(text="a\tb", labels={}))
     assert 422 == client.patch("/api/notes/1", json={"text": "a\tb"}).status_code
     changed = client.patch("/api/notes/1", json={"labels": {"a": 1}})
     assert (200, "a\tb") == (changed.status_code, changed.json["text"])
