@@ -63,6 +63,16 @@ def above_a_class(blueprint: pegboard.Blueprint) -> None:
             return {"id": 1}
 
 
+def between_two_routes(blueprint: pegboard.Blueprint) -> None:
+    """The upper route has the schema, the lower one has not."""
+
+    @blueprint.get("/")
+    @responds(blueprint)
+    @blueprint.get("/lower")
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+
 def with_an_argument(blueprint: pegboard.Blueprint) -> None:
     """`arguments` above the route."""
 
@@ -78,6 +88,7 @@ def with_an_argument(blueprint: pegboard.Blueprint) -> None:
         (above_a_function, "response"),
         (above_another_decorator, "response"),
         (above_a_class, "response"),
+        (between_two_routes, "response"),
         (with_an_argument, "arguments"),
     ],
 )
@@ -89,6 +100,27 @@ def test_a_decorator_above_the_route_is_refused(make_app: Any, views: Views, nam
     assert "PB_DECORATED_ABOVE_ROUTE" == problem.code
     assert problem.summary.startswith(f"{name} decorates {__name__}.")
     assert f"Put `{name}` below the route." == problem.hint
+
+
+def test_all_decorators_of_all_views_above_routes_are_named(make_app: Any) -> None:
+    """One start tells all of them."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        @blueprint.doc(summary="One.")
+        @responds(blueprint)
+        @blueprint.get("/one")
+        def one() -> dict[str, int]:
+            return {"id": 1}
+
+        @blueprint.alt_response(404, schema=NoteSchema)
+        @blueprint.get("/two")
+        def two() -> dict[str, int]:
+            return {"id": 1}
+
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[_plugin(views)])
+    found = [problem.summary.partition(" decorates")[0] for problem in caught.value.problems]
+    assert ["response", "doc", "alt_response"] == found
 
 
 def with_two_routes(blueprint: pegboard.Blueprint) -> None:

@@ -6,6 +6,7 @@ from pegboard.api.blueprint import (
     Blueprint,
     Decoration,
     OpenAPIDocument,
+    functions_inside,
     init_api,
     openapi_blueprint,
 )
@@ -32,6 +33,7 @@ from pegboard.api.operations import (
     operations_of,
 )
 from pegboard.api.query import check_query
+from pegboard.api.status_names import use_current_names
 
 __all__ = [
     "ASSETS",
@@ -54,6 +56,7 @@ __all__ = [
     "docs_blueprint",
     "drop_defaults",
     "drop_unused_schemas",
+    "functions_inside",
     "get_health",
     "health_blueprint",
     "init_api",
@@ -62,4 +65,5 @@ __all__ = [
     "openapi_blueprint",
     "operations_of",
     "plain_messages",
+    "use_current_names",
 ]

@@ -1,7 +1,7 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
@@ -16,7 +16,8 @@ from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
-from pegboard.api.query import LOCATIONS, load_query, open_query
+from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
+from pegboard.api.status_names import accept_all_names
 from pegboard.http import abort, encode_json, read_json
 
 OPENAPI_VERSION = "3.0.3"
@@ -42,10 +43,14 @@ class StrictParser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        """Answer 422, in the platform's words where those of marshmallow are long-winded."""
+        """Answer 422, in the platform's words where those of marshmallow are long-winded.
+
+        For the query it is with what the other schemas of the view refuse, too.
+        """
         if isinstance(error.messages, dict):
             error.messages = {
-                location: plain_messages(found, schema)
+                location: (query_errors(req) if location in LOCATIONS else {})
+                | plain_messages(found, schema)
                 for location, found in error.messages.items()
             }
         super().handle_error(error, req, schema, **kwargs)
@@ -91,7 +96,18 @@ class Decoration(NamedTuple):
     name: str
     """The decorator's."""
     given: Callable[..., Any]
+    """What was decorated."""
     made: Callable[..., Any]
+    """What the decorator returned; of a view class that is the class."""
+    is_late: bool
+    """Whether a route of the blueprint already decorated what was given, or what that wraps."""
+
+
+def functions_inside(view: Any) -> Iterator[Callable[..., Any]]:
+    """Yield a view and the functions that its decorators have wrapped, the outermost first."""
+    while view is not None:
+        yield view
+        view = getattr(view, "__wrapped__", None)
 
 
 class Blueprint(_DocumentedBlueprint):
@@ -117,6 +133,17 @@ class Blueprint(_DocumentedBlueprint):
         super().__init__(*args, **kwargs)
         self.decorations: list[Decoration] = []
         """How functions were decorated, so that what has no effect can be found."""
+        self._routed: list[object] = []
+
+    def route(self, rule: str, **options: Any) -> "Callable[[F], F]":
+        """Add a route of a view function or class, as flask-smorest does."""
+        decorate = super().route(rule, **options)
+
+        def decorate_and_note(view: "F") -> "F":
+            self._routed.append(view)
+            return decorate(view)
+
+        return decorate_and_note
 
     def arguments(
         self, schema: "AnySchema", *, location: str = "json", **kwargs: Any
@@ -170,8 +197,10 @@ class Blueprint(_DocumentedBlueprint):
         """Return a decorator that notes what it has decorated."""
 
         def decorate_and_note(view: "F") -> "F":
+            routed = {id(one) for one in self._routed}
+            is_late = any(id(one) in routed for one in functions_inside(view))
             decorated = decorate(view)
-            self.decorations.append(Decoration(name, view, decorated))
+            self.decorations.append(Decoration(name, view, decorated, is_late))
             return decorated
 
         return decorate_and_note
@@ -202,7 +231,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     and do not depend on which other plugins are active.
     """
     app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
-    return Api(
+    api = Api(
         app,
         spec_kwargs={
             "marshmallow_plugin": MarshmallowPlugin(
@@ -211,6 +240,8 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "servers": ROOT_SERVERS,
         },
     )
+    accept_all_names(api, ErrorSchema)
+    return api
 
 
 def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:

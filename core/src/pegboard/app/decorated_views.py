@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from pegboard.api import Blueprint, Decoration
+from pegboard.api import Blueprint, Decoration, functions_inside
 from pegboard.cache import lookup_of
 from pegboard.plugins import Registry
 from pegboard.problems import Code, PluginError, Problem, StartupError
@@ -17,23 +17,29 @@ _DUMPING = frozenset({"response", "paginate"})
 def check_decorations(app: Flask, assembled: Registry) -> None:
     """Check how the views of documented blueprints are decorated, after all are registered.
 
-    Raises `PluginError`, or `StartupError` for a view of no plugin.
+    Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
     """
     views = {id(one): rule.endpoint for rule, one in _views(app)}
     used = {id(inner) for _, view in _views(app) for inner in _inside(view)}
+    problems = []
     for name, blueprint in app.blueprints.items():
         for one in blueprint.decorations if isinstance(blueprint, Blueprint) else ():
             if (problem := _problem(one, views, used)) is None:
                 continue
             module = getattr(one.given, "__module__", "")
             owner = assembled.owner_of(f"{name}.", module)
-            raise StartupError([problem]) if owner is None else PluginError(owner.adopt(problem))
+            problems.append(problem if owner is None else owner.adopt(problem))
+    if any(problem.plugin is None for problem in problems):
+        raise StartupError(problems)
+    if problems:
+        raise PluginError(*dict.fromkeys(problems))
 
 
 def _problem(one: Decoration, views: dict[int, str], used: set[int]) -> Problem | None:
     view = f"{one.given.__module__}.{getattr(one.given, '__qualname__', one.given)}"
     given = list(_inside(one.given))
-    if id(one.made) in used:
+    # Between two routes of a view, a decorator misses the lower one.
+    if id(one.made) in used and not one.is_late:
         if one.name in _DUMPING and any(_is_cached_here(inner) for inner in given):
             summary = f"the cached view {view} is declared below {one.name}, which makes its answer"
             hint = f"Put `cached` above `{one.name}`, and above all other decorators."
@@ -66,7 +72,4 @@ def _inside(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             if (function := getattr(view, method.lower(), None)) is not None:
                 yield from _inside(function)
         return
-    current: Any = view
-    while current is not None:
-        yield current
-        current = getattr(current, "__wrapped__", None)
+    yield from functions_inside(view)

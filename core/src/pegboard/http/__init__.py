@@ -7,6 +7,7 @@ from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
     answer_conditionally,
     evaluate_preconditions,
+    explain_failed_precondition,
     require_preconditions,
 )
 from pegboard.http.cors import CORS, parse_origin
@@ -35,6 +36,7 @@ from pegboard.http.headers import (
 from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
+from pegboard.http.view_methods import function_of
 
 __all__ = [
     "CACHE_CONTROL_KEY",
@@ -68,6 +70,8 @@ __all__ = [
     "error_body",
     "error_response",
     "evaluate_preconditions",
+    "explain_failed_precondition",
+    "function_of",
     "get_edge",
     "identify",
     "init_edge",
