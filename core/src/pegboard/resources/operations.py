@@ -44,7 +44,7 @@ def _add_list(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
     headers = list_headers(resource.url_prefix)
 
-    @blueprint.arguments(resource.list_query, location="query")
+    @blueprint.arguments(resource.list_query(), location="query")
     @blueprint.response(HTTPStatus.OK, resource.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
@@ -55,9 +55,10 @@ def _add_list(resource: Steps[Any]) -> None:
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
+    view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
-    _route(resource, f"list_{words.identifiers}", "/", "GET", view)
+    _route(resource, "/", "GET", view)
 
 
 def _add_create(resource: Steps[Any]) -> None:
@@ -67,7 +68,7 @@ def _add_create(resource: Steps[Any]) -> None:
         "ETag": etag_header(words),
     }
 
-    @blueprint.arguments(resource.input)
+    @blueprint.arguments(resource.input())
     @blueprint.response(HTTPStatus.CREATED, resource.output, headers=headers)
     @transactional
     def view(sent: Values) -> Response:
@@ -82,13 +83,8 @@ def _add_create(resource: Steps[Any]) -> None:
 
     `Location` in the answer is its URL.
     """
-    _route(
-        resource,
-        f"create_{words.identifier}",
-        "/",
-        "POST",
-        _documented(resource, view, _FORBIDDEN, _CONFLICT),
-    )
+    view = _named(resource, f"create_{words.identifier}", view)
+    _route(resource, "/", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
 
 
 def _add_bulk_create(resource: Steps[Any]) -> None:
@@ -108,13 +104,8 @@ def _add_bulk_create(resource: Steps[Any]) -> None:
 
     Errors are named by the place in the array, from 0, as in `1.name`.
     """
-    _route(
-        resource,
-        f"create_{words.identifiers}",
-        "/bulk",
-        "POST",
-        _documented(resource, view, _FORBIDDEN, _CONFLICT),
-    )
+    view = _named(resource, f"create_{words.identifiers}", view)
+    _route(resource, "/bulk", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
 
 
 def _add_get(resource: Steps[Any]) -> None:
@@ -129,19 +120,20 @@ def _add_get(resource: Steps[Any]) -> None:
 
     With `If-None-Match: <ETag>` the answer is 304 while the {words.noun} has this ETag.
     """
+    view = _named(resource, f"get_{words.identifier}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     if resource.ttl is None:
         view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
     else:
         view = cached(resource.model, ttl=resource.ttl, depends=resource.depends)(view)
-    _route(resource, f"get_{words.identifier}", resource.row_rule, "GET", view)
+    _route(resource, resource.row_rule, "GET", view)
 
 
 def _add_replace(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
 
-    @blueprint.arguments(resource.input)
+    @blueprint.arguments(resource.input())
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
     @transactional
     def view(sent: Values, **identity: int) -> Response:
@@ -155,8 +147,9 @@ def _add_replace(resource: Steps[Any]) -> None:
 
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
+    view = _named(resource, f"replace_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _CONFLICT, _STALE)
-    _route(resource, f"replace_{words.identifier}", resource.row_rule, "PUT", view)
+    _route(resource, resource.row_rule, "PUT", view)
 
 
 def _add_merge(resource: Steps[Any]) -> None:
@@ -185,8 +178,9 @@ def _add_merge(resource: Steps[Any]) -> None:
     The body is a merge patch (RFC 7396): fields that it leaves out stay, and null clears one. With
     `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
+    view = _named(resource, f"change_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _CONFLICT, _STALE)
-    _route(resource, f"change_{words.identifier}", resource.row_rule, "PATCH", view)
+    _route(resource, resource.row_rule, "PATCH", view)
 
 
 def _add_delete(resource: Steps[Any]) -> None:
@@ -205,8 +199,9 @@ def _add_delete(resource: Steps[Any]) -> None:
 
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
+    view = _named(resource, f"delete_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _STALE)
-    _route(resource, f"delete_{words.identifier}", resource.row_rule, "DELETE", view)
+    _route(resource, resource.row_rule, "DELETE", view)
 
 
 _VIEWS: Mapping[Operation, Callable[[Steps[Any]], None]] = {
@@ -227,8 +222,12 @@ def _row_to_write(resource: Steps[Any], operation: Operation, identity: Mapping[
     return row
 
 
-def _route(resource: Steps[Any], operation_id: str, rule: str, method: str, view: Any) -> None:
+def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
+    """Give a view its name, in the app and in the document."""
     view.__name__ = view.__qualname__ = operation_id
-    view = resource.blueprint.doc(operationId=operation_id)(view)
+    return resource.blueprint.doc(operationId=operation_id)(view)
+
+
+def _route(resource: Steps[Any], rule: str, method: str, view: Any) -> None:
     parameters = [resource.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)
