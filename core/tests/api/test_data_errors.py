@@ -266,7 +266,7 @@ def app(request, tmp_path_factory, make_shared_app):
         url = request.getfixturevalue("postgres_database")
     app = make_shared_app(plugins=[Plugin()], DATABASE_URL=url, TESTING=False)
     with app.app_context():
-        Copy.__table__.drop(db.engine, checkfirst=True)
+        Base.metadata.tables[Copy.__tablename__].drop(db.engine, checkfirst=True)
         is_sqlite = db.engine.dialect.name == "sqlite"
         with db.engine.begin() as connection:
             if not is_sqlite:

@@ -6,7 +6,8 @@ from sqlalchemy import Connection, inspect
 
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History, Migrate
-from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.ownership import existing_tables, owned_tables
+from pegboard.migrations.table_names import TableName
 
 
 def reject_foreign_keys_to(
