@@ -1,4 +1,7 @@
-"""Resources: what a plugin declares of a model, and the REST interface that follows from it."""
+"""Resources: what a plugin declares of a model, and the REST interface that follows from it.
+
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
 
 from pegboard.resources.declaration import (
     CRUD,
@@ -10,8 +13,11 @@ from pegboard.resources.declaration import (
     ResourceError,
 )
 from pegboard.resources.fields import Decimal, Line, Moment, Text
+from pegboard.resources.query import Condition as Condition
+from pegboard.resources.query import conditions_of as conditions_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
+from pegboard.resources.steps import Steps
 
 __all__ = [
     "CRUD",
@@ -27,5 +33,6 @@ __all__ = [
     "Representer",
     "Resource",
     "ResourceError",
+    "Steps",
     "Text",
 ]

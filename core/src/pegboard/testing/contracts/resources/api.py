@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
-from pegboard.resources import Operation, Resource
+from pegboard.resources import Condition, Operation, Resource, conditions_of
 
 JSON = dict[str, Any]
 
@@ -91,6 +92,17 @@ class ResourceClient:
     def delete(self, row_id: object, **headers: str) -> TestResponse:
         """Delete a row."""
         return self.client.delete(self.url_of(row_id), headers=_spelled(headers))
+
+    @property
+    def sort_names(self) -> list[str]:
+        """The sort keys, each in both directions."""
+        names = [one.key for one in self.resource.sort] or ["id"]
+        return [sign + name for name in names for sign in ("", "-")]
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What the filters compare, by the parameters of the query."""
+        return {one.name: one for one in conditions_of(self.resource.filters)}
 
     @property
     def input_fields(self) -> Mapping[str, fields.Field[Any]]:
