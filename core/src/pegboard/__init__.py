@@ -11,7 +11,7 @@ from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
 from pegboard.forking import after_fork
-from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
+from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, ProblemCode, StartupError
 from pegboard.resources import Resource
@@ -30,7 +30,6 @@ __all__ = [
     "CoreSettings",
     "DevelopmentConfig",
     "HealthCheck",
-    "InvalidJSONError",
     "Model",
     "NotReadyError",
     "Problem",
@@ -50,7 +49,6 @@ __all__ = [
     "get_settings",
     "hookimpl",
     "hookspec",
-    "load_json",
     "no_time_limit",
     "rate_limit",
     "require_preconditions",

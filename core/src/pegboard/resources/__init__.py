@@ -3,6 +3,7 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.declaration import (
     CRUD,
     EQUALITY,
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "Decimal",
     "Filter",
+    "InvalidJSONError",
     "Line",
     "Moment",
     "Operation",
@@ -35,4 +37,5 @@ __all__ = [
     "ResourceError",
     "Steps",
     "Text",
+    "load_json",
 ]
