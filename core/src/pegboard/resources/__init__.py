@@ -14,7 +14,6 @@ from pegboard.resources.declaration import (
     ResourceError,
 )
 from pegboard.resources.fields import Decimal, Line, Moment, Text
-from pegboard.resources.query import Condition as Condition
 from pegboard.resources.query import conditions_of as conditions_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource

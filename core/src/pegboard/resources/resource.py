@@ -77,15 +77,21 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
-        self.name = name
-        self.noun = noun
-        self.model = model
-        self.url_prefix = f"/api/{name}" if url_prefix is None else url_prefix
-        self.operations = frozenset(operations)
-        self.sort, self.sort_keys = tuple(sort), sort_keys
-        self.search, self.filters, self.sparse = tuple(search), tuple(filters), sparse
+        super().__init__(
+            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
+        )
+        self.sort = tuple(sort)
+        """The columns that clients may sort by; if there are none, by the primary key."""
+        self.sort_keys = sort_keys
+        """How many of them a request may name, at most."""
+        self.search = tuple(search)
+        """The columns that `q` looks into."""
+        self.filters = tuple(filters)
+        """What clients may filter by."""
+        self.sparse = sparse
+        """Whether `fields=` chooses the fields of a list."""
         self.page_sizes = page_sizes
-        self.ttl = ttl
+        """Returns the default number of rows on a page and the largest."""
         self._require_table()
         self._primary = self._primary_key()
         self._check(schema, operations, ttl)

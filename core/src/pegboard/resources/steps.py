@@ -1,6 +1,6 @@
 """The steps of which the operations of a resource are made, and from which views can be."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Generic, NoReturn, TypeVar
@@ -28,14 +28,6 @@ ROW_ID = "row_id"
 class Steps(Generic[M]):
     """Reading and writing the rows of a resource; a subclass may override the first five."""
 
-    name: str
-    """The plural, and the name of the blueprint."""
-    noun: str
-    """What one row is called."""
-    model: type[M]
-    operations: frozenset[Operation]
-    """What clients can do."""
-    url_prefix: str
     row_rule: str
     """The rule of a row's URL within the blueprint."""
     blueprint: Blueprint
@@ -48,10 +40,31 @@ class Steps(Generic[M]):
     """The schema of a row in an answer."""
     represent: Representer[M]
     """Makes the JSON of rows, their `ETag` and answers with them."""
-    ttl: int | None
-    """Seconds for which the answer about one row may be cached; None: it is not."""
     _primary: SortKey
     _columns: Sequence[Any] | None
+
+    def __init__(
+        self,
+        name: str,
+        noun: str,
+        model: type[M],
+        url_prefix: str,
+        operations: Collection[Operation],
+        ttl: int | None,
+    ) -> None:
+        """Take what `Resource` is declared with."""
+        self.name = name
+        """The plural, and the name of the blueprint."""
+        self.noun = noun
+        """What one row is called."""
+        self.model = model
+        """The model of the rows."""
+        self.url_prefix = url_prefix
+        """The path of the list without its last slash, as `/api/reviews`."""
+        self.operations = frozenset(operations)
+        """What clients can do."""
+        self.ttl = ttl
+        """Seconds for which the answer about one row may be cached; None: it is not."""
 
     def rows(self) -> Select[tuple[M]]:
         """Return the rows that the client of the current request may see; all by default."""

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
-from pegboard.resources import Condition, Operation, Resource, conditions_of
+from pegboard.resources import Operation, Resource, conditions_of
 
 JSON = dict[str, Any]
 
@@ -23,7 +23,9 @@ class ResourceClient:
     """A client of one resource."""
 
     client: FlaskClient
+    """What sends the requests."""
     resource: Resource[Any]
+    """The resource that is tested."""
     bodies: Iterator[Mapping[str, Any]]
     """Valid bodies, all different."""
 
@@ -45,7 +47,7 @@ class ResourceClient:
         return dict(next(self.bodies))
 
     def create(self, body: Mapping[str, Any] | None = None) -> TestResponse:
-        """Create a row; the test fails if it is refused."""
+        """Create a row. Raises `AssertionError` if it is refused."""
         response = self.client.post(self.url, json=self.body() if body is None else body)
         assert response.status_code == 201, (
             f"POST {self.url} refuses a body of the fixture `bodies`: {response.get_json()}"
@@ -69,7 +71,10 @@ class ResourceClient:
         return self.client.get(self.url, query_string=dict(query or {}))
 
     def walk(self, query: Mapping[str, object]) -> Iterator[list[JSON]]:
-        """Yield the pages of a list, from one to the next by its `Link`."""
+        """Yield the pages of a list, from one to the next by its `Link`.
+
+        Raises `AssertionError` for one that is an error, or if there is no end.
+        """
         url: str | None = f"{self.url}?{urlencode(query)}"
         for _ in range(1000):
             response = self.client.get(url)
@@ -100,7 +105,7 @@ class ResourceClient:
         return [sign + name for name in names for sign in ("", "-")]
 
     @cached_property
-    def conditions(self) -> Mapping[str, Condition]:
+    def conditions(self) -> Mapping[str, Any]:
         """What the filters compare, by the parameters of the query."""
         return {one.name: one for one in conditions_of(self.resource.filters)}
 
