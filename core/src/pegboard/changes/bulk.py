@@ -61,9 +61,8 @@ class BulkInsert:
         is_wanted = self._audience and (self._audience.written or self._audience.after_commit)
         # One statement takes rows with the same columns.
         for names, rows in groupby(batch, key=lambda values: values.keys()):
-            parameters = [
-                {self._columns[name].key: values[name] for name in names} for values in rows
-            ]
+            keyed = [(name, self._columns[name].key) for name in names]
+            parameters = [{column: values[name] for name, column in keyed} for values in rows]
             if is_wanted:
                 returned = db.session.execute(insert(self._table).returning(*self._key), parameters)
                 keys += (row[0] if len(row) == 1 else tuple(row) for row in returned)

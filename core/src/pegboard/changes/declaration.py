@@ -90,17 +90,6 @@ class Listener:
             if function is not None:
                 _check_function(name, function)
 
-    def listens_to(self, model: type[Any], *, reversed_too: bool = False) -> bool:
-        """Return whether the rows of a model are of interest.
-
-        With `reversed_too` also whether a statement on the model may write rows that are, as those
-        of a class that inherits from it.
-        """
-        return self.models is None or any(
-            issubclass(model, one) or (reversed_too and issubclass(one, model))
-            for one in self.models
-        )
-
 
 def _check_models(models: Any) -> None:
     if isinstance(models, type):

@@ -30,6 +30,17 @@ class Registered:
     plugin: str
     listener: Listener
 
+    def listens_to(self, model: type[Any], *, to_many: bool = False) -> bool:
+        """Return whether the rows of a model are of interest.
+
+        With `to_many` also whether a statement on the model is, which may write rows of a class
+        that inherits from it.
+        """
+        models = self.listener.models
+        return models is None or any(
+            issubclass(model, one) or (to_many and issubclass(one, model)) for one in models
+        )
+
 
 @dataclass(frozen=True)
 class Audience:
@@ -40,6 +51,11 @@ class Audience:
     written: tuple[Registered, ...]
     after_commit: tuple[Registered, ...]
 
+    @property
+    def is_told(self) -> bool:
+        """Whether there is any listener; without one, only orphans of the model matter."""
+        return bool(self.before_write or self.written or self.after_commit)
+
 
 class Listeners:
     """The listeners of one app, in the order of the plugins."""
@@ -49,7 +65,7 @@ class Listeners:
         self._audiences: dict[type[Any], Audience | None] = {}
 
     def audience(self, model: type[Any]) -> Audience | None:
-        """Return the listeners to the rows of a model; None if their writes concern nobody."""
+        """Return the listeners to the rows of a model; None if its rows need no look."""
         try:
             return self._audiences[model]
         except KeyError:
@@ -57,14 +73,10 @@ class Listeners:
 
     def audience_of_many(self, model: type[Any]) -> Audience | None:
         """Return the listeners to a statement on a model, with those to inheriting classes."""
-        return self._find(model, reversed_too=True)
+        return self._find(model, to_many=True)
 
-    def _find(self, model: type[Any], *, reversed_too: bool = False) -> Audience | None:
-        found = [
-            one
-            for one in self._registered
-            if one.listener.listens_to(model, reversed_too=reversed_too)
-        ]
+    def _find(self, model: type[Any], *, to_many: bool = False) -> Audience | None:
+        found = [one for one in self._registered if one.listens_to(model, to_many=to_many)]
         rows = Rows(inspect(model))
         # What a flush deletes of others with an orphan may concern somebody.
         if not found and not rows.can_be_orphans:
@@ -107,7 +119,7 @@ class Listeners:
             concerned = tuple(
                 change
                 for change in changes
-                if one.listener.listens_to(change.model, reversed_too=change.kind is Kind.MANY)
+                if one.listens_to(change.model, to_many=change.kind is Kind.MANY)
             )
             if concerned:
                 yield one, concerned

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Column, inspect, select
+from sqlalchemy import ClauseElement, Column, inspect, select
 from sqlalchemy.orm import (
     InstanceState,
     Mapper,
@@ -75,6 +75,18 @@ class Rows:
             if (history := attributes[key].history).deleted
         }
 
+    def computed(self, row: Any) -> Values:
+        """Return the old values, None if not known, of what the database will compute.
+
+        A flush forgets that an attribute was given an SQL expression.
+        """
+        state = inspect(row)
+        return {
+            key: next(iter(state.attrs[key].history.deleted or ()), None)
+            for key in self.changed(row)
+            if _is_expression(state.dict.get(key))
+        }
+
     def load(self, session: Session, row: Any) -> Values:
         """Load what the row lacks before it is written; return replaced values that it never had.
 
@@ -112,6 +124,10 @@ class Rows:
         for key, value in values.items():
             set_committed_value(row, key, value)
         return row
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
 def _copied(value: Any) -> Any:

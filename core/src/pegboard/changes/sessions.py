@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from flask import Flask
-from sqlalchemy import Result, event, inspect
+from sqlalchemy import CursorResult, Result, event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from pegboard.changes.declaration import Change, Kind
@@ -31,13 +31,16 @@ class _Flush:
     """The rows by their identity, which thus stays theirs."""
     known: dict[int, Values] = field(default_factory=dict)
     """Old values that the session does not know, by the identity of the row."""
+    computed: dict[int, Values] = field(default_factory=dict)
+    """Old values of what the database will compute, by the identity of the row."""
     changes: list[Change] = field(default_factory=list)
 
     def change(self, kind: Kind, row: Any, audience: Audience) -> Change:
         """Return the change of a row, which is not flushed or has just been."""
         if kind is Kind.CREATED:
             return Change(kind, type(row), row)
-        old = audience.rows.old_values(row, self.known.get(id(row), {}))
+        earlier = self.computed.get(id(row), {}) | self.known.get(id(row), {})
+        old = audience.rows.old_values(row, earlier)
         return Change(kind, type(row), row, MappingProxyType(old))
 
 
@@ -81,10 +84,12 @@ def _before_flush(session: Session, *_: Any) -> None:
         _delete_orphans(session, listeners)
         new = [
             (kind, row, audience)
-            for kind, row, audience in _writes(session, listeners, is_flushed=False)
+            for kind, row, audience in _writes(session, listeners)
             if (id(row), kind) not in flush.seen
         ]
         if not new:
+            if flush.seen:
+                _note_computed(session, flush)
             return
         for kind, row, audience in new:
             flush.seen[id(row), kind] = row
@@ -101,13 +106,19 @@ def _before_flush(session: Session, *_: Any) -> None:
     raise RecursionError(message)
 
 
+def _note_computed(session: Session, flush: _Flush) -> None:
+    for kind, row, audience in _writes(session, flush.listeners):
+        if kind is Kind.UPDATED and (computed := audience.rows.computed(row)):
+            flush.computed[id(row)] = computed
+
+
 def _after_flush(session: Session, _: object) -> None:
     # The session still knows what it has written, and the old values; rows may not be loaded.
     flush: _Flush | None = session.info.get(_FLUSH)
     if flush is not None:
         flush.changes = [
             flush.change(kind, row, audience)
-            for kind, row, audience in _writes(session, flush.listeners, is_flushed=True)
+            for kind, row, audience in _writes(session, flush.listeners, flush)
             if audience.written or audience.after_commit
         ]
 
@@ -136,7 +147,7 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
     listeners = get_listeners()
     model = execution.bind_mapper.class_
     audience = listeners and listeners.audience_of_many(model)
-    if not listeners or not audience:
+    if not listeners or not audience or not audience.is_told:
         return None
     change = Change(Kind.MANY, model, None)
     listeners.before_write(audience.before_write, change)
@@ -147,8 +158,9 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
     # Without a savepoint, the caller could commit what a listener has refused.
     with execution.session.begin_nested():
         result = execution.invoke_statement()
-        if result.returns_rows:  # type: ignore[attr-defined]  # that of a statement on rows has it
-            result = result.freeze()()  # SQLite ends no savepoint while rows are being read
+        if not isinstance(result, CursorResult):
+            # It has rows, of RETURNING, and SQLite ends no savepoint while they are being read.
+            result = result.freeze()()
         _Pending.add(execution.session, [change] if audience.after_commit else [])
         listeners.written([change])
     return result
@@ -188,20 +200,22 @@ _SESSION_EVENTS: dict[str, Callable[..., Any]] = {
 
 
 def _writes(
-    session: Session, listeners: Listeners, *, is_flushed: bool
+    session: Session, listeners: Listeners, flushed: _Flush | None = None
 ) -> Iterator[tuple[Kind, Any, Audience]]:
     """Yield what a flush writes that concerns somebody, called before it or right after it."""
     for row in session.new:
-        if audience := listeners.audience(type(row)):
+        if (audience := listeners.audience(type(row))) and audience.is_told:
             yield Kind.CREATED, row, audience
     for row in session.dirty:
-        if audience := listeners.audience(type(row)):
-            # After the flush, the foreign keys that relationships stand for are set.
-            rows = audience.rows
-            if rows.changed(row) if is_flushed else rows.is_changed(row):
+        if (audience := listeners.audience(type(row))) and audience.is_told:
+            if flushed is None:
+                is_written = audience.rows.is_changed(row)
+            else:  # the foreign keys that relationships stand for are set
+                is_written = bool(audience.rows.changed(row)) or id(row) in flushed.computed
+            if is_written:
                 yield Kind.UPDATED, row, audience
     for row in session.deleted:
-        if audience := listeners.audience(type(row)):
+        if (audience := listeners.audience(type(row))) and audience.is_told:
             yield Kind.DELETED, row, audience
 
 
