@@ -269,7 +269,13 @@ def test_a_row_that_takes_the_place_of_another_comes_after_it(make: Make) -> Non
 def test_a_value_that_is_changed_in_place_has_an_old_one(make: Make) -> None:
     """It is read again, as the session has lost it."""
     found: list[Any] = []
-    with make(Teller(Listener(written=found.extend))).app_context():
+
+    def count(change: Change) -> None:
+        if "title" in change.old:
+            change.row.notes["pages"] = 3
+            flag_modified(change.row, "notes")
+
+    with make(Teller(Listener(before_write=count, written=found.extend))).app_context():
         book = Book("Emma", notes={"pages": 1})
         db.session.add(book)
         db.session.commit()
@@ -277,7 +283,10 @@ def test_a_value_that_is_changed_in_place_has_an_old_one(make: Make) -> None:
         book.notes["pages"] = 2
         flag_modified(book, "notes")
         db.session.commit()
+        book.title = "Persuasion"
+        db.session.commit()
     assert {"notes": {"pages": 1}} == found[1].old
+    assert {"title": "Emma", "notes": {"pages": 2}} == found[2].old
 
 
 def test_writes_of_other_models_cost_no_statement(make: Make) -> None:
@@ -576,20 +585,23 @@ def test_copies_are_whole_and_belong_to_no_session(make: Make) -> None:
     with make(Teller(Listener([Book], after_commit=kept.extend))).app_context():
         book = Book("Emma", blurb="A match.", notes={"pages": 1})
         db.session.add(book)
+        db.session.flush()
+        assert book.notes is not None
+        book.notes["pages"] = 2  # which SQLAlchemy does not notice
         db.session.commit()
         db.session.expunge_all()
         book = db.session.scalars(select(Book).options(load_only(Book.id))).one()
         book.title = func.upper("Persuasion")
         db.session.commit()
+        assert "PERSUASION" == kept[1].row.title
         kept[1].row.title = "scribbled"
-        kept[1].row.notes["pages"] = 99
         db.session.commit()
         assert ("PERSUASION", {"pages": 1}) == (book.title, book.notes)
         db.session.delete(book)
         db.session.commit()
     assert {"title": "Emma"} == kept[1].old
     created, changed, deleted = (one.row for one in kept)
-    assert ("new", "A match.") == (created.state, created.blurb)
+    assert ("new", "A match.", {"pages": 1}) == (created.state, created.blurb, created.notes)
     assert ("scribbled", "A match.") == (changed.title, changed.blurb)
     assert ("PERSUASION", "A match.", 1) == (deleted.title, deleted.blurb, deleted.id)
     assert all(inspect(one).transient for one in (created, changed, deleted))
@@ -729,6 +741,25 @@ def test_rows_of_a_bulk_insert_are_told(make: Make) -> None:
     assert 3 == len(ears.before)
     assert ears.written == ears.after
     assert [("new", None), ("new", "long"), ("new", None)] == states
+
+
+def test_a_refused_batch_of_a_bulk_insert_is_not_inserted(make: Make) -> None:
+    """Although the caller goes on; the next batch is."""
+
+    def refuse(changes: Sequence[Change]) -> None:
+        if any(one.row.title == "Anvil" for one in changes):
+            fail(changes)
+
+    ears = Ears([Book])
+    with make(Teller(Listener([Book], written=refuse), ears.listener)).app_context():
+        bulk = BulkInsert(Book)
+        with pytest.raises(LookupError):
+            bulk.execute([{"title": "Emma"}, {"title": "Anvil"}])
+        bulk.execute([{"title": "Ivanhoe"}])
+        db.session.commit()
+        bulk.announce()
+        assert ["Ivanhoe"] == db.session.scalars(select(Book.title)).all()
+    assert [["Ivanhoe"]] == [[line.split()[-1] for line in one] for one in ears.after]
 
 
 def test_a_bulk_insert_without_listeners_inserts(make: Make) -> None:

@@ -2,13 +2,14 @@
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Integer, Table, insert, inspect, select, tuple_
 
 from pegboard.changes.declaration import Change, Kind
-from pegboard.changes.listeners import get_listeners
+from pegboard.changes.listeners import Audience, Listeners, get_listeners
 from pegboard.changes.rows import Rows, Values
 from pegboard.database import db
 
@@ -16,11 +17,11 @@ from pegboard.database import db
 class BulkInsert:
     """Inserts many rows of a model by Core statements, as an import does, and calls its listeners.
 
-    In a transaction, give each row to `prepare`, and the results in batches to `execute`; call
-    `announce` after the commit. Listeners are called for each row before, and for each batch in the
-    transaction and after the commit, with copies of the rows. To keep memory small, only the
-    primary keys are kept, and only if a listener has `after_commit`. Raises `TypeError` for a model
-    of more than one table.
+    In a transaction, make one, give each row to `prepare`, and the results in batches to
+    `execute`; call `announce` after the commit. Listeners are called for each row before, and for
+    each batch in the transaction and after the commit, with copies of the rows. To keep memory
+    small, only the primary keys are kept, and only if a listener has `after_commit`. Raises
+    `TypeError` for a model of more than one table.
     """
 
     def __init__(self, model: type[Any]) -> None:
@@ -33,8 +34,9 @@ class BulkInsert:
         self._rows = Rows(mapper)
         self._columns = {name: mapper.columns[name] for name in self._rows.columns}
         self._key = mapper.primary_key
-        self._listeners = get_listeners()
-        self._audience = self._listeners.audience(model) if self._listeners else None
+        self._listeners = get_listeners() or Listeners(())
+        nobody = Audience(self._rows, (), (), ())
+        self._audience = self._listeners.audience(model) or nobody
         is_number = len(self._key) == 1 and isinstance(self._key[0].type, Integer)
         self._keys: array[int] | list[Any] = array("q") if is_number else []
         self._sizes: list[int] = []
@@ -44,7 +46,7 @@ class BulkInsert:
 
         Raises what a listener raises to refuse the row.
         """
-        if self._listeners is None or self._audience is None or not self._audience.before_write:
+        if not self._audience.before_write:
             return dict(values)
         row = self._model(**values)
         change = Change(Kind.CREATED, self._model, row)
@@ -55,26 +57,30 @@ class BulkInsert:
     def execute(self, batch: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of which `prepare` has returned the values, then call `written`.
 
-        Raises what a listener raises to refuse the rows.
+        Raises what a listener raises to refuse the rows, of which then none is inserted.
         """
+        # Without a savepoint, the caller could commit what a listener has refused.
+        with db.session.begin_nested() if self._audience.written else nullcontext():
+            keys = self._insert(batch)
+            if keys and self._audience.written:
+                self._listeners.written(self._read(keys))
+        if self._audience.after_commit:
+            self._keys.extend(keys)
+            self._sizes.append(len(keys))
+
+    def _insert(self, batch: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Insert rows; return their primary keys, if any listener needs them."""
         keys: list[Any] = []
-        is_wanted = self._audience and (self._audience.written or self._audience.after_commit)
         # One statement takes rows with the same columns.
         for names, rows in groupby(batch, key=lambda values: values.keys()):
             keyed = [(name, self._columns[name].key) for name in names]
             parameters = [{column: values[name] for name, column in keyed} for values in rows]
-            if is_wanted:
+            if self._audience.written or self._audience.after_commit:
                 returned = db.session.execute(insert(self._table).returning(*self._key), parameters)
                 keys += (row[0] if len(row) == 1 else tuple(row) for row in returned)
             else:
                 db.session.execute(insert(self._table), parameters)
-        if self._listeners is None or self._audience is None:
-            return
-        if self._audience.written and keys:
-            self._listeners.written(self._read(keys))
-        if self._audience.after_commit:
-            self._keys.extend(keys)
-            self._sizes.append(len(keys))
+        return keys
 
     def announce(self) -> None:
         """Call `after_commit` for each batch, whose rows are read again; after the commit."""
@@ -83,8 +89,7 @@ class BulkInsert:
             changes = self._read(self._keys[start : start + size])
             start += size
             db.session.rollback()  # ends the transaction, which has only read
-            if self._listeners is not None:
-                self._listeners.after_commit(changes)
+            self._listeners.after_commit(changes)
         self._sizes = []
         del self._keys[:]
 

@@ -87,23 +87,28 @@ class Rows:
             if _is_expression(state.dict.get(key))
         }
 
-    def load(self, session: Session, row: Any) -> Values:
-        """Load what the row lacks before it is written; return replaced values that it never had.
+    def load(self, session: Session, row: Any, known: Values) -> None:
+        """Load what the row lacks before it is written, and add to `known` what it never had.
 
         Afterwards it would be too late: what is not loaded of a deleted row is gone, and so is the
-        old value of an attribute that was set before it was loaded.
+        old value of an attribute that was set before it was loaded, or changed in place.
         """
         state = inspect(row)
         with suppress(ObjectDeletedError):  # by another transaction, about which the flush decides
             self.load_missing(row)
-        unknown = [key for key in self.changed(row) if not state.attrs[key].history.deleted]
+        unknown = [
+            key
+            for key in self.changed(row)
+            if key not in known and not state.attrs[key].history.deleted
+        ]
         if not unknown:
-            return {}
+            return
         attributes: list[Any] = [getattr(self.mapper.class_, key) for key in unknown]
         own = zip(self.mapper.primary_key, state.identity or (), strict=True)
         statement = select(*attributes).where(*(column == value for column, value in own))
         found = session.execute(statement).first()
-        return {} if found is None else dict(zip(unknown, found, strict=True))
+        if found is not None:
+            known.update(zip(unknown, found, strict=True))
 
     def load_missing(self, row: Any) -> None:
         """Load the columns that are not loaded, such as those that the database has computed."""

@@ -3,6 +3,7 @@
 The listeners to sessions are global to the process; each looks up the listeners of the current app.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -29,7 +30,7 @@ class _Flush:
     listeners: Listeners
     seen: dict[tuple[int, Kind], Any] = field(default_factory=dict)
     """The rows by their identity, which thus stays theirs."""
-    known: dict[int, Values] = field(default_factory=dict)
+    known: dict[int, Values] = field(default_factory=lambda: defaultdict(dict))
     """Old values that the session does not know, by the identity of the row."""
     computed: dict[int, Values] = field(default_factory=dict)
     """Old values of what the database will compute, by the identity of the row."""
@@ -39,7 +40,7 @@ class _Flush:
         """Return the change of a row, which is not flushed or has just been."""
         if kind is Kind.CREATED:
             return Change(kind, type(row), row)
-        earlier = self.computed.get(id(row), {}) | self.known.get(id(row), {})
+        earlier = self.computed.get(id(row), {}) | self.known[id(row)]
         old = audience.rows.old_values(row, earlier)
         return Change(kind, type(row), row, MappingProxyType(old))
 
@@ -89,12 +90,12 @@ def _before_flush(session: Session, *_: Any) -> None:
         ]
         if not new:
             if flush.seen:
-                _note_computed(session, flush)
+                _note_old_values(session, flush)
             return
         for kind, row, audience in new:
             flush.seen[id(row), kind] = row
             if kind is not Kind.CREATED:
-                flush.known[id(row)] = audience.rows.load(session, row)
+                audience.rows.load(session, row, flush.known[id(row)])
             if audience.before_write:
                 change = flush.change(kind, row, audience)
                 listeners.before_write(audience.before_write, change)
@@ -106,10 +107,13 @@ def _before_flush(session: Session, *_: Any) -> None:
     raise RecursionError(message)
 
 
-def _note_computed(session: Session, flush: _Flush) -> None:
+def _note_old_values(session: Session, flush: _Flush) -> None:
+    """Note what the session will not know after the flush, listeners having changed rows, too."""
     for kind, row, audience in _writes(session, flush.listeners):
-        if kind is Kind.UPDATED and (computed := audience.rows.computed(row)):
-            flush.computed[id(row)] = computed
+        if kind is Kind.UPDATED:
+            audience.rows.load(session, row, flush.known[id(row)])
+            if computed := audience.rows.computed(row):
+                flush.computed[id(row)] = computed
 
 
 def _after_flush(session: Session, _: object) -> None:

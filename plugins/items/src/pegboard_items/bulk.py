@@ -10,7 +10,7 @@ Values = dict[str, Any]
 
 
 class BulkWriter:
-    """Inserts items in batches, and calls the hooks of items for each.
+    """Inserts items in batches, and tells listeners of them.
 
     Use it inside a transaction, call `flush` at its end, and `announce` after the commit.
     """
@@ -21,9 +21,13 @@ class BulkWriter:
         self._batch: list[Values] = []
         self._insert = BulkInsert(Item)
 
-    def add(self, values: Values) -> None:
-        """Add an item. Raises what a plugin raises to refuse it."""
-        self._batch.append(self._insert.prepare(values))
+    def prepare(self, values: Values) -> Values:
+        """Return the values to add, which plugins may change. Raises what one raises to refuse."""
+        return self._insert.prepare(values)
+
+    def add(self, prepared: Values) -> None:
+        """Add an item. Raises what a plugin raises to refuse the items of the batch."""
+        self._batch.append(prepared)
         if len(self._batch) == self._batch_size:
             self.flush()
 
@@ -34,5 +38,5 @@ class BulkWriter:
         self._batch = []
 
     def announce(self) -> None:
-        """Call `pegboard_items_after_commit`; to be called after the commit."""
+        """Tell listeners that the items are there; to be called after the commit."""
         self._insert.announce()
