@@ -8,6 +8,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 from openapi_spec_validator import validate
 from sqlalchemy.orm import DeclarativeBase
+from werkzeug.routing import Rule
 
 import pegboard
 from pegboard import Blueprint, Model, StartupError, create_app, hookimpl
@@ -174,9 +175,10 @@ def test_answers_tell_what_to_do_next(document):
 
 
 def test_every_call_can_be_answered_with_a_client_error(document):
-    """A request without a valid `Host` is a 400 everywhere."""
+    """A request without a valid `Host` is a 400 everywhere, one that excludes all codings a 406."""
     assert all(
-        {"400", "500", "503"} <= set(one["responses"]) for one in operations(document).values()
+        {"400", "406", "500", "503"} <= set(one["responses"])
+        for one in operations(document).values()
     )
 
 
@@ -269,6 +271,7 @@ def test_nothing_unused_is_in_the_document(document):
     [
         (400, lambda client: client.post("/pots/", data="x", content_type="application/json")),
         (404, lambda client: client.get("/pots/no-number")),
+        (406, lambda client: client.get("/pots/", headers={"Accept-Encoding": "identity;q=0"})),
         (412, lambda client: client.get("/pots/1", headers={"If-Match": '"other"'})),
         (415, lambda client: client.post("/pots/", data="x", content_type="text/plain")),
     ],
@@ -289,6 +292,39 @@ def test_examples_of_errors_are_real(document, client, status, send):
             *(one["value"] for one in media.get("examples", {}).values()),
         ]
         assert send(client).get_json() in examples
+
+
+@pytest.mark.parametrize("name", ["UNPROCESSABLE_ENTITY", "UNPROCESSABLE_CONTENT"])
+def test_statuses_have_one_name_on_every_python(make_app: MakeApp, name):
+    """That of RFC 9110; a view may use the former one, too."""
+    blueprint = Blueprint("kettles", __name__, url_prefix="/kettles")
+
+    @blueprint.post("/")
+    @blueprint.arguments(PotSchema)
+    @blueprint.response(200, PotSchema)
+    @blueprint.alt_response(422, name)
+    @blueprint.alt_response(413, schema=PotSchema)
+    def add_kettle(pot):
+        return pot
+
+    class Kettles:
+        name = "kettles"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    document = make_app(plugins=[Kettles(), Pots()]).test_client().get("/openapi.json").get_json()
+    validate(document)
+    for call in ("post /kettles/", "post /pots/"):
+        response = operations(document)[call]["responses"]["422"]
+        assert "#/components/responses/UNPROCESSABLE_CONTENT" == response["$ref"]
+    shared = document["components"]["responses"]
+    assert "CONTENT_TOO_LARGE" in shared
+    assert not {"UNPROCESSABLE_ENTITY", "REQUEST_ENTITY_TOO_LARGE"} & set(shared)
+    assert "Unprocessable Content" == shared["UNPROCESSABLE_CONTENT"]["description"]
+    own = operations(document)["post /kettles/"]["responses"]["413"]
+    assert "Content Too Large" == own["description"]
 
 
 def test_the_document_describes_the_service(make_app: MakeApp):
@@ -360,3 +396,73 @@ def test_two_calls_with_one_operation_id_stop_the_start(plugin_folder: PluginFol
     assert "PB_COLLISION_OPERATION" == problem.code
     assert "GET /beta/" in problem.summary
     assert "GET /alpha/" in problem.summary
+
+
+class Moved:
+    """A plugin with a rule that Werkzeug redirects, which has no view, and documents it."""
+
+    name = "moved"
+
+    def __init__(self, **content: str) -> None:
+        self.content = content
+
+    @hookimpl
+    def pegboard_setup(self, app):
+        """Add the rule, for GET."""
+        target = "https://docs.example/<id>"
+        app.url_map.add(
+            Rule("/old/<int:id>", endpoint="moved", methods=["GET"], redirect_to=target)
+        )
+
+    @hookimpl
+    def pegboard_openapi(self, document):
+        """Document the rule."""
+        document["paths"]["/old/{id}"] = {"get": dict(self.content)}
+
+
+def test_a_rule_without_a_view_can_be_documented(make_app: MakeApp):
+    """It is answered by a redirect, also of HEAD; other methods are not allowed."""
+    client = make_app(plugins=[Moved()], TESTING=False).test_client()
+    operation = client.get("/openapi.json").get_json()["paths"]["/old/{id}"]["get"]
+    assert "moved" == operation["operationId"]
+    assert {308} == {client.get("/old/5").status_code, client.head("/old/5").status_code}
+    assert b"" == client.head("/old/5").data
+    for answer in (client.options("/old/5"), client.post("/old/5")):
+        assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
+
+
+def test_a_rule_without_a_view_with_the_operation_id_of_another_stops_the_start():
+    """As with a view, the call is named."""
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=[Moved(operationId="get_health")])
+    (problem,) = caught.value.problems
+    assert "PB_COLLISION_OPERATION" == problem.code
+    assert "GET /old/{id} has the operationId get_health of GET /health" in problem.summary
+
+
+REDIRECT = """
+from werkzeug.routing import Rule
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    rule = Rule('/{name}/<int:id>', endpoint='{name}', redirect_to='/health', methods=['GET'])
+    app.url_map.add(rule)
+
+@pegboard.hookimpl
+def pegboard_openapi(document):
+    responses = {{'308': {{'description': 'Elsewhere.'}}}}
+    document['paths']['/{name}/{{id}}'] = {{
+        'get': {{'operationId': 'list_things', 'responses': responses}}
+    }}
+"""
+
+
+def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: PluginFolder):
+    """A rule with `redirect_to` needs no view; the plugin that documents it is named."""
+    plugin_folder.add("alpha", OPERATION.format(name="alpha"))
+    plugin_folder.add("beta", REDIRECT.format(name="beta"))
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=["alpha", "beta"])
+    (problem,) = caught.value.problems
+    assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
+    assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary

@@ -17,7 +17,7 @@ from pegboard.plugins import (
     settle,
     titled,
 )
-from pegboard.problems import Code, PluginError
+from pegboard.problems import Code, PluginError, Problem
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -59,21 +59,22 @@ def _install(
     plugin: Plugin, app: Flask, api: Api, assembled: Registry, schemas: dict[str, Plugin]
 ) -> None:
     """Register the plugin's blueprints and commands; `schemas` tells whose each schema is."""
+    problems: list[Problem] = []
     for blueprint in plugin.blueprints:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", _SAME_SCHEMA)
                 _register_blueprint(blueprint, app, api)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it runs code of the plugin
             summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
             if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
-                raise PluginError(
-                    *settle(
-                        [_same_schema(plugin, str(error), summary, schemas)], assembled.skippable
-                    )
-                ) from error
-            problem = plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint.")
-            raise PluginError(problem) from error
+                collision = _same_schema(plugin, str(error), summary, schemas)
+                problems += settle([collision], assembled.skippable)
+            else:
+                hint = "Fix the blueprint."
+                problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
+    if problems:
+        raise PluginError(*problems)
     for command in plugin.commands:
         app.cli.add_command(command)
 
@@ -82,9 +83,15 @@ def _same_schema(
     plugin: Plugin, warning: str, summary: str, schemas: dict[str, Plugin]
 ) -> Collision:
     name, _, _ = warning.removeprefix(_SAME_SCHEMA).strip().partition(". ")
-    mirrored = f"{titled(plugin)} has a schema of the name {name} too"
-    code, change = Code.COLLISION_SCHEMA, "Rename one of the two schemas"
-    return Collision(code, plugin, schemas.get(name, plugin), summary, mirrored, change)
+    earlier_summary = f"{titled(plugin)} has a schema of the name {name} too"
+    return Collision(
+        Code.COLLISION_SCHEMA,
+        later=plugin,
+        earlier=schemas.get(name, plugin),
+        later_summary=summary,
+        earlier_summary=earlier_summary,
+        change="Rename one of the two schemas",
+    )
 
 
 def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask, api: Api) -> None:

@@ -1,5 +1,6 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
+from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
@@ -7,7 +8,7 @@ from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
 from pegboard.database.transactions import transactional
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
-from pegboard.database.violations import violation_of
+from pegboard.database.violations import availability_hint, violation_of
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Model",
     "ReadOnlyServerError",
     "Violation",
+    "WatchedConnection",
+    "availability_hint",
     "check_server",
     "db",
     "init_database",

@@ -6,6 +6,7 @@ statement is remembered with the error, and a missing row is searched for after 
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Table, event
@@ -15,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from pegboard.database.postgresql_errors import postgresql_violation
 from pegboard.database.sqlite_errors import sqlite_violation
-from pegboard.database.violation import Kind, Statement, Violation
+from pegboard.database.violation import Kind, Statement, Violation, enum_values
 
 _STATEMENT = "pegboard_statement"
+_FILE = "pegboard_file"
 
 
 def remember_statements(engine: Engine) -> None:
@@ -40,7 +42,26 @@ def remember_statements(engine: Engine) -> None:
             error = converted = DataError(context.statement, context.parameters, cause)
         if isinstance(error, DBAPIError):
             vars(error)[_STATEMENT] = _statement_of(context)
+            vars(error)[_FILE] = engine.url.database if engine.dialect.name == "sqlite" else None
         return converted
+
+
+def availability_hint(error: DBAPIError) -> str:
+    """Return what an operator can do about a database that cannot be queried."""
+    file = vars(error).get(_FILE)
+    if not file or file == ":memory:":
+        return (
+            "Start the database, or correct DATABASE_URL, with special characters percent-encoded."
+        )
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        return "Look at the file that DATABASE_URL names: is it a SQLite database, and readable?"
+    folder = Path(file.removeprefix("file:")).parent
+    if not folder.is_dir():
+        return (
+            "The folder of the file that DATABASE_URL names does not exist: create it, or correct "
+            "the path; four slashes are before an absolute one, as in sqlite:////srv/file.db."
+        )
+    return "Let this user write the file that DATABASE_URL names, and its folder, or correct it."
 
 
 def violation_of(error: DBAPIError, session: Session) -> Violation | None:
@@ -77,7 +98,11 @@ def _statement_of(context: ExceptionContext) -> Statement:
         # The statement of a mapped class has a copy.
         table = table.metadata.tables.get(table.key, table)
     parameters: Any = getattr(execution, "compiled_parameters", None) or []
-    return Statement(verb, table, [_by_column(row, table) for row in parameters])
+    binds = getattr(compiled, "binds", {}).values()
+    labels = frozenset(
+        text for one in binds for text in enum_values(one.type) if isinstance(text, str)
+    )
+    return Statement(verb, table, [_by_column(row, table) for row in parameters], labels)
 
 
 def _by_column(parameters: Mapping[str, Any], table: Table | None) -> Mapping[str, Any]:

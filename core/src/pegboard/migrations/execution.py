@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +17,7 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from pegboard.migrations.errors import MigrationError, translate_alembic_errors
+from pegboard.migrations.errors import MigrationError, line_in, translate_alembic_errors
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
@@ -26,6 +27,8 @@ from pegboard.migrations.histories import (
     revision_label,
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
+from pegboard.migrations.ownership import downgraded_tables
+from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
@@ -68,8 +71,9 @@ def downgrade(
 ) -> None:
     """Downgrade all histories, or only the named one, to a revision; dependents first.
 
-    A revision that fails is rolled back, and `MigrationError` is raised. A revision that touches a
-    table of another plugin fails, unless `allow_foreign` is true.
+    A revision that fails is rolled back, and `MigrationError` is raised. Unless `allow_foreign` is
+    true, it is raised, too, where a revision touches a table of another plugin, and before the
+    first revision of a history where another plugin's table refers to one that would be dropped.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         for history in reversed(get_migrate().select(name)):
@@ -143,6 +147,10 @@ def downgrade_history(
         return
     with translate_alembic_errors(history.name):
         surplus = list(directory.iterate_revisions(current, revision, select_for_downgrade=True))
+    if not allow_foreign:
+        migrate, ids = get_migrate(), [script.revision for script in surplus]
+        gone = downgraded_tables(history, migrate, current, ids)
+        reject_foreign_keys_to(gone, history, migrate, connection)
     for script in surplus:
 
         def choose(heads: tuple[str, ...], script: Script = script) -> Script | None:
@@ -221,7 +229,8 @@ def _failure(history: History, scripts: Sequence[Script], error: Exception) -> M
     if not scripts:
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]
+    place = line_in(error, Path(script.path).parent) or script.path
     return MigrationError(
         f"{history.name}: revision {revision_label(script)} failed and was rolled back; the "
-        f"database is at the revision before it.\n  file: {script.path}\n  reason: {reason}"
+        f"database is at the revision before it.\n  file: {place}\n  reason: {reason}"
     )

@@ -17,7 +17,8 @@ from flask import Flask, current_app, g, has_app_context
 from sqlalchemy import MetaData
 
 from pegboard.database import db
-from pegboard.migrations.errors import MigrationError
+from pegboard.extensions import get_extension
+from pegboard.migrations.errors import MigrationError, line_in
 
 SITE_HISTORY = "site"
 """The history of the deployment itself; its revisions lie in the folder `alembic/versions`."""
@@ -150,7 +151,7 @@ def init_migrations(app: Flask, histories: Sequence[History], directory: Path) -
 
 def get_migrate(app: Flask | None = None) -> Migrate:
     """Return the histories of the app, or of the current app."""
-    migrate: Migrate = (app or current_app).extensions["migrate"].migrate
+    migrate: Migrate = get_extension(app, "migrate", "get_migrate(app)").migrate
     return migrate
 
 
@@ -183,6 +184,12 @@ def read_script_directory(config: Config) -> ScriptDirectory:
         raise MigrationError(message) from error
     except (CommandError, SyntaxError) as error:
         message = f"{history.name}: {error}"
+        raise MigrationError(message) from error
+    except Exception as error:
+        place = line_in(error, history.versions)
+        if not place:
+            raise
+        message = f"{history.name}: {type(error).__name__}: {error} ({place})"
         raise MigrationError(message) from error
     return directory
 

@@ -2,7 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -44,12 +45,15 @@ def register(
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
-        summary, mirrored = (
-            f"it is the same object as plugin {one.name}" for one in (other, candidate)
+        collision = Collision(
+            Code.PLUGIN_REGISTERED_TWICE,
+            later=candidate,
+            earlier=other,
+            later_summary=f"it is the same object as plugin {other.name}",
+            earlier_summary=f"it is the same object as plugin {candidate.name}",
+            change="Give each plugin a module of its own",
         )
-        change = "Give each plugin a module of its own"
-        code = Code.PLUGIN_REGISTERED_TWICE
-        return [Collision(code, candidate, other, summary, mirrored, change)]
+        return [collision]
     return []
 
 
@@ -59,24 +63,46 @@ def add_hookspecs(
     """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong."""
     by_name = {candidate.name: candidate for candidate in candidates}
     owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
+    refused: dict[str, pluggy.PluginValidationError] = {}
     for candidate in by_name.values():
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 declared = _declared(manager, specifications)
-                if taken := [name for name in declared if name in owners]:
-                    yield from (_same_hook(name, candidate, owners[name]) for name in taken)
-                    continue
-                owners |= dict.fromkeys(declared, candidate)
-                manager.add_hookspecs(specifications)
-        except pluggy.PluginValidationError as error:
-            offender = by_name.get(str(manager.get_name(error.plugin)), candidate)
-            yield from _wrong_arguments(manager, offender, error.plugin, error)
+                if not declared:
+                    manager.add_hookspecs(specifications)  # raises what is wrong
+                for name in declared:
+                    if name in owners:
+                        yield _same_hook(name, candidate, owners[name])
+                        continue
+                    owners[name] = candidate
+                    _add_hookspec(manager, specifications, name, refused)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of a plugin may fail in any way
             yield candidate.problem(
                 Code.HOOK_SPECIFICATIONS_INVALID,
                 f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
                 "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
+    for candidate in by_name.values():
+        yield from _wrong_arguments(
+            manager, candidate, manager.get_plugin(candidate.name), refused.get(candidate.name)
+        )
+
+
+def _add_hookspec(
+    manager: pluggy.PluginManager,
+    specifications: Any,
+    name: str,
+    refused: dict[str, pluggy.PluginValidationError],
+) -> None:
+    """Add one hook; what pluggy refuses of a plugin's implementations is put into `refused`.
+
+    pluggy would leave out the hooks after the first whose implementation it refuses.
+    """
+    try:
+        alone: Any = SimpleNamespace(**{name: getattr(specifications, name)})
+        manager.add_hookspecs(alone)
+    except pluggy.PluginValidationError as error:
+        refused[str(manager.get_name(error.plugin))] = error
 
 
 def known_hooks(manager: pluggy.PluginManager) -> list[str]:
@@ -97,8 +123,8 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        f"hook {name} belongs to {titled(earlier)} already",
-        f"hook {name} belongs to {titled(later)} too",
+        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 
 
@@ -139,9 +165,12 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
 
 
 def _wrong_arguments(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception | None
 ) -> Iterator[Problem]:
-    """Yield a problem for each hook that takes an argument which its declaration does not have."""
+    """Yield a problem for each hook that takes an argument which its declaration does not have.
+
+    If that does not explain the `error` of pluggy, yield a problem with its text.
+    """
     is_explained = False
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
@@ -152,9 +181,7 @@ def _wrong_arguments(
         if specification is None:
             continue
         known = specification.argnames
-        wrong = [
-            one for one in inspect.signature(getattr(obj, name)).parameters if one not in known
-        ]
+        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
         if wrong:
             is_explained = True
             yield candidate.problem(
@@ -164,9 +191,17 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
-    if not is_explained:
+    if error is not None and not is_explained:
         yield candidate.problem(
             Code.HOOK_ARGUMENTS_INVALID,
             f"a hook is declared wrongly: {' '.join(str(error).split())}",
             "Declare it as the hook's reference does.",
         )
+
+
+def _required(function: Callable[..., object]) -> Iterator[str]:
+    """Yield the arguments that a function cannot be called without."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_variadic = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        if not is_variadic and parameter.default is parameter.empty:
+            yield name
