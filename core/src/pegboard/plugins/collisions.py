@@ -46,8 +46,12 @@ SINGLE_PROVIDERS = (
 )
 """Hooks of which an app can have one implementation."""
 
-LONGEST_NAME = 47
-"""Characters of a plugin's name: after `alembic_version_` it must fit into a name of PostgreSQL."""
+LONGEST_NAME = 43
+"""Characters of a plugin's name.
+
+The primary key of its version table, as in `alembic_version_items_pkc`, must fit into the 63
+characters of a name of PostgreSQL.
+"""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
