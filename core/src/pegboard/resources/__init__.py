@@ -3,6 +3,7 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.declaration import (
     CRUD,
@@ -23,11 +24,15 @@ __all__ = [
     "CRUD",
     "EQUALITY",
     "RANGE",
+    "BulkInsert",
+    "Change",
     "Comparison",
     "Decimal",
     "Filter",
     "InvalidJSONError",
+    "Kind",
     "Line",
+    "Listener",
     "Moment",
     "Operation",
     "Representation",
