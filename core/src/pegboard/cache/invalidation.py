@@ -77,7 +77,7 @@ class Tables:
         for lookup in lookups:
             self._by_row.setdefault(lookup.table.name, []).append(lookup)
             for table in lookup.others:
-                self._groups.setdefault(table.name, set()).add(lookup.table.fullname)
+                self._groups.setdefault(table.name, set()).add(lookup.group)
         self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
         self._names = {*self._by_row, *self._groups, *(name for _, name in self._cascades)}
@@ -90,7 +90,7 @@ class Tables:
     def schema_fingerprint(self) -> str:
         """A digest of which writes invalidate which look-ups."""
         facts = [
-            *((name, *sorted(one.name for one in found)) for name, found in self._by_row.items()),
+            *((name, *sorted(one.group for one in found)) for name, found in self._by_row.items()),
             *((name, ">", *sorted(groups)) for name, groups in self._groups.items()),
             *((*place, ">", *sorted(groups)) for place, groups in self._cascades.items()),
         ]
@@ -116,7 +116,7 @@ class Tables:
 
     def _groups_of(self, name: str) -> set[str]:
         """Return the groups whose answers hold something of a table's rows."""
-        own = {lookup.table.fullname for lookup in self._by_row.get(name, ())}
+        own = {lookup.group for lookup in self._by_row.get(name, ())}
         return own | self._groups.get(name, set())
 
     def note(self, writes: Writes, statement: Any, compiled: Any, parameters: Any) -> None:
@@ -136,7 +136,7 @@ class Tables:
             for lookup in self._by_row.get(name, ()):
                 keys = _keys(lookup, statement, compiled, parameters)
                 if keys is None:
-                    writes.add_group(lookup.table.fullname)
+                    writes.add_group(lookup.group)
                 else:
                     writes.add(keys)
 

@@ -19,6 +19,9 @@ from pegboard.cache.strategy import Key
 _LOOKUP = "__pegboard_lookup__"
 _ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
+_EMPTY = "''"
+"""The name of the key for an empty text, which no other text has, as quotes are encoded."""
+
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Lookup:
     def identity(self) -> tuple[str, str]:
         """The table and the name: unique in an app."""
         return self.table.fullname, self.name
+
+    @property
+    def group(self) -> str:
+        """The group of its keys, which it shares with no other look-up."""
+        return f"{self.table.fullname}:{self.name}"
 
     @cached_property
     def _plain_form(self) -> bytes:
@@ -101,7 +109,7 @@ class Lookup:
             return None
         if len(text) > _LONGEST:
             text = "#" + hashlib.blake2b(text.encode(), digest_size=24).hexdigest()
-        return Key(self.table.fullname, f"{self.name}:{text}")
+        return Key(self.group, text or _EMPTY)
 
 
 def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
