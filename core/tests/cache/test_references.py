@@ -149,12 +149,22 @@ class Reading(Keyed):
     device_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Device.id))
 
 
+places = iter([5, 6] * 100)
+pins = Table(
+    "pins",
+    Base.metadata,
+    Column("item_id", ForeignKey(Item.id), default=lambda: next(places)),
+    Column("text", String(20)),
+)
+
+
 DEVICE = uuid.UUID("0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f")
 LOOKUPS: Sequence[tuple[str, str, type[DeclarativeBase], Any]] = (
     ("/items/<int:id>", "view", Item, ()),
     ("/items/<int:id>/summary", "summary", Item, [Review.item_id]),
     ("/items/<int:id>/others", "others", Item, Review.other_id),
     ("/items/<int:id>/remarks", "remarks", Item, [Remark.item_id]),
+    ("/items/<int:id>/pins", "pins", Item, [pins.c.item_id]),
     ("/items/<int:id>/labels", "labels", Item, [labels.c.item_id]),
     ("/owners/<int:id>/reviews", "reviews", Owner, [Review.author_id]),
     ("/categories/<int:id>", "children", Category, Category.parent_id),
@@ -285,6 +295,14 @@ def test_a_new_row_of_which_the_statement_does_not_say_enough_touches_all(
         assert not found & {"items/*", "items:labels/*"}
 
 
+def test_a_default_of_the_model_is_known_where_it_is_one_for_each_row(touched: Any) -> None:
+    """Not in a statement of several rows, whose parameters SQLAlchemy names in two ways."""
+    found = touched(insert(pins).values(text="x"))
+    (place,) = db.session.scalars(select(pins.c.item_id))
+    assert {f"items:pins/{place}"} == found
+    assert {"items:pins/*"} == touched(insert(pins).values([{"text": "x"}, {"text": "y"}]))
+
+
 # Changed
 
 
@@ -402,7 +420,7 @@ def test_what_the_database_deletes_by_another_key_touches_all_answers(touched: A
 def test_a_table_of_pairs_touches_the_answer_about_its_row(touched: Any) -> None:
     """If a look-up says how it depends on it; else all answers."""
     item, tag = db.session.get_one(Item, 5), db.session.get_one(Tag, 1)
-    every = {f"items{name}/*" for name in ("", ":summary", ":others", ":remarks")}
+    every = {f"items{name}/*" for name in ("", ":summary", ":others", ":remarks", ":pins")}
     assert {"items:labels/5"} | every == touched(lambda: item.tags.append(tag))
     assert {"items:labels/5"} | every == touched(lambda: item.tags.remove(tag))
 
@@ -471,7 +489,12 @@ def test_many_rows_are_noted_once(app: Flask, touched: Any, monkeypatch: Any) ->
     """SQLAlchemy sends them in several batches, each of which it reports with all parameters."""
     noted: list[Any] = []
     note = Tables.note
-    monkeypatch.setattr(Tables, "note", lambda *given: noted.append(given) or note(*given))
+
+    def count(*given: Any) -> Any:
+        noted.append(given)
+        return note(*given)
+
+    monkeypatch.setattr(Tables, "note", count)
     batches = recorded(db.engine)
     found = touched(lambda: db.session.add_all([Review(item_id=5) for _ in range(2500)]))
     assert {"items:summary/5"} == found
@@ -633,7 +656,8 @@ def test_processes_that_know_another_key_know_something_else() -> None:
 
 def test_what_depends_on_all_rows_is_touched_by_each() -> None:
     """Also if it says so of some of them."""
-    for depends in ([Review, Review.item_id], [Review.item_id, reviews]):
+    declared: Sequence[Any] = ([Review, Review.item_id], [Review.item_id, reviews])
+    for depends in declared:
         lookup = lookup_of(cached(Item, ttl=300, depends=depends)(view))
         assert lookup is not None
         assert [] == list(lookup.references)
