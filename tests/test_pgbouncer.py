@@ -189,11 +189,15 @@ def test_the_service_leaves_nothing_on_the_connections(
 def test_limits_cost_no_round_trip(service: LiveServer, pgbouncer: PgBouncer) -> None:
     """A read is what it is without limits: begin, select, end."""
     service.request("POST", ITEMS, {"name": "one"})
-    before = pgbouncer.queries()
-    for _ in range(10):
-        assert 200 == service.request("GET", f"{ITEMS}1")[0]
 
-    assert 30 == pgbouncer.queries() - before
+    def queries_of_ten_reads() -> int:
+        before = pgbouncer.queries()
+        for _ in range(10):
+            assert 200 == service.request("GET", f"{ITEMS}1")[0]
+        return pgbouncer.queries() - before
+
+    # One of them may ask whether the server accepts writes, as happens every five seconds.
+    assert 30 == min(queries_of_ten_reads(), queries_of_ten_reads())
 
 
 def test_migrations_leave_no_lock(

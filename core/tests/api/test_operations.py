@@ -174,9 +174,10 @@ def test_answers_tell_what_to_do_next(document):
 
 
 def test_every_call_can_be_answered_with_a_client_error(document):
-    """A request without a valid `Host` is a 400 everywhere."""
+    """A request without a valid `Host` is a 400 everywhere, one that excludes all codings a 406."""
     assert all(
-        {"400", "500", "503"} <= set(one["responses"]) for one in operations(document).values()
+        {"400", "406", "500", "503"} <= set(one["responses"])
+        for one in operations(document).values()
     )
 
 
@@ -269,6 +270,7 @@ def test_nothing_unused_is_in_the_document(document):
     [
         (400, lambda client: client.post("/pots/", data="x", content_type="application/json")),
         (404, lambda client: client.get("/pots/no-number")),
+        (406, lambda client: client.get("/pots/", headers={"Accept-Encoding": "identity;q=0"})),
         (412, lambda client: client.get("/pots/1", headers={"If-Match": '"other"'})),
         (415, lambda client: client.post("/pots/", data="x", content_type="text/plain")),
     ],
@@ -289,6 +291,39 @@ def test_examples_of_errors_are_real(document, client, status, send):
             *(one["value"] for one in media.get("examples", {}).values()),
         ]
         assert send(client).get_json() in examples
+
+
+@pytest.mark.parametrize("name", ["UNPROCESSABLE_ENTITY", "UNPROCESSABLE_CONTENT"])
+def test_statuses_have_one_name_on_every_python(make_app: MakeApp, name):
+    """That of RFC 9110; a view may use the former one, too."""
+    blueprint = Blueprint("kettles", __name__, url_prefix="/kettles")
+
+    @blueprint.post("/")
+    @blueprint.arguments(PotSchema)
+    @blueprint.response(200, PotSchema)
+    @blueprint.alt_response(422, name)
+    @blueprint.alt_response(413, schema=PotSchema)
+    def add_kettle(pot):
+        return pot
+
+    class Kettles:
+        name = "kettles"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [blueprint]
+
+    document = make_app(plugins=[Kettles(), Pots()]).test_client().get("/openapi.json").get_json()
+    validate(document)
+    for call in ("post /kettles/", "post /pots/"):
+        response = operations(document)[call]["responses"]["422"]
+        assert "#/components/responses/UNPROCESSABLE_CONTENT" == response["$ref"]
+    shared = document["components"]["responses"]
+    assert "CONTENT_TOO_LARGE" in shared
+    assert not {"UNPROCESSABLE_ENTITY", "REQUEST_ENTITY_TOO_LARGE"} & set(shared)
+    assert "Unprocessable Content" == shared["UNPROCESSABLE_CONTENT"]["description"]
+    own = operations(document)["post /kettles/"]["responses"]["413"]
+    assert "Content Too Large" == own["description"]
 
 
 def test_the_document_describes_the_service(make_app: MakeApp):

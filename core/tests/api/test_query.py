@@ -6,7 +6,7 @@ import pytest
 from flask import Blueprint as FlaskBlueprint
 from flask import request
 from flask.views import MethodView
-from marshmallow import EXCLUDE, INCLUDE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, INCLUDE, Schema, fields, pre_load, validate
 
 from pegboard import Blueprint, hookimpl
 
@@ -24,7 +24,7 @@ class FilterSchema(Schema):
 class SortSchema(Schema):
     """The other schema."""
 
-    sort = fields.String(data_key="order")
+    sort = fields.String(data_key="order", validate=validate.Length(1))
 
 
 class RenamingSchema(Schema):
@@ -226,6 +226,8 @@ def test_an_unknown_parameter_is_a_422_for_every_method(client, method):
         ("/things/?page=1&page=2", ["page"]),
         ("/things/?page=99999999999999999999", ["page"]),
         ("/things/?page=0", ["page"]),
+        ("/things/?size=x&page=0", ["size", "page"]),
+        ("/things/?order=&page=0&page_size=y", ["order", "page", "page_size"]),
         ("/things/renaming?size[lt]=3&foo=1", ["size[lt]", "foo"]),
         ("/things/excluding?size=1&size=2", ["size"]),
         ("/things/open?size=1&size=2", ["size"]),

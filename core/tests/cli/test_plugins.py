@@ -1,9 +1,21 @@
-"""What `pegboard plugins doctor` says of what is left in a database."""
+"""What `pegboard plugins` lists, says of what is left in a database, and removes."""
 
+import os
 import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+from flask import Flask
+
+from pegboard import db
+from pegboard.cli import main
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import MakeApp, RunCLI
+from pegboard.testing.services import clean_environment
 
 NOTES = """
 from pathlib import Path
@@ -39,24 +51,138 @@ def downgrade():
 """
 
 
-def test_no_data_of_an_installed_plugin_is_to_be_dropped(
-    make_app: MakeApp, plugin_folder: PluginFolder, sqlite_url: str
-) -> None:
-    """It is disabled, or was skipped because it is broken; that of an absent one may go."""
+def tables(app: Flask) -> set[str]:
+    """Return the names of the tables in the database."""
+    with app.app_context():
+        return {*sa.inspect(db.engine).get_table_names()}
+
+
+def lose_version_table(app: Flask) -> None:
+    """Drop the version table of notes."""
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE alembic_version_notes"))
+
+
+@pytest.fixture
+def notes(plugin_folder: PluginFolder) -> None:
+    """Install a plugin with a table."""
     module = plugin_folder.add("notes", NOTES)
     (module / "migrations").mkdir()
     (module / "migrations" / "notes_0001.py").write_text(REVISION)
+
+
+@pytest.fixture
+def forget(plugin_folder: PluginFolder) -> Callable[[], None]:
+    """Uninstall the plugin, as far as its metadata goes."""
+
+    def forget() -> None:
+        for metadata in plugin_folder.path.glob("example_notes-*.dist-info"):
+            shutil.rmtree(metadata)
+
+    return forget
+
+
+@pytest.mark.usefixtures("notes")
+def test_no_data_of_an_installed_plugin_is_to_be_dropped(
+    make_app: MakeApp, sqlite_url: str, cli: RunCLI, forget: Callable[[], None]
+) -> None:
+    """It is disabled, or was skipped because it is broken; that of an absent one may go."""
     make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
 
-    runner = make_app(plugins=[], DATABASE_URL=sqlite_url).test_cli_runner()
-    done = runner.invoke(args=["plugins", "doctor"])
+    app = make_app(plugins=[], DATABASE_URL=sqlite_url)
+    done = cli("plugins", "doctor", app=app)
     assert 1 == done.exit_code
     assert "history notes: its plugin is installed, and not active\n" in done.stdout
     assert "table notes: belongs to no active plugin\n" in done.stdout
-    assert done.stderr.startswith("Drop nothing: pegboard plugins list says why")
+    assert done.stderr.startswith("Drop nothing of an installed plugin: pegboard plugins list says")
+    assert "plugins remove" not in done.stderr
 
-    for metadata in plugin_folder.path.glob("example_notes-*.dist-info"):
-        shutil.rmtree(metadata)
-    done = runner.invoke(args=["plugins", "doctor"])
+    forget()
+    done = cli("plugins", "doctor", app=app)
     assert "history notes: its plugin is absent\n" in done.stdout
-    assert done.stderr.startswith("Activate the plugin again, or drop its data")
+    assert done.stderr.splitlines()[-1].startswith("Activate an absent plugin again, or drop its")
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_table_without_a_version_table_may_be_of_an_installed_plugin(
+    make_app: MakeApp,
+    sqlite_url: str,
+    cli: RunCLI,
+    forget: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after an incomplete restore: only if no plugin is inactive it may be dropped."""
+    lose_version_table(make_app(plugins=["notes"], DATABASE_URL=sqlite_url))
+    app = make_app(plugins=[], DATABASE_URL=sqlite_url)
+    done = cli("plugins", "doctor", app=app)
+    assert (1, "table notes: belongs to no active plugin\n") == (done.exit_code, done.stdout)
+    assert "A table of no active plugin may be of one of these: " in done.stderr
+    assert "notes" in done.stderr
+    assert "plugins remove" not in done.stderr
+
+    forget()
+    module = sys.modules["pegboard.cli.plugins"]  # the package has the command under its name
+    monkeypatch.setattr(module, "installed_plugins", tuple)
+    assert cli("plugins", "doctor", app=app).stderr.startswith("Activate an absent plugin again")
+
+
+@pytest.mark.usefixtures("notes")
+def test_what_is_not_active_is_not_removed(
+    make_app: MakeApp, sqlite_url: str, cli: RunCLI, forget: Callable[[], None]
+) -> None:
+    """The message says whether the plugin is installed."""
+    make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
+    app = make_app(plugins=[], DATABASE_URL=sqlite_url)
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert 1 == done.exit_code
+    assert "notes is installed, but not active, and nothing is dropped" in done.stderr
+    forget()
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert 1 == done.exit_code
+    assert "notes is not installed" in done.stderr
+    assert {"alembic_version_notes", "notes"} == tables(app)
+
+
+@pytest.mark.usefixtures("notes")
+def test_what_is_removed_is_told_truly(make_app: MakeApp, sqlite_url: str, cli: RunCLI) -> None:
+    """Without a version table nothing is dropped, as the table may be another program's."""
+    app = make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
+    lose_version_table(app)
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert 0 == done.exit_code
+    assert done.stdout.startswith("Nothing is dropped: the database has no version table of notes.")
+    assert {"notes"} == tables(app)
+
+
+def test_a_plugin_without_migrations_has_nothing_to_remove(
+    make_app: MakeApp, plugin_folder: PluginFolder, cli: RunCLI
+) -> None:
+    """Nothing is asked, and nothing failed."""
+    plugin_folder.add("bare")
+    done = cli("plugins", "remove", "bare", app=make_app(plugins=["bare"]))
+    assert 0 == done.exit_code
+    assert "bare has no migrations, and so no data in the database.\n" == done.stdout
+
+
+@pytest.mark.parametrize("policy", ["", "twin=skip"])
+def test_two_plugins_of_one_name_have_a_row_each(
+    plugin_folder: PluginFolder, tmp_path: Path, policy: str
+) -> None:
+    """Each names the other's distribution, and not its own."""
+    plugin_folder.add("twin", distribution="example-one")
+    plugin_folder.add("twin", distribution="example-two")
+    environment = {
+        "PEGBOARD_PLUGINS": "twin",
+        "PEGBOARD_PLUGINS_POLICY": policy,
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'twin.db'}",
+        "PEGBOARD_CACHE": "none",
+        "PEGBOARD_SESSIONS": "cookie",
+    }
+    clean = dict.fromkeys(os.environ) | clean_environment(environment)
+    done = CliRunner(env=clean).invoke(main, ["plugins", "list"])
+    state = "skipped" if policy else "broken"
+    assert {
+        f"twin  example-{one} 1.0  {state}: example-{other} 1.0 has a plugin of the same name "
+        "[PB_COLLISION_PLUGIN_NAME]"
+        for one, other in (("one", "two"), ("two", "one"))
+    } == {line for line in done.stdout.splitlines() if line.startswith("twin ")}

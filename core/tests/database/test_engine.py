@@ -1,3 +1,4 @@
+import socketserver
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -100,6 +101,14 @@ def test_postgresql_means_psycopg2(text_of_url: str, driver: str) -> None:
         ("postgresql+asyncpg://user:hunter2@host/name", "the driver is for asyncio"),
         ("sqlite+aiosqlite:///hunter2.db", "the driver is for asyncio, .* write sqlite: alone"),
         ("sqlite://hunter2.db", "three slashes"),
+        ("postgresql://user@host/name?sslmod=ter2", "parameter sslmod is none of PostgreSQL"),
+        ("postgresql://user@host/name?sslmode=ter2", "parameter sslmode has a value that is not"),
+        ("postgresql://user@host/name?keepalives_idle=ter2", "parameter keepalives_idle has a"),
+        ("postgresql://user@host/name?sslmode=a&sslmode=ter2", "sslmode is given more than once"),
+        ("postgresql://user@host/name?password=hun&ter2=1", "parameter after the . is none of"),
+        ("sqlite:///file.db?timout=ter2", "the parameter timout is none of SQLite, which has"),
+        ("sqlite:///file.db?timeout=ter2", "the parameter timeout has a value that is not"),
+        ("sqlite:///file.db?mode=ter2", "mode counts only for the URI of a file: sqlite:///file:"),
     ],
 )
 def test_an_unusable_url_is_explained_without_the_password(text_of_url: str, hint: str) -> None:
@@ -111,6 +120,30 @@ def test_an_unusable_url_is_explained_without_the_password(text_of_url: str, hin
     while chain is not None:
         assert "ter2" not in str(chain)
         chain = None if chain.__suppress_context__ else chain.__context__ or chain.__cause__
+
+
+@pytest.mark.parametrize(
+    "text_of_url",
+    [
+        "postgresql://user@host/name?sslmode=verify-full&sslrootcert=system&connect_timeout=3",
+        "postgresql://user@host/name?gssencmode=require&application_name=%22name%22&options=-cx%3D1",
+        "postgresql://one:5432,two:5433/name?target_session_attrs=read-write",
+        "postgresql://user@/name?host=/var/run/postgresql&hostaddr=192.0.2.1",
+        "sqlite:///file:file.db?mode=ro&uri=true&timeout=1.5",
+    ],
+)
+def test_parameters_that_the_driver_takes_are_allowed(
+    text_of_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No server is needed to tell, and none is asked, whatever the environment says."""
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        host, port = server.server_address[:2]
+        monkeypatch.setenv("PGHOSTADDR", str(host))
+        monkeypatch.setenv("PGPORT", str(port))
+        database_url(text_of_url)
+        server.socket.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.socket.accept()
 
 
 def test_sqlite_checks_foreign_keys(sqlite_url: str, make_database: MakeDatabase) -> None:

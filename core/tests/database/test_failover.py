@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
 from pegboard.api import health
-from pegboard.database import db, failover
+from pegboard.database import db, failover, postgresql
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
@@ -157,6 +157,46 @@ def test_readiness_leaves_an_old_primary_too(make_app: MakeApp, primary: Postgre
 
         assert 503 == client.get("/health/ready").status_code
         assert 200 == client.get("/health/ready").status_code
+
+
+def test_readers_leave_an_old_primary_too(
+    make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that gets neither writes nor probes would else read old rows for ever."""
+    monkeypatch.setattr(postgresql, "READ_ONLY_INTERVAL", 0)
+    with Standby(primary) as standby:
+        url = primary.url.replace(f":{primary.port}/", f":{primary.port},127.0.0.1:{standby.port}/")
+        client = new_client(make_app, url)
+        assert 0 == client.get("/rows").json["count"]  # type: ignore[index]
+        execute(standby.url, "SELECT pg_promote()", "INSERT INTO rows DEFAULT VALUES")
+        make_read_only(primary.url)
+
+        assert 1 == client.get("/rows").json["count"]  # type: ignore[index]
+
+
+def test_of_several_servers_only_one_that_accepts_writes_is_used(
+    make_app: MakeApp, primary: PostgresServer
+) -> None:
+    """Without `target_session_attrs`, too, wherever the standby stands in the list."""
+    with Standby(primary) as standby:
+        port, hosts = f":{primary.port}/", f":{standby.port},127.0.0.1:{primary.port}/"
+        client = new_client(make_app, primary.url.replace(port, hosts))
+        assert (200, 200, 200) == statuses(client)
+
+
+@pytest.mark.parametrize("attribute", ["any", "standby"])
+def test_a_standby_that_is_asked_for_is_kept(
+    make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch, attribute: str
+) -> None:
+    """A service that only reads may read from a standby, and need not connect again and again."""
+    monkeypatch.setattr(postgresql, "READ_ONLY_INTERVAL", 0)
+    with Standby(primary) as standby:
+        port, hosts = f":{primary.port}/", f":{standby.port},127.0.0.1:{primary.port}/"
+        url = primary.url.replace(port, hosts) + f"?target_session_attrs={attribute}"
+        client = new_client(lambda **options: make_app(**options, upgrade=False), url)
+        pids = {client.get("/rows").json["pid"] for _ in range(3)}  # type: ignore[index]
+        assert 1 == len(pids)
+        assert 503 == client.post("/rows").status_code
 
 
 def test_a_standby_is_not_ready(make_app: MakeApp, primary: PostgresServer) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from flask import Flask
 
+from pegboard.cache.entry import Entry
 from pegboard.http import (
     PRECONDITION_FAILED_MESSAGE,
     evaluate_preconditions,
@@ -103,6 +104,35 @@ def test_a_write_that_was_made_for_something_else_is_refused(client):
     assert {"message": PRECONDITION_FAILED_MESSAGE, "status": 412} == response.json
     assert response.json["message"].startswith("If-Match ")
     assert 412 == client.put("/", headers={"If-None-Match": "*"}).status_code
+
+
+@pytest.mark.parametrize(
+    "header, reason",
+    [
+        ("zeroth", "no list of entity tags"),
+        ("'zeroth'", "no list of entity tags"),
+        ('"zeroth', "no list of entity tags"),
+        ('"zeroth" "other"', "no list of entity tags"),
+        ('w/"zeroth"', "no list of entity tags"),
+        ('"zeroth", other', "no list of entity tags"),
+        ('W/"first"', "a weak entity tag, which never matches"),
+        ('W/"zeroth"', "the resource's current ETag"),
+        ('"zeroth", "other"', "the resource's current ETag"),
+        (' "zeroth",, W/"other" ', "the resource's current ETag"),
+    ],
+)
+def test_a_header_that_can_never_match_is_explained(client, header, reason):
+    """Sending what the ETag is now would not help where the quotes are missing (section 8.8.3).
+
+    A cached answer and a write say the same.
+    """
+    response = client.put("/", headers={"If-Match": header})
+    assert 412 == response.status_code
+    assert reason in response.json["message"]
+
+    cached = Entry("first", [], b"done").answer({"REQUEST_METHOD": "GET", "HTTP_IF_MATCH": header})
+    assert 412 == cached.status
+    assert reason in cached.body.decode()
 
 
 def test_a_write_that_was_made_for_this_goes_on(client):

@@ -130,6 +130,21 @@ def test_a_touched_table_of_another_plugin_is_refused(assemble, items, notes, to
     assert "more" in schema(app)
 
 
+def test_another_connection_of_the_engine_is_watched_too(assemble, items, notes):
+    """Where it meets no lock: the revision has ended its own transaction."""
+    app = assemble(items, notes)
+    upgrade(app)
+    source = """\
+        from pegboard import db
+        op.execute("COMMIT")
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM items"))
+        """
+    notes.write(1, dedent(source))
+
+    refused(app)
+
+
 def test_a_table_without_a_model_is_its_creators(assemble, items, notes):
     """So is the table that holds a plugin's revision."""
     app = assemble(items, notes)
@@ -319,6 +334,8 @@ def test_flask_migrate_refuses_it_too(assemble, items, notes):
     assert 2 == len(schema(app)["items"][2])
 
 
+AUTOCOMMIT = "with op.get_context().autocommit_block():\n    op.execute({!r})\n".format
+
 ON_POSTGRESQL = {
     "TRUNCATE": "op.execute('TRUNCATE items')",
     "a comment": "op.execute(\"COMMENT ON TABLE items IS 'theirs'\")",
@@ -346,7 +363,73 @@ ON_POSTGRESQL = {
         with op.get_context().autocommit_block():
             op.execute('VACUUM own')
         """,
+    "COMMIT by a cursor": """\
+        cursor = op.get_bind().connection.cursor()
+        cursor.execute('DELETE FROM ' + 'items; COMMIT')
+        """,
+    "COMMIT after a cursor": """\
+        cursor = op.get_bind().connection.cursor()
+        cursor.execute('DELETE FROM items')
+        cursor.execute('COMMIT')
+        """,
+    "a commit of the driver": """\
+        cursor = op.get_bind().connection.cursor()
+        cursor.executemany('INSERT INTO items VALUES (%s)', [(3,), (4,)])
+        op.get_bind().connection.commit()
+        """,
+    "autocommit of the driver": """\
+        connection = op.get_bind().connection.driver_connection
+        connection.rollback()
+        connection.autocommit = True
+        connection.cursor().execute(b'DELETE FROM items')
+        """,
+    "another connection": """\
+        from pegboard import db
+        with db.engine.begin() as connection:
+            connection.execute(sa.text('DELETE FROM items'))
+        """,
+    "the session": """\
+        from pegboard import db
+        db.session.execute(sa.text('DELETE FROM items'))
+        db.session.commit()
+        """,
+    "a connection of the driver": """\
+        from pegboard import db
+        connection = db.engine.raw_connection()
+        connection.cursor().execute('DELETE FROM items')
+        connection.commit()
+        """,
+    "a child": "op.execute('CREATE TABLE child () INHERITS (items)')",
+    "a parent": """\
+        op.execute('CREATE TABLE parent (name varchar(10))')
+        op.execute('ALTER TABLE items INHERIT parent')
+        """,
+    "GRANT": "op.execute('GRANT SELECT ON items TO PUBLIC')",
+    "GRANT of a column": "op.execute('GRANT SELECT (name) ON items TO PUBLIC')",
+    "REVOKE": "op.execute('REVOKE ALL ON items FROM CURRENT_USER')",
+    "an owner": "op.execute('ALTER TABLE items OWNER TO pg_monitor')",
+    "a comment outside": AUTOCOMMIT("COMMENT ON TABLE items IS 'theirs'"),
+    "a comment on a column outside": AUTOCOMMIT("COMMENT ON COLUMN public.items.name IS 'theirs'"),
+    "GRANT outside": AUTOCOMMIT("GRANT SELECT ON own, items TO PUBLIC"),
+    "REVOKE outside": AUTOCOMMIT("revoke all on table public.items from public"),
+    "an owner outside": AUTOCOMMIT("ALTER TABLE items OWNER TO pg_monitor"),
+    "a child outside": AUTOCOMMIT("CREATE TABLE child () INHERITS (own, items)"),
+    "a rule outside": AUTOCOMMIT("CREATE RULE r AS ON DELETE TO items DO NOTHING"),
+    "VACUUM outside": AUTOCOMMIT("VACUUM (FULL, ANALYZE) own, items"),
+    "REINDEX outside": AUTOCOMMIT("REINDEX (VERBOSE) TABLE CONCURRENTLY items"),
 }
+
+
+def privileges_and_comments(app):
+    """Return what PostgreSQL has of table items beside columns, indexes and rows."""
+    query = """
+        SELECT relacl, relowner,
+            ARRAY(SELECT CAST(attacl AS text) FROM pg_attribute WHERE attrelid = 'items'::regclass),
+            ARRAY(SELECT description FROM pg_description WHERE objoid = 'items'::regclass)
+        FROM pg_class WHERE oid = 'items'::regclass
+    """
+    with app.app_context(), db.engine.connect() as connection:
+        return str(connection.execute(sa.text(query)).one())
 
 
 @pytest.mark.parametrize("touch", ON_POSTGRESQL.values(), ids=ON_POSTGRESQL)
@@ -357,8 +440,11 @@ def test_postgresql_tells_what_no_text_shows(make_app, postgres_url, items, note
     upgrade(app)
     execute(app, "ALTER TABLE past ADD FOREIGN KEY (id) REFERENCES own NOT VALID")
     notes.write(2, touch)
+    before = privileges_and_comments(app)
 
     refused(app, "past" if "own CASCADE" in touch else "items")
+
+    assert before == privileges_and_comments(app)
 
 
 def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url, items, notes):

@@ -765,6 +765,56 @@ def test_a_plugin_that_another_needs_is_not_removed(
     assert {"notes", "tags"} == tables(app)
 
 
+def test_a_table_that_another_plugin_refers_to_is_not_downgraded_away(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """Neither to the base nor by one step, unless the other plugin has been downgraded before."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.create(1, "notes")
+    notes.create(2, "drafts")
+    notes.create(3, "others")
+    tags.write(
+        1,
+        "op.create_table('tags', sa.Column('draft_id', sa.Integer(), sa.ForeignKey('drafts.id')))",
+        "op.drop_table('tags')",
+    )
+    app = assemble(notes, tags)
+    upgrade(app)
+    refused = "notes: table tags refers to its table drafts; run pegboard db downgrade tags first"
+
+    for revision in ("base", "notes_0001", "-2"):
+        with pytest.raises(MigrationError, match=refused):
+            downgrade(app, "notes", revision)
+    assert {"notes", "drafts", "others", "tags"} == tables(app)
+
+    downgrade(app, "notes", "-1")
+    assert {"notes", "drafts", "tags"} == tables(app)
+    downgrade(app, None, "base")
+    assert set() == tables(app)
+
+
+def test_the_models_of_a_plugin_count_as_its_tables_in_a_downgrade(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """A table that a revision creates and drops without naming it is not dropped either."""
+    notes, tags = make_plugin("notes"), make_plugin("tags")
+    notes.model("notes", id=mapped_column(sa.Integer(), primary_key=True))
+    notes.write(
+        1,
+        "op.create_table('no' + 'tes', sa.Column('id', sa.Integer(), primary_key=True))",
+        "op.drop_table('no' + 'tes')",
+    )
+    tags.write(
+        1, "op.create_table('tags', sa.Column('note_id', sa.Integer(), sa.ForeignKey('notes.id')))"
+    )
+    app = assemble(notes, tags)
+    upgrade(app)
+
+    with pytest.raises(MigrationError, match="table tags refers to its table notes"):
+        downgrade(app, "notes", "base")
+    assert {"notes", "tags"} == tables(app)
+
+
 def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Its functions work, with a history's name for a directory."""
     notes, tags = make_plugin("notes"), make_plugin("tags")

@@ -7,6 +7,9 @@ import pytest
 from flask import Blueprint
 
 from pegboard import StartupError, create_app, get_registry, hookimpl
+from pegboard.migrations.histories import VERSION_TABLE_PREFIX
+from pegboard.plugins.collisions import LONGEST_NAME
+from pegboard.problems import Code
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 
@@ -136,6 +139,62 @@ def test_a_hook_with_wrong_arguments_is_reported(plugin_folder: PluginFolder):
     assert "application" in problem.summary
 
 
+DECLARING = """
+import sys
+
+@pegboard.hookspec
+def pegboard_shop_after(change): ...
+
+@pegboard.hookspec
+def pegboard_shop_before(change): ...
+
+@pegboard.hookspec
+def pegboard_shop_between(change): ...
+
+@pegboard.hookimpl
+def pegboard_hookspecs():
+    return sys.modules[__name__]
+"""
+
+
+def test_wrong_arguments_of_a_plugins_hooks_are_all_reported_and_nothing_else(
+    plugin_folder: PluginFolder,
+):
+    """Of several hooks and several plugins, each once; the right ones are known hooks."""
+    plugin_folder.add("shop", DECLARING)
+    implementing = """
+    @pegboard.hookimpl
+    def pegboard_shop_after(changed): ...
+
+    @pegboard.hookimpl
+    def pegboard_shop_before({}): ...
+
+    @pegboard.hookimpl
+    def pegboard_shop_between(change): ...
+    """
+    plugin_folder.add("one", implementing.format("change"))
+    plugin_folder.add("two", implementing.format("old"))
+    found = problems(PLUGINS="shop,one,two")
+    assert sorted((one.plugin, one.code, one.summary) for one in found) == [
+        ("one", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("after", "changed")),
+        ("two", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("after", "changed")),
+        ("two", Code.HOOK_ARGUMENTS_INVALID, TAKES.format("before", "old")),
+    ]
+
+
+TAKES = "pegboard_shop_{} takes {}, which the hook does not give"
+
+
+def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFolder):
+    """Only the collision is reported."""
+    taking = DECLARING.replace("pegboard_shop_between", "pegboard_stock_counted")
+    plugin_folder.add("shop", DECLARING)
+    plugin_folder.add("stock", taking)
+    plugin_folder.add("one", "@pegboard.hookimpl\ndef pegboard_stock_counted(change): ...\n")
+    found = problems(PLUGINS="shop,stock,one")
+    assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
+
+
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
     """A forgotten decorator does not leave a plugin silently idle."""
     plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
@@ -159,11 +218,11 @@ def test_a_hook_that_returns_the_wrong_kind_is_reported(plugin_folder: PluginFol
 
 def test_a_missing_dependency_names_the_plugin_that_is_kept_out(plugin_folder: PluginFolder):
     """A disabled plugin that another one requires stops the start."""
-    plugin_folder.add("base-part")
+    plugin_folder.add("base_part")
     plugin_folder.add("extra", requires=["example-base-part"])
-    (problem,) = problems(PLUGINS="base-part,extra", PLUGINS_DISABLED="base-part")
+    (problem,) = problems(PLUGINS="base_part,extra", PLUGINS_DISABLED="base_part")
     assert "extra" == problem.plugin
-    assert "base-part" in problem.summary
+    assert "base_part" in problem.summary
 
 
 @pytest.mark.parametrize("requirement", ["example-nowhere", "pegboard>=0.1", "click>=99"])
@@ -311,11 +370,11 @@ def test_problems_of_settings_and_of_plugins_are_reported_together(plugin_folder
 
 def test_a_circle_of_requirements_is_reported(plugin_folder: PluginFolder):
     """The circle is spelled out."""
-    plugin_folder.add("ring-a", requires=["example-ring-b"])
-    plugin_folder.add("ring-b", requires=["example-ring-a"])
-    (problem,) = problems(PLUGINS="ring-a,ring-b")
-    assert "ring-a" in problem.summary
-    assert "ring-b" in problem.summary
+    plugin_folder.add("ring_a", requires=["example-ring-b"])
+    plugin_folder.add("ring_b", requires=["example-ring-a"])
+    (problem,) = problems(PLUGINS="ring_a,ring_b")
+    assert "ring_a" in problem.summary
+    assert "ring_b" in problem.summary
 
 
 def test_two_distributions_with_one_plugin_name_are_reported(plugin_folder: PluginFolder):
@@ -323,6 +382,18 @@ def test_two_distributions_with_one_plugin_name_are_reported(plugin_folder: Plug
     plugin_folder.add("twin", distribution="example-one")
     plugin_folder.add("twin", distribution="example-two")
     assert any("same name" in problem.summary for problem in problems(PLUGINS="twin"))
+
+
+def test_two_plugins_of_one_name_in_one_distribution_are_reported(plugin_folder: PluginFolder):
+    """It is no other distribution that is to be uninstalled."""
+    plugin_folder.add("twin")
+    entries = plugin_folder.path / "example_twin-1.0.dist-info" / "entry_points.txt"
+    entries.write_text(f"{entries.read_text()}twin = example_twin.other\n")
+    (problem,) = problems(PLUGINS="twin")
+    assert problem.summary == (
+        "its distribution has two plugins of this name, example_twin.plugin and example_twin.other"
+    )
+    assert "Rename one of the two entry points." == problem.hint
 
 
 def test_a_skipped_plugin_leaves_the_rest_serving(plugin_folder: PluginFolder, make_app: MakeApp):
@@ -521,12 +592,51 @@ def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder:
     assert "Disable one of the two plugins." == problem.hint
 
 
-def test_one_setting_prefix_of_two_plugins_is_reported(plugin_folder: PluginFolder):
-    """Their variables could not be told apart."""
-    plugin_folder.add("rate-limit")
-    plugin_folder.add("rate_limit", distribution="example-other")
-    (problem,) = problems(PLUGINS="rate-limit,rate_limit")
-    assert "setting prefix RATE_LIMIT_" in problem.summary
+@pytest.mark.parametrize(
+    "name", ["Bad-Name!", "rate-limit", "Shop", "2shop", "_shop", "shöp", "shop.one", "s" * 48]
+)
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_a_name_that_cannot_be_one_stops_the_start(
+    plugin_folder: PluginFolder, name: str, *, is_installed: bool
+):
+    """The name is part of those of settings, tables and revisions; it may be skipped, too."""
+    plugin_folder.add(name, distribution="example-shop")
+    given = [name] if is_installed else [type("Shop", (), {"name": name})()]
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=given)
+    (problem,) = caught.value.problems
+    assert (Code.PLUGIN_NAME_INVALID, name) == (problem.code, problem.plugin)
+    assert ("entry point" if is_installed else "attribute `name`") in problem.hint
+    app = create_app({**ALONE, "PLUGINS_POLICY": "*=skip"}, plugins=given)
+    assert [] == names(app)
+
+
+def test_the_longest_name_fits_into_the_database(plugin_folder: PluginFolder):
+    """That of its version table has 63 characters, as many as PostgreSQL keeps."""
+    longest = "s" * LONGEST_NAME
+    assert len(VERSION_TABLE_PREFIX + longest) == 63
+    plugin_folder.add(longest, distribution="example-shop")
+    assert [longest] == names(create_app(ALONE, plugins=[longest]))
+
+
+@pytest.mark.parametrize(
+    "hook,part,code",
+    [
+        ("health_checks", "pegboard.HealthCheck('one', print)", Code.COLLISION_HEALTH_CHECK),
+        ("commands", "click.Command('one')", Code.COLLISION_COMMAND),
+        ("blueprints", "pegboard.Blueprint('one', __name__)", Code.COLLISION_BLUEPRINT),
+    ],
+)
+def test_two_parts_of_one_plugin_with_one_name_are_reported(
+    plugin_folder: PluginFolder, hook: str, part: str, code: Code
+):
+    """One would hide the other."""
+    plugin_folder.add(
+        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}, {part}]"
+    )
+    (problem,) = problems(PLUGINS="mist")
+    assert (code, "mist") == (problem.code, problem.plugin)
+    assert problem.hint == "Rename one of the two."
 
 
 SETTING = """
@@ -540,10 +650,10 @@ def pegboard_settings():
 
 
 def test_a_name_may_go_on_where_anothers_ends(plugin_folder: PluginFolder):
-    """RATE_LIMIT_X is rate-limit's, also where a plugin rate is active; each key has one owner."""
+    """RATE_LIMIT_X is rate_limit's, also where a plugin rate is active; each key has one owner."""
     plugin_folder.add("rate", SETTING.format(name="top"))
-    plugin_folder.add("rate-limit", SETTING.format(name="top"))
-    config = {"PLUGINS": "rate,rate-limit", "RATE_TOP": 2, "RATE_LIMIT_TOP": 3}
+    plugin_folder.add("rate_limit", SETTING.format(name="top"))
+    config = {"PLUGINS": "rate,rate_limit", "RATE_TOP": 2, "RATE_LIMIT_TOP": 3}
     app = create_app({"ENV": "testing", **config})
     assert (2, 3) == (app.config["RATE_TOP"], app.config["RATE_LIMIT_TOP"])
 

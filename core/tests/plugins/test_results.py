@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 import pytest
+import sqlalchemy as sa
 from flask import Blueprint
 from flask.sessions import SecureCookieSessionInterface, SessionInterface
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard import HealthCheck, Settings, StartupError, create_app, get_health, hookimpl
+from pegboard import HealthCheck, Model, Settings, StartupError, create_app, get_health, hookimpl
 from pegboard.cache import CacheStrategy, Key
 from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
@@ -124,14 +125,19 @@ def test_a_hook_that_does_not_run_stops_the_start(hook: str) -> None:
     def piecemeal() -> Any:
         yield BLUEPRINT
 
+    async def both() -> Any:
+        yield BLUEPRINT
+
     for function, mistake in (
         (later, "is an async function, which nothing awaits"),
         (piecemeal, "is a generator, which nothing runs"),
+        (both, "is an async generator, which nothing runs"),
     ):
         with pytest.raises(StartupError) as caught:
             create_app(ALONE, plugins=[returning(hook, function)])
         (problem,) = caught.value.problems
         assert f"{hook} {mistake}" == problem.summary
+        assert f"Make it a plain function that returns {EXPECTED[hook].wanted}." == problem.hint
 
 
 def test_a_wrong_part_of_a_list_is_told_with_its_place() -> None:
@@ -139,6 +145,78 @@ def test_a_wrong_part_of_a_list_is_told_with_its_place() -> None:
     plugin = returning("pegboard_commands", lambda: [click.Command("one"), "two"])
     with pytest.raises(StartupError, match="pegboard_commands returned 'two' at index 1"):
         create_app(ALONE, plugins=[plugin])
+
+
+def test_all_wrong_parts_of_a_list_are_told() -> None:
+    """As far as a message can be read."""
+    parts = ["one", click.Command("two"), "three"]
+    with pytest.raises(
+        StartupError, match=r"pegboard_commands returned 'one' at index 0, 'three' at index 2 \["
+    ):
+        create_app(ALONE, plugins=[returning("pegboard_commands", lambda: parts)])
+    with pytest.raises(StartupError, match=r", 9 at index 9 and 2 more \["):
+        create_app(ALONE, plugins=[returning("pegboard_commands", lambda: [*range(12)])])
+
+
+def test_all_wrong_results_of_one_plugin_are_told() -> None:
+    """A folder of migrations that is wrong is not missing besides."""
+
+    class Base(Model, DeclarativeBase):
+        """Has a table."""
+
+    sa.Table("notes", Base.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    results = {
+        "pegboard_models": Base,
+        "pegboard_migrations": "migrations",
+        "pegboard_settings": None,
+        "pegboard_blueprints": None,
+        "pegboard_commands": None,
+        "pegboard_health_checks": None,
+    }
+    body: dict[str, Any] = {"name": "shop"}
+    for hook, result in results.items():
+        function = hookimpl(specname=hook)(lambda result=result: result)
+        body[hook] = staticmethod(function)
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[type("Shop", (), body)()])
+    told = [problem.summary.partition(" ")[0] for problem in caught.value.problems]
+    assert [*results][1:] == told
+    assert {Code.HOOK_RESULT_INVALID} == {problem.code for problem in caught.value.problems}
+
+
+def test_all_wrong_stages_of_one_plugin_are_told() -> None:
+    """Those that are invalid, and those in the place of another."""
+
+    class Other(OwnStage):
+        """A stage in the same place."""
+
+        name = "other"
+
+    stages = [OwnStage(), OwnStage, Other(), object()]
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[returning("pegboard_stages", lambda: stages)])
+    assert [
+        "its stage OwnStage is a class",
+        "its stage object has no name",
+        "its stage other has the place 900 of shop",
+    ] == [problem.summary for problem in caught.value.problems]
+
+
+def test_all_wrong_blueprints_of_one_plugin_are_told() -> None:
+    """Each by its name."""
+
+    def make(name: str, rule: str) -> Blueprint:
+        blueprint = Blueprint(name, __name__)
+        blueprint.add_url_rule(rule, "view", lambda **_: "")
+        return blueprint
+
+    blueprints = [make("one", "/<nope:a>"), make("two", "/two"), make("three", "/<wrong:a>")]
+    with pytest.raises(StartupError) as caught:
+        create_app(ALONE, plugins=[returning("pegboard_blueprints", lambda: blueprints)])
+    assert [
+        "its blueprint one cannot be registered: the converter 'nope' does not exist",
+        "its blueprint three cannot be registered: the converter 'wrong' does not exist",
+    ] == [problem.summary for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +266,16 @@ REFERENCES = {
         "other_id = sqlalchemy.Column(sqlalchemy.ForeignKey('notes.number'))",
         "notes.other_id refers to 'notes.number'",
     ),
+    "several": (
+        (
+            "other_id = sqlalchemy.Column(sqlalchemy.ForeignKey('notes.number'))\n"
+            "            item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))"
+        ),
+        (
+            "notes.item_id refers to 'items.id', no column of this plugin\n"
+            "notes.other_id refers to 'notes.number', no column of this plugin"
+        ),
+    ),
     "a class that is not there": (
         "owner = sqlalchemy.orm.relationship('Owner')",
         "its models cannot be mapped",
@@ -225,8 +313,11 @@ def test_a_model_that_refers_to_nothing_is_found_at_the_start(
     config = {"ENV": "testing", "PLUGINS": "notes"}
     with pytest.raises(StartupError) as caught:
         create_app(config)
-    (problem,) = caught.value.problems
-    assert ("notes", Code.MODEL_REFERENCE_UNRESOLVED) == (problem.plugin, problem.code)
-    assert told in problem.summary
+    problems = caught.value.problems
+    assert {("notes", Code.MODEL_REFERENCE_UNRESOLVED)} == {
+        (problem.plugin, problem.code) for problem in problems
+    }
+    assert len(told.splitlines()) == len(problems)
+    assert told in "\n".join(problem.summary for problem in problems)
     app = create_app({**config, "PLUGINS_POLICY": "notes=skip"})
     assert 200 == app.test_client().get("/health").status_code

@@ -112,6 +112,9 @@ MISTAKES = {
     Code.PRODUCTION_TESTING: Mistake({**PRODUCTION, "PEGBOARD_TESTING": "1"}),
     Code.PRODUCTION_CORS_WILDCARD: Mistake({**PRODUCTION, "CORS_ORIGINS": "*"}),
     Code.PLUGIN_NOT_INSTALLED: Mistake({"PEGBOARD_PLUGINS": "shop"}),
+    Code.PLUGIN_NAME_INVALID: Mistake(
+        {"PEGBOARD_PLUGINS": "Shop-2"}, {"shop": ""}, names={"shop": "Shop-2"}
+    ),
     Code.PLUGIN_IMPORT_FAILED: shop("import stripe"),
     Code.PLUGIN_METADATA_INVALID: Mistake(plugins={"shop": ""}, targets={"shop": "not a module"}),
     Code.PLUGIN_OBJECT_INVALID: Mistake(
@@ -175,6 +178,8 @@ MISTAKES = {
         ),
     ),
     Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
+    Code.CACHED_BELOW_RESPONSE: cached(ROUTE.format(f"blueprint.response(200)({CACHED})")),
+    Code.DECORATED_ABOVE_ROUTE: cached(ROUTE.format("one"), "one = blueprint.response(200)(one)"),
     Code.CACHE_NOT_SHARED: Mistake(
         {"PEGBOARD_CACHE": "memory", "WORKERS": "2", "DATABASE_URL": "postgresql://host/name"}
     ),
@@ -219,6 +224,9 @@ def two(): ...
     Code.COLLISION_COMMAND: shop(
         "import click\n" + hook("pegboard_commands", "return [click.Command('serve')]")
     ),
+    Code.COLLISION_HEALTH_CHECK: shop(
+        hook("pegboard_health_checks", "return [pegboard.HealthCheck('vault', print)] * 2")
+    ),
     Code.COLLISION_TABLE: both(MODELS),
     Code.COLLISION_HOOK: both(
         "import sys\n@pegboard.hookspec\ndef pegboard_shop_priced(): ...\n"
@@ -240,6 +248,7 @@ OF_COMMANDS = {
     Code.DATABASE_BEHIND,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
+    Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
 }
 """Those that only commands find; they have tests with the commands."""

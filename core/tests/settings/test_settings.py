@@ -25,6 +25,8 @@ class ShopSettings(Settings):
     page_size: int = setting(20, doc="Rows a page holds.", validate=Range(1, 100))
     tags: tuple[str, ...] = setting((), doc="Tags.")
     limits: dict[str, str] = setting({}, doc="Limits by route.")
+    sizes: tuple[int, ...] = setting((), doc="Sizes.")
+    rates: dict[str, float] = setting({}, doc="Rates by route.")
     rate: float = setting(1.5, doc="A rate.")
     strict: bool = setting(default=False, doc="A switch.")
     token: str | None = setting(None, doc="A token.", secret=True)
@@ -131,7 +133,7 @@ def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch):
         ("PEGBOARD_SHOP_PAGE_SIZE", "101", "less than or equal to 100"),
         ("PEGBOARD_SHOP_STRICT", "perhaps", "Not a valid boolean."),
         ("PEGBOARD_SHOP_LIMITS", "a:1", "key=value"),
-        ("PEGBOARD_SHOP_LIMITS", "a=1,b=2,a=3", "Entry 3 has the key of an earlier one"),
+        ("PEGBOARD_SHOP_LIMITS", "a=1,b=2,a=3", "Entry 3: It has the key of an earlier one"),
     ],
 )
 def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, value, allowed):
@@ -142,6 +144,29 @@ def test_a_value_that_is_not_allowed_stops_the_start(monkeypatch, variable, valu
     assert variable in found.summary
     assert value in found.summary
     assert allowed in found.hint
+
+
+@pytest.mark.parametrize(
+    "key, value, named",
+    [
+        (
+            "CORS_ORIGINS",
+            "app.example,https://fine.example,null,x/",
+            ["'app.ex", "null is", "'x/'"],
+        ),
+        ("CORS_EXPOSED_HEADERS", "X-A,b c,X:D", ["'b c'", "'X:D'"]),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,one,::1,10.0.0.0/99", ["'one'", "10.0.0.0/99"]),
+        ("PLUGINS_POLICY", "a=skip,b=ignore,c=drop", ["b=ignore, c=drop"]),
+        ("PLUGINS_DISABLED", "'a',b,\"c", ["Entry 1: It has quotes", "Entry 3: It has quotes"]),
+        ("PLUGINS_POLICY", "a,b=skip,c", ["Entry 1: It is not", "Entry 3: It is not"]),
+        ("SHOP_SIZES", "1,x,2,y", ["Entry 2: Not a valid integer.", "Entry 4: Not a valid int"]),
+        ("SHOP_RATES", "a=x,b=1,c=y", ["Entry 1: Not a valid number.", "Entry 3: Not a valid num"]),
+    ],
+)
+def test_all_wrong_entries_of_a_list_are_named_at_once(key, value, named):
+    """Not only the first of them, so that one start is enough."""
+    found = problem(Shop(), **{key: value})
+    assert [] == [part for part in named if part not in found.hint]
 
 
 class FragileSettings(Settings):
@@ -222,6 +247,7 @@ class LinkSettings(Settings):
         (), doc="URLs.", validate=lambda value: _refuse("".join(value[:1]), "ftp:")
     )
     named: dict[str, str] = setting({}, doc="URLs by name.")
+    peer_url: str = setting("", doc="A peer.", secret=True)
     key: str = setting("", doc="A key.", secret=True, validate=lambda value: _refuse(value, "hun"))
 
 
@@ -263,19 +289,23 @@ def test_a_url_with_credentials_is_not_printed_when_it_is_wrong(monkeypatch, var
 
 
 def test_a_url_with_credentials_is_shown_by_its_scheme(monkeypatch):
-    """What `pegboard config show` prints masks all that follows, of secrets even that."""
+    """What `pegboard config show` prints masks all that follows, of secrets no URLs even that."""
     url = URL.replace("ftp", "https")
     for name, value in {
         "LINK": url,
         "LINKS": url,
         "NAMED": json.dumps({"a": url}),
         "KEY": "k",
+        "PEER_URL": url,
     }.items():
         monkeypatch.setenv(f"PEGBOARD_LINKS_{name}", value)
     app = create_app(plugins=[Links()])
-    shown = " ".join(value.shown for value in get_registry(app).values)
+    by_key = {value.declaration.key: value.shown for value in get_registry(app).values}
+    shown = " ".join(by_key.values())
 
+    assert ("********", "") == (by_key["SECRET_KEY"], by_key["REDIS_URL"])
+    assert "sqlite://********" == by_key["DATABASE_URL"]
     assert "hunter2" not in shown
-    assert 3 == shown.count("https://********")
+    assert 4 == shown.count("https://********")
     assert "hunter2" not in repr(get_settings(CoreSettings, app))
     assert "'k'" not in repr(get_settings(LinkSettings, app))

@@ -1,6 +1,14 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
-from pegboard.api.blueprint import Api, Blueprint, OpenAPIDocument, init_api, openapi_blueprint
+from pegboard.api.blueprint import (
+    Api,
+    Blueprint,
+    Decoration,
+    OpenAPIDocument,
+    functions_inside,
+    init_api,
+    openapi_blueprint,
+)
 from pegboard.api.data_errors import init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
@@ -23,12 +31,14 @@ from pegboard.api.operations import (
     operations_of,
 )
 from pegboard.api.query import check_query
+from pegboard.api.status_names import use_current_names
 
 __all__ = [
     "ASSETS",
     "LIVENESS_PATH",
     "Api",
     "Blueprint",
+    "Decoration",
     "HealthCheck",
     "NotReadyError",
     "OpenAPIDocument",
@@ -43,6 +53,7 @@ __all__ = [
     "docs_blueprint",
     "drop_defaults",
     "drop_unused_schemas",
+    "functions_inside",
     "get_health",
     "health_blueprint",
     "init_api",
@@ -50,4 +61,5 @@ __all__ = [
     "init_health",
     "openapi_blueprint",
     "operations_of",
+    "use_current_names",
 ]

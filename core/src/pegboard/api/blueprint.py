@@ -1,10 +1,10 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import flask
 import flask_smorest
@@ -17,7 +17,8 @@ from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
-from pegboard.api.query import LOCATIONS, load_query, open_query
+from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
+from pegboard.api.status_names import accept_all_names
 from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
 
 OPENAPI_VERSION = "3.0.3"
@@ -50,10 +51,14 @@ class StrictParser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        """Answer 422, in the platform's words where those of marshmallow are long-winded."""
+        """Answer 422, in the platform's words where those of marshmallow are long-winded.
+
+        For the query it is with what the other schemas of the view refuse, too.
+        """
         if isinstance(error.messages, dict):
             error.messages = {
-                location: plain_messages(found, schema)
+                location: (query_errors(req) if location in LOCATIONS else {})
+                | plain_messages(found, schema)
                 for location, found in error.messages.items()
             }
         super().handle_error(error, req, schema, **kwargs)
@@ -93,6 +98,26 @@ else:
     _DocumentedBlueprint = flask_smorest.Blueprint
 
 
+class Decoration(NamedTuple):
+    """A function, or a view class, and what a decorator of a blueprint has made of it."""
+
+    name: str
+    """The decorator's."""
+    given: Callable[..., Any]
+    """What was decorated."""
+    made: Callable[..., Any]
+    """What the decorator returned; of a view class that is the class."""
+    is_late: bool
+    """Whether a route of the blueprint already decorated what was given, or what that wraps."""
+
+
+def functions_inside(view: Any) -> Iterator[Callable[..., Any]]:
+    """Yield a view and the functions that its decorators have wrapped, the outermost first."""
+    while view is not None:
+        yield view
+        view = getattr(view, "__wrapped__", None)
+
+
 class Blueprint(_DocumentedBlueprint):
     """A blueprint of flask-smorest: its views are in the OpenAPI document, its arguments strict.
 
@@ -111,6 +136,23 @@ class Blueprint(_DocumentedBlueprint):
     ARGUMENTS_PARSER = StrictParser()
     PAGINATION_ARGUMENTS_PARSER = StrictParser()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `flask.Blueprint`, and a `description` for the document."""
+        super().__init__(*args, **kwargs)
+        self.decorations: list[Decoration] = []
+        """How functions were decorated, so that what has no effect can be found."""
+        self._routed: list[object] = []
+
+    def route(self, rule: str, **options: Any) -> "Callable[[F], F]":
+        """Add a route of a view function or class, as flask-smorest does."""
+        decorate = super().route(rule, **options)
+
+        def decorate_and_note(view: "F") -> "F":
+            self._routed.append(view)
+            return decorate(view)
+
+        return decorate_and_note
+
     def arguments(
         self, schema: "AnySchema", *, location: str = "json", **kwargs: Any
     ) -> "Callable[[F], F]":
@@ -124,7 +166,25 @@ class Blueprint(_DocumentedBlueprint):
         if unknown is None:
             unknown = (schema() if isinstance(schema, type) else schema).unknown
         is_open = location in LOCATIONS and unknown != RAISE
-        return (lambda view: open_query(decorate(view))) if is_open else decorate
+        return self._noting(
+            "arguments", (lambda view: open_query(decorate(view))) if is_open else decorate
+        )
+
+    def response(
+        self, status_code: int, schema: "AnySchema | None" = None, **kwargs: Any
+    ) -> "Callable[[F], F]":
+        """Make the answer of what the view returns, by a schema, and document it."""
+        return self._noting("response", super().response(status_code, schema, **kwargs))
+
+    def alt_response(
+        self, status_code: int, response: str | None = None, **kwargs: Any
+    ) -> "Callable[[F], F]":
+        """Document another answer of the view: by a schema, or by the name of a component."""
+        return self._noting("alt_response", super().alt_response(status_code, response, **kwargs))
+
+    def doc(self, **kwargs: Any) -> "Callable[[F], F]":
+        """Put these members into the view's part of the document."""
+        return self._noting("doc", super().doc(**kwargs))
 
     def paginate(self, *args: Any, **kwargs: Any) -> "Callable[[F], F]":
         """Add `page`, at most 1,000,000, and `page_size` to the query; see flask-smorest."""
@@ -139,7 +199,19 @@ class Blueprint(_DocumentedBlueprint):
             ]
             return decorated  # type: ignore[no-any-return]
 
-        return decorate_bounded
+        return self._noting("paginate", decorate_bounded)
+
+    def _noting(self, name: str, decorate: "Callable[[F], F]") -> "Callable[[F], F]":
+        """Return a decorator that notes what it has decorated."""
+
+        def decorate_and_note(view: "F") -> "F":
+            routed = {id(one) for one in self._routed}
+            is_late = any(id(one) in routed for one in functions_inside(view))
+            decorated = decorate(view)
+            self.decorations.append(Decoration(name, view, decorated, is_late))
+            return decorated
+
+        return decorate_and_note
 
     @staticmethod
     def any_query(view: "F") -> "F":
@@ -167,7 +239,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     and do not depend on which other plugins are active.
     """
     app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
-    return Api(
+    api = Api(
         app,
         spec_kwargs={
             "marshmallow_plugin": MarshmallowPlugin(
@@ -176,6 +248,8 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
             "servers": ROOT_SERVERS,
         },
     )
+    accept_all_names(api, ErrorSchema)
+    return api
 
 
 def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:

@@ -3,18 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from flask import Flask
 from marshmallow import Schema
-
-
-def view_function(app: Flask, endpoint: str, method: str) -> Callable[..., Any]:
-    """Return the function of a method: that of a `MethodView`, else the view itself."""
-    view = app.view_functions[endpoint]
-    view_class = getattr(view, "view_class", None)
-    if method == "HEAD" and not hasattr(view_class, "head"):
-        method = "GET"
-    function: Callable[..., Any] = getattr(view_class, method.lower(), view)
-    return function
 
 
 def declared_schemas(

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, fields
 from werkzeug.exceptions import default_exceptions
 
+from pegboard.api.status_names import status_phrase
 from pegboard.http import (
     NO_HOST_MESSAGE,
     NOT_FOUND_MESSAGE,
@@ -47,6 +48,7 @@ _MESSAGES: Mapping[int, str] = {
     308: "The resource is at /api/things/.",
     400: "The body is not valid JSON: Expecting value at line 1, column 1.",
     404: f"{NOT_FOUND_MESSAGE} /docs lists what there is.",
+    406: "Accept-Encoding excludes all codings; known are zstd, br, gzip, identity.",
     408: "Nothing of the request's body arrived for 30 seconds.",
     409: "Another thing has this name already.",
     412: PRECONDITION_FAILED_MESSAGE,
@@ -57,6 +59,12 @@ _MESSAGES: Mapping[int, str] = {
     500: "Internal server error, request id 0af7651916cd43dd8448eb211c80319c.",
     503: "The database cannot answer at the moment. Try again.",
 }
+_OTHER_MESSAGES = {
+    400: ("body", "host", NO_HOST_MESSAGE),
+    404: ("path", "thing", "There is no thing 7."),
+}
+"""Names of two examples, and the message of the second, for statuses with two common reasons."""
+
 _ERRORS = {422: {"name": ["Missing data for required field."]}}
 
 
@@ -69,7 +77,7 @@ def error_component(status: HTTPStatus) -> dict[str, Any]:
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": "The client has the current representation."}
     content = {"application/json": {"schema": dict(ERROR_SCHEMA)}}
-    return {"description": status.phrase, "content": content}
+    return {"description": status_phrase(status), "content": content}
 
 
 def error_examples(status: int) -> dict[str, Any]:
@@ -77,10 +85,11 @@ def error_examples(status: int) -> dict[str, Any]:
     example: dict[str, Any] = {"message": _message(status), "status": status}
     if status in _ERRORS:
         example["errors"] = _ERRORS[status]
-    if status == HTTPStatus.BAD_REQUEST:
-        host = {"message": NO_HOST_MESSAGE, "status": status}
-        return {"examples": {"host": {"value": host}, "body": {"value": example}}}
-    return {"example": example}
+    if status not in _OTHER_MESSAGES:
+        return {"example": example}
+    name, other_name, message = _OTHER_MESSAGES[status]
+    other = {"message": message, "status": status}
+    return {"examples": {other_name: {"value": other}, name: {"value": example}}}
 
 
 def _message(status: int) -> str:

@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Flask, current_app
+from flask import Flask
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
 from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
+from pegboard.extensions import get_extension
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class HealthCheck:
     """
 
     name: str
-    """The name under which `/health/ready` reports the result."""
+    """The name under which `/health/ready` reports the result; each of a plugin has another."""
     check: Callable[[], object]
     """Raises when the condition does not hold; what it returns is ignored."""
     is_required: bool = True
@@ -86,6 +87,13 @@ class ReadinessSchema(HealthSchema):
     )
 
 
+class _Result(NamedTuple):
+    """What the checks had to say, and when, by `time.monotonic`."""
+
+    failing: frozenset[str]
+    checked_at: float
+
+
 class Health:
     """The checks of one app, and the plugins that were left out; in `app.extensions[EXTENSION]`."""
 
@@ -97,8 +105,7 @@ class Health:
         self.details: dict[str, Callable[[], Mapping[str, Any]]] = {}
         """The stats that are logged, by the part of the service they are of."""
         self._lock = threading.Lock()
-        self._failing: frozenset[str] | None = None
-        self._checked_at = -math.inf
+        self._result: _Result | None = None
         self._running: tuple[str, float] | None = None
         self._stats_logged_at = -math.inf
 
@@ -109,28 +116,30 @@ class Health:
         them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
         check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
-        last, checked_at = self._failing, self._checked_at
-        if last is not None and time.monotonic() - checked_at < SHARED_FOR:
-            return last
+        result = self._result
+        if result is not None and time.monotonic() - result.checked_at < SHARED_FOR:
+            return result.failing
         # Only the first probes wait, as there is no result yet.
-        if not self._lock.acquire(timeout=OVERDUE if last is None else 0):
-            return (last or frozenset()) | self._overdue()
+        if not self._lock.acquire(timeout=0 if result else OVERDUE):
+            return (result.failing if result else frozenset()) | self._overdue()
         try:
-            if self._checked_at == checked_at:
-                known = last or frozenset()
-                self._failing = frozenset(
-                    one.name for one in self.checks if self._fails(one, known)
-                )
-                self._checked_at = time.monotonic()
+            if self._result is result:  # else another thread has run them meanwhile
+                self._result = self._run(result.failing if result else frozenset())
                 self._log_stats()
-            return self._failing or frozenset()
+            assert self._result is not None
+            return self._result.failing
         finally:
             self._running = None
             self._lock.release()
 
-    def _fails(self, check: HealthCheck, known: frozenset[str]) -> bool:
-        self._running = check.name, time.monotonic()
-        return not _holds(check, known)
+    def _run(self, known: frozenset[str]) -> "_Result":
+        """Run the checks one by one; `known` are those that failed the last time."""
+        failing = set()
+        for check in self.checks:
+            self._running = check.name, time.monotonic()
+            if not _holds(check, known):
+                failing.add(check.name)
+        return _Result(frozenset(failing), time.monotonic())
 
     def _overdue(self) -> frozenset[str]:
         """Return the name of the check that runs for too long, if any."""
@@ -157,7 +166,7 @@ def get_health(app: Flask | None = None) -> Health:
     logged at `INFO` when `/health/ready` is asked, at most once a minute. A function that raises
     does not make the service unready.
     """
-    health: Health = (app or current_app).extensions[EXTENSION]
+    health: Health = get_extension(app, EXTENSION, "get_health(app)")
     return health
 
 

@@ -77,6 +77,7 @@ def _error_statuses(document: JSON, operation: Operation) -> Iterator[HTTPStatus
     ):
         yield HTTPStatus.PERMANENT_REDIRECT
     yield HTTPStatus.BAD_REQUEST
+    yield HTTPStatus.NOT_ACCEPTABLE
     if "requestBody" in operation.content:
         yield HTTPStatus.REQUEST_TIMEOUT
         yield HTTPStatus(413)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request
+from flask import Flask, Request, current_app
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
-from pegboard.api.declarations import declared_schemas, view_function
+from pegboard.api.declarations import declared_schemas
 from pegboard.api.messages import plain_messages
-from pegboard.http import VALIDATION_MESSAGE, abort
+from pegboard.http import VALIDATION_MESSAGE, abort, function_of
 
 LOCATIONS = frozenset({"query", "querystring"})
 """The names that webargs has for the query."""
@@ -51,6 +51,12 @@ def check_query(app: Flask, request: Request) -> None:
         abort(422, VALIDATION_MESSAGE, errors=errors)
 
 
+def query_errors(request: Request) -> dict[str, Any]:
+    """Return all that is wrong with a query of which one schema has refused a parameter."""
+    rules = _rules_of(current_app, request)
+    return {} if rules is None else rules.all_errors(request)
+
+
 def load_query(parser: FlaskParser, request: Request, schema: Schema) -> MultiDictProxy:
     """Return the parameters for a schema; raises `ValidationError` for repeated ones of its own.
 
@@ -81,7 +87,13 @@ class _Rules:
         errors: dict[str, Any] = {name: [_REPEATED] for name in sorted(_repeated(args) & once)}
         if self.is_open or (not errors and self.known.issuperset(args)):
             return errors
-        unknown = set(args) - self.documented.keys()
+        return self.all_errors(request) | errors
+
+    def all_errors(self, request: Request) -> dict[str, Any]:
+        """Return what all schemas find wrong with the query, and what none of them knows."""
+        args = request.args
+        errors: dict[str, Any] = {}
+        unknown = set() if self.is_open else set(args) - self.documented.keys()
         for schema in self.schemas:
             found = _complaints(self.parser, request, schema)
             refused = [schema.error_messages["unknown"]]
@@ -109,7 +121,8 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
     blueprint: Any = app.blueprints.get(owner)
     if not hasattr(blueprint, "any_query"):  # of Flask, or of flask-smorest alone
         return None
-    function = view_function(app, endpoint, method)
+    view = app.view_functions[endpoint]
+    function = function_of(view, method)
     documentation = getattr(function, "_apidoc", {})
     schemas = declared_schemas(function, LOCATIONS)
     by_hand = (
@@ -121,7 +134,7 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
         for one in by_hand
         if isinstance(one, Mapping) and one.get("in") == "query"
     }
-    view_class = getattr(app.view_functions[endpoint], "view_class", None)
+    view_class = getattr(view, "view_class", None)
     is_open = getattr(function, _OPEN, False) or getattr(view_class, _OPEN, False)
     known = frozenset(documented).union(*map(_names, schemas))
     return _Rules(blueprint.ARGUMENTS_PARSER, schemas, documented, is_open, known)

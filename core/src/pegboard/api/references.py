@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
+from pegboard.api.status_names import status_name
+
 JSON = dict[str, Any]
 
 _HEADERS: dict[str, JSON] = {
@@ -57,8 +59,9 @@ def parameter(document: JSON, name: str) -> JSON:
 
 def put_response(document: JSON, responses: JSON, status: HTTPStatus, response: JSON) -> None:
     """Add a response to those of a call, as a reference to one that all calls share."""
-    _component(document, "responses").setdefault(status.name, response)
-    responses[str(status.value)] = {"$ref": f"#/components/responses/{status.name}"}
+    name = status_name(status)
+    _component(document, "responses").setdefault(name, response)
+    responses[str(status.value)] = {"$ref": f"#/components/responses/{name}"}
 
 
 def resolve(document: JSON, part: JSON) -> JSON:

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import Request, current_app
 
-from pegboard.api.declarations import declared_schemas, view_function
-from pegboard.http import InvalidJSONError, load_json
+from pegboard.api.declarations import declared_schemas
+from pegboard.http import InvalidJSONError, function_of, load_json
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def body_fields(request: Request) -> Mapping[str, str]:
     """Return the fields that the view declares for the body: names for clients by attribute."""
     if request.endpoint is None:
         return {}
-    function = view_function(current_app, request.endpoint, request.method)
+    view = current_app.view_functions[request.endpoint]
+    function = function_of(view, request.method)
     return {
         field.attribute or name: name if field.data_key is None else field.data_key
         for schema in declared_schemas(function, {"json", "form"})

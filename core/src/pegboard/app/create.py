@@ -8,6 +8,7 @@ from flask import Flask
 from pegboard.api import init_api, init_data_errors
 from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
+from pegboard.app.decorated_views import check_decorations
 from pegboard.app.edge import add_edge, check_prefix
 from pegboard.app.install import install_plugins
 from pegboard.app.openapi import add_documentation, render_document
@@ -68,6 +69,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     stages = add_stages(app)
     install_plugins(app, api, assembled)
     check_prefix(app, core)
+    check_decorations(app, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
     render_document(document, app, core, api, assembled)

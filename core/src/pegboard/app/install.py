@@ -16,7 +16,7 @@ from pegboard.plugins import (
     settle,
     titled,
 )
-from pegboard.problems import Code, PluginError
+from pegboard.problems import Code, PluginError, Problem
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -47,21 +47,22 @@ def _install(
     plugin: Plugin, app: Flask, api: Api, assembled: Registry, schemas: dict[str, Plugin]
 ) -> None:
     """Register the plugin's blueprints and commands; `schemas` tells whose each schema is."""
+    problems: list[Problem] = []
     for blueprint in plugin.blueprints:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", _SAME_SCHEMA)
                 _register_blueprint(blueprint, app, api)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it runs code of the plugin
             summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
             if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
-                raise PluginError(
-                    *settle(
-                        [_same_schema(plugin, str(error), summary, schemas)], assembled.skippable
-                    )
-                ) from error
-            problem = plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint.")
-            raise PluginError(problem) from error
+                collision = _same_schema(plugin, str(error), summary, schemas)
+                problems += settle([collision], assembled.skippable)
+            else:
+                hint = "Fix the blueprint."
+                problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
+    if problems:
+        raise PluginError(*problems)
     for command in plugin.commands:
         app.cli.add_command(command)
 

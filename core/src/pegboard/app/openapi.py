@@ -24,6 +24,7 @@ from pegboard.api import (
     drop_unused_schemas,
     openapi_blueprint,
     operations_of,
+    use_current_names,
 )
 from pegboard.cache import find_lookups
 from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle
@@ -67,6 +68,7 @@ def _whole_document(
         license_text=core.api_license,
         contact=core.api_contact,
     )
+    use_current_names(content)
     drop_unused_schemas(content)
     _add_answers(content, app)
     for plugin in assembled.plugins:

@@ -6,7 +6,7 @@ from flask import Flask
 
 from pegboard.cache import CacheStage, get_cache
 from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle, titled
-from pegboard.problems import Code, PluginError
+from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
 from pegboard.stages import Stage, Stages
 
@@ -25,22 +25,27 @@ def add_stages(app: Flask) -> Stages:
 def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
     """Let the middleware run the stages of the core and of all plugins.
 
-    Raises `PluginError` for an invalid stage, or for the order or name of another.
+    Raises `PluginError` for invalid stages, and for those with the order or name of another.
     """
     stages.install(_collect(app, assembled, CacheStage(get_cache(app))))
 
 
 def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     stages: list[tuple[Stage, Plugin | None]] = [(stage, None) for stage in own]
+    problems: list[Problem] = []
+    collisions: list[Collision] = []
     for plugin in assembled.plugins:
         for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
             for stage in result:
                 if problem := _stage_problem(stage):
-                    raise PluginError(plugin.problem(Code.STAGE_INVALID, *problem))
-                for other, owner in stages:
-                    if collision := _collision(stage, plugin, other, owner):
-                        raise PluginError(*settle([collision], assembled.skippable))
+                    problems.append(plugin.problem(Code.STAGE_INVALID, *problem))
+                    continue
+                found = (_collision(stage, plugin, other, owner) for other, owner in stages)
+                collisions += filter(None, found)
                 stages.append((stage, plugin))
+    failed = {problem.plugin or "" for problem in problems}
+    if problems := [*problems, *settle(collisions, assembled.skippable, failed)]:
+        raise PluginError(*problems)
     return [stage for stage, _ in stages]
 
 

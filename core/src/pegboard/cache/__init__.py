@@ -10,6 +10,7 @@ from pegboard.cache.extension import find_lookups as find_lookups
 from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
+from pegboard.cache.lookup import lookup_of as lookup_of
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
 from pegboard.cache.service import Cache, get_cache
 from pegboard.cache.stage import CacheStage as CacheStage

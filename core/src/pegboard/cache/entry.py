@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 from werkzeug.http import quote_etag
 
-from pegboard.http import PRECONDITION_FAILED_MESSAGE, error_body, evaluate_preconditions
+from pegboard.http import error_body, evaluate_preconditions, explain_failed_precondition
 from pegboard.stages import Answer, Headers
 
 FORMAT = 1
@@ -100,16 +100,14 @@ class Entry:
         """Return the answer to a request: this one, 304 or 412."""
         etag = ("ETag", quote_etag(self.etag))
         if "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ:
-            status = evaluate_preconditions(
-                self.etag,
-                method=environ["REQUEST_METHOD"],
-                if_match=environ.get("HTTP_IF_MATCH"),
-                if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
-            )
+            headers = {
+                "if_match": environ.get("HTTP_IF_MATCH"),
+                "if_none_match": environ.get("HTTP_IF_NONE_MATCH"),
+            }
+            status = evaluate_preconditions(self.etag, method=environ["REQUEST_METHOD"], **headers)
             if status == HTTPStatus.PRECONDITION_FAILED:
-                return Answer(
-                    status, [_JSON, etag], error_body(status, PRECONDITION_FAILED_MESSAGE)
-                )
+                message = explain_failed_precondition(self.etag, **headers)
+                return Answer(status, [_JSON, etag], error_body(status, message))
             if status == HTTPStatus.NOT_MODIFIED:
                 kept = [pair for pair in self.headers if pair[0].lower() in _IN_304]
                 return Answer(status, [etag, *kept], b"")

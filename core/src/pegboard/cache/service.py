@@ -24,6 +24,7 @@ from pegboard.cache.outcome import (
 from pegboard.cache.singleflight import Flight, SingleFlight
 from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
 from pegboard.database import db
+from pegboard.extensions import get_extension
 
 logger = logging.getLogger(__name__)
 
@@ -214,5 +215,5 @@ def get_cache(app: Flask | None = None) -> Cache:
 
     Raises `KeyError` for an app that `create_app` did not make.
     """
-    cache: Cache = (app or current_app).extensions[EXTENSION]
+    cache: Cache = get_extension(app, EXTENSION, "get_cache(app)")
     return cache

@@ -1,13 +1,13 @@
 """What is known of a service that may be unable to start, for commands that show what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import click
 from flask.cli import ScriptInfo
 
-from pegboard.plugins import Registry, examine, get_registry, installed_plugins, may_skip
-from pegboard.problems import Problem, StartupError
+from pegboard.plugins import Candidate, Registry, examine, get_registry, installed_plugins, may_skip
+from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import configure
 
 
@@ -20,23 +20,18 @@ class Diagnosis:
     error: StartupError | None = None
     """Why the app cannot be built; None if it can."""
 
-    @property
-    def states(self) -> Mapping[str, str]:
-        """The state of each plugin that is not disabled, by its name."""
-        # A plugin without a problem is not active as long as there is no service.
-        states = dict.fromkeys(
-            (plugin.name for plugin in self.registry.plugins),
-            "enabled" if self.error else "active",
-        )
+    def state_of(self, plugin: Candidate) -> str:
+        """Return the state of an installed plugin, and why if it is skipped or broken."""
         broken = self.error.problems if self.error else ()
-        for verb, problems in (("skipped", self.registry.skipped), ("broken", broken)):
-            told: dict[str, list[Problem]] = {}
-            for problem in problems:
-                told.setdefault(problem.plugin or "", []).append(problem)
-            for name, found in told.items():
-                listing = "; ".join(f"{problem.summary} [{problem.code}]" for problem in found)
-                states[name] = f"{verb}: {listing}"
-        return states
+        for verb, problems in (("broken", broken), ("skipped", self.registry.skipped)):
+            if told := [text for problem in problems for text in _told(problem, plugin)]:
+                return f"{verb}: {'; '.join(told)}"
+        if (plugin.name, plugin.label) not in {
+            (one.name, one.label) for one in self.registry.plugins
+        }:
+            return "disabled"
+        # A plugin without a problem is not active as long as there is no service.
+        return "enabled" if self.error else "active"
 
     @property
     def commands(self) -> Mapping[str, click.Command]:
@@ -51,6 +46,16 @@ class Diagnosis:
         """Print to standard error why the service cannot start, if so."""
         if self.error:
             self.error.show()
+
+
+def _told(problem: Problem, plugin: Candidate) -> Iterator[str]:
+    """Yield what a problem says of a plugin; another distribution may have one of its name."""
+    if problem.plugin != plugin.name:
+        return
+    if problem.distribution in {None, plugin.label}:
+        yield f"{problem.summary} [{problem.code}]"
+    elif problem.code == Code.COLLISION_PLUGIN_NAME:
+        yield f"{problem.distribution} has a plugin of the same name [{problem.code}]"
 
 
 def diagnose(info: ScriptInfo) -> Diagnosis:

@@ -51,12 +51,17 @@ class TrustedProxies:
                 message = f"{hops} proxies one behind the other are too many: at most {MAX_HOPS}."
                 raise ValueError(message)
             return cls(hops=hops, header=header)
-        try:
-            networks = tuple(read_network(value) for value in values if value != _UNIX)
-        except ValueError as error:
-            message = f"Neither a number of proxies nor networks, as in 10.0.0.0/8,::1: {error}."
-            raise ValueError(message) from None
-        return cls(networks=networks, unix=_UNIX in values, header=header)
+        networks, wrong = [], []
+        for value in values:
+            try:
+                networks += [] if value == _UNIX else [read_network(value)]
+            except ValueError as error:
+                wrong.append(str(error))
+        if wrong:
+            found = "; ".join(wrong)
+            message = f"Neither a number of proxies nor networks, as in 10.0.0.0/8,::1: {found}."
+            raise ValueError(message)
+        return cls(networks=tuple(networks), unix=_UNIX in values, header=header)
 
     def __bool__(self) -> bool:
         return bool(self.hops or self.networks or self.unix)

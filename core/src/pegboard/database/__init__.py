@@ -1,5 +1,6 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
+from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
@@ -17,6 +18,7 @@ __all__ = [
     "Model",
     "ReadOnlyServerError",
     "Violation",
+    "WatchedConnection",
     "check_server",
     "db",
     "init_database",

@@ -2,6 +2,7 @@
 
 import re
 import select
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -31,7 +32,13 @@ class WatchedConnection(extensions.connection):
         """Returns the statements that begin each transaction."""
         self.target: Mapping[str, str] = {}
         """The parameters by which libpq finds this server among several."""
+        self.asked_at = time.monotonic()
+        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
         self.on_silence: Callable[[], None] | None = None
+        self.on_statement: Callable[[str], None] | None = None
+        """Called with the text of a statement before it is executed."""
+        self.on_commit: Callable[[], None] | None = None
+        """Called before a commit that is not a statement."""
         self.poll_of_socket = select.poll()
         self.poll_of_socket.register(self.fileno(), select.POLLIN)
 
@@ -83,6 +90,8 @@ class WatchedConnection(extensions.connection):
 
     def commit(self) -> None:
         """Commit; when it is overdue, whether it happened is unknown."""
+        if self.on_commit is not None:
+            self.on_commit()
         self.within(self.limit, super().commit)
 
     def rollback(self) -> None:
@@ -106,7 +115,7 @@ class WatchedCursor(extensions.cursor):
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the driver's name
         """Execute a statement."""
-        statement = query.as_string(self) if isinstance(query, Composable) else query
+        statement = self._announced(query)
         if isinstance(statement, bytes):
             statement = self.connection.opening(statement.decode("latin-1")).encode() + statement
         else:
@@ -115,6 +124,7 @@ class WatchedCursor(extensions.cursor):
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         """Execute a statement for each set of parameters."""
+        self._announced(query)
         self._open()
         self.connection.within(self.connection.limit, super().executemany, query, vars_list)
 
@@ -125,8 +135,17 @@ class WatchedCursor(extensions.cursor):
 
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         """Copy from or to a file."""
+        self._announced(sql)
         self._open()
         self.connection.within(self.connection.limit, super().copy_expert, sql, file, size)
+
+    def _announced(self, query: Any) -> str | bytes:
+        """Return a statement as a text, once the connection's `on_statement` has had it."""
+        statement: str | bytes = query.as_string(self) if isinstance(query, Composable) else query
+        if self.connection.on_statement is not None:
+            told = statement.decode("latin-1") if isinstance(statement, bytes) else statement
+            self.connection.on_statement(told)
+        return statement
 
     def _open(self) -> None:
         """Send the settings of a new transaction by themselves."""

@@ -1,11 +1,13 @@
 """Giving up the connections to a server that has become read-only.
 
 After a failover the old primary may go on answering, as a standby or with
-`default_transaction_read_only`. Connections to it would fail every write until they are closed.
+`default_transaction_read_only`. Until they are closed, connections to it would fail every write,
+and read what the new primary has long changed.
 """
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from sqlalchemy import Engine, event, text
@@ -32,13 +34,24 @@ class Judge(Protocol):
         """Return whether the server of the connection accepts no writes."""
 
 
-def init_failover(engine: Engine, judge: Judge) -> None:
-    """Treat a refused write as a lost connection, unless only the transaction is read-only."""
+def init_failover(engine: Engine, judge: Judge) -> Callable[[], None]:
+    """Treat a refused write as a lost connection, unless only the transaction is read-only.
+
+    Returns the function that gives up all connections of the engine, at most once in `PAUSE`.
+    """
     given_up_at = -math.inf
 
-    @event.listens_for(engine, "handle_error")
-    def give_up(context: ExceptionContext) -> None:
+    def give_up() -> None:
         nonlocal given_up_at
+        now = time.monotonic()
+        # While the server stays read-only, each refused write would close what readers use.
+        if now - given_up_at >= PAUSE:
+            given_up_at = now
+            # Also tells plugins with connections of their own, by the event `engine_disposed`.
+            engine.dispose()
+
+    @event.listens_for(engine, "handle_error")
+    def note_refused_write(context: ExceptionContext) -> None:
         cause: Any = context.original_exception
         state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
         if state != READ_ONLY_TRANSACTION or context.connection is None:
@@ -48,12 +61,9 @@ def init_failover(engine: Engine, judge: Judge) -> None:
             return
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
-        now = time.monotonic()
-        # While the server stays read-only, each refused write would close what readers use.
-        if now - given_up_at >= PAUSE:
-            given_up_at = now
-            # Also tells plugins with connections of their own, by the event `engine_disposed`.
-            engine.dispose()
+        give_up()
+
+    return give_up
 
 
 def check_server(session: Session) -> None:

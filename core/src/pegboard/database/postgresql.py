@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from pegboard.database.targets import (
     connect_in_time,
     parameters_of,
     targets_of,
+    wanted_session,
 )
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
@@ -34,8 +36,15 @@ PING_LIMIT = 1.0
 TRUSTED_IDLE = 1.0
 """Seconds a pooled connection may be unused before it is checked by a round trip."""
 
+READ_ONLY_INTERVAL = 5.0
+"""Seconds after which a connection in use is asked whether its server still accepts writes."""
+
 PROBE_INTERVAL = 0.5
 """Seconds between two probes of a server that does not answer."""
+
+
+class ReadOnlyConnectionError(DisconnectionError):
+    """Raised for a pooled connection whose server accepts no writes any more."""
 
 
 @dataclass(frozen=True)
@@ -145,20 +154,34 @@ class Server:
         """Raise for a pooled connection that is dead, and for any while the server does not answer.
 
         `idle` is for how many seconds the connection was unused. Raises `DisconnectionError`, at
-        which the pool connects anew, or `psycopg2.OperationalError`.
+        which the pool connects anew, or `psycopg2.OperationalError`. A server that has become
+        read-only is left, too, unless `target_session_attrs` asks for such a one.
         """
         if self._refuses_calls:
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
             raise DisconnectionError(message)
-        if idle > TRUSTED_IDLE:
-            try:
-                execute_alone(connection, "SELECT 1", PING_LIMIT)
-            except psycopg2.Error as error:
-                if self._refuses_calls:
-                    raise
-                raise DisconnectionError(str(error)) from error
+        now = time.monotonic()
+        is_due = now - connection.asked_at >= READ_ONLY_INTERVAL
+        if not is_due and idle <= TRUSTED_IDLE:
+            return
+        try:
+            answer = execute_alone(connection, "SHOW transaction_read_only", PING_LIMIT)
+        except psycopg2.Error as error:
+            if self._refuses_calls:
+                raise
+            raise DisconnectionError(str(error)) from error
+        if is_due:
+            connection.asked_at = now
+            if answer == ("on",) and self._wants_writes:
+                message = "the server is read-only"
+                raise ReadOnlyConnectionError(message)
+
+    @property
+    def _wants_writes(self) -> bool:
+        wanted = wanted_session(parameters_of(*self._arguments))
+        return wanted in {"", "read-write", "primary"}
 
     @property
     def _refuses_calls(self) -> bool:
@@ -200,14 +223,18 @@ def _connect_to(args: tuple[Any, ...], kwargs: dict[str, Any], target: Target) -
     return connection
 
 
-def execute_alone(connection: WatchedConnection, statement: str, limit: float) -> None:
-    """Execute a statement outside any transaction, in one round trip."""
+def execute_alone(
+    connection: WatchedConnection, statement: str, limit: float
+) -> tuple[Any, ...] | None:
+    """Execute a statement outside any transaction, in one round trip; returns its first row."""
     usual, autocommit = connection.limit, connection.autocommit
     connection.limit = limit
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            return row
     finally:
         connection.limit = usual
         if not connection.closed:
@@ -224,8 +251,7 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
     if engine.dialect.driver == "psycopg2":
         # Not by the event `do_connect`, whose first listener to connect is the last one called.
         engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]
-    _check_at_checkout(engine, server)
-    init_failover(engine, server)
+    _check_at_checkout(engine, server, give_up=init_failover(engine, server))
     event.listen(engine, "engine_disposed", lambda _: server.prefer_none())
 
     @event.listens_for(engine, "begin")
@@ -237,7 +263,7 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
             cursor.execute(limits.settings())
 
 
-def _check_at_checkout(engine: Engine, server: Server) -> None:
+def _check_at_checkout(engine: Engine, server: Server, give_up: Callable[[], None]) -> None:
     @event.listens_for(engine, "checkin")
     def note_return(_connection: object, record: ConnectionPoolEntry) -> None:
         record.info["returned_at"] = time.monotonic()
@@ -246,7 +272,11 @@ def _check_at_checkout(engine: Engine, server: Server) -> None:
     def check(connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
         if isinstance(connection, WatchedConnection):
             now = time.monotonic()
-            server.check(connection, idle=now - record.info.get("returned_at", now))
+            try:
+                server.check(connection, idle=now - record.info.get("returned_at", now))
+            except ReadOnlyConnectionError:
+                give_up()
+                raise
 
 
 def has_written(connection: Connection) -> bool:

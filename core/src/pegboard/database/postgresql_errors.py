@@ -10,6 +10,7 @@ from pegboard.database.violation import (
     check_columns,
     cuts_reference,
     index_columns,
+    is_allowed_by_models,
     too_large,
 )
 
@@ -36,7 +37,10 @@ _QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 
 
 def postgresql_violation(state: str, cause: Any, statement: Statement) -> Violation | None:
-    """Return what an error says by its SQLSTATE and its diagnostics; None for other errors."""
+    """Return what an error says by its SQLSTATE and its diagnostics; None for other errors.
+
+    None, too, for what the models allow: then the database is behind them.
+    """
     found = cause.diag
     names, values, rest = _key(found.message_detail or "")
     if state == _FOREIGN_KEY:
@@ -53,7 +57,9 @@ def postgresql_violation(state: str, cause: Any, statement: Statement) -> Violat
         case Kind.DUPLICATE as kind:
             return Violation(kind, names, [dict(zip(names, values, strict=False))])
         case kind:
-            return _of_values(kind, found, statement)
+            violation = _of_values(kind, found, statement)
+            is_allowed = is_allowed_by_models(violation, found.constraint_name, statement)
+            return None if is_allowed else violation
 
 
 def _of_values(kind: Kind, found: Any, statement: Statement) -> Violation:

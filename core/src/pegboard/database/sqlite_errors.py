@@ -14,6 +14,7 @@ from pegboard.database.violation import (
     check_columns,
     cuts_reference,
     index_columns,
+    is_allowed_by_models,
 )
 
 _MAX_PROBES = 200
@@ -42,12 +43,14 @@ def sqlite_violation(
     # "UNIQUE constraint failed: notes.a, notes.b" or ": index 'name'"; "CHECK …: name".
     _, _, place = str(cause).partition(": ")
     if kind == Kind.CHECK:
-        return Violation(kind, check_columns(place, statement.table), statement.rows)
+        found = Violation(kind, check_columns(place, statement.table), statement.rows)
+        return None if is_allowed_by_models(found, place, statement) else found
     if place.startswith("index "):
         return Violation(kind, index_columns(place[7:-1], statement.table), statement.rows)
     columns = tuple(name.rpartition(".")[2] for name in place.split(", ") if name)
     is_cut = kind == Kind.NULL and cuts_reference(columns, statement)
-    return Violation(kind, columns, statement.rows, cuts_reference=is_cut)
+    found = Violation(kind, columns, statement.rows, cuts_reference=is_cut)
+    return None if is_allowed_by_models(found, None, statement) else found
 
 
 def _reference(statement: Statement, session: Session) -> Violation:

@@ -47,7 +47,10 @@ def parameters_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, s
 
 
 def targets_of(parameters: Mapping[str, str]) -> list[Target]:
-    """Return the servers that the parameters name, in the order in which libpq tries them."""
+    """Return the servers that the parameters name, in the order in which libpq tries them.
+
+    Of several, only one that accepts writes is used, unless `target_session_attrs` is given.
+    """
 
     def listed(name: str, variable: str) -> list[str]:
         return (parameters.get(name) or os.environ.get(variable, "")).split(",")
@@ -72,13 +75,19 @@ def targets_of(parameters: Mapping[str, str]) -> list[Target]:
     ]
     if _is_balanced(parameters):
         random.shuffle(found)
-    if parameters.get("target_session_attrs") == "prefer-standby":
-        return [
-            {**target, "target_session_attrs": kind}
-            for kind in ("standby", "any")
-            for target in found
-        ]
-    return found
+    wanted = wanted_session(parameters)
+    kinds = {"prefer-standby": ["standby", "any"], "": ["read-write"] if count > 1 else []}
+    return [
+        {**target, "target_session_attrs": kind}
+        for kind in kinds.get(wanted, [])
+        for target in found
+    ] or found
+
+
+def wanted_session(parameters: Mapping[str, str]) -> str:
+    """Return the value of `target_session_attrs`; empty if it is not given."""
+    given = parameters.get("target_session_attrs")
+    return given or os.environ.get("PGTARGETSESSIONATTRS", "")
 
 
 def connect_in_time(

@@ -5,6 +5,8 @@ import re
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from pegboard.database.parameters import check_parameters
+
 SUPPORTED = frozenset({"postgresql", "sqlite"})
 """The databases whose locks, time limits and transactions the platform knows."""
 
@@ -24,8 +26,8 @@ def database_url(text: str) -> URL:
     """Parse a database URL; `postgres:` and `postgresql:` mean the driver psycopg2.
 
     Several hosts of PostgreSQL may be written as for libpq: `postgresql://one:5432,two:5432/name`.
-    Raises `ValueError`, whose message quotes nothing of the URL but its scheme: the rest may be the
-    password.
+    Raises `ValueError`, whose message quotes nothing of the URL but its scheme and the name of a
+    wrong parameter: the rest may be the password.
     """
     if not text.startswith("sqlite") and _has_stray_at(text):
         message = (
@@ -45,6 +47,7 @@ def database_url(text: str) -> URL:
     if url.get_backend_name() == "sqlite" and (url.host or url.username or url.password):
         message = "a SQLite URL has three slashes before a relative path, four before an absolute"
         raise ValueError(message)
+    check_parameters(url)
     return url
 
 

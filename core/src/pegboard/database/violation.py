@@ -1,39 +1,40 @@
 """What can be wrong with the data of a statement, and which of its columns are at fault."""
 
+import enum
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Numeric, String, Table
+from sqlalchemy import CheckConstraint, Enum, Numeric, String, Table
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
-class Kind(Enum):
+class Kind(enum.Enum):
     """What is wrong with the data of a statement."""
 
-    DUPLICATE = auto()
+    DUPLICATE = enum.auto()
     """Another row has the same unique key."""
-    MISSING = auto()
+    MISSING = enum.auto()
     """A reference to a row that does not exist."""
-    REFERENCED = auto()
+    REFERENCED = enum.auto()
     """Other rows refer to what would be deleted or changed."""
-    BROKEN_REFERENCE = auto()
+    BROKEN_REFERENCE = enum.auto()
     """One of these two; the database does not say which."""
-    EXCLUDED = auto()
+    EXCLUDED = enum.auto()
     """An exclusion constraint or a trigger refuses it."""
-    NULL = auto()
+    NULL = enum.auto()
     """A value is missing."""
-    CHECK = auto()
+    CHECK = enum.auto()
     """A check constraint does not hold."""
-    TOO_LONG = auto()
+    TOO_LONG = enum.auto()
     """A text is longer than its column."""
-    OUT_OF_RANGE = auto()
+    OUT_OF_RANGE = enum.auto()
     """A number is larger than its column can hold."""
-    UNSTORABLE = auto()
+    UNSTORABLE = enum.auto()
     """A text has a character that the database cannot store."""
-    MALFORMED = auto()
+    MALFORMED = enum.auto()
     """A text is not of the column's type."""
 
 
@@ -62,6 +63,52 @@ class Statement:
     table: Table | None
     rows: Sequence[Mapping[str, Any]] = ()
     """The parameters of each row, by the column's name where they belong to one."""
+    labels: frozenset[str] = frozenset()
+    """The values that the models allow for parameters of a type `Enum`."""
+
+
+def is_allowed_by_models(violation: Violation, constraint: str | None, stated: Statement) -> bool:
+    """Return whether the models allow what the database refuses, as it is behind them.
+
+    That is a value of an `Enum` that the type or the check in the database lacks, and null for a
+    column that only the database demands. Such a violation is not the fault of the data.
+    """
+    table, kind, rows = stated.table, violation.kind, violation.rows
+    if kind == Kind.MALFORMED:
+        return any(value in stated.labels for row in rows for value in row.values())
+    if table is None or not violation.columns or violation.cuts_reference:
+        return False
+    columns = [table.columns[name] for name in violation.columns if name in table.columns]
+    if kind == Kind.NULL:
+        return bool(columns) and all(column.nullable for column in columns)
+    if kind == Kind.CHECK and not _is_declared(constraint, table):
+        return all(
+            row.get(column.name) in (None, *enum_values(column.type))
+            for column in columns
+            for row in rows
+        )
+    return False
+
+
+def enum_values(kind: TypeEngine[Any]) -> tuple[Any, ...]:
+    """Return what a column of a type `Enum`, or a list of such, may hold; nothing for others."""
+    while not isinstance(kind, Enum):
+        inner = kind.impl_instance if isinstance(kind, TypeDecorator) else None
+        inner = getattr(kind, "item_type", inner)
+        if inner is None:
+            return ()
+        kind = inner
+    return (*kind.enums, *(kind.enum_class or ()))
+
+
+def _is_declared(constraint: str | None, table: Table) -> bool:
+    """Return whether a check is one that the table declares, other than that of an `Enum`."""
+    return any(
+        isinstance(one, CheckConstraint)
+        and one.name == constraint
+        and not getattr(one, "_type_bound", False)
+        for one in table.constraints
+    )
 
 
 def cuts_reference(columns: Sequence[str], statement: Statement) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from pegboard.database.postgresql_errors import postgresql_violation
 from pegboard.database.sqlite_errors import sqlite_violation
-from pegboard.database.violation import Kind, Statement, Violation
+from pegboard.database.violation import Kind, Statement, Violation, enum_values
 
 _STATEMENT = "pegboard_statement"
 
@@ -77,7 +77,11 @@ def _statement_of(context: ExceptionContext) -> Statement:
         # The statement of a mapped class has a copy.
         table = table.metadata.tables.get(table.key, table)
     parameters: Any = getattr(execution, "compiled_parameters", None) or []
-    return Statement(verb, table, [_by_column(row, table) for row in parameters])
+    binds = getattr(compiled, "binds", {}).values()
+    labels = frozenset(
+        text for one in binds for text in enum_values(one.type) if isinstance(text, str)
+    )
+    return Statement(verb, table, [_by_column(row, table) for row in parameters], labels)
 
 
 def _by_column(parameters: Mapping[str, Any], table: Table | None) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
     evaluate_preconditions,
+    explain_failed_precondition,
     require_preconditions,
 )
 from pegboard.http.cors import CORS, parse_origin
@@ -34,6 +35,7 @@ from pegboard.http.headers import (
 from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
+from pegboard.http.view_methods import function_of
 
 __all__ = [
     "CACHE_CONTROL_KEY",
@@ -66,6 +68,8 @@ __all__ = [
     "error_body",
     "error_response",
     "evaluate_preconditions",
+    "explain_failed_precondition",
+    "function_of",
     "get_edge",
     "identify",
     "init_edge",

@@ -1,13 +1,24 @@
 """Conditional requests: `If-Match` and `If-None-Match` (RFC 9110, section 13)."""
 
+import re
 from http import HTTPStatus
 
-from flask import Request, request
+from flask import request
 from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
 
 PRECONDITION_FAILED_MESSAGE = "If-Match does not have the resource's current ETag. Get it again."
+_NO_TAG_MESSAGE = (
+    'If-Match is no list of entity tags. Send one as the ETag has it, with its quotes: "abc".'
+)
+_WEAK_TAG_MESSAGE = (
+    "If-Match has a weak entity tag, which never matches. Send the ETag as it is, without W/."
+)
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"[ \t]*(?:\*|(?:{_TAG})?(?:[ \t]*,[ \t]*(?:{_TAG})?)*)[ \t]*")
+"""A list of entity tags (RFC 9110, sections 8.8.3 and 5.6.1), or the asterisk for any."""
 
 
 def evaluate_preconditions(
@@ -47,14 +58,24 @@ def require_preconditions(etag: str) -> None:
         if_none_match=request.headers.get("If-None-Match"),
     )
     if status == HTTPStatus.PRECONDITION_FAILED:
-        abort(status, _reason(request, etag), headers={"ETag": quote_etag(etag)})
+        message = explain_failed_precondition(
+            etag,
+            if_match=request.headers.get("If-Match"),
+            if_none_match=request.headers.get("If-None-Match"),
+        )
+        abort(status, message, headers={"ETag": quote_etag(etag)})
 
 
-def _reason(asked: Request, etag: str) -> str:
-    """Return which of the two headers is not satisfied; `If-Match` is evaluated first."""
-    if_match = asked.headers.get("If-Match")
-    if if_match is not None and not parse_etags(if_match).contains(etag):
+def explain_failed_precondition(
+    etag: str, *, if_match: str | None, if_none_match: str | None
+) -> str:
+    """Return the message of a 412: which header is not satisfied, and why; `If-Match` is first."""
+    if if_match is not None and not (tags := parse_etags(if_match)).contains(etag):
+        if not _TAGS.fullmatch(if_match):
+            return _NO_TAG_MESSAGE
+        if tags.contains_weak(etag):
+            return _WEAK_TAG_MESSAGE
         return PRECONDITION_FAILED_MESSAGE
-    if asked.headers.get("If-None-Match", "").strip() == "*":
+    if (if_none_match or "").strip() == "*":
         return "The resource exists already, which If-None-Match: * rules out."
     return "The resource is as If-None-Match names it, which rules the change out."

@@ -21,6 +21,7 @@ from pegboard.http.compression import (
     MIN_TAGGED_SIZE,
     Coding,
     Compression,
+    Negotiated,
     is_compressible,
 )
 from pegboard.http.cors import CORS, PREFLIGHT_STATUS
@@ -29,11 +30,18 @@ from pegboard.http.headers import Headers, add_vary, replace_header
 from pegboard.http.request_line import EarlyAnswer, answer_early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from _typeshed.wsgi import WSGIEnvironment
 
 EXTENSION = "pegboard.edge"
+
+# Comparing with a member of an enumeration takes longer.
+_OK, _NO_CONTENT = HTTPStatus.OK.value, HTTPStatus.NO_CONTENT.value
+_MULTIPLE_CHOICES, _NOT_MODIFIED = (
+    HTTPStatus.MULTIPLE_CHOICES.value,
+    HTTPStatus.NOT_MODIFIED.value,
+)
 
 _SECURITY = (
     ("X-Content-Type-Options", "nosniff"),
@@ -42,9 +50,6 @@ _SECURITY = (
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _OF_ITS_BYTES = ("content-encoding", "content-range", "content-digest", "repr-digest", "digest")
 """Headers of an answer that must be sent as it is."""
-_OF_PLAIN_BYTES = frozenset({"content-length", "accept-ranges"})
-"""Headers that do not hold for a compressed answer."""
-
 
 _UNUSUAL_REQUEST = frozenset({"HTTP_AUTHORIZATION", "HTTP_ORIGIN", CACHE_CONTROL_KEY})
 """What in a request has a say in the headers of its answer."""
@@ -59,16 +64,28 @@ _UNUSUAL_HEADERS = frozenset(
 _MAX_SHAPES, _MAX_TYPES = 1024, 64
 
 
-class _Shape(NamedTuple):
-    """Answers with headers of the same names, which always get the same further ones."""
+class _Places(NamedTuple):
+    """Where the headers stand in an answer that its coding changes; None for one that is absent."""
 
     type: int | None
-    """The place of `Content-Type`; None if the further headers are not always the same."""
     length: int | None
-    """The place of `Content-Length`."""
     tag: int | None
-    """The place of `ETag`."""
-    added: dict[str, Headers]
+    ranges: int | None
+
+
+class _Addition(NamedTuple):
+    """What is added to the headers of an answer."""
+
+    headers: Headers
+    may_encode: bool
+    """Whether its body may be sent in a coding."""
+
+
+class _Shape(NamedTuple):
+    """Answers whose headers have the same names, so that what is added depends on the type only."""
+
+    places: _Places
+    additions: dict[str, _Addition]
     """What is added, by the media type."""
 
 
@@ -90,6 +107,7 @@ class Edge:
         self._mount = mount
         self._tags = CodedTags(compression.codings)
         self._min_tagged_size = min(compression.min_size, MIN_TAGGED_SIZE)
+        # Most answers differ in values alone, and what is added to them depends on the names.
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def enter(self, environ: "WSGIEnvironment") -> EarlyAnswer | None:
@@ -127,122 +145,139 @@ class Edge:
         if the length is known. `identifier` is the request's id.
         """
         headers.append(("X-Request-ID", identifier))
-        if status == HTTPStatus.NO_CONTENT:
+        if status == _NO_CONTENT:
             headers[:] = [pair for pair in headers if pair[0].lower() != "content-type"]
-        if status == HTTPStatus.OK and may_encode and _UNUSUAL_REQUEST.isdisjoint(environ):
-            # Most answers differ in values alone, and what is added to them depends on the names.
+        allowed = self.compression.negotiate(environ)
+        shape = None
+        if (
+            status == _OK
+            and may_encode
+            and not allowed.is_identity_refused
+            and _UNUSUAL_REQUEST.isdisjoint(environ)
+        ):
             names = tuple([name for name, _ in headers])
-            shape = self._shapes.get(names)
-            if shape is None:
-                shape = self._remember(names)
-            if shape.type is not None:
-                return self._finish_usual(environ, headers, shape, headers[shape.type][1])
-        return self._finish(environ, status, headers, may_encode=may_encode)
+            shape = self._shapes.get(names) or self._remember(names)
+        if shape is None or shape.places.type is None:
+            may_encode = self._complete(environ, status, headers, allowed, may_encode=may_encode)
+        else:
+            content_type = headers[shape.places.type][1]
+            addition = shape.additions.get(content_type)
+            if addition is None:
+                before = len(headers)
+                may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
+                if len(shape.additions) < _MAX_TYPES:
+                    shape.additions[content_type] = _Addition(headers[before:], may_encode)
+            else:
+                headers.extend(addition.headers)
+                may_encode = addition.may_encode
+        if allowed.coding is None or not may_encode:
+            return None
+        places = _places([name for name, _ in headers]) if shape is None else shape.places
+        return self._encode(status, headers, places, allowed)
 
-    def _remember(self, names: tuple[str, ...]) -> "_Shape":
-        places = {name.lower(): place for place, name in enumerate(names)}
-        shape = _Shape(None, None, None, {})
-        if _UNUSUAL_HEADERS.isdisjoint(places):
-            known = places.get("content-type"), places.get("content-length"), places.get("etag")
-            shape = _Shape(*known, {})
-        if len(self._shapes) < _MAX_SHAPES:
-            self._shapes[names] = shape
+    def _remember(self, names: tuple[str, ...]) -> "_Shape | None":
+        """Remember what answers with headers of these names are like; None if that varies."""
+        shape = None
+        if _UNUSUAL_HEADERS.isdisjoint(map(str.lower, names)):
+            shape = _Shape(_places(names), {})
+            if len(self._shapes) < _MAX_SHAPES:
+                self._shapes[names] = shape
         return shape
 
-    def _finish_usual(
-        self, environ: "WSGIEnvironment", headers: Headers, shape: "_Shape", content_type: str
-    ) -> Coding | None:
-        allowed = self.compression.negotiate(environ)
-        coding = allowed.coding
-        added = shape.added.get(content_type)
-        if added is None or allowed.is_identity_refused or (coding and shape.length is None):
-            before = len(headers)
-            found = self._finish(environ, HTTPStatus.OK, headers, may_encode=True)
-            if coding is None and len(shape.added) < _MAX_TYPES:
-                shape.added[content_type] = headers[before:]
-            return found
-        if coding is None or shape.length is None or not is_compressible(content_type):
-            headers.extend(added)
-            return None
-        if int(headers[shape.length][1]) < (
-            self.compression.min_size if shape.tag is None else self._min_tagged_size
-        ):
-            headers.extend(added)
-            return None
-        if shape.tag is not None:
-            headers[shape.tag] = "ETag", self._tags.tag(headers[shape.tag][1], coding.name)
-        headers[shape.length] = "Content-Encoding", coding.name
-        headers.extend(added)
-        return coding
-
-    def _finish(
-        self, environ: "WSGIEnvironment", status: int, headers: Headers, *, may_encode: bool
-    ) -> Coding | None:
+    def _complete(
+        self,
+        environ: "WSGIEnvironment",
+        status: int,
+        headers: Headers,
+        allowed: Negotiated,
+        *,
+        may_encode: bool,
+    ) -> bool:
+        """Add all headers that do not depend on the coding; returns whether there may be one."""
         found = {name.lower(): value for name, value in headers}
         vary: list[str] = []
         headers.extend(_SECURITY)
         if "content-security-policy" not in found:
             headers.append(_POLICY)
         if self._cors is not None:
-            origin = environ.get("HTTP_ORIGIN")
-            if origin and "access-control-allow-origin" not in found:
-                headers.extend(self._cors.headers(origin))
-            if not self._cors.allows_any:
-                # Caches must keep answers to different origins apart, even those without headers.
-                vary.append("Origin")
+            self._allow_origin(self._cors, environ, headers, found, vary)
         control = set_control(environ, status, headers, found)
         if control not in NEVER_USED_UNASKED:
             if "HTTP_AUTHORIZATION" in environ:
                 vary.append("Authorization")
             if self._mount is not None:
                 vary.append("X-Forwarded-Prefix")
-        coding = None
-        if may_encode and self.compression.codings:
-            coding = self._encode(environ, status, headers, found, control, vary)
+        may_encode = may_encode and self._may_encode(status, found, control, allowed)
+        if may_encode:
+            vary.append("Accept-Encoding")
+        if status == _NOT_MODIFIED and may_encode:
+            may_encode = False
+            self._name_known_tag(environ, headers, found.get("etag"), allowed.coding)
         if vary:
             add_vary(headers, vary)
-        return coding
+        return may_encode
+
+    @staticmethod
+    def _allow_origin(
+        cors: CORS,
+        environ: "WSGIEnvironment",
+        headers: Headers,
+        found: "Mapping[str, str]",
+        vary: list[str],
+    ) -> None:
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and "access-control-allow-origin" not in found:
+            headers.extend(cors.headers(origin))
+        if not cors.allows_any:
+            # Caches must keep answers to different origins apart, even those without headers.
+            vary.append("Origin")
+
+    def _may_encode(
+        self, status: int, found: "Mapping[str, str]", control: str, allowed: Negotiated
+    ) -> bool:
+        """Return whether an answer depends on `Accept-Encoding`; `found` are its headers."""
+        if not self.compression.codings or status == _NO_CONTENT:
+            return False
+        return status == _NOT_MODIFIED or (
+            (allowed.is_identity_refused or is_compressible(found.get("content-type", "")))
+            and not any([name in found for name in _OF_ITS_BYTES])  # noqa: C419 - faster so
+            and "no-transform" not in directives(control)
+        )
+
+    def _name_known_tag(
+        self, environ: "WSGIEnvironment", headers: Headers, tag: str | None, coding: Coding | None
+    ) -> None:
+        """Let a 304 name a tag that the client has."""
+        if tag is not None and (given := environ.get("HTTP_IF_NONE_MATCH")):
+            name = None if coding is None else coding.name
+            replace_header(headers, "ETag", self._tags.known_tag(tag, name, given))
 
     def _encode(
-        self,
-        environ: "WSGIEnvironment",
-        status: int,
-        headers: Headers,
-        found: dict[str, str],
-        control: str,
-        vary: list[str],
+        self, status: int, headers: Headers, places: _Places, allowed: Negotiated
     ) -> Coding | None:
-        """Choose the coding of an answer, and change its headers to those of the coding."""
-        tag = found.get("etag")
-        allowed = self.compression.negotiate(environ)
-        if status == HTTPStatus.NOT_MODIFIED:
-            vary.append("Accept-Encoding")
-            if tag is not None and (given := environ.get("HTTP_IF_NONE_MATCH")):
-                name = None if allowed.coding is None else allowed.coding.name
-                replace_header(headers, "ETag", self._tags.known_tag(tag, name, given))
-            return None
-        is_refused = allowed.is_identity_refused
-        if (
-            status == HTTPStatus.NO_CONTENT
-            or not (is_refused or is_compressible(found.get("content-type", "")))
-            or any([name in found for name in _OF_ITS_BYTES])  # noqa: C419 - faster so
-            or "no-transform" in directives(control)
-        ):
-            return None
-        vary.append("Accept-Encoding")
-        coding = allowed.coding
-        if coding is None:
-            return None
-        is_tagged = tag is not None and status < HTTPStatus.MULTIPLE_CHOICES
-        smallest = self._min_tagged_size if is_tagged else self.compression.min_size
-        length = found.get("content-length")
-        if length is not None and int(length) < (1 if is_refused else smallest):
-            return None
-        headers[:] = [pair for pair in headers if pair[0].lower() not in _OF_PLAIN_BYTES]
-        headers.append(("Content-Encoding", coding.name))
-        if tag is not None and is_tagged:
-            replace_header(headers, "ETag", self._tags.tag(tag, coding.name))
+        """Change the headers to those of the coded answer; returns None if that is not worth it."""
+        coding, tag = allowed.coding, places.tag
+        assert coding is not None
+        if status >= _MULTIPLE_CHOICES:
+            tag = None
+        if places.length is not None:
+            smallest = self.compression.min_size if tag is None else self._min_tagged_size
+            if int(headers[places.length][1]) < (1 if allowed.is_identity_refused else smallest):
+                return None
+            headers[places.length] = "Content-Encoding", coding.name
+        else:
+            headers.append(("Content-Encoding", coding.name))
+        if tag is not None:
+            headers[tag] = "ETag", self._tags.tag(headers[tag][1], coding.name)
+        if places.ranges is not None:
+            del headers[places.ranges]
         return coding
+
+
+def _places(names: "Sequence[str]") -> _Places:
+    found = {name.lower(): place for place, name in enumerate(names)}
+    known = ("content-type", "content-length", "etag", "accept-ranges")
+    return _Places(*map(found.get, known))
 
 
 def init_edge(app: Flask, edge: Edge) -> None:

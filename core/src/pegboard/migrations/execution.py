@@ -26,6 +26,8 @@ from pegboard.migrations.histories import (
     revision_label,
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
+from pegboard.migrations.ownership import downgraded_tables
+from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
@@ -68,8 +70,9 @@ def downgrade(
 ) -> None:
     """Downgrade all histories, or only the named one, to a revision; dependents first.
 
-    A revision that fails is rolled back, and `MigrationError` is raised. A revision that touches a
-    table of another plugin fails, unless `allow_foreign` is true.
+    A revision that fails is rolled back, and `MigrationError` is raised. Unless `allow_foreign` is
+    true, it is raised, too, where a revision touches a table of another plugin, and before the
+    first revision of a history where another plugin's table refers to one that would be dropped.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         for history in reversed(get_migrate().select(name)):
@@ -143,6 +146,10 @@ def downgrade_history(
         return
     with translate_alembic_errors(history.name):
         surplus = list(directory.iterate_revisions(current, revision, select_for_downgrade=True))
+    if not allow_foreign:
+        migrate, ids = get_migrate(), [script.revision for script in surplus]
+        gone = downgraded_tables(history, migrate, current, ids)
+        reject_foreign_keys_to(gone, history, migrate, connection)
     for script in surplus:
 
         def choose(heads: tuple[str, ...], script: Script = script) -> Script | None:

@@ -17,6 +17,7 @@ from flask import Flask, current_app, g, has_app_context
 from sqlalchemy import MetaData
 
 from pegboard.database import db
+from pegboard.extensions import get_extension
 from pegboard.migrations.errors import MigrationError
 
 SITE_HISTORY = "site"
@@ -150,7 +151,7 @@ def init_migrations(app: Flask, histories: Sequence[History], directory: Path) -
 
 def get_migrate(app: Flask | None = None) -> Migrate:
     """Return the histories of the app, or of the current app."""
-    migrate: Migrate = (app or current_app).extensions["migrate"].migrate
+    migrate: Migrate = get_extension(app, "migrate", "get_migrate(app)").migrate
     return migrate
 
 

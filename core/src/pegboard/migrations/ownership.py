@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,17 +72,43 @@ def owned_tables(
 
 
 def created_tables(
-    history: History, migrate: Migrate, applied: Iterable[str] = ("heads",)
+    history: History,
+    migrate: Migrate,
+    applied: Iterable[str] = ("heads",),
+    without: Collection[str] = (),
 ) -> set[TableName]:
-    """Return the tables that the revisions up to these created and did not drop."""
+    """Return the tables that the revisions up to these created and did not drop.
+
+    `without` are ids of revisions that do not count.
+    """
     tables: set[TableName] = set()
     directory = read_script_directory(migrate.configuration(history))
     newest = tuple(applied)
     scripts = directory.iterate_revisions(newest, "base") if newest else ()
     for script in reversed(list(scripts)):
+        if script.revision in without:
+            continue
         for operation in _table_operations(script):
             tables = operation.apply_to(tables)
     return tables
+
+
+def downgraded_tables(
+    history: History, migrate: Migrate, current: Iterable[str], surplus: Collection[str]
+) -> set[TableName]:
+    """Return the tables that are gone once the revisions of `surplus` have been downgraded.
+
+    `current` are the newest applied revisions. With all of them the tables of the models are gone,
+    too, also those that no revision creates by a constant name.
+    """
+    applied = tuple(current)
+    scripts = read_script_directory(migrate.configuration(history)).iterate_revisions(
+        applied, "base"
+    )
+    if {script.revision for script in scripts} <= {*surplus}:
+        return owned_tables(history, migrate, applied)
+    before = created_tables(history, migrate, applied)
+    return before - created_tables(history, migrate, applied, without=surplus)
 
 
 def ever_created_tables(history: History, migrate: Migrate) -> set[TableName]:

@@ -19,6 +19,7 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.lock import Report, migration_lock
 from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.status import current_heads
 
 logger = logging.getLogger(__name__)
@@ -53,12 +54,12 @@ def find_orphans(app: Flask) -> tuple[Orphan, ...]:
     return tuple(found)
 
 
-def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> None:
+def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bool:
     """Downgrade a history to base, then drop the tables and the version table that are left.
 
-    Of a history that has never been applied nothing is dropped: a table of that name is another
-    program's. Raises `MigrationError` when a foreign key of another plugin's table refers to one of
-    the tables.
+    Returns whether it did: of a history that has never been applied nothing is dropped, as a table
+    of that name is another program's. Raises `MigrationError` when a foreign key of another
+    plugin's table refers to one of the tables.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
@@ -69,9 +70,9 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> No
         connection.rollback()
         if not was_applied:
             report(f"{name}: has never been applied; nothing is dropped")
-            return
+            return False
         tables = owned_tables(history, migrate, applied)
-        _reject_foreign_keys_to(tables, name, connection)
+        reject_foreign_keys_to(tables, history, migrate, connection)
         try:
             downgrade_history(history, "base", connection, report)
         except MigrationError as error:
@@ -82,18 +83,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> No
             connection.rollback()
             message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
             raise MigrationError(message) from error
-
-
-def _reject_foreign_keys_to(tables: set[TableName], name: str, connection: Connection) -> None:
-    inspector = inspect(connection)
-    for table in sorted(existing_tables(connection) - tables, key=str):
-        for key in inspector.get_foreign_keys(table.name, schema=table.schema):
-            referred = TableName.of(key["referred_schema"], key["referred_table"])
-            if referred in tables:
-                connection.rollback()
-                message = f"{name}: table {table} refers to its table {referred}"
-                raise MigrationError(message)
-    connection.rollback()
+    return True
 
 
 def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:

@@ -9,13 +9,16 @@ What cannot run in a transaction, such as CREATE INDEX CONCURRENTLY, leaves no l
 rolled back: there the table is read from the text of each statement before it is executed.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, event, text
 
+from pegboard.database import WatchedConnection
 from pegboard.migrations.ownership import TableName
+from pegboard.migrations.statements import commits, tables_changed_by
+from pegboard.migrations.taken_connections import visit_taken_connections
 
 _OIDS = text("""
     SELECT tables.oid, namespaces.nspname, tables.relname
@@ -74,31 +77,24 @@ _DEFINITIONS = text("""
         ARRAY(SELECT CAST(ROW(objsubid, description) AS text)
             FROM pg_catalog.pg_description
             WHERE objoid = tables.oid AND classoid = CAST('pg_class' AS regclass)
-            ORDER BY objsubid)
+            ORDER BY objsubid),
+        ARRAY(SELECT CAST(ROW(inhrelid, inhparent) AS text)
+            FROM pg_catalog.pg_inherits
+            WHERE tables.oid IN (inhrelid, inhparent) ORDER BY inhrelid, inhparent)
     ) AS text) AS definition
     FROM pg_catalog.pg_class AS tables WHERE tables.oid = ANY (:oids)
 """)
 
-_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
-_STATEMENT = re.compile(
-    rf"""(?isx) \b (?:
-        (?: alter\s+table | cluster | copy | delete\s+from
-          | drop\s+(?:materialized\s+view|table|view)
-          | insert\s+into | merge\s+into | (?:alter|drop|reindex)\s+index | reindex\s+table
-          | truncate (?:\s+table)? | update
-          | vacuum (?:\s*\([^)]*\)|\s+(?:full|freeze|verbose|analyze)\b)* )
-        | create\s+(?:or\s+replace\s+)? (?:unique\s+index|index|\w*\s*trigger|rule) \b .*? \b on
-    )
-    (?: \s+ (?:concurrently|if\s+exists|only|verbose) \b )* \s*
-    (?P<tables> {_NAME}(?:\s*\.\s*{_NAME})? (?:\s*,\s*{_NAME}(?:\s*\.\s*{_NAME})?)* )
-    """
-)
-"""A statement that touches tables, or indexes, which are named in its group."""
-
-_COMMIT = re.compile(r"(?is) ^\W*(?:commit|end)\b | ;\s*commit\b", re.VERBOSE)
-"""SQL that ends a transaction, which no event of SQLAlchemy tells."""
-
-_QUALIFIED = re.compile(rf"(?:({_NAME})\s*\.\s*)?({_NAME})")
+# GRANT and REVOKE take no lock.
+_PRIVILEGES = text("""
+    SELECT tables.oid, CAST(ROW(
+        relacl,
+        ARRAY(SELECT CAST(ROW(attnum, attacl) AS text)
+            FROM pg_catalog.pg_attribute
+            WHERE attrelid = tables.oid AND attacl IS NOT NULL ORDER BY attnum)
+    ) AS text) AS privileges
+    FROM pg_catalog.pg_class AS tables WHERE tables.oid = ANY (:oids)
+""")
 
 
 @contextmanager
@@ -110,63 +106,114 @@ def watch_postgresql(
     """Raise what `refuse` returns for a table if the block touches one of `tables`.
 
     It is raised before the transaction that did it is committed, and nothing can be committed
-    afterwards. The connection must not be in a transaction yet.
+    afterwards. The connection must not be in a transaction yet. On other connections of the engine,
+    whose transactions are not known, each statement is refused by its text.
     """
     watched = _find(connection, tables)
-    before = _definitions(connection, watched)
+    before = _state(connection, watched)
     indexes = _indexes(connection, watched)
     connection.rollback()
     named: set[TableName] = set()
 
-    def note_statement(
-        connection: Connection,
+    def changed_by(statement: str) -> set[TableName]:
+        return {indexes.get(name, name) for name in tables_changed_by(statement)} & {
+            *watched.values()
+        }
+
+    def refuse_statement(statement: str) -> None:
+        for table in changed_by(statement):
+            raise refuse(table)
+
+    def note_statement(statement: str) -> None:
+        named.update(changed_by(statement))
+        driver: Any = connection.connection.driver_connection
+        is_commit = commits(statement)
+        if is_commit or driver.autocommit:
+            refuse_statement(statement)
+        if is_commit:
+            refuse_commit()
+
+    def refuse_commit() -> None:
+        if table := _touched(connection, watched, before, named):
+            # SQLAlchemy does not roll back what it has begun to commit.
+            connection.dialect.do_rollback(connection.connection)
+            raise refuse(table)
+
+    with _watch_driver(connection, note_statement, refuse_commit, refuse_statement):
+        yield
+
+
+@contextmanager
+def _watch_driver(
+    connection: Connection,
+    note_statement: Callable[[str], None],
+    refuse_commit: Callable[[], None],
+    refuse_statement: Callable[[str], None],
+) -> Iterator[None]:
+    """Call the functions before each statement and commit of the connection, in the block.
+
+    `refuse_statement` is called before each statement on another connection that this thread takes
+    from the engine meanwhile. With another driver than psycopg2 only what passes SQLAlchemy counts.
+    """
+    drivers: list[WatchedConnection] = []
+
+    def watch_other(driver: object) -> None:
+        if isinstance(driver, WatchedConnection):
+            driver.on_statement = refuse_statement
+            drivers.append(driver)
+
+    def on_statement(
+        _connection: Connection,
         _cursor: object,
         statement: str,
         _parameters: object,
         _context: object,
         _executemany: object,
     ) -> None:
-        found = {indexes.get(name, name) for name in _named(statement)} & {*watched.values()}
-        named.update(found)
-        options = connection.get_execution_options()
-        is_commit = _COMMIT.search(statement) is not None
-        if is_commit or options.get("isolation_level") == "AUTOCOMMIT":
-            for table in found:
-                raise refuse(table)
-        if is_commit:
-            refuse_commit(connection)
+        note_statement(statement)
 
-    def refuse_commit(connection: Connection) -> None:
-        if table := _touched(connection, watched, before, named):
-            # SQLAlchemy does not roll back what it has begun to commit.
-            connection.dialect.do_rollback(connection.connection)
-            raise refuse(table)
+    def on_commit(_connection: Connection) -> None:
+        refuse_commit()
 
-    event.listen(connection, "before_cursor_execute", note_statement)
-    event.listen(connection, "commit", refuse_commit)
-    try:
-        yield
-    finally:
-        event.remove(connection, "commit", refuse_commit)
-        event.remove(connection, "before_cursor_execute", note_statement)
+    driver: Any = connection.connection.driver_connection
+    if isinstance(driver, WatchedConnection):
+        driver.on_statement, driver.on_commit = note_statement, refuse_commit
+        drivers.append(driver)
+        try:
+            with visit_taken_connections(connection.engine, watch_other):
+                yield
+        finally:
+            for one in drivers:
+                one.on_statement = one.on_commit = None
+    else:
+        event.listen(connection, "before_cursor_execute", on_statement)
+        event.listen(connection, "commit", on_commit)
+        try:
+            yield
+        finally:
+            event.remove(connection, "commit", on_commit)
+            event.remove(connection, "before_cursor_execute", on_statement)
 
 
 def _touched(
     connection: Connection,
     watched: Mapping[int, TableName],
-    before: Mapping[int, str],
+    before: Mapping[int, "_State"],
     named: Collection[TableName],
 ) -> TableName | None:
     """Return a watched table that the transaction has touched, by its locks; None without one.
 
-    `before` are the definitions of the tables before it, `named` the tables that the text of a
-    statement has named.
+    `before` are the states of the tables before it, `named` the tables that the text of a statement
+    has named.
     """
     locks = {row.relation: row.is_written for row in connection.execute(_LOCKS)}
-    held = {oid: watched[oid] for oid in watched.keys() & locks}
-    after = _definitions(connection, held) if held else {}
+    after = _state(connection, watched)
     written = [oid for oid, is_written in locks.items() if is_written]
-    for oid, table in held.items():
+    for oid, table in watched.items():
+        if oid in after and before[oid].privileges != after[oid].privileges:
+            return table
+        if oid not in locks:
+            continue
         if before[oid] != after.get(oid):
             return table
         if locks[oid]:
@@ -176,6 +223,13 @@ def _touched(
     return None
 
 
+class _State(NamedTuple):
+    """What a table is, as texts that can be compared."""
+
+    definition: str
+    privileges: str
+
+
 def _find(connection: Connection, tables: Collection[TableName]) -> dict[int, TableName]:
     """Return the tables by their ids in PostgreSQL's catalog."""
     rows = connection.execute(_OIDS, {"names": [table.name for table in tables]})
@@ -183,9 +237,11 @@ def _find(connection: Connection, tables: Collection[TableName]) -> dict[int, Ta
     return {oid: table for oid, table in found.items() if table in tables}
 
 
-def _definitions(connection: Connection, oids: Collection[int]) -> dict[int, str]:
-    rows = connection.execute(_DEFINITIONS, {"oids": [*oids]})
-    return {row.oid: row.definition for row in rows}
+def _state(connection: Connection, oids: Collection[int]) -> dict[int, _State]:
+    parameters = {"oids": [*oids]}
+    privileges = {row.oid: row.privileges for row in connection.execute(_PRIVILEGES, parameters)}
+    definitions = connection.execute(_DEFINITIONS, parameters)
+    return {row.oid: _State(row.definition, privileges[row.oid]) for row in definitions}
 
 
 def _indexes(connection: Connection, tables: dict[int, TableName]) -> dict[TableName, TableName]:
@@ -199,14 +255,3 @@ def _indexes(connection: Connection, tables: dict[int, TableName]) -> dict[Table
     """)
     rows = connection.execute(query, {"oids": [*tables]})
     return {TableName.of(row.nspname, row.relname): tables[row.indrelid] for row in rows}
-
-
-def _named(statement: str) -> Iterator[TableName]:
-    """Yield the tables and indexes that a statement changes, as its text has them."""
-    for match in _STATEMENT.finditer(statement):
-        for schema, name in _QUALIFIED.findall(match["tables"]):
-            yield TableName.of(_unquoted(schema) if schema else None, _unquoted(name))
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from pegboard.migrations.ownership import TableName
+from pegboard.migrations.taken_connections import visit_taken_connections
 
 _FIRST_IS_TABLE = {
     sqlite3.SQLITE_DELETE,
@@ -37,28 +38,26 @@ def watch_sqlite(
 ) -> Iterator[None]:
     """Raise what `refuse` returns for a table if a statement in the block touches one of `tables`.
 
-    The statement is not executed, and nothing can be committed afterwards.
+    The statement is not executed, and nothing can be committed afterwards. Other connections that
+    this thread takes from the engine meanwhile are watched, too.
     """
     watched = {(table.schema, table.name.lower()): table for table in tables}
     touched: list[TableName] = []
+    drivers: list[Any] = []
 
     def authorize(
         action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
     ) -> int:
-        if action == sqlite3.SQLITE_ALTER_TABLE:
-            schema, name = first, second
-        elif action in _FIRST_IS_TABLE:
-            name = first
-        elif action in _SECOND_IS_TABLE:
-            name = second
-        else:
-            return sqlite3.SQLITE_OK
-        table = watched.get((TableName.of(schema, "").schema, (name or "").lower()))
+        table = watched.get(_table_of(action, first, second, schema))
         # What a trigger does is the doing of those who created it.
         if table is None or trigger is not None:
             return sqlite3.SQLITE_OK
         touched.append(table)
         return sqlite3.SQLITE_DENY
+
+    def watch(driver: Any) -> None:
+        driver.set_authorizer(authorize)
+        drivers.append(driver)
 
     def refuse_commit(connection: Connection) -> None:
         # A revision may have caught the error of the statement.
@@ -67,15 +66,30 @@ def watch_sqlite(
             connection.dialect.do_rollback(connection.connection)
             raise refuse(touched[0])
 
-    driver: Any = connection.connection.driver_connection
-    driver.set_authorizer(authorize)
+    watch(connection.connection.driver_connection)
     event.listen(connection, "commit", refuse_commit)
     try:
-        yield
+        with visit_taken_connections(connection.engine, watch):
+            yield
     except Exception as error:
         if touched:
             raise refuse(touched[0]) from error
         raise
     finally:
         event.remove(connection, "commit", refuse_commit)
-        driver.set_authorizer(None)
+        for driver in drivers:
+            driver.set_authorizer(None)
+
+
+def _table_of(
+    action: int, first: str | None, second: str | None, schema: str | None
+) -> tuple[str | None, str]:
+    """Return schema and lower-case name of the table that an action changes, else an empty name."""
+    name: str | None = None
+    if action == sqlite3.SQLITE_ALTER_TABLE:
+        schema, name = first, second
+    elif action in _FIRST_IS_TABLE:
+        name = first
+    elif action in _SECOND_IS_TABLE:
+        name = second
+    return TableName.of(schema, "").schema, (name or "").lower()

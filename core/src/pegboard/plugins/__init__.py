@@ -2,13 +2,14 @@
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
 from pegboard.plugins.contributions import Plugin, call_plugin
-from pegboard.plugins.discovery import installed_plugins, select_plugins
+from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
 from pegboard.plugins.hooks import hookimpl, hookspec
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, get_registry, init_registry
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
+    "Candidate",
     "Collision",
     "Plugin",
     "Registry",

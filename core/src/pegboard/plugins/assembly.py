@@ -6,7 +6,7 @@ from dataclasses import replace
 import pluggy
 
 from pegboard.plugins import hooks
-from pegboard.plugins.collisions import find_collisions, find_same_names
+from pegboard.plugins.collisions import find_collisions, find_same_names, find_wrong_names
 from pegboard.plugins.contributions import Plugin, collect
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.parties import Collision, settle
@@ -68,7 +68,11 @@ def examine(
     app can be built from it. `skipped` are the problems of plugins that were left out.
     """
     reasons = {problem.plugin or "": problem for problem in skipped}
-    problems = [*find_same_names(candidates), *check_requirements(candidates, reasons)]
+    problems = [
+        *find_wrong_names(candidates),
+        *find_same_names(candidates),
+        *check_requirements(candidates, reasons),
+    ]
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     ordered, cycles = in_order(reversed(candidates))  # of one name the first stays

@@ -1,6 +1,7 @@
-"""Collisions: what two plugins, or a plugin and the core, both want to have."""
+"""Names of plugins and of their parts: their form, and what two of them both want to have."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pluggy
@@ -12,7 +13,7 @@ from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.routes import Routes, rules_of
 from pegboard.problems import Code, PluginError, Problem
-from pegboard.settings import CoreSettings, declarations_of, prefix_of
+from pegboard.settings import CoreSettings, declarations_of
 
 CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
 CORE_ROUTES = (
@@ -45,15 +46,20 @@ SINGLE_PROVIDERS = (
 )
 """Hooks of which an app can have one implementation."""
 
+LONGEST_NAME = 47
+"""Characters of a plugin's name: after `alembic_version_` it must fit into a name of PostgreSQL."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else in commands and settings that take a plugin's name."""
 
 _CODES = {
     "blueprint": Code.COLLISION_BLUEPRINT,
     "command": Code.COLLISION_COMMAND,
+    "health check": Code.COLLISION_HEALTH_CHECK,
     "plugin name": Code.COLLISION_PLUGIN_NAME,
     "setting": Code.COLLISION_SETTING,
-    "setting prefix": Code.COLLISION_SETTING,
     "single-provider strategy": Code.COLLISION_PROVIDER,
     "table": Code.COLLISION_TABLE,
 }
@@ -70,17 +76,35 @@ class UniqueName:
     """None is the core."""
 
 
+def find_wrong_names(candidates: Iterable[Candidate]) -> Iterator[Problem]:
+    """Yield a problem for each candidate whose name cannot be that of settings and revisions."""
+    for candidate in candidates:
+        name = candidate.name
+        is_right = _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
+        if is_right or candidate.fault is not None:
+            continue
+        where = "attribute `name` of the plugin" if candidate.entry_point is None else "entry point"
+        yield candidate.problem(
+            Code.PLUGIN_NAME_INVALID,
+            f"{name!r} cannot be the name of a plugin",
+            f"Give it in the {where} a name of lower-case letters, digits and underscores, which "
+            f"begins with a letter and has at most {LONGEST_NAME} characters.",
+        )
+
+
 def find_same_names(candidates: Sequence[Candidate]) -> Iterator[Problem]:
     """Yield a problem for each candidate that has the name of an earlier one."""
     first: dict[str, Candidate] = {}
     for candidate in candidates:
         other = first.setdefault(candidate.name, candidate)
         if other is not candidate:
-            yield candidate.problem(
-                Code.COLLISION_PLUGIN_NAME,
-                f"{other.label or other.package} has a plugin of the same name",
-                "Uninstall one of the two distributions.",
-            )
+            summary = f"{other.label or other.package} has a plugin of the same name"
+            hint = "Uninstall one of the two distributions."
+            if candidate.entry_point and other.entry_point and candidate.label == other.label:
+                one, two = other.entry_point.value, candidate.entry_point.value
+                summary = f"its distribution has two plugins of this name, {one} and {two}"
+                hint = "Rename one of the two entry points."
+            yield candidate.problem(Code.COLLISION_PLUGIN_NAME, summary, hint)
 
 
 def find_collisions(
@@ -99,20 +123,17 @@ def find_collisions(
             collisions += routes.add(plugin, _rules_of(plugin))
         except PluginError as error:
             problems += error.problems
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
-            summary, hint = f"a blueprint cannot be registered: {error}", "Fix its blueprints."
-            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
     names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
     collisions += _same_names([*names, *_providers(plugins, manager)])
     return collisions, problems
 
 
 def _same_names(names: Sequence[UniqueName]) -> Iterator[Collision]:
-    """Yield a collision for each two owners of one name."""
+    """Yield a collision for each two owners of one name, and each name that one has twice."""
     owners: dict[tuple[str, str], list[Plugin | None]] = {}
     for name in names:
         earlier = owners.setdefault((name.kind, name.name), [])
-        if name.owner is not None and name.owner not in earlier:
+        if name.owner is not None:
             for other in earlier:
                 yield _same_name(name, name.owner, other)
         earlier.append(name.owner)
@@ -120,6 +141,9 @@ def _same_names(names: Sequence[UniqueName]) -> Iterator[Collision]:
 
 def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Collision:
     code, what = _CODES[name.kind], f"{name.kind} {name.name}"
+    if later is earlier:
+        summary = f"it has two: {what}"
+        return Collision(code, later, later, summary, summary, "Rename one of the two")
     return Collision(
         code,
         later,
@@ -151,13 +175,14 @@ def _core_names() -> Iterator[UniqueName]:
 
 def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
     yield UniqueName("plugin name", plugin.name, plugin)
-    yield UniqueName("setting prefix", prefix_of(plugin.name), plugin)
     for declaration in declarations_of(plugin.settings, plugin.name) if plugin.settings else ():
         yield UniqueName("setting", declaration.key, plugin)
     for blueprint in plugin.blueprints:
         yield UniqueName("blueprint", blueprint.name, plugin)
     for command in plugin.commands:
         yield UniqueName("command", command.name or "", plugin)
+    for check in plugin.health_checks:
+        yield UniqueName("health check", f"{plugin.name}.{check.name}", plugin)
     for table in plugin.metadata.tables if plugin.metadata is not None else ():
         yield UniqueName("table", table, plugin)
 
@@ -170,7 +195,15 @@ def _core_rules() -> list[Rule]:
 
 
 def _rules_of(plugin: Plugin) -> list[Rule]:
+    """Return the routes of a plugin. Raises `PluginError` for blueprints that Flask refuses."""
     scratch = Flask("pegboard", static_folder=None)
+    problems: list[Problem] = []
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
-        scratch.register_blueprint(blueprint)
+        try:
+            scratch.register_blueprint(blueprint)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
+            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
+            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint."))
+    if problems:
+        raise PluginError(*problems)
     return rules_of(scratch)

@@ -1,5 +1,6 @@
 """What a plugin contributes: collected from its hooks, and checked to be of the right type."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,18 @@ from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.origin import describe_error
 from pegboard.plugins.results import EXPECTED
-from pegboard.problems import Code, PluginError, StartupError
+from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import Settings, declarations_of
+
+_COLLECTED = (
+    "pegboard_models",
+    "pegboard_migrations",
+    "pegboard_settings",
+    "pegboard_blueprints",
+    "pegboard_commands",
+    "pegboard_health_checks",
+)
+"""The hooks that say what a plugin has, without an app."""
 
 
 @dataclass(frozen=True)
@@ -67,66 +78,78 @@ def call_plugin(
         summary = f"{hook} failed: {describe_error(error, plugin.package)}"
         hint = f"Fix the plugin's implementation of {hook}."
         raise PluginError(plugin.problem(Code.HOOK_FAILED, summary, hint)) from error
-    expected = EXPECTED[hook]
-    for result in results:
-        if (mistake := expected.find_mistake(result)) is not None:
-            summary, hint = f"{hook} {mistake}", f"Return {expected.wanted}."
-            raise PluginError(plugin.problem(Code.HOOK_RESULT_INVALID, summary, hint))
+    mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
+    if mistakes:
+        code = Code.HOOK_RESULT_INVALID
+        raise PluginError(
+            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
+        )
     return results
 
 
 def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
-    """Call the hooks of a registered candidate. Raises `PluginError` for a result it cannot use."""
+    """Call the hooks of a registered candidate.
 
-    def one(hook: str) -> Any:
-        return next(iter(call_plugin(manager, candidate, hook)), None)
-
-    base = one("pegboard_models")
-    migrations = one("pegboard_migrations")
-    if base and base.metadata.tables and not migrations:
-        tables = ", ".join(base.metadata.tables)
-        summary = f"it has models of {tables}, but no migrations to create them"
-        hint = "Return the folder of its revisions from pegboard_migrations."
-        raise PluginError(candidate.problem(Code.MIGRATIONS_MISSING, summary, hint))
+    Raises `PluginError` with the problems of all results that cannot be used.
+    """
+    problems: list[Problem] = []
+    found: dict[str, Any] = {}
+    for hook in _COLLECTED:
+        try:
+            found[hook] = next(iter(call_plugin(manager, candidate, hook)), None)
+        except PluginError as error:
+            problems += error.problems
+    base = found.get("pegboard_models")
     if base:
-        _check_references(candidate, base)
-    settings = one("pegboard_settings")
+        # A folder that is wrong is a problem already.
+        if base.metadata.tables and not found.get("pegboard_migrations", True):
+            tables = ", ".join(base.metadata.tables)
+            summary = f"it has models of {tables}, but no migrations to create them"
+            hint = "Return the folder of its revisions from pegboard_migrations."
+            problems.append(candidate.problem(Code.MIGRATIONS_MISSING, summary, hint))
+        problems += _check_references(candidate, base)
+    settings = found.get("pegboard_settings")
     if settings is not None:
         try:
             declarations_of(settings, candidate.name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - evaluating annotations runs code of the plugin
             summary = f"its settings cannot be read: {type(error).__name__}: {error}"
             hint = "Fix the annotations of its Settings class."
-            problem = candidate.problem(Code.SETTINGS_CLASS_INVALID, summary, hint)
-            raise PluginError(problem) from error
+            problems.append(candidate.problem(Code.SETTINGS_CLASS_INVALID, summary, hint))
+    if problems:
+        raise PluginError(*problems)
     return Plugin(
         **vars(replace(candidate, obj=manager.get_plugin(candidate.name))),
         settings=settings,
         metadata=base.metadata if base else None,
-        migrations=migrations,
-        blueprints=tuple(one("pegboard_blueprints") or ()),
-        commands=tuple(one("pegboard_commands") or ()),
-        health_checks=tuple(one("pegboard_health_checks") or ()),
+        migrations=found["pegboard_migrations"],
+        blueprints=tuple(found["pegboard_blueprints"] or ()),
+        commands=tuple(found["pegboard_commands"] or ()),
+        health_checks=tuple(found["pegboard_health_checks"] or ()),
     )
 
 
-def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> None:
-    """Raise `PluginError` for a foreign key or a relationship to what there is not.
+def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iterator[Problem]:
+    """Yield a problem for each foreign key to what there is not, else for a relationship.
 
     Each plugin has tables of its own, in which the name of another plugin's table means nothing.
     """
     code = Code.MODEL_REFERENCE_UNRESOLVED
+    is_resolved = True
     for table in base.metadata.tables.values():
-        for key in table.foreign_keys:
+        for key in sorted(table.foreign_keys, key=lambda one: one.parent.name):
             try:
                 _ = key.column
-            except (NoReferenceError, ArgumentError) as error:
+            except (NoReferenceError, ArgumentError):
+                is_resolved = False
                 place = f"{table.name}.{key.parent.name}"
                 summary = f"{place} refers to {key.target_fullname!r}, no column of this plugin"
-                raise PluginError(candidate.problem(code, summary, code.hint)) from error
+                yield candidate.problem(code, summary, code.hint)
+    if not is_resolved:
+        return  # a relationship may fail for such a key alone
     try:
         base.registry.configure(cascade=True)
     except SQLAlchemyError as error:
         summary = f"its models cannot be mapped: {error}"
         hint = "Correct the relationship: name a class of this plugin, or pass another's model."
-        raise PluginError(candidate.problem(code, summary, hint)) from error
+        yield candidate.problem(code, summary, hint)

@@ -16,10 +16,11 @@ class _Place(NamedTuple):
 def describe_error(error: BaseException, package: str) -> str:
     """Return the type and message of an error, and where in the plugin's package it arose.
 
-    As in `KeyError: 'a', at shop/models.py:12`; if the plugin's line called what raised it, with
-    that line too. `package` is the name of the plugin's import package.
+    In one line, as in `KeyError: 'a', at shop/models.py:12`; if the plugin's line called what
+    raised it, with that line too. `package` is the name of the plugin's import package.
     """
-    return f"{type(error).__name__}: {error}{locate_error(error, package)}"
+    text = " ".join(str(error).split())  # those of Werkzeug and SQLAlchemy have several lines
+    return f"{type(error).__name__}: {text}{locate_error(error, package)}"
 
 
 def locate_error(error: BaseException, package: str) -> str:

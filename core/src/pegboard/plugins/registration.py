@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -59,24 +60,46 @@ def add_hookspecs(
     """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong."""
     by_name = {candidate.name: candidate for candidate in candidates}
     owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
+    refused: dict[str, pluggy.PluginValidationError] = {}
     for candidate in by_name.values():
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 declared = _declared(manager, specifications)
-                if taken := [name for name in declared if name in owners]:
-                    yield from (_same_hook(name, candidate, owners[name]) for name in taken)
-                    continue
-                owners |= dict.fromkeys(declared, candidate)
-                manager.add_hookspecs(specifications)
-        except pluggy.PluginValidationError as error:
-            offender = by_name.get(str(manager.get_name(error.plugin)), candidate)
-            yield from _wrong_arguments(manager, offender, error.plugin, error)
+                if not declared:
+                    manager.add_hookspecs(specifications)  # raises what is wrong
+                for name in declared:
+                    if name in owners:
+                        yield _same_hook(name, candidate, owners[name])
+                        continue
+                    owners[name] = candidate
+                    _add_hookspec(manager, specifications, name, refused)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of a plugin may fail in any way
             yield candidate.problem(
                 Code.HOOK_SPECIFICATIONS_INVALID,
                 f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
                 "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
+    for candidate in by_name.values():
+        yield from _wrong_arguments(
+            manager, candidate, manager.get_plugin(candidate.name), refused.get(candidate.name)
+        )
+
+
+def _add_hookspec(
+    manager: pluggy.PluginManager,
+    specifications: Any,
+    name: str,
+    refused: dict[str, pluggy.PluginValidationError],
+) -> None:
+    """Add one hook; what pluggy refuses of a plugin's implementations is put into `refused`.
+
+    pluggy would leave out the hooks after the first whose implementation it refuses.
+    """
+    try:
+        alone: Any = SimpleNamespace(**{name: getattr(specifications, name)})
+        manager.add_hookspecs(alone)
+    except pluggy.PluginValidationError as error:
+        refused[str(manager.get_name(error.plugin))] = error
 
 
 def known_hooks(manager: pluggy.PluginManager) -> list[str]:
@@ -139,9 +162,12 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
 
 
 def _wrong_arguments(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception | None
 ) -> Iterator[Problem]:
-    """Yield a problem for each hook that takes an argument which its declaration does not have."""
+    """Yield a problem for each hook that takes an argument which its declaration does not have.
+
+    If that does not explain the `error` of pluggy, yield a problem with its text.
+    """
     is_explained = False
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
@@ -164,7 +190,7 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
-    if not is_explained:
+    if error is not None and not is_explained:
         yield candidate.problem(
             Code.HOOK_ARGUMENTS_INVALID,
             f"a hook is declared wrongly: {' '.join(str(error).split())}",

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pluggy
-from flask import Flask, current_app
+from flask import Flask
 
+from pegboard.extensions import get_extension
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Problem
 from pegboard.settings import Settings, Unused, Value
@@ -77,5 +78,5 @@ def get_registry(app: Flask | None = None) -> Registry:
     returns the plugin that a view belongs to, or None; the plugin's `problem(code, summary, hint)`
     returns a `Problem` that names it. Raises `KeyError` for an app that `create_app` did not make.
     """
-    registry: Registry = (app or current_app).extensions[EXTENSION]
+    registry: Registry = get_extension(app, EXTENSION, "get_registry(app)")
     return registry

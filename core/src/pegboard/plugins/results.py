@@ -23,6 +23,19 @@ _STRATEGY = sorted(
 )
 
 
+_MAX_PARTS = 10
+"""How many wrong parts of a list a message names."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong with the result of a hook."""
+
+    text: str
+    """What goes on after the hook's name, as in `returned None`."""
+    hint: str
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the result of a hook has to be."""
@@ -35,27 +48,34 @@ class Expected:
     is_optional: bool = False
     """Whether None is a result, too."""
 
-    def find_mistake(self, result: Any) -> str | None:
-        """Return what is wrong with a result, as in `returned None`; None if nothing is."""
-        mistake = None
+    def find_mistake(self, result: Any) -> Mistake | None:
+        """Return what is wrong with a result; None if nothing is."""
+        plain = f"Make it a plain function that returns {self.wanted}."
         if inspect.iscoroutine(result):
             result.close()  # else Python warns that it was not awaited
-            mistake = "is an async function, which nothing awaits"
-        elif inspect.isgenerator(result):
-            mistake = "is a generator, which nothing runs"
-        elif not (result is None and self.is_optional):
-            mistake = self._part_mistake(result) if self.is_sequence else self._mistake(result)
-        return mistake
+            return Mistake("is an async function, which nothing awaits", plain)
+        if inspect.isasyncgen(result):
+            return Mistake("is an async generator, which nothing runs", plain)
+        if inspect.isgenerator(result):
+            return Mistake("is a generator, which nothing runs", plain)
+        if result is None and self.is_optional:
+            return None
+        shown = self._wrong_parts(result) if self.is_sequence else self._wrong(result)
+        return Mistake(f"returned {shown}", f"Return {self.wanted}.") if shown else None
 
-    def _mistake(self, result: Any) -> str | None:
-        return None if self.fits(result) else f"returned {_shown(result)}"
+    def _wrong(self, result: Any) -> str:
+        return "" if self.fits(result) else _shown(result)
 
-    def _part_mistake(self, result: Any) -> str | None:
+    def _wrong_parts(self, result: Any) -> str:
         if not isinstance(result, Sequence) or isinstance(result, str | bytes | bytearray):
-            return f"returned {_shown(result)}"
-        wrong = (index for index, part in enumerate(result) if not self.fits(part))
-        index = next(wrong, None)
-        return None if index is None else f"returned {_shown(result[index])} at index {index}"
+            return _shown(result)
+        wrong = [
+            f"{_shown(part)} at index {index}"
+            for index, part in enumerate(result)
+            if not self.fits(part)
+        ]
+        more = len(wrong) - _MAX_PARTS
+        return ", ".join(wrong[:_MAX_PARTS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _sequence(wanted: str, fits: Callable[[Any], bool]) -> Expected:
@@ -128,11 +148,14 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             lambda value: isinstance(value, click.Command) and bool(value.name),
         ),
         "pegboard_health_checks": _sequence(
-            "pegboard.HealthCheck, each with a name and a function", _is_health_check
+            "pegboard.HealthCheck, each with a name and a plain function, neither async nor a "
+            "generator",
+            _is_health_check,
         ),
         "pegboard_setup": _NOTHING,
         "pegboard_client_identity": Expected(
-            "a function that takes the WSGI environment and returns the client's identity, or None",
+            "a plain function, neither async nor a generator, that takes the WSGI environment and "
+            "returns the client's identity, or None",
             _is_identifier,
             is_optional=True,
         ),

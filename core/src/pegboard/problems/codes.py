@@ -105,6 +105,16 @@ class Code(ProblemCode):
         "PEGBOARD_PLUGINS names a plugin that is not installed",
         "Install the distribution that has the plugin, or correct the name.",
     )
+    PLUGIN_NAME_INVALID = (
+        "PB_PLUGIN_NAME_INVALID",
+        (
+            "The name of a plugin is part of names of settings, tables and revisions. It is made "
+            "of lower-case letters, digits and underscores, begins with a letter, and has at most "
+            "47 characters."
+        ),
+        "'Shop-2' cannot be the name of a plugin",
+        "Rename the plugin: in the entry point, or in the `name` of an object.",
+    )
     PLUGIN_IMPORT_FAILED = (
         "PB_PLUGIN_IMPORT_FAILED",
         (
@@ -126,6 +136,17 @@ class Code(ProblemCode):
         ),
         "its metadata in …",
         "Install the distribution anew, or remove what is left of it.",
+    )
+    ENTRY_POINTS_UNREADABLE = (
+        "PB_ENTRY_POINTS_UNREADABLE",
+        (
+            "The file `entry_points.txt` of an installed distribution, which need not have a "
+            "plugin, has a line without `=`, or is not UTF-8. Alembic and Flask read those of all "
+            "distributions, and cannot be imported or run. The command `pegboard` says which it "
+            "is; other programs that import `pegboard` end with a traceback."
+        ),
+        ("…/example_foreign-1.0.dist-info/entry_points.txt: line 2 is 'serve', without a ="),
+        "Install the distribution anew, or uninstall it.",
     )
     PLUGIN_OBJECT_INVALID = (
         "PB_PLUGIN_OBJECT_INVALID",
@@ -258,7 +279,7 @@ class Code(ProblemCode):
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
-        "a blueprint cannot be registered: the converter 'nope' does not exist",
+        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
         "Fix the blueprint.",
     )
     STAGE_INVALID = (
@@ -312,6 +333,27 @@ class Code(ProblemCode):
         ),
         "Put `cached` below the route.",
     )
+    CACHED_BELOW_RESPONSE = (
+        "PB_CACHED_BELOW_RESPONSE",
+        (
+            "`cached` stands below a decorator that makes the answer of what the view returns, so "
+            "there is no answer yet that could be cached."
+        ),
+        (
+            "the cached view example_shop.plugin.one is declared below response, which makes its "
+            "answer"
+        ),
+        "Put `cached` above `response`, and above all other decorators.",
+    )
+    DECORATED_ABOVE_ROUTE = (
+        "PB_DECORATED_ABOVE_ROUTE",
+        (
+            "A decorator of a blueprint was applied after the view was registered for its route, "
+            "and has no effect: arguments are not checked, fields are not left out."
+        ),
+        "response decorates example_shop.plugin.one above its route, which misses it",
+        "Put `response` below the route.",
+    )
     CACHE_NOT_SHARED = (
         "PB_CACHE_NOT_SHARED",
         (
@@ -332,16 +374,13 @@ class Code(ProblemCode):
     )
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
-        (
-            "Two plugins, or a plugin and the core, have a setting or a prefix of settings of the"
-            " same name."
-        ),
+        "Two plugins, or a plugin and the core, have a setting of the same name.",
         "setting LOG_LEVEL belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
-        "Two plugins, or a plugin and the core, have a blueprint of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a blueprint of one name.",
         "blueprint shop belongs to plugin shop (example-shop 1.0) already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )
@@ -372,9 +411,15 @@ class Code(ProblemCode):
     )
     COLLISION_COMMAND = (
         "PB_COLLISION_COMMAND",
-        "Two plugins, or a plugin and the core, have a command of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a command of one name.",
         "command serve belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
+    )
+    COLLISION_HEALTH_CHECK = (
+        "PB_COLLISION_HEALTH_CHECK",
+        "Two health checks of one plugin have the same name, so nobody could tell which fails.",
+        "it has two: health check shop.vault",
+        "Rename one of the two.",
     )
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",

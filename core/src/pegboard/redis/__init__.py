@@ -3,8 +3,9 @@
 import threading
 from typing import TYPE_CHECKING
 
-from flask import Flask, current_app
+from flask import Flask
 
+from pegboard.extensions import get_extension
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import channel
 from pegboard.redis import url as redis_url
@@ -66,7 +67,7 @@ def get_redis(app: Flask | None = None) -> "Client | None":
     and which may ask several nodes in turn, each within the time-out. Raises `redis.RedisError`
     when no node of the cluster answers that first call.
     """
-    lazy: _Lazy | None = (app or current_app).extensions[EXTENSION]
+    lazy: _Lazy | None = get_extension(app, EXTENSION, "get_redis(app)")
     return lazy.get() if lazy else None
 
 

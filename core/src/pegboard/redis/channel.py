@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from flask import Flask, current_app
+from flask import Flask
+
+from pegboard.extensions import get_extension
 
 if TYPE_CHECKING:
     import asyncio
@@ -110,7 +112,7 @@ def get_channel(app: Flask | None = None) -> Channel | None:
 
     Raises `KeyError` for an app that `create_app` did not make.
     """
-    channel: Channel | None = (app or current_app).extensions[EXTENSION]
+    channel: Channel | None = get_extension(app, EXTENSION, "get_channel(app)")
     return channel
 
 

@@ -8,13 +8,18 @@ go when Granian does that by itself.
 """
 
 import logging
+import math
 import mmap
 import signal
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -43,38 +48,61 @@ class Served:
 
 
 class SupervisedServer(MPServer):
-    """Granian with workers that come back, if any of them could ever serve."""
+    """Granian with workers that come back, if any of them could ever serve.
+
+    At SIGHUP the workers are replaced one after the other. The loop goes on meanwhile: Granian's
+    own reload waits for each worker, and notices neither deaths nor signals before its end.
+    """
 
     def __init__(self, *args: Any, served: Served, **options: Any) -> None:
         super().__init__(*args, **options)
         self._served = served
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
+        self._outdated: list[int] = []
+        self._leaving: _Leaving | None = None
+        self._is_useless = False
 
     def _serve_loop(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]
     ) -> None:
         """Replace workers that died, and at SIGHUP all of them, until a signal says to stop."""
+        start = partial(self._start_worker, spawn_target, target_loader)
         while not self.interrupt_signal:
-            self.main_loop_interrupt.wait(_POLL if self._due else None)
+            is_busy = self._due or self._outdated or self._leaving
+            self.main_loop_interrupt.wait(_POLL if is_busy else None)
             self.main_loop_interrupt.clear()
             while self.interrupt_children:
                 self._note_death(self.interrupt_children.pop())
             if len(self._due) == self.workers and not self._served.is_set():
                 logger.error("no worker could serve, so the service ends")
-                # This makes Granian's exit code that of a failure.
-                self.interrupt_children.extend(self._due)
-                return
+                self._is_useless = True
+                break
             if self.reload_signal:
-                self._due.clear()
-                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-            self._replace_workers(spawn_target, target_loader)
+                self.reload_signal = False
+                self._outdated = [*range(self.workers)]
+            if not self.interrupt_signal:
+                self._replace_dead(start)
+                self._reload_next(start)
+        if self._leaving is not None:
+            self.wrks.append(self._leaving.worker)  # so that it is stopped with the others
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop the workers; the exit code is a failure's only if no worker ever could serve.
+
+        Granian takes each death that it has not handled for a failure, such as that of a worker
+        which got the same signal as the service.
+        """
+        with suppress(SystemExit):
+            super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        if exit_code or self._is_useless:
+            sys.exit(exit_code or 1)
 
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
         worker = self.wrks[index]
-        if worker.inner.is_alive():
-            return  # it died while a reload went on, which has replaced it already
+        if worker.inner.is_alive() or index in self._due:
+            return  # the one that died is replaced already, by a reload
         now = time.monotonic()
         is_settled = now - worker.birth >= SETTLED
         deaths = self._deaths[index] = 1 if is_settled else self._deaths.get(index, 0) + 1
@@ -88,17 +116,57 @@ class SupervisedServer(MPServer):
             f"in {pause:g} s, as it died {deaths} times in a row" if pause else "at once",
         )
 
-    def _replace_workers(
-        self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]
-    ) -> None:
+    def _replace_dead(self, start: Callable[[int], None]) -> None:
         # Before one can serve, it is not known yet whether any ever will.
-        if self.interrupt_signal or not self._served.is_set():
+        if not self._served.is_set():
             return
         now = time.monotonic()
-        if due := [index for index, when in self._due.items() if when <= now]:
-            for index in due:
-                del self._due[index]
-            self._respawn_workers(due, spawn_target, target_loader)
+        for index in [index for index, when in self._due.items() if when <= now]:
+            start(index)
+
+    def _reload_next(self, start: Callable[[int], None]) -> None:
+        """Take the next step of a reload: start a worker, and stop the one that it replaces.
+
+        The old worker stays until the new one has lived for `respawn_interval`, or for good if new
+        ones keep dying.
+        """
+        leaving, now = self._leaving, time.monotonic()
+        if leaving is None:
+            if self._outdated:
+                index = self._outdated[0]
+                self._leaving = _Leaving(index, self.wrks[index])
+                start(index)
+        elif not leaving.worker.inner.is_alive():
+            self._leaving = None
+        elif leaving.stopped_at is None:
+            is_replaced = leaving.index not in self._due
+            if is_replaced and now - self.wrks[leaving.index].birth >= self.respawn_interval:
+                leaving.worker.terminate()  # type: ignore[no-untyped-call]
+                leaving.stopped_at = now
+        elif now - leaving.stopped_at >= (self.workers_kill_timeout or math.inf):
+            logger.warning("worker %d does not end, and is killed", leaving.index + 1)
+            leaving.worker.kill()  # type: ignore[no-untyped-call]
+
+    def _start_worker(
+        self, spawn_target: Callable[..., None], target_loader: Callable[..., Any], index: int
+    ) -> None:
+        """Start a worker in the place of the one that died or is outdated."""
+        self._due.pop(index, None)
+        if index in self._outdated:
+            self._outdated.remove(index)
+        worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=target_loader)
+        worker.start()  # type: ignore[no-untyped-call]
+        self.wrks[index] = worker
+
+
+@dataclass
+class _Leaving:
+    """A worker that a reload replaces, while it still runs."""
+
+    index: int
+    worker: WorkerProcess
+    stopped_at: float | None = None
+    """The time at which it was told to stop."""
 
 
 def _describe_exit(code: int | None) -> str:

@@ -7,12 +7,15 @@ where the short form could be read in two ways. No error quotes the value, which
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from marshmallow import ValidationError, fields
 
 from pegboard.http import InvalidJSONError, load_json
+
+T = TypeVar("T")
 
 QUOTES = ("'", '"')
 
@@ -32,10 +35,10 @@ def convert(annotation: Any, raw: Any) -> Any:
     if may_be_none and (raw is None or (raw == "" and container is not tuple)):
         return None
     if container is tuple:
-        return tuple(_scalar(element, part) for part in _parts(raw))
+        return tuple(_each(partial(_scalar, element), _parts(raw)))
     if container is dict:
         pairs = _pairs(raw).items()
-        return {_scalar(str, key): _scalar(element, value) for key, value in pairs}
+        return dict(_each(lambda pair: (_scalar(str, pair[0]), _scalar(element, pair[1])), pairs))
     return _scalar(element, raw)
 
 
@@ -93,6 +96,19 @@ def _scalar(kind: Any, raw: Any) -> Any:
     return _FIELDS[kind].deserialize(raw)
 
 
+def _each(read: Callable[[Any], T], parts: Iterable[Any]) -> list[T]:
+    """Return what `read` makes of each entry; raises one `ValidationError` for all wrong ones."""
+    found, wrong = [], []
+    for number, part in enumerate(parts, 1):
+        try:
+            found.append(read(part))
+        except ValidationError as error:
+            wrong += [f"Entry {number}: {message}" for message in error.messages]
+    if wrong:
+        raise ValidationError(wrong)
+    return found
+
+
 def _parts(raw: Any) -> list[Any]:
     """Take a list apart."""
     if not isinstance(raw, str):
@@ -102,12 +118,14 @@ def _parts(raw: Any) -> list[Any]:
         return list(raw)
     if raw.lstrip().startswith("["):
         return typing.cast("list[Any]", _load(raw))
-    parts = [stripped for part in raw.split(",") if (stripped := part.strip())]
-    for number, part in enumerate(parts, 1):
-        if part.startswith(QUOTES) or part.endswith(QUOTES):
-            message = f'Entry {number} has quotes; write JSON, as in ["a", "b"], or none.'
-            raise ValidationError(message)
-    return parts
+    return _each(_unquoted, [part.strip() for part in raw.split(",") if part.strip()])
+
+
+def _unquoted(part: str) -> str:
+    if part.startswith(QUOTES) or part.endswith(QUOTES):
+        message = 'It has quotes; write JSON, as in ["a", "b"], or none.'
+        raise ValidationError(message)
+    return part
 
 
 def _pairs(raw: Any) -> dict[Any, Any]:
@@ -120,21 +138,23 @@ def _pairs(raw: Any) -> dict[Any, Any]:
     if raw.lstrip().startswith("{"):
         return typing.cast("dict[Any, Any]", _load(raw))
     pairs: dict[str, str] = {}
-    for number, part in enumerate(_parts(raw), 1):
-        key, *values = map(str.strip, str(part).split("="))
+
+    def add(part: str) -> None:
+        key, *values = map(str.strip, part.split("="))
         if not values:
-            message = f"Entry {number} is not of the form key=value."
+            message = "It is not of the form key=value."
         elif len(values) > 1 or not key or not values[0]:
             message = (
-                f"Entry {number} is not one key and one value around one =; write JSON, as in "
-                '{"key": "a=b"}.'
+                'It is not one key and one value around one =; write JSON, as in {"key": "a=b"}.'
             )
         elif key in pairs:
-            message = f"Entry {number} has the key of an earlier one."
+            message = "It has the key of an earlier one."
         else:
             pairs[key] = values[0]
-            continue
+            return
         raise ValidationError(message)
+
+    _each(add, _parts(raw))
     return pairs
 
 

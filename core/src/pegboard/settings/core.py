@@ -1,5 +1,6 @@
 """The settings of the core."""
 
+from collections.abc import Callable
 from types import MappingProxyType
 
 from marshmallow import ValidationError
@@ -7,7 +8,7 @@ from marshmallow.validate import Length, OneOf, Range
 
 from pegboard.clients import PROXY_HEADERS, TrustedProxies, parse_prefix
 from pegboard.http import UnsendableError, encode_header_name, parse_origin
-from pegboard.settings.declare import Settings, setting
+from pegboard.settings.declare import Settings, Validator, setting
 
 
 def _port(value: int) -> None:
@@ -18,21 +19,28 @@ def _level(value: str) -> None:
     OneOf(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))(value)
 
 
-def _origins(value: tuple[str, ...]) -> None:
-    for origin in value:
-        try:
-            parse_origin(origin)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+def _each(check: Callable[[str], object]) -> Validator:
+    """Return a validator of a list that names all entries that the check refuses."""
+
+    def validate(entries: tuple[str, ...]) -> None:
+        wrong = []
+        for entry in entries:
+            try:
+                check(entry)
+            except ValueError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise ValidationError(wrong)
+
+    return validate
 
 
-def _header_names(value: tuple[str, ...]) -> None:
-    for name in value:
-        try:
-            encode_header_name(name)
-        except UnsendableError:
-            message = f"{name!r} is no name of a header."
-            raise ValidationError(message) from None
+def _header_name(name: str) -> None:
+    try:
+        encode_header_name(name)
+    except UnsendableError:
+        message = f"{name!r} is no name of a header."
+        raise ValueError(message) from None
 
 
 def _prefix(value: str) -> None:
@@ -42,9 +50,13 @@ def _prefix(value: str) -> None:
         raise ValidationError(str(error)) from None
 
 
+_POLICIES = ("abort", "skip")
+
+
 def _policies(value: dict[str, str]) -> None:
-    if not set(value.values()) <= {"abort", "skip"}:
-        message = "Each plugin's policy is abort or skip, as in search=skip,*=abort."
+    wrong = [f"{name}={policy}" for name, policy in value.items() if policy not in _POLICIES]
+    if wrong:
+        message = f"Not {', '.join(wrong)}: a policy is abort or skip, as in search=skip,*=abort."
         raise ValidationError(message)
 
 
@@ -86,12 +98,14 @@ class CoreSettings(Settings):
         secret=True,
     )
     cors_origins: tuple[str, ...] = setting(
-        (), doc="Origins that browsers may call from, comma-separated.", validate=_origins
+        (),
+        doc="Origins that browsers may call from, comma-separated.",
+        validate=_each(parse_origin),
     )
     cors_exposed_headers: tuple[str, ...] = setting(
         (),
         doc="Headers of answers that scripts of those origins may read, besides the platform's.",
-        validate=_header_names,
+        validate=_each(_header_name),
     )
     cors_max_age: int = setting(
         7200,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from flask import Flask, current_app
+from flask import Flask
+
+from pegboard.extensions import get_extension
 
 ENV_PREFIX = "PEGBOARD_"
 
@@ -96,7 +98,7 @@ class Declaration:
 
 def prefix_of(plugin: str) -> str:
     """Return the prefix of a plugin's settings, as in `ITEMS_`."""
-    return plugin.upper().replace("-", "_") + "_"
+    return f"{plugin.upper()}_"
 
 
 def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declaration, ...]:
@@ -131,9 +133,10 @@ def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declar
 def get_settings(settings: type[S], app: Flask | None = None) -> S:
     """Return the app's instance of a settings class, by default the current app's.
 
-    Raises `LookupError` when no plugin of the app declares the class.
+    A hook such as `pegboard_setup(app)` must pass the app: without a current app it raises
+    `RuntimeError`. Raises `LookupError` when no plugin of the app declares the class.
     """
-    loaded = (app or current_app).extensions["pegboard"].settings
+    loaded = get_extension(app, "pegboard", f"get_settings({settings.__name__}, app)").settings
     try:
         return typing.cast("S", loaded[settings])
     except KeyError:

@@ -19,6 +19,7 @@ STAND_IN = "default, for want of a usable value"
 """The origin of a value that stands in for a setting with a problem."""
 
 _MASK = "********"
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _URL_WITH_CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]*://).*@.*", re.DOTALL)
 
 
@@ -35,10 +36,17 @@ class Value:
 
     @property
     def shown(self) -> str:
-        """The value as text; a secret is masked, and a URL with credentials but for its scheme."""
+        """The value as text; a secret is masked, as is a URL with credentials but for its scheme.
+
+        A secret whose name ends in `_URL` is shown with its scheme, too.
+        """
         if self.value is dataclasses.MISSING:
             return ""
-        return _MASK if self.declaration.secret and self.value else spell(_masked(self.value))
+        if not self.declaration.secret or not self.value:
+            return spell(_masked(self.value))
+        is_url = self.declaration.key.endswith("_URL")
+        scheme = _SCHEME.match(str(self.value)) if is_url else None
+        return f"{scheme[0] if scheme else ''}{_MASK}"
 
 
 @dataclass(frozen=True)

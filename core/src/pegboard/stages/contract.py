@@ -22,6 +22,7 @@ from pegboard.http import (
     encode_header_name,
     encode_header_value,
     error_body,
+    function_of,
 )
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.guards import has_before_hooks
@@ -227,10 +228,5 @@ def route_of(app: Flask, rule: Rule, method: str) -> Route:
     Raises `KeyError` when the app has no view for the rule's endpoint.
     """
     view = app.view_functions[rule.endpoint]
-    view_class = getattr(view, "view_class", None)
-    function = view
-    if view_class is not None:
-        name = "get" if method == "HEAD" and not hasattr(view_class, "head") else method.lower()
-        function = getattr(view_class, name, view)
-    guarded = has_before_hooks(app, rule.endpoint, view)
-    return Route(rule, method, rule.endpoint, view, function, guarded)
+    is_guarded = has_before_hooks(app, rule.endpoint, view)
+    return Route(rule, method, rule.endpoint, view, function_of(view, method), is_guarded)

@@ -15,7 +15,7 @@ from pegboard.testing.processes import Server, free_port
 
 __all__ = ["LiveServer", "run_pegboard"]
 
-COMMAND = [sys.executable, "-c", "from pegboard.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from pegboard_command import main; main()"]
 UNPREFIXED_VARIABLES = {
     *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ORIGINS", "HOST", "PORT", "WORKERS"),
     *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT", "WEB_CONCURRENCY"),

@@ -1,0 +1,75 @@
+"""Checks that what decorates a view has an effect."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Flask
+
+from pegboard.api import Blueprint, Decoration, functions_inside
+from pegboard.cache import lookup_of
+from pegboard.plugins import Registry
+from pegboard.problems import Code, PluginError, Problem, StartupError
+
+_DUMPING = frozenset({"response", "paginate"})
+"""The decorators that make the answer of what a view returns."""
+
+
+def check_decorations(app: Flask, assembled: Registry) -> None:
+    """Check how the views of documented blueprints are decorated, after all are registered.
+
+    Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
+    """
+    views = {id(one): rule.endpoint for rule, one in _views(app)}
+    used = {id(inner) for _, view in _views(app) for inner in _inside(view)}
+    problems = []
+    for name, blueprint in app.blueprints.items():
+        for one in blueprint.decorations if isinstance(blueprint, Blueprint) else ():
+            if (problem := _problem(one, views, used)) is None:
+                continue
+            module = getattr(one.given, "__module__", "")
+            owner = assembled.owner_of(f"{name}.", module)
+            problems.append(problem if owner is None else owner.adopt(problem))
+    if any(problem.plugin is None for problem in problems):
+        raise StartupError(problems)
+    if problems:
+        raise PluginError(*dict.fromkeys(problems))
+
+
+def _problem(one: Decoration, views: dict[int, str], used: set[int]) -> Problem | None:
+    view = f"{one.given.__module__}.{getattr(one.given, '__qualname__', one.given)}"
+    given = list(_inside(one.given))
+    # Between two routes of a view, a decorator misses the lower one.
+    if id(one.made) in used and not one.is_late:
+        if one.name in _DUMPING and any(_is_cached_here(inner) for inner in given):
+            summary = f"the cached view {view} is declared below {one.name}, which makes its answer"
+            hint = f"Put `cached` above `{one.name}`, and above all other decorators."
+            return Problem(Code.CACHED_BELOW_RESPONSE, summary, hint)
+    elif any(id(inner) in views for inner in given):
+        summary = f"{one.name} decorates {view} above its route, which misses it"
+        hint = f"Put `{one.name}` below the route."
+        return Problem(Code.DECORATED_ABOVE_ROUTE, summary, hint)
+    return None
+
+
+def _is_cached_here(function: Callable[..., Any]) -> bool:
+    # Decorators copy the attributes of a function to the one they return.
+    lookup = lookup_of(function)
+    return lookup is not None and lookup.function is function
+
+
+def _views(app: Flask) -> Iterator[tuple[Any, Callable[..., Any]]]:
+    """Yield what serves each rule: a function, or the class of a view."""
+    for rule in app.url_map.iter_rules():
+        if (view := app.view_functions.get(rule.endpoint)) is not None:
+            yield rule, getattr(view, "view_class", view)
+
+
+def _inside(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield a view and the functions that its decorators have wrapped; of a class, its methods'."""
+    if isinstance(view, type):
+        yield view
+        for method in getattr(view, "methods", None) or ():
+            if (function := getattr(view, method.lower(), None)) is not None:
+                yield from _inside(function)
+        return
+    yield from functions_inside(view)

@@ -1,0 +1,75 @@
+"""Reading from the text of a PostgreSQL statement which tables it changes.
+
+That is all there is to go by before a statement is executed. A name that only a function or a
+procedural block computes is not seen.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pegboard.migrations.ownership import TableName
+
+_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+_QUALIFIED_NAME = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+
+# An ellipsis is for anything but a semicolon.
+_CHANGES = """
+    ALTER FOREIGN TABLE | ALTER INDEX | ALTER MATERIALIZED VIEW | ALTER TABLE | ALTER VIEW
+    ALTER POLICY … ON | ALTER TRIGGER … ON | ALTER RULE … ON
+    CLUSTER | COPY
+    COMMENT ON COLUMN | COMMENT ON FOREIGN TABLE | COMMENT ON INDEX | COMMENT ON MATERIALIZED VIEW
+    COMMENT ON TABLE | COMMENT ON VIEW
+    COMMENT ON CONSTRAINT … ON | COMMENT ON POLICY … ON | COMMENT ON RULE … ON
+    COMMENT ON TRIGGER … ON
+    CREATE INDEX … ON | CREATE UNIQUE INDEX … ON | CREATE POLICY … ON
+    CREATE … TRIGGER … ON | CREATE … RULE … TO
+    DELETE FROM | DROP FOREIGN TABLE | DROP INDEX | DROP MATERIALIZED VIEW | DROP TABLE | DROP VIEW
+    DROP POLICY … ON | DROP RULE … ON | DROP TRIGGER … ON
+    GRANT … ON | REVOKE … ON
+    INHERITS ( | PARTITION OF
+    INSERT INTO | MERGE INTO | UPDATE
+    REFRESH MATERIALIZED VIEW | REINDEX … INDEX | REINDEX … TABLE
+    TRUNCATE | VACUUM
+"""
+"""What stands in a statement before the names of the tables, or indexes, that it changes."""
+
+_OPTIONS = (
+    r"(?:\s*(?:\([^)]*\)|\b(?:ANALYZE|CONCURRENTLY|FREEZE|FULL|IF\s+EXISTS|ONLY|TABLE|VERBOSE)\b))*"
+)
+"""What may stand between that and the names."""
+
+
+def _as_expression(words: str) -> str:
+    """Return the expression for some words of `_CHANGES`."""
+    expression = r"\s+".join(map(re.escape, words.split()))
+    return expression.replace(r"\s+…\s+", r"\b[^;]*?\b")
+
+
+_CHANGE = re.compile(
+    r"\b(?P<change>"
+    + "|".join(map(_as_expression, re.split(r"[|\n]", _CHANGES.strip())))
+    + rf"){_OPTIONS}\s*(?P<names>{_QUALIFIED_NAME}(?:\s*,\s*{_QUALIFIED_NAME})*)",
+    re.IGNORECASE,
+)
+
+_COMMIT = re.compile(r"^\W*(?:COMMIT|END)\b|;\s*COMMIT\b", re.IGNORECASE)
+
+
+def tables_changed_by(statement: str) -> Iterator[TableName]:
+    """Yield the tables and indexes that a statement changes, as its text has them."""
+    for match in _CHANGE.finditer(statement):
+        for qualified in re.findall(_QUALIFIED_NAME, match["names"]):
+            parts = [_unquoted(part) for part in re.findall(_NAME, qualified)]
+            if match["change"].upper().endswith("COLUMN"):
+                parts.pop()
+            if parts:
+                yield TableName.of(parts[-2] if len(parts) > 1 else None, parts[-1])
+
+
+def commits(statement: str) -> bool:
+    """Return whether a statement ends a transaction."""
+    return _COMMIT.search(statement) is not None
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

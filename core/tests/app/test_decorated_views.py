@@ -1,0 +1,213 @@
+"""Decorators of views that have no effect where they stand are found at the start."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.views import MethodView
+from marshmallow import Schema, fields
+from sqlalchemy.orm import DeclarativeBase
+
+import pegboard
+
+Views = Callable[[pegboard.Blueprint], object]
+
+
+class Base(pegboard.Model, DeclarativeBase):
+    """The models of the plugin."""
+
+
+class Note(Base):
+    """A note."""
+
+    __tablename__ = "notes"
+
+
+class NoteSchema(Schema):
+    """What clients may see of a note."""
+
+    id = fields.Integer()
+
+
+def responds(blueprint: pegboard.Blueprint) -> Callable[..., Any]:
+    """The decorator that leaves out the fields that clients may not see."""
+    return blueprint.response(200, NoteSchema)
+
+
+def above_a_function(blueprint: pegboard.Blueprint) -> None:
+    """The usual mistake."""
+
+    @responds(blueprint)
+    @blueprint.get("/")
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+
+def above_another_decorator(blueprint: pegboard.Blueprint) -> None:
+    """One that is above the route as well."""
+
+    @responds(blueprint)
+    @pegboard.transactional
+    @blueprint.get("/")
+    def view() -> dict[str, int]:
+        return {"id": 1}
+
+
+def above_a_class(blueprint: pegboard.Blueprint) -> None:
+    """On a view class."""
+
+    @responds(blueprint)
+    @blueprint.route("/")
+    class View(MethodView):
+        def get(self) -> dict[str, int]:
+            return {"id": 1}
+
+
+def between_two_routes(blueprint: pegboard.Blueprint) -> None:
+    """The upper route has the schema, the lower one has not."""
+
+    @blueprint.get("/")
+    @responds(blueprint)
+    @blueprint.get("/lower")
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+
+def with_an_argument(blueprint: pegboard.Blueprint) -> None:
+    """`arguments` above the route."""
+
+    @blueprint.arguments(NoteSchema, location="query")
+    @blueprint.get("/")
+    def view() -> dict[str, int]:
+        return {"id": 1}
+
+
+@pytest.mark.parametrize(
+    "views, name",
+    [
+        (above_a_function, "response"),
+        (above_another_decorator, "response"),
+        (above_a_class, "response"),
+        (between_two_routes, "response"),
+        (with_an_argument, "arguments"),
+    ],
+)
+def test_a_decorator_above_the_route_is_refused(make_app: Any, views: Views, name: str) -> None:
+    """It would have no effect, and a secret field would reach clients."""
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[_plugin(views)])
+    (problem,) = caught.value.problems
+    assert "PB_DECORATED_ABOVE_ROUTE" == problem.code
+    assert problem.summary.startswith(f"{name} decorates {__name__}.")
+    assert f"Put `{name}` below the route." == problem.hint
+
+
+def test_all_decorators_of_all_views_above_routes_are_named(make_app: Any) -> None:
+    """One start tells all of them."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        @blueprint.doc(summary="One.")
+        @responds(blueprint)
+        @blueprint.get("/one")
+        def one() -> dict[str, int]:
+            return {"id": 1}
+
+        @blueprint.alt_response(404, schema=NoteSchema)
+        @blueprint.get("/two")
+        def two() -> dict[str, int]:
+            return {"id": 1}
+
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[_plugin(views)])
+    found = [problem.summary.partition(" decorates")[0] for problem in caught.value.problems]
+    assert ["response", "doc", "alt_response"] == found
+
+
+def with_two_routes(blueprint: pegboard.Blueprint) -> None:
+    """Both routes above."""
+
+    @blueprint.get("/")
+    @blueprint.get("/other")
+    @responds(blueprint)
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+
+def with_a_variant(blueprint: pegboard.Blueprint) -> None:
+    """One function at two routes, decorated for one of them."""
+
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+    blueprint.add_url_rule("/plain", view_func=view)
+    blueprint.add_url_rule("/", endpoint="other", view_func=responds(blueprint)(view))
+
+
+def in_a_class(blueprint: pegboard.Blueprint) -> None:
+    """A method of a view class."""
+
+    @blueprint.route("/")
+    class View(MethodView):
+        @responds(blueprint)
+        def get(self) -> dict[str, int]:
+            return {"id": 1, "secret": 2}
+
+
+@pytest.mark.parametrize("views", [with_two_routes, with_a_variant, in_a_class])
+def test_a_decorator_below_the_route_has_an_effect(make_app: Any, views: Views) -> None:
+    """However often the function is registered."""
+    app = make_app(plugins=[_plugin(views)])
+    assert {"id": 1} == app.test_client().get("/notes/").json
+
+
+def test_what_is_not_registered_is_not_looked_at(make_app: Any) -> None:
+    """A view may be decorated and left out, as by a setting."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        responds(blueprint)(lambda: {"id": 1})
+
+    make_app(plugins=[_plugin(views)])
+
+
+@pytest.mark.parametrize("in_class", [False, True])
+def test_cached_below_response_is_refused(make_app: Any, *, in_class: bool) -> None:
+    """What the view returns is no answer yet, so every request would fail."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        cached = pegboard.cached(Note, ttl=300)
+        if in_class:
+
+            @blueprint.route("/<int:note_id>")
+            class View(MethodView):
+                @responds(blueprint)
+                @cached
+                def get(self, note_id: int) -> dict[str, int]:
+                    return {"id": note_id}
+
+        else:
+
+            @blueprint.get("/<int:note_id>")
+            @responds(blueprint)
+            @cached
+            def view(note_id: int) -> dict[str, int]:
+                return {"id": note_id}
+
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[_plugin(views)])
+    (problem,) = caught.value.problems
+    assert "PB_CACHED_BELOW_RESPONSE" == problem.code
+
+
+def _plugin(views: Views) -> Any:
+    """A plugin with these views."""
+
+    class Notes:
+        name = "notes"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+            blueprint = pegboard.Blueprint("notes", __name__, url_prefix="/notes")
+            views(blueprint)
+            return [blueprint]
+
+    return Notes()
