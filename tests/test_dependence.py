@@ -5,10 +5,13 @@ items and reviews in all ways; after each, every answer is compared with the dat
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from random import Random
+from typing import Any, NamedTuple, cast
 
 import pytest
 from flask import Flask
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from sqlalchemy import (
     ForeignKey,
     String,
+    Table,
     bindparam,
     delete,
     func,
@@ -59,6 +63,9 @@ class Opinion(Base):
     thing_id: Mapped[int | None] = mapped_column(ForeignKey(Thing.id, ondelete="CASCADE"))
     other_id: Mapped[int | None] = mapped_column(ForeignKey(Thing.id, ondelete="SET NULL"))
     text: Mapped[str] = mapped_column(String(40))
+
+
+opinion = cast("Table", Opinion.__table__)
 
 
 def name_of(thing: int) -> str | None:
@@ -134,22 +141,23 @@ class Fleet:
 
     def __init__(self, apps: Sequence[Flask]) -> None:
         self.writer, self.reader = apps[0], apps[-1]
-        self._client = self.reader.test_client()
-        self._number = 0
+        self._numbers = count(1)
+        with self.writer.app_context():
+            self.engine = pegboard.db.engine
         self.kept = 0
         """How many answers stayed cached over a write to the tables that they depend on."""
 
     def word(self) -> str:
         """Return a text that was not written before."""
-        self._number += 1
-        return f"word {self._number}"
+        return f"word {next(self._numbers)}"
 
     def answers(self) -> Answers:
-        """Ask for everything."""
+        """Ask for everything; threads may do so at once."""
         found, hits = {}, set()
+        client = self.reader.test_client()
         for name, _, _ in Shop.views:
             for thing in ITEMS:
-                response = self._client.get(f"/shop/{name}/{thing}")
+                response = client.get(f"/shop/{name}/{thing}")
                 place = (name, thing)
                 found[place] = (response.get_json() or {}).get("found")
                 if response.headers.get("Cache-Status", "").startswith("pegboard; hit"):
@@ -163,7 +171,7 @@ class Fleet:
 
     def begin(self) -> None:
         """Write things of which each has an opinion, and let everything be cached."""
-        with self.writer.app_context(), pegboard.db.engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(delete(Opinion))
             connection.execute(delete(Thing))
             connection.execute(insert(Thing), [{"id": one, "name": self.word()} for one in ITEMS])
@@ -192,8 +200,7 @@ def fleet(
         config["REDIS_URL"] = request.getfixturevalue("redis_url")
         plugins = [Shop(tmp_path / "none"), "cache_redis"]
         fleet = Fleet([make_app(plugins=plugins, **config) for _ in range(2)])
-    with fleet.writer.app_context():
-        Base.metadata.create_all(pegboard.db.engine)
+    Base.metadata.create_all(fleet.engine)
     fleet.begin()
     wait_until(lambda: len(fleet.answers().hits) == len(ITEMS) * len(Shop.views), "caching")
     return fleet
@@ -244,7 +251,7 @@ def insert_many(session: Session, word: str, numbers: set[int], thing: int | Non
     known = set(session.scalars(select(Opinion.id)))
     rows = [{"id": one, "thing_id": thing, "text": word} for one in numbers - known]
     if rows:
-        session.execute(insert(Opinion.__table__), rows)  # type: ignore[arg-type]
+        session.execute(insert(opinion), rows)
 
 
 def update_many(session: Session, word: str, numbers: set[int], thing: int | None) -> None:
@@ -252,7 +259,7 @@ def update_many(session: Session, word: str, numbers: set[int], thing: int | Non
     known = sorted(numbers & set(session.scalars(select(Opinion.id))))
     if known:
         by_key = (
-            update(Opinion.__table__)  # type: ignore[arg-type]
+            update(opinion)
             .where(Opinion.id == bindparam("which"))
             .values(thing_id=bindparam("thing"), text=word)
         )
@@ -411,3 +418,22 @@ def touched_otherwise(step: Step) -> set[tuple[str, int]]:
         return {(name, thing) for name in names - {"name"} for thing in ITEMS}
     ((write, arguments),) = step.writes
     return {(name, arguments[0]) for name in names} if write.apply is rename else set()
+
+
+def race(fleet: Fleet, thing: int) -> None:
+    """Let an opinion that others move, too, refer to a thing; ask for answers before the commit."""
+    moved = update(opinion).where(opinion.c.id == 1).values(thing_id=thing, text=fleet.word())
+    with fleet.engine.begin() as connection:
+        connection.execute(moved)
+        fleet.answers()
+
+
+def test_answers_are_not_old_when_transactions_race(fleet: Fleet) -> None:
+    """Each waits for the row that another moves, and touches what that other has left."""
+    if fleet.engine.dialect.name == "sqlite":
+        pytest.skip("only one transaction writes at a time")
+    chance = Random(1)
+    with ThreadPoolExecutor(len(ITEMS)) as pool:
+        for number in range(12):
+            list(pool.map(partial(race, fleet), chance.sample(ITEMS, len(ITEMS))))
+            assert fleet.saved() == fleet.answers().found, number
