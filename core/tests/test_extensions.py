@@ -8,6 +8,7 @@ import pytest
 
 import pegboard
 from pegboard.cache import get_cache
+from pegboard.clients import get_clients
 from pegboard.migrations import get_migrate
 from pegboard.problems import Code
 from pegboard.redis import get_channel, get_redis
@@ -16,7 +17,15 @@ from pegboard.testing.distributions import PluginFolder
 
 @pytest.mark.parametrize(
     "getter",
-    [get_cache, get_channel, get_migrate, get_redis, pegboard.get_health, pegboard.get_registry],
+    [
+        get_cache,
+        get_channel,
+        get_clients,
+        get_migrate,
+        get_redis,
+        pegboard.get_health,
+        pegboard.get_registry,
+    ],
 )
 def test_the_call_that_works_is_named(getter: Callable[..., Any]) -> None:
     """In one line, other than Werkzeug's message of the context."""

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
@@ -72,3 +73,14 @@ def _formatter(style: str) -> logging.Formatter:
         )
     line = "%(asctime)s %(levelname)-7s [%(request_id)s] %(name)s: %(message)s"
     return HumanFormatter(line, datefmt="%H:%M:%S")
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Log nothing below errors, while an app is built that serves nothing."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)

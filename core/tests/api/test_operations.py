@@ -8,6 +8,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 from openapi_spec_validator import validate
 from sqlalchemy.orm import DeclarativeBase
+from werkzeug.routing import Rule
 
 import pegboard
 from pegboard import Blueprint, Model, StartupError, create_app, hookimpl
@@ -395,3 +396,73 @@ def test_two_calls_with_one_operation_id_stop_the_start(plugin_folder: PluginFol
     assert "PB_COLLISION_OPERATION" == problem.code
     assert "GET /beta/" in problem.summary
     assert "GET /alpha/" in problem.summary
+
+
+class Moved:
+    """A plugin with a rule that Werkzeug redirects, which has no view, and documents it."""
+
+    name = "moved"
+
+    def __init__(self, **content: str) -> None:
+        self.content = content
+
+    @hookimpl
+    def pegboard_setup(self, app):
+        """Add the rule, for GET."""
+        target = "https://docs.example/<id>"
+        app.url_map.add(
+            Rule("/old/<int:id>", endpoint="moved", methods=["GET"], redirect_to=target)
+        )
+
+    @hookimpl
+    def pegboard_openapi(self, document):
+        """Document the rule."""
+        document["paths"]["/old/{id}"] = {"get": dict(self.content)}
+
+
+def test_a_rule_without_a_view_can_be_documented(make_app: MakeApp):
+    """It is answered by a redirect, also of HEAD; other methods are not allowed."""
+    client = make_app(plugins=[Moved()], TESTING=False).test_client()
+    operation = client.get("/openapi.json").get_json()["paths"]["/old/{id}"]["get"]
+    assert "moved" == operation["operationId"]
+    assert {308} == {client.get("/old/5").status_code, client.head("/old/5").status_code}
+    assert b"" == client.head("/old/5").data
+    for answer in (client.options("/old/5"), client.post("/old/5")):
+        assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
+
+
+def test_a_rule_without_a_view_with_the_operation_id_of_another_stops_the_start():
+    """As with a view, the call is named."""
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=[Moved(operationId="get_health")])
+    (problem,) = caught.value.problems
+    assert "PB_COLLISION_OPERATION" == problem.code
+    assert "GET /old/{id} has the operationId get_health of GET /health" in problem.summary
+
+
+REDIRECT = """
+from werkzeug.routing import Rule
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    rule = Rule('/{name}/<int:id>', endpoint='{name}', redirect_to='/health', methods=['GET'])
+    app.url_map.add(rule)
+
+@pegboard.hookimpl
+def pegboard_openapi(document):
+    responses = {{'308': {{'description': 'Elsewhere.'}}}}
+    document['paths']['/{name}/{{id}}'] = {{
+        'get': {{'operationId': 'list_things', 'responses': responses}}
+    }}
+"""
+
+
+def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: PluginFolder):
+    """A rule with `redirect_to` needs no view; the plugin that documents it is named."""
+    plugin_folder.add("alpha", OPERATION.format(name="alpha"))
+    plugin_folder.add("beta", REDIRECT.format(name="beta"))
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=["alpha", "beta"])
+    (problem,) = caught.value.problems
+    assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
+    assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary

@@ -277,3 +277,9 @@ def test_the_largest_page_is_in_the_document(client):
     parameters = document["paths"]["/things/"]["get"]["parameters"]
     (page,) = [one for one in parameters if one["name"] == "page"]
     assert 1_000_000 == page["schema"]["maximum"]
+
+
+def test_the_pages_are_told_in_the_form_of_all_json(client):
+    """Without spaces."""
+    header = client.get("/things/").headers["X-Pagination"]
+    assert '{"total":0,"total_pages":0}' == header

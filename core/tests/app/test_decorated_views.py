@@ -1,8 +1,10 @@
 """Decorators of views that have no effect where they stand are found at the start."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import flask
 import pytest
 from flask.views import MethodView
 from marshmallow import Schema, fields
@@ -34,6 +36,16 @@ def responds(blueprint: pegboard.Blueprint) -> Callable[..., Any]:
     return blueprint.response(200, NoteSchema)
 
 
+def measured(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of somebody else."""
+
+    @functools.wraps(view)
+    def run(*args: Any) -> Any:
+        return view(*args)
+
+    return run
+
+
 def above_a_function(blueprint: pegboard.Blueprint) -> None:
     """The usual mistake."""
 
@@ -47,7 +59,7 @@ def above_another_decorator(blueprint: pegboard.Blueprint) -> None:
     """One that is above the route as well."""
 
     @responds(blueprint)
-    @pegboard.transactional
+    @measured
     @blueprint.get("/")
     def view() -> dict[str, int]:
         return {"id": 1}
@@ -82,6 +94,39 @@ def with_an_argument(blueprint: pegboard.Blueprint) -> None:
         return {"id": 1}
 
 
+def with_a_transaction(blueprint: pegboard.Blueprint) -> None:
+    """`transactional` above the routes: nothing would be committed."""
+
+    @pegboard.transactional
+    @blueprint.post("/")
+    @blueprint.put("/")
+    @responds(blueprint)
+    def view() -> dict[str, int]:
+        return {"id": 1}
+
+
+def with_a_transaction_of_a_class(blueprint: pegboard.Blueprint) -> None:
+    """`transactional` above the route of a view class."""
+
+    @pegboard.transactional
+    @blueprint.route("/")
+    class View(MethodView):
+        def post(self) -> dict[str, int]:
+            return {"id": 1}
+
+
+def on_another_blueprint(blueprint: pegboard.Blueprint) -> None:
+    """A function at routes of two blueprints, of which one has the schema."""
+
+    def view() -> dict[str, int]:
+        return {"id": 1}
+
+    nested = pegboard.Blueprint("nested", __name__, url_prefix="/nested")
+    blueprint.add_url_rule("/", view_func=responds(blueprint)(view))
+    responds(nested)(nested.get("/")(view))
+    blueprint.register_blueprint(nested)
+
+
 @pytest.mark.parametrize(
     "views, name",
     [
@@ -90,6 +135,9 @@ def with_an_argument(blueprint: pegboard.Blueprint) -> None:
         (above_a_class, "response"),
         (between_two_routes, "response"),
         (with_an_argument, "arguments"),
+        (with_a_transaction, "transactional"),
+        (with_a_transaction_of_a_class, "transactional"),
+        (on_another_blueprint, "response"),
     ],
 )
 def test_a_decorator_above_the_route_is_refused(make_app: Any, views: Views, name: str) -> None:
@@ -143,6 +191,30 @@ def with_a_variant(blueprint: pegboard.Blueprint) -> None:
     blueprint.add_url_rule("/", endpoint="other", view_func=responds(blueprint)(view))
 
 
+def on_two_blueprints(blueprint: pegboard.Blueprint) -> None:
+    """One decorated function at routes of two blueprints."""
+
+    def view() -> dict[str, int]:
+        return {"id": 1, "secret": 2}
+
+    nested = pegboard.Blueprint("nested", __name__, url_prefix="/nested")
+    decorated = pegboard.transactional(responds(blueprint)(view))
+    blueprint.add_url_rule("/", view_func=decorated)
+    nested.add_url_rule("/", view_func=decorated)
+    blueprint.register_blueprint(nested)
+
+
+def with_any_query(blueprint: pegboard.Blueprint) -> None:
+    """`any_query` has its effect above the route, too, as it wraps nothing."""
+
+    @blueprint.any_query
+    @blueprint.get("/")
+    @responds(blueprint)
+    def view() -> dict[str, int]:
+        assert "1" == flask.request.args["any"]
+        return {"id": 1, "secret": 2}
+
+
 def in_a_class(blueprint: pegboard.Blueprint) -> None:
     """A method of a view class."""
 
@@ -153,11 +225,15 @@ def in_a_class(blueprint: pegboard.Blueprint) -> None:
             return {"id": 1, "secret": 2}
 
 
-@pytest.mark.parametrize("views", [with_two_routes, with_a_variant, in_a_class])
+@pytest.mark.parametrize(
+    "views",
+    [with_two_routes, with_a_variant, on_two_blueprints, with_any_query, in_a_class],
+)
 def test_a_decorator_below_the_route_has_an_effect(make_app: Any, views: Views) -> None:
     """However often the function is registered."""
     app = make_app(plugins=[_plugin(views)])
-    assert {"id": 1} == app.test_client().get("/notes/").json
+    query = {"any": "1"} if views is with_any_query else {}
+    assert {"id": 1} == app.test_client().get("/notes/", query_string=query).json
 
 
 def test_what_is_not_registered_is_not_looked_at(make_app: Any) -> None:

@@ -111,3 +111,30 @@ def test_plugins_list_says_what_is_active_and_what_is_not(plugin_folder, pegboar
     assert any(line.startswith("broken  example-broken 1.0  skipped: it cannot") for line in lines)
     assert any(line.endswith(" [PB_PLUGIN_IMPORT_FAILED]") for line in lines)
     assert "off  example-off 1.0  disabled" in lines
+
+
+WARNING = """
+import logging
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    logging.getLogger("shop").warning("the shop is closed")
+
+@pegboard.hookimpl
+def pegboard_commands():
+    return [click.Command("shop", callback=lambda: None)]
+"""
+
+
+@pytest.mark.parametrize(
+    "command, times",
+    [("--help", 0), ("shop --help", 0), ("--version", 0), ("shop", 1), ("config check", 1)],
+)
+def test_a_warning_of_the_start_is_logged_once_and_not_with_the_help(
+    plugin_folder, pegboard, command, times
+):
+    """The help is for someone who does not start anything yet."""
+    plugin_folder.add("shop", "import click\n" + WARNING)
+    done = pegboard(*command.split())
+    assert 0 == done.returncode, done.stdout
+    assert times == done.stdout.count("the shop is closed")

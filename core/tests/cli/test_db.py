@@ -222,3 +222,24 @@ def test_flask_and_pegboard_have_the_same_commands(
     )
 
     assert ("notes: notes_0001 Begin (applied)\n", 0) == (done.stdout, done.returncode), done.stderr
+
+
+@pytest.mark.parametrize(
+    "path, hint",
+    [
+        ("missing/x.db", "The folder of the file that DATABASE_URL names does not exist: create"),
+        ("", "Let this user write the file that DATABASE_URL names"),
+        ("text.db", "is it a SQLite database"),
+    ],
+)
+def test_a_file_that_cannot_be_the_database_is_explained(
+    make_app: MakeApp, cli: RunCLI, tmp_path: Path, path: str, hint: str
+) -> None:
+    """By what is wrong with it: no server has to be started, and nothing percent-encoded."""
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    url = f"sqlite:///{tmp_path}/{path}"
+    app = make_app(plugins=[], upgrade=False, DATABASE_URL=url)
+    result = cli("db", "upgrade", app=app, env={"DATABASE_URL": url})
+    assert 1 == result.exit_code
+    assert hint in " ".join(result.output.split())
+    assert "Start the database" not in result.output

@@ -322,6 +322,32 @@ def test_a_rule_can_redirect_to_another_service(make_app: MakeApp):
         assert ["https://docs.example/a?b=1#c", "/health"] == locations
 
 
+def test_a_rule_that_redirects_is_none_of_the_views(make_app: MakeApp):
+    """It redirects all methods that it does not restrict, and is neither documented nor listed."""
+
+    class Got(Moved):
+        """Also a plugin with a rule for one method."""
+
+        @hookimpl
+        def pegboard_setup(self, app):
+            """Add the rules."""
+            super().pegboard_setup(app)
+            app.url_map.add(Rule("/got", endpoint="got", redirect_to="/health", methods=["GET"]))
+
+    client = make_app(plugins=[Got()], TESTING=False).test_client()
+    for method in ("HEAD", "OPTIONS", "POST"):
+        answer = client.open("/moved/1", method=method)
+        assert (308, "/health") == (answer.status_code, answer.headers["Location"])
+    assert b"" == client.head("/moved/1").data
+    assert (308, 308) == (client.get("/got").status_code, client.head("/got").status_code)
+    for method in ("OPTIONS", "POST"):
+        answer = client.open("/got", method=method)
+        assert (405, "GET, HEAD") == (answer.status_code, answer.headers["Allow"])
+    assert {"/health", "/health/ready"} == client.get("/openapi.json").get_json()["paths"].keys()
+    start_page = client.get("/", headers={"Accept": "application/json"}).get_json()
+    assert [[]] == [plugin["routes"] for plugin in start_page["plugins"]]
+
+
 def test_redirects_are_relative(make_app: MakeApp):
     """A forged Host never appears in an answer, nor can a path lead to another host."""
     client = make_app(plugins=[Slashed()], TESTING=False).test_client()

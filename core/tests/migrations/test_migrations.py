@@ -36,6 +36,7 @@ from pegboard.migrations import (
     write_merge_revision,
     write_revisions,
 )
+from pegboard.plugins.collisions import LONGEST_NAME
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 
@@ -700,6 +701,18 @@ def test_a_long_name_leaves_room_for_the_number(make_app: MakeApp, make_plugin: 
     assert "0001_begin.py" == path.name
 
 
+def test_a_plugin_of_the_longest_name_is_migrated(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """The names that are made of it fit into each database."""
+    app = assemble(make_plugin("s" * LONGEST_NAME))
+    write_empty_revisions(app, message="begin", report=Report())
+
+    upgrade(app, report=Report())
+
+    assert {"s" * LONGEST_NAME: ["0001"]} == versions(app)
+
+
 def test_a_plugin_can_be_removed(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """Its tables and its version table are dropped, and nothing of other plugins."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
@@ -780,7 +793,7 @@ def test_a_table_that_another_plugin_refers_to_is_not_downgraded_away(
     )
     app = assemble(notes, tags)
     upgrade(app)
-    refused = "notes: table tags refers to its table drafts; run pegboard db downgrade tags first"
+    refused = "notes: table tags refers to its table drafts; run pegboard db downgrade tags base first"
 
     for revision in ("base", "notes_0001", "-2"):
         with pytest.raises(MigrationError, match=refused):
@@ -813,6 +826,23 @@ def test_the_models_of_a_plugin_count_as_its_tables_in_a_downgrade(
     with pytest.raises(MigrationError, match="table tags refers to its table notes"):
         downgrade(app, "notes", "base")
     assert {"notes", "tags"} == tables(app)
+
+
+@pytest.mark.parametrize("statement", ["1 / 0", "op.execute('SELECT nothing FROM nowhere')"])
+def test_a_revision_that_fails_is_named_with_its_line(
+    assemble: Assemble, notes: Plugin, statement: str
+) -> None:
+    """In a function that it calls, too; so is one that cannot be imported."""
+    path = notes.write(1, "run()")
+    text = path.read_text() + f"\n\ndef run():\n    {statement}\n"
+    path.write_text(text)
+    line = 1 + text.splitlines().index(f"    {statement}")
+    with pytest.raises(MigrationError, match=rf"file: {path}, line {line}\n"):
+        upgrade(assemble(notes))
+
+    path.write_text(f"import no_such_module\n{text}")
+    with pytest.raises(MigrationError, match=rf"No module named .* \({path}, line 1\)"):
+        upgrade(assemble(notes))
 
 
 def test_flask_migrate_serves_one_history(assemble: Assemble, make_plugin: MakePlugin) -> None:

@@ -195,6 +195,19 @@ def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFol
     assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
+def test_an_argument_with_a_default_is_the_plugins_own(plugin_folder: PluginFolder):
+    """No hook gives it, and none has to; it may also take whatever a hook gives."""
+    plugin_folder.add(
+        "inclined",
+        """
+        @pegboard.hookimpl
+        def pegboard_setup(app, size=1, *rest, other=2, **others):
+            app.config["SIZE"] = size
+        """,
+    )
+    assert 1 == create_app({**ALONE, "PLUGINS": "inclined"}).config["SIZE"]
+
+
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):
     """A forgotten decorator does not leave a plugin silently idle."""
     plugin_folder.add("unmarked", "def pegboard_setup(app):\n    pass")
@@ -593,7 +606,7 @@ def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder:
 
 
 @pytest.mark.parametrize(
-    "name", ["Bad-Name!", "rate-limit", "Shop", "2shop", "_shop", "shöp", "shop.one", "s" * 48]
+    "name", ["Bad-Name!", "rate-limit", "Shop", "2shop", "_shop", "shöp", "shop.one", "s" * 44]
 )
 @pytest.mark.parametrize("is_installed", [True, False])
 def test_a_name_that_cannot_be_one_stops_the_start(
@@ -612,9 +625,9 @@ def test_a_name_that_cannot_be_one_stops_the_start(
 
 
 def test_the_longest_name_fits_into_the_database(plugin_folder: PluginFolder):
-    """That of its version table has 63 characters, as many as PostgreSQL keeps."""
+    """The primary key of its version table has 63 characters, as many as PostgreSQL keeps."""
     longest = "s" * LONGEST_NAME
-    assert len(VERSION_TABLE_PREFIX + longest) == 63
+    assert len(f"{VERSION_TABLE_PREFIX}{longest}_pkc") == 63
     plugin_folder.add(longest, distribution="example-shop")
     assert [longest] == names(create_app(ALONE, plugins=[longest]))
 
@@ -630,13 +643,23 @@ def test_the_longest_name_fits_into_the_database(plugin_folder: PluginFolder):
 def test_two_parts_of_one_plugin_with_one_name_are_reported(
     plugin_folder: PluginFolder, hook: str, part: str, code: Code
 ):
-    """One would hide the other."""
+    """One would hide the others; each name is reported once."""
     plugin_folder.add(
-        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}, {part}]"
+        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}] * 3"
     )
     (problem,) = problems(PLUGINS="mist")
     assert (code, "mist") == (problem.code, problem.plugin)
     assert problem.hint == "Rename one of the two."
+
+
+def test_two_settings_of_one_plugin_with_one_name_are_reported(plugin_folder: PluginFolder):
+    """They differ in case, which variables do not have."""
+    plugin_folder.add(
+        "mist", SETTING.format(name='Size: int = pegboard.setting(1, doc="A number.")\n    size')
+    )
+    (problem,) = problems(PLUGINS="mist")
+    assert (Code.COLLISION_SETTING, "mist") == (problem.code, problem.plugin)
+    assert "MIST_SIZE" in problem.summary
 
 
 SETTING = """
@@ -704,3 +727,72 @@ def test_an_optional_hook_of_an_absent_plugin_is_no_problem(plugin_folder: Plugi
         """,
     )
     assert ["guest"] == names(create_app({"ENV": "testing", "PLUGINS": "guest"}))
+
+
+HOST = """
+class Hooks:
+    @pegboard.hookspec
+    def pegboard_host_before(self, change):
+        "Is called before a change."
+
+    @pegboard.hookspec
+    def pegboard_host_after(self, change):
+        "Is called after a change."
+
+@pegboard.hookimpl
+def pegboard_hookspecs():
+    return {returned}
+"""
+
+
+def implementing(*signatures: str) -> str:
+    """The code of a plugin with hooks of these signatures."""
+    return "".join(f"@pegboard.hookimpl\ndef {one}: pass\n" for one in signatures)
+
+
+def guests(plugin_folder: PluginFolder, **code: str) -> None:
+    """Write plugins that implement the hooks of the plugin host."""
+    for name, text in code.items():
+        plugin_folder.add(name, text, requires=["pegboard", "example-host"])
+
+
+BEFORE, AFTER = "pegboard_host_before(change)", "pegboard_host_after(changed)"
+
+
+def test_every_hook_of_a_plugin_that_is_refused_is_checked(plugin_folder: PluginFolder):
+    """Those of the core, for which it is refused, those of other plugins, and unknown ones."""
+    plugin_folder.add("host", HOST.format(returned="Hooks"))
+    wrong = implementing(BEFORE, AFTER, "pegboard_setup(it)", "pegboard_blueprint()")
+    guests(plugin_folder, guest=wrong)
+    found = problems(PLUGINS="host,guest")
+    assert [
+        ("guest", "it implements pegboard_blueprint, which is no hook"),
+        ("guest", "pegboard_host_after takes changed, which the hook does not give"),
+        ("guest", "pegboard_setup takes it, which the hook does not give"),
+    ] == sorted((problem.plugin, problem.summary) for problem in found)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "1 / 0",
+        HOST.format(returned="1 / 0"),
+        HOST.format(returned="Hooks") + implementing("pegboard_blueprints(app)"),
+    ],
+    ids=["import", "hookspecs", "arguments"],
+)
+def test_the_hooks_of_a_plugin_that_fails_are_not_unknown(plugin_folder: PluginFolder, host: str):
+    """Only the plugin that declares them is wrong, not those that implement them."""
+    plugin_folder.add("host", host)
+    guests(plugin_folder, guest=implementing(BEFORE))
+    assert ["host"] == [problem.plugin for problem in problems(PLUGINS="host,guest")]
+
+
+def test_a_hook_of_another_plugin_that_is_declared_wrongly_is_reported(plugin_folder):
+    """A wrapper that does not yield has no wrong argument, and is named by what pluggy says."""
+    plugin_folder.add("host", HOST.format(returned="Hooks"))
+    wrapper = "@pegboard.hookimpl(wrapper=True)\ndef pegboard_host_after(change): pass\n"
+    guests(plugin_folder, guest=implementing(BEFORE) + wrapper)
+    (problem,) = problems(PLUGINS="host,guest")
+    assert "pegboard_host_after" in problem.summary
+    assert "not a generator" in problem.summary

@@ -125,6 +125,9 @@ def test_a_port_of_a_plugin_can_be_set(monkeypatch) -> None:
         ("PEGBOARD_REDIS_URL_FILE", "REDIS_URL_FILE"),
         ("PEGBOARD_PORT", "PORT"),
         ("PEGBOARD_WORKER", "WORKERS"),
+        ("pegboard_log_level", "PEGBOARD_LOG_LEVEL"),
+        ("Pegboard_Port", "PORT"),
+        ("pegboard_plugin", "PEGBOARD_PLUGINS"),
     ],
 )
 def test_a_misspelled_variable_of_the_core_stops_the_start(monkeypatch, variable, meant) -> None:
@@ -165,3 +168,40 @@ def test_no_variable_of_the_core_is_like_another(monkeypatch) -> None:
     with pytest.raises(StartupError) as caught:
         create_app(plugins=[])
     assert {"PB_SETTING_INVALID"} == {problem.code for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize(
+    "variable, meant",
+    [
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("REDIS_URI", "REDIS_URL"),
+        ("CORS_ORIGIN", "CORS_ORIGINS"),
+        ("secret_key", "SECRET_KEY"),
+    ],
+)
+def test_a_variable_that_is_almost_one_without_a_prefix_is_told_of(
+    monkeypatch, variable, meant
+) -> None:
+    """As a warning, as it may belong to another program; not where the right one is given."""
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CORS_ORIGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PEGBOARD_LOG_LEVEL", "WARNING")
+    for other in ("PORTS", "HOSTS", "WORKER", "TEST_DATABASE_URL", "DATABASE"):
+        monkeypatch.setenv(other, "1")
+    monkeypatch.setenv(variable, "1")
+    result = CliRunner().invoke(main, ["config", "show"])
+    told = f"{variable} is not used: no setting has this name. Did you mean {meant}?"
+    assert [told] == [line for line in result.stderr.splitlines() if "is not used" in line]
+
+    monkeypatch.setenv(meant, "")
+    assert variable not in CliRunner().invoke(main, ["config", "show"]).stderr
+
+
+def test_config_show_names_a_variable_once(monkeypatch) -> None:
+    """It lists what the start of a service logs."""
+    monkeypatch.setenv("PEGBOARD_IMAGE_TAG", "1")
+    monkeypatch.setenv("DATABASE_URI", "1")
+    monkeypatch.delenv("DATABASE_URL")
+    result = CliRunner().invoke(main, ["config", "show"])
+    for variable in ("PEGBOARD_IMAGE_TAG", "DATABASE_URI"):
+        assert 1 == result.output.count(f"{variable} is not used")

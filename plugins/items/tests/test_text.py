@@ -26,10 +26,17 @@ SPACES = "".join({c for c in map(chr, range(0x10FFFF)) if c.isspace()} - set("\x
 # Format characters that are drawn, as signs before the digits that they belong to.
 DRAWN = set(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-) | {chr(code) for code in range(0x13430, 0x13456)}
-# Default_Ignorable_Code_Point beside format characters, and a blank of Braille.
-BLANKS = set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0")
-RANGES = [range(0xFE00, 0xFE10), range(0xFFF0, 0xFFFC), range(0xE0000, 0xE1000)]
+) | {chr(code) for code in range(0x13447, 0x13456)}
+# Default_Ignorable_Code_Point beside format characters, and what has an empty glyph.
+BLANKS = set(
+    "\u2800\U00016fe4\U0001d159\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u3164\uffa0"
+)
+RANGES = [
+    range(0xFE00, 0xFE10),
+    range(0xFFF0, 0xFFFC),
+    range(0x13430, 0x13443),
+    range(0xE0000, 0xE1000),
+]
 
 
 def is_visible(letter: str) -> bool:

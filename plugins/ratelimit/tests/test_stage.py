@@ -2,6 +2,7 @@
 
 import re
 
+import flask
 import pytest
 from flask.views import MethodView
 
@@ -477,3 +478,11 @@ def test_a_page_may_read_the_headers(serve):
     sent = {name for name, _ in answer.headers if "ratelimit" in name.lower()}
     assert 5 == len(sent)
     assert sent <= set(exposed)
+
+
+def test_a_rule_that_redirects_is_no_route(serve, plugin_of):
+    """Flask needs no view for it, and limits are of views."""
+    moved = flask.Blueprint("moved", __name__)
+    moved.add_url_rule("/old", "old", redirect_to="/health")
+    client = serve((plugin_of(moved),))
+    assert 308 == client.get("/old").status_code

@@ -1,6 +1,7 @@
 """Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -51,10 +52,7 @@ class StrictParser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        """Answer 422, in the platform's words where those of marshmallow are long-winded.
-
-        For the query it is with what the other schemas of the view refuse, too.
-        """
+        """Answer 422 in the platform's words; for a query with what its other schemas refuse."""
         if isinstance(error.messages, dict):
             error.messages = {
                 location: (query_errors(req) if location in LOCATIONS else {})
@@ -212,6 +210,13 @@ class Blueprint(_DocumentedBlueprint):
             return decorated
 
         return decorate_and_note
+
+    def _set_pagination_metadata(self, *args: Any) -> tuple[Any, Any]:
+        """Write `X-Pagination` in the form of all JSON of the platform."""
+        result, headers = super()._set_pagination_metadata(*args)  # type: ignore[misc]
+        name = self.PAGINATION_HEADER_NAME  # type: ignore[attr-defined]
+        headers[name] = encode_json(json.loads(headers[name])).decode()
+        return result, headers
 
     @staticmethod
     def any_query(view: "F") -> "F":

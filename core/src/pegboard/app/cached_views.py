@@ -30,7 +30,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
             summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
             hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...")'
             if owner and other_owner:
-                collision = Collision(code, owner, other_owner, summary, summary, hint)
+                collision = Collision(code, owner, other_owner, summary, change=hint)
                 raise PluginError(*settle([collision], assembled.skippable))
         elif rule.defaults or not _spells_key(rule, lookup):
             code = Code.CACHED_KEY_MISMATCH

@@ -7,6 +7,7 @@ from flask import Flask
 
 from pegboard.api import Blueprint, Decoration, functions_inside
 from pegboard.cache import lookup_of
+from pegboard.database import transactional_made_of
 from pegboard.plugins import Registry
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
@@ -15,24 +16,31 @@ _DUMPING = frozenset({"response", "paginate"})
 
 
 def check_decorations(app: Flask, assembled: Registry) -> None:
-    """Check how the views of documented blueprints are decorated, after all are registered.
+    """Check how views are decorated, after all are registered.
 
     Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
     """
     views = {id(one): rule.endpoint for rule, one in _views(app)}
     used = {id(inner) for _, view in _views(app) for inner in _inside(view)}
     problems = []
-    for name, blueprint in app.blueprints.items():
-        for one in blueprint.decorations if isinstance(blueprint, Blueprint) else ():
-            if (problem := _problem(one, views, used)) is None:
-                continue
-            module = getattr(one.given, "__module__", "")
-            owner = assembled.owner_of(f"{name}.", module)
+    for endpoint, one in _decorations(app):
+        if (problem := _problem(one, views, used)) is not None:
+            owner = assembled.owner_of(endpoint, getattr(one.given, "__module__", ""))
             problems.append(problem if owner is None else owner.adopt(problem))
     if any(problem.plugin is None for problem in problems):
         raise StartupError(problems)
     if problems:
         raise PluginError(*dict.fromkeys(problems))
+
+
+def _decorations(app: Flask) -> Iterator[tuple[str, Decoration]]:
+    """Yield how functions were decorated, each with an endpoint, or the beginning of one."""
+    for name, blueprint in app.blueprints.items():
+        for one in blueprint.decorations if isinstance(blueprint, Blueprint) else ():
+            yield f"{name}.", one
+    for rule, view in _views(app):
+        if (made := transactional_made_of(view)) is not None:
+            yield rule.endpoint, Decoration("transactional", view, made, is_late=False)
 
 
 def _problem(one: Decoration, views: dict[int, str], used: set[int]) -> Problem | None:

@@ -71,9 +71,15 @@ def _same_schema(
     plugin: Plugin, warning: str, summary: str, schemas: dict[str, Plugin]
 ) -> Collision:
     name, _, _ = warning.removeprefix(_SAME_SCHEMA).strip().partition(". ")
-    mirrored = f"{titled(plugin)} has a schema of the name {name} too"
-    code, change = Code.COLLISION_SCHEMA, "Rename one of the two schemas"
-    return Collision(code, plugin, schemas.get(name, plugin), summary, mirrored, change)
+    earlier_summary = f"{titled(plugin)} has a schema of the name {name} too"
+    return Collision(
+        Code.COLLISION_SCHEMA,
+        later=plugin,
+        earlier=schemas.get(name, plugin),
+        later_summary=summary,
+        earlier_summary=earlier_summary,
+        change="Rename one of the two schemas",
+    )
 
 
 def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask, api: Api) -> None:

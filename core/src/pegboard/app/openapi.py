@@ -114,11 +114,15 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
         )
         if owner is None:
             raise StartupError([Problem(code, str(error), f"{hint}.")]) from error
-        collision = Collision(code, owner, other, str(error), str(error), hint)
+        collision = Collision(code, owner, other, str(error), change=hint)
         raise PluginError(*settle([collision], assembled.skippable)) from error
 
 
 def _owner(operation: Operation, app: Flask, assembled: Registry) -> Plugin | None:
     rule = operation.rule
-    view = rule and app.view_functions[rule.endpoint]
-    return assembled.owner_of(rule.endpoint, view.__module__ if view else "") if rule else None
+    view = app.view_functions.get(rule.endpoint) if rule else None
+    if rule and view:
+        return assembled.owner_of(rule.endpoint, view.__module__)
+    # Without a view, as at a rule with `redirect_to`, the tag names the plugin that added the call.
+    tags = operation.content.get("tags")
+    return next((plugin for plugin in assembled.plugins if tags == [plugin.name]), None)

@@ -71,13 +71,15 @@ def _collision(
 ) -> Collision | None:
     """Return the collision of a plugin's stage with another, of the core or a plugin."""
     if other.order == stage.order:
-        summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
-        mirrored = f"its stage {other.name} has the place {stage.order} of {stage.name}"
+        later_summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
+        earlier_summary = f"its stage {other.name} has the place {stage.order} of {stage.name}"
         change = "Give its `order` another number"
     elif other.name == stage.name:
-        summary = f"its stage {stage.name} has the name of a stage of {titled(owner)}"
-        mirrored = f"its stage {stage.name} has the name of a stage of {titled(plugin)}"
+        later_summary = f"its stage {stage.name} has the name of a stage of {titled(owner)}"
+        earlier_summary = f"its stage {stage.name} has the name of a stage of {titled(plugin)}"
         change = "Give it another `name`"
     else:
         return None
-    return Collision(Code.COLLISION_STAGE, plugin, owner, summary, mirrored, change)
+    return Collision(
+        Code.COLLISION_STAGE, plugin, owner, later_summary, earlier_summary, change=change
+    )

@@ -5,6 +5,7 @@ distribution.
 """
 
 import platform
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +20,7 @@ from pegboard.cli.db import db
 from pegboard.cli.diagnosis import Diagnosis, diagnose
 from pegboard.cli.plugins import plugins
 from pegboard.cli.serve import dev, serve
+from pegboard.logs import no_warnings
 
 
 class PlatformGroup(FlaskGroup):
@@ -31,6 +33,13 @@ class PlatformGroup(FlaskGroup):
         """Run the command."""
         with explain_database_errors():
             return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; without warnings of the start if only its help is wanted."""
+        with no_warnings() if "--help" in args else nullcontext():
+            return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name. Raises `StartupError` if a plugin's could not be found."""
@@ -49,7 +58,8 @@ class PlatformGroup(FlaskGroup):
         self._load_plugin_commands()
         names = set(self.commands)
         try:
-            found = _diagnose(ctx)
+            with no_warnings():
+                found = _diagnose(ctx)
         except Exception as error:  # noqa: BLE001 - the help is printed whatever fails
             click.echo(f"Error: {type(error).__name__}: {error}\n", err=True)
             return sorted(names)

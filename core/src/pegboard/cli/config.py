@@ -1,11 +1,15 @@
 """`pegboard config`: print every setting with its origin, and check that the service can start."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
 from pegboard.plugins import get_registry
-from pegboard.settings import Value
+from pegboard.settings import Unused, Value
 
 
 @click.group()
@@ -21,7 +25,8 @@ def show(info: ScriptInfo) -> None:
     Variables that have no effect, and the reasons why the service cannot start if it cannot, follow
     on standard error; the exit status is 0.
     """
-    found = diagnose(info)
+    with _unused_is_not_logged():
+        found = diagnose(info)
     rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, found.registry.values)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
@@ -41,6 +46,21 @@ def check(info: ScriptInfo) -> None:
         click.echo(f"skipped: {problem}", err=True)
     names = ", ".join(plugin.name for plugin in registry.plugins) or "none"
     click.echo(f"The settings are valid. Plugins: {names}.")
+
+
+@contextmanager
+def _unused_is_not_logged() -> Iterator[None]:
+    """Keep the variables that are listed anyway out of the log of the app that is built."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not any(isinstance(one, Unused) for one in record.args or ())
+
+    logger = logging.getLogger("pegboard")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _row(value: Value) -> tuple[str, str, str, str]:

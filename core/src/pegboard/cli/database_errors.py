@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.database import availability_hint
 from pegboard.problems import Code, Problem, StartupError
 
 
@@ -16,7 +17,5 @@ def explain_database_errors() -> Iterator[None]:
     except DBAPIError as error:
         cause = " ".join(str(error.orig).split())
         summary = f"the database cannot be queried: {cause}"
-        hint = (
-            "Start the database, or correct DATABASE_URL, with special characters percent-encoded."
-        )
-        raise StartupError([Problem(Code.DATABASE_UNAVAILABLE, summary, hint)]) from error
+        problem = Problem(Code.DATABASE_UNAVAILABLE, summary, availability_hint(error))
+        raise StartupError([problem]) from error

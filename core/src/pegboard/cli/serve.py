@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_s
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
-from pegboard.logs import init_logs
+from pegboard.logs import init_logs, no_warnings
 from pegboard.migrations import find_missing, pending_histories, upgrade
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
@@ -146,7 +146,8 @@ class _Checked:
 def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
     """Build the app and compare the database with its migrations; raises `StartupError`."""
     with explain_database_errors():
-        app = load()
+        with no_warnings():  # the workers log them
+            app = load()
         with app.app_context(), _disconnecting(app):
             core = get_settings(CoreSettings)
             address = find_address(core.host, core.port)

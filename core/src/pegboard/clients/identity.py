@@ -12,10 +12,11 @@ from ipaddress import IPv4Address, IPv6Network
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, current_app
+from flask import Flask
 
 from pegboard.clients.addresses import Address, read_address
 from pegboard.clients.proxies import TrustedProxies
+from pegboard.extensions import get_extension
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ def get_clients(app: Flask | None = None) -> Clients:
 
     Raises `KeyError` for an app that `create_app` did not make.
     """
-    clients: Clients = (app or current_app).extensions[EXTENSION]
+    clients: Clients = get_extension(app, EXTENSION, "get_clients(app)")
     return clients
 
 

@@ -5,10 +5,10 @@ from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
-from pegboard.database.transactions import transactional
+from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
-from pegboard.database.violations import violation_of
+from pegboard.database.violations import availability_hint, violation_of
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
@@ -19,12 +19,14 @@ __all__ = [
     "ReadOnlyServerError",
     "Violation",
     "WatchedConnection",
+    "availability_hint",
     "check_server",
     "db",
     "init_database",
     "is_in_memory",
     "no_time_limit",
     "transactional",
+    "transactional_made_of",
     "utcnow",
     "violation_of",
 ]

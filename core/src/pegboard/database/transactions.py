@@ -5,6 +5,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,7 @@ RETRY_WITHIN = 4.0
 _FIRST_PAUSE = 0.02
 _DEADLOCK_OR_SERIALIZATION_FAILURE = {"40P01", "40001"}
 _ACTIVE = "pegboard_transaction"
+_MADE = "_pegboard_transactional"
 
 _HAS_WRITTEN = {"postgresql": postgresql_has_written, "sqlite": sqlite_has_written}
 
@@ -37,7 +39,7 @@ def transactional(function: Callable[P, R]) -> Callable[P, R]:
     database rolls the transaction back because of another one (a deadlock, a serialization
     failure, a busy SQLite), the whole function is run again, up to three times within four
     seconds, so it should do nothing that a rollback does not undo. It is not run again after a
-    lost connection: the commit may have happened.
+    lost connection: the commit may have happened. On a view it stands below the route.
     """
 
     @functools.wraps(function)
@@ -50,7 +52,16 @@ def transactional(function: Callable[P, R]) -> Callable[P, R]:
             session, functools.partial(function, *args, **kwargs), repeatable=not _is_used(session)
         )
 
+    with suppress(AttributeError):  # a bound method takes no attributes
+        setattr(function, _MADE, run)
     return run
+
+
+def transactional_made_of(function: object) -> Callable[..., object] | None:
+    """Return what `transactional` has made of a function, or None if it was not applied to it."""
+    made: Callable[..., object] | None = getattr(function, _MADE, None)
+    # Decorators copy the attributes of a function to the one they return.
+    return made if getattr(made, "__wrapped__", None) is function else None
 
 
 def _is_used(session: Session) -> bool:

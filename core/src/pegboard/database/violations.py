@@ -6,6 +6,7 @@ statement is remembered with the error, and a missing row is searched for after 
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Table, event
@@ -18,6 +19,7 @@ from pegboard.database.sqlite_errors import sqlite_violation
 from pegboard.database.violation import Kind, Statement, Violation, enum_values
 
 _STATEMENT = "pegboard_statement"
+_FILE = "pegboard_file"
 
 
 def remember_statements(engine: Engine) -> None:
@@ -40,7 +42,26 @@ def remember_statements(engine: Engine) -> None:
             error = converted = DataError(context.statement, context.parameters, cause)
         if isinstance(error, DBAPIError):
             vars(error)[_STATEMENT] = _statement_of(context)
+            vars(error)[_FILE] = engine.url.database if engine.dialect.name == "sqlite" else None
         return converted
+
+
+def availability_hint(error: DBAPIError) -> str:
+    """Return what an operator can do about a database that cannot be queried."""
+    file = vars(error).get(_FILE)
+    if not file or file == ":memory:":
+        return (
+            "Start the database, or correct DATABASE_URL, with special characters percent-encoded."
+        )
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        return "Look at the file that DATABASE_URL names: is it a SQLite database, and readable?"
+    folder = Path(file.removeprefix("file:")).parent
+    if not folder.is_dir():
+        return (
+            "The folder of the file that DATABASE_URL names does not exist: create it, or correct "
+            "the path; four slashes are before an absolute one, as in sqlite:////srv/file.db."
+        )
+    return "Let this user write the file that DATABASE_URL names, and its folder, or correct it."
 
 
 def violation_of(error: DBAPIError, session: Session) -> Violation | None:

@@ -25,8 +25,8 @@ from pegboard.migrations.histories import (
     read_script_directory,
 )
 from pegboard.migrations.lock import Report
-from pegboard.migrations.ownership import TableName
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
+from pegboard.migrations.table_names import TableName
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,10 @@ from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.ids import COMPARATORS
 from pegboard.migrations.lock import migration_lock
-from pegboard.migrations.ownership import TableName, owned_tables
+from pegboard.migrations.ownership import owned_tables
 from pegboard.migrations.reflection import extend_reflection
 from pegboard.migrations.rendering import render_item
+from pegboard.migrations.table_names import TableName
 
 logger = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
 
 import click
 from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
@@ -29,3 +31,16 @@ def translate_alembic_errors(history_name: str) -> Iterator[None]:
     except (CommandError, RevisionError) as error:
         message = f"{history_name}: {error}"
         raise MigrationError(message) from error
+
+
+def line_in(error: BaseException, folder: Path) -> str:
+    """Return which line of the files in a folder an error came from, as in `/a/b.py, line 12`.
+
+    It is empty if no line of these was run.
+    """
+    lines = [
+        f"{frame.f_code.co_filename}, line {line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if Path(frame.f_code.co_filename).parent == folder
+    ]
+    return lines[-1] if lines else ""

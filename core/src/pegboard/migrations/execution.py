@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -16,7 +17,7 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from pegboard.migrations.errors import MigrationError, translate_alembic_errors
+from pegboard.migrations.errors import MigrationError, line_in, translate_alembic_errors
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
@@ -228,7 +229,8 @@ def _failure(history: History, scripts: Sequence[Script], error: Exception) -> M
     if not scripts:
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]
+    place = line_in(error, Path(script.path).parent) or script.path
     return MigrationError(
         f"{history.name}: revision {revision_label(script)} failed and was rolled back; the "
-        f"database is at the revision before it.\n  file: {script.path}\n  reason: {reason}"
+        f"database is at the revision before it.\n  file: {place}\n  reason: {reason}"
     )

@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, Migrate, get_migrate
 from pegboard.migrations.ownership import (
-    TableName,
     ever_created_tables,
     existing_tables,
     model_tables,
     owned_tables,
 )
 from pegboard.migrations.status import current_heads
+from pegboard.migrations.table_names import TableName
 from pegboard.migrations.watch_postgresql import watch_postgresql
 from pegboard.migrations.watch_sqlite import watch_sqlite
 from pegboard.problems import Code, Problem

@@ -18,7 +18,7 @@ from sqlalchemy import MetaData
 
 from pegboard.database import db
 from pegboard.extensions import get_extension
-from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.errors import MigrationError, line_in
 
 SITE_HISTORY = "site"
 """The history of the deployment itself; its revisions lie in the folder `alembic/versions`."""
@@ -184,6 +184,12 @@ def read_script_directory(config: Config) -> ScriptDirectory:
         raise MigrationError(message) from error
     except (CommandError, SyntaxError) as error:
         message = f"{history.name}: {error}"
+        raise MigrationError(message) from error
+    except Exception as error:
+        place = line_in(error, history.versions)
+        if not place:
+            raise
+        message = f"{history.name}: {type(error).__name__}: {error} ({place})"
         raise MigrationError(message) from error
     return directory
 

@@ -7,7 +7,7 @@ procedural block computes is not seen.
 import re
 from collections.abc import Iterator
 
-from pegboard.migrations.ownership import TableName
+from pegboard.migrations.table_names import TableName
 
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _QUALIFIED_NAME = rf"{_NAME}(?:\s*\.\s*{_NAME})*"

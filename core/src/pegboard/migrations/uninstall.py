@@ -18,9 +18,10 @@ from pegboard.migrations.histories import (
     get_migrate,
 )
 from pegboard.migrations.lock import Report, migration_lock
-from pegboard.migrations.ownership import TableName, existing_tables, owned_tables
+from pegboard.migrations.ownership import existing_tables, owned_tables
 from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.status import current_heads
+from pegboard.migrations.table_names import TableName
 
 logger = logging.getLogger(__name__)
 

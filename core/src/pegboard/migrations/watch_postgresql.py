@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, event, text
 
 from pegboard.database import WatchedConnection
-from pegboard.migrations.ownership import TableName
 from pegboard.migrations.statements import commits, tables_changed_by
+from pegboard.migrations.table_names import TableName
 from pegboard.migrations.taken_connections import visit_taken_connections
 
 _OIDS = text("""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from pegboard.migrations.ownership import TableName
+from pegboard.migrations.table_names import TableName
 from pegboard.migrations.taken_connections import visit_taken_connections
 
 _FIRST_IS_TABLE = {

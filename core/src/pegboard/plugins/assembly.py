@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pluggy
 
@@ -78,16 +79,22 @@ def examine(
     ordered, cycles = in_order(reversed(candidates))  # of one name the first stays
     problems += cycles
     registered: list[Candidate] = []
+    objects: dict[str, Any] = {}
     found: list[Problem | Collision] = []
     for candidate in ordered:
-        mistakes = register(manager, candidate, registered)
+        objects[candidate.name], mistakes = register(manager, candidate, registered)
         found += mistakes
         if not mistakes:
             registered.append(candidate)
     found += add_hookspecs(manager, registered)
-    problems += (one for one in found if isinstance(one, Problem))
-    for candidate in registered:
-        problems += check_hooks(manager, candidate)
+    mistaken = {one.plugin for one in found if isinstance(one, Problem)}
+    sound = {one.name for one in registered} - mistaken
+    unread = [one for one in ordered if one.name not in sound]
+    for candidate in ordered:
+        if (obj := objects[candidate.name]) is not None:
+            found += check_hooks(manager, candidate, obj, unread)
+    # One that pluggy refuses is checked twice.
+    problems += dict.fromkeys(one for one in found if isinstance(one, Problem))
     plugins = []
     for candidate in registered:
         try:
@@ -101,7 +108,8 @@ def examine(
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
     problems += [*invalid, *misset]
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
-    problems += settle(collisions, skippable, failed)
+    # A name that a plugin has three times is one problem.
+    problems += dict.fromkeys(settle(collisions, skippable, failed))
     registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
     return registry, problems
 

@@ -46,8 +46,12 @@ SINGLE_PROVIDERS = (
 )
 """Hooks of which an app can have one implementation."""
 
-LONGEST_NAME = 47
-"""Characters of a plugin's name: after `alembic_version_` it must fit into a name of PostgreSQL."""
+LONGEST_NAME = 43
+"""Characters of a plugin's name.
+
+The primary key of its version table, as in `alembic_version_items_pkc`, must fit into the 63
+characters of a name of PostgreSQL.
+"""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -143,14 +147,14 @@ def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Colli
     code, what = _CODES[name.kind], f"{name.kind} {name.name}"
     if later is earlier:
         summary = f"it has two: {what}"
-        return Collision(code, later, later, summary, summary, "Rename one of the two")
+        return Collision(code, later, later, summary, change="Rename one of the two")
     return Collision(
         code,
         later,
         earlier,
-        f"{what} belongs to {titled(earlier)} already",
-        f"{what} belongs to {titled(later)} too",
-        "" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
+        later_summary=f"{what} belongs to {titled(earlier)} already",
+        earlier_summary=f"{what} belongs to {titled(later)} too",
+        change="" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
     )
 
 

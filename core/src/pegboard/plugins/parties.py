@@ -16,10 +16,10 @@ class Collision:
     """The plugin that comes later in the order of the plugins."""
     earlier: Candidate | None
     """The other plugin; None is the core."""
-    summary: str
-    """What is wrong, as a problem of the later plugin."""
-    mirrored: str
-    """What is wrong, as a problem of the earlier plugin."""
+    later_summary: str
+    """What is wrong if it is laid on the later plugin; it may name the earlier one."""
+    earlier_summary: str | None = None
+    """What is wrong if it is laid on the earlier plugin; None if that reads the same."""
     change: str = "Rename it in {name}"
     """What the author of a plugin does about it, without a full stop; `name` is the plugin's."""
 
@@ -30,7 +30,9 @@ class Collision:
             hint += (
                 ", or disable one of the two plugins" if hint else "Disable one of the two plugins"
             )
-        summary = self.summary if party is self.later else self.mirrored
+        summary = self.later_summary
+        if party is not self.later:
+            summary = self.earlier_summary or summary
         return party.problem(self.code, summary, f"{hint}.")
 
 

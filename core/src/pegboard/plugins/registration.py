@@ -2,12 +2,12 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pluggy
 
+from pegboard.plugins import hooks
 from pegboard.plugins.contributions import call_hook
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.objects import check_object
@@ -19,17 +19,20 @@ from pegboard.problems import Code, Problem
 
 def register(
     manager: pluggy.PluginManager, candidate: Candidate, registered: Sequence[Candidate]
-) -> list[Problem | Collision]:
-    """Import a candidate and register it after others; return what went wrong."""
+) -> tuple[Any, list[Problem | Collision]]:
+    """Import a candidate and register it after others; return its object, and what went wrong.
+
+    The object is None if its hooks cannot be looked at.
+    """
     if candidate.fault is not None:
         hint = f"Install {candidate.label} anew, or remove what is left of it."
-        return [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
+        return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
         obj = candidate.load()
     # Importing a plugin runs its code, which may fail in any way or end the process.
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         where = candidate.entry_point.value if candidate.entry_point else candidate.package
-        return [
+        return None, [
             candidate.problem(
                 Code.PLUGIN_IMPORT_FAILED,
                 f"it cannot be imported: {describe_error(error, candidate.package)}",
@@ -37,69 +40,60 @@ def register(
             )
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
-        return [problem]
+        return None, [problem]
     try:
         manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
-        return [*_wrong_arguments(manager, candidate, obj, error)]
+        if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
+            manager.unregister(name=candidate.name)
+        wrong = [*_wrong_arguments(manager, candidate, obj)]
+        return obj, [*(wrong or [_wrong_declaration(candidate, error)])]
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
-        summary, mirrored = (
-            f"it is the same object as plugin {one.name}" for one in (other, candidate)
+        collision = Collision(
+            Code.PLUGIN_REGISTERED_TWICE,
+            later=candidate,
+            earlier=other,
+            later_summary=f"it is the same object as plugin {other.name}",
+            earlier_summary=f"it is the same object as plugin {candidate.name}",
+            change="Give each plugin a module of its own",
         )
-        change = "Give each plugin a module of its own"
-        code = Code.PLUGIN_REGISTERED_TWICE
-        return [Collision(code, candidate, other, summary, mirrored, change)]
-    return []
+        return None, [collision]
+    return obj, []
 
 
 def add_hookspecs(
     manager: pluggy.PluginManager, candidates: Iterable[Candidate]
 ) -> Iterator[Problem | Collision]:
-    """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong."""
-    by_name = {candidate.name: candidate for candidate in candidates}
+    """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong.
+
+    Of each hook pluggy refuses one implementation; `check_hooks` finds all with wrong arguments.
+    """
     owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
+    by_name = {candidate.name: candidate for candidate in candidates}
     refused: dict[str, pluggy.PluginValidationError] = {}
     for candidate in by_name.values():
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
-                declared = _declared(manager, specifications)
-                if not declared:
-                    manager.add_hookspecs(specifications)  # raises what is wrong
-                for name in declared:
+                for name, specification in _declared(manager, specifications):
                     if name in owners:
                         yield _same_hook(name, candidate, owners[name])
                         continue
                     owners[name] = candidate
-                    _add_hookspec(manager, specifications, name, refused)
+                    try:
+                        manager.add_hookspecs(type(name, (), {name: staticmethod(specification)}))
+                    except pluggy.PluginValidationError as error:
+                        refused.setdefault(str(manager.get_name(error.plugin)), error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - code of a plugin may fail in any way
             yield candidate.problem(
                 Code.HOOK_SPECIFICATIONS_INVALID,
                 f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
                 "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
-    for candidate in by_name.values():
-        yield from _wrong_arguments(
-            manager, candidate, manager.get_plugin(candidate.name), refused.get(candidate.name)
-        )
-
-
-def _add_hookspec(
-    manager: pluggy.PluginManager,
-    specifications: Any,
-    name: str,
-    refused: dict[str, pluggy.PluginValidationError],
-) -> None:
-    """Add one hook; what pluggy refuses of a plugin's implementations is put into `refused`.
-
-    pluggy would leave out the hooks after the first whose implementation it refuses.
-    """
-    try:
-        alone: Any = SimpleNamespace(**{name: getattr(specifications, name)})
-        manager.add_hookspecs(alone)
-    except pluggy.PluginValidationError as error:
-        refused[str(manager.get_name(error.plugin))] = error
+    for name, refusal in refused.items():
+        if not any(_wrong_arguments(manager, by_name[name], refusal.plugin)):
+            yield _wrong_declaration(by_name[name], refusal)
 
 
 def known_hooks(manager: pluggy.PluginManager) -> list[str]:
@@ -107,12 +101,17 @@ def known_hooks(manager: pluggy.PluginManager) -> list[str]:
     return [name for name, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
 
 
-def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[str]:
-    return [
-        name
+def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[str, Any]]:
+    """Return the hooks that a module or class declares; raises `ValueError` if there are none."""
+    found = [
+        (name, getattr(specifications, name))
         for name in dir(specifications)
         if manager.parse_hookspec_opts(specifications, name) is not None
     ]
+    if not found:
+        message = f"did not find any {hooks.PROJECT!r} hooks in {specifications!r}"
+        raise ValueError(message)
+    return found
 
 
 def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collision:
@@ -120,15 +119,25 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        f"hook {name} belongs to {titled(earlier)} already",
-        f"hook {name} belongs to {titled(later)} too",
+        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 
 
-def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator[Problem]:
-    """Yield a problem for each unknown hook it implements, and each hook without the marker."""
+def check_hooks(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, failed: Collection[Candidate]
+) -> Iterator[Problem]:
+    """Yield a problem for each hook that an object implements wrongly, or without the marker.
+
+    `failed` are the plugins of which it is not known what hooks they declare: a plugin that
+    requires one of them may implement these.
+    """
+    yield from _wrong_arguments(manager, candidate, obj)
     known = known_hooks(manager)
-    obj: Any = manager.get_plugin(candidate.name)
+    requires = candidate.distribution.requires if candidate.distribution else {}
+    is_sure = not any(
+        one.distribution and one.distribution.canonical_name in requires for one in failed
+    )
     implemented: set[str] = set()
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
@@ -149,7 +158,7 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
                 "Keep one of the two implementations.",
             )
         implemented.add(hook)
-        if hook in known or options.get("optionalhook"):
+        if hook in known or options.get("optionalhook") or not is_sure:
             continue
         near = difflib.get_close_matches(hook, known, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
@@ -162,13 +171,9 @@ def check_hooks(manager: pluggy.PluginManager, candidate: Candidate) -> Iterator
 
 
 def _wrong_arguments(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception | None
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any
 ) -> Iterator[Problem]:
-    """Yield a problem for each hook that takes an argument which its declaration does not have.
-
-    If that does not explain the `error` of pluggy, yield a problem with its text.
-    """
-    is_explained = False
+    """Yield a problem for each hook that takes an argument which its declaration does not have."""
     for name in dir(obj):
         options = manager.parse_hookimpl_opts(obj, name)
         if options is None:
@@ -178,11 +183,8 @@ def _wrong_arguments(
         if specification is None:
             continue
         known = specification.argnames
-        wrong = [
-            one for one in inspect.signature(getattr(obj, name)).parameters if one not in known
-        ]
+        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
         if wrong:
-            is_explained = True
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
                 f"{hook} takes {', '.join(wrong)}, which the hook does not give",
@@ -190,9 +192,19 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
-    if error is not None and not is_explained:
-        yield candidate.problem(
-            Code.HOOK_ARGUMENTS_INVALID,
-            f"a hook is declared wrongly: {' '.join(str(error).split())}",
-            "Declare it as the hook's reference does.",
-        )
+
+
+def _required(function: Callable[..., object]) -> Iterator[str]:
+    """Yield the arguments that a function cannot be called without."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_variadic = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        if not is_variadic and parameter.default is parameter.empty:
+            yield name
+
+
+def _wrong_declaration(candidate: Candidate, error: Exception) -> Problem:
+    return candidate.problem(
+        Code.HOOK_ARGUMENTS_INVALID,
+        f"a hook is declared wrongly: {' '.join(str(error).split())}",
+        "Declare it as the hook's reference does.",
+    )

@@ -91,13 +91,14 @@ def _overlap(route: OwnedRule, other: OwnedRule, owner: Candidate) -> Collision 
     if path is None:
         return None
     mine, others = (f"{methods} {one.rule.rule}" for one in (route, other))
+    both = f"both match {path}"
     return Collision(
         Code.COLLISION_ROUTE,
-        owner,
-        other.owner,
-        f"its route {mine} and the route {others} of {titled(other.owner)} both match {path}",
-        f"its route {others} and the route {mine} of {titled(owner)} both match {path}",
-        _CHANGE,
+        later=owner,
+        earlier=other.owner,
+        later_summary=f"its route {mine} and the route {others} of {titled(other.owner)} {both}",
+        earlier_summary=f"its route {others} and the route {mine} of {titled(owner)} {both}",
+        change=_CHANGE,
     )
 
 
@@ -134,7 +135,7 @@ def _hidden(route: OwnedRule, other: OwnedRule, owner: Candidate) -> Collision |
         f"its route {', '.join(sorted(common))} {rule.rule} has two views: {first.endpoint} "
         f"answers, and {rule.endpoint} is never called"
     )
-    return Collision(Code.COLLISION_ROUTE, owner, owner, summary, summary, _CHANGE)
+    return Collision(Code.COLLISION_ROUTE, owner, owner, summary, change=_CHANGE)
 
 
 def _methods(rule: Rule) -> set[str] | None:

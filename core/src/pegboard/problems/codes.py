@@ -110,7 +110,7 @@ class Code(ProblemCode):
         (
             "The name of a plugin is part of names of settings, tables and revisions. It is made "
             "of lower-case letters, digits and underscores, begins with a letter, and has at most "
-            "47 characters."
+            "43 characters."
         ),
         "'Shop-2' cannot be the name of a plugin",
         "Rename the plugin: in the entry point, or in the `name` of an object.",
@@ -348,8 +348,9 @@ class Code(ProblemCode):
     DECORATED_ABOVE_ROUTE = (
         "PB_DECORATED_ABOVE_ROUTE",
         (
-            "A decorator of a blueprint was applied after the view was registered for its route, "
-            "and has no effect: arguments are not checked, fields are not left out."
+            "A decorator of a blueprint, or `transactional`, was applied after the view was "
+            "registered for its route, and has no effect: arguments are not checked, fields are "
+            "not left out, changes are not committed."
         ),
         "response decorates example_shop.plugin.one above its route, which misses it",
         "Put `response` below the route.",
@@ -374,7 +375,7 @@ class Code(ProblemCode):
     )
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
-        "Two plugins, or a plugin and the core, have a setting of the same name.",
+        "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
         "setting LOG_LEVEL belongs to the core already",
         "Rename it in one plugin, or disable one of the two plugins.",
     )

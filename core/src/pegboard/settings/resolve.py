@@ -95,14 +95,14 @@ _TESTING_PREFIX = f"{ENV_PREFIX}TEST_"
 
 @dataclass(frozen=True)
 class Unused:
-    """An environment variable with the platform's prefix that no setting in force has."""
+    """An environment variable that looks like one of the platform's, and that no setting has."""
 
     name: str
     """As it is spelled in the environment, prefix included."""
     reason: str
     """Why it is not used, as a part of a sentence."""
     near: str | None = None
-    """The variable of an active plugin that it may be a misspelling of."""
+    """The variable that it may be a misspelling of."""
 
     def __str__(self) -> str:
         question = f" Did you mean {self.near}?" if self.near else ""
@@ -116,9 +116,11 @@ def unknown_settings(
 
     That is a name under a plugin's prefix that the plugin does not declare, and a variable that is
     a misspelling of one of the core. Other variables with the platform's prefix are unused, as they
-    may belong to a plugin that is not active. `prefixes` maps the prefix of each active plugin to
-    the plugin's name.
+    may belong to a plugin that is not active, and those without it that are misspellings of one
+    that is not given, as they may belong to another program. `prefixes` maps the prefix of each
+    active plugin to the plugin's name.
     """
+    declared = tuple(declared)
     keys: dict[str, str] = {}
     core: dict[str, str] = {}
     for declaration in declared:
@@ -127,14 +129,15 @@ def unknown_settings(
         if declaration.owner is None:
             core |= {name.removeprefix(ENV_PREFIX): name for name in declaration.variables}
     problems = []
-    unused = []
+    unused = [*_near_misses(declared, sources)]
     for name, is_variable in _given(sources):
         if name in keys:
             continue
         if is_variable and is_service_link(name, sources.environment):
             unused.append(Unused(name, "it describes a service of the network"))
             continue
-        bare = name.removeprefix(ENV_PREFIX)
+        upper = name.upper() if is_variable else name
+        bare = upper.removeprefix(ENV_PREFIX)
         # ITEMS_AUDIT_X is a setting of items-audit where that is active, else of items.
         matching = max(
             (prefix for prefix in prefixes if bare.startswith(prefix)), key=len, default=""
@@ -143,7 +146,7 @@ def unknown_settings(
             allowed = sorted(
                 key for key in keys if key.removeprefix(ENV_PREFIX).startswith(prefix_of(owner))
             )
-            near = _nearest(name, allowed)
+            near = _nearest(upper, allowed)
             known = ", ".join(key for key in allowed if key.startswith(ENV_PREFIX)) or "none"
             hint = f"{f'Did you mean {near}? ' if near else ''}Its settings: {known}."
         elif not is_variable:
@@ -151,9 +154,9 @@ def unknown_settings(
         elif near := _nearest(bare, core, MISSPELLING):
             hint = f"Did you mean {core[near]}? pegboard config show prints all settings."
         else:
-            if name.startswith(_TESTING_PREFIX):
+            if upper.startswith(_TESTING_PREFIX):
                 continue
-            near = _nearest(name, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
+            near = _nearest(upper, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
             unused.append(Unused(name, "no active plugin declares it", near))
             continue
         origin = "environment" if is_variable else "given to create_app"
@@ -183,8 +186,26 @@ def _given(sources: Sources) -> Iterable[tuple[str, bool]]:
     for key in sources.explicit:
         yield key, False
     for variable in sources.environment:
-        if variable.startswith(ENV_PREFIX):
+        if variable.upper().startswith(ENV_PREFIX):
             yield variable, True
+
+
+_GENERAL = frozenset({"HOST", "PORT", "WORKERS", "WEB_CONCURRENCY"})
+"""Variables without the platform's prefix that other programs have, too, or ones alike."""
+
+
+def _near_misses(declared: Iterable[Declaration], sources: Sources) -> Iterable[Unused]:
+    """Yield variables without the prefix that may be misspellings of ones that are not given."""
+    bare: dict[str, str] = {}
+    for declaration in declared:
+        variables = {*declaration.variables, declaration.key}
+        if variables.isdisjoint({*sources.environment, *sources.explicit, *sources.options}):
+            bare |= dict.fromkeys(variables - _GENERAL, declaration.variable)
+    names = [name for name, variable in bare.items() if not variable.startswith(ENV_PREFIX)]
+    for variable in sources.environment:
+        upper = variable.upper()
+        if not upper.startswith(ENV_PREFIX) and (near := _nearest(upper, names, MISSPELLING)):
+            yield Unused(variable, "no setting has this name", near)
 
 
 def _look_up(declaration: Declaration, sources: Sources) -> Value:

@@ -94,7 +94,7 @@ def _link(wanted: ListQuery, relation: str, **page: int | str) -> str:
 
 
 def _with_headers(response: Response, pagination: dict[str, Any], links: list[str]) -> Response:
-    response.headers[PAGINATION] = json.dumps(pagination)
+    response.headers[PAGINATION] = json.dumps(pagination, separators=(",", ":"))
     if links:
         response.headers["Link"] = ", ".join(links)
     return response

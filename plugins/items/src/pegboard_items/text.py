@@ -23,10 +23,15 @@ _INVISIBLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
 )
-"""Other characters that nobody sees: Default_Ignorable_Code_Point, and a few blanks."""
+"""Other characters that nobody sees: Default_Ignorable_Code_Point, the blank of Braille, and the
+signs of an interlinear annotation."""
 
-_INVISIBLE_ABOVE = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-"""Those above U+FFFF."""
+_INVISIBLE_ABOVE = (
+    "\U00013430-\U00013442\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+"""Those above U+FFFF: Default_Ignorable_Code_Point, the joiners and blanks of Egyptian hieroglyphs,
+the filler of the Khitan small script, and the null notehead of music."""
 
 NAME_PATTERN = (
     rf"^(?=[{_SPACE}]*[^{_CONTROL}]*[^{_SPACE}{_CONTROL}{_INVISIBLE}])"

@@ -34,8 +34,7 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
     is_sqlite = engine.dialect.name == "sqlite"
     channel: Channel | None = None
     if core.cache != "none" or core.redis_url is not None:
-        instead = "answers are cached in memory" if is_sqlite else "no answers are cached"
-        channel = find_channel(app, instead)
+        channel = find_channel(app)
         if channel is None and is_sqlite:
             return None
     if is_sqlite and _is_in_memory(engine.url):

@@ -228,7 +228,7 @@ def make_session_interface(app: Flask) -> RedisSessionInterface | None:
 
     Raises `pegboard.StartupError` without one elsewhere.
     """
-    channel = find_channel(app, "sessions are kept in signed cookies")
+    channel = find_channel(app)
     if channel is None:
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)

@@ -183,8 +183,10 @@ def _storage(app: Flask, settings: RatelimitSettings) -> Storage | None:
 
 
 def routes_of(app: Flask) -> Iterator[Route]:
-    """Yield each route of the app once per method."""
+    """Yield each route of the app once per method; a rule with `redirect_to` has no view."""
     for rule in app.url_map.iter_rules():
+        if rule.endpoint not in app.view_functions:
+            continue
         for method in sorted(rule.methods or ()):
             yield route_of(app, rule, method)
 
