@@ -2,6 +2,7 @@
 
 import io
 from functools import partial
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import flask
@@ -9,6 +10,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.utils import cached_property
 
 from pegboard.http.errors import abort
+from pegboard.http.strict_json import InvalidJSONError, load_json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,6 +50,21 @@ def require_plain_body(request: flask.Request) -> None:
     if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
         message = "The body must not be compressed: send it without Content-Encoding."
         abort(415, message, headers={"Accept-Encoding": "identity"})
+
+
+def read_json(request: flask.Request) -> Any:
+    """Return the value that the JSON in a request's body stands for.
+
+    Ends the request with 400 for a body that is empty or no JSON, 415 for a compressed one.
+    """
+    require_plain_body(request)
+    body = request.get_data(cache=True)
+    if not body:
+        abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
+    try:
+        return load_json(body)
+    except InvalidJSONError as error:
+        abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
 
 
 class _Body(io.RawIOBase):
