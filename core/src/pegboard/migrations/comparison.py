@@ -111,7 +111,7 @@ def _compare_default(
         return PriorityDispatchResult.STOP
     if isinstance(old, Identity) or isinstance(new, Identity):
         # SQLite has no such columns, so that what a revision writes there changes nothing.
-        has_them = context.dialect is not None and context.dialect.supports_identity_columns
+        has_them = migration_context.dialect.supports_identity_columns
         return PriorityDispatchResult.CONTINUE if has_them else PriorityDispatchResult.STOP
     if not isinstance(old, DefaultClause | None) or not isinstance(new, DefaultClause | None):
         return PriorityDispatchResult.CONTINUE
