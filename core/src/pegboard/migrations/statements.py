@@ -52,12 +52,23 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 
-_COMMIT = re.compile(r"^\W*(?:COMMIT|END)\b|;\s*COMMIT\b", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"""
+    (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<name> "(?:[^"]|"")*" )
+    | (?P<string> \bE'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' )
+    | (?P<body> \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""What may have words in it that are not SQL; a body is that of a function, as in `$$…$$`."""
+
+_COMMIT = re.compile(r"(?:^|;)\s*(?:COMMIT|END|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
 
 
 def tables_changed_by(statement: str) -> Iterator[TableName]:
     """Yield the tables and indexes that a statement changes, as its text has them."""
-    for match in _CHANGE.finditer(statement):
+    for match in _CHANGE.finditer(_without_comments(statement)):
         for qualified in re.findall(_QUALIFIED_NAME, match["names"]):
             parts = [_unquoted(part) for part in re.findall(_NAME, qualified)]
             if match["change"].upper().endswith("COLUMN"):
@@ -68,7 +79,19 @@ def tables_changed_by(statement: str) -> Iterator[TableName]:
 
 def commits(statement: str) -> bool:
     """Return whether a statement ends a transaction."""
-    return _COMMIT.search(statement) is not None
+    return _COMMIT.search(_TOKEN.sub(" ", statement)) is not None
+
+
+def _without_comments(statement: str) -> str:
+    """Return a statement with a space for each comment, also in the bodies of functions."""
+
+    def replaced(token: re.Match[str]) -> str:
+        if token["body"]:
+            mark = f"${token['tag']}$"
+            return mark + _without_comments(token[0].removeprefix(mark).removesuffix(mark)) + mark
+        return " " if token["comment"] else token[0]
+
+    return _TOKEN.sub(replaced, statement)
 
 
 def _unquoted(name: str) -> str:
