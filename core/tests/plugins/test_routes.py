@@ -174,6 +174,32 @@ def test_routes_of_a_set_up_are_compared_with_all_others() -> None:
     assert "of the core both match /health/ready" in problem.summary
 
 
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "pegboard_setup",
+        "pegboard_client_identity",
+        "pegboard_session_strategy",
+        "pegboard_cache_strategy",
+        "pegboard_stages",
+        "pegboard_openapi",
+    ],
+)
+def test_routes_of_every_hook_with_the_app_are_compared(hook: str) -> None:
+    """Also those that are called after all plugins are set up."""
+
+    def add(app: Flask) -> list[object] | None:
+        app.add_url_rule("/a/<n>", "late", lambda **_: "late")
+        return [] if hook == "pegboard_stages" else None
+
+    body = {hook: staticmethod(hookimpl(specname=hook)(add)), "name": "thief"}
+    thief = type("Thief", (), body)()
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing"}, plugins=[Serving("one", "/a/<int:n>"), thief])
+    (problem,) = caught.value.problems
+    assert ("thief", Code.COLLISION_ROUTE) == (problem.plugin, problem.code)
+
+
 def test_a_converter_without_a_regular_expression_is_reported() -> None:
     """Werkzeug would fail at the first request, whatever its path."""
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
+from pegboard.app.hook_calls import call_with_app, init_routes
 from pegboard.plugins import (
     Collision,
     Plugin,
     Registry,
     Routes,
-    call_plugin,
     rules_of,
     settle,
     titled,
@@ -39,8 +39,9 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
+    init_routes(app, routes)
     for plugin in assembled.plugins:
-        _set_up(plugin, app, assembled, routes)
+        call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
 def _install(
@@ -87,11 +88,3 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
         api.register_blueprint(blueprint)
     else:
         app.register_blueprint(blueprint)
-
-
-def _set_up(plugin: Plugin, app: Flask, assembled: Registry, routes: Routes) -> None:
-    """Call the plugin's `pegboard_setup`, whose routes must not collide with others."""
-    known = len(rules_of(app))
-    call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
-    if collisions := routes.add(plugin, rules_of(app)[known:]):
-        raise PluginError(*settle(collisions, assembled.skippable))
