@@ -6,7 +6,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from flask.views import MethodView
 from werkzeug.routing import BaseConverter
 
-from pegboard import Blueprint, StartupError, create_app, hookimpl
+from pegboard import Blueprint, Settings, StartupError, create_app, hookimpl, setting
 from pegboard.app.start_page import FallbackRule
 from pegboard.plugins.collisions import CORE_ROUTES
 from pegboard.problems import Code, Problem
@@ -212,3 +212,25 @@ def test_a_converter_without_a_regular_expression_is_reported() -> None:
     (problem,) = problems(plugin)
     assert (Code.BLUEPRINT_INVALID, "one") == (problem.code, problem.plugin)
     assert "/<odd:x>" in problem.summary
+
+
+def test_a_blueprint_may_read_the_configuration_when_it_is_registered() -> None:
+    """By `record`, as Flask's documentation shows: the routes are read before the app exists."""
+
+    class OneSettings(Settings):
+        limit: int = setting(3, doc="How many.")
+
+    class One(Serving):
+        @hookimpl
+        def pegboard_settings(self) -> type[Settings]:
+            """Return one setting."""
+            return OneSettings
+
+    one, read = One("one", "/a"), set()
+
+    def record(state: BlueprintSetupState) -> None:
+        read.update((state.app.config["ONE_LIMIT"], state.app.config["MAX_CONTENT_LENGTH"]))
+
+    one.blueprint.record(record)
+    app = create_app(ALONE, plugins=[one])
+    assert {3, app.config["MAX_CONTENT_LENGTH"]} == read
