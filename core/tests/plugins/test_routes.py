@@ -226,7 +226,8 @@ def test_a_blueprint_may_read_the_configuration_when_it_is_registered() -> None:
             """Return one setting."""
             return OneSettings
 
-    one, read = One("one", "/a"), set()
+    one = One("one", "/a")
+    read: set[object] = set()
 
     def record(state: BlueprintSetupState) -> None:
         read.update((state.app.config["ONE_LIMIT"], state.app.config["MAX_CONTENT_LENGTH"]))
