@@ -182,8 +182,15 @@ def _wrong_arguments(
         specification = getattr(getattr(manager.hook, hook, None), "spec", None)
         if specification is None:
             continue
-        known = specification.argnames
-        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
+        known, function = specification.argnames, getattr(obj, name)
+        if _lacks_self(function, known):
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{hook} is a method of {type(obj).__name__} without self",
+                "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
+            )
+            continue
+        wrong = [one for one in _required(function) if one not in known]
         if wrong:
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
@@ -192,6 +199,14 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
+
+
+def _lacks_self(function: Callable[..., object], known: Collection[str]) -> bool:
+    """Return whether the object of a method is passed as an argument of its hook, or nowhere."""
+    if not inspect.ismethod(function):
+        return False
+    first = next(iter(inspect.signature(function.__func__).parameters), None)
+    return first is None or first in known
 
 
 def _required(function: Callable[..., object]) -> Iterator[str]:
