@@ -41,14 +41,14 @@ def register(
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
         return None, [problem]
-    if wrong := [*_wrong_arguments(manager, candidate, obj)]:
-        return obj, wrong
+    mistakes: list[Problem | Collision] = [*_wrong_arguments(manager, candidate, obj)]
     try:
-        manager.register(obj, candidate.name)
+        if not mistakes:
+            manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
         if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
             manager.unregister(name=candidate.name)
-        return obj, [_wrong_declaration(candidate, error)]
+        mistakes.append(_wrong_declaration(candidate, error))
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
@@ -61,7 +61,7 @@ def register(
             change="Give each plugin a module of its own",
         )
         return None, [collision]
-    return obj, []
+    return obj, mistakes
 
 
 def add_hookspecs(
