@@ -161,9 +161,10 @@ def test_a_compressed_body_is_told_so_where_a_view_reads_it_as_flask_does(client
     assert "Content-Encoding" in response.get_json()["message"]
 
 
-def test_an_empty_body_is_a_400_that_says_so(client):
+@pytest.mark.parametrize("data", [b"", b" \r\n"])
+def test_an_empty_body_is_a_400_that_says_so(client, data):
     """It is not a mistake in JSON."""
-    response = post(client, b"")
+    response = post(client, data)
     assert (400, "The body is empty; send JSON.") == (
         response.status_code,
         response.json["message"],

@@ -42,7 +42,7 @@ class StrictParser(FlaskParser):
             abort(415, message, headers={"Accept": "application/json"})
         require_plain_body(req)
         body = req.get_data(cache=True)
-        if not body:
+        if not body.strip():
             abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
         try:
             return load_json(body)
