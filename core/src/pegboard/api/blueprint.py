@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import flask
@@ -20,7 +19,7 @@ from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
 from pegboard.api.status_names import accept_all_names
-from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
+from pegboard.http import abort, encode_json, load_body, require_plain_body
 
 OPENAPI_VERSION = "3.0.3"
 ROOT_SERVERS = [{"url": "/"}]
@@ -41,13 +40,7 @@ class StrictParser(FlaskParser):
             message = "The body must be JSON, sent as Content-Type: application/json."
             abort(415, message, headers={"Accept": "application/json"})
         require_plain_body(req)
-        body = req.get_data(cache=True)
-        if not body.strip():
-            abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
-        try:
-            return load_json(body)
-        except InvalidJSONError as error:
-            abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+        return load_body(req.get_data(cache=True))
 
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any

@@ -1,6 +1,6 @@
 """HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
-from pegboard.http.body import Request, require_plain_body
+from pegboard.http.body import Request, load_body, require_plain_body
 from pegboard.http.cache_control import CACHE_CONTROL_KEY
 from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
@@ -75,6 +75,7 @@ __all__ = [
     "init_edge",
     "init_errors",
     "internal_error",
+    "load_body",
     "load_json",
     "log_request",
     "parse_origin",
