@@ -27,6 +27,15 @@ _OIDS = text("""
     WHERE tables.relname = ANY (:names) AND tables.relkind IN ('r', 'p', 'v', 'm', 'f')
 """)
 
+# Those of which the database takes the ids of new rows.
+_SEQUENCES = text("""
+    SELECT sequences.oid, refobjid
+    FROM pg_catalog.pg_depend
+    JOIN pg_catalog.pg_class AS sequences ON sequences.oid = objid AND relkind = 'S'
+    WHERE refobjid = ANY (:oids) AND refclassid = CAST('pg_class' AS regclass)
+    AND classid = CAST('pg_class' AS regclass) AND deptype IN ('a', 'i')
+""")
+
 _LOCKS = text("""
     SELECT relation, bool_or(mode = 'RowExclusiveLock') AS is_written
     FROM pg_catalog.pg_locks
@@ -231,10 +240,12 @@ class _State(NamedTuple):
 
 
 def _find(connection: Connection, tables: Collection[TableName]) -> dict[int, TableName]:
-    """Return the tables by their ids in PostgreSQL's catalog."""
+    """Return the tables by their ids in PostgreSQL's catalog, and by those of their sequences."""
     rows = connection.execute(_OIDS, {"names": [table.name for table in tables]})
     found = {row.oid: TableName.of(row.nspname, row.relname) for row in rows}
-    return {oid: table for oid, table in found.items() if table in tables}
+    watched = {oid: table for oid, table in found.items() if table in tables}
+    sequences = connection.execute(_SEQUENCES, {"oids": [*watched]})
+    return watched | {row.oid: watched[row.refobjid] for row in sequences}
 
 
 def _state(connection: Connection, oids: Collection[int]) -> dict[int, _State]:
