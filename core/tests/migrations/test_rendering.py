@@ -478,3 +478,34 @@ def test_printed_sql_creates_a_type_once(
         flask_migrate.upgrade("notes", sql=True)
     printed = capsys.readouterr().out
     assert ["color", "mood"] == re.findall(r"CREATE TYPE (\w+) AS ENUM", printed)
+
+
+UNWRITABLE: dict[str, dict[str, Any]] = {
+    "Enum('a', 'b') in the models has no name, which PostgreSQL demands": {
+        "type_": sa.Enum("a", "b")
+    },
+    "Enum('c') in the models has no name": {
+        "type_": sa.ARRAY(sa.Enum("c")).with_variant(sa.JSON(), "sqlite")
+    },
+    "an SQL expression of the models cannot be written: Could not render literal value": {
+        "type_": sa.String(9),
+        "server_default": sa.cast(5, sa.String),
+    },
+}
+
+
+@pytest.mark.parametrize("message", UNWRITABLE)
+def test_what_only_one_database_takes_is_not_written(
+    assemble: Assemble, notes: Notes, message: str
+) -> None:
+    """The plugin is named, and no file is left."""
+
+    def models(base: Any) -> None:
+        column = mapped_column(**UNWRITABLE[message])
+        type("Note", (base,), {"__tablename__": "notes", "kind": column})
+
+    notes.define(models)
+    with pytest.raises(MigrationError) as raised:
+        write_revisions(assemble("sqlite"))
+    assert raised.value.message.startswith(f"notes: {message}")
+    assert [] == [*notes.versions.glob("*.py")]
