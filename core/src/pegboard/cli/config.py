@@ -41,7 +41,7 @@ def check(info: ScriptInfo) -> None:
 
     Variables that have no effect are printed, too, and are no problem.
     """
-    with not_logged(Skipped), not_logged(Unused):
+    with not_logged(Unused), not_logged(Skipped):
         registry = get_registry(info.load_app())
     for unused in registry.unused:
         click.echo(str(unused), err=True)

@@ -3,7 +3,6 @@
 import io
 import json
 from functools import partial
-from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import flask
@@ -46,10 +45,19 @@ class Request(flask.Request):
         if not flask.current_app.debug:  # in which Flask tells the reason
             match error:
                 case json.JSONDecodeError():
-                    _load(error.doc.encode())
+                    load_body(error.doc.encode())
                 case UnicodeDecodeError():
-                    _load(error.object)
+                    load_body(error.object)
         return super().on_json_loading_failed(error)
+
+
+def load_body(body: bytes) -> Any:
+    """Return the value of a JSON body; ends the request with 400 if it is none."""
+    try:
+        return load_json(body)
+    except InvalidJSONError as error:
+        message = f"The body is not valid JSON: {error}."
+        abort(400, message if body.strip() else "The body is empty; send JSON.")
 
 
 def require_plain_body(request: flask.Request) -> None:
@@ -65,15 +73,7 @@ def read_json(request: flask.Request) -> Any:
     Ends the request with 400 for a body that is empty or no JSON, 415 for a compressed one.
     """
     require_plain_body(request)
-    return _load(request.get_data(cache=True))
-
-
-def _load(body: bytes) -> Any:
-    try:
-        return load_json(body)
-    except InvalidJSONError as error:
-        message = f"The body is not valid JSON: {error}."
-        abort(HTTPStatus.BAD_REQUEST, message if body.strip() else "The body is empty; send JSON.")
+    return load_body(request.get_data(cache=True))
 
 
 class _Body(io.RawIOBase):
