@@ -169,6 +169,7 @@ def test_a_compressed_body_is_told_so_where_a_view_reads_it_as_flask_does(client
         (b" \r\n", "The body is empty; send JSON."),
         (b'{"a"', "The body is not valid JSON: Expecting ':' delimiter at line 1, column 5."),
         (b'"\xff"', "The body is not valid JSON: it is not UTF-8."),
+        (b"\xed\xa0\x80", "The body is not valid JSON: it is not UTF-8."),
     ],
 )
 def test_a_400_says_what_is_wrong_with_a_body(client, path, data, message):

@@ -45,7 +45,8 @@ class Request(flask.Request):
         if not flask.current_app.debug:  # in which Flask tells the reason
             match error:
                 case json.JSONDecodeError():
-                    load_body(error.doc.encode())
+                    # `json.loads` decodes the surrogates that UTF-8 does not have.
+                    load_body(error.doc.encode(errors="surrogatepass"))
                 case UnicodeDecodeError():
                     load_body(error.object)
         return super().on_json_loading_failed(error)
