@@ -1,8 +1,8 @@
 """Pegboard, a Flask platform that a team assembles from plugins.
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
-`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.annotations` and
-`pegboard.testing`.
+`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
+`pegboard.annotations` and `pegboard.testing`.
 """
 
 from pegboard.annotations import rate_limit
@@ -11,9 +11,10 @@ from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
 from pegboard.forking import after_fork
-from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
+from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, ProblemCode, StartupError
+from pegboard.resources import Resource
 from pegboard.settings import (
     CoreSettings,
     DevelopmentConfig,
@@ -29,12 +30,12 @@ __all__ = [
     "CoreSettings",
     "DevelopmentConfig",
     "HealthCheck",
-    "InvalidJSONError",
     "Model",
     "NotReadyError",
     "Problem",
     "ProblemCode",
     "ProductionConfig",
+    "Resource",
     "Settings",
     "StartupError",
     "TestingConfig",
@@ -48,7 +49,6 @@ __all__ = [
     "get_settings",
     "hookimpl",
     "hookspec",
-    "load_json",
     "no_time_limit",
     "rate_limit",
     "require_preconditions",

@@ -17,6 +17,7 @@ from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code
+from pegboard.resources import Listener
 from pegboard.testing.distributions import PluginFolder
 
 ALONE = {"ENV": "testing", "CACHE": "auto", "SESSIONS": "auto"}
@@ -106,6 +107,7 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("one", lambda _app: None)],  # type: ignore[arg-type,misc]
     ],
     "pegboard_setup": [object(), False],
+    "pegboard_listeners": [None, Listener(written=print), [Listener], [print]],
     "pegboard_client_identity": [
         42,
         "alice",
@@ -301,7 +303,7 @@ REFERENCES = {
     "several": (
         (
             "other_id = sqlalchemy.Column(sqlalchemy.ForeignKey('notes.number'))\n"
-            "            item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))"
+            "item_id = sqlalchemy.Column(sqlalchemy.ForeignKey('items.id'))"
         ),
         (
             "notes.item_id refers to 'items.id', no column of this plugin\n"
@@ -320,28 +322,7 @@ def test_a_model_that_refers_to_nothing_is_found_at_the_start(
     plugin_folder: PluginFolder, line: str, told: str
 ) -> None:
     """The plugin is named, and may be skipped."""
-    plugin_folder.add(
-        "notes",
-        f"""
-        from pathlib import Path
-        import sqlalchemy, sqlalchemy.orm
-
-        class Base(pegboard.Model, sqlalchemy.orm.DeclarativeBase):
-            pass
-
-        class Note(Base):
-            __tablename__ = "notes"
-            {line}
-
-        @pegboard.hookimpl
-        def pegboard_models():
-            return Base
-
-        @pegboard.hookimpl
-        def pegboard_migrations():
-            return Path(__file__).parent
-        """,
-    )
+    plugin_folder.add_table("notes", columns=line)
     config = {"ENV": "testing", "PLUGINS": "notes"}
     with pytest.raises(StartupError) as caught:
         create_app(config)

@@ -1,6 +1,7 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
 from pegboard.api.blueprint import (
+    MAX_PAGE,
     Api,
     Blueprint,
     Decoration,
@@ -20,6 +21,7 @@ from pegboard.api.health import (
     health_blueprint,
     init_health,
 )
+from pegboard.api.messages import plain_messages
 from pegboard.api.operations import (
     Operation,
     OperationIdError,
@@ -36,6 +38,7 @@ from pegboard.api.status_names import use_current_names
 __all__ = [
     "ASSETS",
     "LIVENESS_PATH",
+    "MAX_PAGE",
     "Api",
     "Blueprint",
     "Decoration",
@@ -61,5 +64,6 @@ __all__ = [
     "init_health",
     "openapi_blueprint",
     "operations_of",
+    "plain_messages",
     "use_current_names",
 ]

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import flask
@@ -16,11 +15,12 @@ from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
+from pegboard.api.component_names import component_name
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
 from pegboard.api.status_names import accept_all_names
-from pegboard.http import InvalidJSONError, abort, encode_json, load_json, require_plain_body
+from pegboard.http import abort, encode_json, read_json
 
 OPENAPI_VERSION = "3.0.3"
 ROOT_SERVERS = [{"url": "/"}]
@@ -40,14 +40,7 @@ class StrictParser(FlaskParser):
         if not is_json(req.mimetype):
             message = "The body must be JSON, sent as Content-Type: application/json."
             abort(415, message, headers={"Accept": "application/json"})
-        require_plain_body(req)
-        body = req.get_data(cache=True)
-        if not body:
-            abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
-        try:
-            return load_json(body)
-        except InvalidJSONError as error:
-            abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+        return read_json(req)
 
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
@@ -255,14 +248,6 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     )
     accept_all_names(api, ErrorSchema)
     return api
-
-
-def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
-    """Return the name of a schema in the document, as in `items.Item`."""
-    kind = schema if isinstance(schema, type) else type(schema)
-    plugin = plugin_packages.get(kind.__module__.partition(".")[0])
-    bare = kind.__name__.removesuffix("Schema") or kind.__name__
-    return f"{plugin}.{bare}" if plugin else bare
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
 from pegboard.app.decorated_views import check_decorations
 from pegboard.app.edge import add_edge, check_prefix
-from pegboard.app.install import install_plugins
+from pegboard.app.install import install_listeners, install_plugins
 from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
@@ -18,7 +18,14 @@ from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
 from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
-from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
+from pegboard.plugins import (
+    Registry,
+    Skipped,
+    build_registry,
+    init_registry,
+    may_skip,
+    select_plugins,
+)
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import Config, Configuration, configure
 
@@ -68,6 +75,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
 
     stages = add_stages(app)
     install_plugins(app, api, assembled)
+    install_listeners(app, assembled)
     check_prefix(app, core)
     check_decorations(app, assembled)
     init_providers(app, core, assembled)
@@ -82,10 +90,4 @@ def _report_left_out(app: Flask, assembled: Registry) -> None:
     for unused in assembled.unused:
         app.logger.log(logging.WARNING if unused.near else logging.DEBUG, "%s", unused)
     for problem in assembled.skipped:
-        app.logger.error(
-            "%s is skipped, as its policy says: %s [%s]. %s",
-            problem.plugin,
-            problem.summary,
-            problem.code,
-            problem.hint,
-        )
+        app.logger.error("%s", Skipped(problem))

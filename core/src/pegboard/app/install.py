@@ -1,4 +1,4 @@
-"""Installing what plugins contribute into the app: blueprints, commands, and their set-up."""
+"""Installing what plugins contribute into the app: blueprints, commands, set-up, listeners."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from flask import Flask
 
 from pegboard.api import Api, Blueprint
 from pegboard.app.hook_calls import call_with_app, init_routes
+from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
     Plugin,
@@ -42,6 +43,17 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     init_routes(app, routes)
     for plugin in assembled.plugins:
         call_with_app(app, assembled, plugin, "pegboard_setup")
+
+
+def install_listeners(app: Flask, assembled: Registry) -> None:
+    """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
+    listeners = [
+        Registered(plugin.name, listener)
+        for plugin in assembled.plugins
+        for result in call_with_app(app, assembled, plugin, "pegboard_listeners")
+        for listener in result
+    ]
+    init_listeners(app, listeners)
 
 
 def _install(

@@ -4,7 +4,7 @@ from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
-from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION
+from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -13,6 +13,7 @@ from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
+    "SQLITE_LOWER",
     "DatabaseOptions",
     "Kind",
     "Model",

@@ -13,6 +13,9 @@ BEGIN_IMMEDIATE_OPTION = "pegboard_begin_immediate"
 It then waits for SQLite's write lock at its beginning, for up to the busy time-out.
 """
 
+SQLITE_LOWER = "pegboard_lower"
+"""The SQL function for lower case; that of SQLite handles only ASCII."""
+
 _MODE = "pegboard_mode"
 _CHANGES = "pegboard_changes"
 _PAUSE = 0.02
@@ -32,6 +35,7 @@ def init_sqlite(engine: Engine, *, busy_timeout: float, is_durable: bool = True)
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout * 1000:.0f}")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function(SQLITE_LOWER, 1, _lower, deterministic=True)
         if not is_durable:
             connection.execute("PRAGMA synchronous = OFF")
         _write_ahead(connection, time.monotonic() + busy_timeout)
@@ -57,6 +61,10 @@ def init_sqlite(engine: Engine, *, busy_timeout: float, is_durable: bool = True)
 
     # Not in the event: an error there would leave SQLAlchemy's connection without transactions.
     engine.dialect.do_begin = begin  # type: ignore[method-assign, assignment]  # the dialect's place for it
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def has_written(connection: Connection) -> bool:

@@ -1,10 +1,11 @@
 """HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
-from pegboard.http.body import Request, require_plain_body
+from pegboard.http.body import Request, read_json
 from pegboard.http.cache_control import CACHE_CONTROL_KEY
 from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
+    answer_conditionally,
     evaluate_preconditions,
     explain_failed_precondition,
     require_preconditions,
@@ -60,6 +61,7 @@ __all__ = [
     "Request",
     "UnsendableError",
     "abort",
+    "answer_conditionally",
     "answer_database_error",
     "available_codings",
     "encode_header_name",
@@ -78,6 +80,6 @@ __all__ = [
     "load_json",
     "log_request",
     "parse_origin",
-    "require_plain_body",
+    "read_json",
     "require_preconditions",
 ]

@@ -1,6 +1,7 @@
 """The body of a request, which is read whole and within its limit, or ends in an error."""
 
 import io
+import json
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityToo
 from werkzeug.utils import cached_property
 
 from pegboard.http.errors import abort
+from pegboard.http.strict_json import InvalidJSONError, load_json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,9 +40,24 @@ class Request(flask.Request):
         return cast("IO[bytes]", _Body(self.input_stream, declared, limit))
 
     def on_json_loading_failed(self, error: ValueError | None) -> Any:
-        """Answer 415 if the body is compressed, and as Flask does where it is no JSON."""
+        """Answer 415 if the body is compressed or not sent as JSON, else 400 with the reason."""
         require_plain_body(self)
+        if not flask.current_app.debug:  # in which Flask tells the reason
+            match error:
+                case json.JSONDecodeError():
+                    load_body(error.doc.encode())
+                case UnicodeDecodeError():
+                    load_body(error.object)
         return super().on_json_loading_failed(error)
+
+
+def load_body(body: bytes) -> Any:
+    """Return the value of a JSON body; ends the request with 400 if it is none."""
+    try:
+        return load_json(body)
+    except InvalidJSONError as error:
+        message = f"The body is not valid JSON: {error}."
+        abort(400, message if body.strip() else "The body is empty; send JSON.")
 
 
 def require_plain_body(request: flask.Request) -> None:
@@ -48,6 +65,15 @@ def require_plain_body(request: flask.Request) -> None:
     if request.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
         message = "The body must not be compressed: send it without Content-Encoding."
         abort(415, message, headers={"Accept-Encoding": "identity"})
+
+
+def read_json(request: flask.Request) -> Any:
+    """Return the value that the JSON in a request's body stands for.
+
+    Ends the request with 400 for a body that is empty or no JSON, 415 for a compressed one.
+    """
+    require_plain_body(request)
+    return load_body(request.get_data(cache=True))
 
 
 class _Body(io.RawIOBase):

@@ -3,7 +3,7 @@
 import re
 from http import HTTPStatus
 
-from flask import request
+from flask import Response, request
 from werkzeug.http import parse_etags, quote_etag
 
 from pegboard.http.errors import abort
@@ -64,6 +64,27 @@ def require_preconditions(etag: str) -> None:
             if_none_match=request.headers.get("If-None-Match"),
         )
         abort(status, message, headers={"ETag": quote_etag(etag)})
+
+
+def answer_conditionally(response: Response) -> Response:
+    """Return the answer to a GET, or 304 or 412 if the request's headers demand it.
+
+    The answer has a strong `ETag`.
+    """
+    etag, _ = response.get_etag()
+    require_preconditions(etag or "")
+    status = evaluate_preconditions(
+        etag or "",
+        method=request.method,
+        if_match=None,
+        if_none_match=request.headers.get("If-None-Match"),
+    )
+    if status != HTTPStatus.NOT_MODIFIED:
+        return response
+    unchanged = Response(status=status)
+    del unchanged.headers["Content-Type"]
+    unchanged.set_etag(etag or "")
+    return unchanged
 
 
 def explain_failed_precondition(

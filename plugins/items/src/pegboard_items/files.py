@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import IO, Any
 
-import pegboard
+from pegboard.resources import InvalidJSONError, load_json
 from pegboard_items.models import table
 from pegboard_items.representation import ItemLike, plain
 
@@ -91,8 +91,8 @@ def _read_jsonl(lines: Lines) -> Iterator[Row]:
 
 def _parse_object(line: bytes) -> Any:
     try:
-        return pegboard.load_json(line)
-    except pegboard.InvalidJSONError as error:
+        return load_json(line)
+    except InvalidJSONError as error:
         message = f"not valid JSON: {error}"
         raise RowError(message) from None
 

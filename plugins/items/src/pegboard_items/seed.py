@@ -58,6 +58,6 @@ def _seed(wanted: int, *, only_if_empty: bool) -> BulkWriter:
         return writer
     now = pegboard.utcnow()
     for values in islice(samples(), wanted):
-        writer.add({**values, "created_at": now, "updated_at": now})
+        writer.add(writer.prepare({**values, "created_at": now, "updated_at": now}))
     writer.flush()
     return writer

@@ -19,7 +19,7 @@ _EXPORT_BATCH = 1000
 
 
 class InterruptedImportError(Exception):
-    """Raised when the database aborted the import because of a concurrent transaction."""
+    """Raised when a concurrent transaction or a plugin aborted the import."""
 
 
 @dataclass
@@ -50,6 +50,9 @@ def import_rows(
             run.transaction(on_row)
         except _RefusedError:
             return run.report
+        except HTTPException as error:
+            message = f"A plugin refused the items: {error.description or error.name}"
+            raise InterruptedImportError(message) from error
         run.report.imported = run.writer.count
         run.writer.announce()
     return run.report
@@ -90,11 +93,12 @@ class _Import:
 
     def _add(self, values: Values) -> None:
         try:
-            self.writer.add(values)
+            prepared = self.writer.prepare(values)
         except HTTPException as error:
             # A plugin has refused the item.
             summary = {"_schema": [error.description or error.name]}
             raise RowError(_sentence(getattr(error, "errors", None) or summary)) from None
+        self.writer.add(prepared)
 
     def _complain(self, line: int, error: RowError) -> None:
         self.report.bad += 1

@@ -16,11 +16,19 @@ import pytest
 from pegboard.cache import CacheStrategy, Transaction
 from pegboard.testing.contracts.operators import Operators
 from pegboard.testing.contracts.readers import Readers
+from pegboard.testing.contracts.resources import ResourceContract
 from pegboard.testing.contracts.schedules import Schedules
 from pegboard.testing.contracts.steps import KEY, SIBLING, NoTransaction, lease
 from pegboard.testing.contracts.writers import Writers
 
-__all__ = ["KEY", "SIBLING", "CacheStrategyContract", "NoTransaction", "lease"]
+__all__ = [
+    "KEY",
+    "SIBLING",
+    "CacheStrategyContract",
+    "NoTransaction",
+    "ResourceContract",
+    "lease",
+]
 
 
 class CacheStrategyContract(Readers, Writers, Schedules, Operators):

@@ -1,4 +1,4 @@
-"""The rules for text, and that the patterns of the API's description say the same."""
+"""The texts that fields take, and that the patterns of the API's description say the same."""
 
 import re
 import unicodedata
@@ -6,8 +6,12 @@ import unicodedata
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 
-from pegboard_items.text import NAME_PATTERN, TEXT_PATTERN, TextError, check_text, trim_name
+from pegboard.resources import Line, Text
+
+NAME = Line(max_length=100, what="A name")
+TEXT = Text()
 
 ODD = st.text(
     st.one_of(
@@ -58,7 +62,7 @@ def passes(check, text: str) -> bool:
     """Whether the check takes the text."""
     try:
         check(text)
-    except TextError:
+    except ValidationError:
         return False
     return True
 
@@ -79,9 +83,9 @@ def test_the_pattern_of_names_says_what_is_checked(text):
 
     Only what nobody sees above U+FFFF is beyond the pattern.
     """
-    assert passes(trim_name, text) == is_name(text)
+    assert passes(NAME.deserialize, text) == is_name(text)
     if is_name(text) or not any(letter > "\uffff" and not is_visible(letter) for letter in text):
-        assert is_name(text) == bool(re.search(NAME_PATTERN, text))
+        assert is_name(text) == bool(re.search(NAME.metadata["pattern"], text))
 
 
 def test_every_character_that_nobody_sees_makes_no_name_alone():
@@ -90,7 +94,7 @@ def test_every_character_that_nobody_sees_makes_no_name_alone():
         f"U+{code:04X}"
         for code in range(0x110000)
         if not 0xD800 <= code <= 0xDFFF
-        and (passes(trim_name, chr(code) * 2) != is_visible(chr(code)))
+        and (passes(NAME.deserialize, chr(code) * 2) != is_visible(chr(code)))
     ]
     assert [] == wrong
 
@@ -105,7 +109,7 @@ def test_every_character_that_nobody_sees_makes_no_name_alone():
 )
 def test_joiners_inside_a_name_stay(text):
     """Of an emoji and of Persian."""
-    assert text == trim_name(text)
+    assert text == NAME.deserialize(text)
 
 
 @settings(deadline=None)
@@ -114,24 +118,24 @@ def test_joiners_inside_a_name_stay(text):
 @example("a\x00\n")
 def test_the_pattern_of_texts_says_what_is_checked(text):
     """Neither takes what the other refuses."""
-    assert passes(check_text, text) == bool(re.search(TEXT_PATTERN, text))
+    assert passes(TEXT.deserialize, text) == bool(re.search(TEXT.metadata["pattern"], text))
 
 
-@pytest.mark.parametrize("check", [trim_name, check_text])
+@pytest.mark.parametrize("check", [NAME.deserialize, TEXT.deserialize])
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
 def test_half_a_surrogate_pair_is_no_text(check, text):
     """What patterns cannot say is checked all the same."""
-    with pytest.raises(TextError, match=r"U\+D[8F]"):
+    with pytest.raises(ValidationError, match=r"U\+D[8F]"):
         check(text)
 
 
 def test_the_complaint_names_the_character_and_its_place():
     """So that the client finds it."""
-    with pytest.raises(TextError, match=r"U\+0000 at position 2"):
-        check_text("a\0b")
+    with pytest.raises(ValidationError, match=r"U\+0000 at position 2"):
+        TEXT.deserialize("a\0b")
 
 
 def test_a_long_name_is_judged_at_once():
     """A pattern that backtracks would take minutes."""
-    with pytest.raises(TextError):
-        trim_name("a" + " " * 1_000_000 + "b")
+    with pytest.raises(ValidationError):
+        NAME.deserialize("a" + " " * 1_000_000 + "b")

@@ -1,12 +1,10 @@
-"""Which texts an item may hold: one definition for the API, its description and imports.
+"""Which texts the fields `Line` and `Text` take: one definition for the API and its description.
 
 The patterns mean the same as regular expressions of Python and of ECMAScript. They cannot exclude
 half of a surrogate pair, nor characters above U+FFFF that nobody sees; both are refused as well.
 """
 
 import re
-
-from pegboard_items.models import NAME_LENGTH
 
 _SPACE = r"\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """The white space of Unicode (property White_Space)."""
@@ -33,18 +31,11 @@ _INVISIBLE_ABOVE = (
 """Those above U+FFFF: Default_Ignorable_Code_Point, the joiners and blanks of Egyptian hieroglyphs,
 the filler of the Khitan small script, and the null notehead of music."""
 
-NAME_PATTERN = (
-    rf"^(?=[{_SPACE}]*[^{_CONTROL}]*[^{_SPACE}{_CONTROL}{_INVISIBLE}])"
-    rf"[{_SPACE}]*[^{_SPACE}{_CONTROL}]"
-    rf"(?:[^{_CONTROL}]{{0,{NAME_LENGTH - 2}}}[^{_SPACE}{_CONTROL}])?[{_SPACE}]*$"
-)
-"""A valid name before it is trimmed."""
-
 TEXT_PATTERN = rf"^[^{_CONTROL_BUT_LINES}]*$"
 """A valid text, which may have several lines."""
 
 _SPACES = "".join(filter(re.compile(f"[{_SPACE}]").match, map(chr, range(0x3001))))
-_bad_in_name = re.compile(f"[{_CONTROL}{_SURROGATE}]").search
+_bad_in_line = re.compile(f"[{_CONTROL}{_SURROGATE}]").search
 _visible = re.compile(f"[^{_SPACE}{_CONTROL}{_INVISIBLE}{_INVISIBLE_ABOVE}]").search
 _bad_in_text = re.compile(f"[{_CONTROL_BUT_LINES}{_SURROGATE}]").search
 
@@ -53,26 +44,41 @@ class TextError(ValueError):
     """Raised for a text that is not allowed; the message says why."""
 
 
-def trim_name(name: str) -> str:
-    """Return the name without surrounding white space. Raises `TextError`."""
-    name = name.strip(_SPACES)
-    if not _visible(name) and not _bad_in_name(name):
-        message = "A name has at least one character that can be seen."
-        raise TextError(message)
-    if len(name) > NAME_LENGTH:
-        message = f"A name has at most {NAME_LENGTH} characters, this one has {len(name)}."
-        raise TextError(message)
-    if found := _bad_in_name(name):
-        raise TextError(_complaint(found, "a name"))
-    return name
+def line_pattern(max_length: int | None) -> str:
+    """Return the pattern of a valid line before it is trimmed."""
+    # The first and the last character are visible, so they are not counted here.
+    inner = "*" if max_length is None else f"{{0,{max(max_length - 2, 0)}}}"
+    middle = rf"(?:[^{_CONTROL}]{inner}[^{_SPACE}{_CONTROL}])?" if max_length != 1 else ""
+    return (
+        rf"^(?=[{_SPACE}]*[^{_CONTROL}]*[^{_SPACE}{_CONTROL}{_INVISIBLE}])"
+        rf"[{_SPACE}]*[^{_SPACE}{_CONTROL}]{middle}[{_SPACE}]*$"
+    )
 
 
-def check_text(text: str) -> str:
+def trim_line(line: str, max_length: int | None, what: str) -> str:
+    """Return the line without surrounding white space. Raises `TextError`.
+
+    `what` begins the message, as "A name".
+    """
+    line = line.strip(_SPACES)
+    if not _visible(line) and not _bad_in_line(line):
+        message = f"{what} has at least one character that can be seen."
+        raise TextError(message)
+    if max_length is not None and len(line) > max_length:
+        message = f"{what} has at most {max_length} characters, this one has {len(line)}."
+        raise TextError(message)
+    if found := _bad_in_line(line):
+        raise TextError(_complaint(found, what))
+    return line
+
+
+def check_text(text: str, what: str) -> str:
     """Return the text. Raises `TextError`."""
     if found := _bad_in_text(text):
-        raise TextError(_complaint(found, "a text"))
+        raise TextError(_complaint(found, what))
     return text
 
 
-def _complaint(found: re.Match[str], where: str) -> str:
+def _complaint(found: re.Match[str], what: str) -> str:
+    where = what[0].lower() + what[1:]
     return f"U+{ord(found[0]):04X} at position {found.start() + 1} is not allowed in {where}."

@@ -1,0 +1,45 @@
+"""Resources: what a plugin declares of a model, and the REST interface that follows from it.
+
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
+
+from pegboard.changes import BulkInsert, Change, Kind, Listener
+from pegboard.http import InvalidJSONError, load_json
+from pegboard.resources.declaration import (
+    CRUD,
+    EQUALITY,
+    RANGE,
+    Comparison,
+    Filter,
+    Operation,
+    ResourceError,
+)
+from pegboard.resources.fields import Decimal, Line, Moment, Text
+from pegboard.resources.query import conditions_of as conditions_of
+from pegboard.resources.representation import Representation, Representer
+from pegboard.resources.resource import Resource
+from pegboard.resources.steps import Steps
+
+__all__ = [
+    "CRUD",
+    "EQUALITY",
+    "RANGE",
+    "BulkInsert",
+    "Change",
+    "Comparison",
+    "Decimal",
+    "Filter",
+    "InvalidJSONError",
+    "Kind",
+    "Line",
+    "Listener",
+    "Moment",
+    "Operation",
+    "Representation",
+    "Representer",
+    "Resource",
+    "ResourceError",
+    "Steps",
+    "Text",
+    "load_json",
+]

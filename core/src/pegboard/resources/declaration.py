@@ -1,0 +1,78 @@
+"""What a resource is declared with: operations, comparisons and filters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import InstrumentedAttribute
+
+
+class ResourceError(ValueError):
+    """Raised for a wrong declaration of a resource; names the resource and says what to do."""
+
+
+class Operation(StrEnum):
+    """What a client can do with a resource."""
+
+    LIST = "list"
+    """`GET` of all rows, a page at a time."""
+    GET = "get"
+    """`GET` of one row."""
+    CREATE = "create"
+    """`POST` of a new row."""
+    REPLACE = "replace"
+    """`PUT` of all fields that a client may write."""
+    MERGE = "merge"
+    """`PATCH` of some of the fields (RFC 7396)."""
+    DELETE = "delete"
+    """`DELETE` of a row."""
+    BULK_CREATE = "bulk_create"
+    """`POST` of several new rows, all or none."""
+
+
+CRUD = frozenset(
+    {Operation.LIST, Operation.GET, Operation.CREATE, Operation.REPLACE, Operation.DELETE}
+)
+"""The operations of a resource that is declared without any."""
+
+
+class Comparison(StrEnum):
+    """How a filter compares a column with the value that a client gives.
+
+    The value is that of the parameter's operator, as in `rating[gte]`; that of `EQ` is in none.
+    """
+
+    EQ = "eq"
+    """The value itself, as in `rating=3`."""
+    NE = "ne"
+    """Any other value; includes rows without a value (`IS DISTINCT FROM`)."""
+    LT = "lt"
+    """Below the value."""
+    LTE = "lte"
+    """The value or below it."""
+    GT = "gt"
+    """Above the value."""
+    GTE = "gte"
+    """The value or above it."""
+    IN = "in"
+    """One of up to 100 values, with commas between; one that has a comma is in double quotes."""
+    NULL = "null"
+    """Whether there is no value: `true` or `false`."""
+
+
+EQUALITY = (Comparison.EQ, Comparison.NE, Comparison.IN)
+"""The comparisons for a filter by equality."""
+
+RANGE = (Comparison.LT, Comparison.LTE, Comparison.GT, Comparison.GTE)
+"""The comparisons for a filter by order."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A column that lists are filtered by, and how it may be compared."""
+
+    column: InstrumentedAttribute[Any]
+    """The attribute of the model, as `Review.rating`."""
+    comparisons: Sequence[Comparison] = EQUALITY
+    """What clients may ask for, as `EQUALITY` or `RANGE`."""

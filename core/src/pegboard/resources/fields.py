@@ -1,0 +1,131 @@
+"""Fields for the schemas of resources, as strict as a database needs them to be."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal as DecimalNumber
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from pegboard.resources.texts import (
+    TEXT_PATTERN,
+    TextError,
+    check_text,
+    line_pattern,
+    trim_line,
+)
+
+_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
+_TIME = {
+    "description": "UTC, without an offset; a fraction only where there is one. JavaScript takes "
+    "such a text for local time: append Z before it is read.",
+    "pattern": _TIME_PATTERN,
+    "example": "2024-01-01T00:00:00",
+}
+_is_whole = re.compile("-?(0|[1-9][0-9]{0,999})").fullmatch
+_is_decimal = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?").fullmatch
+
+
+class Line(fields.String):
+    """A text of one line: trimmed, without control characters, and with something that is seen.
+
+    The length is counted after white space at both ends has been trimmed.
+    """
+
+    def __init__(
+        self, *, max_length: int | None = None, what: str = "A text", **options: Any
+    ) -> None:
+        """Take the most characters, and the text's name in messages, as in "A name has ..."."""
+        self.max_length = max_length
+        """The most characters that a client may send; None: as many as it likes."""
+        self.what = what
+        """The text's name at the beginning of messages."""
+        self.given_metadata: dict[str, Any] = options.pop("metadata", {})
+        """What the author says of the field in the document."""
+        size = "At least one character" if max_length is None else f"1 to {max_length} characters"
+        metadata = {
+            "pattern": line_pattern(max_length),
+            "description": f"{size}, none of them a control character, "
+            "counted after white space at both ends has been trimmed.",
+            **self.given_metadata,
+        }
+        super().__init__(metadata=metadata, **options)
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(*args, **kwargs)
+        try:
+            return trim_line(text, self.max_length, self.what)
+        except TextError as error:
+            raise ValidationError(str(error)) from None
+
+
+class Text(fields.String):
+    """A text that may have several lines, without control characters but those that end lines."""
+
+    def __init__(self, *, what: str = "A text", **options: Any) -> None:
+        """Take the text's name in messages, as in "U+0000 ... is not allowed in a text"."""
+        self.what = what
+        """The text's name in messages."""
+        self.given_metadata: dict[str, Any] = options.pop("metadata", {})
+        """What the author says of the field in the document."""
+        metadata = {
+            "pattern": TEXT_PATTERN,
+            "description": "Any text without control characters but tab, line feed and carriage "
+            "return.",
+            **self.given_metadata,
+        }
+        super().__init__(metadata=metadata, **options)
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(*args, **kwargs)
+        try:
+            return check_text(text, self.what)
+        except TextError as error:
+            raise ValidationError(str(error)) from None
+
+
+class Moment(fields.Field[datetime]):
+    """A time, in UTC without an offset, as `Model.created_at`; one with an offset is converted."""
+
+    def __init__(self, **options: Any) -> None:
+        metadata = {**_TIME, **options.pop("metadata", {})}
+        super().__init__(metadata={"type": "string", **metadata}, **options)
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        try:
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        except (TypeError, ValueError, OverflowError):
+            message = "Not a time such as 2024-01-01T00:00:00."
+            raise ValidationError(message) from None
+
+
+class Decimal(fields.Field[DecimalNumber]):
+    """An exact decimal number, as a text in JSON: `"12.50"`, not `"1e2"` or `".5"`."""
+
+    def __init__(self, **options: Any) -> None:
+        metadata = {"pattern": r"^-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?$", "example": "12.50"}
+        metadata |= options.pop("metadata", {})
+        super().__init__(metadata={"type": "string", **metadata}, **options)
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        return None if value is None else format(value, "f")
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> DecimalNumber:
+        if not isinstance(value, str) or not _is_decimal(value):
+            message = 'Not a decimal number as a text, such as "12.50".'
+            raise ValidationError(message)
+        return DecimalNumber(value)
+
+
+class WholeNumber(fields.Integer):
+    """A whole number in a query, such as `20`; not `+20`, `020` or `2_0`."""
+
+    def _validated(self, value: Any) -> int:
+        if not _is_whole(value):
+            message = "Not a whole number, as in 20."
+            raise ValidationError(message)
+        return super()._validated(value)

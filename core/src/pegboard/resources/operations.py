@@ -1,0 +1,258 @@
+"""The views of a resource: each does the steps of one operation, in the order of RFC 9110, 13.2."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+from marshmallow import Schema
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.cache import cached
+from pegboard.database import db, transactional
+from pegboard.http import answer_conditionally, require_preconditions
+from pegboard.resources.declaration import Operation
+from pegboard.resources.description import Words, etag_header, list_headers, location_header
+from pegboard.resources.listing import Listing
+from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
+from pegboard.resources.query import Wanted
+from pegboard.resources.schemas import Values
+from pegboard.resources.steps import Steps
+
+_CONFLICT = HTTPStatus.CONFLICT
+_FORBIDDEN = HTTPStatus.FORBIDDEN
+_STALE = HTTPStatus.PRECONDITION_FAILED
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views of one resource are made of, beside its steps."""
+
+    words: Words
+    id_parameter: Mapping[str, object]
+    """The variable of a row's URL, in the document."""
+    listed: type[Schema]
+    """The schema of a row in a list."""
+    list_query: type[Schema]
+    """The schema of a list's query; it loads a `Wanted`."""
+    listing: Listing[Any]
+    depends: Sequence[type[DeclarativeBase] | Table]
+    """The tables that a row's answer has something of."""
+    has_constraints: bool
+    """Whether a write can conflict with other rows."""
+
+
+def add_views(resource: Steps[Any], parts: Parts) -> None:
+    """Add a view for each operation of a resource to its blueprint."""
+    for operation, add in _VIEWS.items():
+        if operation in resource.operations:
+            add(resource, parts)
+
+
+def _documented(resource: Steps[Any], parts: Parts, view: Any, *statuses: HTTPStatus) -> Any:
+    """Document errors of a view, each where the resource can answer it."""
+    possible = {
+        _CONFLICT: parts.has_constraints,
+        _FORBIDDEN: resource.overrides("permit_write"),
+    }
+    for status in statuses:
+        if possible.get(status, True):
+            view = resource.blueprint.alt_response(status, status.name)(view)
+    return view
+
+
+def _add_list(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+    headers = list_headers(resource.url_prefix)
+
+    @blueprint.arguments(parts.list_query(), location="query")
+    @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
+    def view(wanted: Wanted) -> Response:
+        resource.permit_read(Operation.LIST)
+        return parts.listing.response(wanted)
+
+    view.__doc__ = f"""List {words.plural}.
+
+    By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
+    are written meanwhile, and no page costs more than the first.
+    """
+    view = _named(resource, f"list_{words.identifiers}", view)
+    if resource.overrides("permit_read"):
+        view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    _route(resource, parts, "/", "GET", view)
+
+
+def _add_create(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+    headers = {
+        "Location": location_header(words, resource.url_prefix),
+        "ETag": etag_header(words),
+    }
+
+    @blueprint.arguments(resource.input())
+    @blueprint.response(HTTPStatus.CREATED, resource.output, headers=headers)
+    @transactional
+    def view(sent: Values) -> Response:
+        resource.permit_write(Operation.CREATE)
+        row = resource.make(sent)
+        resource.save(row)
+        response = resource.represent.response(row, HTTPStatus.CREATED)
+        response.location = resource.url_of(row)
+        return response
+
+    view.__doc__ = f"""Create {words.singular}.
+
+    `Location` in the answer is its URL.
+    """
+    view = _named(resource, f"create_{words.identifier}", view)
+    _route(resource, parts, "/", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT))
+
+
+def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+
+    @blueprint.arguments(resource.input(many=True))
+    @blueprint.response(HTTPStatus.CREATED, resource.output(many=True))
+    @transactional
+    def view(sent: Sequence[Values]) -> Response:
+        resource.permit_write(Operation.BULK_CREATE)
+        rows = [resource.make(values) for values in sent]
+        db.session.add_all(rows)
+        db.session.flush()
+        return resource.represent.list_response(rows, HTTPStatus.CREATED)
+
+    view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
+
+    Errors are named by the place in the array, from 0, as in `1.name`.
+    """
+    view = _named(resource, f"create_{words.identifiers}", view)
+    _route(
+        resource, parts, "/bulk", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT)
+    )
+
+
+def _add_get(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+
+    @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
+    def view(**identity: int) -> Response:
+        response = resource.represent.response(resource.read(*identity.values()))
+        return response if resource.ttl is not None else answer_conditionally(response)
+
+    view.__doc__ = f"""Get {words.singular}.
+
+    With `If-None-Match: <ETag>` the answer is 304 while the {words.noun} has this ETag.
+    """
+    view = _named(resource, f"get_{words.identifier}", view)
+    if resource.overrides("permit_read"):
+        view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    if resource.ttl is None:
+        view = _documented(resource, parts, view, HTTPStatus.NOT_MODIFIED, _STALE)
+    else:
+        view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
+    _route(resource, parts, resource.row_rule, "GET", view)
+
+
+def _add_replace(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+
+    @blueprint.arguments(resource.input())
+    @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
+    @transactional
+    def view(sent: Values, **identity: int) -> Response:
+        row = _row_to_write(resource, Operation.REPLACE, identity)
+        require_preconditions(resource.represent.of(row).etag)
+        resource.change(row, sent)
+        resource.save(row)
+        return resource.represent.response(row)
+
+    view.__doc__ = f"""Replace {words.singular}.
+
+    With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
+    """
+    view = _named(resource, f"replace_{words.identifier}", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    _route(resource, parts, resource.row_rule, "PUT", view)
+
+
+def _add_merge(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+    schema = resource.merge()
+    body = {
+        "required": True,
+        "content": {media: {"schema": resource.merge} for media in MEDIA_TYPES},
+    }
+
+    @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
+    @blueprint.doc(requestBody=body)
+    @transactional
+    def view(**identity: int) -> Response:
+        patch = read_patch()
+        row = _row_to_write(resource, Operation.MERGE, identity)
+        shown = resource.represent.of(row)
+        values = load_patched(schema, patch, row, resource.represent.plain(row))
+        require_preconditions(shown.etag)
+        resource.change(row, values)
+        resource.save(row)
+        return resource.represent.response(row)
+
+    view.__doc__ = f"""Change some fields of {words.singular}.
+
+    The body is a merge patch (RFC 7396): fields that it leaves out stay, and null clears one. With
+    `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
+    """
+    view = _named(resource, f"change_{words.identifier}", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    _route(resource, parts, resource.row_rule, "PATCH", view)
+
+
+def _add_delete(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+
+    @blueprint.response(HTTPStatus.NO_CONTENT)
+    @transactional
+    def view(**identity: int) -> Response:
+        row = _row_to_write(resource, Operation.DELETE, identity)
+        require_preconditions(resource.represent.of(row).etag)
+        db.session.delete(row)
+        db.session.flush()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    view.__doc__ = f"""Delete {words.singular}.
+
+    With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
+    """
+    view = _named(resource, f"delete_{words.identifier}", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _STALE)
+    _route(resource, parts, resource.row_rule, "DELETE", view)
+
+
+_VIEWS: Mapping[Operation, Callable[[Steps[Any], Parts], None]] = {
+    Operation.LIST: _add_list,
+    Operation.CREATE: _add_create,
+    Operation.BULK_CREATE: _add_bulk_create,
+    Operation.GET: _add_get,
+    Operation.REPLACE: _add_replace,
+    Operation.MERGE: _add_merge,
+    Operation.DELETE: _add_delete,
+}
+
+
+def _row_to_write(resource: Steps[Any], operation: Operation, identity: Mapping[str, int]) -> Any:
+    """Return the locked row that an operation writes, if the client may write it."""
+    row = resource.lock_unconditionally(*identity.values())
+    resource.permit_write(operation, row)
+    return row
+
+
+def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
+    """Give a view its name, in the app and in the document."""
+    view.__name__ = view.__qualname__ = operation_id
+    return resource.blueprint.doc(operationId=operation_id)(view)
+
+
+def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> None:
+    parameters = [parts.id_parameter] if rule == resource.row_rule else []
+    resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)

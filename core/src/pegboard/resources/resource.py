@@ -1,0 +1,220 @@
+"""`Resource`: what a plugin declares and the core carries."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from marshmallow import Schema
+from sqlalchemy import Integer, Table, UniqueConstraint, inspect
+from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribute
+from werkzeug.routing import IntegerConverter
+
+from pegboard.api import Blueprint
+from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
+from pegboard.resources.description import Words, id_parameter
+from pegboard.resources.listing import Listing, Plans
+from pegboard.resources.operations import Parts, add_views
+from pegboard.resources.ordering import Orders, SortKey
+from pegboard.resources.query import Condition, ListQuery, conditions_of
+from pegboard.resources.representation import Representer
+from pegboard.resources.schemas import derive
+from pegboard.resources.steps import M, Steps
+
+_MAX_KEYS = 3
+_PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
+
+
+class RowId(IntegerConverter):
+    """Matches a number without leading zeros; whether the table can hold it is for the view."""
+
+    regex = "(?:0|[1-9][0-9]{0,99})"
+
+
+class Resource(Steps[M]):
+    """A REST resource over the rows of one model.
+
+    Declare it by arguments, and put its `blueprint` into `pegboard_blueprints`::
+
+        notes = pegboard.Resource("notes", __name__, Note, NoteSchema, noun="note",
+            sort=[Note.id, Note.created_at], search=[Note.text])
+
+    To change what it does, override in a subclass `rows`, `permit_read`, `permit_write`, `make` or
+    `change`. To replace an operation, leave it out of `operations` and write a view of `blueprint`
+    from `find`, `lock`, `save` and `represent`.
+    """
+
+    def __init__(  # noqa: PLR0913 - a declaration, by names
+        self,
+        name: str,
+        import_name: str,
+        model: type[M],
+        schema: type[Schema],
+        *,
+        noun: str,
+        description: str = "",
+        url_prefix: str | None = None,
+        operations: Collection[Operation] = CRUD,
+        sort: Sequence[InstrumentedAttribute[Any]] = (),
+        sort_keys: int = _MAX_KEYS,
+        search: Sequence[InstrumentedAttribute[Any]] = (),
+        filters: Sequence[Filter] = (),
+        sparse: bool = False,
+        page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
+        ttl: int | None = None,
+        depends: Sequence[type[DeclarativeBase] | Table] = (),
+    ) -> None:
+        """Declare a resource.
+
+        - `name`: the plural, and the blueprint's name; `noun`: the singular, as in `order line`.
+        - `schema`: of a row; its `dump_only` fields are read-only, its `load_only` ones write-only.
+        - `url_prefix`: `/api/` and the name, if there is none.
+        - `sort`: the columns that clients may sort by, the first by default; `sort_keys`: how many
+          of them at once.
+        - `search`: the columns that `q` looks into. `filters`: those that clients may filter by.
+        - `sparse`: whether `fields=` chooses the fields of a list.
+        - `page_sizes`: returns the default number of rows on a page and the largest.
+        - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
+          `depends`: other tables that it has something of; see `pegboard.cached`.
+
+        Raises `ResourceError` for a declaration that cannot work.
+        """
+        super().__init__(
+            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
+        )
+        self.sort = tuple(sort)
+        """The columns that clients may sort by; if there are none, by the primary key."""
+        self.sort_keys = sort_keys
+        """How many of them a request may name, at most."""
+        self.search = tuple(search)
+        """The columns that `q` looks into."""
+        self.filters = tuple(filters)
+        """What clients may filter by."""
+        self.sparse = sparse
+        """Whether `fields=` chooses the fields of a list."""
+        self.page_sizes = page_sizes
+        """Returns the default number of rows on a page and the largest."""
+        self._require_table()
+        self._primary = self._primary_key()
+        self._check(schema, operations, ttl)
+
+        schemas = derive(schema)
+        self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
+        self.represent = Representer(schemas.output, schemas.sparse)
+
+        words = Words(noun, name.replace("_", " "))
+        identity = f"{words.identifier}_id"
+        self.row_rule = f"/<row_id:{identity}>"
+        self.blueprint = Blueprint(
+            name, import_name, url_prefix=self.url_prefix, description=description
+        )
+        self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
+
+        orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
+        conditions = self._conditions()
+        self._require_columns("search", search)
+        self._columns = self._selected(orders)
+        query = ListQuery(
+            orders=orders,
+            page_sizes=page_sizes,
+            conditions=conditions,
+            searched=[one.key for one in search],
+            shown=list(self.output().dump_fields) if sparse else None,
+        )
+        listing: Listing[M] = Listing(
+            rows=self.rows,
+            columns=self._columns,
+            orders=orders,
+            conditions=conditions,
+            searched=[one.property.columns[0] for one in search],
+            represent=self.represent,
+            repeated=["page_size", "q", "sort", *conditions, "fields"],
+            plans=None if self.overrides("rows") else Plans(),
+        )
+        parts = Parts(
+            words=words,
+            id_parameter=id_parameter(identity, self.largest_id),
+            listed=schemas.sparse if sparse else schemas.output,
+            list_query=query.schema(schema.__module__, words.plural),
+            listing=listing,
+            depends=depends,
+            has_constraints=self._has_constraints(),
+        )
+        add_views(self, parts)
+
+    def _require_table(self) -> None:
+        if not isinstance(getattr(self.model, "__table__", None), Table):
+            self._refuse(f"the model is a class with a table, not {self.model!r}")
+
+    def _primary_key(self) -> SortKey:
+        mapper = inspect(self.model)
+        keys = mapper.primary_key
+        if len(keys) != 1 or not isinstance(keys[0].type, Integer):
+            self._refuse(
+                f"the primary key of {self.model.__name__} is not one column of integers; write "
+                "the views by hand"
+            )
+        name = mapper.get_property_by_column(keys[0]).key
+        return self._sort_key(getattr(self.model, name))
+
+    def _check(self, schema: object, operations: Iterable[object], ttl: int | None) -> None:
+        if not (isinstance(schema, type) and issubclass(schema, Schema)):
+            self._refuse(f"the schema is a class of marshmallow, not {schema!r}")
+        if wrong := [one for one in operations if not isinstance(one, Operation)]:
+            self._refuse(f"operations are members of Operation, not {wrong[0]!r}")
+        for step in ("rows", "permit_read"):
+            if ttl is not None and self.overrides(step):
+                self._refuse(
+                    f"with a ttl, {step} must not be overridden: a cached answer is given to every "
+                    "client, and asks nobody; leave out one of the two"
+                )
+
+    def _require_columns(self, argument: str, attributes: Iterable[object]) -> None:
+        for one in attributes:
+            if (
+                not isinstance(one, InstrumentedAttribute)
+                or not isinstance(one.property, ColumnProperty)
+                or not issubclass(self.model, inspect(one.class_).class_)
+            ):
+                name = self.model.__name__
+                self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
+
+    def _has_constraints(self) -> bool:
+        """Return whether a write can conflict with other rows."""
+        table: Any = self.model.__table__
+        return (
+            bool(table.foreign_keys)
+            or any(isinstance(one, UniqueConstraint) for one in table.constraints)
+            or any(index.unique for index in table.indexes)
+        )
+
+    def _sort_keys(self) -> Iterator[SortKey]:
+        self._require_columns("sort", self.sort)
+        if not self.sort:
+            yield self._primary
+        for one in self.sort:
+            yield self._sort_key(one)
+
+    def _sort_key(self, attribute: InstrumentedAttribute[Any]) -> SortKey:
+        key = SortKey.of(attribute)
+        if key is None:
+            self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
+        return key
+
+    def _conditions(self) -> dict[str, Condition]:
+        self._require_columns("filters", (one.column for one in self.filters))
+        try:
+            return {one.name: one for one in conditions_of(self.filters)}
+        except ValueError as error:
+            self._refuse(str(error))
+
+    def _selected(self, orders: Orders) -> Sequence[Any] | None:
+        """Return the columns that answers and cursors need; None if they need the objects."""
+        attributes = inspect(self.model).column_attrs
+        shown = [field.attribute or name for name, field in self.output().dump_fields.items()]
+        if self.overrides("permit_read") or not all(name in attributes for name in shown):
+            return None
+        needed = dict.fromkeys((*shown, self._primary.name, *orders.keys))
+        return [getattr(self.model, name) for name in needed]
+
+    def _refuse(self, reason: str) -> NoReturn:
+        message = f"the resource {self.name}: {reason}"
+        raise ResourceError(message)

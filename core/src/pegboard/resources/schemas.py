@@ -1,0 +1,134 @@
+"""The schemas of a resource's requests and answers, derived from the one that its author writes.
+
+Each is a class of its own, so that the document says exactly what a request may have and what an
+answer has: no field is "partial", and none read-only.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, missing
+
+from pegboard.resources.fields import Line, Text
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """The schemas of one resource."""
+
+    input: type[Schema]
+    """The body of a request that creates or replaces a row: all fields but read-only ones."""
+    merge: type[Schema]
+    """A merge patch: the same, none of them required."""
+    output: type[Schema]
+    """A row in an answer: all fields but write-only ones, each always there."""
+    sparse: type[Schema]
+    """A row of a list whose request names the fields it wants."""
+
+
+class Kept:
+    """A value that a merge patch leaves as the row has it: taken without being checked."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def derive(schema: type[Schema]) -> Schemas:
+    """Return the schemas that follow from an author's."""
+    declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
+    read_only = [name for name, field in declared.items() if field.dump_only]
+    write_only = [name for name, field in declared.items() if field.load_only]
+    written = {name: field for name, field in declared.items() if not field.dump_only}
+    shown = {name: field for name, field in declared.items() if not field.load_only}
+    return Schemas(
+        input=_derived(schema, "Input", {}, read_only),
+        merge=_derived(
+            schema, "Merge", {name: _optional(one) for name, one in written.items()}, read_only
+        ),
+        output=_derived(
+            schema,
+            "",
+            {name: _shown(one, is_required=True) for name, one in shown.items()},
+            write_only,
+        ),
+        sparse=_derived(
+            schema,
+            "Sparse",
+            {name: _shown(one, is_required=False) for name, one in shown.items()},
+            write_only,
+        ),
+    )
+
+
+def _derived(
+    schema: type[Schema],
+    role: str,
+    changed: Mapping[str, fields.Field[Any]],
+    left_out: Iterable[str],
+) -> type[Schema]:
+    """Return a subclass with other fields; its component in the document has the plugin's name."""
+    meta = type("Meta", (schema.Meta,), {"unknown": RAISE, "exclude": tuple(left_out)})
+    name = f"{schema.__name__.removesuffix('Schema')}{role}Schema"
+    members: dict[str, Any] = {
+        **changed,
+        "Meta": meta,
+        "__module__": schema.__module__,
+        "__doc__": schema.__doc__,
+    }
+    if role in {"", "Sparse"}:
+        members["get_attribute"] = _attribute
+    return type(name, (schema,), members)
+
+
+def _attribute(_schema: Schema, row: Any, name: str, default: Any) -> Any:
+    """Return an attribute of a row; marshmallow would try to index the row first."""
+    if "." in name:
+        return Schema.get_attribute(_schema, row, name, default)
+    return getattr(row, name, default)
+
+
+def _optional(field: fields.Field[Any]) -> fields.Field[Any]:
+    """Return the field of a merge patch, which takes a `Kept` value as it is."""
+    optional = copy.deepcopy(field)
+    optional.required = False
+    optional.load_default = missing
+    kind: Any = type(field)
+    optional.__class__ = _keeping(kind)
+    return optional
+
+
+@cache
+def _keeping(kind: Any) -> Any:
+    def deserialize(self: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, Kept):
+            return value.value
+        return kind.deserialize(self, value, *args, **kwargs)
+
+    # The field's own name, as the document's types are looked up by class.
+    return type(kind.__name__, (kind,), {"deserialize": deserialize, "__module__": kind.__module__})
+
+
+def _shown(field: fields.Field[Any], *, is_required: bool) -> fields.Field[Any]:
+    """Return the field of an answer: what limits requests does not limit what the table holds."""
+    if isinstance(field, Line | Text):
+        shown: fields.Field[Any] = fields.String(
+            allow_none=field.allow_none,
+            attribute=field.attribute,
+            data_key=field.data_key,
+            metadata=dict(field.given_metadata),
+        )
+    else:
+        shown = copy.deepcopy(field)
+    shown.required, shown.load_default, shown.dump_only = is_required, missing, False
+    shown.validate = None
+    shown.validators = []
+    return shown
+
+
+Values = dict[str, Any]
+"""The values of a row by attribute."""
+
+Load = Callable[[Any], Values]

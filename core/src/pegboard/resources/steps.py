@@ -1,0 +1,174 @@
+"""The steps of which the operations of a resource are made, and from which views can be."""
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Generic, NoReturn, TypeVar
+
+from flask import request
+from marshmallow import Schema
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm import DeclarativeBase
+
+from pegboard.api import Blueprint
+from pegboard.database import db
+from pegboard.http import abort, require_preconditions
+from pegboard.resources.declaration import Operation
+from pegboard.resources.kinds import integer_range
+from pegboard.resources.ordering import SortKey
+from pegboard.resources.representation import Representer
+from pegboard.resources.schemas import Values
+
+M = TypeVar("M", bound=DeclarativeBase)
+
+ROW_ID = "row_id"
+"""The parameter of statements for the primary key."""
+
+
+class Steps(Generic[M]):
+    """Reading and writing the rows of a resource; a subclass may override the first five."""
+
+    row_rule: str
+    """The rule of a row's URL within the blueprint."""
+    blueprint: Blueprint
+    """What `pegboard_blueprints` returns; a plugin may add views to it."""
+    input: type[Schema]
+    """The schema of a body that creates or replaces a row."""
+    merge: type[Schema]
+    """The schema of a merge patch."""
+    output: type[Schema]
+    """The schema of a row in an answer."""
+    represent: Representer[M]
+    """Makes the JSON of rows, their `ETag` and answers with them."""
+    _primary: SortKey
+    _columns: Sequence[Any] | None
+
+    def __init__(
+        self,
+        name: str,
+        noun: str,
+        model: type[M],
+        url_prefix: str,
+        operations: Collection[Operation],
+        ttl: int | None,
+    ) -> None:
+        """Take what `Resource` is declared with."""
+        self.name = name
+        """The plural, and the name of the blueprint."""
+        self.noun = noun
+        """What one row is called."""
+        self.model = model
+        """The model of the rows."""
+        self.url_prefix = url_prefix
+        """The path of the list without its last slash, as `/api/reviews`."""
+        self.operations = frozenset(operations)
+        """What clients can do."""
+        self.ttl = ttl
+        """Seconds for which the answer about one row may be cached; None: it is not."""
+
+    def rows(self) -> Select[tuple[M]]:
+        """Return the rows that the client of the current request may see; all by default."""
+        return select(self.model)
+
+    def permit_read(self, operation: Operation, row: M | None = None) -> None:
+        """End the request with `pegboard.abort(403, ...)` if its client may not read.
+
+        Called before a list is read, and with each row that is got.
+        """
+
+    def permit_write(self, operation: Operation, row: M | None = None) -> None:
+        """End the request with `pegboard.abort(403, ...)` if its client may not write.
+
+        Called before a row is made, or with the row that is to be changed or deleted.
+        """
+
+    def make(self, values: Values) -> M:
+        """Return a new row with these values, which are by attribute; it is saved afterwards."""
+        return self.model(**values)
+
+    def change(self, row: M, values: Values) -> None:
+        """Give a row other values by attribute: all that a client may write, or a patch's."""
+        for name, value in values.items():
+            setattr(row, name, value)
+
+    def find(self, row_id: int) -> M:
+        """Return a row that the client may see; ends the request with 404 if there is none."""
+        return self._first(row_id, self._of(row_id))
+
+    def lock(self, row_id: int) -> M:
+        """Return a row that nobody else changes until this transaction ends.
+
+        Ends the request with 404 if there is none that the client may see, and with 412 if its
+        preconditions do not hold (RFC 9110, section 13). Call it inside `pegboard.transactional`.
+        """
+        row = self.lock_unconditionally(row_id)
+        require_preconditions(self.represent.of(row).etag)
+        return row
+
+    def lock_unconditionally(self, row_id: int) -> M:
+        """Return a row as `lock` does, whatever the preconditions say.
+
+        For a view that has more to check before them. On SQLite, which has no row locks, a writing
+        transaction excludes all others from its beginning.
+        """
+        statement = self._of(row_id).with_for_update(of=self.model)
+        return self._first(row_id, statement.execution_options(populate_existing=True))
+
+    def save(self, row: M) -> None:
+        """Write a row, new or changed, within the transaction.
+
+        What the database refuses ends the request with 409 or 422 and the fields at fault.
+        """
+        db.session.add(row)
+        db.session.flush()
+
+    def url_of(self, row: M) -> str:
+        """Return the path of a row's URL, with the path prefix of the request."""
+        return f"{request.script_root}{self.url_prefix}/{getattr(row, self._primary.name)}"
+
+    def overrides(self, step: str) -> bool:
+        """Return whether a subclass has its own version of a step."""
+        return getattr(type(self), step) is not getattr(Steps, step)
+
+    def _of(self, row_id: int) -> Select[tuple[M]]:
+        self.check_id(row_id)
+        return self.rows().where(self._primary.column == bindparam(ROW_ID))
+
+    def _first(self, row_id: int, statement: Select[tuple[M]]) -> M:
+        row: Any = db.session.execute(statement, {ROW_ID: row_id}).scalars().first()
+        if row is None:
+            self.not_found(row_id)
+        return row  # type: ignore[no-any-return]  # mypy takes it for a tuple
+
+    @cached_property
+    def largest_id(self) -> int:
+        """The largest number that the primary key can hold."""
+        return integer_range(self._primary.column.type)[1]
+
+    def check_id(self, row_id: int) -> None:
+        """End the request with 404 for a number that is no id, before the database fails on it."""
+        if not 1 <= row_id <= self.largest_id:
+            self.not_found(row_id)
+
+    def not_found(self, row_id: int) -> NoReturn:
+        """End the request with 404."""
+        abort(HTTPStatus.NOT_FOUND, f"There is no {self.noun} {row_id}.")
+
+    def read(self, row_id: int) -> M:
+        """Return a row to be shown, which need not be an object of the session."""
+        if self._statement_for_one is None:
+            row = self.find(row_id)
+            self.permit_read(Operation.GET, row)
+            return row
+        self.check_id(row_id)
+        found: Any = db.session.execute(self._statement_for_one, {ROW_ID: row_id}).first()
+        if found is None:
+            self.not_found(row_id)
+        return found  # type: ignore[no-any-return]  # a row has the attributes that are shown
+
+    @cached_property
+    def _statement_for_one(self) -> Select[Any] | None:
+        columns = self._columns
+        if columns is None or self.overrides("rows"):
+            return None
+        return select(*columns).where(self._primary.column == bindparam(ROW_ID))
