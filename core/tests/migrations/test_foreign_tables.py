@@ -520,18 +520,6 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
     make_app(plugins=[items, notes], DATABASE_URL=postgres_url)
 
 
-@pytest.mark.parametrize(
-    "touch", ["ALTER SEQUENCE numbers RESTART WITH 7", "SELECT setval('numbers', 7)"]
-)
-def test_a_sequence_belongs_to_its_table(make_app, postgres_url, items, notes, touch):
-    """Set back, it would give rows of the other plugin ids that are taken."""
-    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
-    upgrade(app)
-    execute(app, "CREATE SEQUENCE numbers OWNED BY items.id")
-    notes.write(1, f'op.execute("{touch}")')
-    refused(app)
-
-
 def test_reading_a_sequence_of_another_plugin_is_allowed(make_app, postgres_url, items, notes):
     """As it is with tables, also to create one that is like the other."""
     app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
