@@ -85,9 +85,13 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("", print)],
         [HealthCheck("one", None)],  # type: ignore[arg-type]  # as the case wants
         [HealthCheck("one", check)],
+        [HealthCheck("one", lambda app: app)],  # type: ignore[arg-type,misc]  # as the case wants
     ],
     "pegboard_setup": [object(), False],
-    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify, Identifier()],
+    "pegboard_client_identity": [
+        *(42, "alice", type("Identify", (), {}), identify, Identifier()),
+        *(lambda: "alice", lambda environ, app: f"{environ}{app}"),
+    ],
     "pegboard_session_strategy": [object(), SecureCookieSessionInterface, SessionInterface()],
     "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],

@@ -90,22 +90,37 @@ def _is_health_check(value: Any) -> bool:
     if not isinstance(value, HealthCheck):
         return False
     name: Any = value.name
-    return isinstance(name, str) and bool(name) and _answers_at_once(value.check)
+    return isinstance(name, str) and bool(name) and _can_be_called(value.check)
 
 
 def _is_identifier(value: Any) -> bool:
     """Return whether a value can be asked for the identity of a client."""
-    return not isinstance(value, type) and _answers_at_once(value)
+    return not isinstance(value, type) and _can_be_called(value, "environ")
 
 
-def _answers_at_once(value: Any) -> bool:
-    """Return whether a value can be called, and then runs: nothing awaits or iterates an answer."""
+def _can_be_called(value: Any, *arguments: str) -> bool:
+    """Return whether a value can be called with arguments, and then runs.
+
+    Nothing awaits an answer or iterates over it.
+    """
     called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
     return (
         callable(value)
         and not inspect.iscoroutinefunction(called)
         and not inspect.isgeneratorfunction(called)
+        and _takes(value, arguments)
     )
+
+
+def _takes(function: Callable[..., object], arguments: tuple[str, ...]) -> bool:
+    """Return whether a function takes positional arguments, as far as it tells what it takes."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # one that is written in C may not tell
+        return True
+    return True
 
 
 def _is_session_interface(value: Any) -> bool:
@@ -148,8 +163,8 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             lambda value: isinstance(value, click.Command) and bool(value.name),
         ),
         "pegboard_health_checks": _sequence(
-            "pegboard.HealthCheck, each with a name and a plain function, neither async nor a "
-            "generator",
+            "pegboard.HealthCheck, each with a name and a plain function without arguments, "
+            "neither async nor a generator",
             _is_health_check,
         ),
         "pegboard_setup": _NOTHING,
