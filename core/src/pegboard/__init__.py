@@ -1,8 +1,8 @@
 """Pegboard, a Flask platform that a team assembles from plugins.
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
-`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.annotations` and
-`pegboard.testing`.
+`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.annotations`,
+`pegboard.resources` and `pegboard.testing`.
 """
 
 from pegboard.annotations import rate_limit
@@ -11,7 +11,7 @@ from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.database import Model, db, no_time_limit, transactional, utcnow
 from pegboard.forking import after_fork
-from pegboard.http import InvalidJSONError, abort, load_json, require_preconditions
+from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
 from pegboard.problems import Problem, ProblemCode, StartupError
 from pegboard.resources import Resource
@@ -24,13 +24,13 @@ from pegboard.settings import (
     get_settings,
     setting,
 )
+from pegboard.transfer import transfer_commands
 
 __all__ = [
     "Blueprint",
     "CoreSettings",
     "DevelopmentConfig",
     "HealthCheck",
-    "InvalidJSONError",
     "Model",
     "NotReadyError",
     "Problem",
@@ -50,11 +50,11 @@ __all__ = [
     "get_settings",
     "hookimpl",
     "hookspec",
-    "load_json",
     "no_time_limit",
     "rate_limit",
     "require_preconditions",
     "setting",
     "transactional",
+    "transfer_commands",
     "utcnow",
 ]

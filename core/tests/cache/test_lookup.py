@@ -33,6 +33,7 @@ from pegboard.cache import (
 )
 from pegboard.cache.entry import Entry
 from pegboard.cache.lookup import lookup_of
+from pegboard.resources import InvalidJSONError
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.recording import RecordingStrategy
 
@@ -347,12 +348,12 @@ def test_a_view_that_fails_gives_its_lease_back(serve: Any, notes: Notes) -> Non
     @pegboard.cached(Note, ttl=300)
     def view(id: int) -> Any:  # noqa: A002
         if failing.pop() if failing else False:
-            raise pegboard.InvalidJSONError
+            raise InvalidJSONError
         return answer(id)
 
     notes.add(view)
     client = serve(PROPAGATE_EXCEPTIONS=False)
-    with pytest.raises(pegboard.InvalidJSONError):
+    with pytest.raises(InvalidJSONError):
         client.get("/notes/1")
     assert ["look_up", "lease", "give_back"] == notes.strategy.verbs
     assert "fwd=miss; stored" == told(client.get("/notes/1"))

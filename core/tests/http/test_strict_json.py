@@ -2,7 +2,7 @@
 
 import pytest
 
-from pegboard import InvalidJSONError, load_json
+from pegboard.resources import InvalidJSONError, load_json
 
 
 @pytest.mark.parametrize(

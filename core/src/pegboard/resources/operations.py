@@ -10,7 +10,13 @@ from pegboard.cache import cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.description import etag_header, list_headers, location_header
+from pegboard.resources.description import (
+    etag_header,
+    exported_response,
+    list_headers,
+    location_header,
+)
+from pegboard.resources.export import accepted_format, export_response
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
@@ -42,19 +48,33 @@ def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
 
 def _add_list(resource: Steps[Any]) -> None:
     blueprint, words = resource.blueprint, resource.words
-    headers = list_headers(resource.url_prefix)
+    headers = list_headers(resource.url_prefix, is_exported=resource.is_exported)
 
     @blueprint.arguments(resource.list_query(), location="query")
     @blueprint.response(HTTPStatus.OK, resource.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        return resource.listing.response(wanted)
+        if not resource.is_exported:
+            return resource.listing.response(wanted)
+        form = accepted_format()
+        if form is None:
+            response = resource.listing.response(wanted)
+        else:
+            response = export_response(resource.listing, wanted, form, resource.name)
+        response.vary.add("Accept")
+        return response
 
     view.__doc__ = f"""List {words.plural}.
 
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
+    if resource.is_exported:
+        view.__doc__ += f"""
+    As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
+    leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
+    """
+        view = blueprint.doc(responses={"200": exported_response(resource.name)})(view)
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)

@@ -30,6 +30,8 @@ ROW_ID = "row_id"
 class Steps(Generic[M]):
     """Reading and writing the rows of a resource; a subclass may override the first five."""
 
+    name: str
+    """The plural, and the blueprint's name."""
     model: type[M]
     noun: str
     """What one row is called in messages."""
@@ -50,6 +52,8 @@ class Steps(Generic[M]):
     """The schema of a row in a list."""
     list_query: type[Schema]
     """The schema of a list's query."""
+    is_exported: bool
+    """Whether the list can be had as a file with all rows."""
     listing: Listing[M]
     represent: Representer[M]
     """Makes the JSON of rows, their `ETag` and answers with them."""

@@ -1,6 +1,7 @@
 """Calls the hooks of items for what SQLAlchemy sessions write and commit."""
 
 import logging
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any, cast
 import pluggy
 from flask import Flask, current_app, has_app_context
 from marshmallow import ValidationError
-from sqlalchemy import event, inspect
+from sqlalchemy import event, insert, inspect, select
 from sqlalchemy.orm import Session, SessionTransaction
 
 import pegboard
@@ -65,6 +66,48 @@ class Listeners:
                     listener.function(*([changes] if listener.argnames else []))
             except Exception:
                 logger.exception("plugin %s failed after a commit", listener.plugin_name)
+
+
+class ItemInserter:
+    """Inserts many items, and calls the hooks of items for them.
+
+    To keep memory small, only the ids are kept, and only if a plugin is told after the commit.
+    """
+
+    def __init__(self, _model: object) -> None:
+        self._listeners = get_listeners()
+        self._ids = array("q")
+        self._sizes: list[int] = []
+
+    def prepare(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of an item after `pegboard_items_before_write`."""
+        if not self._listeners:
+            return values
+        item = Item(**values)
+        self._listeners.before_write(Change(Kind.CREATED, item))
+        return {name: getattr(item, name) for name in values}
+
+    def execute(self, batch: Sequence[dict[str, Any]]) -> None:
+        """Insert items."""
+        if self._listeners and self._listeners.has_after_commit:
+            statement = insert(table).returning(table.columns.id)
+            self._ids.extend(pegboard.db.session.scalars(statement, batch))
+            self._sizes.append(len(batch))
+        else:
+            pegboard.db.session.execute(insert(table), batch)
+
+    def announce(self) -> None:
+        """Call `pegboard_items_after_commit` for each batch."""
+        start = 0
+        for size in self._sizes:
+            ids = self._ids[start : start + size]
+            start += size
+            query = select(table).where(table.columns.id.in_(ids)).order_by(table.columns.id)
+            rows = pegboard.db.session.execute(query).mappings()
+            changes = tuple(Change(Kind.CREATED, Item(**row)) for row in rows)
+            pegboard.db.session.rollback()
+            if self._listeners:
+                self._listeners.after_commit(changes)
 
 
 def init_events(app: Flask) -> None:

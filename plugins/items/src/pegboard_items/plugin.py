@@ -9,12 +9,11 @@ from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
 from pegboard_items import hookspecs
-from pegboard_items.commands import items
 from pegboard_items.events import init_events
 from pegboard_items.models import Base
 from pegboard_items.readiness import table_is_readable
 from pegboard_items.settings import ItemsSettings
-from pegboard_items.views import resource
+from pegboard_items.views import commands, resource
 
 
 @pegboard.hookimpl
@@ -44,7 +43,7 @@ def pegboard_blueprints() -> Sequence[pegboard.Blueprint]:
 @pegboard.hookimpl
 def pegboard_commands() -> Sequence[click.Command]:
     """Add the commands `pegboard items import`, `export` and `seed`."""
-    return [items]
+    return [commands]
 
 
 @pegboard.hookimpl
