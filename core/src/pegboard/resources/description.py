@@ -60,17 +60,12 @@ def location_header(words: Words, prefix: str) -> dict[str, Any]:
     }
 
 
-def exported_response(name: str) -> dict[str, Any]:
-    """Describe what the answer of a list is besides JSON, where it can be exported."""
+def disposition_header(name: str) -> dict[str, Any]:
+    """Describe the header that names the file of an export."""
     example = f'attachment; filename="{name}.{Format.CSV.value}"'
     return {
-        "content": {form.media_type: {"schema": {"type": "string"}} for form in Format},
-        "headers": {
-            "Content-Disposition": {
-                "description": "The name of the file; not with JSON.",
-                "schema": {"type": "string", "example": example},
-            }
-        },
+        "description": "The name of the file; not with JSON.",
+        "schema": {"type": "string", "example": example},
     }
 
 

@@ -1,12 +1,12 @@
 """Exports: all rows of a list as a file, sent while the database is still being read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, TypeVar
 
 from flask import Response, request, stream_with_context
-from sqlalchemy import Result
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import MIMEAccept
 
 from pegboard.database import db, no_time_limit
@@ -42,14 +42,23 @@ def export_response(listing: Listing[Any], wanted: Wanted, form: Format, name: s
     """
     _refuse_pages(wanted)
     statement, parameters = listing.everything(wanted)
-    # A transaction that has begun would keep its time limit.
+    # Requests that hold one connection and want another could wait for each other.
     db.session.rollback()
-    with no_time_limit():
-        rows = listing.scroll(statement, parameters)
-        parts = listing.represent.writer(wanted.fields).write(rows, form)
-        first = next(parts, b"")
-    body = _closing(chain([first], _unlimited(parts)), rows)
-    response = Response(stream_with_context(body), mimetype=form.media_type)
+    # That of the request ends before the body is read.
+    session = db.session.session_factory()
+    try:
+        with no_time_limit():
+            rows = listing.scroll(session, statement, parameters)
+            parts = listing.represent.writer(wanted.fields).write(rows, form)
+            first = next(parts, b"")
+    except BaseException:
+        session.close()
+        raise
+    body = stream_with_context(_closing(session, chain([first], _unlimited(parts))))
+    response = Response(body, mimetype=form.media_type)
+    response.call_on_close(session.close)
+    if request.method == "HEAD":
+        session.close()  # werkzeug closes no answer to it
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form.value}"'
     return response
 
@@ -65,13 +74,12 @@ def _refuse_pages(wanted: Wanted) -> None:
         abort(HTTPStatus.UNPROCESSABLE_ENTITY, VALIDATION_MESSAGE, errors=errors)
 
 
-def _closing(parts: Iterable[bytes], rows: Result[Any]) -> Iterator[bytes]:
-    """Yield the parts; give the connection back when the client has them all, or has gone."""
+def _closing(session: Session, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the parts; close the session after the last, whatever the server does then."""
     try:
         yield from parts
     finally:
-        rows.close()
-        db.session.rollback()
+        session.close()
 
 
 def _unlimited(parts: Iterator[T]) -> Iterator[T]:

@@ -1,14 +1,15 @@
 """Lists of a resource: a page by its number, or by a cursor."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from flask import Response, request
-from sqlalchemy import ColumnElement, Result, Select, bindparam, func, or_
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_
+from sqlalchemy.orm import Session
 
 from pegboard.database import db
 from pegboard.http import encode_json
@@ -122,10 +123,12 @@ class Listing(Generic[R]):
         """Return the statement with what is selected of rows, in the order of the primary key."""
         return self._selecting(statement).order_by(self.orders.primary.column)
 
-    def scroll(self, statement: Statement, parameters: Mapping[str, Any]) -> Result[Any]:
+    def scroll(
+        self, session: Session, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Iterable[R]:
         """Return the rows of a statement, read in batches from a cursor of the server."""
         options = {"yield_per": _BATCH}
-        result: Any = db.session.execute(statement, parameters, execution_options=options)
+        result: Any = session.execute(statement, parameters, execution_options=options)
         return result.scalars() if self.columns is None else result  # type: ignore[no-any-return]
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:

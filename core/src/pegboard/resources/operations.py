@@ -11,12 +11,13 @@ from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
+    disposition_header,
     etag_header,
-    exported_response,
     list_headers,
     location_header,
 )
 from pegboard.resources.export import accepted_format, export_response
+from pegboard.resources.formats import Format
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
@@ -25,6 +26,7 @@ from pegboard.resources.steps import Steps
 _CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
+_FILE = {"type": "string"}
 
 
 def add_views(resource: Steps[Any]) -> None:
@@ -74,7 +76,16 @@ def _add_list(resource: Steps[Any]) -> None:
     As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
     leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
     """
-        view = blueprint.doc(responses={"200": exported_response(resource.name)})(view)
+        disposition = {"Content-Disposition": disposition_header(resource.name)}
+        for form in Format:
+            document = blueprint.alt_response(
+                HTTPStatus.OK,
+                schema=_FILE,
+                content_type=form.media_type,
+                headers=disposition,
+                success=True,
+            )
+            view = document(view)
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)

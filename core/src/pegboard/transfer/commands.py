@@ -190,7 +190,8 @@ class _Commands:
         listing = self.resource.listing
         with no_time_limit():
             # Not those that some client may see.
-            rows = listing.scroll(listing.all_rows(select(self.resource.model)), {})
+            statement = listing.all_rows(select(self.resource.model))
+            rows = listing.scroll(db.session(), statement, {})
             yield from self.resource.represent.writer().write(rows, form)
             db.session.rollback()
 
