@@ -119,10 +119,6 @@ class Listing(Generic[R]):
         order = (term.clause() for term in wanted.order)
         return self._selecting(self._matching(wanted)).order_by(*order), self._parameters(wanted)
 
-    def all_rows(self, statement: Statement) -> Statement:
-        """Return the statement with what is selected of rows, in the order of the primary key."""
-        return self._selecting(statement).order_by(self.orders.primary.column)
-
     def scroll(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any]
     ) -> Iterable[R]:

@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db, no_time_limit
@@ -187,11 +186,9 @@ class _Commands:
 
     def _export(self, form: Format) -> Iterator[bytes]:
         """Yield the bytes of a file with all rows, as of one moment."""
-        listing = self.resource.listing
+        statement = self.rows.all().order_by(self.resource.primary_key.column)
         with no_time_limit():
-            # Not those that some client may see.
-            statement = listing.all_rows(select(self.resource.model))
-            rows = listing.scroll(db.session(), statement, {})
+            rows = self.resource.listing.scroll(db.session(), statement, {})
             yield from self.resource.represent.writer().write(rows, form)
             db.session.rollback()
 
