@@ -12,13 +12,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Self
 
 import psutil
+import psycopg2
 import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 ITEMS = "/api/items/"
 KEYS = (1, 2, 3, 4)
+REMARKS = "/api/remarks/"
 READERS = 6
 SERVICES = 2
 SECONDS = float(os.environ.get("PEGBOARD_TEST_HISTORY_SECONDS", "0"))
@@ -100,7 +102,8 @@ class History:
 class Client:
     """One thread's kept-alive connections to the services."""
 
-    def __init__(self, services: Sequence[LiveServer]) -> None:
+    def __init__(self, services: Sequence[LiveServer], remarked: Collection[int]) -> None:
+        self._remarked = remarked
         self._connections = [HTTPConnection("127.0.0.1", one.port, timeout=30) for one in services]
 
     def request(
@@ -112,7 +115,8 @@ class Client:
         if body is not None:
             text, headers = json.dumps(body), {"Content-Type": "application/json"}
         try:
-            connection.request(method, f"{ITEMS}{key}", text, headers)
+            path = REMARKS if key in self._remarked else ITEMS
+            connection.request(method, f"{path}{key}", text, headers)
             response = connection.getresponse()
             how = response.headers.get("Cache-Status", "")
             return response.status, response.read(), how
@@ -132,11 +136,15 @@ def name_of(version: int) -> str:
 
 
 class Load:
-    """Clients that write and read all the time, until told to stop."""
+    """Clients that write and read all the time, until told to stop.
 
-    def __init__(self, services: Sequence[LiveServer]) -> None:
+    Of the keys in `remarked` they write and read what refers to the item, not the item itself.
+    """
+
+    def __init__(self, services: Sequence[LiveServer], remarked: Collection[int] = ()) -> None:
         self.history = History()
         self._services = services
+        self._remarked = remarked
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._write, args=(key, random.Random(SEED + key)))
@@ -158,7 +166,7 @@ class Load:
 
     def _write(self, key: int, chance: random.Random) -> None:
         version = 0
-        with closing(Client(self._services)) as client:
+        with closing(Client(self._services, self._remarked)) as client:
             while not self._stopped.wait(chance.uniform(0, 0.2)):
                 version += 1
                 began = time.monotonic()
@@ -180,7 +188,7 @@ class Load:
                 self.history.writes.append(Write(key, version, began, acknowledged))
 
     def _read(self, chance: random.Random) -> None:
-        with closing(Client(self._services)) as client:
+        with closing(Client(self._services, self._remarked)) as client:
             while not self._stopped.wait(chance.uniform(0, 0.01)):
                 key, service = chance.choice(KEYS), chance.randrange(len(self._services))
                 began = time.monotonic()
@@ -358,16 +366,72 @@ def start_services(
     return start
 
 
+REMARKED = (3, 4)
+"""The items of which remarks are written; the others are written themselves."""
+
+REMARKS_TABLE = """
+CREATE TABLE remarks (id integer PRIMARY KEY, item_id integer, name text NOT NULL);
+INSERT INTO remarks VALUES (3, 3, 'version 0'), (4, 4, 'version 0'), (7, NULL, ''), (8, NULL, '');
+"""
+REMARKS_PLUGIN = """
+from flask import Blueprint, request
+from pegboard_items import Item
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select, update
+
+remarks = Table(
+    "remarks",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("item_id", ForeignKey(Item.id)),
+    Column("name", String),
+)
+blueprint = Blueprint("remarks", __name__, url_prefix="/api/remarks")
+
+
+@blueprint.get("/<int:item_id>")
+@pegboard.cached(Item, ttl=300, name="remark", depends=remarks.c.item_id)
+def show(item_id):
+    name = select(remarks.c.name).where(remarks.c.item_id == item_id)
+    return {"name": pegboard.db.session.execute(name).scalar_one()}
+
+
+@blueprint.put("/<int:item_id>")
+def replace(item_id):
+    name = request.get_json()["name"]
+    is_odd = int(name.split()[-1]) % 2
+    old, new = (item_id, item_id + 4) if is_odd else (item_id + 4, item_id)
+    for key, values in ((old, {"item_id": None}), (new, {"item_id": item_id, "name": name})):
+        pegboard.db.session.execute(update(remarks).where(remarks.c.id == key).values(values))
+    pegboard.db.session.commit()
+    return {"name": name}
+
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+"""A plugin whose answers about an item are the remark that refers to it, of two that take turns."""
+
+
 def test_no_read_is_older_than_what_was_acknowledged(
-    start_services: Callable[..., list[LiveServer]], own_redis: RedisServer
+    start_services: Callable[..., list[LiveServer]],
+    own_redis: RedisServer,
+    plugin_folder: PluginFolder,
+    postgres_url: str,
 ):
-    """Whatever strikes in the middle of it."""
-    services = start_services(PEGBOARD_PLUGINS="items,cache_redis")
-    with Load(services) as load:
+    """Whatever strikes in the middle of it; of items, and of what refers to them."""
+    plugin_folder.add("remarks", REMARKS_PLUGIN)
+    with closing(psycopg2.connect(postgres_url)) as connection, connection:
+        connection.cursor().execute(REMARKS_TABLE)
+    services = start_services(
+        PEGBOARD_PLUGINS="items,cache_redis,remarks", PYTHONPATH=str(plugin_folder.path)
+    )
+    with Load(services, REMARKED) as load:
         wait_until(lambda: is_caching(load.history, 0.0), "caching")
         lasting = strike(Faults(own_redis, services, random.Random(SEED)), load.history)
     report(load.history, lasting)
     assert [] == load.history.stale_reads()
+    assert set(KEYS) == {read.key for read in load.history.reads if read.is_hit}
     # A worker that is killed takes its requests with it, and nothing else may fail.
     assert [] == [failure for failure in load.history.failures if failure[-3:].isdigit()]
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
+LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
 STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
@@ -115,6 +116,29 @@ def test_the_plugin_of_the_items_guide_refuses_and_logs(
 
     created = client.post("/api/items/", json={"name": "Claw hammer"}).get_json()
     assert f"created item {created['id']}" in caplog.messages
+
+
+def test_the_plugin_of_the_listeners_guide_protects_and_logs(
+    plugin_folder: PluginFolder, make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It sees the items of another plugin, which it does not know, and the way of an import."""
+    name = install(plugin_folder, LISTENERS_GUIDE)
+    app = make_app(plugins=["items", name], WITNESS_PROTECTED="items")
+    client = app.test_client()
+
+    path = client.post("/api/items/", json={"name": "Hammer"}).headers["Location"]
+    client.put(path, json={"name": "Claw hammer"})
+    refused = client.delete(path)
+
+    assert (409, "Rows of items are kept.") == (refused.status_code, refused.get_json()["message"])
+    assert "created Item 1, was {}" in caplog.messages
+    assert "updated Item 1, was {'name': 'Hammer'}" in caplog.messages
+    (example,) = (code for code in blocks(LISTENERS_GUIDE, "python") if "BulkInsert" in code)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 - it is ours
+    with app.app_context():
+        names["import_names"](["Saw", "Plane"])
+    assert {"created Item 2, was {}", "created Item 3, was {}"} <= set(caplog.messages)
 
 
 def test_the_plugin_of_the_cache_guide_passes_its_test(
@@ -239,7 +263,7 @@ def test_the_tutorial_can_be_followed(plugin_folder: PluginFolder, tmp_path: Pat
         path.write_text((path.read_text() if is_addition else "") + code, encoding="utf-8")
         if name.endswith("plugin.py") and not is_addition:
             follow_commands(text, plugin_folder, tmp_path)
-    assert "2 passed" in run_tests(tmp_path, plugin_folder)
+    assert "54 passed" in run_tests(tmp_path, plugin_folder)
 
 
 def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> None:

@@ -1,8 +1,8 @@
 """Pegboard, a Flask platform that a team assembles from plugins.
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
-`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.annotations`,
-`pegboard.resources` and `pegboard.testing`.
+`pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
+`pegboard.annotations` and `pegboard.testing`.
 """
 
 from pegboard.annotations import rate_limit

@@ -236,6 +236,29 @@ def test_what_nobody_caches_costs_nothing(app: Flask, strategy: RecordingStrateg
     assert ["commit"] == strategy.verbs
 
 
+class Shared(RecordingStrategy):
+    """Whose storage is shared by processes that cache more than this one knows."""
+
+    def join(self, schema_fingerprint: str) -> None:
+        """Be told of what this process knows."""
+
+    def must_fence_all(self) -> bool:
+        """Say that there are others."""
+        return True
+
+
+@pytest.mark.parametrize("table", [Note, Unrelated])
+def test_what_only_others_cache_is_fenced(database_url: str, table: Any) -> None:
+    """Their answers may list rows that here nobody has cached: an inserted one, too."""
+    strategy = Shared(MemoryStrategy(size=1000))
+    with service(database_url, strategy):
+        strategy.verbs.clear()
+        db.session.execute(insert(table))
+        db.session.commit()
+        assert ["fence", "commit", "release"] == strategy.verbs
+        assert [set()] == strategy.fenced
+
+
 def test_a_savepoint_is_a_part_of_its_transaction(app: Flask, strategy: RecordingStrategy) -> None:
     """It is fenced with the whole; what was rolled back to it may be, too."""
     with db.session.begin_nested():

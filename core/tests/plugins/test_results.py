@@ -17,6 +17,7 @@ from pegboard.plugins import hooks
 from pegboard.plugins.hooks import PROJECT
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code
+from pegboard.resources import Listener
 from pegboard.testing.distributions import PluginFolder
 
 ALONE = {"ENV": "testing", "CACHE": "auto", "SESSIONS": "auto"}
@@ -87,6 +88,7 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("one", check)],
     ],
     "pegboard_setup": [object(), False],
+    "pegboard_listeners": [None, Listener(written=print), [Listener], [print]],
     "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify, Identifier()],
     "pegboard_session_strategy": [object(), SecureCookieSessionInterface, SessionInterface()],
     "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy()],

@@ -12,16 +12,18 @@ import click
 import pytest
 from flask import Flask, request
 from marshmallow import Schema, fields
-from sqlalchemy import JSON, ForeignKey, Numeric, Select, String, delete, insert, select
+from sqlalchemy import JSON, ForeignKey, Numeric, Select, String, delete, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
 import pegboard
 from pegboard.resources import (
     CRUD,
     EQUALITY,
+    Change,
     Decimal,
     Filter,
     Line,
+    Listener,
     Moment,
     Operation,
     Text,
@@ -149,31 +151,37 @@ def samples() -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Recorder:
-    """An inserter that records what it is called with, and may refuse."""
+    """A plugin that listens to tools, and may refuse them."""
 
+    name: str = "recorder"
     told: list[Any] = field(default_factory=list)
 
-    def __call__(self, model: type[Any]) -> "Recorder":
-        """Return itself, as the inserter of one run."""
-        self.told.append(model.__name__)
-        return self
+    @pegboard.hookimpl
+    def pegboard_listeners(self) -> list[Listener]:
+        """Listen to everything."""
+        return [
+            Listener(
+                [Tool],
+                before_write=self.before_write,
+                written=self.written,
+                after_commit=self.after_commit,
+            )
+        ]
 
-    def prepare(self, values: dict[str, Any]) -> dict[str, Any]:
+    def before_write(self, change: Change) -> None:
         """Refuse one, and change the others."""
-        if values["code"] == "refused":
+        if change.row.code == "refused":
             pegboard.abort(422, "No.", errors={"code": ["Not this one."]})
-        return {**values, "owner": "prepared"}
+        change.row.owner = "prepared"
 
-    def execute(self, batch: Any) -> None:
-        """Insert a batch; refuse one with a certain row."""
-        if any(values["code"] == "late" for values in batch):
+    def written(self, changes: Any) -> None:
+        """Refuse a batch with a certain row."""
+        if any(change.row.code == "late" for change in changes):
             pegboard.abort(409, "Too late.")
-        pegboard.db.session.execute(insert(Tool), batch)
-        self.told.append(len(batch))
 
-    def announce(self) -> None:
-        """Record it."""
-        self.told.append("announced")
+    def after_commit(self, changes: Any) -> None:
+        """Record them."""
+        self.told.append([change.row.code for change in changes])
 
 
 Start = Callable[..., Flask]
@@ -184,7 +192,7 @@ def start(make_app: MakeApp, database_url: str) -> Iterator[Start]:
     """Start an app with resources of tools or shelves; keyword arguments are for the commands."""
     apps: list[tuple[Flask, Any]] = []
 
-    def start(resource: Any, *, base: Any = Base, **options: Any) -> Flask:
+    def start(resource: Any, *others: Any, base: Any = Base, **options: Any) -> Flask:
         group = pegboard.transfer_commands(resource, **options)
 
         class Plugin:
@@ -198,7 +206,7 @@ def start(make_app: MakeApp, database_url: str) -> Iterator[Start]:
             def pegboard_commands(self) -> list[click.Command]:
                 return [group]
 
-        app: Flask = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+        app: Flask = make_app(plugins=[Plugin(), *others], DATABASE_URL=database_url, TESTING=True)
         with app.app_context():
             base.metadata.create_all(pegboard.db.engine)
         apps.append((app, base))
@@ -397,22 +405,22 @@ def test_validators_of_the_model_are_asked(start, run):
     assert [{"id": 1, "code": "M8"}] == app.test_client().get("/api/tools/").json
 
 
-def test_an_inserter_is_asked_and_told(start, run):
+def test_listeners_are_asked_and_told(start, run):
     """For each row before, in batches, and after the commit; never after a refusal."""
     recorder = Recorder()
-    app = start(declare(), limits=TransferLimits(batch=2), inserter=recorder)
+    app = start(declare(), recorder, limits=TransferLimits(batch=2))
 
     refused = run("import", "-", input=lines({"code": "a"}, {"code": "refused"}), app=app)
     assert "line 2: code: Not this one." == refused.stderr.splitlines()[0]
-    assert "announced" not in recorder.told
 
     late = run("import", "-", "--skip-bad", input=lines({"code": "late"}), app=app)
-    assert "Error: A plugin refused the tools: Too late.\n" == late.stderr
+    assert 1 == late.exit_code
+    assert "Too late." in late.stderr
     assert [] == codes(app)
+    assert [] == recorder.told
 
-    del recorder.told[:]
     run("import", "-", input=lines(*({"code": str(number)} for number in range(3))), app=app)
-    assert ["Tool", 2, 1, "announced"] == recorder.told
+    assert [["0", "1"], ["2"]] == recorder.told
     assert ["prepared"] * 3 == [row["owner"] for row in stored(app)]
 
 

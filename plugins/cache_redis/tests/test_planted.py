@@ -67,7 +67,9 @@ def keys(redis: Any, client: FlaskClient) -> tuple[bytes, bytes, bytes]:
 
 def find_keys(redis: Any) -> tuple[bytes, bytes, bytes]:
     """Return the keys of the group's marker, of item 1 and of item 2."""
-    marker, first, second = sorted(redis.keys("pb:*{items.*"), key=lambda key: (len(key), key))
+    marker, first, second = sorted(
+        redis.keys("pb:*{items%3Aview.*"), key=lambda key: (len(key), key)
+    )
     return marker, first, second
 
 

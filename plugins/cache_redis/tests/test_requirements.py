@@ -7,8 +7,6 @@ import pytest
 
 import pegboard
 from pegboard.cache import get_cache
-from pegboard.redis import get_channel
-from pegboard_cache_redis.requirements import find_channel
 
 
 @pytest.mark.parametrize("env", ["testing", "production"])
@@ -44,9 +42,3 @@ def test_development_runs_without_a_url(make_app, desk, database_url, caplog):
     assert [1, 2] == [desk.run(client, count).get_json() for _ in range(2)]
     with app.app_context():
         assert ("memory" if is_sqlite else "cache_redis") == get_cache().strategy.name
-
-
-def test_with_a_url_it_is_the_apps_channel(make_app, redis_url):
-    """There is one channel for all."""
-    app = make_app(REDIS_URL=redis_url)
-    assert get_channel(app) is find_channel(app)

@@ -16,7 +16,8 @@ from sqlalchemy import delete, text
 from sqlalchemy.exc import OperationalError
 
 import pegboard
-from pegboard_items.models import table
+from pegboard.resources import Listener
+from pegboard_items.models import Item, table
 from pegboard_items.seed import samples
 from pegboard_items.views import resource
 
@@ -281,6 +282,30 @@ def test_import_asks_and_tells_other_plugins(make_app, database_url, run, read_r
     rows = read_rows()
     assert ["Hammer!", "Saw!", "Plane!"] == names(rows)
     assert [("created", row["id"], row["name"]) for row in rows] == told
+
+
+def test_a_listener_that_refuses_a_batch_ends_the_import(make_app, database_url, run, read_rows):
+    """The reason is shown; nothing is imported, also where bad rows are skipped."""
+
+    class Auditor:
+        name = "auditor"
+
+        @pegboard.hookimpl
+        def pegboard_listeners(self) -> list[Listener]:
+            return [Listener([Item], written=self.audit)]
+
+        def audit(self, changes: Any) -> None:
+            if any(one.row.id > 2 for one in changes):
+                pegboard.abort(409, "Two are enough.")
+
+    app = make_app(plugins=["items", Auditor()], DATABASE_URL=database_url, ITEMS_IMPORT_BATCH=2)
+    data = lines(*({"name": name} for name in ("Hammer", "Saw", "Plane")))
+
+    refused = run("import", "-", "--format", "jsonl", "--skip-bad", input=data, app=app)
+
+    assert 1 == refused.exit_code
+    assert "Error: A plugin refused the items: Two are enough." in refused.stderr
+    assert [] == read_rows()
 
 
 # Export

@@ -59,7 +59,8 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
     """Return a table of the view that is in another database, whose writes are not watched."""
     try:
-        tables = [lookup.table, *lookup.others]
+        referring = (reference.table for reference in lookup.references)
+        tables = [lookup.table, *lookup.others, *referring]
     except SQLAlchemyError as error:
         summary = f"{lookup.view} is of models that cannot be mapped: {error}"
         problem = Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")

@@ -10,7 +10,7 @@ from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
 from pegboard.app.decorated_views import check_decorations
 from pegboard.app.edge import add_edge, check_prefix
-from pegboard.app.install import install_plugins
+from pegboard.app.install import install_listeners, install_plugins
 from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
@@ -68,6 +68,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
 
     stages = add_stages(app)
     install_plugins(app, api, assembled)
+    install_listeners(app, assembled)
     check_prefix(app, core)
     check_decorations(app, assembled)
     init_providers(app, core, assembled)

@@ -1,4 +1,4 @@
-"""Installing what plugins contribute into the app: blueprints, commands, and their set-up."""
+"""Installing what plugins contribute into the app: blueprints, commands, set-up, listeners."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
+from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
     Plugin,
@@ -41,6 +42,17 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
             schemas.setdefault(name, plugin)
     for plugin in assembled.plugins:
         _set_up(plugin, app, assembled, routes)
+
+
+def install_listeners(app: Flask, assembled: Registry) -> None:
+    """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
+    listeners = [
+        Registered(plugin.name, listener)
+        for plugin in assembled.plugins
+        for result in call_plugin(assembled.manager, plugin, "pegboard_listeners", app=app)
+        for listener in result
+    ]
+    init_listeners(app, listeners)
 
 
 def _install(

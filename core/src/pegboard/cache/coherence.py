@@ -6,12 +6,10 @@ becomes: fence what was touched, commit, release, and return when no reader can 
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
@@ -19,11 +17,15 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
-from pegboard.cache.invalidation import Tables, Writes
+from pegboard.cache.invalidation import Tables
+from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import CacheStrategy, SharedStrategy
+from pegboard.cache.writes import Writes
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
+_NOTED = "pegboard_noted"
+_AFTER = "pegboard_after"
 _READING = re.compile(
     # Not comments that hold others, as databases do not agree on where these end.
     r"(?:\s|\(|--[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)*(SELECT|WITH|EXPLAIN)\b",
@@ -92,23 +94,42 @@ class Coherence:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
+        if is_of_reader(context.execution_options):
+            return
         if not is_dml and _only_reads(statement, compiled, text):
             return
         writes: Writes = connection.info.setdefault(_TOUCHED, Writes())
-        if is_dml:
-            self._tables.note(writes, statement, compiled, context.compiled_parameters)
+        # A statement that inserts many rows comes in several batches, each with all parameters.
+        if is_dml and getattr(context, _NOTED, None) is not writes:
+            setattr(context, _NOTED, writes)
+            after = self._tables.note(
+                writes, statement, compiled, context.compiled_parameters, RowReader(connection)
+            )
+            setattr(context, _AFTER, after)
         if not is_dml or compiled.ctes:
             self._tables.note_text(writes, text)
         commits = not is_dml and bool(_COMMITTING.search(text))
-        if self._matters(writes) and (commits or _is_autocommit(connection)):
+        if self._matters(writes) and (commits or is_autocommit(connection)):
             # The statement commits by itself. A text may not, or may commit only a part.
             if not commits:
                 del connection.info[_TOUCHED]
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
-    def release(self, connection: Connection, *_: object) -> None:
-        """Release what a statement that commits by itself has fenced."""
+    def executed(
+        self,
+        connection: Connection,
+        _cursor: object,
+        _text: str,
+        _parameters: object,
+        context: Any,
+        _many: object,
+    ) -> None:
+        """Note what can be seen only now, and release what the statement itself has committed."""
+        if is_of_reader(context.execution_options):
+            return
+        for note in vars(context).pop(_AFTER, ()):
+            note()
         self._release(connection.info)
 
     def commit(self, connection: PoolProxiedConnection) -> None:
@@ -190,7 +211,7 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     """Watch the engine's connections, and let no commit return before it is safe to."""
     coherence = Coherence(engine.dialect, strategy, tables)
     event.listen(engine, "before_cursor_execute", coherence.note)
-    event.listen(engine, "after_cursor_execute", coherence.release)
+    event.listen(engine, "after_cursor_execute", coherence.executed)
     # SQLAlchemy has an event before a commit, but none right after it.
     dialect: Any = engine.dialect
     dialect.do_commit = coherence.commit
@@ -212,15 +233,3 @@ def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
     if found[1].upper() == "SELECT":
         return ";" not in text.rstrip("; \n")
     return not _WRITING.search(text)
-
-
-def _is_autocommit(connection: Connection) -> bool:
-    """Return whether the next statement is a transaction of its own."""
-    driver: Any = connection.connection.driver_connection
-    if isinstance(driver, sqlite3.Connection):
-        # The core begins its transactions itself; see `pegboard.database.sqlite`.
-        return not driver.in_transaction
-    if getattr(driver, "autocommit", None) is not True:
-        return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-    status = getattr(getattr(driver, "info", None), "transaction_status", None)
-    return status in {None, TRANSACTION_STATUS_IDLE}

@@ -3,12 +3,13 @@
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, ParamSpec, TypeGuard
+from typing import Any, ParamSpec, TypeGuard, cast
 
-from sqlalchemy import Table
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import Column, Table
+from sqlalchemy.orm import DeclarativeBase, QueryableAttribute
 
 from pegboard.cache.lookup import Lookup, declare
+from pegboard.cache.reference import Attribute, references
 from pegboard.cache.service import get_cache
 
 P = ParamSpec("P")
@@ -18,7 +19,7 @@ def cached(
     model: type[DeclarativeBase],
     *,
     ttl: int,
-    depends: Sequence[type[DeclarativeBase] | Table] = (),
+    depends: Sequence[type[DeclarativeBase] | Table | Attribute] | Attribute = (),
     name: str = "view",
     version: int = 1,
     may_precede: bool = False,
@@ -27,7 +28,10 @@ def cached(
 
     The variables of the view's URL are the row's primary key, in the order of its columns. The
     answer must depend on that row alone, and on the models and tables in `depends`: any write to
-    one of these forgets all answers of the view. It must be the same for every client. The platform
+    one of these forgets all answers of the view. A foreign key to the row in `depends`, as
+    `Review.item_id`, stands for the rows that refer to the row by it: a write to one of them
+    forgets only the answers about the rows that it refers to, before and after. It must be the same
+    for every client. The platform
     watches the database connections, so the code that writes does nothing for it. Only a 200 is
     cached. The platform adds `ETag`, and answers 304 and 412.
 
@@ -39,7 +43,8 @@ def cached(
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
-        if mistakes := list(_mistakes(view, model, ttl, depends, name, version)):
+        given = [depends] if isinstance(depends, QueryableAttribute | Column) else depends
+        if mistakes := list(_mistakes(view, model, ttl, given, name, version)):
             where = f"{view.__module__}.{getattr(view, '__qualname__', repr(view))}"
             message = f"the cached view {where}: {'; '.join(mistakes)}"
             raise ValueError(message)
@@ -48,7 +53,7 @@ def cached(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        lookup = Lookup(model, ttl, tuple(depends), version, may_precede, name, run)
+        lookup = Lookup(model, ttl, tuple(given), version, may_precede, name, run)
         declare(run, lookup)
         return run
 
@@ -66,16 +71,35 @@ def _mistakes(
     if not _is_whole(ttl) or ttl < 1:
         yield f"ttl is a whole number of seconds and at least 1, not {ttl!r}"
     if not isinstance(depends, Collection) or not all(
-        isinstance(one, Table) or _is_model(one) for one in depends
+        isinstance(one, Table | QueryableAttribute | Column) or _is_model(one) for one in depends
     ):
-        yield f"depends is a list of models and tables, not {depends!r}"
+        yield f"depends is a list of models, tables and foreign keys, not {depends!r}"
+    elif _is_model(model):
+        for one in depends:
+            if isinstance(one, QueryableAttribute | Column):
+                yield from _mistakes_of_key(cast("Table", model.__table__), one)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_-]{1,40}", name):
         yield f"name is made of 1 to 40 of a-z, 0-9, _ and -, not {name!r}"
     if not _is_whole(version):
         yield f"version is a whole number, not {version!r}"
 
 
-def _is_model(given: object) -> bool:
+def _mistakes_of_key(table: Table, given: Attribute) -> Iterator[str]:
+    """Yield what is wrong with a foreign key in `depends`."""
+    found = {reference.constraint for reference in references(table, given)}
+    if not found:
+        yield (
+            f"depends has {given}, which is no foreign key to the primary key of {table.fullname}: "
+            "name its model instead"
+        )
+    elif len(found) > 1:
+        yield (
+            f"depends has {given}, which is a part of several foreign keys to {table.fullname}: "
+            "name another column of the one that is meant"
+        )
+
+
+def _is_model(given: object) -> TypeGuard[type[DeclarativeBase]]:
     return isinstance(given, type) and isinstance(getattr(given, "__table__", None), Table)
 
 

@@ -2,27 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count, product, takewhile
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Table, TableClause, TypeDecorator
-from sqlalchemy.sql import Delete, Insert, Update, operators
-from sqlalchemy.sql.elements import (
-    BinaryExpression,
-    BindParameter,
-    BooleanClauseList,
-    ColumnElement,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ForeignKey, Table, TableClause
+from sqlalchemy.sql import Delete, Insert, Update
 
+from pegboard.cache.bound_values import values_in_condition
 from pegboard.cache.key_encoding import Kind
 from pegboard.cache.lookup import Lookup
-from pegboard.cache.strategy import Key, Touched
-
-_MOST_KEYS = 500
-"""Keys of one group in a transaction above which the whole group is invalidated."""
+from pegboard.cache.referring_table import Dependence, ReferringTable
+from pegboard.cache.row_reader import RowReader
+from pegboard.cache.strategy import Key
+from pegboard.cache.writes import Writes
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
 _NAMELESS = re.compile(r"\s*(CALL|DO|EXECUTE|COMMIT\s+PREPARED)\b", re.IGNORECASE)
@@ -35,38 +27,6 @@ _DEFINING = re.compile(r"\s*(ALTER|CREATE|DROP|SET|SHOW|PRAGMA|LOCK|COMMENT)\b",
 _CASCADING = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass
-class Writes:
-    """What a transaction has touched so far."""
-
-    keys: dict[str, set[Key]] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)
-    is_elsewhere: bool = False
-    """Whether tables were written of which this process knows no look-up."""
-
-    def __bool__(self) -> bool:
-        return bool(self.keys or self.groups)
-
-    def add(self, keys: Iterable[Key]) -> None:
-        """Add keys; if they are too many of one group, the group."""
-        for key in keys:
-            if key.group in self.groups:
-                continue
-            found = self.keys.setdefault(key.group, set())
-            found.add(key)
-            if len(found) > _MOST_KEYS:
-                self.add_group(key.group)
-
-    def add_group(self, group: str) -> None:
-        """Add a whole group."""
-        self.groups.add(group)
-        self.keys.pop(group, None)
-
-    def touched(self) -> Touched:
-        """Return it in the form that a strategy is given."""
-        return Touched(frozenset().union(*self.keys.values()), frozenset(self.groups))
-
-
 class Tables:
     """Which tables belong to which look-ups; a table is known by its name without the schema."""
 
@@ -74,13 +34,17 @@ class Tables:
         """`known` are all tables whose foreign keys may cascade."""
         self._by_row: dict[str, list[Lookup]] = {}
         self._groups: dict[str, set[str]] = {}
+        self._referring: dict[str, ReferringTable] = {}
         for lookup in lookups:
             self._by_row.setdefault(lookup.table.name, []).append(lookup)
             for table in lookup.others:
-                self._groups.setdefault(table.name, set()).add(lookup.table.fullname)
+                self._groups.setdefault(table.name, set()).add(lookup.group)
+            for reference in lookup.references:
+                self._add_reference(Dependence(lookup, reference))
         self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
-        self._names = {*self._by_row, *self._groups, *(name for _, name in self._cascades)}
+        cascading = (name for _, name in self._cascades)
+        self._names = {*self._by_row, *self._groups, *self._referring, *cascading}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._mentioned = re.compile(
             rf"(?<!\w)({'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)", re.IGNORECASE
@@ -90,11 +54,20 @@ class Tables:
     def schema_fingerprint(self) -> str:
         """A digest of which writes invalidate which look-ups."""
         facts = [
-            *((name, *sorted(one.name for one in found)) for name, found in self._by_row.items()),
+            *((name, *sorted(one.group for one in found)) for name, found in self._by_row.items()),
             *((name, ">", *sorted(groups)) for name, groups in self._groups.items()),
             *((*place, ">", *sorted(groups)) for place, groups in self._cascades.items()),
+            *(fact for table in self._referring.values() for fact in table.facts),
         ]
         return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
+
+    def _add_reference(self, dependence: Dependence) -> None:
+        table = dependence.reference.table
+        known = self._referring.setdefault(table.name, ReferringTable(table))
+        if known.table is table:
+            known.dependences.append(dependence)
+        else:  # of two tables with one name in different schemas the second is treated as a whole
+            self._groups.setdefault(table.name, set()).add(dependence.lookup.group)
 
     def _add_cascades(self, known: Sequence[Table]) -> None:
         """Find the tables that the database itself changes when another is written to."""
@@ -102,43 +75,70 @@ class Tables:
         while changed:
             changed = False
             for table in known:
-                reached = self._groups_of(table.name) | self._cascades_of(table.name)
                 for key in table.foreign_keys:
                     for kind, action in (("delete", key.ondelete), ("update", key.onupdate)):
                         place = (kind, key.column.table.name)
                         found = self._cascades.get(place, set())
-                        if (action or "").upper() in _CASCADES and reached - found:
+                        reached = self._reached_by(key, (action or "").upper())
+                        if reached - found:
                             self._cascades[place] = found | reached
                             changed = True
+
+    def _reached_by(self, key: ForeignKey, action: str) -> set[str]:
+        """Return the groups whose answers change when a foreign key's rows follow another row."""
+        if action not in _CASCADES:
+            return set()
+        table = key.parent.table
+        # What depends on this very key is an answer about the other row, which is touched already.
+        # By its default, a row comes to refer to one that is not.
+        followed = None if action == "SET DEFAULT" else key.constraint
+        return self._groups_of(table.name, except_by=followed) | self._cascades_of(table.name)
 
     def _cascades_of(self, name: str) -> set[str]:
         return set().union(*(self._cascades.get((kind, name), ()) for kind in ("delete", "update")))
 
-    def _groups_of(self, name: str) -> set[str]:
+    def _groups_of(self, name: str, except_by: object = None) -> set[str]:
         """Return the groups whose answers hold something of a table's rows."""
-        own = {lookup.table.fullname for lookup in self._by_row.get(name, ())}
-        return own | self._groups.get(name, set())
+        own = {lookup.group for lookup in self._by_row.get(name, ())}
+        referring = {
+            one.lookup.group
+            for one in (self._referring[name].dependences if name in self._referring else ())
+            if one.reference.constraint is not except_by
+        }
+        return own | referring | self._groups.get(name, set())
 
-    def note(self, writes: Writes, statement: Any, compiled: Any, parameters: Any) -> None:
-        """Note what an INSERT, UPDATE or DELETE touches."""
+    def note(
+        self, writes: Writes, statement: Any, compiled: Any, parameters: Any, reader: RowReader
+    ) -> Sequence[Callable[[], None]]:
+        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it."""
+        writes.is_elsewhere = True  # other processes may cache what this statement touches
+        after: list[Callable[[], None]] = []
         for name in _targets(statement):
-            writes.is_elsewhere |= name not in self._names
             for group in self._groups.get(name, ()):
                 writes.add_group(group)
             if isinstance(statement, Insert):
                 # Nothing is cached of a row that was not there.
                 if _may_replace(statement):
                     self._add_all(writes, name)
-                continue
-            kind = "delete" if isinstance(statement, Delete) else "update"
-            for group in self._cascades.get((kind, name), ()):
-                writes.add_group(group)
-            for lookup in self._by_row.get(name, ()):
-                keys = _keys(lookup, statement, compiled, parameters)
-                if keys is None:
-                    writes.add_group(lookup.table.fullname)
-                else:
-                    writes.add(keys)
+            else:
+                self._note_rows(name, writes, statement, compiled, parameters)
+            if (table := self._referring.get(name)) is not None:
+                after += table.note(writes, statement, compiled, parameters, reader)
+        return after
+
+    def _note_rows(
+        self, name: str, writes: Writes, statement: Any, compiled: Any, parameters: Any
+    ) -> None:
+        """Note the rows of a table that a statement changes or deletes."""
+        kind = "delete" if isinstance(statement, Delete) else "update"
+        for group in self._cascades.get((kind, name), ()):
+            writes.add_group(group)
+        for lookup in self._by_row.get(name, ()):
+            keys = _keys(lookup, statement, compiled, parameters)
+            if keys is None:
+                writes.add_group(lookup.group)
+            else:
+                writes.add(keys)
 
     def note_text(self, writes: Writes, text: str) -> None:
         """Note what a statement given as text may touch: every table that it mentions."""
@@ -179,50 +179,12 @@ def _keys(
     lookup: Lookup, statement: Update | Delete, compiled: Any, parameters: Any
 ) -> list[Key] | None:
     """Return the keys of the rows that a statement writes, or None if it may write others."""
-    columns = lookup.table.primary_key.columns
     if Kind.LOOSE in lookup.kinds:
         return None
-    bound: dict[str, BindParameter[Any]] = {}
-    for clause in _conjuncts(statement.whereclause):
-        if (
-            isinstance(clause, BinaryExpression)
-            and clause.operator in {operators.eq, operators.in_op}
-            and isinstance(clause.right, BindParameter)
-            and _name(getattr(clause.left, "table", None)) == lookup.table.name
-            and _is_sent_unchanged(clause.right.type, clause.left.type)
-        ):
-            bound[clause.left.name] = clause.right
-    if any(column.name not in bound for column in columns):
+    columns = tuple(lookup.table.primary_key.columns)
+    rows = values_in_condition(columns, statement, compiled, parameters)
+    if rows is None:
         return None
-    keys = [
-        lookup.key(row)
-        for values in parameters
-        for row in product(*(_values(bound[column.name], compiled, values) for column in columns))
-    ]
+    keys = [lookup.key(row) for row in rows]
     found = [key for key in keys if key is not None]
     return found if found and len(found) == len(keys) else None
-
-
-def _is_sent_unchanged(given: TypeEngine[Any], column: TypeEngine[Any]) -> bool:
-    """Return whether a parameter's type converts a value as the column's does."""
-    return not isinstance(given, TypeDecorator) or type(given) is type(column)
-
-
-def _values(bind: BindParameter[Any], compiled: Any, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a parameter: one, or those of an expanded list."""
-    name = compiled.bind_names[bind]
-    if not bind.expanding:
-        return [values.get(name)]
-    names = (f"{name}_{number}" for number in count(1))
-    return [values[one] for one in takewhile(values.__contains__, names)]
-
-
-def _name(table: Any) -> str | None:
-    """Return the name of a table; None for an alias, which may stand for another row."""
-    return table.name if isinstance(table, TableClause) else None
-
-
-def _conjuncts(clause: ColumnElement[Any] | None) -> list[Any]:
-    if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
-        return [part for inner in clause.clauses for part in _conjuncts(cast("Any", inner))]
-    return [] if clause is None else [clause]

@@ -14,11 +14,14 @@ from sqlalchemy.sql.visitors import iterate
 
 from pegboard.cache.entry import form_of
 from pegboard.cache.key_encoding import INVALID, Kind, canonical_text, kind_of
+from pegboard.cache.reference import Attribute, Reference, references
 from pegboard.cache.strategy import Key
 
 _LOOKUP = "__pegboard_lookup__"
 _ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
+_EMPTY = "''"
+"""The name of the key for an empty text, which no other text has, as quotes are encoded."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Lookup:
     """The model of the row."""
     ttl: int
     """How long an answer may be kept, in seconds."""
-    depends: tuple[type[DeclarativeBase] | Table, ...]
-    """Other models and tables on which the answer depends."""
+    depends: tuple[type[DeclarativeBase] | Table | Attribute, ...]
+    """Other models, tables and foreign keys to the row on which the answer depends."""
     version: int
     """Changed by the plugin when the same row is answered otherwise."""
     may_precede: bool
@@ -55,6 +58,11 @@ class Lookup:
         """The table and the name: unique in an app."""
         return self.table.fullname, self.name
 
+    @property
+    def group(self) -> str:
+        """The group of its keys, which it shares with no other look-up."""
+        return f"{self.table.fullname}:{self.name}"
+
     @cached_property
     def _plain_form(self) -> bytes:
         return form_of(self.version)
@@ -69,16 +77,38 @@ class Lookup:
         """The tables any write to which invalidates all answers; configures the mappers.
 
         These are the other tables of the row where models inherit, those that it depends on, and
-        the `secondary` tables of both.
+        the `secondary` tables of both; but not those that it depends on by a foreign key alone.
         """
         yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
-        yield from _tables_between_rows(self.model)
+        yield from self._unless_referring(_tables_between_rows(self.model))
         for one in self.depends:
             if isinstance(one, Table):
                 yield one
-            else:
+            elif isinstance(one, type):
                 yield from _tables_of_rows(one)
                 yield from _tables_between_rows(one)
+        for reference in self._declared:
+            if reference.model is not None:
+                yield from self._unless_referring(_tables_of_rows(reference.model))
+                yield from self._unless_referring(_tables_between_rows(reference.model))
+
+    def _unless_referring(self, tables: Iterable[Table]) -> Iterator[Table]:
+        referring = {reference.table for reference in self._declared}
+        yield from (table for table in tables if table not in referring)
+
+    @cached_property
+    def _declared(self) -> tuple[Reference, ...]:
+        attributes = (one for one in self.depends if not isinstance(one, type | Table))
+        return tuple(reference for one in attributes for reference in references(self.table, one))
+
+    @property
+    def references(self) -> Iterator[Reference]:
+        """The foreign keys by which a write invalidates only the answers that it changes.
+
+        Any write to their other tables, and to the `secondary` tables, invalidates all answers.
+        """
+        others = set(self.others)
+        yield from (one for one in dict.fromkeys(self._declared) if one.table not in others)
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -101,7 +131,7 @@ class Lookup:
             return None
         if len(text) > _LONGEST:
             text = "#" + hashlib.blake2b(text.encode(), digest_size=24).hexdigest()
-        return Key(self.table.fullname, f"{self.name}:{text}")
+        return Key(self.group, text or _EMPTY)
 
 
 def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:

@@ -44,9 +44,9 @@ class Key(NamedTuple):
     """
 
     group: str
-    """The table whose rows it is made of."""
+    """The look-up: the table of its row, and its own name."""
     name: str
-    """The look-up, and the row's primary key."""
+    """The row's primary key."""
 
 
 class MissReason(StrEnum):

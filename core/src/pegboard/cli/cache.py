@@ -28,9 +28,11 @@ def stats() -> None:
 @with_appcontext
 def clear(group: str | None) -> None:
     """Clear all cached answers, or those of GROUP, the name of a table."""
-    groups = sorted({lookup.table.fullname for _, lookup in find_lookups(current_app)})
+    groups: dict[str, set[str]] = {}
+    for _, lookup in find_lookups(current_app):
+        groups.setdefault(lookup.table.fullname, set()).add(lookup.group)
     if group is not None and group not in groups:
-        known = ", ".join(groups) or "none"
+        known = ", ".join(sorted(groups)) or "none"
         message = f"no view caches answers of {group!r}; the groups: {known}."
         raise click.ClickException(message)
     strategy = get_cache().strategy
@@ -41,7 +43,8 @@ def clear(group: str | None) -> None:
         )
         raise click.ClickException(message)
     try:
-        strategy.clear(group)
+        for one in [None] if group is None else sorted(groups[group]):
+            strategy.clear(one)
     except UnconfirmedError as error:
         message = f"the cache may not be empty: {error}."
         raise click.ClickException(message) from error

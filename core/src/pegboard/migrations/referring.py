@@ -35,7 +35,7 @@ def reject_foreign_keys_to(
 def _message(history: History, table: TableName, referred: TableName, migrate: Migrate) -> str:
     owners = [one.name for one in migrate.histories if table in owned_tables(one, migrate)]
     hint = (
-        f"run pegboard db downgrade {owners[0]} first"
+        f"run pegboard db downgrade {owners[0]} base first"
         if owners
         else "drop that table or its foreign key first"
     )

@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
+from pegboard.changes import Listener
 from pegboard.settings import Settings
 from pegboard.stages import Stage
 
@@ -100,6 +101,15 @@ def pegboard_setup(app: Flask) -> None:
 
     Called once for each app, in the order of the plugins, after the blueprints and commands of all
     plugins are registered.
+    """
+
+
+@hookspec
+def pegboard_listeners(app: Flask) -> Sequence[Listener]:  # type: ignore[empty-body]
+    """Return what is called for the rows that SQLAlchemy sessions write.
+
+    Called once for each app, after `pegboard_setup` of all plugins. The listeners themselves are
+    called in the order of the plugins, while the app serves.
     """
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
+from pegboard.changes import Listener
 from pegboard.settings import Settings
 
 _STRATEGY = sorted(
@@ -153,6 +154,9 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             _is_health_check,
         ),
         "pegboard_setup": _NOTHING,
+        "pegboard_listeners": _sequence(
+            "objects of pegboard.resources.Listener", lambda value: isinstance(value, Listener)
+        ),
         "pegboard_client_identity": Expected(
             "a plain function, neither async nor a generator, that takes the WSGI environment and "
             "returns the client's identity, or None",

@@ -1,5 +1,9 @@
-"""Resources: what a plugin declares of a model, and the REST interface that follows from it."""
+"""Resources: what a plugin declares of a model, and the REST interface that follows from it.
 
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
+
+from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.declaration import (
     CRUD,
@@ -11,30 +15,38 @@ from pegboard.resources.declaration import (
     ResourceError,
     TransferLimits,
 )
+from pegboard.resources.description import Words as Words
 from pegboard.resources.fields import Decimal, Line, Moment, Text
 from pegboard.resources.formats import Format as Format
 from pegboard.resources.formats import RowWriter as RowWriter
 from pegboard.resources.formats import holds_text as holds_text
 from pegboard.resources.formats import value_of_cell as value_of_cell
+from pegboard.resources.query import conditions_of as conditions_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values
+from pegboard.resources.steps import Steps
 
 __all__ = [
     "CRUD",
     "EQUALITY",
     "RANGE",
+    "BulkInsert",
+    "Change",
     "Comparison",
     "Decimal",
     "Filter",
     "InvalidJSONError",
+    "Kind",
     "Line",
+    "Listener",
     "Moment",
     "Operation",
     "Representation",
     "Representer",
     "Resource",
     "ResourceError",
+    "Steps",
     "Text",
     "TransferLimits",
     "load_json",

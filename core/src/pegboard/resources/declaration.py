@@ -16,14 +16,19 @@ class Operation(StrEnum):
     """What a client can do with a resource."""
 
     LIST = "list"
+    """`GET` of all rows, a page at a time."""
     GET = "get"
+    """`GET` of one row."""
     CREATE = "create"
+    """`POST` of a new row."""
     REPLACE = "replace"
+    """`PUT` of all fields that a client may write."""
     MERGE = "merge"
-    """Change some of the fields (RFC 7396)."""
+    """`PATCH` of some of the fields (RFC 7396)."""
     DELETE = "delete"
+    """`DELETE` of a row."""
     BULK_CREATE = "bulk_create"
-    """Create several rows, all or none."""
+    """`POST` of several new rows, all or none."""
 
 
 CRUD = frozenset(
@@ -39,12 +44,17 @@ class Comparison(StrEnum):
     """
 
     EQ = "eq"
+    """The value itself, as in `rating=3`."""
     NE = "ne"
-    """Includes rows without a value (`IS DISTINCT FROM`)."""
+    """Any other value; includes rows without a value (`IS DISTINCT FROM`)."""
     LT = "lt"
+    """Below the value."""
     LTE = "lte"
+    """The value or below it."""
     GT = "gt"
+    """Above the value."""
     GTE = "gte"
+    """The value or above it."""
     IN = "in"
     """One of up to 100 values, with commas between; one that has a comma is in double quotes."""
     NULL = "null"
@@ -63,7 +73,9 @@ class Filter:
     """A column that lists are filtered by, and how it may be compared."""
 
     column: InstrumentedAttribute[Any]
+    """The attribute of the model, as `Review.rating`."""
     comparisons: Sequence[Comparison] = EQUALITY
+    """What clients may ask for, as `EQUALITY` or `RANGE`."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,11 @@ class Line(fields.String):
     ) -> None:
         """Take the most characters, and the text's name in messages, as in "A name has ..."."""
         self.max_length = max_length
+        """The most characters that a client may send; None: as many as it likes."""
         self.what = what
+        """The text's name at the beginning of messages."""
         self.given_metadata: dict[str, Any] = options.pop("metadata", {})
+        """What the author says of the field in the document."""
         size = "At least one character" if max_length is None else f"1 to {max_length} characters"
         metadata = {
             "pattern": line_pattern(max_length),
@@ -62,7 +65,9 @@ class Text(fields.String):
     def __init__(self, *, what: str = "A text", **options: Any) -> None:
         """Take the text's name in messages, as in "U+0000 ... is not allowed in a text"."""
         self.what = what
+        """The text's name in messages."""
         self.given_metadata: dict[str, Any] = options.pop("metadata", {})
+        """What the author says of the field in the document."""
         metadata = {
             "pattern": TEXT_PATTERN,
             "description": "Any text without control characters but tab, line feed and carriage "

@@ -1,16 +1,21 @@
 """The views of a resource: each does the steps of one operation, in the order of RFC 9110, 13.2."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response
+from marshmallow import Schema
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.cache import cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
+    Words,
     disposition_header,
     etag_header,
     list_headers,
@@ -18,6 +23,7 @@ from pegboard.resources.description import (
 )
 from pegboard.resources.export import accepted_format, export_response
 from pegboard.resources.formats import Format
+from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
@@ -29,17 +35,37 @@ _STALE = HTTPStatus.PRECONDITION_FAILED
 _FILE = {"type": "string"}
 
 
-def add_views(resource: Steps[Any]) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What the views of one resource are made of, beside its steps."""
+
+    words: Words
+    id_parameter: Mapping[str, object]
+    """The variable of a row's URL, in the document."""
+    listed: type[Schema]
+    """The schema of a row in a list."""
+    list_query: type[Schema]
+    """The schema of a list's query; it loads a `Wanted`."""
+    listing: Listing[Any]
+    depends: Sequence[type[DeclarativeBase] | Table]
+    """The tables that a row's answer has something of."""
+    has_constraints: bool
+    """Whether a write can conflict with other rows."""
+    is_exported: bool
+    """Whether the list can be had as a file with all rows."""
+
+
+def add_views(resource: Steps[Any], parts: Parts) -> None:
     """Add a view for each operation of a resource to its blueprint."""
     for operation, add in _VIEWS.items():
         if operation in resource.operations:
-            add(resource)
+            add(resource, parts)
 
 
-def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
+def _documented(resource: Steps[Any], parts: Parts, view: Any, *statuses: HTTPStatus) -> Any:
     """Document errors of a view, each where the resource can answer it."""
     possible = {
-        _CONFLICT: resource.has_constraints,
+        _CONFLICT: parts.has_constraints,
         _FORBIDDEN: resource.overrides("permit_write"),
     }
     for status in statuses:
@@ -48,21 +74,21 @@ def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
     return view
 
 
-def _add_list(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
-    headers = list_headers(resource.url_prefix, is_exported=resource.is_exported)
+def _add_list(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
+    headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
-    @blueprint.arguments(resource.list_query(), location="query")
-    @blueprint.response(HTTPStatus.OK, resource.listed(many=True), headers=headers)
+    @blueprint.arguments(parts.list_query(), location="query")
+    @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        if not resource.is_exported:
-            return resource.listing.response(wanted)
+        if not parts.is_exported:
+            return parts.listing.response(wanted)
         form = accepted_format()
         if form is None:
-            response = resource.listing.response(wanted)
+            response = parts.listing.response(wanted)
         else:
-            response = export_response(resource.listing, wanted, form, resource.name)
+            response = export_response(parts.listing, wanted, form, resource.name)
         response.vary.add("Accept")
         return response
 
@@ -71,7 +97,7 @@ def _add_list(resource: Steps[Any]) -> None:
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
-    if resource.is_exported:
+    if parts.is_exported:
         view.__doc__ += f"""
     As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
     leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
@@ -89,11 +115,11 @@ def _add_list(resource: Steps[Any]) -> None:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
-    _route(resource, "/", "GET", view)
+    _route(resource, parts, "/", "GET", view)
 
 
-def _add_create(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_create(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
     headers = {
         "Location": location_header(words, resource.url_prefix),
         "ETag": etag_header(words),
@@ -115,11 +141,11 @@ def _add_create(resource: Steps[Any]) -> None:
     `Location` in the answer is its URL.
     """
     view = _named(resource, f"create_{words.identifier}", view)
-    _route(resource, "/", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
+    _route(resource, parts, "/", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT))
 
 
-def _add_bulk_create(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
 
     @blueprint.arguments(resource.input(many=True))
     @blueprint.response(HTTPStatus.CREATED, resource.output(many=True))
@@ -136,11 +162,13 @@ def _add_bulk_create(resource: Steps[Any]) -> None:
     Errors are named by the place in the array, from 0, as in `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
-    _route(resource, "/bulk", "POST", _documented(resource, view, _FORBIDDEN, _CONFLICT))
+    _route(
+        resource, parts, "/bulk", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT)
+    )
 
 
-def _add_get(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_get(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
 
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
     def view(**identity: int) -> Response:
@@ -155,14 +183,14 @@ def _add_get(resource: Steps[Any]) -> None:
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     if resource.ttl is None:
-        view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
+        view = _documented(resource, parts, view, HTTPStatus.NOT_MODIFIED, _STALE)
     else:
-        view = cached(resource.model, ttl=resource.ttl, depends=resource.depends)(view)
-    _route(resource, resource.row_rule, "GET", view)
+        view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
+    _route(resource, parts, resource.row_rule, "GET", view)
 
 
-def _add_replace(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_replace(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
 
     @blueprint.arguments(resource.input())
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
@@ -179,12 +207,12 @@ def _add_replace(resource: Steps[Any]) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"replace_{words.identifier}", view)
-    view = _documented(resource, view, _FORBIDDEN, _CONFLICT, _STALE)
-    _route(resource, resource.row_rule, "PUT", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    _route(resource, parts, resource.row_rule, "PUT", view)
 
 
-def _add_merge(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_merge(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
     schema = resource.merge()
     body = {
         "required": True,
@@ -210,12 +238,12 @@ def _add_merge(resource: Steps[Any]) -> None:
     `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"change_{words.identifier}", view)
-    view = _documented(resource, view, _FORBIDDEN, _CONFLICT, _STALE)
-    _route(resource, resource.row_rule, "PATCH", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    _route(resource, parts, resource.row_rule, "PATCH", view)
 
 
-def _add_delete(resource: Steps[Any]) -> None:
-    blueprint, words = resource.blueprint, resource.words
+def _add_delete(resource: Steps[Any], parts: Parts) -> None:
+    blueprint, words = resource.blueprint, parts.words
 
     @blueprint.response(HTTPStatus.NO_CONTENT)
     @transactional
@@ -231,11 +259,11 @@ def _add_delete(resource: Steps[Any]) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"delete_{words.identifier}", view)
-    view = _documented(resource, view, _FORBIDDEN, _STALE)
-    _route(resource, resource.row_rule, "DELETE", view)
+    view = _documented(resource, parts, view, _FORBIDDEN, _STALE)
+    _route(resource, parts, resource.row_rule, "DELETE", view)
 
 
-_VIEWS: Mapping[Operation, Callable[[Steps[Any]], None]] = {
+_VIEWS: Mapping[Operation, Callable[[Steps[Any], Parts], None]] = {
     Operation.LIST: _add_list,
     Operation.CREATE: _add_create,
     Operation.BULK_CREATE: _add_bulk_create,
@@ -259,6 +287,6 @@ def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
     return resource.blueprint.doc(operationId=operation_id)(view)
 
 
-def _route(resource: Steps[Any], rule: str, method: str, view: Any) -> None:
-    parameters = [resource.id_parameter] if rule == resource.row_rule else []
+def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> None:
+    parameters = [parts.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -154,6 +155,26 @@ class MaxPageSize(validate.Validator):
         return value
 
 
+class _QuerySchema(Schema):
+    """A schema of which a query is checked by the fields that it has, as most have few."""
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {field.data_key or name: name for name, field in self.fields.items()}
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """Load a query. Raises `ValidationError`."""
+        given = frozenset(self._names[name] for name in data if name in self._names)
+        if len(given) == len(self._names):
+            return super().load(data, **options)
+        return _part_of(type(self), given).load(data, **options)
+
+
+@lru_cache(maxsize=1000)
+def _part_of(schema: type[_QuerySchema], names: frozenset[str]) -> _QuerySchema:
+    return schema(only=names)
+
+
 @dataclass(frozen=True)
 class ListQuery:
     """The parameters that a list of a resource has."""
@@ -213,7 +234,7 @@ class ListQuery:
             "make_wanted": post_load(lambda _, sent, **__: self._wanted(sent)),
             "__module__": module,
         }
-        return type("ListQuerySchema", (Schema,), members)
+        return type("ListQuerySchema", (_QuerySchema,), members)
 
     def _cursor_words(self) -> str:
         words = (

@@ -20,8 +20,9 @@ class Representation:
     """The bytes of a row's JSON, and their hash as a strong validator (RFC 9110, section 8.8.1)."""
 
     body: bytes
+    """The JSON, in UTF-8."""
     etag: str
-    """Without quotes."""
+    """The validator without quotes, which changes with the body."""
 
     def response(self, status: int = HTTPStatus.OK) -> Response:
         """Return an answer with the body and the `ETag`."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Integer, Table, inspect
+from sqlalchemy import Integer, Table, UniqueConstraint, inspect
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
@@ -12,7 +12,7 @@ from pegboard.api import Blueprint
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
-from pegboard.resources.operations import add_views
+from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
 from pegboard.resources.query import Condition, ListQuery, conditions_of
 from pegboard.resources.representation import Representer
@@ -80,29 +80,43 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
-        self.name = name
-        self.model = model
-        self.noun = noun
-        self.words = Words(noun, name.replace("_", " "))
-        self.url_prefix = f"/api/{name}" if url_prefix is None else url_prefix
-        self.operations = frozenset(operations)
+        super().__init__(
+            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
+        )
+        self.sort = tuple(sort)
+        """The columns that clients may sort by; if there are none, by the primary key."""
+        self.sort_keys = sort_keys
+        """How many of them a request may name, at most."""
+        self.search = tuple(search)
+        """The columns that `q` looks into."""
+        self.filters = tuple(filters)
+        """What clients may filter by."""
+        self.sparse = sparse
+        """Whether `fields=` chooses the fields of a list."""
         self.page_sizes = page_sizes
-        self.ttl, self.depends = ttl, depends
+        """Returns the default number of rows on a page and the largest."""
         self._require_table()
-        self.primary_key = self._primary_key()
+        self._primary = self._primary_key()
         self._check(schema, operations, ttl)
-        self.is_exported = export
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
         schemas = derive(schema)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
-        self.listed = schemas.sparse if sparse else schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
 
-        orders = Orders(list(self._sort_keys(sort)), self.primary_key, sort_keys)
-        conditions = self._conditions(filters)
+        words = Words(noun, name.replace("_", " "))
+        identity = f"{words.identifier}_id"
+        self.row_rule = f"/<row_id:{identity}>"
+        self.blueprint = Blueprint(
+            name, import_name, url_prefix=self.url_prefix, description=description
+        )
+        self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
+
+        orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
+        conditions = self._conditions()
         self._require_columns("search", search)
+        self._columns = self._selected(orders)
         query = ListQuery(
             orders=orders,
             page_sizes=page_sizes,
@@ -110,10 +124,9 @@ class Resource(Steps[M]):
             searched=[one.key for one in search],
             shown=list(self.output().dump_fields) if sparse else None,
         )
-        self.list_query = query.schema(schema.__module__, self.words.plural)
-        self.listing: Listing[M] = Listing(
+        listing: Listing[M] = Listing(
             rows=self.rows,
-            columns=self._columns(orders),
+            columns=self._columns,
             orders=orders,
             conditions=conditions,
             searched=[one.property.columns[0] for one in search],
@@ -121,15 +134,17 @@ class Resource(Steps[M]):
             repeated=["page_size", "q", "sort", *conditions, "fields"],
             plans=None if self.overrides("rows") else Plans(),
         )
-
-        self.blueprint = Blueprint(
-            name, import_name, url_prefix=self.url_prefix, description=description
+        parts = Parts(
+            words=words,
+            id_parameter=id_parameter(identity, self.largest_id),
+            listed=schemas.sparse if sparse else schemas.output,
+            list_query=query.schema(schema.__module__, words.plural),
+            listing=listing,
+            depends=depends,
+            has_constraints=self._has_constraints(),
+            is_exported=export,
         )
-        self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
-        identity = f"{self.words.identifier}_id"
-        self.row_rule = f"/<row_id:{identity}>"
-        self.id_parameter = id_parameter(identity, self.largest_id)
-        add_views(self)
+        add_views(self, parts)
 
     def _require_table(self) -> None:
         if not isinstance(getattr(self.model, "__table__", None), Table):
@@ -168,11 +183,20 @@ class Resource(Steps[M]):
                 name = self.model.__name__
                 self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
 
-    def _sort_keys(self, attributes: Sequence[InstrumentedAttribute[Any]]) -> Iterator[SortKey]:
-        self._require_columns("sort", attributes)
-        if not attributes:
-            yield self.primary_key
-        for one in attributes:
+    def _has_constraints(self) -> bool:
+        """Return whether a write can conflict with other rows."""
+        table: Any = self.model.__table__
+        return (
+            bool(table.foreign_keys)
+            or any(isinstance(one, UniqueConstraint) for one in table.constraints)
+            or any(index.unique for index in table.indexes)
+        )
+
+    def _sort_keys(self) -> Iterator[SortKey]:
+        self._require_columns("sort", self.sort)
+        if not self.sort:
+            yield self._primary
+        for one in self.sort:
             yield self._sort_key(one)
 
     def _sort_key(self, attribute: InstrumentedAttribute[Any]) -> SortKey:
@@ -181,20 +205,20 @@ class Resource(Steps[M]):
             self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
         return key
 
-    def _conditions(self, filters: Sequence[Filter]) -> dict[str, Condition]:
-        self._require_columns("filters", (one.column for one in filters))
+    def _conditions(self) -> dict[str, Condition]:
+        self._require_columns("filters", (one.column for one in self.filters))
         try:
-            return {one.name: one for one in conditions_of(filters)}
+            return {one.name: one for one in conditions_of(self.filters)}
         except ValueError as error:
             self._refuse(str(error))
 
-    def _columns(self, orders: Orders) -> Sequence[Any] | None:
+    def _selected(self, orders: Orders) -> Sequence[Any] | None:
         """Return the columns that answers and cursors need; None if they need the objects."""
         attributes = inspect(self.model).column_attrs
         shown = [field.attribute or name for name, field in self.output().dump_fields.items()]
         if self.overrides("permit_read") or not all(name in attributes for name in shown):
             return None
-        needed = dict.fromkeys((*shown, self.primary_key.name, *orders.keys))
+        needed = dict.fromkeys((*shown, self._primary.name, *orders.keys))
         return [getattr(self.model, name) for name in needed]
 
     def _refuse(self, reason: str) -> NoReturn:

@@ -1,22 +1,20 @@
 """The steps of which the operations of a resource are made, and from which views can be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Generic, NoReturn, TypeVar
 
 from flask import request
 from marshmallow import Schema
-from sqlalchemy import Select, Table, UniqueConstraint, bindparam, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import Blueprint
 from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.description import Words
 from pegboard.resources.kinds import integer_range
-from pegboard.resources.listing import Listing
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
@@ -30,14 +28,6 @@ ROW_ID = "row_id"
 class Steps(Generic[M]):
     """Reading and writing the rows of a resource; a subclass may override the first five."""
 
-    name: str
-    """The plural, and the blueprint's name."""
-    model: type[M]
-    noun: str
-    """What one row is called in messages."""
-    words: Words
-    operations: frozenset[Operation]
-    url_prefix: str
     row_rule: str
     """The rule of a row's URL within the blueprint."""
     blueprint: Blueprint
@@ -48,20 +38,33 @@ class Steps(Generic[M]):
     """The schema of a merge patch."""
     output: type[Schema]
     """The schema of a row in an answer."""
-    listed: type[Schema]
-    """The schema of a row in a list."""
-    list_query: type[Schema]
-    """The schema of a list's query."""
-    is_exported: bool
-    """Whether the list can be had as a file with all rows."""
-    listing: Listing[M]
     represent: Representer[M]
     """Makes the JSON of rows, their `ETag` and answers with them."""
-    primary_key: SortKey
-    id_parameter: Mapping[str, object]
-    """The variable of a row's URL, in the document."""
-    ttl: int | None
-    depends: Sequence[type[DeclarativeBase] | Table]
+    _primary: SortKey
+    _columns: Sequence[Any] | None
+
+    def __init__(
+        self,
+        name: str,
+        noun: str,
+        model: type[M],
+        url_prefix: str,
+        operations: Collection[Operation],
+        ttl: int | None,
+    ) -> None:
+        """Take what `Resource` is declared with."""
+        self.name = name
+        """The plural, and the name of the blueprint."""
+        self.noun = noun
+        """What one row is called."""
+        self.model = model
+        """The model of the rows."""
+        self.url_prefix = url_prefix
+        """The path of the list without its last slash, as `/api/reviews`."""
+        self.operations = frozenset(operations)
+        """What clients can do."""
+        self.ttl = ttl
+        """Seconds for which the answer about one row may be cached; None: it is not."""
 
     def rows(self) -> Select[tuple[M]]:
         """Return the rows that the client of the current request may see; all by default."""
@@ -121,7 +124,7 @@ class Steps(Generic[M]):
 
     def url_of(self, row: M) -> str:
         """Return the path of a row's URL, with the path prefix of the request."""
-        return f"{request.script_root}{self.url_prefix}/{getattr(row, self.primary_key.name)}"
+        return f"{request.script_root}{self.url_prefix}/{getattr(row, self._primary.name)}"
 
     def overrides(self, step: str) -> bool:
         """Return whether a subclass has its own version of a step."""
@@ -129,7 +132,7 @@ class Steps(Generic[M]):
 
     def _of(self, row_id: int) -> Select[tuple[M]]:
         self.check_id(row_id)
-        return self.rows().where(self.primary_key.column == bindparam(ROW_ID))
+        return self.rows().where(self._primary.column == bindparam(ROW_ID))
 
     def _first(self, row_id: int, statement: Select[tuple[M]]) -> M:
         row: Any = db.session.execute(statement, {ROW_ID: row_id}).scalars().first()
@@ -140,7 +143,7 @@ class Steps(Generic[M]):
     @cached_property
     def largest_id(self) -> int:
         """The largest number that the primary key can hold."""
-        return integer_range(self.primary_key.column.type)[1]
+        return integer_range(self._primary.column.type)[1]
 
     def check_id(self, row_id: int) -> None:
         """End the request with 404 for a number that is no id, before the database fails on it."""
@@ -163,19 +166,9 @@ class Steps(Generic[M]):
             self.not_found(row_id)
         return found  # type: ignore[no-any-return]  # a row has the attributes that are shown
 
-    @property
-    def has_constraints(self) -> bool:
-        """Whether a write can conflict with other rows."""
-        table: Any = self.model.__table__
-        return (
-            bool(table.foreign_keys)
-            or any(isinstance(one, UniqueConstraint) for one in table.constraints)
-            or any(index.unique for index in table.indexes)
-        )
-
     @cached_property
     def _statement_for_one(self) -> Select[Any] | None:
-        columns = self.listing.columns
+        columns = self._columns
         if columns is None or self.overrides("rows"):
             return None
-        return select(*columns).where(self.primary_key.column == bindparam(ROW_ID))
+        return select(*columns).where(self._primary.column == bindparam(ROW_ID))

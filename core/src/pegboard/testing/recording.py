@@ -19,7 +19,10 @@ class RecordingStrategy:
         self.verbs: list[str] = []
         """The names of the methods, in the order of the calls."""
         self.fenced: list[set[str]] = []
-        """What each fence covers: `table/key` for a row, `table/*` for a group."""
+        """What each fence covers: `table/key` for a row, `table/*` for a group.
+
+        For a look-up that has a name of its own it is `table:name/key` and `table:name/*`.
+        """
 
     def look_up(self, key: Key) -> bytes | Miss:
         """Record the call, then call the wrapped strategy."""
@@ -44,8 +47,8 @@ class RecordingStrategy:
     def fence(self, touched: Touched, transaction: Transaction) -> Any:
         """Record the call, then call the wrapped strategy."""
         self.verbs.append("fence")
-        keys = {f"{key.group}/{key.name.partition(':')[2]}" for key in touched.keys}
-        self.fenced.append(keys | {f"{group}/*" for group in touched.groups})
+        keys = {f"{_short(key.group)}/{key.name}" for key in touched.keys}
+        self.fenced.append(keys | {f"{_short(group)}/*" for group in touched.groups})
         return self._strategy.fence(touched, transaction)
 
     def release(self, fence: Any, transaction: Transaction) -> float:
@@ -66,3 +69,7 @@ class RecordingStrategy:
     def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the stats of the wrapped strategy."""
         return self._strategy.stats()
+
+
+def _short(group: str) -> str:
+    return group.removesuffix(":view")

@@ -1,51 +1,11 @@
 """Inserting many rows in batches."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any, Protocol
 
-from sqlalchemy import Table, insert, inspect
 from sqlalchemy.exc import DataError, IntegrityError
 
 from pegboard.database import db
-from pegboard.resources import Values
-
-
-class Inserter(Protocol):
-    """Inserts rows of a model in one transaction; values are by attribute."""
-
-    def prepare(self, values: Values, /) -> Values:
-        """Return the values to insert. Raises an `HTTPException` to refuse the row."""
-
-    def execute(self, batch: Sequence[Values], /) -> None:
-        """Insert rows of which `prepare` has returned the values, all or none."""
-
-    def announce(self) -> None:
-        """Tell those concerned what was inserted; called after the commit."""
-
-
-class PlainInserter:
-    """Inserts rows by Core statements, and tells nobody."""
-
-    def __init__(self, model: type[Any]) -> None:
-        mapper = inspect(model)
-        self._table: Table = mapper.local_table
-        self._columns = {one.key: one.columns[0].key for one in mapper.column_attrs}
-
-    def prepare(self, values: Values) -> Values:
-        """Return the values as they are."""
-        return values
-
-    def execute(self, batch: Sequence[Values]) -> None:
-        """Insert rows."""
-        # One statement takes rows with the same columns.
-        for names, rows in groupby(batch, key=lambda values: values.keys()):
-            keyed = [(name, self._columns[name]) for name in names]
-            parameters = [{column: values[name] for name, column in keyed} for values in rows]
-            db.session.execute(insert(self._table), parameters)
-
-    def announce(self) -> None:
-        """Do nothing."""
+from pegboard.resources import BulkInsert, Values
 
 
 class BulkWriter:
@@ -54,7 +14,7 @@ class BulkWriter:
     Use it inside a transaction, and call `flush` at its end.
     """
 
-    def __init__(self, inserter: Inserter, batch_size: int) -> None:
+    def __init__(self, inserter: BulkInsert, batch_size: int) -> None:
         self.count = 0
         """Rows inserted so far."""
         self._inserter = inserter

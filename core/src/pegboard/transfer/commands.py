@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db, no_time_limit
 from pegboard.resources import Format, Resource, ResourceError, TransferLimits
-from pegboard.transfer.bulk import Inserter, PlainInserter
 from pegboard.transfer.files import HeaderError, Lines, RowError, listed, read_rows
 from pegboard.transfer.imports import (
     InterruptedImportError,
@@ -36,7 +35,6 @@ def transfer_commands(
     *,
     samples: Samples | None = None,
     limits: TransferLimits | Callable[[], TransferLimits] = TransferLimits(),  # noqa: B008 - frozen
-    inserter: Callable[[type[Any]], Inserter] = PlainInserter,
 ) -> click.Group:
     """Return the commands that import, export and create rows of a resource.
 
@@ -47,13 +45,12 @@ def transfer_commands(
     - `samples`: returns an iterator of valid bodies of requests, without end and the same each
       time; with it there is the command `seed`.
     - `limits`: or a function that returns those of the current app.
-    - `inserter`: makes what inserts the rows of the model, for one run of a command.
 
     Raises `pegboard.resources.ResourceError` for a resource of which no rows can be imported.
     """
     _check(resource, samples)
-    commands = _Commands(resource, Rows(resource), limits, inserter)
-    plural = resource.words.plural
+    commands = _Commands(resource, Rows(resource), limits)
+    plural = commands.rows.words.plural
     group = click.Group(
         resource.name,
         help=f"Import, export and create {plural}." if samples else f"Import and export {plural}.",
@@ -93,17 +90,12 @@ class _Commands:
     resource: Resource[Any]
     rows: Rows
     given_limits: TransferLimits | Callable[[], TransferLimits]
-    inserter: Callable[[type[Any]], Inserter]
 
     @property
     def limits(self) -> TransferLimits:
         """The limits of the current app."""
         given = self.given_limits
         return given if isinstance(given, TransferLimits) else given()
-
-    def new_inserter(self) -> Inserter:
-        """Return what inserts the rows of one run."""
-        return self.inserter(self.resource.model)
 
     def importing(self) -> click.Command:
         """Return the command `import`."""
@@ -119,7 +111,7 @@ class _Commands:
             self._import(file, form, skip_bad=skip_bad)
 
         import_.help = (
-            f"Create {self.resource.words.singular} for each row of FILE, or of the standard input "
+            f"Create {self.rows.words.singular} for each row of FILE, or of the standard input "
             f"for -.\n\n{self._row_help()} If any row is bad, none is imported. Bad rows are "
             "reported by line number, and the exit status is 1."
         )
@@ -151,7 +143,6 @@ class _Commands:
                 report = import_rows(
                     self.rows,
                     content,
-                    self.new_inserter(),
                     limits,
                     skip_bad=skip_bad,
                     on_row=on_row,
@@ -160,7 +151,7 @@ class _Commands:
             click.echo(f"line {line}: {complaint}", err=True)
         if report.bad > len(report.complaints):
             click.echo(f"... and {report.bad - len(report.complaints)} more", err=True)
-        click.echo(f"{report.imported} {self.resource.words.plural} imported.")
+        click.echo(f"{report.imported} {self.rows.words.plural} imported.")
         if report.bad:
             bad = "1 bad row" if report.bad == 1 else f"{report.bad} bad rows"
             message = bad + ("." if skip_bad else ", so nothing was imported.")
@@ -179,22 +170,20 @@ class _Commands:
                 target.writelines(self._export(chosen))
 
         export.help = (
-            f"Write all {self.resource.words.plural} to FILE, or to the standard output, in a "
+            f"Write all {self.rows.words.plural} to FILE, or to the standard output, in a "
             "format that import reads."
         )
         return export
 
     def _export(self, form: Format) -> Iterator[bytes]:
         """Yield the bytes of a file with all rows, as of one moment."""
-        statement = self.rows.all().order_by(self.resource.primary_key.column)
         with no_time_limit():
-            rows = self.resource.listing.scroll(db.session(), statement, {})
-            yield from self.resource.represent.writer().write(rows, form)
+            yield from self.resource.represent.writer().write(self.rows.read(), form)
             db.session.rollback()
 
     def seeding(self, samples: Samples) -> click.Command:
         """Return the command `seed`."""
-        plural = self.resource.words.plural
+        plural = self.rows.words.plural
 
         @click.command("seed")
         @click.option(
@@ -208,7 +197,7 @@ class _Commands:
         @click.option("--if-empty", is_flag=True, help=f"Only if there are no {plural} yet.")
         @with_appcontext
         def seed(wanted: int, *, if_empty: bool) -> None:
-            seeding = Seeding(self.rows, samples, self.new_inserter, self.limits, wanted, if_empty)
+            seeding = Seeding(self.rows, samples, self.limits, wanted, if_empty)
             with _plain_errors():
                 made = seeding.run()
             click.echo(f"{made} sample {plural} made.")

@@ -12,8 +12,8 @@ from werkzeug.exceptions import HTTPException
 
 from pegboard.api import complaints_about
 from pegboard.database import db, no_time_limit, transactional, violation_of
-from pegboard.resources import TransferLimits
-from pegboard.transfer.bulk import BulkWriter, Inserter
+from pegboard.resources import BulkInsert, TransferLimits
+from pegboard.transfer.bulk import BulkWriter
 from pegboard.transfer.files import Row, RowError
 from pegboard.transfer.rows import RowLoader, Rows, refusals, sentence
 
@@ -39,7 +39,6 @@ class _RefusedError(Exception):
 def import_rows(
     rows: Rows,
     content: Iterable[Row],
-    inserter: Inserter,
     limits: TransferLimits,
     *,
     skip_bad: bool = False,
@@ -49,20 +48,17 @@ def import_rows(
 
     All rows are validated, also after a bad one. `on_row` is called after each row.
     """
-    run = _Import(rows, content, inserter, limits, skip_bad)
+    run = _Import(rows, content, limits, skip_bad)
     with no_time_limit():
         try:
             run.transaction(on_row)
         except _RefusedError:
             return run.report
         except HTTPException as error:
-            message = (
-                f"A plugin refused the {rows.resource.words.plural}: "
-                f"{error.description or error.name}"
-            )
+            message = f"A plugin refused the {rows.words.plural}: {error.description or error.name}"
             raise InterruptedImportError(message) from error
         run.report.imported = run.writer.count
-        inserter.announce()
+        run.inserter.announce()
     return run.report
 
 
@@ -70,13 +66,13 @@ def import_rows(
 class _Import:
     rows: Rows
     content: Iterable[Row]
-    inserter: Inserter
     limits: TransferLimits
     skip_bad: bool
     report: Report = field(default_factory=Report)
     is_begun: bool = False
 
     def __post_init__(self) -> None:
+        self.inserter = BulkInsert(self.rows.resource.model)
         self.writer = BulkWriter(self.inserter, self.limits.batch)
 
     @transactional
@@ -139,7 +135,6 @@ class Seeding:
 
     rows: Rows
     samples: Callable[[], Iterator[Mapping[str, Any]]]
-    inserter: Callable[[], Inserter]
     limits: TransferLimits
     count: int
     only_if_empty: bool
@@ -152,11 +147,10 @@ class Seeding:
         return count
 
     @transactional
-    def _transaction(self) -> tuple[int, Inserter]:
-        inserter = self.inserter()
+    def _transaction(self) -> tuple[int, BulkInsert]:
+        inserter = BulkInsert(self.rows.resource.model)
         writer = BulkWriter(inserter, self.limits.batch)
-        key = self.rows.resource.primary_key.column
-        if self.only_if_empty and db.session.scalar(select(exists(select(key)))):
+        if self.only_if_empty and db.session.scalar(select(exists(select(self.rows.key)))):
             return 0, inserter
         load = RowLoader(self.rows).load
         for number, sample in enumerate(islice(self.samples(), self.count), 1):

@@ -1,7 +1,7 @@
 """What a row of a file becomes: validated by the resource's schema, then values to insert."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,13 @@ from sqlalchemy import Select, inspect, select
 from werkzeug.exceptions import HTTPException
 
 from pegboard.database import Model, db, utcnow
-from pegboard.resources import Resource, ResourceError, Values, holds_text
+from pegboard.resources import Resource, ResourceError, Values, Words, holds_text
 from pegboard.transfer.files import Columns, RowError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
+
+_EXPORT_BATCH = 1000
 
 TIMES = ("created_at", "updated_at")
 """The columns of `pegboard.Model` that a file may give though clients may not."""
@@ -33,20 +35,26 @@ class Rows:
                 "one table; import its rows by hand"
             )
             raise ResourceError(message)
+        self.key = self.mapper.primary_key[0]
+        self.words = Words(resource.noun, resource.name.replace("_", " "))
         self._shown = resource.output().dump_fields
         self.schema = self._schema()
 
-    def all(self) -> Select[Any]:
-        """Return the statement for what an export needs of all rows, whoever may see them."""
-        needed = self.resource.listing.columns
-        if needed is None:
-            return select(self.resource.model)
-        if self.mapper.inherits is not None:
-            return select(*needed)
-        # By the table: the ORM takes its time for each row.
+    def read(self) -> Iterator[Any]:
+        """Yield all rows, whoever may see them, from a cursor of the server."""
+        statement, is_of_objects = self._statement()
+        result: Any = db.session.execute(statement, execution_options={"yield_per": _EXPORT_BATCH})
+        yield from result.scalars() if is_of_objects else result
+
+    def _statement(self) -> tuple[Select[Any], bool]:
+        """Return what reads all rows, and whether it returns objects."""
         columns = {one.key: one.columns[0] for one in self.mapper.column_attrs}
-        names = [str(one.key) for one in needed]
-        return select(*(columns[name].label(name) for name in names))
+        shown = [field.attribute or name for name, field in self._shown.items()]
+        if self.mapper.inherits is not None or not all(name in columns for name in shown):
+            return select(self.resource.model).order_by(self.key), True
+        # By the table: the ORM takes its time for each row.
+        selected = (columns[name].label(name) for name in dict.fromkeys(shown))
+        return select(*selected).order_by(self.key), False
 
     def _schema(self) -> type[Schema]:
         """Return the schema of requests, and the times that answers show."""

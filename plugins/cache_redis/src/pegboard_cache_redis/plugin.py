@@ -10,6 +10,7 @@ import pegboard
 from pegboard.cache import CacheStrategy
 from pegboard_cache_redis.cache import make_strategy
 from pegboard_cache_redis.models import Base
+from pegboard_cache_redis.requirements import require_redis
 from pegboard_cache_redis.sessions import make_session_interface
 from pegboard_cache_redis.settings import CacheRedisSettings
 
@@ -30,6 +31,12 @@ def pegboard_models() -> type[DeclarativeBase]:
 def pegboard_migrations() -> Path:
     """Contribute the migrations of that table."""
     return Path(__file__).parent / "migrations"
+
+
+@pegboard.hookimpl
+def pegboard_setup(app: Flask) -> None:
+    """Refuse an app without Redis, except in development."""
+    require_redis(app)
 
 
 @pegboard.hookimpl

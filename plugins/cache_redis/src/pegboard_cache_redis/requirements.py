@@ -1,40 +1,34 @@
-"""What the plugin requires of the app: a channel to Redis, which development may lack."""
+"""What the plugin requires of the app: a Redis, which development may lack."""
 
 import logging
 
 from flask import Flask
 
 import pegboard
-from pegboard.redis import Channel, get_channel
+from pegboard.redis import get_channel
 from pegboard_cache_redis.problems import Code
 
 logger = logging.getLogger(__name__)
 
 
-_WARNED = "cache_redis.warned"
+def require_redis(app: Flask) -> None:
+    """Check that the app has a Redis, if the plugin is to keep sessions or cached answers there.
 
-
-def find_channel(app: Flask) -> Channel | None:
-    """Return the app's channel to Redis.
-
-    Without a `REDIS_URL` it is None in development, and one warning for each app says what is done
-    instead, so that a fresh installation runs. Elsewhere `pegboard.StartupError` is raised.
+    In development it may lack one, and a warning says what is done instead, so that a fresh
+    installation runs. Elsewhere `pegboard.StartupError` is raised.
     """
-    channel = get_channel(app)
-    if channel is not None:
-        return channel
-    code = Code.NO_REDIS
     core = pegboard.get_settings(pegboard.CoreSettings, app)
+    is_asked = core.sessions == "auto" or core.cache not in {"memory", "none"}
+    if get_channel(app) is not None or not is_asked:
+        return
+    code = Code.NO_REDIS
     if core.env != "development":
         raise pegboard.StartupError([pegboard.Problem(code, code.example, code.hint)])
-    if not app.extensions.get(_WARNED):
-        app.extensions[_WARNED] = True
-        with app.app_context():
-            is_sqlite = pegboard.db.engine.dialect.name == "sqlite"
-        logger.warning(
-            "cache_redis: no REDIS_URL in development: %s%s [%s]",
-            "sessions are in signed cookies, " if core.sessions == "auto" else "",
-            "answers cached in memory" if is_sqlite and core.cache == "auto" else "nothing cached",
-            code,
-        )
-    return None
+    with app.app_context():
+        is_sqlite = pegboard.db.engine.dialect.name == "sqlite"
+    logger.warning(
+        "cache_redis: no REDIS_URL in development: %s%s [%s]",
+        "sessions are in signed cookies, " if core.sessions == "auto" else "",
+        "answers cached in memory" if is_sqlite and core.cache == "auto" else "nothing cached",
+        code,
+    )

@@ -8,8 +8,9 @@ from flask import Flask
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
+from pegboard.resources import Listener
 from pegboard_items import hookspecs
-from pegboard_items.events import init_events
+from pegboard_items.events import item_listeners
 from pegboard_items.models import Base
 from pegboard_items.readiness import table_is_readable
 from pegboard_items.settings import ItemsSettings
@@ -59,6 +60,6 @@ def pegboard_hookspecs() -> object:
 
 
 @pegboard.hookimpl
-def pegboard_setup(app: Flask) -> None:
-    """Watch the sessions for written items, and give SQLite a `lower` for all of Unicode."""
-    init_events(app)
+def pegboard_listeners(app: Flask) -> Sequence[Listener]:
+    """Call the hooks of items for what is written."""
+    return item_listeners(app)

@@ -10,7 +10,6 @@ from pegboard.resources import (
     Operation,
     TransferLimits,
 )
-from pegboard_items.events import ItemInserter
 from pegboard_items.models import Item
 from pegboard_items.schemas import ItemSchema
 from pegboard_items.seed import samples
@@ -57,6 +56,4 @@ resource = pegboard.Resource(
     ttl=_LOOKUP_TTL,
 )
 
-commands = pegboard.transfer_commands(
-    resource, samples=samples, limits=_limits, inserter=ItemInserter
-)
+commands = pegboard.transfer_commands(resource, samples=samples, limits=_limits)

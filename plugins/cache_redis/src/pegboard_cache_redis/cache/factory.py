@@ -7,11 +7,11 @@ from flask import Flask
 from sqlalchemy.engine import URL
 
 import pegboard
+from pegboard.redis import get_channel
 from pegboard_cache_redis.cache.codec import FORMAT, Codec
 from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.cache.null_channel import NullChannel
 from pegboard_cache_redis.cache.strategy import RedisStrategy
-from pegboard_cache_redis.requirements import find_channel
 from pegboard_cache_redis.settings import CacheRedisSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
     That is if the database is in memory, where no other process shares it, and in development on
     SQLite without a `REDIS_URL`. With `PEGBOARD_CACHE=none`, and in development on PostgreSQL, the
     strategy works without a `REDIS_URL`, and only lets other processes learn of this one's writes.
-    Raises `pegboard.StartupError` if Redis is required and there is no `REDIS_URL`.
     """
     core = pegboard.get_settings(pegboard.CoreSettings, app)
     with app.app_context():
@@ -34,7 +33,7 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
     is_sqlite = engine.dialect.name == "sqlite"
     channel: Channel | None = None
     if core.cache != "none" or core.redis_url is not None:
-        channel = find_channel(app)
+        channel = get_channel(app)
         if channel is None and is_sqlite:
             return None
     if is_sqlite and _is_in_memory(engine.url):

@@ -14,7 +14,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, Signer
 
 import pegboard
-from pegboard_cache_redis.requirements import find_channel
+from pegboard.redis import get_channel
 from pegboard_cache_redis.sessions.codec import FieldCodec
 from pegboard_cache_redis.sessions.lazy_session import LazySession
 from pegboard_cache_redis.sessions.store import (
@@ -224,11 +224,8 @@ def _answer_503(error: SessionStoreError | None) -> NoReturn:
 
 
 def make_session_interface(app: Flask) -> RedisSessionInterface | None:
-    """Return the app's session interface; None in development without a `REDIS_URL`.
-
-    Raises `pegboard.StartupError` without one elsewhere.
-    """
-    channel = find_channel(app)
+    """Return the app's session interface; None without a `REDIS_URL`."""
+    channel = get_channel(app)
     if channel is None:
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
-from pegboard.resources import Operation, Resource
+from pegboard.resources import Operation, Resource, conditions_of
 
 JSON = dict[str, Any]
 
@@ -22,7 +23,9 @@ class ResourceClient:
     """A client of one resource."""
 
     client: FlaskClient
+    """What sends the requests."""
     resource: Resource[Any]
+    """The resource that is tested."""
     bodies: Iterator[Mapping[str, Any]]
     """Valid bodies, all different."""
 
@@ -44,7 +47,7 @@ class ResourceClient:
         return dict(next(self.bodies))
 
     def create(self, body: Mapping[str, Any] | None = None) -> TestResponse:
-        """Create a row; the test fails if it is refused."""
+        """Create a row. Raises `AssertionError` if it is refused."""
         response = self.client.post(self.url, json=self.body() if body is None else body)
         assert response.status_code == 201, (
             f"POST {self.url} refuses a body of the fixture `bodies`: {response.get_json()}"
@@ -68,7 +71,10 @@ class ResourceClient:
         return self.client.get(self.url, query_string=dict(query or {}))
 
     def walk(self, query: Mapping[str, object]) -> Iterator[list[JSON]]:
-        """Yield the pages of a list, from one to the next by its `Link`."""
+        """Yield the pages of a list, from one to the next by its `Link`.
+
+        Raises `AssertionError` for one that is an error, or if there is no end.
+        """
         url: str | None = f"{self.url}?{urlencode(query)}"
         for _ in range(1000):
             response = self.client.get(url)
@@ -91,6 +97,17 @@ class ResourceClient:
     def delete(self, row_id: object, **headers: str) -> TestResponse:
         """Delete a row."""
         return self.client.delete(self.url_of(row_id), headers=_spelled(headers))
+
+    @property
+    def sort_names(self) -> list[str]:
+        """The sort keys, each in both directions."""
+        names = [one.key for one in self.resource.sort] or ["id"]
+        return [sign + name for name in names for sign in ("", "-")]
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Any]:
+        """What the filters compare, by the parameters of the query."""
+        return {one.name: one for one in conditions_of(self.resource.filters)}
 
     @property
     def input_fields(self) -> Mapping[str, fields.Field[Any]]:

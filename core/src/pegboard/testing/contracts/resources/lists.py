@@ -61,7 +61,7 @@ class Lists:
         """In both directions; a missing value is the lowest, and equal ones follow the id."""
         _needs_list(api)
         api.create_several(_ROWS)
-        for sort in api.resource.listing.orders.names():
+        for sort in api.sort_names:
             by_number = [row for page in api.walk({"sort": sort, "page_size": 3}) for row in page]
             by_cursor = [
                 row
@@ -78,11 +78,10 @@ class Lists:
     def test_several_sort_keys(self, api: ResourceClient) -> None:
         """Of every pair, in any directions, by number and by cursor."""
         _needs_list(api)
-        orders = api.resource.listing.orders
-        if orders.max_keys < 2 or len(orders.keys) < 2:
+        names = api.sort_names[::2]
+        if api.resource.sort_keys < 2 or len(names) < 2:
             pytest.skip("one sort key at a time")
         api.create_several(_ROWS)
-        names = list(orders.keys)
         for first, second in zip(names[1:], names, strict=False):
             for sort in (f"{first},{second}", f"-{first},{second}", f"{first},-{second}"):
                 by_number = [one for page in api.walk({"sort": sort}) for one in page]
@@ -138,11 +137,11 @@ class Lists:
     def test_sort_keys_are_named_once_and_not_too_many(self, api: ResourceClient) -> None:
         """422 that names `sort`."""
         _needs_list(api)
-        orders = api.resource.listing.orders
-        twice = f"{orders.default},{orders.default}"
+        names, most = api.sort_names[::2], api.resource.sort_keys
+        twice = f"{names[0]},{names[0]}"
         assert_error(api.listed({"sort": twice}), 422, "sort", why=f"sort={twice}")
-        if len(orders.keys) > orders.max_keys:
-            many = ",".join(list(orders.keys)[: orders.max_keys + 1])
+        if len(names) > most:
+            many = ",".join(names[: most + 1])
             assert_error(api.listed({"sort": many}), 422, "sort", why=f"sort={many}")
 
     def test_a_cursor_is_a_place_in_every_order(self, api: ResourceClient) -> None:
@@ -150,7 +149,7 @@ class Lists:
         _needs_list(api)
         api.create_several(3)
         cursor = json.loads(api.listed({"after": "", "page_size": 1}).headers["X-Pagination"])
-        for sort in api.resource.listing.orders.names():
+        for sort in api.sort_names:
             response = api.listed({"after": cursor["next_after"], "sort": sort})
             assert response.status_code == 200, f"sort={sort} with a cursor of another"
 
@@ -173,7 +172,7 @@ class Filters:
         _needs_list(api)
         api.create_several(_ROWS)
         rows = api.listed({"page_size": _ROWS}).get_json()
-        for name, condition in api.resource.listing.conditions.items():
+        for name, condition in api.conditions.items():
             field = name.partition("[")[0]
             if field not in api.output_names:
                 continue
@@ -218,7 +217,7 @@ class Filters:
     def test_other_operators_are_a_422(self, api: ResourceClient) -> None:
         """Under the name of the parameter; so is a filter that is not declared."""
         _needs_list(api)
-        declared = api.resource.listing.conditions
+        declared = api.conditions
         for field in api.output_names:
             for suffix in ("", *(f"[{one}]" for one in Comparison if one), "[like]", "[]"):
                 name = f"{field}{suffix}"
@@ -228,7 +227,7 @@ class Filters:
     def test_too_many_values_are_a_422(self, api: ResourceClient) -> None:
         """More than a hundred of `[in]`."""
         _needs_list(api)
-        for name, condition in api.resource.listing.conditions.items():
+        for name, condition in api.conditions.items():
             if condition.comparison is Comparison.IN:
                 many = ",".join("1" for _ in range(101))
                 assert_error(api.listed({name: many}), 422, name, why=f"101 values of {name}")
@@ -236,7 +235,7 @@ class Filters:
     def test_search_ignores_case_and_has_no_wildcards(self, api: ResourceClient) -> None:
         """Each searched column is looked into."""
         _needs_list(api)
-        names = [column.key for column in api.resource.listing.searched]
+        names = [one.key for one in api.resource.search]
         if not names:
             assert_error(api.listed({"q": "x"}), 422, "q", why="q of a list without search")
             pytest.skip("the list has no search")
@@ -258,7 +257,7 @@ class Filters:
         _needs_list(api)
         api.create()
         names = api.output_names
-        if api.resource.listed is api.resource.output:
+        if not api.resource.sparse:
             assert_error(api.listed({"fields": names[0]}), 422, "fields", why="fields=")
             pytest.skip("the list has no choice of fields")
         for name in names:
