@@ -26,7 +26,9 @@ class Format(StrEnum):
     """A file format."""
 
     JSONL = "jsonl"
+    """JSON lines: an object on each."""
     CSV = "csv"
+    """Comma-separated values (RFC 4180)."""
 
     @property
     def media_type(self) -> str:
