@@ -167,3 +167,11 @@ def test_a_database_url_that_cannot_be_used_stops_the_start():
         create_app({"DATABASE_URL": "postgresql//me:hunter2@host/name"}, plugins=[])
     assert "DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given, used", [({}, "Lax"), ("Strict", "Strict"), ("None", "Lax")])
+def test_cookies_may_be_stricter_and_not_laxer(given, used):
+    """`SameSite` of sessions is Lax, or Strict where the configuration says so."""
+    config = {"SESSION_COOKIE_SAMESITE": given} if given else {}
+    app = create_app({"TESTING": True, "DATABASE_URL": "sqlite://", **config}, plugins=[])
+    assert used == app.config["SESSION_COOKIE_SAMESITE"]

@@ -205,9 +205,10 @@ def _refusals(
 def _flask_config(core: CoreSettings, explicit: Mapping[str, Any]) -> dict[str, Any]:
     """Return `app.config`: the keys of `config`, the core's settings, and cookie flags."""
     own = {name.upper(): value for name, value in vars(core).items()}
+    is_strict = explicit.get("SESSION_COOKIE_SAMESITE") == "Strict"
     return {
         **explicit,
         **own,
         "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SAMESITE": "Strict" if is_strict else "Lax",
     } | ({"SESSION_COOKIE_SECURE": True} if core.env == "production" else {})
