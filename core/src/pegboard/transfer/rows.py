@@ -48,7 +48,12 @@ class Rows:
 
     def _statement(self) -> tuple[Select[Any], bool]:
         """Return what reads all rows, and whether it returns objects."""
-        columns = {one.key: one.columns[0] for one in self.mapper.column_attrs}
+        table = self.mapper.local_table
+        columns = {
+            one.key: one.columns[0]
+            for one in self.mapper.column_attrs
+            if getattr(one.columns[0], "table", None) is table
+        }
         shown = [field.attribute or name for name, field in self._shown.items()]
         if self.mapper.inherits is not None or not all(name in columns for name in shown):
             return select(self.resource.model).order_by(self.key), True
@@ -126,8 +131,9 @@ class RowLoader:
         self._needs_object = rows.needs_object
         self._attributes = frozenset(rows.mapper.column_attrs.keys())
         # All rows of a file are new at the same time.
+        times = self._attributes.intersection(TIMES)
         is_timed = issubclass(rows.resource.model, Model)
-        self._now: Values = dict.fromkeys(TIMES, utcnow()) if is_timed else {}
+        self._now: Values = dict.fromkeys(times, utcnow()) if is_timed else {}
 
     def load(self, content: Any) -> Values:
         """Return the values of a row by attribute. Raises `RowError` that says what is wrong."""
