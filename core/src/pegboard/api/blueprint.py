@@ -78,7 +78,7 @@ if TYPE_CHECKING:
             status_code: int,
             response: str | None = None,
             *,
-            schema: AnySchema | None = None,
+            schema: AnySchema | dict[str, Any] | None = None,
             **kwargs: Any,
         ) -> Callable[[F], F]: ...
         def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...  # a view class, too

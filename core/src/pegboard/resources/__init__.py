@@ -13,12 +13,20 @@ from pegboard.resources.declaration import (
     Filter,
     Operation,
     ResourceError,
+    TransferLimits,
 )
+from pegboard.resources.description import Words as Words
 from pegboard.resources.fields import Decimal, Line, Moment, Text
+from pegboard.resources.formats import Format as Format
+from pegboard.resources.formats import RowWriter as RowWriter
+from pegboard.resources.formats import holds_text as holds_text
+from pegboard.resources.formats import value_of_cell as value_of_cell
 from pegboard.resources.query import conditions_of as conditions_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
+from pegboard.resources.schemas import Values as Values
 from pegboard.resources.steps import Steps
+from pegboard.resources.steps import parts_of as parts_of
 
 __all__ = [
     "CRUD",
@@ -41,5 +49,6 @@ __all__ = [
     "ResourceError",
     "Steps",
     "Text",
+    "TransferLimits",
     "load_json",
 ]

@@ -1,22 +1,25 @@
 """The views of a resource: each does the steps of one operation, in the order of RFC 9110, 13.2."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response
-from marshmallow import Schema
-from sqlalchemy import Table
-from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.cache import cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.description import Words, etag_header, list_headers, location_header
-from pegboard.resources.listing import Listing
+from pegboard.resources.description import (
+    disposition_header,
+    etag_header,
+    list_headers,
+    location_header,
+)
+from pegboard.resources.export import accepted_format, export_response
+from pegboard.resources.formats import Format
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
+from pegboard.resources.parts import Parts
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
@@ -24,24 +27,7 @@ from pegboard.resources.steps import Steps
 _CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the views of one resource are made of, beside its steps."""
-
-    words: Words
-    id_parameter: Mapping[str, object]
-    """The variable of a row's URL, in the document."""
-    listed: type[Schema]
-    """The schema of a row in a list."""
-    list_query: type[Schema]
-    """The schema of a list's query; it loads a `Wanted`."""
-    listing: Listing[Any]
-    depends: Sequence[type[DeclarativeBase] | Table]
-    """The tables that a row's answer has something of."""
-    has_constraints: bool
-    """Whether a write can conflict with other rows."""
+_FILE = {"type": "string"}
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:
@@ -65,19 +51,42 @@ def _documented(resource: Steps[Any], parts: Parts, view: Any, *statuses: HTTPSt
 
 def _add_list(resource: Steps[Any], parts: Parts) -> None:
     blueprint, words = resource.blueprint, parts.words
-    headers = list_headers(resource.url_prefix)
+    headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
     @blueprint.arguments(parts.list_query(), location="query")
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        return parts.listing.response(wanted)
+        if not parts.is_exported:
+            return parts.listing.response(wanted)
+        form = accepted_format()
+        if form is None:
+            response = parts.listing.response(wanted)
+        else:
+            response = export_response(parts.listing, wanted, form, resource.name)
+        response.vary.add("Accept")
+        return response
 
     view.__doc__ = f"""List {words.plural}.
 
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
+    if parts.is_exported:
+        view.__doc__ += f"""
+    As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
+    leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
+    """
+        disposition = {"Content-Disposition": disposition_header(resource.name)}
+        for form in Format:
+            document = blueprint.alt_response(
+                HTTPStatus.OK,
+                schema=_FILE,
+                content_type=form.media_type,
+                headers=disposition,
+                success=True,
+            )
+            view = document(view)
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
