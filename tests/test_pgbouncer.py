@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 
 from pegboard.testing.databases import execute
+from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI, StartService
 from pegboard.testing.processes import Server, free_port, wait_until
 from pegboard.testing.servers import PostgresServer, _open_directory, _ordinary_user
@@ -26,39 +27,9 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 ITEMS = "/api/items/"
 
-PLUGIN = """
-from pathlib import Path
-from sqlalchemy.orm import DeclarativeBase
-
-class Base(pegboard.Model, DeclarativeBase):
-    pass
-
-class Note(Base):
-    __tablename__ = "notes"
-
-@pegboard.hookimpl
-def pegboard_models():
-    return Base
-
-@pegboard.hookimpl
-def pegboard_migrations():
-    return Path(__file__).parent / "migrations"
-"""
-
-REVISION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "notes_0001", None
-
-def upgrade():
-    op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("created_at", sa.DateTime), sa.Column("updated_at", sa.DateTime))
-    with op.get_context().autocommit_block():
-        op.create_index("ix_notes", "notes", ["id"], postgresql_concurrently=True)
-
-def downgrade():
-    op.drop_table("notes")
+CONCURRENTLY = """
+with op.get_context().autocommit_block():
+    op.create_index("ix_notes", "notes", ["id"], postgresql_concurrently=True)
 """
 
 
@@ -203,14 +174,12 @@ def test_limits_cost_no_round_trip(service: LiveServer, pgbouncer: PgBouncer) ->
 def test_migrations_leave_no_lock(
     pgbouncer: PgBouncer,
     own_postgres: PostgresServer,
-    plugin_folder: Any,
+    plugin_folder: PluginFolder,
     make_app: MakeApp,
     cli: RunCLI,
 ) -> None:
     """Up, down and up again, with a revision outside transactions, and none waits for a lock."""
-    folder = plugin_folder.add("notes", PLUGIN) / "migrations"
-    folder.mkdir()
-    (folder / "notes_0001.py").write_text(REVISION)
+    plugin_folder.add_table("notes", upgrade=CONCURRENTLY)
     app = make_app(plugins=["items", "notes"], upgrade=False, DATABASE_URL=pgbouncer.url)
     for _ in range(3):
         for command in (["upgrade"], ["downgrade", "notes"], ["downgrade", "items"], ["upgrade"]):

@@ -915,6 +915,35 @@ def test_a_process_that_serves_builds_the_app_once(
     assert not any(map(psutil.pid_exists, builds(plugin_folder).keys() - children))
 
 
+def test_a_warning_of_the_start_is_logged_once(serve, plugin_folder: PluginFolder):
+    """Not by each worker again; one that only a worker has is logged by it."""
+    warn = """
+    import logging
+    import multiprocessing
+    import threading
+
+    def warn(text, *values):
+        logging.getLogger("noisy").warning(text, *values)
+
+    @pegboard.hookimpl
+    def pegboard_setup(app):
+        warn("the shop is %s", "closed")
+        warn("the process is %s", multiprocessing.current_process().name)
+    """
+    settings = with_once(plugin_folder) | {
+        "PEGBOARD_PLUGINS": "once,noisy,broken",
+        "PEGBOARD_PLUGINS_POLICY": "broken=skip",
+    }
+    plugin_folder.add("noisy", warn)
+    plugin_folder.add("broken", "1 / 0")
+    server = serve(WORKERS="2", **settings)
+    wait_until(lambda: len(builds(plugin_folder)) == 3, "each worker has built its app")
+    wait_until(lambda: server.output.count("the process is") >= 2, "a worker has warned")
+    assert 1 == server.output.count("the shop is closed")
+    assert 1 == server.output.count("broken is skipped, as its policy says")
+    assert 1 == server.output.count("the process is pegboard-check")
+
+
 def test_a_worker_that_is_replaced_builds_the_app_once(serve, plugin_folder: PluginFolder):
     """It begins with nothing of the one before."""
     server = serve(**with_once(plugin_folder))

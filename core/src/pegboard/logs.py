@@ -11,6 +11,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
 trace_id: ContextVar[str] = ContextVar("pegboard_trace_id", default="-")
+_told: ContextVar[set[str] | None] = ContextVar("pegboard_told", default=None)
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))} | {
     0x2028: "\\u2028",
@@ -28,6 +29,17 @@ class RequestFilter(logging.Filter):
         return True
 
 
+def _is_new(record: logging.LogRecord) -> bool:
+    """Return whether a record is none that `warnings_once` leaves out."""
+    told = _told.get()
+    if told is None or record.levelno < logging.WARNING:
+        return True
+    message = record.getMessage()
+    is_new = message not in told
+    told.add(message)
+    return is_new
+
+
 class HumanFormatter(logging.Formatter):
     """Formats a record as one line; escapes control characters, so no message forges a line."""
 
@@ -43,6 +55,7 @@ class PlatformHandler(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.addFilter(RequestFilter())
+        self.addFilter(_is_new)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # an attribute in the parent
@@ -84,3 +97,32 @@ def no_warnings() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def warnings_once(told: set[str]) -> Iterator[None]:
+    """Log no warning or error that is in `told`, and add to it those that are logged.
+
+    It concerns the current thread. Each process of a service builds the same app, and logs the
+    same warnings while it does so.
+    """
+    token = _told.set(told)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+@contextmanager
+def not_logged(kind: type[object]) -> Iterator[None]:
+    """Keep out of the log what a command prints itself: records with an argument of the kind."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not any(isinstance(one, kind) for one in record.args or ())
+
+    logger = logging.getLogger("pegboard")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)

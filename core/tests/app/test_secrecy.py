@@ -161,6 +161,8 @@ def test_no_failure_of_the_database_shows_its_url(
         ("unix:///none/socketpart?password=passpart", "No such file"),
         ("redis+sentinel://:passpart@localhost:{free},hostpart.invalid/mainpart", "refused"),
         ("redis+sentinel://localhost:{port}/mainpart?sentinel_password={password}", "unknown"),
+        ("redis+cluster://userpart:passpart@localhost:{free},hostpart.invalid", "refused"),
+        ("redis+cluster://userpart:passpart@localhost:{port}", "invalid username-password"),
     ],
 )
 def test_no_failure_of_redis_shows_its_url(
@@ -183,14 +185,15 @@ def use_redis(app: Flask, cli: RunCLI, output: list[str]) -> None:
     output.append(cli("config", "show", app=app, env={"REDIS_URL": app.config["REDIS_URL"]}).output)
     output.append(app.test_client().get("/health/ready").text)
     with app.app_context():
-        channel, client = get_channel(), get_redis()
+        channel = get_channel()
         assert channel
-        assert client
         try:
             channel.exchange([command("GET", "key", key="key")])
         except ChannelError as error:
             output += traceback.format_exception(error)
         try:
+            client = get_redis()
+            assert client
             client.get("key")
         except RedisError as error:
             output += [repr(error), str(error)]
@@ -214,10 +217,15 @@ def test_a_certificate_of_another_server_does_not_show_the_host(
     with RedisProxy(redis_url, certificates) as proxy:
         url = proxy.url.replace("127.0.0.1", "hostpart")
         app = make_app(REDIS_URL=url, REDIS_TIMEOUT=2, TESTING=False)
-        with app.app_context(), suppress(ChannelError):
-            channel = get_channel()
+        with app.app_context():
+            channel, client = get_channel(), get_redis()
             assert channel
-            channel.exchange([command("GET", "key", key="key")])
+            assert client
+            with suppress(ChannelError):
+                channel.exchange([command("GET", "key", key="key")])
+            with pytest.raises(RedisError, match="certificate is not valid for") as caught:
+                client.get("key")
+    output.append(str(caught.value))
 
     assert "certificate is not valid for" in str(output)
     assert "hostpart" not in str(output)

@@ -138,3 +138,11 @@ def test_a_warning_of_the_start_is_logged_once_and_not_with_the_help(
     done = pegboard(*command.split())
     assert 0 == done.returncode, done.stdout
     assert times == done.stdout.count("the shop is closed")
+
+
+@pytest.mark.parametrize("command", ["config check", "plugins list"])
+def test_a_skipped_plugin_is_shown_once(plugin_folder, pegboard, command):
+    """The command itself tells of it, and the log does not again."""
+    plugin_folder.add("broken", "1 / 0")
+    allowed = {"PEGBOARD_PLUGINS": "broken", "PEGBOARD_PLUGINS_POLICY": "broken=skip"}
+    assert 1 == pegboard(*command.split(), **allowed).stdout.count("it cannot be imported")

@@ -12,35 +12,17 @@ from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.services import clean_environment
 
-PLUGIN = """
-from pathlib import Path
-from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-class Base(pegboard.Model, DeclarativeBase):
-    pass
-
-class {model}(Base):
-    __tablename__ = "{name}"
-    title: Mapped[str] = mapped_column(String(20))
-
-@pegboard.hookimpl
-def pegboard_models():
-    return Base
-
-@pegboard.hookimpl
-def pegboard_migrations():
-    return Path(__file__).parent / "migrations"
-"""
-
 
 @pytest.fixture
 def installed(plugin_folder: PluginFolder) -> PluginFolder:
     """Two plugins, `notes` and `tags`, the second of which requires the first."""
     for name, requires in (("notes", ()), ("tags", ("example-notes",))):
-        code = PLUGIN.format(name=name, model=name.title())
-        package = plugin_folder.add(name, code, requires=("pegboard", *requires))
-        (package / "migrations").mkdir()
+        plugin_folder.add_table(
+            name,
+            columns="title: Mapped[str] = mapped_column(sqlalchemy.String(20))",
+            revision=False,
+            requires=("pegboard", *requires),
+        )
     return plugin_folder
 
 

@@ -17,39 +17,6 @@ from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.services import clean_environment
 
-NOTES = """
-from pathlib import Path
-import sqlalchemy.orm
-
-class Base(pegboard.Model, sqlalchemy.orm.DeclarativeBase):
-    pass
-
-class Note(Base):
-    __tablename__ = "notes"
-
-@pegboard.hookimpl
-def pegboard_models():
-    return Base
-
-@pegboard.hookimpl
-def pegboard_migrations():
-    return Path(__file__).parent / "migrations"
-"""
-REVISION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "notes_0001", None
-branch_labels = depends_on = None
-
-def upgrade():
-    op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True),
-                    sa.Column("created_at", sa.DateTime), sa.Column("updated_at", sa.DateTime))
-
-def downgrade():
-    op.drop_table("notes")
-"""
-
 
 def tables(app: Flask) -> set[str]:
     """Return the names of the tables in the database."""
@@ -66,9 +33,7 @@ def lose_version_table(app: Flask) -> None:
 @pytest.fixture
 def notes(plugin_folder: PluginFolder) -> None:
     """Install a plugin with a table."""
-    module = plugin_folder.add("notes", NOTES)
-    (module / "migrations").mkdir()
-    (module / "migrations" / "notes_0001.py").write_text(REVISION)
+    plugin_folder.add_table("notes")
 
 
 @pytest.fixture

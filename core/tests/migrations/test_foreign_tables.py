@@ -2,6 +2,7 @@
 
 import shutil
 from textwrap import dedent
+from uuid import uuid4
 
 import flask_migrate
 import pytest
@@ -358,6 +359,12 @@ ON_POSTGRESQL = {
         """,
     "COMMIT in SQL": "op.execute('DELETE FROM items')\nop.execute('COMMIT')",
     "COMMIT after it": "op.execute('DELETE FROM items; commit')",
+    "COMMIT after a comment": "op.execute('DELETE FROM items')\nop.execute('/* so */ COMMIT')",
+    "END after it": "op.execute('DELETE FROM items; -- so\\n END')",
+    "a transaction kept for later": """\
+        op.execute('DELETE FROM items')
+        op.execute("PREPARE TRANSACTION 'later'")
+        """,
     "before a block": """\
         op.execute('DELETE FROM items')
         with op.get_context().autocommit_block():
@@ -407,13 +414,35 @@ ON_POSTGRESQL = {
     "GRANT": "op.execute('GRANT SELECT ON items TO PUBLIC')",
     "GRANT of a column": "op.execute('GRANT SELECT (name) ON items TO PUBLIC')",
     "REVOKE": "op.execute('REVOKE ALL ON items FROM CURRENT_USER')",
+    "GRANT on all": "op.execute('GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC')",
+    "a sequence": "op.execute('ALTER SEQUENCE items_number RESTART WITH 9')",
+    "a step of a sequence": "op.execute('ALTER SEQUENCE items_number INCREMENT 2')",
+    "an owner of a sequence": "op.execute('ALTER SEQUENCE items_number OWNED BY own.id')",
+    "a value of a sequence": "op.execute(\"SELECT setval('items_number', 9)\")",
+    "GRANT of a sequence": "op.execute('GRANT USAGE ON SEQUENCE items_number TO PUBLIC')",
+    "a dropped sequence": "op.execute('DROP SEQUENCE items_number')",
     "an owner": "op.execute('ALTER TABLE items OWNER TO pg_monitor')",
     "a comment outside": AUTOCOMMIT("COMMENT ON TABLE items IS 'theirs'"),
     "a comment on a column outside": AUTOCOMMIT("COMMENT ON COLUMN public.items.name IS 'theirs'"),
+    "between comments outside": AUTOCOMMIT("DELETE /* it's */ FROM -- so\n items"),
+    "comments in a body outside": AUTOCOMMIT("DO $a$ BEGIN DELETE/**/FROM items; END $a$"),
+    "after a text with dashes outside": AUTOCOMMIT(
+        "WITH one AS (SELECT E'\\' --', '--') DELETE FROM items"
+    ),
     "GRANT outside": AUTOCOMMIT("GRANT SELECT ON own, items TO PUBLIC"),
     "REVOKE outside": AUTOCOMMIT("revoke all on table public.items from public"),
     "an owner outside": AUTOCOMMIT("ALTER TABLE items OWNER TO pg_monitor"),
     "a child outside": AUTOCOMMIT("CREATE TABLE child () INHERITS (own, items)"),
+    "GRANT on all outside": AUTOCOMMIT("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC"),
+    "REVOKE on all outside": AUTOCOMMIT(
+        'revoke all on all tables in schema x, "public" from PUBLIC'
+    ),
+    "owned outside": AUTOCOMMIT("REASSIGN OWNED BY CURRENT_USER TO pg_monitor"),
+    "dropped owned outside": AUTOCOMMIT("DROP OWNED BY pg_monitor"),
+    "a schema outside": AUTOCOMMIT("DROP SCHEMA IF EXISTS public CASCADE"),
+    "a sequence outside": AUTOCOMMIT("ALTER SEQUENCE IF EXISTS items_number RESTART WITH 9"),
+    "GRANT of a sequence outside": AUTOCOMMIT("GRANT USAGE ON SEQUENCE items_number TO PUBLIC"),
+    "a value of a sequence outside": AUTOCOMMIT("SELECT setval('public.items_number', 9)"),
     "a rule outside": AUTOCOMMIT("CREATE RULE r AS ON DELETE TO items DO NOTHING"),
     "VACUUM outside": AUTOCOMMIT("VACUUM (FULL, ANALYZE) own, items"),
     "REINDEX outside": AUTOCOMMIT("REINDEX (VERBOSE) TABLE CONCURRENTLY items"),
@@ -423,7 +452,9 @@ ON_POSTGRESQL = {
 def privileges_and_comments(app):
     """Return what PostgreSQL has of table items beside columns, indexes and rows."""
     query = """
-        SELECT relacl, relowner,
+        SELECT (SELECT CAST(ROW(one, last_value) AS text) FROM pg_sequence AS one, items_number
+                WHERE seqrelid = 'items_number'::regclass),
+            relacl, relowner,
             ARRAY(SELECT CAST(attacl AS text) FROM pg_attribute WHERE attrelid = 'items'::regclass),
             ARRAY(SELECT description FROM pg_description WHERE objoid = 'items'::regclass)
         FROM pg_class WHERE oid = 'items'::regclass
@@ -439,12 +470,34 @@ def test_postgresql_tells_what_no_text_shows(make_app, postgres_url, items, note
     notes.create(1, "own")
     upgrade(app)
     execute(app, "ALTER TABLE past ADD FOREIGN KEY (id) REFERENCES own NOT VALID")
+    execute(app, "CREATE SEQUENCE items_number OWNED BY items.id")
     notes.write(2, touch)
     before = privileges_and_comments(app)
 
-    refused(app, "past" if "own CASCADE" in touch else "items")
+    refused(app, table_of(touch))
 
     assert before == privileges_and_comments(app)
+
+
+def table_of(touch):
+    """Return the table that is named: the first of those that a statement touches without names."""
+    if "own CASCADE" in touch:
+        return "past"
+    unnamed = ("ALL TABLES", "OWNED BY CURRENT_USER", "DROP OWNED", "DROP SCHEMA")
+    return "alembic_version_items" if any(one in touch.upper() for one in unnamed) else "items"
+
+
+def test_a_new_owner_of_all_that_a_role_has_is_refused(make_app, postgres_url, items, notes):
+    """Inside a transaction by what it did to a table; the statement names none."""
+    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+    role = f"role_{uuid4().hex}"
+    execute(app, f"CREATE ROLE {role}", f"ALTER TABLE past OWNER TO {role}")
+    try:
+        notes.write(1, f"op.execute('REASSIGN OWNED BY {role} TO pg_monitor')")
+        refused(app, "past")
+    finally:
+        execute(app, f"REASSIGN OWNED BY {role} TO CURRENT_USER", f"DROP ROLE {role}")
 
 
 def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url, items, notes):
@@ -456,6 +509,7 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
         op.execute("INSERT INTO own SELECT id FROM items")
         op.execute("COMMIT")
         op.execute("DO $$ BEGIN IF false THEN DELETE FROM items; END IF; END $$")
+        op.execute("SELECT 1 -- DELETE FROM items; COMMIT")
         with op.get_context().autocommit_block():
             op.create_index("ix", "own", ["id"], postgresql_concurrently=True)
             op.execute("DELETE FROM own USING items WHERE own.id = items.id")
@@ -464,3 +518,34 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
     )
 
     make_app(plugins=[items, notes], DATABASE_URL=postgres_url)
+
+
+@pytest.mark.parametrize(
+    "touch", ["ALTER SEQUENCE numbers RESTART WITH 7", "SELECT setval('numbers', 7)"]
+)
+def test_a_sequence_belongs_to_its_table(make_app, postgres_url, items, notes, touch):
+    """Set back, it would give rows of the other plugin ids that are taken."""
+    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+    execute(app, "CREATE SEQUENCE numbers OWNED BY items.id")
+    notes.write(1, f'op.execute("{touch}")')
+    refused(app)
+
+
+def test_reading_a_sequence_of_another_plugin_is_allowed(make_app, postgres_url, items, notes):
+    """As it is with tables, also to create one that is like the other."""
+    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+    execute(
+        app,
+        "CREATE SEQUENCE numbers OWNED BY items.id",
+        "ALTER TABLE items ALTER COLUMN id SET DEFAULT nextval('numbers')",
+    )
+    notes.write(
+        1,
+        """\
+        op.execute("SELECT last_value FROM numbers")
+        op.execute("CREATE TABLE own (LIKE items INCLUDING ALL)")
+        """,
+    )
+    upgrade(app)

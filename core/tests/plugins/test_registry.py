@@ -543,26 +543,8 @@ def test_claims_of_two_plugins_to_one_thing_are_reported(
 
 def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
     """A table has one owner."""
-    code = """
-        from sqlalchemy.orm import DeclarativeBase
-
-        class Base(pegboard.Model, DeclarativeBase):
-            pass
-
-        class Note(Base):
-            __tablename__ = "notes"
-
-        @pegboard.hookimpl
-        def pegboard_models():
-            return Base
-
-        @pegboard.hookimpl
-        def pegboard_migrations():
-            from pathlib import Path
-            return Path(__file__).parent
-        """
-    plugin_folder.add("alpha", code)
-    plugin_folder.add("beta", code)
+    for name in ("alpha", "beta"):
+        plugin_folder.add_table(name, table="notes")
     (problem,) = problems(PLUGINS="alpha,beta")
     assert "table notes belongs to plugin alpha (example-alpha 1.0) already" == problem.summary
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from flask import Flask
 from redis import Redis, RedisCluster
+from redis.exceptions import RedisClusterException
 
 from pegboard.redis import (
     Channel,
@@ -290,6 +291,38 @@ def test_client_of_a_cluster_is_made_when_it_is_wanted(make_app: MakeApp, cluste
         client.set(key, "value")
         assert b"value" == client.get(key)
     assert "ok" == app.test_client().get("/health/ready").get_json()["checks"]["redis"]
+
+
+@pytest.mark.slow
+def test_no_error_of_a_node_names_it(make_app: MakeApp, own_cluster, caplog):
+    """Neither of the channel, which logs it, nor of redis-py, of which several nodes are asked."""
+    caplog.set_level("DEBUG", "pegboard")
+    app = make_app(REDIS_URL=own_cluster.url, REDIS_TIMEOUT=BOUND)
+    channel, client = channel_of(app), get_redis(app)
+    assert isinstance(client, RedisCluster)
+    keys = keys_of_all(own_cluster)
+    channel.exchange([get(key) for key in keys])
+    assert [None] * len(keys) == [client.get(key) for key in keys]
+    shown = []
+    for server in own_cluster.servers:
+        server.kill()
+    for ask in (
+        lambda: channel.exchange([get(keys[0])]),
+        lambda: channel.exchange([get(keys[0])]),
+        lambda: client.get(keys[0]),
+        lambda: client.pipeline().get(keys[1]).execute(),
+    ):
+        with pytest.raises((ChannelError, RedisClusterException)) as caught:
+            ask()
+        shown.append(str(caught.value))
+    assert "a node of Redis Cluster is unavailable" in shown
+    told = "\n".join([*shown, caplog.text])
+    assert [] == [word for word in ("127.0.0.1", *ports(own_cluster)) if word in told]
+
+
+def ports(cluster: ClusterServers) -> list[str]:
+    """Return the ports of all nodes."""
+    return [str(server.port) for server in cluster.servers]
 
 
 @pytest.mark.slow

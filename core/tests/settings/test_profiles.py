@@ -106,6 +106,17 @@ def test_keys_of_flask_and_of_the_callers_reach_the_app():
     assert 1 == app.config["MY_OWN"]
 
 
+def test_a_key_that_the_core_overwrites_is_refused():
+    """Else tests of somebody used to Flask-SQLAlchemy would run on the default database."""
+    config = type("Config", (), {"SQLALCHEMY_DATABASE_URI": "sqlite:///:memory:"})
+    with pytest.raises(StartupError) as caught:
+        create_app(config, plugins=[])
+    (problem,) = caught.value.problems
+    assert "PB_SETTING_UNKNOWN" == problem.code
+    assert "unknown setting SQLALCHEMY_DATABASE_URI (given to create_app)" == problem.summary
+    assert "Set DATABASE_URL, from which the core makes it." == problem.hint
+
+
 @pytest.mark.parametrize("secret", ["", "dev", "changeme", "short", SECRET[:31]])
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
     """Missing, publicly known or under 32 bytes."""

@@ -18,7 +18,14 @@ from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
 from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
-from pegboard.plugins import Registry, build_registry, init_registry, may_skip, select_plugins
+from pegboard.plugins import (
+    Registry,
+    Skipped,
+    build_registry,
+    init_registry,
+    may_skip,
+    select_plugins,
+)
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import Config, Configuration, configure
 
@@ -83,10 +90,4 @@ def _report_left_out(app: Flask, assembled: Registry) -> None:
     for unused in assembled.unused:
         app.logger.log(logging.WARNING if unused.near else logging.DEBUG, "%s", unused)
     for problem in assembled.skipped:
-        app.logger.error(
-            "%s is skipped, as its policy says: %s [%s]. %s",
-            problem.plugin,
-            problem.summary,
-            problem.code,
-            problem.hint,
-        )
+        app.logger.error("%s", Skipped(problem))

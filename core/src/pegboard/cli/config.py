@@ -1,14 +1,11 @@
 """`pegboard config`: print every setting with its origin, and check that the service can start."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
-from pegboard.plugins import get_registry
+from pegboard.logs import not_logged
+from pegboard.plugins import Skipped, get_registry
 from pegboard.settings import Unused, Value
 
 
@@ -25,7 +22,7 @@ def show(info: ScriptInfo) -> None:
     Variables that have no effect, and the reasons why the service cannot start if it cannot, follow
     on standard error; the exit status is 0.
     """
-    with _unused_is_not_logged():
+    with not_logged(Unused):
         found = diagnose(info)
     rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, found.registry.values)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -40,27 +37,18 @@ def show(info: ScriptInfo) -> None:
 @config.command()
 @pass_script_info
 def check(info: ScriptInfo) -> None:
-    """Exit with 1 and print every problem if the service cannot start with these settings."""
-    registry = get_registry(info.load_app())
+    """Exit with 1 and print every problem if the service cannot start with these settings.
+
+    Variables that have no effect are printed, too, and are no problem.
+    """
+    with not_logged(Unused), not_logged(Skipped):
+        registry = get_registry(info.load_app())
+    for unused in registry.unused:
+        click.echo(str(unused), err=True)
     for problem in registry.skipped:
         click.echo(f"skipped: {problem}", err=True)
     names = ", ".join(plugin.name for plugin in registry.plugins) or "none"
     click.echo(f"The settings are valid. Plugins: {names}.")
-
-
-@contextmanager
-def _unused_is_not_logged() -> Iterator[None]:
-    """Keep the variables that are listed anyway out of the log of the app that is built."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return not any(isinstance(one, Unused) for one in record.args or ())
-
-    logger = logging.getLogger("pegboard")
-    logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        logger.removeFilter(keep)
 
 
 def _row(value: Value) -> tuple[str, str, str, str]:

@@ -4,16 +4,13 @@ The module changes Flask-Migrate's own group, which Flask-Migrate adds to each a
 """
 
 import importlib
-import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 
 from pegboard import migrations
@@ -30,17 +27,16 @@ from pegboard.cli.db_arguments import (
     plugin,
     split,
 )
+from pegboard.cli.db_output import places, show_histories
 from pegboard.database import db as database
 from pegboard.migrations import (
     PACKAGED_ENVIRONMENT,
-    READ_ONLY_ATTRIBUTE,
     SITE_HISTORY,
     History,
     MigrationError,
     current_heads,
     get_migrate,
     read_script_directory,
-    revision_label,
     translate_alembic_errors,
 )
 
@@ -206,24 +202,8 @@ def current(*, plugin: str | None, verbose: bool) -> None:
     with database.engine.connect() as connection:
         for history in migrate.select(plugin):
             directory = read_script_directory(migrate.configuration(history))
-            for place in _places(directory, current_heads(connection, history), verbose=verbose):
+            for place in places(directory, current_heads(connection, history), verbose=verbose):
                 click.echo(f"{history.name}: {place}")
-
-
-def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> Iterator[str]:
-    scripts = {script.revision: script for script in directory.walk_revisions()}
-    heads = directory.get_heads()
-    newest = f"newest: {', '.join(heads) or 'none'}"
-    if not at:
-        yield f"no revision ({newest})"
-    for revision_id in at:
-        script = scripts.get(revision_id)
-        if script is None:
-            yield f"{revision_id} (unknown; {newest})"
-        else:
-            yield f"{revision_label(script)} ({'head' if revision_id in heads else newest})"
-            if verbose:
-                yield script.path
 
 
 @db.command()
@@ -235,7 +215,7 @@ def _places(directory: ScriptDirectory, at: Sequence[str], *, verbose: bool) -> 
 @plugin
 def history(*, plugin: str | None, **how: Any) -> None:
     """List the revisions, the newest first."""
-    _show(plugin, lambda config: command.history(config, **how))
+    show_histories(plugin, lambda config: command.history(config, **how))
 
 
 @db.command()
@@ -244,7 +224,7 @@ def history(*, plugin: str | None, **how: Any) -> None:
 @plugin
 def heads(*, plugin: str | None, **how: Any) -> None:
     """Show the newest revisions."""
-    _show(plugin, lambda config: command.heads(config, **how))
+    show_histories(plugin, lambda config: command.heads(config, **how))
 
 
 @db.command()
@@ -252,7 +232,7 @@ def heads(*, plugin: str | None, **how: Any) -> None:
 @plugin
 def branches(*, plugin: str | None, **how: Any) -> None:
     """Show the revisions that several others follow."""
-    _show(plugin, lambda config: command.branches(config, **how))
+    show_histories(plugin, lambda config: command.branches(config, **how))
 
 
 @db.command(context_settings=SIGNED)
@@ -260,20 +240,7 @@ def branches(*, plugin: str | None, **how: Any) -> None:
 def show(*, arguments: Sequence[str]) -> None:
     """Show one revision, by default the newest."""
     name, revision = split(arguments, "head")
-    _show(name, lambda config: command.show(config, revision))
-
-
-def _show(name: str | None, run: Callable[[Config], object]) -> None:
-    """Let Alembic print something about each history, with the history's name on each line."""
-    migrate = get_migrate()
-    for history in migrate.select(name):
-        config = migrate.configuration(history, verbose=True)
-        config.stdout = io.StringIO()
-        with translate_alembic_errors(history.name), database.engine.connect() as connection:
-            config.attributes.update({"connection": connection, READ_ONLY_ATTRIBUTE: True})
-            run(config)
-        for line in config.stdout.getvalue().splitlines():
-            click.echo(f"{history.name}: {line}".rstrip())
+    show_histories(name, lambda config: command.show(config, revision))
 
 
 @db.command(context_settings=SIGNED)

@@ -7,8 +7,9 @@ from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
 from pegboard.cli.diagnosis import diagnose
+from pegboard.logs import not_logged
 from pegboard.migrations import find_orphans, remove_history
-from pegboard.plugins import get_registry, installed_plugins
+from pegboard.plugins import Skipped, get_registry, installed_plugins
 
 
 @click.group()
@@ -24,7 +25,8 @@ def list_plugins(info: ScriptInfo) -> None:
     If the service cannot start, a plugin is enabled or broken instead of active, and the reasons
     with their hints follow on standard error; the exit status is 0.
     """
-    found = diagnose(info)
+    with not_logged(Skipped):
+        found = diagnose(info)
     ordered = found.registry.plugins
     # Two distributions may have a plugin of one name.
     known = {(plugin.name, plugin.label) for plugin in ordered}

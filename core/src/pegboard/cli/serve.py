@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_s
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
-from pegboard.logs import init_logs, no_warnings
+from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories, upgrade
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
@@ -58,7 +58,8 @@ def serve(
     # Not before the check has ended: a plugin may bind a port when it is imported.
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
-    run(load, checked.address, checked.limits, partial(click.echo, checked.announcement))
+    load_quietly = partial(_load_quietly, load, checked.warnings)
+    run(load_quietly, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
 
 @click.command()
@@ -141,12 +142,15 @@ class _Checked:
     log_format: str
     plugins: frozenset[str]
     """The names of the active plugins."""
+    warnings: frozenset[str]
+    """What was logged while the app was built, and need not be logged by each worker again."""
 
 
 def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
     """Build the app and compare the database with its migrations; raises `StartupError`."""
+    warnings: set[str] = set()
     with explain_database_errors():
-        with no_warnings():  # the workers log them
+        with warnings_once(warnings):
             app = load()
         with app.app_context(), _disconnecting(app):
             core = get_settings(CoreSettings)
@@ -163,7 +167,15 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             )
             announcement = _announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)
-    return _Checked(address, limits, announcement, core.log_level, core.log_format, plugins)
+    return _Checked(
+        address,
+        limits,
+        announcement,
+        core.log_level,
+        core.log_format,
+        plugins,
+        frozenset(warnings),
+    )
 
 
 @contextmanager
@@ -186,6 +198,11 @@ def _load(
     with with_options(options):
         # The configuration decides on the debug mode, not FLASK_DEBUG.
         return ScriptInfo(import_path, create_app, set_debug_flag=False).load_app()
+
+
+def _load_quietly(load: Callable[[], Flask], warnings: frozenset[str]) -> Flask:
+    with warnings_once(set(warnings)):
+        return load()
 
 
 def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":

@@ -1,11 +1,9 @@
 """How an engine uses PostgreSQL: every call has a time limit, and a dead server fails fast."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import psycopg2
@@ -15,15 +13,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.connection import WatchedConnection
+from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
-from pegboard.database.targets import (
-    SilentError,
-    Target,
-    connect_in_time,
-    parameters_of,
-    targets_of,
-    wanted_session,
-)
+from pegboard.database.targets import SilentError
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
@@ -78,25 +70,19 @@ class Server:
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
         )
-        self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
-        self._preferred: Target | None = None
+        self._connector = Connector(limits.connect)
         after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
         """Connect within the limit, however long the network, the resolver or a server take.
 
-        Takes the arguments of `psycopg2.connect`, which may name several servers. A server that
-        has answered where others were silent is tried first from then on, until the engine is
-        disposed of, as when a server has become read-only.
+        Takes the arguments of `psycopg2.connect`, which may name several servers; see `Connector`.
         """
         if self._breaker.is_open:
             raise self._no_answer()
-        # Only so that the thread ends at some time: libpq takes whole seconds, two at least.
-        kwargs.setdefault("connect_timeout", math.ceil(self.limits.connect) + 1)
-        kwargs["connection_factory"] = WatchedConnection
-        self._arguments = (args, kwargs)
+        self._connector.use(args, kwargs)
         try:
-            connection = self._connect()
+            connection = self._connector.connect()
         except SilentError:
             self._breaker.trip("nothing connects in time", is_doubtful=True)
             raise
@@ -105,25 +91,9 @@ class Server:
         connection.on_silence = self.report_silence
         return connection
 
-    def _connect(self) -> WatchedConnection:
-        args, kwargs = self._arguments
-        parameters = parameters_of(args, kwargs)
-        preferred = [] if self._preferred is None else [self._preferred]
-        connection, was_silent = connect_in_time(
-            partial(_connect_to, args, kwargs),
-            [*preferred, *targets_of(parameters)],
-            parameters,
-            self.limits.connect,
-        )
-        if was_silent:
-            self._preferred = connection.target
-        elif connection.target != self._preferred:
-            self._preferred = None
-        return connection
-
     def prefer_none(self) -> None:
         """Try the servers in their own order again, where their names lead by now."""
-        self._preferred = None
+        self._connector.prefer_none()
 
     def is_read_only(self, connection: WatchedConnection) -> bool:
         """Return whether the server of a connection accepts no writes, or does not tell in time.
@@ -134,15 +104,8 @@ class Server:
         if "on" in known:
             return True
         # Behind a pooler, what the connection knows may be of the past.
-        args, kwargs = self._arguments
-        target = {**connection.target, "target_session_attrs": "any"}
         try:
-            asked, _ = connect_in_time(
-                partial(_connect_to, args, kwargs),
-                [target],
-                parameters_of(args, kwargs),
-                PING_LIMIT,
-            )
+            asked = self._connector.connect_again(connection, PING_LIMIT)
             with closing(asked), asked.cursor() as cursor:
                 asked.limit = PING_LIMIT
                 cursor.execute("SHOW transaction_read_only")
@@ -174,14 +137,9 @@ class Server:
             raise DisconnectionError(str(error)) from error
         if is_due:
             connection.asked_at = now
-            if answer == ("on",) and self._wants_writes:
+            if answer == ("on",) and self._connector.wants_writes:
                 message = "the server is read-only"
                 raise ReadOnlyConnectionError(message)
-
-    @property
-    def _wants_writes(self) -> bool:
-        wanted = wanted_session(parameters_of(*self._arguments))
-        return wanted in {"", "read-write", "primary"}
 
     @property
     def _refuses_calls(self) -> bool:
@@ -196,7 +154,7 @@ class Server:
         """Connect and make a round trip; raises `psycopg2.Error` if the server does not answer."""
         began = time.monotonic()
         try:
-            connection = self._connect()
+            connection = self._connector.connect()
         except psycopg2.Error:
             # A server that refuses at once answers: connecting to it fails without waiting.
             if time.monotonic() - began > PING_LIMIT:
@@ -216,11 +174,6 @@ class Server:
 
 
 _READ_ONLY_STATUS = ("in_hot_standby", "default_transaction_read_only")
-
-
-def _connect_to(args: tuple[Any, ...], kwargs: dict[str, Any], target: Target) -> WatchedConnection:
-    connection: WatchedConnection = psycopg2.connect(*args, **{**kwargs, **target})
-    return connection
 
 
 def execute_alone(

@@ -3,7 +3,8 @@
 A transaction holds the locks of all it did until it ends, in whatever form it was told to. So
 before each commit, also one in SQL, the locks on the watched tables are read. Locks of readers and
 of rows that a foreign key points to say that nothing was touched, a lock of writers says that rows
-were, and for all others the definition of the table is compared with what it was.
+were, and for all others the definition of the table is compared with what it was. The sequences
+that belong to a table count as the table.
 
 What cannot run in a transaction, such as CREATE INDEX CONCURRENTLY, leaves no locks and cannot be
 rolled back: there the table is read from the text of each statement before it is executed.
@@ -16,7 +17,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, event, text
 
 from pegboard.database import WatchedConnection
-from pegboard.migrations.statements import commits, tables_changed_by
+from pegboard.migrations.statements import (
+    commits,
+    may_change_unnamed,
+    sets_sequence,
+    tables_changed_by,
+)
 from pegboard.migrations.table_names import TableName
 from pegboard.migrations.taken_connections import visit_taken_connections
 
@@ -25,6 +31,20 @@ _OIDS = text("""
     FROM pg_catalog.pg_class AS tables
     JOIN pg_catalog.pg_namespace AS namespaces ON namespaces.oid = tables.relnamespace
     WHERE tables.relname = ANY (:names) AND tables.relkind IN ('r', 'p', 'v', 'm', 'f')
+""")
+
+_PARTS = text("""
+    SELECT parts.oid, nspname, relname, relkind, owners.owner
+    FROM (
+        SELECT indexrelid AS oid, indrelid AS owner FROM pg_catalog.pg_index
+        UNION
+        SELECT objid, refobjid FROM pg_catalog.pg_depend
+        WHERE classid = CAST('pg_class' AS regclass) AND refclassid = CAST('pg_class' AS regclass)
+        AND deptype IN ('a', 'i') AND refobjsubid > 0
+    ) AS owners
+    JOIN pg_catalog.pg_class AS parts ON parts.oid = owners.oid AND relkind IN ('i', 'I', 'S')
+    JOIN pg_catalog.pg_namespace AS namespaces ON namespaces.oid = relnamespace
+    WHERE owner = ANY (:oids)
 """)
 
 _LOCKS = text("""
@@ -80,7 +100,14 @@ _DEFINITIONS = text("""
             ORDER BY objsubid),
         ARRAY(SELECT CAST(ROW(inhrelid, inhparent) AS text)
             FROM pg_catalog.pg_inherits
-            WHERE tables.oid IN (inhrelid, inhparent) ORDER BY inhrelid, inhparent)
+            WHERE tables.oid IN (inhrelid, inhparent) ORDER BY inhrelid, inhparent),
+        ARRAY(SELECT CAST(sequences AS text)
+            FROM pg_catalog.pg_sequence AS sequences WHERE seqrelid = tables.oid),
+        ARRAY(SELECT CAST(ROW(refobjid, refobjsubid) AS text)
+            FROM pg_catalog.pg_depend
+            WHERE classid = CAST('pg_class' AS regclass) AND objid = tables.oid
+            AND refclassid = CAST('pg_class' AS regclass) AND relkind = 'S'
+            ORDER BY refobjid, refobjsubid)
     ) AS text) AS definition
     FROM pg_catalog.pg_class AS tables WHERE tables.oid = ANY (:oids)
 """)
@@ -109,26 +136,29 @@ def watch_postgresql(
     afterwards. The connection must not be in a transaction yet. On other connections of the engine,
     whose transactions are not known, each statement is refused by its text.
     """
-    watched = _find(connection, tables)
+    found = _find(connection, tables)
+    parts = _parts(connection, found)
+    watched = found | {part.oid: part.table for part in parts if part.is_sequence}
     before = _state(connection, watched)
-    indexes = _indexes(connection, watched)
+    table_of = {part.name: part.table for part in parts}
     connection.rollback()
     named: set[TableName] = set()
 
     def changed_by(statement: str) -> set[TableName]:
-        return {indexes.get(name, name) for name in tables_changed_by(statement)} & {
+        return {table_of.get(name, name) for name in tables_changed_by(statement)} & {
             *watched.values()
         }
 
     def refuse_statement(statement: str) -> None:
-        for table in changed_by(statement):
-            raise refuse(table)
+        unnamed = {one for one in found.values() if may_change_unnamed(statement, one)}
+        if tables := changed_by(statement) | unnamed:
+            raise refuse(min(tables, key=str))
 
     def note_statement(statement: str) -> None:
         named.update(changed_by(statement))
         driver: Any = connection.connection.driver_connection
         is_commit = commits(statement)
-        if is_commit or driver.autocommit:
+        if is_commit or driver.autocommit or sets_sequence(statement):
             refuse_statement(statement)
         if is_commit:
             refuse_commit()
@@ -231,10 +261,11 @@ class _State(NamedTuple):
 
 
 def _find(connection: Connection, tables: Collection[TableName]) -> dict[int, TableName]:
-    """Return the tables by their ids in PostgreSQL's catalog."""
+    """Return the tables by their ids in PostgreSQL's catalog, in the order of their names."""
     rows = connection.execute(_OIDS, {"names": [table.name for table in tables]})
     found = {row.oid: TableName.of(row.nspname, row.relname) for row in rows}
-    return {oid: table for oid, table in found.items() if table in tables}
+    ordered = sorted(found.items(), key=lambda one: str(one[1]))
+    return {oid: table for oid, table in ordered if table in tables}
 
 
 def _state(connection: Connection, oids: Collection[int]) -> dict[int, _State]:
@@ -244,14 +275,21 @@ def _state(connection: Connection, oids: Collection[int]) -> dict[int, _State]:
     return {row.oid: _State(row.definition, privileges[row.oid]) for row in definitions}
 
 
-def _indexes(connection: Connection, tables: dict[int, TableName]) -> dict[TableName, TableName]:
-    """Return the table of each index of the tables."""
-    query = text("""
-        SELECT nspname, relname, indrelid
-        FROM pg_catalog.pg_index
-        JOIN pg_catalog.pg_class AS indexes ON indexes.oid = indexrelid
-        JOIN pg_catalog.pg_namespace AS namespaces ON namespaces.oid = relnamespace
-        WHERE indrelid = ANY (:oids)
-    """)
-    rows = connection.execute(query, {"oids": [*tables]})
-    return {TableName.of(row.nspname, row.relname): tables[row.indrelid] for row in rows}
+class _Part(NamedTuple):
+    """An index or a sequence of a table."""
+
+    oid: int
+    name: TableName
+    table: TableName
+    is_sequence: bool
+
+
+def _parts(connection: Connection, tables: Mapping[int, TableName]) -> list[_Part]:
+    """Return the indexes of the tables, and the sequences that belong to their columns."""
+    rows = connection.execute(_PARTS, {"oids": [*tables]})
+    return [
+        _Part(
+            row.oid, TableName.of(row.nspname, row.relname), tables[row.owner], row.relkind == "S"
+        )
+        for row in rows
+    ]

@@ -5,7 +5,7 @@ from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
 from pegboard.plugins.hooks import hookimpl, hookspec
 from pegboard.plugins.parties import Collision, settle, titled
-from pegboard.plugins.registry import Registry, get_registry, init_registry
+from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Plugin",
     "Registry",
     "Routes",
+    "Skipped",
     "build_registry",
     "call_plugin",
     "examine",

@@ -101,11 +101,12 @@ def examine(
             plugins.append(collect(manager, candidate))
         except PluginError as error:
             problems += error.problems
-    collisions, invalid = find_collisions(plugins, manager)
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
+    collisions, invalid = find_collisions(plugins, manager, config)
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
-    settings, values, unused, misset = _resolve_settings(plugins, configuration)
     problems += [*invalid, *misset]
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
     # A name that a plugin has three times is one problem.

@@ -15,6 +15,19 @@ EXTENSION = "pegboard"
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Why a plugin is not active though its distribution is installed, for the log."""
+
+    problem: Problem
+
+    def __str__(self) -> str:
+        one = self.problem
+        return (
+            f"{one.plugin} is skipped, as its policy says: {one.summary} [{one.code}]. {one.hint}"
+        )
+
+
+@dataclass(frozen=True)
 class Registry:
     """The plugins of one app; each app has its own registry."""
 

@@ -42,8 +42,8 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting; or a variable is a misspelling of one of the core. It would "
-            "have no effect."
+            "declares no such setting; or a variable is a misspelling of one of the core; or a key "
+            "is one of Flask-SQLAlchemy that the core overwrites. It would have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",

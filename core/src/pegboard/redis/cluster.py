@@ -19,6 +19,9 @@ from pegboard.redis.url import Address
 if TYPE_CHECKING:
     import asyncio
 
+_NODE = "a node of Redis Cluster"
+"""A node in messages and logs, which tell no host: `REDIS_URL` has it."""
+
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 
@@ -123,8 +126,7 @@ class ClusterChannel:
 
     def _add(self, address: Address) -> ServerChannel:
         endpoint = NodeEndpoint(self._topology, address)
-        name = f"Redis at {address.host}:{address.port}"
-        channel = ServerChannel(endpoint, size=self._size, timeout=self._timeout, name=name)
+        channel = ServerChannel(endpoint, size=self._size, timeout=self._timeout, name=_NODE)
         return self._nodes.setdefault(address, channel)
 
     def _redirect(
@@ -217,9 +219,9 @@ def _travel(
     legs: dict[Address, _Leg], commands: Sequence[Command], replies: list[Reply], deadline: float
 ) -> None:
     """Send everything before anything is read: it takes as long as the slowest node."""
-    for address, leg in legs.items():
+    for leg in legs.values():
         if leg.node.is_unavailable:
-            message = f"Redis at {address.host}:{address.port} is unavailable"
+            message = f"{_NODE} is unavailable"
             raise ChannelError(message)
     try:
         # In one order for all exchanges, or two could each hold the connection the other waits for.

@@ -16,6 +16,7 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from pegboard.redaction import reason_of
 from pegboard.redis.channel import Channel
 from pegboard.redis.cluster import ClusterChannel
 from pegboard.redis.pool import ServerChannel
@@ -33,6 +34,9 @@ class _Nameless:
 
     def _host_error(self) -> str:
         return "Redis"
+
+    def _error_message(self, exception: Exception) -> str:
+        return f"Error connecting to Redis: {reason_of(exception)}"
 
 
 class _PlainConnection(_Nameless, Connection):
@@ -108,10 +112,13 @@ def _cluster_client(
     url: RedisURL, topology: ClusterTopology, options: dict[str, Any]
 ) -> RedisCluster:
     # The nodes that are known to serve come first: the client tries one after the other.
-    nodes = dict.fromkeys((*topology.map().nodes, *url.addresses))
+    first, *others = dict.fromkeys((*topology.map().nodes, *url.addresses))
+    host = f"[{first[0]}]" if ":" in first[0] else first[0]
     return RedisCluster(
-        startup_nodes=[_node(host, port) for host, port in nodes],
+        # Only with a URL does it take a class of connections.
+        url=f"redis://{host}:{first[1]}",
+        connection_class=_EncryptedConnection if url.tls else _PlainConnection,
+        startup_nodes=[_node(host, port) for host, port in others],
         require_full_coverage=False,
-        ssl=url.tls,
         **options,
     )

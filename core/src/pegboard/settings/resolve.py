@@ -115,10 +115,10 @@ def unknown_settings(
     """Return a problem for each name that is meant for a setting that there is not.
 
     That is a name under a plugin's prefix that the plugin does not declare, and a variable that is
-    a misspelling of one of the core. Other variables with the platform's prefix are unused, as they
-    may belong to a plugin that is not active, and those without it that are misspellings of one
-    that is not given, as they may belong to another program. `prefixes` maps the prefix of each
-    active plugin to the plugin's name.
+    a misspelling of one of the core. Other variables with the platform's prefix, longer forms of
+    those of the core included, are unused, as they may belong to a plugin that is not active, and
+    those without it that are misspellings of one that is not given, as they may belong to another
+    program. `prefixes` maps the prefix of each active plugin to the plugin's name.
     """
     declared = tuple(declared)
     keys: dict[str, str] = {}
@@ -157,6 +157,7 @@ def unknown_settings(
             if upper.startswith(_TESTING_PREFIX):
                 continue
             near = _nearest(upper, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
+            near = near or core.get(_short_form(bare, core))
             unused.append(Unused(name, "no active plugin declares it", near))
             continue
         origin = "environment" if is_variable else "given to create_app"
@@ -171,6 +172,12 @@ MISSPELLING = 0.85
 
 def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(name, [*names], n=1, cutoff=cutoff)), None)
+
+
+def _short_form(name: str, names: Iterable[str]) -> str:
+    """Return that of the names which is short for this one, as ENV is for ENVIRONMENT, or ""."""
+    # LOG_LEVEL is not short for LOG_LEVEL_OF_SHOP, which may be of a plugin called `log_level`.
+    return max((one for one in names if re.fullmatch(rf"{one}[A-Z]+", name)), key=len, default="")
 
 
 class _SettingError(Exception):

@@ -4,12 +4,49 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 __all__ = ["PluginFolder"]
 
 
 _ONE_HOOK = "@pegboard.hookimpl\ndef pegboard_setup(): pass\n"
+
+
+_TABLE = """
+from pathlib import Path
+import sqlalchemy
+import sqlalchemy.orm
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(pegboard.Model, DeclarativeBase):
+    pass
+
+class {model}(Base):
+    __tablename__ = "{table}"
+{columns}
+
+@pegboard.hookimpl
+def pegboard_models():
+    return Base
+
+@pegboard.hookimpl
+def pegboard_migrations():
+    return Path(__file__).parent / "migrations"
+"""
+_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "{name}_0001", None
+
+def upgrade():
+    op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("created_at", sa.DateTime), sa.Column("updated_at", sa.DateTime))
+{upgrade}
+
+def downgrade():
+    op.drop_table("{table}")
+"""
 
 
 class PluginFolder:
@@ -56,6 +93,34 @@ class PluginFolder:
             f"[pegboard.plugins]\n{name} = {target or f'{package}.plugin'}\n", encoding="utf-8"
         )
         self.packages.append(package)
+        return module
+
+    def add_table(
+        self,
+        name: str,
+        *,
+        table: str | None = None,
+        columns: str = "",
+        revision: bool = True,
+        upgrade: str = "",
+        requires: Sequence[str] = ("pegboard",),
+    ) -> Path:
+        """Write a distribution with a plugin that has one table, by default of the plugin's name.
+
+        `columns` is code in the class of the model, which has an id and two times without it.
+        `revision` says whether there is a revision, which makes the table without `columns` and
+        then runs the code `upgrade`. Returns the import package's folder.
+        """
+        table = table or name
+        model = table.title().replace("_", "")
+        code = _TABLE.format(model=model, table=table, columns=indent(dedent(columns), "    "))
+        module = self.add(name, code, requires=requires)
+        (module / "migrations").mkdir()
+        if revision:
+            source = _REVISION.format(
+                name=name, table=table, upgrade=indent(dedent(upgrade), "    ")
+            )
+            (module / "migrations" / f"{name}_0001.py").write_text(source, encoding="utf-8")
         return module
 
 

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 import pegboard
 from pegboard.clients import client_key
 from pegboard.stages import EXEMPT_BLUEPRINTS, Route, route_of
+from pegboard_ratelimit.descriptions import NO_ROUTE, describe, describe_row, printable
 from pegboard_ratelimit.enforcement import (
     ClientUsage,
     Limiter,
@@ -26,7 +27,6 @@ from pegboard_ratelimit.enforcement import (
 )
 from pegboard_ratelimit.models import TEXT_LENGTH, RatelimitRule, table
 from pegboard_ratelimit.rules import (
-    METHODS,
     UNLIMITED,
     ClientPattern,
     OnFailure,
@@ -42,7 +42,6 @@ from pegboard_ratelimit.settings import RatelimitSettings, rules_of
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _NUMBER = click.IntRange(-(2**63), 2**63 - 1)
-_NO_ROUTE = "matches no route"
 _MAX_SHOWN = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -64,11 +63,11 @@ def list_() -> None:
     with _plain_errors():
         stored = _read()
     for rule in rules_of(pegboard.get_settings(RatelimitSettings)):
-        suffix = "" if matches_any_route(current_app, rule) else f", {_NO_ROUTE}"
-        click.echo(_printable(f"{rule.name}: {_describe(rule)}{suffix}"))
+        suffix = "" if matches_any_route(current_app, rule) else f", {NO_ROUTE}"
+        click.echo(printable(f"{rule.name}: {describe(rule)}{suffix}"))
     now = pegboard.utcnow()
     for row in stored:
-        click.echo(_printable(f"{row.number}: {_describe_row(row, now)}"))
+        click.echo(printable(f"{row.number}: {describe_row(row, now)}"))
     if any(row.rule is None for row in stored):
         message = "Broken rules are left out; remove them, then add them correctly."
         raise click.ClickException(message)
@@ -129,7 +128,7 @@ def add(  # noqa: PLR0913 - one for each option
         click.echo(f"Warning: no route of this service matches {route}.", err=True)
     if ending is not None and ending <= pegboard.utcnow():
         click.echo("Warning: the rule has ended already.", err=True)
-    click.echo(_printable(f"Added rule {number}: {_describe(rule)}."))
+    click.echo(printable(f"Added rule {number}: {describe(rule)}."))
     if overridden := _overridden(replace(rule, number=number)):
         others = f" and {len(overridden) - _MAX_SHOWN} more" if len(overridden) > _MAX_SHOWN else ""
         listed = ", ".join(overridden[:_MAX_SHOWN])
@@ -173,8 +172,8 @@ def test(client: str, method: str, path: str) -> None:
         limiter.refresher.load()
     rule = choose(limiter.rules_at(route), key)
     where = route.endpoint if route else "no route"
-    described = f"{rule.name}: {_describe(rule)}" if rule else "no rule"
-    click.echo(_printable(f"{ClientPattern(key)} at {where}: {described}"))
+    described = f"{rule.name}: {describe(rule)}" if rule else "no rule"
+    click.echo(printable(f"{ClientPattern(key)} at {where}: {described}"))
     if rule is not None:
         _show_usage(limiter, rule, key)
 
@@ -200,42 +199,6 @@ def _find(method: str, path: str) -> Route | None:
     except HTTPException:
         return None
     return route_of(current_app, rule, method)
-
-
-def _describe(rule: Rule) -> str:
-    parts = [str(rule.limit) if rule.limit else "no limit"]
-    if not rule.clients.is_anyone:
-        parts.append(f"for {rule.clients}")
-    if rule.methods:
-        parts.append(" ".join(name for name in METHODS if name in rule.methods))
-    if not rule.routes.is_anywhere:
-        parts.append(f"at {rule.routes.text}")
-    if rule.on_failure:
-        parts.append(f"on failure {rule.on_failure}")
-    return ", ".join(parts)
-
-
-def _describe_row(row: StoredRule, now: datetime) -> str:
-    if row.rule is None:
-        text = row.text
-        shown = f"{text.limit!r} for {text.client!r} at {text.methods!r} {text.route!r}"
-        return f"BROKEN, left out: {row.problem} ({shown})"
-    parts = [_describe(row.rule)]
-    if row.until is not None:
-        ending = f"{row.until:%Y-%m-%dT%H:%M:%S} UTC"
-        parts.append(f"ended {ending}" if row.is_over(now) else f"until {ending}")
-    if not matches_any_route(current_app, row.rule):
-        parts.append(_NO_ROUTE)
-    described = ", ".join(parts)
-    return f"{described} ({row.note})" if row.note else described
-
-
-def _printable(text: str) -> str:
-    """Return a text with control characters escaped, so that it cannot steer the terminal."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def _overridden(rule: Rule) -> list[str]:

@@ -1,0 +1,77 @@
+"""Connecting to whichever server of a URL answers, within a limit."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+
+from pegboard.database.connection import WatchedConnection
+from pegboard.database.targets import (
+    Target,
+    connect_in_time,
+    parameters_of,
+    targets_of,
+    wanted_session,
+)
+
+
+class Connector:
+    """Connects with the arguments of `psycopg2.connect`, which may name several servers.
+
+    A server that has answered where others were silent is tried first from then on, until
+    `prefer_none` is called.
+    """
+
+    def __init__(self, limit: float) -> None:
+        """`limit` is in seconds, for all servers together."""
+        self._limit = limit
+        # One attribute, as threads that connect at the same time set it.
+        self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._preferred: Target | None = None
+
+    def use(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Take the arguments for this connection and all that follow."""
+        # Only so that the thread ends at some time: libpq takes whole seconds, two at least.
+        usual = {"connect_timeout": math.ceil(self._limit) + 1}
+        self._arguments = (args, {**usual, **kwargs, "connection_factory": WatchedConnection})
+
+    def connect(self) -> WatchedConnection:
+        """Connect; raises `psycopg2.OperationalError`, as `SilentError` if no server answered."""
+        parameters = self._parameters
+        preferred = [] if self._preferred is None else [self._preferred]
+        connection, was_silent = connect_in_time(
+            self._connect_to,
+            [*preferred, *targets_of(parameters)],
+            parameters,
+            self._limit,
+        )
+        if was_silent:
+            self._preferred = connection.target
+        elif connection.target != self._preferred:
+            self._preferred = None
+        return connection
+
+    def connect_again(self, connection: WatchedConnection, limit: float) -> WatchedConnection:
+        """Connect within `limit` seconds to the server of a connection, read-only or not."""
+        target = {**connection.target, "target_session_attrs": "any"}
+        found, _ = connect_in_time(self._connect_to, [target], self._parameters, limit)
+        return found
+
+    def prefer_none(self) -> None:
+        """Try the servers in their own order again, where their names lead by now."""
+        self._preferred = None
+
+    @property
+    def wants_writes(self) -> bool:
+        """Whether the arguments ask for a server that accepts writes, or for any."""
+        return wanted_session(self._parameters) in {"", "read-write", "primary"}
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        return parameters_of(*self._arguments)
+
+    def _connect_to(self, target: Target) -> WatchedConnection:
+        args, kwargs = self._arguments
+        connection: WatchedConnection = psycopg2.connect(*args, **{**kwargs, **target})
+        return connection
