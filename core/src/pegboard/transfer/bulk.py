@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.exc import DataError, IntegrityError
 
+from pegboard.changes import BulkInsert
 from pegboard.database import db
-from pegboard.resources import BulkInsert, Values
+from pegboard.resources import Values
 
 
 class BulkWriter:
