@@ -86,13 +86,14 @@ def examine(
         found += mistakes
         if not mistakes:
             registered.append(candidate)
-    found += add_hookspecs(manager, registered)
+    declared: list[tuple[str, Any]] = []
+    found += add_hookspecs(manager, registered, declared)
     mistaken = {one.plugin for one in found if isinstance(one, Problem)}
     sound = {one.name for one in registered} - mistaken
     unread = [one for one in ordered if one.name not in sound]
     for candidate in ordered:
         if (obj := objects[candidate.name]) is not None:
-            found += check_hooks(manager, candidate, obj, unread)
+            found += check_hooks(manager, candidate, obj, unread, declared)
     # One that pluggy refuses is checked twice.
     problems += dict.fromkeys(one for one in found if isinstance(one, Problem))
     plugins = []

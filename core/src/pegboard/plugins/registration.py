@@ -65,11 +65,14 @@ def register(
 
 
 def add_hookspecs(
-    manager: pluggy.PluginManager, candidates: Iterable[Candidate]
+    manager: pluggy.PluginManager,
+    candidates: Iterable[Candidate],
+    declared: list[tuple[str, Any]],
 ) -> Iterator[Problem | Collision]:
     """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong.
 
-    Of each hook pluggy refuses one implementation; `check_hooks` finds all with wrong arguments.
+    Their names and functions are appended to `declared`. Of each hook pluggy refuses one
+    implementation; `check_hooks` finds all with wrong arguments.
     """
     owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
     by_name = {candidate.name: candidate for candidate in candidates}
@@ -78,6 +81,7 @@ def add_hookspecs(
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 for name, specification in _declared(manager, specifications):
+                    declared.append((name, specification))
                     if name in owners:
                         yield _same_hook(name, candidate, owners[name])
                         continue
@@ -126,12 +130,16 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
 
 
 def check_hooks(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, failed: Collection[Candidate]
+    manager: pluggy.PluginManager,
+    candidate: Candidate,
+    obj: Any,
+    failed: Collection[Candidate],
+    declared: Collection[tuple[str, Any]],
 ) -> Iterator[Problem]:
     """Yield a problem for each hook that an object implements wrongly, or without the marker.
 
-    `failed` are the plugins of which it is not known what hooks they declare: a plugin that
-    requires one of them may implement these.
+    `declared` are the hooks that plugins declare. `failed` are the plugins of which it is not known
+    what hooks they declare: a plugin that requires one of them may implement these.
     """
     yield from _wrong_arguments(manager, candidate, obj)
     known = known_hooks(manager)
@@ -144,12 +152,11 @@ def check_hooks(
         options = manager.parse_hookimpl_opts(obj, name)
         if options is None:
             # Only the name of a hook is looked at: another may be a proxy such as `current_app`.
-            if name in known and manager.parse_hookspec_opts(obj, name) is None:
-                yield candidate.problem(
-                    Code.HOOK_NOT_MARKED,
-                    f"{name} has the name of a hook, but is not marked as an implementation",
-                    "Put @pegboard.hookimpl above it.",
-                )
+            # Only what `pegboard_hookspecs` returns declares a hook, and none of the core's.
+            if name in known and (
+                hasattr(hooks, name) or (name, getattr(obj, name)) not in declared
+            ):
+                yield _not_marked(manager, candidate, obj, name)
             continue
         hook = options.get("specname") or name
         if hook in implemented and hook in EXPECTED:
@@ -169,6 +176,17 @@ def check_hooks(
             f"{hint}The hooks: {', '.join(sorted(known))}. A hook of a plugin that may be absent "
             "is implemented with @pegboard.hookimpl(optionalhook=True).",
         )
+
+
+def _not_marked(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
+) -> Problem:
+    summary = f"{name} has the name of a hook, but is not marked as an implementation"
+    hint = "Put @pegboard.hookimpl above it."
+    if manager.parse_hookspec_opts(obj, name) is not None:
+        summary = f"{name} has the name of a hook, but is marked as the declaration of one"
+        hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
+    return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
 
 
 def _wrong_arguments(

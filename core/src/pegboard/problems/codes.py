@@ -212,7 +212,7 @@ class Code(ProblemCode):
         "PB_HOOK_NOT_MARKED",
         (
             "A function of the plugin has the name of a hook, and would never be called, as it "
-            "lacks the marker."
+            "lacks the marker `hookimpl`, or has `hookspec` in its place."
         ),
         "pegboard_setup has the name of a hook, but is not marked as an implementation",
         "Put @pegboard.hookimpl above it.",
