@@ -1,7 +1,7 @@
 """The commands of a resource that has values of every kind, on both databases."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal as DecimalNumber
@@ -151,10 +151,22 @@ def samples() -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Recorder:
-    """A listener that records what it is told, and may refuse."""
+    """A plugin that listens to tools, and may refuse them."""
 
     name: str = "recorder"
     told: list[Any] = field(default_factory=list)
+
+    @pegboard.hookimpl
+    def pegboard_listeners(self) -> list[Listener]:
+        """Listen to everything."""
+        return [
+            Listener(
+                [Tool],
+                before_write=self.before_write,
+                written=self.written,
+                after_commit=self.after_commit,
+            )
+        ]
 
     def before_write(self, change: Change) -> None:
         """Refuse one, and change the others."""
@@ -162,15 +174,14 @@ class Recorder:
             pegboard.abort(422, "No.", errors={"code": ["Not this one."]})
         change.row.owner = "prepared"
 
-    def written(self, changes: Sequence[Change]) -> None:
-        """Record a batch; refuse one with a certain row."""
+    def written(self, changes: Any) -> None:
+        """Refuse a batch with a certain row."""
         if any(change.row.code == "late" for change in changes):
             pegboard.abort(409, "Too late.")
-        self.told.append(len(changes))
 
-    def after_commit(self, changes: Sequence[Change]) -> None:
-        """Record it."""
-        self.told.append(f"{len(changes)} committed")
+    def after_commit(self, changes: Any) -> None:
+        """Record them."""
+        self.told.append([change.row.code for change in changes])
 
 
 Start = Callable[..., Flask]
@@ -181,9 +192,7 @@ def start(make_app: MakeApp, database_url: str) -> Iterator[Start]:
     """Start an app with resources of tools or shelves; keyword arguments are for the commands."""
     apps: list[tuple[Flask, Any]] = []
 
-    def start(
-        resource: Any, *, base: Any = Base, listeners: Sequence[Listener] = (), **options: Any
-    ) -> Flask:
+    def start(resource: Any, *others: Any, base: Any = Base, **options: Any) -> Flask:
         group = pegboard.transfer_commands(resource, **options)
 
         class Plugin:
@@ -197,11 +206,7 @@ def start(make_app: MakeApp, database_url: str) -> Iterator[Start]:
             def pegboard_commands(self) -> list[click.Command]:
                 return [group]
 
-            @pegboard.hookimpl
-            def pegboard_listeners(self) -> list[Listener]:
-                return list(listeners)
-
-        app: Flask = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+        app: Flask = make_app(plugins=[Plugin(), *others], DATABASE_URL=database_url, TESTING=True)
         with app.app_context():
             base.metadata.create_all(pegboard.db.engine)
         apps.append((app, base))
@@ -403,25 +408,19 @@ def test_validators_of_the_model_are_asked(start, run):
 def test_listeners_are_asked_and_told(start, run):
     """For each row before, in batches, and after the commit; never after a refusal."""
     recorder = Recorder()
-    listener = Listener(
-        [Tool],
-        before_write=recorder.before_write,
-        written=recorder.written,
-        after_commit=recorder.after_commit,
-    )
-    app = start(declare(), limits=TransferLimits(batch=2), listeners=[listener])
+    app = start(declare(), recorder, limits=TransferLimits(batch=2))
 
     refused = run("import", "-", input=lines({"code": "a"}, {"code": "refused"}), app=app)
     assert "line 2: code: Not this one." == refused.stderr.splitlines()[0]
-    assert [] == codes(app)
 
     late = run("import", "-", "--skip-bad", input=lines({"code": "late"}), app=app)
-    assert late.stderr.startswith("Error: A plugin refused the tools: ")
+    assert 1 == late.exit_code
+    assert "Too late." in late.stderr
     assert [] == codes(app)
     assert [] == recorder.told
 
     run("import", "-", input=lines(*({"code": str(number)} for number in range(3))), app=app)
-    assert [2, 1, "2 committed", "1 committed"] == recorder.told
+    assert [["0", "1"], ["2"]] == recorder.told
     assert ["prepared"] * 3 == [row["owner"] for row in stored(app)]
 
 

@@ -26,7 +26,6 @@ from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values
 from pegboard.resources.steps import Steps
-from pegboard.resources.steps import parts_of as parts_of
 
 __all__ = [
     "CRUD",

@@ -1,10 +1,14 @@
 """The views of a resource: each does the steps of one operation, in the order of RFC 9110, 13.2."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response
+from marshmallow import Schema
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.cache import cached
 from pegboard.database import db, transactional
@@ -19,8 +23,8 @@ from pegboard.resources.description import (
 )
 from pegboard.resources.export import accepted_format, export_response
 from pegboard.resources.formats import Format
+from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
-from pegboard.resources.parts import Parts
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
@@ -29,6 +33,26 @@ _CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
 _FILE = {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views of one resource are made of, beside its steps."""
+
+    words: Words
+    id_parameter: Mapping[str, object]
+    """The variable of a row's URL, in the document."""
+    listed: type[Schema]
+    """The schema of a row in a list."""
+    list_query: type[Schema]
+    """The schema of a list's query; it loads a `Wanted`."""
+    listing: Listing[Any]
+    depends: Sequence[type[DeclarativeBase] | Table]
+    """The tables that a row's answer has something of."""
+    has_constraints: bool
+    """Whether a write can conflict with other rows."""
+    is_exported: bool
+    """Whether the list can be had as a file with all rows."""
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:

@@ -12,9 +12,8 @@ from pegboard.api import Blueprint
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
-from pegboard.resources.operations import add_views
+from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
-from pegboard.resources.parts import Parts
 from pegboard.resources.query import Condition, ListQuery, conditions_of
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
@@ -135,18 +134,17 @@ class Resource(Steps[M]):
             repeated=["page_size", "q", "sort", *conditions, "fields"],
             plans=None if self.overrides("rows") else Plans(),
         )
-        self._parts = Parts(
+        parts = Parts(
             words=words,
             id_parameter=id_parameter(identity, self.largest_id),
             listed=schemas.sparse if sparse else schemas.output,
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
-            is_exported=export,
             depends=depends,
             has_constraints=self._has_constraints(),
             is_exported=export,
         )
-        add_views(self, self._parts)
+        add_views(self, parts)
 
     def _require_table(self) -> None:
         if not isinstance(getattr(self.model, "__table__", None), Table):

@@ -16,7 +16,6 @@ from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.kinds import integer_range
 from pegboard.resources.ordering import SortKey
-from pegboard.resources.parts import Parts
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
 
@@ -43,7 +42,6 @@ class Steps(Generic[M]):
     """Makes the JSON of rows, their `ETag` and answers with them."""
     _primary: SortKey
     _columns: Sequence[Any] | None
-    _parts: Parts
 
     def __init__(
         self,
@@ -174,8 +172,3 @@ class Steps(Generic[M]):
         if columns is None or self.overrides("rows"):
             return None
         return select(*columns).where(self._primary.column == bindparam(ROW_ID))
-
-
-def parts_of(resource: Steps[Any]) -> Parts:
-    """Return what is made of a resource's declaration; for the packages of the core."""
-    return resource._parts  # noqa: SLF001 - not for authors

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from pegboard.changes import BulkInsert
 from pegboard.database import db
-from pegboard.resources import Values
+from pegboard.resources import BulkInsert, Values
 
 
 class BulkWriter:

@@ -15,14 +15,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db, no_time_limit
-from pegboard.resources import (
-    Format,
-    Resource,
-    ResourceError,
-    TransferLimits,
-    Words,
-    parts_of,
-)
+from pegboard.resources import Format, Resource, ResourceError, TransferLimits
 from pegboard.transfer.files import HeaderError, Lines, RowError, listed, read_rows
 from pegboard.transfer.imports import (
     InterruptedImportError,
@@ -57,7 +50,7 @@ def transfer_commands(
     """
     _check(resource, samples)
     commands = _Commands(resource, Rows(resource), limits)
-    plural = parts_of(resource).words.plural
+    plural = commands.rows.words.plural
     group = click.Group(
         resource.name,
         help=f"Import, export and create {plural}." if samples else f"Import and export {plural}.",
@@ -99,11 +92,6 @@ class _Commands:
     given_limits: TransferLimits | Callable[[], TransferLimits]
 
     @property
-    def words(self) -> Words:
-        """The nouns of the resource."""
-        return parts_of(self.resource).words
-
-    @property
     def limits(self) -> TransferLimits:
         """The limits of the current app."""
         given = self.given_limits
@@ -123,7 +111,7 @@ class _Commands:
             self._import(file, form, skip_bad=skip_bad)
 
         import_.help = (
-            f"Create {self.words.singular} for each row of FILE, or of the standard input "
+            f"Create {self.rows.words.singular} for each row of FILE, or of the standard input "
             f"for -.\n\n{self._row_help()} If any row is bad, none is imported. Bad rows are "
             "reported by line number, and the exit status is 1."
         )
@@ -163,7 +151,7 @@ class _Commands:
             click.echo(f"line {line}: {complaint}", err=True)
         if report.bad > len(report.complaints):
             click.echo(f"... and {report.bad - len(report.complaints)} more", err=True)
-        click.echo(f"{report.imported} {self.words.plural} imported.")
+        click.echo(f"{report.imported} {self.rows.words.plural} imported.")
         if report.bad:
             bad = "1 bad row" if report.bad == 1 else f"{report.bad} bad rows"
             message = bad + ("." if skip_bad else ", so nothing was imported.")
@@ -182,22 +170,20 @@ class _Commands:
                 target.writelines(self._export(chosen))
 
         export.help = (
-            f"Write all {self.words.plural} to FILE, or to the standard output, in a "
+            f"Write all {self.rows.words.plural} to FILE, or to the standard output, in a "
             "format that import reads."
         )
         return export
 
     def _export(self, form: Format) -> Iterator[bytes]:
         """Yield the bytes of a file with all rows, as of one moment."""
-        statement = self.rows.all().order_by(*self.rows.mapper.primary_key)
         with no_time_limit():
-            rows = parts_of(self.resource).listing.scroll(db.session(), statement, {})
-            yield from self.resource.represent.writer().write(rows, form)
+            yield from self.resource.represent.writer().write(self.rows.read(), form)
             db.session.rollback()
 
     def seeding(self, samples: Samples) -> click.Command:
         """Return the command `seed`."""
-        plural = self.words.plural
+        plural = self.rows.words.plural
 
         @click.command("seed")
         @click.option(

@@ -11,9 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from pegboard.api import complaints_about
-from pegboard.changes import BulkInsert
 from pegboard.database import db, no_time_limit, transactional, violation_of
-from pegboard.resources import TransferLimits, parts_of
+from pegboard.resources import BulkInsert, TransferLimits
 from pegboard.transfer.bulk import BulkWriter
 from pegboard.transfer.files import Row, RowError
 from pegboard.transfer.rows import RowLoader, Rows, refusals, sentence
@@ -56,10 +55,7 @@ def import_rows(
         except _RefusedError:
             return run.report
         except HTTPException as error:
-            message = (
-                f"A plugin refused the {parts_of(rows.resource).words.plural}: "
-                f"{error.description or error.name}"
-            )
+            message = f"A plugin refused the {rows.words.plural}: {error.description or error.name}"
             raise InterruptedImportError(message) from error
         run.report.imported = run.writer.count
         run.inserter.announce()
@@ -154,8 +150,7 @@ class Seeding:
     def _transaction(self) -> tuple[int, BulkInsert]:
         inserter = BulkInsert(self.rows.resource.model)
         writer = BulkWriter(inserter, self.limits.batch)
-        (key,) = self.rows.mapper.primary_key
-        if self.only_if_empty and db.session.scalar(select(exists(select(key)))):
+        if self.only_if_empty and db.session.scalar(select(exists(select(self.rows.key)))):
             return 0, inserter
         load = RowLoader(self.rows).load
         for number, sample in enumerate(islice(self.samples(), self.count), 1):

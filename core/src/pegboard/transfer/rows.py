@@ -10,7 +10,7 @@ from sqlalchemy import Select, inspect, select
 from werkzeug.exceptions import HTTPException
 
 from pegboard.database import Model, db, utcnow
-from pegboard.resources import Resource, ResourceError, Values, holds_text, parts_of
+from pegboard.resources import Resource, ResourceError, Values, Words, holds_text
 from pegboard.transfer.files import Columns, RowError
 
 if TYPE_CHECKING:
@@ -40,13 +40,23 @@ class Rows:
         self._shown = resource.output().dump_fields
         self.schema = self._schema()
 
-    def all(self) -> Select[Any]:
-        """Return the statement for what an export needs of all rows, whoever may see them."""
-        needed = parts_of(self.resource).listing.columns
-        if needed is None:
-            return select(self.resource.model)
-        if self.mapper.inherits is not None:
-            return select(*needed)
+    def read(self) -> Iterator[Any]:
+        """Yield all rows, whoever may see them, from a cursor of the server."""
+        statement, is_of_objects = self._statement()
+        result: Any = db.session.execute(statement, execution_options={"yield_per": _EXPORT_BATCH})
+        yield from result.scalars() if is_of_objects else result
+
+    def _statement(self) -> tuple[Select[Any], bool]:
+        """Return what reads all rows, and whether it returns objects."""
+        table = self.mapper.local_table
+        columns = {
+            one.key: one.columns[0]
+            for one in self.mapper.column_attrs
+            if getattr(one.columns[0], "table", None) is table
+        }
+        shown = [field.attribute or name for name, field in self._shown.items()]
+        if self.mapper.inherits is not None or not all(name in columns for name in shown):
+            return select(self.resource.model).order_by(self.key), True
         # By the table: the ORM takes its time for each row.
         selected = (columns[name].label(name) for name in dict.fromkeys(shown))
         return select(*selected).order_by(self.key), False
