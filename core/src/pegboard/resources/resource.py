@@ -96,7 +96,7 @@ class Resource(Steps[M]):
         self._primary = self._primary_key()
         self._check(schema, operations, ttl)
 
-        schemas = derive(schema)
+        schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
 
