@@ -106,6 +106,15 @@ class Label(Base):
     shelf: Mapped[Shelf] = relationship(backref="labels")
 
 
+class Pin(Base):
+    """What holds a shelf by `RESTRICT`."""
+
+    __tablename__ = "pins"
+    shelf_id: Mapped[int] = mapped_column(
+        ForeignKey(Shelf.id, ondelete="RESTRICT", onupdate="RESTRICT")
+    )
+
+
 class BookSchema(Schema):
     """A body that lets the database decide; clients have names of their own."""
 
@@ -404,6 +413,27 @@ def test_deleting_what_a_relationship_refers_to_is_a_409(app, client):
     finally:
         with app.app_context():
             db.session.execute(delete(Label))
+            db.session.commit()
+
+
+def test_what_restrict_holds_is_refused_in_the_same_words_on_both_databases(app, client):
+    """SQLite reports it as what a trigger refuses."""
+    with app.app_context():
+        db.session.add(pin := Pin(shelf_id=2))
+        db.session.commit()
+        number = pin.id
+    try:
+        answers = [
+            client.delete("/books/shelves/2"),
+            client.delete("/books/shelves/2/object"),
+            client.put("/books/shelves/2", json={"id": 7}),
+        ]
+        for answer in answers:
+            assert None is refused(answer, 409)
+            assert answer.get_json()["message"].startswith("Something else still refers to it")
+    finally:
+        with app.app_context():
+            db.session.execute(delete(Pin).where(Pin.id == number))
             db.session.commit()
 
 

@@ -10,6 +10,7 @@ from pegboard.plugins import hooks
 from pegboard.plugins.collisions import find_collisions, find_same_names, find_wrong_names
 from pegboard.plugins.contributions import Plugin, collect
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.listed_names import check_listed_names
 from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, check_hooks, register
 from pegboard.plugins.registry import Registry
@@ -108,11 +109,16 @@ def examine(
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
-    problems += [*invalid, *misset]
+    mislisted, absent = check_listed_names(
+        configuration.core, [one.name for one in candidates], reasons
+    )
+    problems += [*invalid, *misset, *mislisted]
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
     # A name that a plugin has three times is one problem.
     problems += dict.fromkeys(settle(collisions, skippable, failed))
-    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
+    registry = Registry(
+        tuple(plugins), (), skippable, settings, values, manager, (*unused, *absent)
+    )
     return registry, problems
 
 

@@ -42,8 +42,9 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting; or a variable is a misspelling of one of the core; or a key "
-            "is one of Flask-SQLAlchemy that the core overwrites. It would have no effect."
+            "declares no such setting; a variable is a misspelling of one of the core; "
+            "`create_app` is given the name of a variable; or a key is one of Flask-SQLAlchemy "
+            "that the core overwrites. It would have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
@@ -100,7 +101,8 @@ class Code(ProblemCode):
         "PB_PLUGIN_NOT_INSTALLED",
         (
             "`PEGBOARD_PLUGINS` or `create_app(plugins=…)` names a plugin that no installed "
-            "distribution has."
+            "distribution has; or `PEGBOARD_PLUGINS_DISABLED` or `PEGBOARD_PLUGINS_POLICY` names "
+            "one that resembles an active plugin."
         ),
         "PEGBOARD_PLUGINS names a plugin that is not installed",
         "Install the distribution that has the plugin, or correct the name.",

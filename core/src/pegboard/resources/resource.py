@@ -101,7 +101,7 @@ class Resource(Steps[M]):
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
-        schemas = derive(schema)
+        schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
 
