@@ -41,10 +41,10 @@ def unknown_settings(
 
     That is a name under a plugin's prefix that the plugin does not declare, a variable that is a
     misspelling of one of the core, and a variable's name that is given to `create_app`. Other
-    variables with the platform's prefix, longer forms of those of the core included, are unused, as they may belong to a plugin that is not
-    active, and names without it that are misspellings of a setting that is not given, as they may
-    belong to another program, to Flask or to an extension. `prefixes` maps the prefix of each
-    active plugin to the plugin's name.
+    variables with the platform's prefix, longer forms of those of the core included, are unused,
+    as they may belong to a plugin that is not active, and names without it that are misspellings
+    of a setting that is not given, as they may belong to another program, to Flask or to an
+    extension. `prefixes` maps the prefix of each active plugin to the plugin's name.
     """
     names = _Names(tuple(declared), prefixes, sources)
     problems: list[Problem] = []
