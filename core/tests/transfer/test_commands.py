@@ -12,8 +12,18 @@ import click
 import pytest
 from flask import Flask, request
 from marshmallow import Schema, fields
-from sqlalchemy import JSON, ForeignKey, Numeric, Select, String, delete, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Numeric,
+    Select,
+    String,
+    delete,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, validates
 
 import pegboard
 from pegboard.resources import (
@@ -403,6 +413,27 @@ def test_validators_of_the_model_are_asked(start, run):
 
     assert 0 == run("import", "-", input="code\nm8\n", app=app).exit_code
     assert [{"id": 1, "code": "M8"}] == app.test_client().get("/api/tools/").json
+
+
+def test_what_the_database_computes_is_exported(start, run):
+    """It is no column of the table, and is ignored when it comes back."""
+
+    class ComputedBase(pegboard.Model, DeclarativeBase):
+        pass
+
+    class Nail(ComputedBase):
+        __tablename__ = "nails"
+        code: Mapped[str]
+        shouted = column_property(func.upper(literal_column("code")))
+
+    class NailSchema(BoltSchema):
+        shouted = fields.String(dump_only=True)
+
+    resource = pegboard.Resource("tools", __name__, Nail, NailSchema, noun="tool")
+    app = start(resource, base=ComputedBase)
+
+    assert 0 == run("import", "-", input="code,shouted\na,b\n", app=app).exit_code
+    assert "A" == json.loads(run("export", app=app).stdout)["shouted"]
 
 
 def test_listeners_are_asked_and_told(start, run):
