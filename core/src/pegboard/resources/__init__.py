@@ -5,6 +5,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 
 from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.http import InvalidJSONError, load_json
+from pegboard.resources.conditions import conditions_of as conditions_of
 from pegboard.resources.declaration import (
     CRUD,
     EQUALITY,
@@ -21,7 +22,6 @@ from pegboard.resources.formats import Format as Format
 from pegboard.resources.formats import RowWriter as RowWriter
 from pegboard.resources.formats import holds_text as holds_text
 from pegboard.resources.formats import value_of_cell as value_of_cell
-from pegboard.resources.query import conditions_of as conditions_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from pegboard.database import db
 from pegboard.http import encode_json
+from pegboard.resources.conditions import Condition
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.expressions import contains, like_pattern
 from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
-from pegboard.resources.query import Condition, Wanted
+from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 
 PAGINATION = "X-Pagination"

@@ -9,12 +9,13 @@ from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribut
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
+from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
-from pegboard.resources.query import Condition, ListQuery, conditions_of
+from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
