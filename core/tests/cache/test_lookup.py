@@ -963,10 +963,14 @@ def test_a_url_that_does_not_tell_the_row_stops_the_start(
     serve: Any, notes: Notes, rule: str, options: dict[str, Any]
 ) -> None:
     """The problem names the plugin, the view, and what to do."""
-    notes.add(pegboard.cached(Note, ttl=300)(answer), rule, **options)
+
+    def answer_any(**variables: Any) -> Any:
+        return answer(variables["id"])
+
+    notes.add(pegboard.cached(Note, ttl=300)(answer_any), rule, **options)
     problem = start_problem(serve)
     assert "notes" == problem.plugin
-    assert "test_lookup.answer is at /notes" in problem.summary
+    assert "answer_any is at /notes" in problem.summary
     assert "the primary key of notes" in problem.summary
     assert "one variable for each column" in problem.hint
 

@@ -170,7 +170,9 @@ MISTAKES = {
         "blueprint.add_url_rule('/products/<int:id>/other', 'other', "
         "pegboard.cached(Product, ttl=300, name='one')(other))",
     ),
-    Code.CACHED_KEY_MISMATCH: cached(ROUTE.replace("/<int:id>", "/<slug>/<int:id>").format(CACHED)),
+    Code.CACHED_KEY_MISMATCH: cached(
+        "def one(slug, id): ...", ROUTE.replace("/<int:id>", "/<slug>/<int:id>").format(CACHED)
+    ),
     Code.CACHED_OTHER_DATABASE: cached(
         ROUTE.format(CACHED),
         models=MODELS.replace(
@@ -180,6 +182,7 @@ MISTAKES = {
     Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
     Code.CACHED_BELOW_RESPONSE: cached(ROUTE.format(f"blueprint.response(200)({CACHED})")),
     Code.DECORATED_ABOVE_ROUTE: cached(ROUTE.format("one"), "one = blueprint.response(200)(one)"),
+    Code.VIEW_INVALID: cached("def bare(): ...", ROUTE.format("bare")),
     Code.CACHE_NOT_SHARED: Mistake(
         {"PEGBOARD_CACHE": "memory", "WORKERS": "2", "DATABASE_URL": "postgresql://host/name"}
     ),

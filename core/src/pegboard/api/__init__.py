@@ -5,14 +5,13 @@ from pegboard.api.blueprint import (
     Api,
     Blueprint,
     Decoration,
-    OpenAPIDocument,
     functions_inside,
     init_api,
-    openapi_blueprint,
 )
 from pegboard.api.data_errors import complaints_about, init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
+from pegboard.api.document import OpenAPIDocument, openapi_blueprint
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,

@@ -1,21 +1,27 @@
-"""Blueprints with documented views and strictly parsed arguments, and the OpenAPI document."""
+"""Blueprints with documented views and strictly parsed arguments."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import flask
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Flask, Request, Response, request
+from flask import Flask, Request
 from marshmallow import RAISE, Schema, ValidationError, validate
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.component_names import component_name
+from pegboard.api.decorator_arguments import (
+    require_location,
+    require_pager,
+    require_path,
+    require_schema,
+    require_status,
+)
+from pegboard.api.document import ROOT_SERVERS
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
@@ -23,9 +29,6 @@ from pegboard.api.status_names import accept_all_names
 from pegboard.http import abort, encode_json, read_json
 
 OPENAPI_VERSION = "3.0.3"
-ROOT_SERVERS = [{"url": "/"}]
-"""The servers in the document, of a service without a path prefix."""
-
 MAX_PAGE = 1_000_000
 """The last page that `Blueprint.paginate` takes: its offset fits into any database."""
 
@@ -100,6 +103,10 @@ class Decoration(NamedTuple):
     """What the decorator returned; of a view class that is the class."""
     is_late: bool
     """Whether a route of the blueprint already decorated what was given, or what that wraps."""
+    positional: int = 0
+    """How many positional arguments it passes to what was given."""
+    keywords: tuple[str, ...] | None = ()
+    """The names of other arguments that it passes; None if they are not known."""
 
 
 def functions_inside(view: Any) -> Iterator[Callable[..., Any]]:
@@ -136,6 +143,7 @@ class Blueprint(_DocumentedBlueprint):
 
     def route(self, rule: str, **options: Any) -> "Callable[[F], F]":
         """Add a route of a view function or class, as flask-smorest does."""
+        require_path(rule)
         decorate = super().route(rule, **options)
 
         def decorate_and_note(view: "F") -> "F":
@@ -150,27 +158,41 @@ class Blueprint(_DocumentedBlueprint):
         """Parse the request's arguments by a schema, and document them.
 
         With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter;
-        with `unknown=None`, the `Meta` of the schema decides.
+        with `unknown=None`, the `Meta` of the schema decides. Raises `TypeError` for what is no
+        schema, and `ValueError` for an unknown location.
         """
+        require_schema("arguments", schema)
+        require_location(self.ARGUMENTS_PARSER, location)
         decorate = super().arguments(schema, location=location, **kwargs)
         unknown = kwargs.get("unknown", RAISE)
         if unknown is None:
             unknown = (schema() if isinstance(schema, type) else schema).unknown
         is_open = location in LOCATIONS and unknown != RAISE
+        names = kwargs.get("arg_name"), kwargs.get("as_kwargs")
         return self._noting(
-            "arguments", (lambda view: open_query(decorate(view))) if is_open else decorate
+            "arguments",
+            (lambda view: open_query(decorate(view))) if is_open else decorate,
+            positional=0 if any(names) else 1,
+            keywords=None if any(names) else (),
         )
 
     def response(
         self, status_code: int, schema: "AnySchema | None" = None, **kwargs: Any
     ) -> "Callable[[F], F]":
-        """Make the answer of what the view returns, by a schema, and document it."""
+        """Make the answer of what the view returns, by a schema, and document it.
+
+        Raises `TypeError` for what is no schema, and no document of one.
+        """
+        require_status("response", status_code)
+        require_schema("response", schema, or_else=(str, dict, type(None)))
         return self._noting("response", super().response(status_code, schema, **kwargs))
 
     def alt_response(
         self, status_code: int, response: str | None = None, **kwargs: Any
     ) -> "Callable[[F], F]":
         """Document another answer of the view: by a schema, or by the name of a component."""
+        require_status("alt_response", status_code)
+        require_schema("alt_response", kwargs.get("schema"), or_else=(str, dict, type(None)))
         return self._noting("alt_response", super().alt_response(status_code, response, **kwargs))
 
     def doc(self, **kwargs: Any) -> "Callable[[F], F]":
@@ -179,6 +201,8 @@ class Blueprint(_DocumentedBlueprint):
 
     def paginate(self, *args: Any, **kwargs: Any) -> "Callable[[F], F]":
         """Add `page`, at most 1,000,000, and `page_size` to the query; see flask-smorest."""
+        pager = args[0] if args else kwargs.get("pager")
+        require_pager(pager)
         decorate = super().paginate(*args, **kwargs)
 
         def decorate_bounded(view: "F") -> "F":
@@ -190,16 +214,26 @@ class Blueprint(_DocumentedBlueprint):
             ]
             return decorated  # type: ignore[no-any-return]
 
-        return self._noting("paginate", decorate_bounded)
+        keywords = ("pagination_parameters",) if pager is None else ()
+        return self._noting("paginate", decorate_bounded, keywords=keywords)
 
-    def _noting(self, name: str, decorate: "Callable[[F], F]") -> "Callable[[F], F]":
+    def _noting(
+        self,
+        name: str,
+        decorate: "Callable[[F], F]",
+        *,
+        positional: int = 0,
+        keywords: tuple[str, ...] | None = (),
+    ) -> "Callable[[F], F]":
         """Return a decorator that notes what it has decorated."""
 
         def decorate_and_note(view: "F") -> "F":
             routed = {id(one) for one in self._routed}
             is_late = any(id(one) in routed for one in functions_inside(view))
             decorated = decorate(view)
-            self.decorations.append(Decoration(name, view, decorated, is_late))
+            self.decorations.append(
+                Decoration(name, view, decorated, is_late, positional, keywords)
+            )
             return decorated
 
         return decorate_and_note
@@ -248,38 +282,3 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     )
     accept_all_names(api, ErrorSchema)
     return api
-
-
-@dataclass
-class OpenAPIDocument:
-    """The bytes of the OpenAPI document of one app, which are rendered once and then served."""
-
-    content: bytes = b""
-    _document: Mapping[str, Any] = field(default_factory=dict)
-
-    def render(self, document: Mapping[str, Any]) -> None:
-        """Render the document as JSON."""
-        self._document = document
-        self.content = encode_json(document)
-
-    def content_at(self, prefix: str) -> bytes:
-        """Return the bytes for clients that reach the service under a path prefix."""
-        if not prefix or self._document.get("servers") != ROOT_SERVERS:
-            return self.content
-        document = {**self._document, "servers": [{"url": prefix}]}
-        return encode_json(document)
-
-
-def openapi_blueprint(document: OpenAPIDocument) -> flask.Blueprint:
-    """Return a blueprint that serves `/openapi.json`."""
-    blueprint = flask.Blueprint("openapi", __name__)
-
-    @blueprint.get("/openapi.json")
-    def openapi() -> Response:
-        content = document.content_at(request.script_root)
-        response = Response(content, mimetype="application/json")
-        response.set_etag(hashlib.sha256(content).hexdigest())
-        response.make_conditional(request)
-        return response
-
-    return blueprint

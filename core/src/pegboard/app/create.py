@@ -8,7 +8,6 @@ from flask import Flask
 from pegboard.api import init_api, init_data_errors
 from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
-from pegboard.app.decorated_views import check_decorations
 from pegboard.app.edge import add_edge, check_prefix
 from pegboard.app.install import install_listeners, install_plugins
 from pegboard.app.openapi import add_documentation, render_document
@@ -16,6 +15,7 @@ from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
+from pegboard.app.views import check_views
 from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
 from pegboard.plugins import (
@@ -77,7 +77,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     install_plugins(app, api, assembled)
     install_listeners(app, assembled)
     check_prefix(app, core)
-    check_decorations(app, assembled)
+    check_views(app, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
     render_document(document, app, core, api, assembled)

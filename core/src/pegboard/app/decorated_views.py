@@ -8,29 +8,19 @@ from flask import Flask
 from pegboard.api import Blueprint, Decoration, functions_inside
 from pegboard.cache import lookup_of
 from pegboard.database import transactional_made_of
-from pegboard.plugins import Registry
-from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.problems import Code, Problem
 
 _DUMPING = frozenset({"response", "paginate"})
 """The decorators that make the answer of what a view returns."""
 
 
-def check_decorations(app: Flask, assembled: Registry) -> None:
-    """Check how views are decorated, after all are registered.
-
-    Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
-    """
+def find_missed_decorations(app: Flask) -> Iterator[tuple[str, object, Problem]]:
+    """Yield each mistake in how views are decorated: an endpoint, a function, the problem."""
     views = {id(one): rule.endpoint for rule, one in _views(app)}
     used = {id(inner) for _, view in _views(app) for inner in _inside(view)}
-    problems = []
     for endpoint, one in _decorations(app):
         if (problem := _problem(one, views, used)) is not None:
-            owner = assembled.owner_of(endpoint, getattr(one.given, "__module__", ""))
-            problems.append(problem if owner is None else owner.adopt(problem))
-    if any(problem.plugin is None for problem in problems):
-        raise StartupError(problems)
-    if problems:
-        raise PluginError(*dict.fromkeys(problems))
+            yield endpoint, one.given, problem
 
 
 def _decorations(app: Flask) -> Iterator[tuple[str, Decoration]]:

@@ -357,6 +357,19 @@ class Code(ProblemCode):
         "response decorates example_shop.plugin.one above its route, which misses it",
         "Put `response` below the route.",
     )
+    VIEW_INVALID = (
+        "PB_VIEW_INVALID",
+        (
+            "A view cannot be called: it does not take the variables of its URL, or what "
+            "`arguments` or `paginate` pass to it, or it wants more, or it is an async function, "
+            "which nothing awaits. Every request would be answered 500."
+        ),
+        (
+            "the view example_shop.plugin.bare at /products/<int:id> cannot be called: got an "
+            "unexpected keyword argument 'id'"
+        ),
+        "It is given id. Let it take this and no more.",
+    )
     CACHE_NOT_SHARED = (
         "PB_CACHE_NOT_SHARED",
         (

@@ -1,0 +1,26 @@
+"""Checks of the views of all plugins, after they are registered."""
+
+from flask import Flask
+
+from pegboard.app.callable_views import find_uncallable_views
+from pegboard.app.decorated_views import find_missed_decorations
+from pegboard.plugins import Registry
+from pegboard.problems import PluginError, StartupError
+
+
+def check_views(app: Flask, assembled: Registry) -> None:
+    """Check that each view can be called, and that what decorates it has an effect.
+
+    Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
+    """
+    problems = []
+    for endpoint, function, problem in (
+        *find_missed_decorations(app),
+        *find_uncallable_views(app),
+    ):
+        owner = assembled.owner_of(endpoint, getattr(function, "__module__", ""))
+        problems.append(problem if owner is None else owner.adopt(problem))
+    if any(problem.plugin is None for problem in problems):
+        raise StartupError(problems)
+    if problems:
+        raise PluginError(*dict.fromkeys(problems))
