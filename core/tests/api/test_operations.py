@@ -182,6 +182,17 @@ def test_every_call_can_be_answered_with_a_client_error(document):
     )
 
 
+def test_every_call_that_writes_can_be_answered_with_a_conflict(document):
+    """What the database refuses because of other rows is a 409, whatever the view says."""
+    found = {call for call, one in operations(document).items() if "409" in one["responses"]}
+    assert found == {
+        call
+        for call, one in operations(document).items()
+        if "requestBody" in one or call.startswith("delete ")
+    }
+    assert {"delete", "post"} <= {call.partition(" ")[0] for call in found}
+
+
 def test_a_redirect_is_documented_where_a_client_meets_one(document, client):
     """An address without its slash, and a text that begins with one."""
     found = {call for call, one in operations(document).items() if "308" in one["responses"]}

@@ -15,10 +15,10 @@ def document(make_app):
     "path, method, statuses",
     [
         ("/api/items/", "get", {200, 308, 422}),
-        ("/api/items/", "post", {201, 308, 408, 413, 415, 422}),
+        ("/api/items/", "post", {201, 308, 408, 409, 413, 415, 422}),
         ("/api/items/{item_id}", "get", {200, 304, 404, 412, 422}),
-        ("/api/items/{item_id}", "put", {200, 404, 408, 412, 413, 415, 422}),
-        ("/api/items/{item_id}", "delete", {204, 404, 412, 422}),
+        ("/api/items/{item_id}", "put", {200, 404, 408, 409, 412, 413, 415, 422}),
+        ("/api/items/{item_id}", "delete", {204, 404, 409, 412, 422}),
     ],
 )
 def test_every_status_is_documented(document, path, method, statuses):

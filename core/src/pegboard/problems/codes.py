@@ -278,6 +278,16 @@ class Code(ProblemCode):
             "require its distribution; for one of this plugin, check the spelling."
         ),
     )
+    MODEL_REQUIREMENT_MISSING = (
+        "PB_MODEL_REQUIREMENT_MISSING",
+        (
+            "A foreign key of the plugin's models refers to a table of a plugin whose distribution "
+            "its own does not require. The order of migrations follows from what is required: the "
+            "reference might be made before the table."
+        ),
+        "products.stock_id refers to table stocks of stock, whose distribution it does not require",
+        "Write the other distribution into the dependencies in pyproject.toml.",
+    )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",

@@ -29,7 +29,6 @@ from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
 
-_CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
 _FILE = {"type": "string"}
@@ -49,10 +48,13 @@ class Parts:
     listing: Listing[Any]
     depends: Sequence[type[DeclarativeBase] | Table]
     """The tables that a row's answer has something of."""
+<<<<<<< HEAD
     has_constraints: bool
     """Whether a write can conflict with other rows."""
     is_exported: bool
     """Whether the list can be had as a file with all rows."""
+=======
+>>>>>>> 465fe4f47f50cd0dbf302e9906c458fe1f4f7635
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:
@@ -62,14 +64,10 @@ def add_views(resource: Steps[Any], parts: Parts) -> None:
             add(resource, parts)
 
 
-def _documented(resource: Steps[Any], parts: Parts, view: Any, *statuses: HTTPStatus) -> Any:
+def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
     """Document errors of a view, each where the resource can answer it."""
-    possible = {
-        _CONFLICT: parts.has_constraints,
-        _FORBIDDEN: resource.overrides("permit_write"),
-    }
     for status in statuses:
-        if possible.get(status, True):
+        if status != _FORBIDDEN or resource.overrides("permit_write"):
             view = resource.blueprint.alt_response(status, status.name)(view)
     return view
 
@@ -141,7 +139,7 @@ def _add_create(resource: Steps[Any], parts: Parts) -> None:
     `Location` in the answer is its URL.
     """
     view = _named(resource, f"create_{words.identifier}", view)
-    _route(resource, parts, "/", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT))
+    _route(resource, parts, "/", "POST", _documented(resource, view, _FORBIDDEN))
 
 
 def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
@@ -162,9 +160,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     Errors are named by the place in the array, from 0, as in `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
-    _route(
-        resource, parts, "/bulk", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT)
-    )
+    _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))
 
 
 def _add_get(resource: Steps[Any], parts: Parts) -> None:
@@ -183,7 +179,7 @@ def _add_get(resource: Steps[Any], parts: Parts) -> None:
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     if resource.ttl is None:
-        view = _documented(resource, parts, view, HTTPStatus.NOT_MODIFIED, _STALE)
+        view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
     else:
         view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
     _route(resource, parts, resource.row_rule, "GET", view)
@@ -207,7 +203,7 @@ def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"replace_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "PUT", view)
 
 
@@ -238,7 +234,7 @@ def _add_merge(resource: Steps[Any], parts: Parts) -> None:
     `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"change_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "PATCH", view)
 
 
@@ -259,7 +255,7 @@ def _add_delete(resource: Steps[Any], parts: Parts) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"delete_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "DELETE", view)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Integer, Table, UniqueConstraint, inspect
+from sqlalchemy import Integer, Table, inspect
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
@@ -142,8 +142,11 @@ class Resource(Steps[M]):
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
             depends=depends,
+<<<<<<< HEAD
             has_constraints=self._has_constraints(),
             is_exported=export,
+=======
+>>>>>>> 465fe4f47f50cd0dbf302e9906c458fe1f4f7635
         )
         add_views(self, parts)
 
@@ -183,15 +186,6 @@ class Resource(Steps[M]):
             ):
                 name = self.model.__name__
                 self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
-
-    def _has_constraints(self) -> bool:
-        """Return whether a write can conflict with other rows."""
-        table: Any = self.model.__table__
-        return (
-            bool(table.foreign_keys)
-            or any(isinstance(one, UniqueConstraint) for one in table.constraints)
-            or any(index.unique for index in table.indexes)
-        )
 
     def _sort_keys(self) -> Iterator[SortKey]:
         self._require_columns("sort", self.sort)
