@@ -104,15 +104,11 @@ def examine(
             plugins.append(collect(manager, candidate))
         except PluginError as error:
             problems += error.problems
-<<<<<<< HEAD
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
     config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
-    collisions, invalid = find_collisions(plugins, manager, config)
-=======
     is_complete = len(plugins) == len(candidates)
     problems += find_undeclared_references(plugins, is_complete=is_complete)
-    collisions, invalid = find_collisions(plugins, manager)
->>>>>>> 465fe4f47f50cd0dbf302e9906c458fe1f4f7635
+    collisions, invalid = find_collisions(plugins, manager, config)
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)

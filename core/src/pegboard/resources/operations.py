@@ -48,13 +48,8 @@ class Parts:
     listing: Listing[Any]
     depends: Sequence[type[DeclarativeBase] | Table]
     """The tables that a row's answer has something of."""
-<<<<<<< HEAD
-    has_constraints: bool
-    """Whether a write can conflict with other rows."""
     is_exported: bool
     """Whether the list can be had as a file with all rows."""
-=======
->>>>>>> 465fe4f47f50cd0dbf302e9906c458fe1f4f7635
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:

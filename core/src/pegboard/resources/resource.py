@@ -142,11 +142,7 @@ class Resource(Steps[M]):
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
             depends=depends,
-<<<<<<< HEAD
-            has_constraints=self._has_constraints(),
             is_exported=export,
-=======
->>>>>>> 465fe4f47f50cd0dbf302e9906c458fe1f4f7635
         )
         add_views(self, parts)
 
