@@ -57,6 +57,7 @@ class Book(Base):
     )
     pages: Mapped[int | None] = mapped_column(Integer)
     rating: Mapped[int | None] = mapped_column(SmallInteger)
+    stars: Mapped[int | None] = mapped_column(CheckConstraint("stars < 6"))
     price: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
 
 
@@ -460,6 +461,12 @@ def test_a_check_that_does_not_hold_is_a_422(client):
     """With the columns that the check is about."""
     errors = refused(client.post("/books/", json={"title": "x", "pages": -1}), 422)
     assert {"pages": ["This value is not allowed."]} == errors
+
+
+def test_a_check_in_a_column_is_as_one_of_the_table(client):
+    """Though SQLAlchemy keeps it with the column alone."""
+    errors = refused(client.post("/books/", json={"title": "x", "stars": 6}), 422)
+    assert {"stars": ["This value is not allowed."]} == errors
 
 
 @pytest.mark.parametrize(

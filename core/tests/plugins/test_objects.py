@@ -219,3 +219,67 @@ def test_each_hook_with_wrong_arguments_is_reported_with_the_right_ones(
             "Its arguments are name, language; take these or fewer.",
         ),
     } == {(one.plugin, one.summary, one.hint) for one in caught.value.problems}
+
+
+@pytest.mark.parametrize("hook", ["setup()", "setup(app)", "blueprints()"])
+def test_a_method_without_self_is_reported(plugin_folder: PluginFolder, hook: str) -> None:
+    """Else the object would be passed as the app, or nowhere; the hook is not called then."""
+    code = f"""
+class Shop:
+    @pegboard.hookimpl
+    def pegboard_{hook}: return []
+here = Shop()
+"""
+    plugin_folder.add("shop", code, target="example_shop.plugin:here")
+    problem = only_problem("shop")
+    name = hook.partition("(")[0]
+    assert f"pegboard_{name} is a method of Shop without self" == problem.summary
+    assert (
+        "Put self before its arguments, or @staticmethod above @pegboard.hookimpl." == problem.hint
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "@pegboard.hookspec\ndef pegboard_setup(app): ...",
+        # The module of its own hooks.
+        """
+        import sys
+
+        @pegboard.hookspec
+        def pegboard_shop_priced(): ...
+
+        @pegboard.hookspec
+        def pegboard_setup(app): ...
+
+        @pegboard.hookimpl
+        def pegboard_hookspecs():
+            return sys.modules[__name__]
+        """,
+        # Hooks of its own elsewhere.
+        """
+        class Hooks:
+            @pegboard.hookspec
+            def pegboard_shop_priced(): ...
+
+        @pegboard.hookspec
+        def pegboard_shop_priced(): ...
+
+        @pegboard.hookimpl
+        def pegboard_hookspecs():
+            return Hooks
+        """,
+    ],
+    ids=["alone", "among its own", "its own"],
+)
+def test_the_marker_of_declarations_on_an_implementation_is_reported(
+    plugin_folder: PluginFolder, code: str
+) -> None:
+    """The function would never be called."""
+    plugin_folder.add("shop", code)
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing", "PLUGINS": "shop"})
+    (problem,) = (one for one in caught.value.problems if one.code is Code.HOOK_NOT_MARKED)
+    assert problem.summary.endswith("is marked as the declaration of one")
+    assert "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec." == problem.hint

@@ -10,7 +10,7 @@ from pegboard.api.blueprint import (
     init_api,
     openapi_blueprint,
 )
-from pegboard.api.data_errors import init_data_errors
+from pegboard.api.data_errors import complaints_about, init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.health import (
@@ -52,6 +52,7 @@ __all__ = [
     "add_names",
     "add_tags",
     "check_query",
+    "complaints_about",
     "describe_service",
     "docs_blueprint",
     "drop_defaults",

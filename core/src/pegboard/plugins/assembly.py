@@ -88,13 +88,14 @@ def examine(
         found += mistakes
         if not mistakes:
             registered.append(candidate)
-    found += add_hookspecs(manager, registered)
+    declared: list[tuple[str, Any]] = []
+    found += add_hookspecs(manager, registered, declared)
     mistaken = {one.plugin for one in found if isinstance(one, Problem)}
     sound = {one.name for one in registered} - mistaken
     unread = [one for one in ordered if one.name not in sound]
     for candidate in ordered:
         if (obj := objects[candidate.name]) is not None:
-            found += check_hooks(manager, candidate, obj, unread)
+            found += check_hooks(manager, candidate, obj, unread, declared)
     # One that pluggy refuses is checked twice.
     problems += dict.fromkeys(one for one in found if isinstance(one, Problem))
     plugins = []
@@ -105,11 +106,12 @@ def examine(
             problems += error.problems
     is_complete = len(plugins) == len(candidates)
     problems += find_undeclared_references(plugins, is_complete=is_complete)
-    collisions, invalid = find_collisions(plugins, manager)
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
+    collisions, invalid = find_collisions(plugins, manager, config)
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
-    settings, values, unused, misset = _resolve_settings(plugins, configuration)
     mislisted, absent = check_listed_names(
         configuration.core, [one.name for one in candidates], reasons
     )

@@ -41,13 +41,14 @@ def register(
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
         return None, [problem]
+    mistakes: list[Problem | Collision] = [*_wrong_arguments(manager, candidate, obj)]
     try:
-        manager.register(obj, candidate.name)
+        if not mistakes:
+            manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
         if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
             manager.unregister(name=candidate.name)
-        wrong = [*_wrong_arguments(manager, candidate, obj)]
-        return obj, [*(wrong or [_wrong_declaration(candidate, error)])]
+        mistakes.append(_wrong_declaration(candidate, error))
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
@@ -60,15 +61,18 @@ def register(
             change="Give each plugin a module of its own",
         )
         return None, [collision]
-    return obj, []
+    return obj, mistakes
 
 
 def add_hookspecs(
-    manager: pluggy.PluginManager, candidates: Iterable[Candidate]
+    manager: pluggy.PluginManager,
+    candidates: Iterable[Candidate],
+    declared: list[tuple[str, Any]],
 ) -> Iterator[Problem | Collision]:
     """Add the hooks that plugins declare (`pegboard_hookspecs`); yield what goes wrong.
 
-    Of each hook pluggy refuses one implementation; `check_hooks` finds all with wrong arguments.
+    Their names and functions are appended to `declared`. Of each hook pluggy refuses one
+    implementation; `check_hooks` finds all with wrong arguments.
     """
     owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
     by_name = {candidate.name: candidate for candidate in candidates}
@@ -77,6 +81,7 @@ def add_hookspecs(
         try:
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 for name, specification in _declared(manager, specifications):
+                    declared.append((name, specification))
                     if name in owners:
                         yield _same_hook(name, candidate, owners[name])
                         continue
@@ -125,12 +130,16 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
 
 
 def check_hooks(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, failed: Collection[Candidate]
+    manager: pluggy.PluginManager,
+    candidate: Candidate,
+    obj: Any,
+    failed: Collection[Candidate],
+    declared: Collection[tuple[str, Any]],
 ) -> Iterator[Problem]:
     """Yield a problem for each hook that an object implements wrongly, or without the marker.
 
-    `failed` are the plugins of which it is not known what hooks they declare: a plugin that
-    requires one of them may implement these.
+    `declared` are the hooks that plugins declare. `failed` are the plugins of which it is not known
+    what hooks they declare: a plugin that requires one of them may implement these.
     """
     yield from _wrong_arguments(manager, candidate, obj)
     known = known_hooks(manager)
@@ -143,12 +152,11 @@ def check_hooks(
         options = manager.parse_hookimpl_opts(obj, name)
         if options is None:
             # Only the name of a hook is looked at: another may be a proxy such as `current_app`.
-            if name in known and manager.parse_hookspec_opts(obj, name) is None:
-                yield candidate.problem(
-                    Code.HOOK_NOT_MARKED,
-                    f"{name} has the name of a hook, but is not marked as an implementation",
-                    "Put @pegboard.hookimpl above it.",
-                )
+            # Only what `pegboard_hookspecs` returns declares a hook, and none of the core's.
+            if name in known and (
+                hasattr(hooks, name) or (name, getattr(obj, name)) not in declared
+            ):
+                yield _not_marked(manager, candidate, obj, name)
             continue
         hook = options.get("specname") or name
         if hook in implemented and hook in EXPECTED:
@@ -170,6 +178,17 @@ def check_hooks(
         )
 
 
+def _not_marked(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
+) -> Problem:
+    summary = f"{name} has the name of a hook, but is not marked as an implementation"
+    hint = "Put @pegboard.hookimpl above it."
+    if manager.parse_hookspec_opts(obj, name) is not None:
+        summary = f"{name} has the name of a hook, but is marked as the declaration of one"
+        hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
+    return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
+
+
 def _wrong_arguments(
     manager: pluggy.PluginManager, candidate: Candidate, obj: Any
 ) -> Iterator[Problem]:
@@ -182,8 +201,15 @@ def _wrong_arguments(
         specification = getattr(getattr(manager.hook, hook, None), "spec", None)
         if specification is None:
             continue
-        known = specification.argnames
-        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
+        known, function = specification.argnames, getattr(obj, name)
+        if _lacks_self(function, known):
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{hook} is a method of {type(obj).__name__} without self",
+                "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
+            )
+            continue
+        wrong = [one for one in _required(function) if one not in known]
         if wrong:
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
@@ -192,6 +218,14 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
+
+
+def _lacks_self(function: Callable[..., object], known: Collection[str]) -> bool:
+    """Return whether a method has no parameter for its object: none at all, or the hook's first."""
+    if not inspect.ismethod(function):
+        return False
+    first = next(iter(inspect.signature(function.__func__).parameters), None)
+    return first is None or first in known
 
 
 def _required(function: Callable[..., object]) -> Iterator[str]:

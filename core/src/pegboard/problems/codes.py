@@ -42,8 +42,9 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting; a variable is a misspelling of one of the core; or "
-            "`create_app` is given the name of a variable. It would have no effect."
+            "declares no such setting; a variable is a misspelling of one of the core; "
+            "`create_app` is given the name of a variable; or a key is one of Flask-SQLAlchemy "
+            "that the core overwrites. It would have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
@@ -213,7 +214,7 @@ class Code(ProblemCode):
         "PB_HOOK_NOT_MARKED",
         (
             "A function of the plugin has the name of a hook, and would never be called, as it "
-            "lacks the marker."
+            "lacks the marker `hookimpl`, or has `hookspec` in its place."
         ),
         "pegboard_setup has the name of a hook, but is not marked as an implementation",
         "Put @pegboard.hookimpl above it.",

@@ -14,7 +14,15 @@ from pegboard.cache import cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.description import Words, etag_header, list_headers, location_header
+from pegboard.resources.description import (
+    Words,
+    disposition_header,
+    etag_header,
+    list_headers,
+    location_header,
+)
+from pegboard.resources.export import accepted_format, export_response
+from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
@@ -23,6 +31,7 @@ from pegboard.resources.steps import Steps
 
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
+_FILE = {"type": "string"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class Parts:
     listing: Listing[Any]
     depends: Sequence[type[DeclarativeBase] | Table]
     """The tables that a row's answer has something of."""
+    is_exported: bool
+    """Whether the list can be had as a file with all rows."""
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:
@@ -58,19 +69,42 @@ def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
 
 def _add_list(resource: Steps[Any], parts: Parts) -> None:
     blueprint, words = resource.blueprint, parts.words
-    headers = list_headers(resource.url_prefix)
+    headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
     @blueprint.arguments(parts.list_query(), location="query")
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        return parts.listing.response(wanted)
+        if not parts.is_exported:
+            return parts.listing.response(wanted)
+        form = accepted_format()
+        if form is None:
+            response = parts.listing.response(wanted)
+        else:
+            response = export_response(parts.listing, wanted, form, resource.name)
+        response.vary.add("Accept")
+        return response
 
     view.__doc__ = f"""List {words.plural}.
 
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
+    if parts.is_exported:
+        view.__doc__ += f"""
+    As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
+    leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
+    """
+        disposition = {"Content-Disposition": disposition_header(resource.name)}
+        for form in Format:
+            document = blueprint.alt_response(
+                HTTPStatus.OK,
+                schema=_FILE,
+                content_type=form.media_type,
+                headers=disposition,
+                success=True,
+            )
+            view = document(view)
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)

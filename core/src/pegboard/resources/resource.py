@@ -9,12 +9,13 @@ from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribut
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
+from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
-from pegboard.resources.query import Condition, ListQuery, conditions_of
+from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
@@ -58,6 +59,7 @@ class Resource(Steps[M]):
         search: Sequence[InstrumentedAttribute[Any]] = (),
         filters: Sequence[Filter] = (),
         sparse: bool = False,
+        export: bool = False,
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Sequence[type[DeclarativeBase] | Table] = (),
@@ -71,6 +73,8 @@ class Resource(Steps[M]):
           of them at once.
         - `search`: the columns that `q` looks into. `filters`: those that clients may filter by.
         - `sparse`: whether `fields=` chooses the fields of a list.
+        - `export`: whether a list is a file with all rows for `Accept: text/csv` and
+          `application/x-ndjson`.
         - `page_sizes`: returns the default number of rows on a page and the largest.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
           `depends`: other tables that it has something of; see `pegboard.cached`.
@@ -95,6 +99,8 @@ class Resource(Steps[M]):
         self._require_table()
         self._primary = self._primary_key()
         self._check(schema, operations, ttl)
+        if export and Operation.LIST not in self.operations:
+            self._refuse("export=True is of a list, and there is no Operation.LIST")
 
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
@@ -136,6 +142,7 @@ class Resource(Steps[M]):
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
             depends=depends,
+            is_exported=export,
         )
         add_views(self, parts)
 

@@ -1,6 +1,7 @@
 """Names that are meant for a setting and set none, with the one that each may be meant for."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -40,10 +41,10 @@ def unknown_settings(
 
     That is a name under a plugin's prefix that the plugin does not declare, a variable that is a
     misspelling of one of the core, and a variable's name that is given to `create_app`. Other
-    variables with the platform's prefix are unused, as they may belong to a plugin that is not
-    active, and names without it that are misspellings of a setting that is not given, as they may
-    belong to another program, to Flask or to an extension. `prefixes` maps the prefix of each
-    active plugin to the plugin's name.
+    variables with the platform's prefix, longer forms of those of the core included, are unused,
+    as they may belong to a plugin that is not active, and names without it that are misspellings
+    of a setting that is not given, as they may belong to another program, to Flask or to an
+    extension. `prefixes` maps the prefix of each active plugin to the plugin's name.
     """
     names = _Names(tuple(declared), prefixes, sources)
     problems: list[Problem] = []
@@ -60,7 +61,7 @@ def unknown_settings(
             problems += found
         elif not variable.upper().startswith(_TESTING_PREFIX):
             ours = [one for one in names.variables if one.startswith(ENV_PREFIX)]
-            near = _nearest(variable.upper(), ours, MISSPELLING)
+            near = _nearest(variable.upper(), ours, MISSPELLING) or names.short_form(variable)
             unused.append(Unused(variable, "no active plugin declares it", near))
     return tuple(problems), tuple(unused)
 
@@ -114,6 +115,13 @@ class _Names:
         elif near := _nearest(upper.removeprefix(ENV_PREFIX), self._core, MISSPELLING):
             hint = f"Did you mean {self._core[near]}? pegboard config show prints all settings."
             yield Problem(Code.SETTING_UNKNOWN, summary, hint)
+
+    def short_form(self, name: str) -> str | None:
+        """Return the variable of the core that is short for a name, as ENV is for ENVIRONMENT."""
+        bare = name.upper().removeprefix(ENV_PREFIX)
+        # LOG_LEVEL is not short for LOG_LEVEL_OF_SHOP, which may be of a plugin called `log_level`.
+        short = [one for one in self._core if re.fullmatch(rf"{one}[A-Z]+", bare)]
+        return self._core[max(short, key=len)] if short else None
 
     def _owner_of(self, name: str) -> str | None:
         """Return the active plugin under whose prefix a name is; the longest prefix counts.
