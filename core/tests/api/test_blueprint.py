@@ -227,7 +227,7 @@ def test_every_status_that_a_call_can_answer_is_documented(client):
     assert {"200", "308", "400", "406", "422", "500", "503"} == set(
         paths["/notes/"]["get"]["responses"]
     )
-    assert {"201", "308", "400", "406", "408", "413", "415", "422", "500", "503"} == set(
+    assert {"201", "308", "400", "406", "408", "409", "413", "415", "422", "500", "503"} == set(
         paths["/notes/"]["post"]["responses"]
     )
     assert {"200", "400", "404", "406", "422", "500", "503"} == set(

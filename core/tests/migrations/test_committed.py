@@ -16,6 +16,7 @@ FAILS = "op.execute('SELECT nothing')"
 COMMITS = {
     "COMMIT": f"{TABLE}op.execute('commit')\n{FAILS}",
     "COMMIT and an error in Python": f"{TABLE}op.execute('commit')\nraise ValueError",
+    "a commit by the driver": f"{TABLE}op.get_bind().connection.commit()\nraise ValueError",
     "an autocommit block": f"""\
         with op.get_context().autocommit_block():
             {TABLE}            {FAILS}

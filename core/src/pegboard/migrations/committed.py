@@ -66,8 +66,10 @@ class Committed:
         self._committing[connection] = self._pending.pop(connection, [])
 
     def rollback(self, connection: Connection) -> None:
-        """Note that a transaction is rolled back."""
-        self._pending.pop(connection, None)
+        """Note that a transaction is rolled back, unless a cursor of the driver has ended it."""
+        pending = self._pending.pop(connection, [])
+        if not connection.invalidated and not _is_in_transaction(connection):
+            self._add(pending)
 
     def fail(self, connection: Connection | None, statement: str | None) -> None:
         """Note that a statement failed, or without one a commit."""
@@ -76,6 +78,8 @@ class Committed:
         if statement is None:
             self._committing.pop(connection, None)
         elif not _is_in_transaction(connection):
+            if connection.dialect.name == "sqlite" and not commits(statement):
+                self._pending.pop(connection, None)  # some errors roll back by themselves
             if commits(statement):
                 self._add([*self._pending.pop(connection, []), statement])
             elif _LEAVES_PARTS.search(statement):
@@ -110,7 +114,7 @@ class Committed:
 def watch_commits(connection: Connection, committed: Committed) -> Iterator[None]:
     """Note what this thread commits in the block, on the connection or another of its engine.
 
-    What only a cursor of the driver executes is not seen.
+    Statements of the driver's own cursors are not seen, nor a commit by the driver before others.
     """
     thread = threading.get_ident()
 
