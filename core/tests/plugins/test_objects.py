@@ -67,12 +67,21 @@ class Shop:
             "A plugin is a module or an object whose functions are marked with @pegboard.hookimpl.",
         ),
         (
+            "# Empty.",
+            "example_shop.plugin",
+            "the module example_shop.plugin has no hooks",
+            (
+                "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or "
+                "the object that has them."
+            ),
+        ),
+        (
             "def setup(app): pass",
             "example_shop.plugin",
             "the module example_shop.plugin has no hooks",
             (
-                "Name in the entry point the module, or the object, whose functions are marked "
-                "with @pegboard.hookimpl."
+                "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or "
+                "the object that has them."
             ),
         ),
         (
