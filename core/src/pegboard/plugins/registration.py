@@ -123,7 +123,7 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        later_summary=f"hook {name} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
         earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 

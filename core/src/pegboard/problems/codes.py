@@ -390,13 +390,13 @@ class Code(ProblemCode):
         "PB_COLLISION_SETTING",
         "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
         "setting LOG_LEVEL belongs to the core already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
         "Two plugins, or a plugin and the core, or one plugin twice, have a blueprint of one name.",
-        "blueprint shop belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "blueprint shop belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_ROUTE = (
         "PB_COLLISION_ROUTE",
@@ -406,7 +406,7 @@ class Code(ProblemCode):
             "two views, of which one is never called."
         ),
         "its route GET /health and the route GET /health of the core both match /health",
-        "Change the path in one plugin, or disable one of the two plugins.",
+        "Change the path in one of the two, or disable one of the two plugins.",
     )
     COLLISION_SCHEMA = (
         "PB_COLLISION_SCHEMA",
@@ -427,7 +427,7 @@ class Code(ProblemCode):
         "PB_COLLISION_COMMAND",
         "Two plugins, or a plugin and the core, or one plugin twice, have a command of one name.",
         "command serve belongs to the core already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HEALTH_CHECK = (
         "PB_COLLISION_HEALTH_CHECK",
@@ -438,14 +438,14 @@ class Code(ProblemCode):
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",
         "Two plugins have a table of the same name.",
-        "table products belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "table products belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HOOK = (
         "PB_COLLISION_HOOK",
         "Two plugins, or a plugin and the core, declare a hook of the same name.",
-        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_PROVIDER = (
         "PB_COLLISION_PROVIDER",
@@ -455,7 +455,7 @@ class Code(ProblemCode):
         ),
         (
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
-            "(example-shop 1.0) already"
+            "(example-shop 1.0) too"
         ),
         "Disable one of the two plugins.",
     )
