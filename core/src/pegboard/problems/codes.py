@@ -312,6 +312,15 @@ class Code(ProblemCode):
         ),
         "Give the URL one variable for each column of the key, in their order.",
     )
+    CACHED_WITHOUT_GET = (
+        "PB_CACHED_WITHOUT_GET",
+        "Only answers to GET are cached, and the route of a cached view is for other methods.",
+        (
+            "the cached view example_shop.plugin.one is at /products/<int:id> for POST alone, "
+            "whose answers are not cached"
+        ),
+        "Remove `cached`, or give the view a route for GET.",
+    )
     CACHED_OTHER_DATABASE = (
         "PB_CACHED_OTHER_DATABASE",
         (
