@@ -254,22 +254,27 @@ def test_the_tutorial_can_be_followed(plugin_folder: PluginFolder, tmp_path: Pat
     )
     (package / "migrations").mkdir()
     (tmp_path / "tests").mkdir()
-    for name, code in re.findall(
-        r"`([\w/]+\.py)`[^`]*\n\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    followed = 0
+    for name, code, after in re.findall(
+        r"`([\w/]+\.py)`[^`]*\n\n```python\n(.*?)^```(?=(.*?)(?:^```python|\Z))",
+        text,
+        re.MULTILINE | re.DOTALL,
     ):
         is_test = name.startswith("tests/")
         path = tmp_path / name if is_test else package / name.removeprefix("src/pegboard_notes/")
         is_addition = "/" not in name
         path.write_text((path.read_text() if is_addition else "") + code, encoding="utf-8")
-        if name.endswith("plugin.py") and not is_addition:
-            follow_commands(text, plugin_folder, tmp_path)
+        followed += follow_commands(after, plugin_folder, tmp_path)
+    assert 4 == followed
     assert "54 passed" in run_tests(tmp_path, plugin_folder)
 
 
-def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> None:
-    """Run the commands that work on plugins and the database; compare what they print."""
+def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> int:
+    """Run the commands that work on plugins and the database; compare what they print.
+
+    Returns how many these are. `text` is what stands between two files of a tutorial.
+    """
     commands = re.findall(r"^\$ pegboard ((?:plugins|db) .*)\n(.*)\n", text, re.MULTILINE)
-    assert 4 == len(commands)
     for command, shown in commands:
         done = run_pegboard(
             *shlex.split(command),
@@ -282,6 +287,7 @@ def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> 
         assert any(
             line.startswith(begin) and line.endswith(end) for line in done.stdout.splitlines()
         ), done.stdout
+    return len(commands)
 
 
 def test_the_plugin_of_the_limits_guide_names_and_counts_clients(

@@ -274,6 +274,31 @@ def test_cached_below_response_is_refused(make_app: Any, *, in_class: bool) -> N
     assert "PB_CACHED_BELOW_RESPONSE" == problem.code
 
 
+def test_all_mistakes_of_cached_views_are_told_at_once(make_app: Any) -> None:
+    """Of two views of one name, of a URL without the key, of a method that is never cached."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        def view(note_id: int = 0) -> str:
+            return str(note_id)
+
+        for name, rule, method in [
+            ("one", "/one/<int:note_id>", "GET"),
+            ("one", "/same/<int:note_id>", "GET"),
+            ("two", "/two", "GET"),
+            ("three", "/three/<int:note_id>", "POST"),
+        ]:
+            cached = pegboard.cached(Note, ttl=300, name=name)(view)
+            blueprint.add_url_rule(rule, rule[1:4], view_func=cached, methods=[method])
+
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=[_plugin(views)])
+    assert {
+        "PB_CACHED_DUPLICATE_NAME",
+        "PB_CACHED_KEY_MISMATCH",
+        "PB_CACHED_WITHOUT_GET",
+    } == {problem.code for problem in caught.value.problems}
+
+
 def _plugin(views: Views) -> Any:
     """A plugin with these views."""
 

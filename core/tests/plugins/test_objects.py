@@ -67,12 +67,21 @@ class Shop:
             "A plugin is a module or an object whose functions are marked with @pegboard.hookimpl.",
         ),
         (
+            "# Empty.",
+            "example_shop.plugin",
+            "the module example_shop.plugin has no hooks",
+            (
+                "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or "
+                "the object that has them."
+            ),
+        ),
+        (
             "def setup(app): pass",
             "example_shop.plugin",
             "the module example_shop.plugin has no hooks",
             (
-                "Name in the entry point the module, or the object, whose functions are marked "
-                "with @pegboard.hookimpl."
+                "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or "
+                "the object that has them."
             ),
         ),
         (
@@ -283,3 +292,20 @@ def test_the_marker_of_declarations_on_an_implementation_is_reported(
     (problem,) = (one for one in caught.value.problems if one.code is Code.HOOK_NOT_MARKED)
     assert problem.summary.endswith("is marked as the declaration of one")
     assert "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec." == problem.hint
+
+
+def test_an_entry_point_to_a_module_that_does_not_exist_is_reported(
+    plugin_folder: PluginFolder,
+) -> None:
+    """The module cannot be fixed; the entry point can."""
+    plugin_folder.add("shop", target="example_shop.plugins")
+    hint = "Name in the entry point shop a module that there is, in place of example_shop.plugins"
+    assert only_problem("shop").hint.startswith(hint)
+
+
+def test_a_text_in_place_of_a_list_of_plugins_is_reported() -> None:
+    """Its letters are no names of plugins."""
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins="items")
+    (problem,) = caught.value.problems
+    assert "Write create_app(plugins=['items'])." == problem.hint

@@ -104,6 +104,9 @@ def test_the_plugin_that_may_be_skipped_is_left_out(kind: str, policy: str) -> N
         (problem,) = caught.value.problems
         assert "beta" == problem.plugin
         assert "alpha" in problem.summary
+        assert "already" not in problem.summary  # neither knows which was there first
+        if kind != "provider":
+            assert "in one of the two, beta or alpha" in problem.hint
         return
     app = create_app(config, plugins=two(kind))
     skipped, active = ("alpha", "beta") if policy == "alpha=skip" else ("beta", "alpha")

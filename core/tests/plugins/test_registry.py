@@ -587,7 +587,7 @@ def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
     for name in ("alpha", "beta"):
         plugin_folder.add_table(name, table="notes")
     (problem,) = problems(PLUGINS="alpha,beta")
-    assert "table notes belongs to plugin alpha (example-alpha 1.0) already" == problem.summary
+    assert "table notes belongs to plugin alpha (example-alpha 1.0) too" == problem.summary
 
 
 @pytest.mark.parametrize("name", ["serve", "db"])
@@ -620,9 +620,7 @@ def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder:
     plugin_folder.add("alpha", PROVIDER.format(hook=hook))
     plugin_folder.add("beta", PROVIDER.format(hook=hook))
     (problem,) = problems(PLUGINS="alpha,beta")
-    expected = (
-        f"single-provider strategy {hook} belongs to plugin alpha (example-alpha 1.0) already"
-    )
+    expected = f"single-provider strategy {hook} belongs to plugin alpha (example-alpha 1.0) too"
     assert expected == problem.summary
     assert "beta" == problem.plugin
     assert "Disable one of the two plugins." == problem.hint

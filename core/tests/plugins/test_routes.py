@@ -66,7 +66,9 @@ def test_a_second_plugin_cannot_answer_for_the_first() -> None:
         "its route GET /api/items/<int(min=1, max=2147483647):number> and the route GET "
         "/api/items/<int(max=2147483647, min=1):item_id> of plugin items both match /api/items/1"
     ) == problem.summary
-    assert "Change the path in thief, or disable one of the two plugins." == problem.hint
+    assert (
+        "Change the path in one of the two, thief or items, or disable one of the two plugins."
+    ) == problem.hint
 
 
 def test_routes_that_no_request_matches_together_are_no_collision() -> None:

@@ -182,6 +182,7 @@ MISTAKES = {
     Code.CACHED_KEY_MISMATCH: cached(
         "def one(slug, id): ...", ROUTE.replace("/<int:id>", "/<slug>/<int:id>").format(CACHED)
     ),
+    Code.CACHED_WITHOUT_GET: cached(ROUTE.format(f"{CACHED}, methods=['POST']")),
     Code.CACHED_OTHER_DATABASE: cached(
         ROUTE.format(CACHED),
         models=MODELS.replace(

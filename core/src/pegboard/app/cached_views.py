@@ -18,53 +18,79 @@ _BIND = "bind_key"
 def check_lookups(app: Flask, assembled: Registry) -> None:
     """Check each cached view: its name is unique, its URL has the key, its writes are watched.
 
-    Raises `PluginError`, or `StartupError` for a view of no plugin.
+    Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
     """
     named: dict[tuple[str, str], tuple[Rule, Lookup]] = {}
+    problems: list[Problem] = []
+    collisions: list[Collision] = []
     for rule, lookup in find_lookups(app):
         other_rule, other = named.setdefault(lookup.identity, (rule, lookup))
-        if other is not lookup:
+        if other is lookup:
+            found = _problem(rule, lookup)
+        else:
             owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
             other_owner = assembled.owner_of(other_rule.endpoint, other.function.__module__)
-            code = Code.CACHED_DUPLICATE_NAME
-            summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
-            hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...")'
+            found = _same_name(lookup, other)
             if owner and other_owner:
-                collision = Collision(code, owner, other_owner, summary, change=hint)
-                raise PluginError(*settle([collision], assembled.skippable))
-        elif rule.defaults or not _spells_key(rule, lookup):
-            code = Code.CACHED_KEY_MISMATCH
-            summary = (
-                f"{lookup.view} is at {rule.rule}, whose variables are not the primary key of "
-                f"{lookup.table.name}"
-            )
-            hint = "Give the URL one variable for each column of the key, in their order."
-        elif (elsewhere := _elsewhere(assembled, rule, lookup)) is not None:
-            code = Code.CACHED_OTHER_DATABASE
-            summary = (
-                f"{lookup.view} of {lookup.model.__name__} depends on {elsewhere.name}, which is "
-                f"in the database of the bind {elsewhere.metadata.info[_BIND]}"
-            )
-            hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
-        else:
-            continue
-        raise _error(assembled, rule, lookup, Problem(code, summary, hint))
+                code = Code.CACHED_DUPLICATE_NAME
+                summary, hint = found.summary, found.hint
+                collisions.append(Collision(code, owner, other_owner, summary, change=hint))
+                continue
+        if found is not None:
+            problems.append(_adopted(assembled, rule, lookup, found))
     for rule, lookup in find_missed_lookups(app):
         if named.get(lookup.identity, (None, None))[1] is not lookup:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
             problem = Problem(Code.CACHED_ABOVE_ROUTE, summary, "Put `cached` below the route.")
-            raise _error(assembled, rule, lookup, problem)
+            problems.append(_adopted(assembled, rule, lookup, problem))
+    if any(problem.plugin is None for problem in problems):
+        raise StartupError(problems)
+    failed = {problem.plugin or "" for problem in problems}
+    if problems := [*problems, *settle(collisions, assembled.skippable, failed)]:
+        raise PluginError(*dict.fromkeys(problems))
 
 
-def _elsewhere(assembled: Registry, rule: Rule, lookup: Lookup) -> Table | None:
-    """Return a table of the view that is in another database, whose writes are not watched."""
+def _same_name(lookup: Lookup, other: Lookup) -> Problem:
+    summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
+    hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...")'
+    return Problem(Code.CACHED_DUPLICATE_NAME, summary, hint)
+
+
+def _problem(rule: Rule, lookup: Lookup) -> Problem | None:
+    """Return what is wrong with a cached view at a rule."""
+    if rule.methods is not None and "GET" not in rule.methods:
+        summary = (
+            f"{lookup.view} is at {rule.rule} for {', '.join(sorted(rule.methods - {'OPTIONS'}))} "
+            "alone, whose answers are not cached"
+        )
+        hint = "Remove `cached`, or give the view a route for GET."
+        return Problem(Code.CACHED_WITHOUT_GET, summary, hint)
+    if rule.defaults or not _spells_key(rule, lookup):
+        summary = (
+            f"{lookup.view} is at {rule.rule}, whose variables are not the primary key of "
+            f"{lookup.table.name}"
+        )
+        hint = "Give the URL one variable for each column of the key, in their order."
+        return Problem(Code.CACHED_KEY_MISMATCH, summary, hint)
     try:
-        referring = (reference.table for reference in lookup.references)
-        tables = [lookup.table, *lookup.others, *referring]
+        elsewhere = _elsewhere(lookup)
     except SQLAlchemyError as error:
         summary = f"{lookup.view} is of models that cannot be mapped: {error}"
-        problem = Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")
-        raise _error(assembled, rule, lookup, problem) from error
+        return Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")
+    if elsewhere is None:
+        return None
+    summary = (
+        f"{lookup.view} of {lookup.model.__name__} depends on {elsewhere.name}, which is "
+        f"in the database of the bind {elsewhere.metadata.info[_BIND]}"
+    )
+    hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
+    return Problem(Code.CACHED_OTHER_DATABASE, summary, hint)
+
+
+def _elsewhere(lookup: Lookup) -> Table | None:
+    """Return a table of the view that is in another database, whose writes are not watched."""
+    referring = (reference.table for reference in lookup.references)
+    tables = [lookup.table, *lookup.others, *referring]
     return next((one for one in tables if one.metadata.info.get(_BIND) is not None), None)
 
 
@@ -78,11 +104,7 @@ def _spells_key(rule: Rule, lookup: Lookup) -> bool:
     )
 
 
-def _error(
-    assembled: Registry, rule: Rule, lookup: Lookup, problem: Problem
-) -> PluginError | StartupError:
-    """Return the error of the plugin that a view belongs to, if it belongs to one."""
+def _adopted(assembled: Registry, rule: Rule, lookup: Lookup, problem: Problem) -> Problem:
+    """Return a problem as that of the plugin that a view belongs to, if it belongs to one."""
     owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
-    if owner is None:
-        return StartupError([problem])
-    return PluginError(owner.adopt(problem))
+    return problem if owner is None else owner.adopt(problem)

@@ -74,11 +74,11 @@ def _collision(
     if other.order == stage.order:
         later_summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
         earlier_summary = f"its stage {other.name} has the place {stage.order} of {stage.name}"
-        change = "Give its `order` another number"
+        change = "Give its `order` another number in {name}"
     elif other.name == stage.name:
         later_summary = f"its stage {stage.name} has the name of a stage of {titled(owner)}"
         earlier_summary = f"its stage {stage.name} has the name of a stage of {titled(plugin)}"
-        change = "Give it another `name`"
+        change = "Give it another `name` in {name}"
     else:
         return None
     return Collision(

@@ -154,7 +154,7 @@ def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Colli
         code,
         later,
         earlier,
-        later_summary=f"{what} belongs to {titled(earlier)} already",
+        later_summary=f"{what} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
         earlier_summary=f"{what} belongs to {titled(later)} too",
         change="" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
     )

@@ -83,6 +83,10 @@ def select_plugins(plugins: Sequence[object] | None, core: CoreSettings) -> tupl
         _require_installed(wanted, installed, "PEGBOARD_PLUGINS")
         allowed = wanted - set(core.plugins_disabled)
         return tuple(candidate for candidate in installed if candidate.name in allowed)
+    if isinstance(plugins, str):
+        summary = f"create_app(plugins={plugins!r}) is given a text in place of a list"
+        hint = f"Write create_app(plugins={[one.strip() for one in plugins.split(',')]!r})."
+        raise StartupError([Problem(Code.PLUGIN_NOT_INSTALLED, summary, hint)])
     # An object needs no look into the metadata, unless it may be the module of an entry point.
     look_up = any(isinstance(plugin, str | ModuleType) for plugin in plugins)
     installed = installed_plugins() if look_up else ()

@@ -65,8 +65,8 @@ def _check_members(
         return candidate.problem(
             Code.PLUGIN_OBJECT_INVALID,
             f"the module {module.__name__} has no hooks",
-            "Name in the entry point the module, or the object, whose functions are marked with "
-            "@pegboard.hookimpl.",
+            "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or the "
+            "object that has them.",
         )
     # An object is preferred to its class.
     for name, value in sorted(found.items(), key=lambda item: isinstance(item[1], type)):

@@ -21,12 +21,20 @@ class Collision:
     earlier_summary: str | None = None
     """What is wrong if it is laid on the earlier plugin; None if that reads the same."""
     change: str = "Rename it in {name}"
-    """What the author of a plugin does about it, without a full stop; `name` is the plugin's."""
+    """What the author of a plugin does about it, without a full stop.
+
+    `name` is the plugin's, or those of both.
+    """
 
     def problem(self, party: Candidate) -> Problem:
         """Return the collision as a problem of one of its parties."""
-        hint = self.change.format(name=party.name)
-        if self.earlier not in (None, self.later):
+        name = party.name
+        is_of_two = self.earlier not in (None, self.later)
+        if self.earlier is not None and is_of_two:
+            # Which of the two was there first is not known.
+            name = f"one of the two, {self.later.name} or {self.earlier.name}"
+        hint = self.change.format(name=name)
+        if is_of_two:
             hint += (
                 ", or disable one of the two plugins" if hint else "Disable one of the two plugins"
             )

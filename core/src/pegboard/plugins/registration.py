@@ -31,12 +31,11 @@ def register(
         obj = candidate.load()
     # Importing a plugin runs its code, which may fail in any way or end the process.
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-        where = candidate.entry_point.value if candidate.entry_point else candidate.package
         return None, [
             candidate.problem(
                 Code.PLUGIN_IMPORT_FAILED,
                 f"it cannot be imported: {describe_error(error, candidate.package)}",
-                f"Fix {where}, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
+                f"{_remedy(candidate, error)}, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
             )
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
@@ -62,6 +61,20 @@ def register(
         )
         return None, [collision]
     return obj, mistakes
+
+
+def _remedy(candidate: Candidate, error: BaseException) -> str:
+    """Return what to do about an error of importing a plugin, without a full stop."""
+    entry_point = candidate.entry_point
+    if entry_point is None:
+        return f"Fix {candidate.package}"
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None and f"{entry_point.module}.".startswith(f"{missing}."):
+        return (
+            f"Name in the entry point {candidate.name} a module that there is, in place of "
+            f"{entry_point.module}"
+        )
+    return f"Fix {entry_point.value}"
 
 
 def add_hookspecs(
@@ -124,7 +137,7 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         Code.COLLISION_HOOK,
         later,
         earlier,
-        later_summary=f"hook {name} belongs to {titled(earlier)} already",
+        later_summary=f"hook {name} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
         earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
 

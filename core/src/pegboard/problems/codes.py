@@ -324,6 +324,15 @@ class Code(ProblemCode):
         ),
         "Give the URL one variable for each column of the key, in their order.",
     )
+    CACHED_WITHOUT_GET = (
+        "PB_CACHED_WITHOUT_GET",
+        "Only answers to GET are cached, and the route of a cached view is for other methods.",
+        (
+            "the cached view example_shop.plugin.one is at /products/<int:id> for POST alone, "
+            "whose answers are not cached"
+        ),
+        "Remove `cached`, or give the view a route for GET.",
+    )
     CACHED_OTHER_DATABASE = (
         "PB_CACHED_OTHER_DATABASE",
         (
@@ -402,13 +411,13 @@ class Code(ProblemCode):
         "PB_COLLISION_SETTING",
         "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
         "setting LOG_LEVEL belongs to the core already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
         "Two plugins, or a plugin and the core, or one plugin twice, have a blueprint of one name.",
-        "blueprint shop belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "blueprint shop belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_ROUTE = (
         "PB_COLLISION_ROUTE",
@@ -418,7 +427,7 @@ class Code(ProblemCode):
             "two views, of which one is never called."
         ),
         "its route GET /health and the route GET /health of the core both match /health",
-        "Change the path in one plugin, or disable one of the two plugins.",
+        "Change the path in one of the two, or disable one of the two plugins.",
     )
     COLLISION_SCHEMA = (
         "PB_COLLISION_SCHEMA",
@@ -439,7 +448,7 @@ class Code(ProblemCode):
         "PB_COLLISION_COMMAND",
         "Two plugins, or a plugin and the core, or one plugin twice, have a command of one name.",
         "command serve belongs to the core already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HEALTH_CHECK = (
         "PB_COLLISION_HEALTH_CHECK",
@@ -450,14 +459,14 @@ class Code(ProblemCode):
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",
         "Two plugins have a table of the same name.",
-        "table products belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "table products belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HOOK = (
         "PB_COLLISION_HOOK",
         "Two plugins, or a plugin and the core, declare a hook of the same name.",
-        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) already",
-        "Rename it in one plugin, or disable one of the two plugins.",
+        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) too",
+        "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_PROVIDER = (
         "PB_COLLISION_PROVIDER",
@@ -467,7 +476,7 @@ class Code(ProblemCode):
         ),
         (
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
-            "(example-shop 1.0) already"
+            "(example-shop 1.0) too"
         ),
         "Disable one of the two plugins.",
     )
