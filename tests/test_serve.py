@@ -384,6 +384,19 @@ def listening(server: LiveServer) -> int:
     return sum(is_listening(one) for one in workers if not has_ended(one))
 
 
+def test_a_reload_is_logged(serve):
+    """All workers are others when the log says that it is done."""
+    server = serve(WORKERS="2")
+    wait_until(lambda: 2 == listening(server), "two workers serve")
+    old = psutil.Process(server.pid).children()
+    os.kill(server.pid, signal.SIGHUP)
+    wait_until(lambda: "reloaded" in server.output, "the reload ends", 30)
+    assert "reloading: 2 workers" in server.output
+    assert all(map(has_ended, old))
+    wait_until(lambda: 2 == listening(server), "two workers serve")
+    assert 1 == server.output.count("reloaded")
+
+
 @pytest.mark.parametrize("victim", ["the next to be replaced", "the new one"])
 def test_a_death_in_a_reload_is_handled_in_it(serve, victim: str):
     """At once, while the old worker that is being replaced still serves."""

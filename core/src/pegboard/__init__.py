@@ -24,6 +24,7 @@ from pegboard.settings import (
     get_settings,
     setting,
 )
+from pegboard.transfer import transfer_commands
 
 __all__ = [
     "Blueprint",
@@ -54,5 +55,6 @@ __all__ = [
     "require_preconditions",
     "setting",
     "transactional",
+    "transfer_commands",
     "utcnow",
 ]

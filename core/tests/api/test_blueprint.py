@@ -161,13 +161,21 @@ def test_a_compressed_body_is_told_so_where_a_view_reads_it_as_flask_does(client
     assert "Content-Encoding" in response.get_json()["message"]
 
 
-def test_an_empty_body_is_a_400_that_says_so(client):
-    """It is not a mistake in JSON."""
-    response = post(client, b"")
-    assert (400, "The body is empty; send JSON.") == (
-        response.status_code,
-        response.json["message"],
-    )
+@pytest.mark.parametrize("path", ["/notes/", "/notes/freely"])
+@pytest.mark.parametrize(
+    "data,message",
+    [
+        (b"", "The body is empty; send JSON."),
+        (b" \r\n", "The body is empty; send JSON."),
+        (b'{"a"', "The body is not valid JSON: Expecting ':' delimiter at line 1, column 5."),
+        (b'"\xff"', "The body is not valid JSON: it is not UTF-8."),
+        (b"\xed\xa0\x80", "The body is not valid JSON: it is not UTF-8."),
+    ],
+)
+def test_a_400_says_what_is_wrong_with_a_body(client, path, data, message):
+    """Also where a view reads it as Flask does."""
+    response = client.post(path, data=data, headers={"Content-Type": "application/json"})
+    assert (400, message) == (response.status_code, response.json["message"])
 
 
 @pytest.mark.parametrize("data", [b"null", b"[]", b'"x"', b"1"])

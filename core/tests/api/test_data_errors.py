@@ -57,6 +57,7 @@ class Book(Base):
     )
     pages: Mapped[int | None] = mapped_column(Integer)
     rating: Mapped[int | None] = mapped_column(SmallInteger)
+    stars: Mapped[int | None] = mapped_column(CheckConstraint("stars < 6"))
     price: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
 
 
@@ -103,6 +104,15 @@ class Label(Base):
     __tablename__ = "labels"
     shelf_id: Mapped[int] = mapped_column(ForeignKey(Shelf.id))
     shelf: Mapped[Shelf] = relationship(backref="labels")
+
+
+class Pin(Base):
+    """What holds a shelf by `RESTRICT`."""
+
+    __tablename__ = "pins"
+    shelf_id: Mapped[int] = mapped_column(
+        ForeignKey(Shelf.id, ondelete="RESTRICT", onupdate="RESTRICT")
+    )
 
 
 class BookSchema(Schema):
@@ -406,6 +416,27 @@ def test_deleting_what_a_relationship_refers_to_is_a_409(app, client):
             db.session.commit()
 
 
+def test_what_restrict_holds_is_refused_in_the_same_words_on_both_databases(app, client):
+    """SQLite reports it as what a trigger refuses."""
+    with app.app_context():
+        db.session.add(pin := Pin(shelf_id=2))
+        db.session.commit()
+        number = pin.id
+    try:
+        answers = [
+            client.delete("/books/shelves/2"),
+            client.delete("/books/shelves/2/object"),
+            client.put("/books/shelves/2", json={"id": 7}),
+        ]
+        for answer in answers:
+            assert None is refused(answer, 409)
+            assert answer.get_json()["message"].startswith("Something else still refers to it")
+    finally:
+        with app.app_context():
+            db.session.execute(delete(Pin).where(Pin.id == number))
+            db.session.commit()
+
+
 def test_changing_a_key_that_rows_refer_to_is_a_409(client):
     """A key is a value as any other to an update."""
     assert None is refused(client.put("/books/shelves/1", json={"id": 7}), 409)
@@ -430,6 +461,12 @@ def test_a_check_that_does_not_hold_is_a_422(client):
     """With the columns that the check is about."""
     errors = refused(client.post("/books/", json={"title": "x", "pages": -1}), 422)
     assert {"pages": ["This value is not allowed."]} == errors
+
+
+def test_a_check_in_a_column_is_as_one_of_the_table(client):
+    """Though SQLAlchemy keeps it with the column alone."""
+    errors = refused(client.post("/books/", json={"title": "x", "stars": 6}), 422)
+    assert {"stars": ["This value is not allowed."]} == errors
 
 
 @pytest.mark.parametrize(

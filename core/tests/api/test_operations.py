@@ -182,6 +182,17 @@ def test_every_call_can_be_answered_with_a_client_error(document):
     )
 
 
+def test_every_call_that_writes_can_be_answered_with_a_conflict(document):
+    """What the database refuses because of other rows is a 409, whatever the view says."""
+    found = {call for call, one in operations(document).items() if "409" in one["responses"]}
+    assert found == {
+        call
+        for call, one in operations(document).items()
+        if "requestBody" in one or call.startswith("delete ")
+    }
+    assert {"delete", "post"} <= {call.partition(" ")[0] for call in found}
+
+
 def test_a_redirect_is_documented_where_a_client_meets_one(document, client):
     """An address without its slash, and a text that begins with one."""
     found = {call for call, one in operations(document).items() if "308" in one["responses"]}
@@ -466,3 +477,53 @@ def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: Plu
     (problem,) = caught.value.problems
     assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
     assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary
+
+
+class ThingSchema(Schema):
+    """A thing, of which the views know parts."""
+
+    class Meta:
+        """The class itself leaves something out."""
+
+        exclude = ("hidden",)
+
+    id = fields.Integer(dump_only=True)
+    first_name = fields.String(required=True)
+    hidden = fields.String()
+    parent = fields.Nested(lambda: ThingSchema(only=("id", "first_name")))
+
+
+def test_parts_of_a_schema_have_names_that_tell_them_apart(make_app: MakeApp):
+    """As in a PATCH that takes what the POST takes, and each field may be missing."""
+    things = Blueprint("things", __name__, url_prefix="/api/things")
+    variants = {
+        "Thing": ThingSchema(),
+        "ThingPartial": ThingSchema(partial=True),
+        "ThingPartialFirstName": ThingSchema(partial=("first_name",)),
+        "ThingWithoutId": ThingSchema(exclude=["id"]),
+        "ThingOnlyFirstNameId": ThingSchema(only=["id", "first_name"]),
+        "ThingLoadOnlyId": ThingSchema(load_only=["id"]),
+        "ThingDumpOnlyParent": ThingSchema(dump_only=["parent"]),
+    }
+    used: list[Any] = [*variants.values(), ThingSchema, ThingSchema(many=True)]
+    for number, schema in enumerate(used):
+
+        def view() -> str:
+            """Return nothing."""
+            return ""
+
+        view.__name__ = f"view_{number}"
+        things.get(f"/{number}")(things.response(200, schema)(view))
+
+    class Things:
+        name = "things"
+
+        @hookimpl
+        def pegboard_blueprints(self):
+            return [things]
+
+    text = make_app(plugins=[Things()]).test_client().get("/openapi.json").text
+    document = json.loads(text)
+    validate(document)
+    names = {one.rpartition(".")[2] for one in document["components"]["schemas"]}
+    assert {*variants} == {one for one in names if one.startswith("Thing")}

@@ -13,6 +13,7 @@ from flask import Flask
 
 from pegboard import db
 from pegboard.cli import main
+from pegboard.plugins import installed_plugins
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.services import clean_environment
@@ -151,3 +152,46 @@ def test_two_plugins_of_one_name_have_a_row_each(
         "[PB_COLLISION_PLUGIN_NAME]"
         for one, other in (("one", "two"), ("two", "one"))
     } == {line for line in done.stdout.splitlines() if line.startswith("twin ")}
+
+
+ADDS_KEY = """
+    op.create_table("pins_of_notes", sa.Column("note_id", sa.Integer, sa.ForeignKey("notes.id")))
+"""
+
+
+@pytest.mark.parametrize("command", [("plugins", "remove", "notes", "--yes"), ("db", "downgrade")])
+@pytest.mark.parametrize("is_installed", [True, False])
+@pytest.mark.usefixtures("notes")
+def test_a_table_of_a_disabled_plugin_is_not_to_be_dropped(
+    plugin_folder: PluginFolder,
+    make_app: MakeApp,
+    sqlite_url: str,
+    cli: RunCLI,
+    command: tuple[str, ...],
+    *,
+    is_installed: bool,
+) -> None:
+    """Where it refers to the tables that would go: its plugin is to be activated first."""
+    required = ["pegboard", "example-notes"]
+    plugin_folder.add_table("pins", upgrade=ADDS_KEY, requires=required)
+    plugin_folder.add("quiet")
+    make_app(plugins=["notes", "pins"], DATABASE_URL=sqlite_url)
+    if not is_installed:
+        for name in ("pins", "quiet"):
+            for metadata in plugin_folder.path.glob(f"example_{name}-*.dist-info"):
+                shutil.rmtree(metadata)
+    installed = {"notes", "pins", "quiet"} if is_installed else {"notes"}
+    assert installed <= {one.name for one in installed_plugins()}
+    app = make_app(plugins=["notes"], upgrade=False, DATABASE_URL=sqlite_url)
+    words = (*command, "notes", "base") if command[0] == "db" else command
+
+    done = cli(*words, app=app)
+
+    assert 1 == done.exit_code
+    assert "table pins_of_notes refers to its table notes; " in done.stderr
+    if is_installed:
+        assert "the table is of pins, installed and not active: drop nothing" in done.stderr
+        assert "activate it" in done.stderr
+    else:
+        assert "the table is of" not in done.stderr
+    assert {"notes", "pins", "pins_of_notes"} <= tables(app)

@@ -1,3 +1,4 @@
+import io
 import socketserver
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from psycopg2 import extensions
+from psycopg2.errors import LockNotAvailable
+from psycopg2.extras import DictCursor, NamedTupleCursor, RealDictCursor
 from sqlalchemy import ForeignKey, String, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -326,6 +330,47 @@ def test_a_session_of_postgresql_is_bounded(postgres_url: str, make_database: Ma
     assert "1250ms" == shown("statement_timeout")
     assert "500ms" == shown("lock_timeout")
     assert "UTC" == shown("TimeZone")
+
+
+@pytest.mark.parametrize("name", [None, "on_the_server"])
+@pytest.mark.parametrize(
+    "factory", [None, DictCursor, NamedTupleCursor, RealDictCursor, extensions.cursor]
+)
+def test_every_class_of_cursors_begins_with_the_limits(
+    postgres_url: str, make_database: MakeDatabase, factory: Any, name: str | None
+) -> None:
+    """Code of a plugin may want rows of another kind from the driver's connection."""
+    make_database(postgres_url, statement_timeout=1.25)
+    query = "SELECT current_setting('statement_timeout') AS t, current_setting('TimeZone') AS z"
+    with db.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        for positional, named in (((name, factory), {}), ((name,), {"cursor_factory": factory})):
+            with driver.cursor(*positional, **named) as cursor:
+                cursor.execute(query)
+                row = cursor.fetchone()
+            assert factory is None or isinstance(cursor, factory)
+            assert ["1250ms", "UTC"] == list(row.values() if factory is RealDictCursor else row)
+            driver.rollback()
+        driver.cursor_factory = RealDictCursor
+        with driver.cursor() as cursor:
+            cursor.execute(query)
+            assert {"t": "1250ms", "z": "UTC"} == cursor.fetchone()
+
+
+def test_a_table_that_is_copied_is_read_within_the_limits(
+    postgres_url: str, make_database: MakeDatabase
+) -> None:
+    """`copy_to` and `copy_from` may begin a transaction, too."""
+    make_database(postgres_url, lock_timeout=0.05)
+    with db.engine.begin() as other, db.engine.connect() as connection:
+        other.execute(text("LOCK TABLE pins"))
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        for copy in (driver.cursor().copy_to, driver.cursor().copy_from):
+            with pytest.raises(LockNotAvailable):
+                copy(io.StringIO(), "pins")
+            driver.rollback()
 
 
 def test_a_locked_row_is_waited_for_until_the_lock_timeout(

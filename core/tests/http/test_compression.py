@@ -313,10 +313,12 @@ def test_a_weak_tag_is_that_of_all_codings(shop: FlaskClient) -> None:
 
 
 def test_a_range_is_of_the_plain_bytes_only(shop: FlaskClient) -> None:
-    """Who has begun to read a compressed answer gets it anew."""
+    """A client that asks for the rest of a compressed answer gets the whole anew."""
     wanted = {"Range": "bytes=0-9"}
     part = ask(shop, "/file", "gzip", headers=wanted)
     assert (206, LONG[:10], '"abc"') == (part.status_code, part.text, part.headers["ETag"])
+    # As in the whole answer (RFC 9110, section 15.3.7).
+    assert "Accept-Encoding" == part.headers["Vary"]
     again = ask(shop, "/file", "gzip", headers={**wanted, "If-Range": '"abc-gzip"'})
     assert (200, LONG.encode()) == (again.status_code, gzip.decompress(again.data))
 

@@ -21,7 +21,7 @@ from pegboard.resources import InvalidJSONError, load_json
         (b'{"a": {"b": 1, "b": 2}}', "twice"),
         (b"{} {}", "Extra data"),
         (b'"\xff"', "UTF-8"),
-        (b'\xef\xbb\xbf"a"', "line 1"),
+        (b'\xef\xbb\xbf"a"', "byte order mark"),
         ('"é"'.encode("utf-16"), "UTF-8"),
         (b'"a\nb"', "control character"),
     ],

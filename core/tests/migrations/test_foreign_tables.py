@@ -359,6 +359,12 @@ ON_POSTGRESQL = {
         """,
     "COMMIT in SQL": "op.execute('DELETE FROM items')\nop.execute('COMMIT')",
     "COMMIT after it": "op.execute('DELETE FROM items; commit')",
+    "COMMIT after a comment": "op.execute('DELETE FROM items')\nop.execute('/* so */ COMMIT')",
+    "END after it": "op.execute('DELETE FROM items; -- so\\n END')",
+    "a transaction kept for later": """\
+        op.execute('DELETE FROM items')
+        op.execute("PREPARE TRANSACTION 'later'")
+        """,
     "before a block": """\
         op.execute('DELETE FROM items')
         with op.get_context().autocommit_block():
@@ -418,6 +424,11 @@ ON_POSTGRESQL = {
     "an owner": "op.execute('ALTER TABLE items OWNER TO pg_monitor')",
     "a comment outside": AUTOCOMMIT("COMMENT ON TABLE items IS 'theirs'"),
     "a comment on a column outside": AUTOCOMMIT("COMMENT ON COLUMN public.items.name IS 'theirs'"),
+    "between comments outside": AUTOCOMMIT("DELETE /* it's */ FROM -- so\n items"),
+    "comments in a body outside": AUTOCOMMIT("DO $a$ BEGIN DELETE/**/FROM items; END $a$"),
+    "after a text with dashes outside": AUTOCOMMIT(
+        "WITH one AS (SELECT E'\\' --', '--') DELETE FROM items"
+    ),
     "GRANT outside": AUTOCOMMIT("GRANT SELECT ON own, items TO PUBLIC"),
     "REVOKE outside": AUTOCOMMIT("revoke all on table public.items from public"),
     "an owner outside": AUTOCOMMIT("ALTER TABLE items OWNER TO pg_monitor"),
@@ -498,6 +509,7 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
         op.execute("INSERT INTO own SELECT id FROM items")
         op.execute("COMMIT")
         op.execute("DO $$ BEGIN IF false THEN DELETE FROM items; END IF; END $$")
+        op.execute("SELECT 1 -- DELETE FROM items; COMMIT")
         with op.get_context().autocommit_block():
             op.create_index("ix", "own", ["id"], postgresql_concurrently=True)
             op.execute("DELETE FROM own USING items WHERE own.id = items.id")
@@ -506,3 +518,22 @@ def test_postgresql_allows_what_is_outside_a_transaction(make_app, postgres_url,
     )
 
     make_app(plugins=[items, notes], DATABASE_URL=postgres_url)
+
+
+def test_reading_a_sequence_of_another_plugin_is_allowed(make_app, postgres_url, items, notes):
+    """As it is with tables, also to create one that is like the other."""
+    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+    execute(
+        app,
+        "CREATE SEQUENCE numbers OWNED BY items.id",
+        "ALTER TABLE items ALTER COLUMN id SET DEFAULT nextval('numbers')",
+    )
+    notes.write(
+        1,
+        """\
+        op.execute("SELECT last_value FROM numbers")
+        op.execute("CREATE TABLE own (LIKE items INCLUDING ALL)")
+        """,
+    )
+    upgrade(app)

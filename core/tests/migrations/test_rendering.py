@@ -478,3 +478,63 @@ def test_printed_sql_creates_a_type_once(
         flask_migrate.upgrade("notes", sql=True)
     printed = capsys.readouterr().out
     assert ["color", "mood"] == re.findall(r"CREATE TYPE (\w+) AS ENUM", printed)
+
+
+UNWRITABLE: dict[str, dict[str, Any]] = {
+    "Enum('a', 'b') in the models has no name, which PostgreSQL demands": {
+        "type_": sa.Enum("a", "b")
+    },
+    "Enum('c') in the models has no name": {
+        "type_": sa.ARRAY(sa.Enum("c")).with_variant(sa.JSON(), "sqlite")
+    },
+    "an SQL expression of the models cannot be written: Could not render literal value": {
+        "type_": sa.String(9),
+        "server_default": sa.cast(5, sa.String),
+    },
+}
+
+
+@pytest.mark.parametrize("message", UNWRITABLE)
+def test_what_only_one_database_takes_is_not_written(
+    assemble: Assemble, notes: Notes, message: str
+) -> None:
+    """The plugin is named, and no file is left."""
+
+    def models(base: Any) -> None:
+        column = mapped_column(**UNWRITABLE[message])
+        type("Note", (base,), {"__tablename__": "notes", "kind": column})
+
+    notes.define(models)
+    with pytest.raises(MigrationError) as raised:
+        write_revisions(assemble("sqlite"))
+    assert raised.value.message.startswith(f"notes: {message}")
+    assert [] == [*notes.versions.glob("*.py")]
+
+
+def test_a_text_becomes_the_first_enum_of_its_name_and_a_text_again(
+    assemble: Assemble, notes: Notes
+) -> None:
+    """Written on SQLite, on rows that are kept; the type comes and goes with the column."""
+
+    def of(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], object]:
+        body = {"__tablename__": "notes", "kind": mapped_column(kind)}
+        return lambda base: type("Note", (base,), dict(body))
+
+    for kind in (sa.String(5), sa.Enum("a", "b", name="kind"), sa.String(5)):
+        notes.define(of(kind))
+        app = assemble("sqlite")
+        write_revisions(app)
+        upgrade(app)
+
+    app = assemble("postgresql")
+    upgrade(app, revision="notes_0001")
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO notes (kind) VALUES ('b')"))
+    for revision in ("notes_0002", "notes_0003"):
+        upgrade(app, revision=revision)
+    for revision in ("notes_0002", "notes_0001"):
+        downgrade(app, revision=revision)
+    upgrade(app)
+    with app.app_context(), db.engine.begin() as connection:
+        assert "b" == connection.scalar(sa.text("SELECT kind FROM notes"))
+        assert None is connection.scalar(sa.text("SELECT to_regtype('kind')::text"))

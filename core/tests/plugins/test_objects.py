@@ -230,6 +230,24 @@ def test_each_hook_with_wrong_arguments_is_reported_with_the_right_ones(
     } == {(one.plugin, one.summary, one.hint) for one in caught.value.problems}
 
 
+@pytest.mark.parametrize("hook", ["setup()", "setup(app)", "blueprints()"])
+def test_a_method_without_self_is_reported(plugin_folder: PluginFolder, hook: str) -> None:
+    """Else the object would be passed as the app, or nowhere; the hook is not called then."""
+    code = f"""
+class Shop:
+    @pegboard.hookimpl
+    def pegboard_{hook}: return []
+here = Shop()
+"""
+    plugin_folder.add("shop", code, target="example_shop.plugin:here")
+    problem = only_problem("shop")
+    name = hook.partition("(")[0]
+    assert f"pegboard_{name} is a method of Shop without self" == problem.summary
+    assert (
+        "Put self before its arguments, or @staticmethod above @pegboard.hookimpl." == problem.hint
+    )
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -78,6 +78,47 @@ def test_a_plugin_on_the_deny_list_is_never_imported(plugin_folder: PluginFolder
     assert "example_hostile" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "setting, text", [("PLUGINS_DISABLED", "{}"), ("PLUGINS_POLICY", "{}=skip,*=abort")]
+)
+@pytest.mark.parametrize("name", ["order", "ordesr"])
+def test_a_listed_name_that_resembles_an_active_plugin_stops_the_start(
+    plugin_folder: PluginFolder, setting, text, name
+):
+    """What was meant would not be done to that plugin."""
+    plugin_folder.add("orders")
+    (problem,) = problems(**{**ALONE, setting: text.format(name)})
+    assert Code.PLUGIN_NOT_INSTALLED == problem.code
+    assert f"PEGBOARD_{setting} names {name}, which is not installed" == problem.summary
+    assert "Did you mean orders?" == problem.hint
+
+
+def test_other_listed_names_that_are_not_installed_are_warned_of(
+    plugin_folder: PluginFolder, caplog
+):
+    """Services with different plugins may share the lists."""
+    plugin_folder.add("orders")
+    plugin_folder.add("order_mail")
+    config = {
+        **ALONE,
+        "PLUGINS": "orders",
+        "PLUGINS_DISABLED": "search,order_mail",
+        "PLUGINS_POLICY": "stock=skip,order=skip,orders=skip,*=abort",
+    }
+    app = create_app(config)
+    told = [str(one) for one in get_registry(app).unused]
+    assert [
+        f"{name} in PEGBOARD_{setting} is not used: no plugin of this name is installed."
+        for name, setting in (
+            ("search", "PLUGINS_DISABLED"),
+            ("order", "PLUGINS_POLICY"),
+            ("stock", "PLUGINS_POLICY"),
+        )
+    ] == told
+    warned = [one.getMessage() for one in caplog.records if "WARNING" == one.levelname]
+    assert set(told) <= set(warned)
+
+
 def test_lists_come_from_the_environment(plugin_folder: PluginFolder, monkeypatch):
     """PEGBOARD_PLUGINS and PEGBOARD_PLUGINS_DISABLED act in the order allow, deny."""
     plugin_folder.add("alpha")

@@ -50,6 +50,24 @@ FlatStrategy = type("FlatStrategy", (), dict.fromkeys(METHODS, 0) | {"name": "fl
 """A strategy without methods: all its attributes are numbers."""
 
 
+TalkativeStrategy = type(
+    "TalkativeStrategy",
+    (),
+    dict.fromkeys(METHODS, lambda _self, _one, _two, _three: None) | {"name": "talkative"},
+)
+"""A strategy whose methods take other arguments than they are given."""
+
+
+class OtherSessions(SessionInterface):
+    """Sessions whose functions take other arguments than Flask gives."""
+
+    def open_session(self) -> None:  # type: ignore[override]  # as the case wants
+        """Open none."""
+
+    def save_session(self) -> None:  # type: ignore[override]
+        """Save none."""
+
+
 class Identifier:
     """Identifies clients, when awaited."""
 
@@ -86,12 +104,26 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("", print)],
         [HealthCheck("one", None)],  # type: ignore[arg-type]  # as the case wants
         [HealthCheck("one", check)],
+        [HealthCheck("one", lambda _app: None)],  # type: ignore[arg-type,misc]
     ],
     "pegboard_setup": [object(), False],
     "pegboard_listeners": [None, Listener(written=print), [Listener], [print]],
-    "pegboard_client_identity": [42, "alice", type("Identify", (), {}), identify, Identifier()],
-    "pegboard_session_strategy": [object(), SecureCookieSessionInterface, SessionInterface()],
-    "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy()],
+    "pegboard_client_identity": [
+        42,
+        "alice",
+        type("Identify", (), {}),
+        identify,
+        Identifier(),
+        lambda: None,
+        lambda _app, _environ: None,
+    ],
+    "pegboard_session_strategy": [
+        object(),
+        SecureCookieSessionInterface,
+        SessionInterface(),
+        OtherSessions(),
+    ],
+    "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy(), TalkativeStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],
     "pegboard_openapi": [{}],
 }

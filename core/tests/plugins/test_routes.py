@@ -6,7 +6,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from flask.views import MethodView
 from werkzeug.routing import BaseConverter
 
-from pegboard import Blueprint, StartupError, create_app, hookimpl
+from pegboard import Blueprint, Settings, StartupError, create_app, hookimpl, setting
 from pegboard.app.start_page import FallbackRule
 from pegboard.plugins.collisions import CORE_ROUTES
 from pegboard.problems import Code, Problem
@@ -176,6 +176,32 @@ def test_routes_of_a_set_up_are_compared_with_all_others() -> None:
     assert "of the core both match /health/ready" in problem.summary
 
 
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "pegboard_setup",
+        "pegboard_client_identity",
+        "pegboard_session_strategy",
+        "pegboard_cache_strategy",
+        "pegboard_stages",
+        "pegboard_openapi",
+    ],
+)
+def test_routes_of_every_hook_with_the_app_are_compared(hook: str) -> None:
+    """Also those that are called after all plugins are set up."""
+
+    def add(app: Flask) -> list[object] | None:
+        app.add_url_rule("/a/<n>", "late", lambda **_: "late")
+        return [] if hook == "pegboard_stages" else None
+
+    body = {hook: staticmethod(hookimpl(specname=hook)(add)), "name": "thief"}
+    thief = type("Thief", (), body)()
+    with pytest.raises(StartupError) as caught:
+        create_app({"ENV": "testing"}, plugins=[Serving("one", "/a/<int:n>"), thief])
+    (problem,) = caught.value.problems
+    assert ("thief", Code.COLLISION_ROUTE) == (problem.plugin, problem.code)
+
+
 def test_a_converter_without_a_regular_expression_is_reported() -> None:
     """Werkzeug would fail at the first request, whatever its path."""
 
@@ -188,3 +214,26 @@ def test_a_converter_without_a_regular_expression_is_reported() -> None:
     (problem,) = problems(plugin)
     assert (Code.BLUEPRINT_INVALID, "one") == (problem.code, problem.plugin)
     assert "/<odd:x>" in problem.summary
+
+
+def test_a_blueprint_may_read_the_configuration_when_it_is_registered() -> None:
+    """By `record`, as Flask's documentation shows: the routes are read before the app exists."""
+
+    class OneSettings(Settings):
+        limit: int = setting(3, doc="How many.")
+
+    class One(Serving):
+        @hookimpl
+        def pegboard_settings(self) -> type[Settings]:
+            """Return one setting."""
+            return OneSettings
+
+    one = One("one", "/a")
+    read: set[object] = set()
+
+    def record(state: BlueprintSetupState) -> None:
+        read.update((state.app.config["ONE_LIMIT"], state.app.config["MAX_CONTENT_LENGTH"]))
+
+    one.blueprint.record(record)
+    app = create_app(ALONE, plugins=[one])
+    assert {3, app.config["MAX_CONTENT_LENGTH"]} == read

@@ -162,6 +162,15 @@ MISTAKES = {
             '"products"\n    item_id = sqlalchemy.Column(sqlalchemy.ForeignKey("items.id"))\n',
         )
     ),
+    Code.MODEL_REQUIREMENT_MISSING: Mistake(
+        plugins={
+            "stock": MODELS.replace("products", "stocks"),
+            "shop": MODELS.replace(
+                '"products"\n',
+                '"products"\n    stock_id = sqlalchemy.Column(sqlalchemy.ForeignKey(Stock.id))\n',
+            ).replace("class ", "from example_stock.plugin import Product as Stock\nclass ", 1),
+        }
+    ),
     Code.BLUEPRINT_INVALID: shop(blueprint("shop", "/<nope:key>")),
     Code.STAGE_INVALID: shop(stage("100", name="''")),
     Code.CACHED_DUPLICATE_NAME: cached(

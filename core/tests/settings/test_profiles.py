@@ -106,6 +106,17 @@ def test_keys_of_flask_and_of_the_callers_reach_the_app():
     assert 1 == app.config["MY_OWN"]
 
 
+def test_a_key_that_the_core_overwrites_is_refused():
+    """Else tests of somebody used to Flask-SQLAlchemy would run on the default database."""
+    config = type("Config", (), {"SQLALCHEMY_DATABASE_URI": "sqlite:///:memory:"})
+    with pytest.raises(StartupError) as caught:
+        create_app(config, plugins=[])
+    (problem,) = caught.value.problems
+    assert "PB_SETTING_UNKNOWN" == problem.code
+    assert "unknown setting SQLALCHEMY_DATABASE_URI (given to create_app)" == problem.summary
+    assert "Set DATABASE_URL, from which the core makes it." == problem.hint
+
+
 @pytest.mark.parametrize("secret", ["", "dev", "changeme", "short", SECRET[:31]])
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
     """Missing, publicly known or under 32 bytes."""
@@ -156,3 +167,11 @@ def test_a_database_url_that_cannot_be_used_stops_the_start():
         create_app({"DATABASE_URL": "postgresql//me:hunter2@host/name"}, plugins=[])
     assert "DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given, used", [({}, "Lax"), ("Strict", "Strict"), ("None", "Lax")])
+def test_cookies_may_be_stricter_and_not_laxer(given, used):
+    """`SameSite` of sessions is Lax, or Strict where the configuration says so."""
+    config = {"SESSION_COOKIE_SAMESITE": given} if given else {}
+    app = create_app({"TESTING": True, "DATABASE_URL": "sqlite://", **config}, plugins=[])
+    assert used == app.config["SESSION_COOKIE_SAMESITE"]

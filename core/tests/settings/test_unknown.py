@@ -156,6 +156,32 @@ def test_other_variables_may_be_of_a_plugin_that_is_not_active(monkeypatch, capl
     assert logging.WARNING == levels[near]
 
 
+@pytest.mark.parametrize("variable", ["PEGBOARD_ENVIRONMENT", "pegboard_environment"])
+def test_a_longer_form_of_a_variable_of_the_core_is_warned_of(
+    monkeypatch, caplog, variable
+) -> None:
+    """Else a service that is meant for production is in development, and nothing says so."""
+    monkeypatch.setenv(variable, "production")
+    create_app(plugins=[])
+    (told,) = (one for one in caplog.records if variable in one.getMessage())
+    assert logging.WARNING == told.levelno
+    assert told.getMessage().endswith("Did you mean PEGBOARD_ENV?")
+
+
+def test_config_check_tells_what_has_no_effect(monkeypatch) -> None:
+    """Once each, whatever the level of the log: it is for those who change variables."""
+    monkeypatch.setenv("PEGBOARD_LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("PEGBOARD_IMAGE_TAG", "v3")
+    monkeypatch.setenv("PEGBOARD_ENVIRONMENT", "testing")
+    result = CliRunner().invoke(main, ["config", "check"])
+    assert 0 == result.exit_code, result.output
+    end = "is not used: no active plugin declares it."
+    assert [
+        f"PEGBOARD_ENVIRONMENT {end} Did you mean PEGBOARD_ENV?",
+        f"PEGBOARD_IMAGE_TAG {end}",
+    ] == sorted(result.stderr.splitlines())
+
+
 def test_no_variable_of_the_core_is_like_another(monkeypatch) -> None:
     """All may be set at once, and so may those of the testing kit."""
     for declaration in declarations_of(CoreSettings, None):

@@ -15,10 +15,10 @@ def document(make_app):
     "path, method, statuses",
     [
         ("/api/items/", "get", {200, 308, 422}),
-        ("/api/items/", "post", {201, 308, 408, 413, 415, 422}),
+        ("/api/items/", "post", {201, 308, 408, 409, 413, 415, 422}),
         ("/api/items/{item_id}", "get", {200, 304, 404, 412, 422}),
-        ("/api/items/{item_id}", "put", {200, 404, 408, 412, 413, 415, 422}),
-        ("/api/items/{item_id}", "delete", {204, 404, 412, 422}),
+        ("/api/items/{item_id}", "put", {200, 404, 408, 409, 412, 413, 415, 422}),
+        ("/api/items/{item_id}", "delete", {204, 404, 409, 412, 422}),
     ],
 )
 def test_every_status_is_documented(document, path, method, statuses):
@@ -45,7 +45,8 @@ def test_headers_are_documented(document):
     one, many = paths["/api/items/{item_id}"], paths["/api/items/"]
 
     always = {"X-Request-ID"}
-    assert {"X-Pagination", "Link"} | always == set(many["get"]["responses"]["200"]["headers"])
+    of_list = {"X-Pagination", "Link", "Content-Disposition"}
+    assert of_list | always == set(many["get"]["responses"]["200"]["headers"])
     assert {"ETag", "Location"} | always == set(many["post"]["responses"]["201"]["headers"])
     shared = document["components"]["responses"]
     for response in (one["get"]["responses"]["200"], one["put"]["responses"]["200"],

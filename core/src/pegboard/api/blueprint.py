@@ -13,6 +13,7 @@ from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
+from pegboard.api.component_names import component_name
 from pegboard.api.decorator_arguments import (
     require_location,
     require_pager,
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
             status_code: int,
             response: str | None = None,
             *,
-            schema: AnySchema | None = None,
+            schema: AnySchema | dict[str, Any] | None = None,
             **kwargs: Any,
         ) -> Callable[[F], F]: ...
         def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...  # a view class, too
@@ -281,11 +282,3 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     )
     accept_all_names(api, ErrorSchema)
     return api
-
-
-def component_name(schema: Any, plugin_packages: Mapping[str, str]) -> str:
-    """Return the name of a schema in the document, as in `items.Item`."""
-    kind = schema if isinstance(schema, type) else type(schema)
-    plugin = plugin_packages.get(kind.__module__.partition(".")[0])
-    bare = kind.__name__.removesuffix("Schema") or kind.__name__
-    return f"{plugin}.{bare}" if plugin else bare

@@ -4,7 +4,7 @@ The fields are those of the request. A violation that no value of the request ha
 the view, and stays a 500, unless other rows are what is in the way.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -42,6 +42,19 @@ _COMPLAINTS = {
     Kind.MALFORMED: "Not of the right form.",
 }
 """What is said of a field."""
+
+
+def complaints_about(
+    violation: Violation, field_of: Callable[[str], str]
+) -> Mapping[str, Sequence[str]]:
+    """Return what is wrong with a row that no request has sent, by field.
+
+    `field_of` returns the field of a column. Under `_schema` is what belongs to no field.
+    """
+    complaint = _COMPLAINTS.get(violation.kind)
+    if complaint and violation.columns:
+        return {field_of(column): [complaint] for column in violation.columns}
+    return {"_schema": [_CONFLICTS.get(violation.kind) or complaint or VALIDATION_MESSAGE]}
 
 
 def init_data_errors(app: Flask) -> None:

@@ -82,6 +82,8 @@ def _error_statuses(document: JSON, operation: Operation) -> Iterator[HTTPStatus
         yield HTTPStatus.REQUEST_TIMEOUT
         yield HTTPStatus(413)
         yield HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    if operation.method == "delete" or "requestBody" in operation.content:
+        yield HTTPStatus.CONFLICT  # what the database refuses
     yield HTTPStatus(422)  # of a parameter that is not declared, at least
     if "{" in operation.path:
         yield HTTPStatus.NOT_FOUND

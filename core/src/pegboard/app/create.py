@@ -88,6 +88,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
 
 def _report_left_out(app: Flask, assembled: Registry) -> None:
     for unused in assembled.unused:
-        app.logger.log(logging.WARNING if unused.near else logging.DEBUG, "%s", unused)
+        is_warned = unused.near or unused.is_warned
+        app.logger.log(logging.WARNING if is_warned else logging.DEBUG, "%s", unused)
     for problem in assembled.skipped:
         app.logger.error("%s", Skipped(problem))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
+from pegboard.app.hook_calls import call_with_app, init_routes
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
     Plugin,
     Registry,
     Routes,
-    call_plugin,
     rules_of,
     settle,
     titled,
@@ -40,8 +40,9 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
+    init_routes(app, routes)
     for plugin in assembled.plugins:
-        _set_up(plugin, app, assembled, routes)
+        call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
 def install_listeners(app: Flask, assembled: Registry) -> None:
@@ -49,7 +50,7 @@ def install_listeners(app: Flask, assembled: Registry) -> None:
     listeners = [
         Registered(plugin.name, listener)
         for plugin in assembled.plugins
-        for result in call_plugin(assembled.manager, plugin, "pegboard_listeners", app=app)
+        for result in call_with_app(app, assembled, plugin, "pegboard_listeners")
         for listener in result
     ]
     init_listeners(app, listeners)
@@ -99,11 +100,3 @@ def _register_blueprint(blueprint: "Blueprint | DocumentedBlueprint", app: Flask
         api.register_blueprint(blueprint)
     else:
         app.register_blueprint(blueprint)
-
-
-def _set_up(plugin: Plugin, app: Flask, assembled: Registry, routes: Routes) -> None:
-    """Call the plugin's `pegboard_setup`, whose routes must not collide with others."""
-    known = len(rules_of(app))
-    call_plugin(assembled.manager, plugin, "pegboard_setup", app=app)
-    if collisions := routes.add(plugin, rules_of(app)[known:]):
-        raise PluginError(*settle(collisions, assembled.skippable))

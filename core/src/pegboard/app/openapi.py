@@ -26,8 +26,9 @@ from pegboard.api import (
     operations_of,
     use_current_names,
 )
+from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import find_lookups
-from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle
+from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import CoreSettings
 
@@ -72,7 +73,7 @@ def _whole_document(
     drop_unused_schemas(content)
     _add_answers(content, app)
     for plugin in assembled.plugins:
-        call_plugin(assembled.manager, plugin, "pegboard_openapi", app=app, document=content)
+        call_with_app(app, assembled, plugin, "pegboard_openapi", document=content)
         _check_document(content, app, plugin)
         for operation in operations_of(content, app):
             # The views of blueprints have tags: this one was added by the plugin.

@@ -7,6 +7,7 @@ from flask import Flask
 
 from pegboard.api import get_health
 from pegboard.app.cached_views import check_lookups
+from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import (
     CacheStrategy,
     MemoryStrategy,
@@ -14,7 +15,7 @@ from pegboard.cache import (
     init_cache,
 )
 from pegboard.clients import Identify, TrustedProxies, ask_in_order, init_clients
-from pegboard.plugins import Registry, call_plugin
+from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
 
@@ -56,7 +57,7 @@ def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Iden
     return [
         (plugin.name, identify)
         for plugin in assembled.plugins
-        for identify in call_plugin(assembled.manager, plugin, "pegboard_client_identity", app=app)
+        for identify in call_with_app(app, assembled, plugin, "pegboard_client_identity")
         if identify is not None
     ]
 
@@ -64,7 +65,7 @@ def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Iden
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return the result of the one plugin that implements a single-provider hook, else None."""
     for plugin in assembled.plugins:
-        for result in call_plugin(assembled.manager, plugin, hook, app=app):
+        for result in call_with_app(app, assembled, plugin, hook):
             return result
     return None
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from flask import Flask
 
+from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import CacheStage, get_cache
-from pegboard.plugins import Collision, Plugin, Registry, call_plugin, settle, titled
+from pegboard.plugins import Collision, Plugin, Registry, settle, titled
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
 from pegboard.stages import Stage, Stages
@@ -35,7 +36,7 @@ def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     problems: list[Problem] = []
     collisions: list[Collision] = []
     for plugin in assembled.plugins:
-        for result in call_plugin(assembled.manager, plugin, "pegboard_stages", app=app):
+        for result in call_with_app(app, assembled, plugin, "pegboard_stages"):
             for stage in result:
                 if problem := _stage_problem(stage):
                     problems.append(plugin.problem(Code.STAGE_INVALID, *problem))

@@ -37,9 +37,14 @@ def show(info: ScriptInfo) -> None:
 @config.command()
 @pass_script_info
 def check(info: ScriptInfo) -> None:
-    """Exit with 1 and print every problem if the service cannot start with these settings."""
-    with not_logged(Skipped):
+    """Exit with 1 and print every problem if the service cannot start with these settings.
+
+    Variables that have no effect are printed, too, and are no problem.
+    """
+    with not_logged(Unused), not_logged(Skipped):
         registry = get_registry(info.load_app())
+    for unused in registry.unused:
+        click.echo(str(unused), err=True)
     for problem in registry.skipped:
         click.echo(f"skipped: {problem}", err=True)
     names = ", ".join(plugin.name for plugin in registry.plugins) or "none"

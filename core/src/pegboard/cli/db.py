@@ -28,6 +28,7 @@ from pegboard.cli.db_arguments import (
     split,
 )
 from pegboard.cli.db_output import places, show_histories
+from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.database import db as database
 from pegboard.migrations import (
     PACKAGED_ENVIRONMENT,
@@ -112,7 +113,10 @@ def downgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> No
         offline = "head:-1" if revision == "-1" else revision
         _print_sql(command.downgrade, get_migrate().select(name)[::-1], offline)
     else:
-        migrations.downgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
+        with name_inactive_owners():
+            migrations.downgrade(
+                _app(), name, revision, allow_foreign=allow_foreign, report=click.echo
+            )
 
 
 def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:

@@ -7,6 +7,7 @@ from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
 from pegboard.cli.diagnosis import diagnose
+from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.logs import not_logged
 from pegboard.migrations import find_orphans, remove_history
 from pegboard.plugins import Skipped, get_registry, installed_plugins
@@ -99,7 +100,9 @@ def remove(name: str, *, yes: bool) -> None:
     tables = ", ".join(plugin.metadata.tables) if plugin.metadata is not None else "no tables"
     if not yes:
         click.confirm(f"Drop all data of {name} ({tables})? This cannot be undone.", abort=True)
-    if not remove_history(current_app, name):
+    with name_inactive_owners():
+        is_removed = remove_history(current_app, name)
+    if not is_removed:
         click.echo(
             f"Nothing is dropped: the database has no version table of {name}. If it has tables "
             "of the plugin's names, they may be another program's."

@@ -48,7 +48,8 @@ def serve(
     """Serve with Granian, in production as well.
 
     Options win over the settings in parentheses. It does not start when the database's schema is
-    behind the models, or lacks a table or a column of theirs.
+    behind the models, or lacks a table or a column of theirs. SIGTERM ends it gracefully; SIGHUP
+    replaces its workers one after the other, and they read secret files anew, but no code.
     """
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.

@@ -4,6 +4,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg2
@@ -84,9 +85,11 @@ class WatchedConnection(extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Return a cursor whose calls are watched."""
-        is_named = bool(args) or kwargs.get("name") is not None
-        kwargs.setdefault("cursor_factory", WatchedNamedCursor if is_named else WatchedCursor)
-        return super().cursor(*args, **kwargs)
+        given = dict(zip(("name", "cursor_factory", "scrollable", "withhold"), args, strict=False))
+        given |= kwargs
+        watched = WatchedCursor if given.get("name") is None else WatchedNamedCursor
+        factory = given.get("cursor_factory") or self.cursor_factory
+        return super().cursor(**{**given, "cursor_factory": _watched(watched, factory)})
 
     def commit(self) -> None:
         """Commit; when it is overdue, whether it happened is unknown."""
@@ -139,6 +142,16 @@ class WatchedCursor(extensions.cursor):
         self._open()
         self.connection.within(self.connection.limit, super().copy_expert, sql, file, size)
 
+    def copy_from(self, *args: Any, **kwargs: Any) -> None:
+        """Copy from a file to a table."""
+        self._open()
+        self.connection.within(self.connection.limit, super().copy_from, *args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> None:
+        """Copy from a table to a file."""
+        self._open()
+        self.connection.within(self.connection.limit, super().copy_to, *args, **kwargs)
+
     def _announced(self, query: Any) -> str | bytes:
         """Return a statement as a text, once the connection's `on_statement` has had it."""
         statement: str | bytes = query.as_string(self) if isinstance(query, Composable) else query
@@ -178,3 +191,14 @@ class WatchedNamedCursor(WatchedCursor):
     def close(self) -> None:
         """Close the cursor on the server."""
         self.connection.within(self.connection.limit, super().close)
+
+
+@cache
+def _watched(watched: type[WatchedCursor], factory: Any) -> Any:
+    """Return a class of cursors that are watched, and else as those of the factory.
+
+    A factory that is no class, but a function, is returned as it is.
+    """
+    if factory is None or not isinstance(factory, type) or issubclass(factory, watched):
+        return factory or watched
+    return type(factory.__name__, (watched, factory), {})

@@ -20,6 +20,9 @@ from pegboard.database.violation import (
 _MAX_PROBES = 200
 """Rows of one statement, at most, whose references are searched for."""
 
+_RESTRICTED = "FOREIGN KEY constraint failed"
+"""What SQLite says where `ON DELETE RESTRICT` holds a row, with the code of a trigger."""
+
 _KINDS = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE: Kind.DUPLICATE,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: Kind.DUPLICATE,
@@ -37,6 +40,8 @@ def sqlite_violation(
     code = cause.sqlite_errorcode
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return _reference(statement, session)
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(cause) == _RESTRICTED:
+        return Violation(Kind.REFERENCED)
     kind = _KINDS.get(code)
     if kind is None:
         return None

@@ -104,11 +104,15 @@ def enum_values(kind: TypeEngine[Any]) -> tuple[Any, ...]:
 def _is_declared(constraint: str | None, table: Table) -> bool:
     """Return whether a check is one that the table declares, other than that of an `Enum`."""
     return any(
-        isinstance(one, CheckConstraint)
-        and one.name == constraint
-        and not getattr(one, "_type_bound", False)
-        for one in table.constraints
+        one.name == constraint and not getattr(one, "_type_bound", False)
+        for one in _checks_of(table)
     )
+
+
+def _checks_of(table: Table) -> Iterator[CheckConstraint]:
+    """Yield the checks of a table, also those that are declared in a column."""
+    for owner in (table, *table.columns):
+        yield from (one for one in owner.constraints if isinstance(one, CheckConstraint))
 
 
 def cuts_reference(columns: Sequence[str], statement: Statement) -> bool:
@@ -141,9 +145,9 @@ def too_large(statement: Statement) -> Iterator[Mapping[str, Any]]:
 def check_columns(name: str | None, table: Table | None) -> tuple[str, ...]:
     """Return the columns that a check is about, by its name or, where it has none, its text."""
     texts = [
-        str(constraint.sqltext)
-        for constraint in (() if table is None else table.constraints)
-        if name is not None and constraint.name == name and hasattr(constraint, "sqltext")
+        str(check.sqltext)
+        for check in (() if table is None else _checks_of(table))
+        if name is not None and check.name == name
     ]
     return _mentioned(texts or [name or ""], table)
 

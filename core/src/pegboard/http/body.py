@@ -1,8 +1,8 @@
 """The body of a request, which is read whole and within its limit, or ends in an error."""
 
 import io
+import json
 from functools import partial
-from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import flask
@@ -40,9 +40,25 @@ class Request(flask.Request):
         return cast("IO[bytes]", _Body(self.input_stream, declared, limit))
 
     def on_json_loading_failed(self, error: ValueError | None) -> Any:
-        """Answer 415 if the body is compressed, and as Flask does where it is no JSON."""
+        """Answer 415 if the body is compressed or not sent as JSON, else 400 with the reason."""
         require_plain_body(self)
+        if not flask.current_app.debug:  # in which Flask tells the reason
+            match error:
+                case json.JSONDecodeError():
+                    # `json.loads` decodes the surrogates that UTF-8 does not have.
+                    load_body(error.doc.encode(errors="surrogatepass"))
+                case UnicodeDecodeError():
+                    load_body(error.object)
         return super().on_json_loading_failed(error)
+
+
+def load_body(body: bytes) -> Any:
+    """Return the value of a JSON body; ends the request with 400 if it is none."""
+    try:
+        return load_json(body)
+    except InvalidJSONError as error:
+        message = f"The body is not valid JSON: {error}."
+        abort(400, message if body.strip() else "The body is empty; send JSON.")
 
 
 def require_plain_body(request: flask.Request) -> None:
@@ -58,13 +74,7 @@ def read_json(request: flask.Request) -> Any:
     Ends the request with 400 for a body that is empty or no JSON, 415 for a compressed one.
     """
     require_plain_body(request)
-    body = request.get_data(cache=True)
-    if not body:
-        abort(HTTPStatus.BAD_REQUEST, "The body is empty; send JSON.")
-    try:
-        return load_json(body)
-    except InvalidJSONError as error:
-        abort(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}.")
+    return load_body(request.get_data(cache=True))
 
 
 class _Body(io.RawIOBase):

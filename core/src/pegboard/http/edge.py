@@ -48,7 +48,8 @@ _SECURITY = (
     ("Referrer-Policy", "no-referrer"),
 )
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-_OF_ITS_BYTES = ("content-encoding", "content-range", "content-digest", "repr-digest", "digest")
+_RANGE = "content-range"
+_OF_ITS_BYTES = ("content-encoding", "content-digest", "repr-digest", "digest")
 """Headers of an answer that must be sent as it is."""
 
 _UNUSUAL_REQUEST = frozenset({"HTTP_AUTHORIZATION", "HTTP_ORIGIN", CACHE_CONTROL_KEY})
@@ -56,7 +57,7 @@ _UNUSUAL_REQUEST = frozenset({"HTTP_AUTHORIZATION", "HTTP_ORIGIN", CACHE_CONTROL
 _UNUSUAL_HEADERS = frozenset(
     {
         *("cache-control", "expires", "set-cookie", "vary", "content-security-policy"),
-        *("access-control-allow-origin", "accept-ranges"),
+        *("access-control-allow-origin", "accept-ranges", _RANGE),
         *_OF_ITS_BYTES,
     }
 )
@@ -210,7 +211,9 @@ class Edge:
         may_encode = may_encode and self._may_encode(status, found, control, allowed)
         if may_encode:
             vary.append("Accept-Encoding")
-        if status == _NOT_MODIFIED and may_encode:
+        if _RANGE in found:
+            may_encode = False  # it is a part of the plain bytes; the whole may be encoded
+        elif status == _NOT_MODIFIED and may_encode:
             may_encode = False
             self._name_known_tag(environ, headers, found.get("etag"), allowed.coding)
         if vary:

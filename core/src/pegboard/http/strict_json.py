@@ -2,6 +2,7 @@
 
 import json
 import math
+from codecs import BOM_UTF8
 from typing import Any, NoReturn
 
 MAX_NUMBER_LENGTH = 100
@@ -28,6 +29,8 @@ def load_json(data: bytes) -> Any:
         message = "it is nested too deeply"
     except json.JSONDecodeError as error:
         message = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        if data.startswith(BOM_UTF8):  # nobody sees it at that place
+            message = "it begins with a byte order mark (EF BB BF)"
     raise InvalidJSONError(message) from None
 
 

@@ -14,6 +14,7 @@ from pegboard.migrations.histories import (
     revision_label,
 )
 from pegboard.migrations.missing import Missing, find_missing
+from pegboard.migrations.referring import ReferringTableError
 from pegboard.migrations.revisions import (
     write_empty_revisions,
     write_merge_revision,
@@ -32,6 +33,7 @@ __all__ = [
     "Missing",
     "Orphan",
     "PendingHistory",
+    "ReferringTableError",
     "current_heads",
     "downgrade",
     "find_drift",

@@ -21,6 +21,7 @@ from sqlalchemy import (
     DefaultClause,
     Dialect,
     Enum,
+    Identity,
     Index,
     Sequence,
     Table,
@@ -108,8 +109,12 @@ def _compare_default(
                 f"{sql_of(wanted)}"
             )
         return PriorityDispatchResult.STOP
+    if isinstance(old, Identity) or isinstance(new, Identity):
+        # SQLite has no such columns, so that what a revision writes there changes nothing.
+        has_them = migration_context.dialect.supports_identity_columns
+        return PriorityDispatchResult.CONTINUE if has_them else PriorityDispatchResult.STOP
     if not isinstance(old, DefaultClause | None) or not isinstance(new, DefaultClause | None):
-        return PriorityDispatchResult.CONTINUE  # Alembic compares Identity
+        return PriorityDispatchResult.CONTINUE
     operation.existing_server_default = old
     if described is None:
         differs = (old is None) != (new is None)
@@ -177,6 +182,8 @@ def _not_compared(table: Table, dialect: Dialect) -> Iterator[str]:
         types = (one.type, *one.type._variant_mapping.values())  # noqa: SLF001 - it has no public name
         if any(getattr(kind, "collation", None) is not None for kind in types):
             yield f"the collation of {table.fullname}.{one.name}"
+        if one.identity is not None and not dialect.supports_identity_columns:
+            yield f"the Identity of {table.fullname}.{one.name}, which this database does not have"
         if isinstance(one.default, Sequence):
             yield f"the sequence {one.default.name} of {table.fullname}.{one.name}"
     for constraint in table.constraints:

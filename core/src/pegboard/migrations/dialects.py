@@ -72,7 +72,8 @@ class PostgreSQL(PostgresqlImpl):
             named = named_type(type_, self.dialect)
             if server_default is not False:  # the old one may not be a value of the new type
                 super().alter_column(table_name, column_name, schema=schema, server_default=None)
-            if named is not None and before != enums.of_type(named):
+            # Neither exists when the first column of a new type was one of texts.
+            if named is not None and (not before or before != enums.of_type(named)):
                 enums.ensure(named)
             elif isinstance(named, ENUM):
                 enums.change(named, in_place=server_default is False)

@@ -8,6 +8,7 @@ from traceback import walk_tb
 import click
 from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
 from alembic.util import CommandError
+from sqlalchemy.exc import CompileError
 
 
 class MigrationError(click.ClickException):
@@ -16,7 +17,10 @@ class MigrationError(click.ClickException):
 
 @contextmanager
 def translate_alembic_errors(history_name: str) -> Iterator[None]:
-    """Raise what Alembic raises in the block as a `MigrationError` that names the history."""
+    """Raise what Alembic raises in the block as a `MigrationError` that names the history.
+
+    So is what SQLAlchemy raises for an expression that is no SQL.
+    """
     try:
         yield
     except MultipleHeads as error:
@@ -27,6 +31,9 @@ def translate_alembic_errors(history_name: str) -> Iterator[None]:
         raise MigrationError(message) from error
     except ResolutionError as error:
         message = f"{history_name}: there is no revision {error.argument}"
+        raise MigrationError(message) from error
+    except CompileError as error:
+        message = f"{history_name}: an SQL expression of the models cannot be written: {error}"
         raise MigrationError(message) from error
     except (CommandError, RevisionError) as error:
         message = f"{history_name}: {error}"

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from alembic import command
 from alembic.config import Config
@@ -17,6 +18,7 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.migrations.committed import Committed, watch_commits
 from pegboard.migrations.errors import MigrationError, line_in, translate_alembic_errors
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
@@ -190,14 +192,21 @@ def _run_revision(
     deadline = time.monotonic() + LOCK_CONFLICT_TIMEOUT
     tries = 0
     while True:
+        committed = Committed(history.version_table)
         try:
-            with EnvironmentContext(config, directory, fn=steps):
+            with (
+                watch_commits(connection, committed),
+                EnvironmentContext(config, directory, fn=steps),
+            ):
                 directory.run_env()
         except Exception as error:
             if not connection.invalidated:
                 connection.rollback()
-            if not _is_lock_conflict(error) or time.monotonic() > deadline:
-                raise _failure(history, scripts, error) from error
+            committed.finish()
+            remains = _remains(committed, connection)
+            # What was committed would fail when it is repeated.
+            if remains or not _is_lock_conflict(error) or time.monotonic() > deadline:
+                raise _failure(history, scripts, error, remains) from error
             if not tries:
                 report(f"{history.name}: another transaction holds a lock it needs; retrying")
             tries += 1
@@ -219,7 +228,26 @@ def _is_lock_conflict(error: Exception) -> bool:
     return getattr(cause, "pgcode", None) in {_LOCK_NOT_AVAILABLE, _DEADLOCK}
 
 
-def _failure(history: History, scripts: Sequence[Script], error: Exception) -> MigrationError:
+def _remains(committed: Committed, connection: Connection) -> str:
+    """Return what of a failed revision the database has kept, and what to do; empty if nothing."""
+    invalid = committed.invalid_indexes(connection)
+    if not invalid and not committed.statements:
+        return ""
+    shown = [" ".join(one.split()) for one in committed.statements]
+    lines = [f"\n  committed: {shorten(one, 200, placeholder=' ...')}" for one in shown]
+    lines += [f"\n  unfinished: the index {name}, which is invalid" for name in invalid]
+    drops = "".join(f" DROP INDEX CONCURRENTLY {name};" for name in invalid)
+    first = f"Drop the invalid index:{drops} " if invalid else ""
+    then = "Undo by hand what was committed. " if shown else ""
+    return (
+        f"{''.join(lines)}\n  hint: {first}{then}"
+        "Correct the rows or the revision, and repeat the command."
+    )
+
+
+def _failure(
+    history: History, scripts: Sequence[Script], error: Exception, remains: str
+) -> MigrationError:
     if isinstance(error, MigrationError):
         reason = error.message
     elif isinstance(error, DBAPIError):
@@ -230,7 +258,13 @@ def _failure(history: History, scripts: Sequence[Script], error: Exception) -> M
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]
     place = line_in(error, Path(script.path).parent) or script.path
+    outcome = (
+        "failed, and a part of it stays, as it was not in the transaction that was rolled back; "
+        "the version table is unchanged."
+        if remains
+        else "failed and was rolled back; the database is at the revision before it."
+    )
     return MigrationError(
-        f"{history.name}: revision {revision_label(script)} failed and was rolled back; the "
-        f"database is at the revision before it.\n  file: {place}\n  reason: {reason}"
+        f"{history.name}: revision {revision_label(script)} {outcome}\n  file: {place}\n"
+        f"  reason: {reason}{remains}"
     )

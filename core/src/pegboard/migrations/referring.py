@@ -10,10 +10,28 @@ from pegboard.migrations.ownership import existing_tables, owned_tables
 from pegboard.migrations.table_names import TableName
 
 
+class ReferringTableError(MigrationError):
+    """Raised when a table that would stay refers to one that would be dropped."""
+
+    def __init__(self, summary: str, table: TableName, owner: str | None) -> None:
+        hint = (
+            f"run pegboard db downgrade {owner} base first"
+            if owner
+            else "drop that table or its foreign key first"
+        )
+        super().__init__(f"{summary}; {hint}")
+        self.summary = summary
+        """What is in the way, without what to do."""
+        self.table = table
+        """The table that refers."""
+        self.owner = owner
+        """The active history that owns that table; None if none does."""
+
+
 def reject_foreign_keys_to(
     tables: Collection[TableName], history: History, migrate: Migrate, connection: Connection
 ) -> None:
-    """Raise `MigrationError` if a table that is not the history's refers to one of these.
+    """Raise `ReferringTableError` if a table that is not the history's refers to one of these.
 
     PostgreSQL would refuse to drop such a table, and SQLite would drop it: each later write to the
     other table would fail.
@@ -27,16 +45,14 @@ def reject_foreign_keys_to(
             for key in inspector.get_foreign_keys(table.name, schema=table.schema):
                 referred = TableName.of(key["referred_schema"], key["referred_table"])
                 if referred in tables:
-                    raise MigrationError(_message(history, table, referred, migrate))
+                    raise _error(history, table, referred, migrate)
     finally:
         connection.rollback()
 
 
-def _message(history: History, table: TableName, referred: TableName, migrate: Migrate) -> str:
-    owners = [one.name for one in migrate.histories if table in owned_tables(one, migrate)]
-    hint = (
-        f"run pegboard db downgrade {owners[0]} base first"
-        if owners
-        else "drop that table or its foreign key first"
-    )
-    return f"{history.name}: table {table} refers to its table {referred}; {hint}"
+def _error(
+    history: History, table: TableName, referred: TableName, migrate: Migrate
+) -> ReferringTableError:
+    owners = (one.name for one in migrate.histories if table in owned_tables(one, migrate))
+    summary = f"{history.name}: table {table} refers to its table {referred}"
+    return ReferringTableError(summary, table, next(owners, None))

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _render_ARRAY_type, _user_autogenerate_prefix
 from alembic.ddl.impl import DefaultImpl
+from alembic.util import CommandError
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.engine import Dialect
@@ -101,6 +102,7 @@ def _render_default(value: Any) -> str | Literal[False]:
 
 def _render_type(type_: TypeEngine[Any], context: AutogenContext) -> str:
     variants = type_._variant_mapping  # noqa: SLF001 - it has no public name
+    _require_name(_undecorated(variants.get("postgresql", type_), "postgresql"))
     texts = {
         name: _render_plain(_undecorated(variants.get(name, type_), name), context)
         for name in {*DIALECTS, *variants}
@@ -112,6 +114,19 @@ def _render_type(type_: TypeEngine[Any], context: AutogenContext) -> str:
     return base + "".join(
         f".with_variant({text}, {name!r})" for name, text in sorted(texts.items()) if text != base
     )
+
+
+def _require_name(type_: TypeEngine[Any]) -> None:
+    """Raise `CommandError` for an `Enum` that PostgreSQL cannot create, though SQLite can."""
+    while isinstance(type_, sa.ARRAY):
+        type_ = type_.item_type
+    if isinstance(type_, sa.Enum) and type_.native_enum and not type_.name:
+        values = ", ".join(map(repr, type_.enums))
+        message = (
+            f"Enum({values}) in the models has no name, which PostgreSQL demands: add name='…', or "
+            "native_enum=False to store a text"
+        )
+        raise CommandError(message)
 
 
 class _AsGiven(SQLiteDialect):

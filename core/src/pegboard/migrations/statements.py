@@ -64,12 +64,24 @@ _OF_ROLES = re.compile(r"\b(?:REASSIGN|DROP)\s+OWNED\b", re.IGNORECASE)
 
 _SETVAL = re.compile(rf"\bsetval\s*\(\s*'(?P<names>{_QUALIFIED_NAME})'", re.IGNORECASE)
 
-_COMMIT = re.compile(r"^\W*(?:COMMIT|END)\b|;\s*COMMIT\b", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"""
+    (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<name> "(?:[^"]|"")*" )
+    | (?P<string> \bE'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' )
+    | (?P<body> \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""What may have words in it that are not SQL; a body is that of a function, as in `$$…$$`."""
+
+_COMMIT = re.compile(r"(?:^|;)\s*(?:COMMIT|END|PREPARE\s+TRANSACTION)\b", re.IGNORECASE)
 
 
 def tables_changed_by(statement: str) -> Iterator[TableName]:
     """Yield the tables, indexes and sequences that a statement changes, as its text has them."""
-    for match in (*_CHANGE.finditer(statement), *_SETVAL.finditer(statement)):
+    text = _without_comments(statement)
+    for match in (*_CHANGE.finditer(text), *_SETVAL.finditer(text)):
         for qualified in re.findall(_QUALIFIED_NAME, match["names"]):
             parts = [_unquoted(part) for part in re.findall(_NAME, qualified)]
             if match[1].upper().endswith("COLUMN"):
@@ -80,11 +92,12 @@ def tables_changed_by(statement: str) -> Iterator[TableName]:
 
 def may_change_unnamed(statement: str, table: TableName) -> bool:
     """Return whether a statement concerns all tables of the table's schema, or of a role."""
-    if _OF_ROLES.search(statement):
+    text = _without_comments(statement)
+    if _OF_ROLES.search(text):
         return True
     schemas = (
         _unquoted(name)
-        for match in _OF_SCHEMAS.finditer(statement)
+        for match in _OF_SCHEMAS.finditer(text)
         for name in re.findall(_NAME, match["schemas"])
     )
     return any(TableName.of(schema, table.name) == table for schema in schemas)
@@ -92,12 +105,24 @@ def may_change_unnamed(statement: str, table: TableName) -> bool:
 
 def sets_sequence(statement: str) -> bool:
     """Return whether a statement sets a sequence, which no rollback undoes."""
-    return _SETVAL.search(statement) is not None
+    return _SETVAL.search(_without_comments(statement)) is not None
 
 
 def commits(statement: str) -> bool:
     """Return whether a statement ends a transaction."""
-    return _COMMIT.search(statement) is not None
+    return _COMMIT.search(_TOKEN.sub(" ", statement)) is not None
+
+
+def _without_comments(statement: str) -> str:
+    """Return a statement with a space for each comment, also in the bodies of functions."""
+
+    def replaced(token: re.Match[str]) -> str:
+        if token["body"]:
+            mark = f"${token['tag']}$"
+            return mark + _without_comments(token[0].removeprefix(mark).removesuffix(mark)) + mark
+        return " " if token["comment"] else token[0]
+
+    return _TOKEN.sub(replaced, statement)
 
 
 def _unquoted(name: str) -> str:

@@ -10,6 +10,8 @@ from pegboard.plugins import hooks
 from pegboard.plugins.collisions import find_collisions, find_same_names, find_wrong_names
 from pegboard.plugins.contributions import Plugin, collect
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.foreign_keys import find_undeclared_references
+from pegboard.plugins.listed_names import check_listed_names
 from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, check_hooks, register
 from pegboard.plugins.registry import Registry
@@ -102,16 +104,24 @@ def examine(
             plugins.append(collect(manager, candidate))
         except PluginError as error:
             problems += error.problems
-    collisions, invalid = find_collisions(plugins, manager)
+    settings, values, unused, misset = _resolve_settings(plugins, configuration)
+    config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
+    is_complete = len(plugins) == len(candidates)
+    problems += find_undeclared_references(plugins, is_complete=is_complete)
+    collisions, invalid = find_collisions(plugins, manager, config)
     collisions += (one for one in found if isinstance(one, Collision))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
-    settings, values, unused, misset = _resolve_settings(plugins, configuration)
-    problems += [*invalid, *misset]
+    mislisted, absent = check_listed_names(
+        configuration.core, [one.name for one in candidates], reasons
+    )
+    problems += [*invalid, *misset, *mislisted]
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
     # A name that a plugin has three times is one problem.
     problems += dict.fromkeys(settle(collisions, skippable, failed))
-    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, unused)
+    registry = Registry(
+        tuple(plugins), (), skippable, settings, values, manager, (*unused, *absent)
+    )
     return registry, problems
 
 

@@ -1,8 +1,9 @@
 """Names of plugins and of their parts: their form, and what two of them both want to have."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pluggy
 from flask import Flask
@@ -112,11 +113,12 @@ def find_same_names(candidates: Sequence[Candidate]) -> Iterator[Problem]:
 
 
 def find_collisions(
-    plugins: Sequence[Plugin], manager: pluggy.PluginManager
+    plugins: Sequence[Plugin], manager: pluggy.PluginManager, config: Mapping[str, Any]
 ) -> tuple[list[Collision], list[Problem]]:
     """Return what two of the plugins, or one and the core, both want to have.
 
-    Also returns a problem for each plugin whose routes cannot be compared.
+    Also returns a problem for each plugin whose routes cannot be compared. `config` is what the app
+    will have in `app.config`, which blueprints may read when they are registered.
     """
     collisions: list[Collision] = []
     problems: list[Problem] = []
@@ -124,7 +126,7 @@ def find_collisions(
     routes.add(None, _core_rules())
     for plugin in plugins:
         try:
-            collisions += routes.add(plugin, _rules_of(plugin))
+            collisions += routes.add(plugin, _rules_of(plugin, config))
         except PluginError as error:
             problems += error.problems
     names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
@@ -198,9 +200,10 @@ def _core_rules() -> list[Rule]:
     return rules_of(scratch)
 
 
-def _rules_of(plugin: Plugin) -> list[Rule]:
+def _rules_of(plugin: Plugin, config: Mapping[str, Any]) -> list[Rule]:
     """Return the routes of a plugin. Raises `PluginError` for blueprints that Flask refuses."""
     scratch = Flask("pegboard", static_folder=None)
+    scratch.config.from_mapping(config)
     problems: list[Problem] = []
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
         try:

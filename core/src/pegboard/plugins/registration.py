@@ -40,13 +40,14 @@ def register(
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
         return None, [problem]
+    mistakes: list[Problem | Collision] = [*_wrong_arguments(manager, candidate, obj)]
     try:
-        manager.register(obj, candidate.name)
+        if not mistakes:
+            manager.register(obj, candidate.name)
     except pluggy.PluginValidationError as error:
         if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
             manager.unregister(name=candidate.name)
-        wrong = [*_wrong_arguments(manager, candidate, obj)]
-        return obj, [*(wrong or [_wrong_declaration(candidate, error)])]
+        mistakes.append(_wrong_declaration(candidate, error))
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
@@ -59,7 +60,7 @@ def register(
             change="Give each plugin a module of its own",
         )
         return None, [collision]
-    return obj, []
+    return obj, mistakes
 
 
 def _remedy(candidate: Candidate, error: BaseException) -> str:
@@ -213,8 +214,15 @@ def _wrong_arguments(
         specification = getattr(getattr(manager.hook, hook, None), "spec", None)
         if specification is None:
             continue
-        known = specification.argnames
-        wrong = [one for one in _required(getattr(obj, name)) if one not in known]
+        known, function = specification.argnames, getattr(obj, name)
+        if _lacks_self(function, known):
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{hook} is a method of {type(obj).__name__} without self",
+                "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
+            )
+            continue
+        wrong = [one for one in _required(function) if one not in known]
         if wrong:
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
@@ -223,6 +231,14 @@ def _wrong_arguments(
                 if known
                 else "The hook has no arguments; take none.",
             )
+
+
+def _lacks_self(function: Callable[..., object], known: Collection[str]) -> bool:
+    """Return whether a method has no parameter for its object: none at all, or the hook's first."""
+    if not inspect.ismethod(function):
+        return False
+    first = next(iter(inspect.signature(function.__func__).parameters), None)
+    return first is None or first in known
 
 
 def _required(function: Callable[..., object]) -> Iterator[str]:

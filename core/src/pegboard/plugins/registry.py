@@ -44,7 +44,7 @@ class Registry:
     manager: pluggy.PluginManager = field(repr=False)
     """The plugin manager of pluggy, with all active plugins registered."""
     unused: tuple[Unused, ...] = ()
-    """The environment variables with the platform's prefix that have no effect."""
+    """The names of settings, and of plugins in them, that have no effect."""
 
     @property
     def hook(self) -> pluggy.HookRelay:

@@ -1,5 +1,6 @@
 """What each hook of the core returns: checked against what its specification says."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,22 +92,39 @@ def _is_health_check(value: Any) -> bool:
     if not isinstance(value, HealthCheck):
         return False
     name: Any = value.name
-    return isinstance(name, str) and bool(name) and _answers_at_once(value.check)
+    return isinstance(name, str) and bool(name) and _answers_at_once(value.check, lambda: None)
 
 
 def _is_identifier(value: Any) -> bool:
     """Return whether a value can be asked for the identity of a client."""
-    return not isinstance(value, type) and _answers_at_once(value)
+    return not isinstance(value, type) and _answers_at_once(value, lambda _environ: None)
 
 
-def _answers_at_once(value: Any) -> bool:
-    """Return whether a value can be called, and then runs: nothing awaits or iterates an answer."""
+def _answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
+    """Return whether a value can be called as `like` is, and then runs.
+
+    Nothing awaits or iterates an answer.
+    """
     called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
     return (
         callable(value)
         and not inspect.iscoroutinefunction(called)
         and not inspect.isgeneratorfunction(called)
+        and _takes_arguments_of(like, value)
     )
+
+
+def _takes_arguments_of(like: Callable[..., Any], value: Callable[..., Any]) -> bool:
+    """Return whether a value can be called with the arguments that `like` has."""
+    given = inspect.signature(like).parameters.values()
+    names = [one.name for one in given if one.kind is one.KEYWORD_ONLY]
+    try:
+        inspect.signature(value).bind(*[None] * (len(given) - len(names)), **dict.fromkeys(names))
+    except TypeError:
+        return False
+    except ValueError:  # it is written in C, and does not tell
+        return True
+    return True
 
 
 def _is_session_interface(value: Any) -> bool:
@@ -114,17 +132,25 @@ def _is_session_interface(value: Any) -> bool:
 
     Those of the base class only raise `NotImplementedError`, at each request.
     """
-    return isinstance(value, SessionInterface) and not any(
-        getattr(type(value), name) is getattr(SessionInterface, name)
+    return isinstance(value, SessionInterface) and all(
+        getattr(type(value), name) is not getattr(SessionInterface, name)
+        and _is_method_like(getattr(SessionInterface, name), getattr(value, name))
         for name in ("open_session", "save_session")
     )
 
 
 def _is_strategy(value: Any) -> bool:
     return not isinstance(value, type) and all(
-        callable(getattr(value, name, None)) if name != "name" else hasattr(value, name)
+        _is_method_like(getattr(CacheStrategy, name), getattr(value, name, None))
+        if name != "name"
+        else hasattr(value, name)
         for name in _STRATEGY
     )
+
+
+def _is_method_like(declared: Callable[..., Any], method: Any) -> bool:
+    """Return whether a method of an object can be called as a class declares it."""
+    return callable(method) and _takes_arguments_of(functools.partial(declared, None), method)
 
 
 _NOTHING = Expected("nothing", lambda value: value is None, is_optional=True)
@@ -150,7 +176,7 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         ),
         "pegboard_health_checks": _sequence(
             "pegboard.HealthCheck, each with a name and a plain function, neither async nor a "
-            "generator",
+            "generator, without arguments",
             _is_health_check,
         ),
         "pegboard_setup": _NOTHING,
@@ -165,12 +191,13 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         ),
         "pegboard_session_strategy": Expected(
             "an object of a flask.sessions.SessionInterface with its own open_session and "
-            "save_session, or None",
+            "save_session, which take the arguments of Flask's, or None",
             _is_session_interface,
             is_optional=True,
         ),
         "pegboard_cache_strategy": Expected(
-            f"a pegboard.cache.CacheStrategy, which has {', '.join(_STRATEGY)}; or None",
+            f"a pegboard.cache.CacheStrategy, which has {', '.join(_STRATEGY)}, and takes its "
+            "arguments; or None",
             _is_strategy,
             is_optional=True,
         ),

@@ -42,8 +42,9 @@ class Code(ProblemCode):
         "PB_SETTING_UNKNOWN",
         (
             "A variable or key begins with the prefix of an active plugin, but the plugin "
-            "declares no such setting; or a variable is a misspelling of one of the core. It would "
-            "have no effect."
+            "declares no such setting; a variable is a misspelling of one of the core; "
+            "`create_app` is given the name of a variable; or a key is one of Flask-SQLAlchemy "
+            "that the core overwrites. It would have no effect."
         ),
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
@@ -100,7 +101,8 @@ class Code(ProblemCode):
         "PB_PLUGIN_NOT_INSTALLED",
         (
             "`PEGBOARD_PLUGINS` or `create_app(plugins=…)` names a plugin that no installed "
-            "distribution has."
+            "distribution has; or `PEGBOARD_PLUGINS_DISABLED` or `PEGBOARD_PLUGINS_POLICY` names "
+            "one that resembles an active plugin."
         ),
         "PEGBOARD_PLUGINS names a plugin that is not installed",
         "Install the distribution that has the plugin, or correct the name.",
@@ -275,6 +277,16 @@ class Code(ProblemCode):
             "Refer to a table of another plugin by its model, as in ForeignKey(Item.id), and "
             "require its distribution; for one of this plugin, check the spelling."
         ),
+    )
+    MODEL_REQUIREMENT_MISSING = (
+        "PB_MODEL_REQUIREMENT_MISSING",
+        (
+            "A foreign key of the plugin's models refers to a table of a plugin whose distribution "
+            "its own does not require. The order of migrations follows from what is required: the "
+            "reference might be made before the table."
+        ),
+        "products.stock_id refers to table stocks of stock, whose distribution it does not require",
+        "Write the other distribution into the dependencies in pyproject.toml.",
     )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",

@@ -5,6 +5,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 
 from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.http import InvalidJSONError, load_json
+from pegboard.resources.conditions import conditions_of as conditions_of
 from pegboard.resources.declaration import (
     CRUD,
     EQUALITY,
@@ -13,11 +14,17 @@ from pegboard.resources.declaration import (
     Filter,
     Operation,
     ResourceError,
+    TransferLimits,
 )
+from pegboard.resources.description import Words as Words
 from pegboard.resources.fields import Decimal, Line, Moment, Text
-from pegboard.resources.query import conditions_of as conditions_of
+from pegboard.resources.formats import Format as Format
+from pegboard.resources.formats import RowWriter as RowWriter
+from pegboard.resources.formats import holds_text as holds_text
+from pegboard.resources.formats import value_of_cell as value_of_cell
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
+from pegboard.resources.schemas import Values as Values
 from pegboard.resources.steps import Steps
 
 __all__ = [
@@ -41,5 +48,6 @@ __all__ = [
     "ResourceError",
     "Steps",
     "Text",
+    "TransferLimits",
     "load_json",
 ]

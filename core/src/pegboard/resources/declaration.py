@@ -76,3 +76,21 @@ class Filter:
     """The attribute of the model, as `Review.rating`."""
     comparisons: Sequence[Comparison] = EQUALITY
     """What clients may ask for, as `EQUALITY` or `RANGE`."""
+
+
+@dataclass(frozen=True)
+class TransferLimits:
+    """What the commands that import and create many rows are bounded by."""
+
+    batch: int = 1000
+    """Rows that are sent to the database in one statement."""
+    row_bytes: int = 1024 * 1024
+    """The longest row that is read, in bytes."""
+    bad_rows_shown: int = 20
+    """Bad rows that are described; the rest is only counted."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for limits with which nothing could be read."""
+        if self.batch < 1 or self.row_bytes < 1 or self.bad_rows_shown < 0:
+            message = f"{self} must have batch and row_bytes of at least 1, and no negative number"
+            raise ValueError(message)

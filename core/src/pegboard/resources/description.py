@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pegboard.resources.formats import Format
 from pegboard.resources.listing import PAGINATION
 
 
@@ -59,14 +60,23 @@ def location_header(words: Words, prefix: str) -> dict[str, Any]:
     }
 
 
-def list_headers(prefix: str) -> Mapping[str, Any]:
+def disposition_header(name: str) -> dict[str, Any]:
+    """Describe the header that names the file of an export."""
+    example = f'attachment; filename="{name}.{Format.CSV.value}"'
+    return {
+        "description": "The name of the file; not with JSON.",
+        "schema": {"type": "string", "example": example},
+    }
+
+
+def list_headers(prefix: str, *, is_exported: bool) -> Mapping[str, Any]:
     """Describe the headers of a list."""
     return {
         PAGINATION: {
             "description": "JSON. By number: total, total_pages, first_page, last_page, page, "
             "previous_page and next_page, where they exist. By cursor: page_size, and next_after "
-            "if there is a next page.",
-            "required": True,
+            "if there is a next page." + (" Not with an export." if is_exported else ""),
+            "required": not is_exported,
             "schema": {"type": "string", "example": '{"total": 1, "total_pages": 1}'},
         },
         "Link": {

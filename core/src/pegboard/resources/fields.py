@@ -1,5 +1,6 @@
 """Fields for the schemas of resources, as strict as a database needs them to be."""
 
+import copy
 import re
 from datetime import UTC, datetime
 from decimal import Decimal as DecimalNumber
@@ -26,6 +27,16 @@ _is_whole = re.compile("-?(0|[1-9][0-9]{0,999})").fullmatch
 _is_decimal = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?").fullmatch
 
 
+def _line_metadata(max_length: int | None, given: dict[str, Any]) -> dict[str, Any]:
+    size = "At least one character" if max_length is None else f"1 to {max_length} characters"
+    return {
+        "pattern": line_pattern(max_length),
+        "description": f"{size}, none of them a control character, "
+        "counted after white space at both ends has been trimmed.",
+        **given,
+    }
+
+
 class Line(fields.String):
     """A text of one line: trimmed, without control characters, and with something that is seen.
 
@@ -42,14 +53,14 @@ class Line(fields.String):
         """The text's name at the beginning of messages."""
         self.given_metadata: dict[str, Any] = options.pop("metadata", {})
         """What the author says of the field in the document."""
-        size = "At least one character" if max_length is None else f"1 to {max_length} characters"
-        metadata = {
-            "pattern": line_pattern(max_length),
-            "description": f"{size}, none of them a control character, "
-            "counted after white space at both ends has been trimmed.",
-            **self.given_metadata,
-        }
-        super().__init__(metadata=metadata, **options)
+        super().__init__(metadata=_line_metadata(max_length, self.given_metadata), **options)
+
+    def limited_to(self, max_length: int) -> "Line":
+        """Return a copy of the field that takes at most so many characters."""
+        limited = copy.deepcopy(self)
+        limited.max_length = max_length
+        limited.metadata = _line_metadata(max_length, self.given_metadata)
+        return limited
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(*args, **kwargs)

@@ -1,7 +1,7 @@
 """Lists of a resource: a page by its number, or by a cursor."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -9,14 +9,16 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_
+from sqlalchemy.orm import Session
 
 from pegboard.database import db
 from pegboard.http import encode_json
+from pegboard.resources.conditions import Condition
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.expressions import contains, like_pattern
 from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
-from pegboard.resources.query import Condition, Wanted
+from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 
 PAGINATION = "X-Pagination"
@@ -29,6 +31,7 @@ _RELATIONS = {
 }
 _SEARCH, _LIMIT, _OFFSET = "search", "page_limit", "page_offset"
 _MAX_PLANS = 500
+_BATCH = 1000
 
 R = TypeVar("R")
 Statement = Select[Any]
@@ -111,6 +114,19 @@ class Listing(Generic[R]):
             pagination["next_after"] = cursor
             links.append(self._link("next", after=cursor))
         return self._answer(rows, wanted, pagination, links)
+
+    def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
+        """Return the statement, and its parameters, for all rows of a request, in its order."""
+        order = (term.clause() for term in wanted.order)
+        return self._selecting(self._matching(wanted)).order_by(*order), self._parameters(wanted)
+
+    def scroll(
+        self, session: Session, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Iterable[R]:
+        """Return the rows of a statement, read in batches from a cursor of the server."""
+        options = {"yield_per": _BATCH}
+        result: Any = session.execute(statement, parameters, execution_options=options)
+        return result.scalars() if self.columns is None else result  # type: ignore[no-any-return]
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
         result: Any = db.session.execute(statement, parameters)

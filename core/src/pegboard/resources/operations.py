@@ -14,16 +14,24 @@ from pegboard.cache import cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.description import Words, etag_header, list_headers, location_header
+from pegboard.resources.description import (
+    Words,
+    disposition_header,
+    etag_header,
+    list_headers,
+    location_header,
+)
+from pegboard.resources.export import accepted_format, export_response
+from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
 
-_CONFLICT = HTTPStatus.CONFLICT
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
+_FILE = {"type": "string"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,8 @@ class Parts:
     listing: Listing[Any]
     depends: Sequence[type[DeclarativeBase] | Table]
     """The tables that a row's answer has something of."""
-    has_constraints: bool
-    """Whether a write can conflict with other rows."""
+    is_exported: bool
+    """Whether the list can be had as a file with all rows."""
 
 
 def add_views(resource: Steps[Any], parts: Parts) -> None:
@@ -51,33 +59,52 @@ def add_views(resource: Steps[Any], parts: Parts) -> None:
             add(resource, parts)
 
 
-def _documented(resource: Steps[Any], parts: Parts, view: Any, *statuses: HTTPStatus) -> Any:
+def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
     """Document errors of a view, each where the resource can answer it."""
-    possible = {
-        _CONFLICT: parts.has_constraints,
-        _FORBIDDEN: resource.overrides("permit_write"),
-    }
     for status in statuses:
-        if possible.get(status, True):
+        if status != _FORBIDDEN or resource.overrides("permit_write"):
             view = resource.blueprint.alt_response(status, status.name)(view)
     return view
 
 
 def _add_list(resource: Steps[Any], parts: Parts) -> None:
     blueprint, words = resource.blueprint, parts.words
-    headers = list_headers(resource.url_prefix)
+    headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
     @blueprint.arguments(parts.list_query(), location="query")
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        return parts.listing.response(wanted)
+        if not parts.is_exported:
+            return parts.listing.response(wanted)
+        form = accepted_format()
+        if form is None:
+            response = parts.listing.response(wanted)
+        else:
+            response = export_response(parts.listing, wanted, form, resource.name)
+        response.vary.add("Accept")
+        return response
 
     view.__doc__ = f"""List {words.plural}.
 
     By page number, or with `after` by cursor: nothing is skipped or repeated when {words.plural}
     are written meanwhile, and no page costs more than the first.
     """
+    if parts.is_exported:
+        view.__doc__ += f"""
+    As CSV or as JSON lines, as `Accept` says, the answer has all {words.plural} that the filters
+    leave, as of one moment: `page_size` has no effect, and `after` and other pages are refused.
+    """
+        disposition = {"Content-Disposition": disposition_header(resource.name)}
+        for form in Format:
+            document = blueprint.alt_response(
+                HTTPStatus.OK,
+                schema=_FILE,
+                content_type=form.media_type,
+                headers=disposition,
+                success=True,
+            )
+            view = document(view)
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
@@ -107,7 +134,7 @@ def _add_create(resource: Steps[Any], parts: Parts) -> None:
     `Location` in the answer is its URL.
     """
     view = _named(resource, f"create_{words.identifier}", view)
-    _route(resource, parts, "/", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT))
+    _route(resource, parts, "/", "POST", _documented(resource, view, _FORBIDDEN))
 
 
 def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
@@ -128,9 +155,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     Errors are named by the place in the array, from 0, as in `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
-    _route(
-        resource, parts, "/bulk", "POST", _documented(resource, parts, view, _FORBIDDEN, _CONFLICT)
-    )
+    _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))
 
 
 def _add_get(resource: Steps[Any], parts: Parts) -> None:
@@ -149,7 +174,7 @@ def _add_get(resource: Steps[Any], parts: Parts) -> None:
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     if resource.ttl is None:
-        view = _documented(resource, parts, view, HTTPStatus.NOT_MODIFIED, _STALE)
+        view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
     else:
         view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
     _route(resource, parts, resource.row_rule, "GET", view)
@@ -173,7 +198,7 @@ def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"replace_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "PUT", view)
 
 
@@ -204,7 +229,7 @@ def _add_merge(resource: Steps[Any], parts: Parts) -> None:
     `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"change_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _CONFLICT, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "PATCH", view)
 
 
@@ -225,7 +250,7 @@ def _add_delete(resource: Steps[Any], parts: Parts) -> None:
     With `If-Match: <ETag>` only if the {words.noun} still has this ETag; else 412.
     """
     view = _named(resource, f"delete_{words.identifier}", view)
-    view = _documented(resource, parts, view, _FORBIDDEN, _STALE)
+    view = _documented(resource, view, _FORBIDDEN, _STALE)
     _route(resource, parts, resource.row_rule, "DELETE", view)
 
 

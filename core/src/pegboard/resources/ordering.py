@@ -87,7 +87,7 @@ class Orders:
         """`keys` are those that clients may name, of which the first is the default."""
         self.keys = {key.name: key for key in keys}
         self.max_keys = max_keys
-        self._primary = primary
+        self.primary = primary
         others = sorted(self.keys.values(), key=lambda key: key.column.type.python_type is str)
         # Texts come last, so that what is of one length comes first.
         self._all = {key.name: key for key in (primary, *others)}
@@ -130,11 +130,11 @@ class Orders:
             message = f"At most {self.max_keys} sort keys."
             raise ValueError(message)
         terms = [Term(self.keys[name.removeprefix("-")], name.startswith("-")) for name in names]
-        if self._primary.name in bare:
+        if self.primary.name in bare:
             # No two rows have the same one, so what follows it decides nothing.
-            del terms[bare.index(self._primary.name) + 1 :]
+            del terms[bare.index(self.primary.name) + 1 :]
         else:
-            terms.append(Term(self._primary, terms[-1].is_descending))
+            terms.append(Term(self.primary, terms[-1].is_descending))
         order = tuple(terms)
         if len(self._parsed) < _MAX_PARSED:
             self._parsed[text] = order

@@ -10,6 +10,7 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.http import encode_json
+from pegboard.resources.formats import RowWriter
 
 R = TypeVar("R")
 
@@ -60,10 +61,18 @@ class Representer(Generic[R]):
         fields: Sequence[str] | None = None,
     ) -> Response:
         """Return an answer with an array of rows; of each only these fields, if any are named."""
-        schema = self._schema if fields is None else self._only(tuple(fields))
         return Response(
-            encode_json(schema.dump(rows, many=True)), status, mimetype="application/json"
+            encode_json(self._schema_of(fields).dump(rows, many=True)),
+            status,
+            mimetype="application/json",
         )
+
+    def writer(self, fields: Sequence[str] | None = None) -> RowWriter:
+        """Return what writes files of rows; of each only these fields, if any are named."""
+        return RowWriter(self._schema_of(fields))
+
+    def _schema_of(self, fields: Sequence[str] | None) -> Schema:
+        return self._schema if fields is None else self._only(tuple(fields))
 
     def _only(self, names: tuple[str, ...]) -> Schema:
         found = self._by_fields.get(names)

@@ -4,17 +4,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Integer, Table, UniqueConstraint, inspect
+from sqlalchemy import Integer, Table, inspect
 from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
+from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
-from pegboard.resources.query import Condition, ListQuery, conditions_of
+from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
@@ -58,6 +59,7 @@ class Resource(Steps[M]):
         search: Sequence[InstrumentedAttribute[Any]] = (),
         filters: Sequence[Filter] = (),
         sparse: bool = False,
+        export: bool = False,
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Sequence[type[DeclarativeBase] | Table] = (),
@@ -71,6 +73,8 @@ class Resource(Steps[M]):
           of them at once.
         - `search`: the columns that `q` looks into. `filters`: those that clients may filter by.
         - `sparse`: whether `fields=` chooses the fields of a list.
+        - `export`: whether a list is a file with all rows for `Accept: text/csv` and
+          `application/x-ndjson`.
         - `page_sizes`: returns the default number of rows on a page and the largest.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
           `depends`: other tables that it has something of; see `pegboard.cached`.
@@ -95,8 +99,10 @@ class Resource(Steps[M]):
         self._require_table()
         self._primary = self._primary_key()
         self._check(schema, operations, ttl)
+        if export and Operation.LIST not in self.operations:
+            self._refuse("export=True is of a list, and there is no Operation.LIST")
 
-        schemas = derive(schema)
+        schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
 
@@ -136,7 +142,7 @@ class Resource(Steps[M]):
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
             depends=depends,
-            has_constraints=self._has_constraints(),
+            is_exported=export,
         )
         add_views(self, parts)
 
@@ -176,15 +182,6 @@ class Resource(Steps[M]):
             ):
                 name = self.model.__name__
                 self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
-
-    def _has_constraints(self) -> bool:
-        """Return whether a write can conflict with other rows."""
-        table: Any = self.model.__table__
-        return (
-            bool(table.foreign_keys)
-            or any(isinstance(one, UniqueConstraint) for one in table.constraints)
-            or any(index.unique for index in table.indexes)
-        )
 
     def _sort_keys(self) -> Iterator[SortKey]:
         self._require_columns("sort", self.sort)

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 from marshmallow import RAISE, Schema, fields, missing
+from sqlalchemy.orm import DeclarativeBase
 
+from pegboard.resources.bounds import bounded_fields
 from pegboard.resources.fields import Line, Text
 
 
@@ -36,15 +38,17 @@ class Kept:
         self.value = value
 
 
-def derive(schema: type[Schema]) -> Schemas:
-    """Return the schemas that follow from an author's."""
+def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
+    """Return the schemas that follow from an author's, and from the columns of the model."""
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
     read_only = [name for name, field in declared.items() if field.dump_only]
     write_only = [name for name, field in declared.items() if field.load_only]
     written = {name: field for name, field in declared.items() if not field.dump_only}
+    bounded = bounded_fields(written, model)
+    written |= bounded
     shown = {name: field for name, field in declared.items() if not field.load_only}
     return Schemas(
-        input=_derived(schema, "Input", {}, read_only),
+        input=_derived(schema, "Input", bounded, read_only),
         merge=_derived(
             schema, "Merge", {name: _optional(one) for name, one in written.items()}, read_only
         ),

@@ -61,6 +61,7 @@ class SupervisedServer(MPServer):
         self._due: dict[int, float] = {}
         self._outdated: list[int] = []
         self._leaving: _Leaving | None = None
+        self._is_reloading = False
         self._is_useless = False
 
     def _serve_loop(
@@ -69,7 +70,7 @@ class SupervisedServer(MPServer):
         """Replace workers that died, and at SIGHUP all of them, until a signal says to stop."""
         start = partial(self._start_worker, spawn_target, target_loader)
         while not self.interrupt_signal:
-            is_busy = self._due or self._outdated or self._leaving
+            is_busy = self._due or self._is_reloading
             self.main_loop_interrupt.wait(_POLL if is_busy else None)
             self.main_loop_interrupt.clear()
             while self.interrupt_children:
@@ -81,6 +82,8 @@ class SupervisedServer(MPServer):
             if self.reload_signal:
                 self.reload_signal = False
                 self._outdated = [*range(self.workers)]
+                self._is_reloading = True
+                logger.info("reloading: %d workers", self.workers)
             if not self.interrupt_signal:
                 self._replace_dead(start)
                 self._reload_next(start)
@@ -136,6 +139,9 @@ class SupervisedServer(MPServer):
                 index = self._outdated[0]
                 self._leaving = _Leaving(index, self.wrks[index])
                 start(index)
+            elif self._is_reloading and not self._due:
+                self._is_reloading = False
+                logger.info("reloaded")
         elif not leaving.worker.inner.is_alive():
             self._leaving = None
         elif leaving.stopped_at is None:

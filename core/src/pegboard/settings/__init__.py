@@ -11,7 +11,8 @@ from pegboard.settings.profiles import (
     configure,
     with_options,
 )
-from pegboard.settings.resolve import Unused, Value, resolve_settings, unknown_settings
+from pegboard.settings.resolve import Value, resolve_settings
+from pegboard.settings.unknown import Unused, nearest_name, unknown_settings
 
 __all__ = [
     "Config",
@@ -26,6 +27,7 @@ __all__ = [
     "configure",
     "declarations_of",
     "get_settings",
+    "nearest_name",
     "prefix_of",
     "resolve_settings",
     "setting",

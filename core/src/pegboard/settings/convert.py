@@ -137,6 +137,9 @@ def _pairs(raw: Any) -> dict[Any, Any]:
         raise ValidationError(message)
     if raw.lstrip().startswith("{"):
         return typing.cast("dict[Any, Any]", _load(raw))
+    if raw.lstrip().startswith("["):
+        message = 'A list is no mapping; write JSON as in {"key": "value"}, or key=value,key=value.'
+        raise ValidationError(message)
     pairs: dict[str, str] = {}
 
     def add(part: str) -> None:

@@ -16,6 +16,9 @@ KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "change
 DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  # noqa: S105 - it is public
 MIN_SECRET_BYTES = 32
 
+_OVERWRITTEN = {"SQLALCHEMY_DATABASE_URI": "DATABASE_URL"}
+"""Keys of extensions that the core sets, with the setting that it makes each of."""
+
 
 class DevelopmentConfig:
     """Defaults of development: debug, verbose logs, an SQLite file, a published `SECRET_KEY`.
@@ -104,7 +107,8 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
     sources = Sources(_options.get(), explicit, environment, _upper(kind), kind.__name__)
     core, values, problems = resolve_settings(CoreSettings, None, sources)
     assert core is not None, "no setting of the core is required"
-    problems = (*unknown, *problems, *_refusals(core, values, environment))
+    refusals = (*_overwritten(explicit), *_refusals(core, values, environment))
+    problems = (*unknown, *problems, *refusals)
     return Configuration(core, values, sources, _flask_config(core, explicit), problems)
 
 
@@ -152,6 +156,15 @@ def _upper(kind: type) -> dict[str, Any]:
     return {key: value for key, value in vars(kind).items() if key.isupper()}
 
 
+def _overwritten(explicit: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each key of an extension that the core would overwrite in silence."""
+    for key, setting in _OVERWRITTEN.items():
+        if key in explicit:
+            summary = f"unknown setting {key} (given to create_app)"
+            hint = f"Set {setting}, from which the core makes it."
+            yield Problem(Code.SETTING_UNKNOWN, summary, hint)
+
+
 def _refusals(
     core: CoreSettings, values: tuple[Value, ...], environment: Mapping[str, str]
 ) -> list[Problem]:
@@ -192,9 +205,10 @@ def _refusals(
 def _flask_config(core: CoreSettings, explicit: Mapping[str, Any]) -> dict[str, Any]:
     """Return `app.config`: the keys of `config`, the core's settings, and cookie flags."""
     own = {name.upper(): value for name, value in vars(core).items()}
+    is_strict = explicit.get("SESSION_COOKIE_SAMESITE") == "Strict"
     return {
         **explicit,
         **own,
         "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SAMESITE": "Strict" if is_strict else "Lax",
     } | ({"SESSION_COOKIE_SECURE": True} if core.env == "production" else {})

@@ -1,9 +1,8 @@
 """Resolving settings: finding the value of each in its sources, converting and checking it."""
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from marshmallow import ValidationError
 
 from pegboard.problems import Code, Problem
 from pegboard.settings.convert import convert, holds_text, spell
-from pegboard.settings.declare import ENV_PREFIX, Declaration, S, declarations_of, prefix_of
+from pegboard.settings.declare import Declaration, S, declarations_of
 from pegboard.settings.service_links import is_service_link
 
 STAND_IN = "default, for want of a usable value"
@@ -89,123 +88,12 @@ def resolve_settings(
     return loaded, tuple(values), tuple(problems)
 
 
-_TESTING_PREFIX = f"{ENV_PREFIX}TEST_"
-"""What begins so is for the testing kit, whose fixtures read it."""
-
-
-@dataclass(frozen=True)
-class Unused:
-    """An environment variable that looks like one of the platform's, and that no setting has."""
-
-    name: str
-    """As it is spelled in the environment, prefix included."""
-    reason: str
-    """Why it is not used, as a part of a sentence."""
-    near: str | None = None
-    """The variable that it may be a misspelling of."""
-
-    def __str__(self) -> str:
-        question = f" Did you mean {self.near}?" if self.near else ""
-        return f"{self.name} is not used: {self.reason}.{question}"
-
-
-def unknown_settings(
-    declared: Iterable[Declaration], prefixes: Mapping[str, str], sources: Sources
-) -> tuple[tuple[Problem, ...], tuple[Unused, ...]]:
-    """Return a problem for each name that is meant for a setting that there is not.
-
-    That is a name under a plugin's prefix that the plugin does not declare, and a variable that is
-    a misspelling of one of the core. Other variables with the platform's prefix are unused, as they
-    may belong to a plugin that is not active, and those without it that are misspellings of one
-    that is not given, as they may belong to another program. `prefixes` maps the prefix of each
-    active plugin to the plugin's name.
-    """
-    declared = tuple(declared)
-    keys: dict[str, str] = {}
-    core: dict[str, str] = {}
-    for declaration in declared:
-        keys |= dict.fromkeys(declaration.variables, declaration.variable)
-        keys[declaration.key] = declaration.key
-        if declaration.owner is None:
-            core |= {name.removeprefix(ENV_PREFIX): name for name in declaration.variables}
-    problems = []
-    unused = [*_near_misses(declared, sources)]
-    for name, is_variable in _given(sources):
-        if name in keys:
-            continue
-        if is_variable and is_service_link(name, sources.environment):
-            unused.append(Unused(name, "it describes a service of the network"))
-            continue
-        upper = name.upper() if is_variable else name
-        bare = upper.removeprefix(ENV_PREFIX)
-        # ITEMS_AUDIT_X is a setting of items-audit where that is active, else of items.
-        matching = max(
-            (prefix for prefix in prefixes if bare.startswith(prefix)), key=len, default=""
-        )
-        if owner := prefixes.get(matching):
-            allowed = sorted(
-                key for key in keys if key.removeprefix(ENV_PREFIX).startswith(prefix_of(owner))
-            )
-            near = _nearest(upper, allowed)
-            known = ", ".join(key for key in allowed if key.startswith(ENV_PREFIX)) or "none"
-            hint = f"{f'Did you mean {near}? ' if near else ''}Its settings: {known}."
-        elif not is_variable:
-            continue  # Flask and its extensions have keys of their own
-        elif near := _nearest(bare, core, MISSPELLING):
-            hint = f"Did you mean {core[near]}? pegboard config show prints all settings."
-        else:
-            if upper.startswith(_TESTING_PREFIX):
-                continue
-            near = _nearest(upper, [key for key in keys if key.startswith(ENV_PREFIX)], MISSPELLING)
-            unused.append(Unused(name, "no active plugin declares it", near))
-            continue
-        origin = "environment" if is_variable else "given to create_app"
-        summary = f"unknown setting {name} ({origin})"
-        problems.append(Problem(Code.SETTING_UNKNOWN, summary, hint, owner))
-    return tuple(problems), tuple(unused)
-
-
-MISSPELLING = 0.85
-"""How alike two names are, of 1, if one is taken for a misspelling of the other."""
-
-
-def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    return next(iter(difflib.get_close_matches(name, [*names], n=1, cutoff=cutoff)), None)
-
-
 class _SettingError(Exception):
     """Raised for a setting without a usable value."""
 
     def __init__(self, code: Code, summary: str, hint: str) -> None:
         super().__init__(summary)
         self.problem = Problem(code, summary, hint)
-
-
-def _given(sources: Sources) -> Iterable[tuple[str, bool]]:
-    """Yield each name that is given, and whether it is that of an environment variable."""
-    for key in sources.explicit:
-        yield key, False
-    for variable in sources.environment:
-        if variable.upper().startswith(ENV_PREFIX):
-            yield variable, True
-
-
-_GENERAL = frozenset({"HOST", "PORT", "WORKERS", "WEB_CONCURRENCY"})
-"""Variables without the platform's prefix that other programs have, too, or ones alike."""
-
-
-def _near_misses(declared: Iterable[Declaration], sources: Sources) -> Iterable[Unused]:
-    """Yield variables without the prefix that may be misspellings of ones that are not given."""
-    bare: dict[str, str] = {}
-    for declaration in declared:
-        variables = {*declaration.variables, declaration.key}
-        if variables.isdisjoint({*sources.environment, *sources.explicit, *sources.options}):
-            bare |= dict.fromkeys(variables - _GENERAL, declaration.variable)
-    names = [name for name, variable in bare.items() if not variable.startswith(ENV_PREFIX)]
-    for variable in sources.environment:
-        upper = variable.upper()
-        if not upper.startswith(ENV_PREFIX) and (near := _nearest(upper, names, MISSPELLING)):
-            yield Unused(variable, "no setting has this name", near)
 
 
 def _look_up(declaration: Declaration, sources: Sources) -> Value:

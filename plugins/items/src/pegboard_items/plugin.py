@@ -10,12 +10,11 @@ from sqlalchemy.orm import DeclarativeBase
 import pegboard
 from pegboard.resources import Listener
 from pegboard_items import hookspecs
-from pegboard_items.commands import items
 from pegboard_items.events import item_listeners
 from pegboard_items.models import Base
 from pegboard_items.readiness import table_is_readable
 from pegboard_items.settings import ItemsSettings
-from pegboard_items.views import resource
+from pegboard_items.views import commands, resource
 
 
 @pegboard.hookimpl
@@ -45,7 +44,7 @@ def pegboard_blueprints() -> Sequence[pegboard.Blueprint]:
 @pegboard.hookimpl
 def pegboard_commands() -> Sequence[click.Command]:
     """Add the commands `pegboard items import`, `export` and `seed`."""
-    return [items]
+    return [commands]
 
 
 @pegboard.hookimpl

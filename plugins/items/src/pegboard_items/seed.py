@@ -1,14 +1,7 @@
 """Sample items, the same each time."""
 
 from collections.abc import Iterator
-from itertools import count, islice
-
-from sqlalchemy import exists, select
-
-import pegboard
-from pegboard_items.bulk import BulkWriter, Values
-from pegboard_items.models import table
-from pegboard_items.settings import ItemsSettings
+from itertools import count
 
 _TOOLS = (
     ("claw hammer", "Drives nails and pulls them."),
@@ -29,7 +22,7 @@ _TRAITS = ("Oak", "Brass", "Red", "Small", "Spare", "Borrowed", "Heavy", "Grandf
 _PLACES = ("top row", "left side", "right side", "by the window", "above the bench")
 
 
-def samples() -> Iterator[Values]:
+def samples() -> Iterator[dict[str, str]]:
     """Yield sample items without end, all with different names."""
     for number in count():
         round_, place = divmod(number, len(_TOOLS) * len(_TRAITS))
@@ -41,23 +34,3 @@ def samples() -> Iterator[Values]:
             "name": name,
             "description": f"{purpose} Hangs {_PLACES[number % len(_PLACES)]}.",
         }
-
-
-def seed_items(wanted: int, *, only_if_empty: bool = False) -> int:
-    """Create sample items; return how many were created."""
-    with pegboard.no_time_limit():
-        writer = _seed(wanted, only_if_empty=only_if_empty)
-        writer.announce()
-    return writer.count
-
-
-@pegboard.transactional
-def _seed(wanted: int, *, only_if_empty: bool) -> BulkWriter:
-    writer = BulkWriter(pegboard.get_settings(ItemsSettings).import_batch)
-    if only_if_empty and pegboard.db.session.scalar(select(exists().select_from(table))):
-        return writer
-    now = pegboard.utcnow()
-    for values in islice(samples(), wanted):
-        writer.add(writer.prepare({**values, "created_at": now, "updated_at": now}))
-    writer.flush()
-    return writer

@@ -1,4 +1,4 @@
-"""Reading and writing files of items."""
+"""Reading and writing files of rows."""
 
 import csv
 import io
@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marshmallow import Schema, fields
 
-from pegboard_items.files import Format, HeaderError, Lines, RowError, read_rows, write_rows
+from pegboard.http import encode_json
+from pegboard.resources import Format, Moment, RowWriter
+from pegboard.transfer.files import Columns, HeaderError, Lines, RowError, read_rows
 
 HEADER = ["id", "name", "description", "created_at", "updated_at"]
+COLUMNS = Columns(HEADER, required=["name"], texts=HEADER)
 
 CELL = st.text(
     st.one_of(st.sampled_from('",\n\r \\'), st.characters(exclude_categories=["Cs"])), max_size=8
@@ -21,16 +25,31 @@ CELL = st.text(
 
 def read(data: bytes, form: str, limit: int = 10_000) -> list[tuple[int, Any]]:
     """The rows of a file: line and content, of an error its text."""
-    rows = read_rows(Lines(io.BytesIO(data), limit), Format(form))
+    rows = read_rows(Lines(io.BytesIO(data), limit), Format(form), COLUMNS)
     return [
         (row.line, str(row.content) if isinstance(row.content, RowError) else row.content)
         for row in rows
     ]
 
 
-def item(**fields: object) -> SimpleNamespace:
-    """Something like an item."""
-    return SimpleNamespace(**{**dict.fromkeys(HEADER), "id": 1, **fields})
+class ThingSchema(Schema):
+    """A thing."""
+
+    id = fields.Integer()
+    name = fields.String()
+    description = fields.String()
+    created_at = Moment()
+    updated_at = Moment()
+
+
+def thing(**values: object) -> SimpleNamespace:
+    """Something with these values."""
+    return SimpleNamespace(**{**dict.fromkeys(HEADER), "id": 1, **values})
+
+
+def write(rows: Any, form: Format) -> bytes:
+    """A file of such things."""
+    return b"".join(RowWriter(ThingSchema()).write(rows, form))
 
 
 @pytest.mark.parametrize(
@@ -167,11 +186,11 @@ def test_what_the_standard_library_writes_is_read(rows):
 def test_reading_is_the_inverse_of_writing(form, texts):
     """Whatever the texts hold; nothing and empty stay apart."""
     moment = datetime(2024, 1, 1)  # noqa: DTZ001 - as stored
-    items = [
-        item(name=name, description=description, created_at=moment) for name, description in texts
+    rows = [
+        thing(name=name, description=description, created_at=moment) for name, description in texts
     ]
 
-    contents = [content for _, content in read(b"".join(write_rows(items, Format(form))), form)]
+    contents = [content for _, content in read(write(rows, Format(form)), form)]
 
     assert texts == [(content["name"], content["description"]) for content in contents]
     assert ["2024-01-01T00:00:00"] * len(texts) == [each["created_at"] for each in contents]
@@ -180,8 +199,105 @@ def test_reading_is_the_inverse_of_writing(form, texts):
 
 def test_what_is_written_is_what_others_read():
     """CSV as the standard library reads it."""
-    data = b"".join(write_rows([item(name='a "b", c', description="one\ntwo")], Format.CSV))
+    data = write([thing(name='a "b", c', description="one\ntwo")], Format.CSV)
 
     rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
 
     assert [HEADER, ["1", 'a "b", c', "one\ntwo", "", ""]] == rows
+
+
+class MixedSchema(Schema):
+    """Values of every kind."""
+
+    text = fields.String(data_key="the, text")
+    number = fields.Integer(strict=True)
+    flag = fields.Boolean(truthy={True}, falsy={False})
+    anything = fields.Raw()
+    tags = fields.List(fields.String())
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | CELL | st.sampled_from(["5", "null", "a,b"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(CELL, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        SimpleNamespace,
+        text=st.none() | CELL | st.sampled_from(["5", "null", "true"]),
+        number=st.none() | st.integers(-(10**20), 10**20),
+        flag=st.none() | st.booleans(),
+        anything=ANYTHING,
+        tags=st.none() | st.lists(CELL, max_size=3),
+    )
+)
+def test_cells_keep_what_is_no_text(row):
+    """Numbers, booleans, lists and objects are JSON; a text that looks like it stays a text."""
+    names = ["the, text", "number", "flag", "anything", "tags"]
+    columns = Columns(names, texts=["the, text"])
+    file = b"".join(RowWriter(MixedSchema()).write([row], Format.CSV))
+
+    [read_row] = read_rows(Lines(io.BytesIO(file), 10_000), Format.CSV, columns)
+
+    assert dict(zip(names, vars(row).values(), strict=True)) == read_row.content
+
+
+@pytest.mark.parametrize(
+    "data, form, first_line",
+    [
+        (b'{"name": 1}\n', "jsonl", 1),
+        (b'\xef\xbb\xbf \n\n  {"name": 1}', "jsonl", 3),
+        (b"[1]\n", "jsonl", 1),
+        (b"name\na\n", "csv", 2),
+        (b'\n"name"\n"a"\n', "csv", 3),
+        (b"\xef\xbb\xbfname\na\n", "csv", 2),
+        (b"", "jsonl", None),
+        (b" \r\n \n", "jsonl", None),
+    ],
+    ids=range(8),
+)
+def test_a_file_shows_its_format(data, form, first_line):
+    """By the first byte that is not white space; nothing of it is lost, and lines keep numbers."""
+    lines = Lines(io.BytesIO(data), 1000)
+
+    assert form == lines.sniff()
+    assert [first_line] * (first_line is not None) == [
+        row.line for row in read_rows(lines, Format(form), COLUMNS)
+    ]
+
+
+class Picky(fields.Field[str]):
+    """A field of an author's own."""
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return f"<{value}>"
+
+
+class DerivedSchema(Schema):
+    """Fields that are written as they are, and others."""
+
+    id = fields.Integer()
+    size = fields.Integer(as_string=True)
+    name = fields.String(data_key="Name")
+    alias = fields.String(attribute="name", dump_only=True)
+    at = Moment()
+    price = fields.Decimal(as_string=True)
+    picky = Picky()
+    doubled = fields.Function(lambda row: f"{row.id}{row.id}")
+
+
+VALUES = st.none() | st.integers() | st.text(max_size=3) | st.booleans()
+
+
+@settings(deadline=None)
+@given(VALUES.filter(lambda value: value in (None, True, 5)), VALUES, st.none() | st.datetimes())
+def test_rows_are_written_as_the_schema_does(number, name, at):
+    """The values and their order, whatever is in the way of the shorter path."""
+    row = SimpleNamespace(id=number, size=3, name=name, at=at, price=None, picky="x")
+    for schema in (DerivedSchema(), DerivedSchema(exclude=["doubled"])):
+        [line] = RowWriter(schema).write([row], Format.JSONL)
+
+        assert encode_json(schema.dump(row)) + b"\n" == line

@@ -1,20 +1,15 @@
-"""Reading and writing files of items: JSON lines and CSV (RFC 4180).
+"""Reading files of rows: JSON lines and CSV (RFC 4180).
 
 CSV is not left to the standard library, as that does not tell an empty cell from a quoted empty
-string: no description, and an empty one.
+string: null, and an empty text.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import PurePath
 from typing import IO, Any
 
-from pegboard.resources import InvalidJSONError, load_json
-from pegboard_items.models import table
-from pegboard_items.representation import ItemLike, plain
+from pegboard.resources import Format, InvalidJSONError, load_json, value_of_cell
 
 _BOM = b"\xef\xbb\xbf"
 _OPENING = re.compile(rb'(?:\A|,)"')
@@ -22,25 +17,45 @@ _CLOSING = re.compile(rb'(?:[^"]|"")*"(?!")')
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 
 
-class Format(StrEnum):
-    """A file format."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-
-    @classmethod
-    def of(cls, path: str) -> "Format | None":
-        """Return the format for the suffix of a file name; None if it is unknown."""
-        suffix = PurePath(path).suffix.lower()
-        return {".jsonl": cls.JSONL, ".ndjson": cls.JSONL, ".csv": cls.CSV}.get(suffix)
-
-
 class RowError(ValueError):
     """Raised for a row that cannot be read; the message says why."""
 
 
 class HeaderError(ValueError):
-    """Raised for a CSV file whose first line is not a list of item columns."""
+    """Raised for a CSV file whose first line is not a list of columns of the resource."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a CSV file may have."""
+
+    names: Sequence[str]
+    required: Collection[str] = ()
+    ignored: Collection[str] = ()
+    """Those whose cells are not read."""
+    texts: Collection[str] = ()
+    """Those whose cells are texts; other cells hold JSON, or a text that is none."""
+
+    def check(self, header: Sequence[str]) -> None:
+        """Raise `HeaderError` for a first line that does not say what the cells are."""
+        if (
+            set(header) <= set(self.names)
+            and set(header) >= set(self.required)
+            and len(set(header)) == len(header)
+        ):
+            return
+        message = (
+            "The first line of a CSV file names its columns, each once, out of "
+            f"{', '.join(self.names)}"
+        )
+        needed = f"; {listed(self.required)} must be among them" if self.required else ""
+        raise HeaderError(message + needed + ".")
+
+
+def listed(names: Collection[str]) -> str:
+    """Return names as a sentence has them: `a`, `a and b`, `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class Lines:
         self.number = 0
         self.position = 0
         """Bytes read so far."""
+        self._ahead = b""
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines; of a longer line only the first bytes, one more than the limit."""
@@ -72,15 +88,31 @@ class Lines:
                 rest = self._read()
             yield line.removeprefix(_BOM) if self.number == 1 else line
 
+    def sniff(self) -> Format:
+        """Return the format of the file, by its first byte that is not white space.
+
+        To be called before the lines are read. An empty file is one of JSON lines.
+        """
+        while piece := self._read():
+            content = piece.removeprefix(_BOM) if not self.number else piece
+            if content.strip():
+                self._ahead = piece
+                return Format.JSONL if content.lstrip()[:1] in {b"{", b"["} else Format.CSV
+            self.number += piece.endswith(b"\n")
+        return Format.JSONL
+
     def _read(self) -> bytes:
+        if self._ahead:
+            piece, self._ahead = self._ahead, b""
+            return piece
         piece = self._file.readline(self.limit + 1)
         self.position += len(piece)
         return piece
 
 
-def read_rows(lines: Lines, form: Format) -> Iterator[Row]:
+def read_rows(lines: Lines, form: Format, columns: Columns) -> Iterator[Row]:
     """Yield the rows of a file. Raises `HeaderError` for a CSV file without a valid first line."""
-    return _read_csv(lines) if form is Format.CSV else _read_jsonl(lines)
+    return _read_csv(lines, columns) if form is Format.CSV else _read_jsonl(lines)
 
 
 def _read_jsonl(lines: Lines) -> Iterator[Row]:
@@ -97,11 +129,11 @@ def _parse_object(line: bytes) -> Any:
         raise RowError(message) from None
 
 
-def _read_csv(lines: Lines) -> Iterator[Row]:
+def _read_csv(lines: Lines, columns: Columns) -> Iterator[Row]:
     records = _csv_records(lines)
-    header = _read_header(next(records, None))
+    header = _Header.read(next(records, None), columns)
     for number, record in records:
-        yield Row(number, _attempt(lambda text: _assign(header, _split(text)), record))
+        yield Row(number, _attempt(header.assign, record))
 
 
 def _csv_records(lines: Lines) -> Iterator[tuple[int, bytes | RowError]]:
@@ -140,19 +172,38 @@ def _ends_in_a_quoted_cell(line: bytes, is_open: bool) -> bool:  # noqa: FBT001 
         position, is_open = closing.end(), False
 
 
-def _read_header(record: tuple[int, bytes | RowError] | None) -> list[str]:
-    try:
-        header = [cell or "" for cell in _split(record[1])] if record else []
-    except RowError as error:
-        raise HeaderError(str(error)) from None
-    unknown = sorted(set(header) - set(table.columns.keys()))
-    if "name" not in header or unknown or len(set(header)) != len(header):
-        message = (
-            f"The first line of a CSV file names its columns, each once, out of "
-            f"{', '.join(table.columns.keys())}; name must be among them."
-        )
-        raise HeaderError(message)
-    return header
+@dataclass(frozen=True)
+class _Header:
+    """The first line of a CSV file."""
+
+    names: Sequence[str]
+    ignored: Sequence[str]
+    parsed: Sequence[str]
+
+    @classmethod
+    def read(cls, record: tuple[int, bytes | RowError] | None, columns: Columns) -> "_Header":
+        """Return the header of a record. Raises `HeaderError`."""
+        try:
+            names = [cell or "" for cell in _split(record[1])] if record else []
+        except RowError as error:
+            raise HeaderError(str(error)) from None
+        columns.check(names)
+        ignored = [name for name in names if name in columns.ignored]
+        parsed = [name for name in names if name not in {*columns.texts, *ignored}]
+        return cls(names, ignored, parsed)
+
+    def assign(self, record: bytes | RowError) -> dict[str, Any]:
+        """Return the values of a record by the names of their columns."""
+        cells = _split(record)
+        if len(cells) != len(self.names):
+            message = f"{len(cells)} cells, where the first line has {len(self.names)}"
+            raise RowError(message)
+        row: dict[str, Any] = dict(zip(self.names, cells, strict=True))
+        for name in self.ignored:
+            del row[name]
+        for name in self.parsed:
+            row[name] = value_of_cell(row[name])
+        return row
 
 
 def _split(record: bytes | RowError) -> list[str | None]:
@@ -178,13 +229,6 @@ def _split(record: bytes | RowError) -> list[str | None]:
         position = found.end()
 
 
-def _assign(header: list[str], cells: list[str | None]) -> dict[str, str | None]:
-    if len(cells) != len(header):
-        message = f"{len(cells)} cells, where the first line has {len(header)}"
-        raise RowError(message)
-    return dict(zip(header, cells, strict=True))
-
-
 def _bounded(data: bytes, limit: int) -> bytes | RowError:
     return data if len(data) <= limit else RowError(f"longer than {limit} bytes")
 
@@ -197,33 +241,3 @@ def _attempt(parse: Callable[[Any], Any], record: bytes | RowError) -> Any:
         return parse(record)
     except RowError as error:
         return error
-
-
-def write_rows(items: Iterable[ItemLike], form: Format) -> Iterator[bytes]:
-    """Yield the bytes of a file, in the form that `read_rows` reads."""
-    if form is Format.CSV:
-        yield _csv_line(table.columns.keys())
-    write = _csv_item if form is Format.CSV else _json_item
-    for item in items:
-        yield write(plain(item))
-
-
-def _json_item(item: Mapping[str, Any]) -> bytes:
-    return json.dumps(item, ensure_ascii=False).encode() + b"\n"
-
-
-def _csv_item(item: Mapping[str, Any]) -> bytes:
-    return _csv_line([_csv_cell(value) for value in item.values()])
-
-
-def _csv_cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return str(value)
-    escaped = str(value).replace('"', '""')
-    return f'"{escaped}"'
-
-
-def _csv_line(cells: Iterable[str]) -> bytes:
-    return ",".join(cells).encode() + b"\r\n"

@@ -1,0 +1,31 @@
+"""Calling the hooks that are given the app, to which any of them may add routes."""
+
+from typing import Any
+
+from flask import Flask
+
+from pegboard.plugins import Plugin, Registry, Routes, call_plugin, rules_of, settle
+from pegboard.problems import PluginError
+
+_EXTENSION = "pegboard.routes"
+
+
+def init_routes(app: Flask, routes: Routes) -> None:
+    """Keep the routes of the app, with which those that hooks add are compared."""
+    app.extensions[_EXTENSION] = routes
+
+
+def call_with_app(
+    app: Flask, assembled: Registry, plugin: Plugin, hook: str, **arguments: Any
+) -> list[Any]:
+    """Call a hook of one plugin with the app; return its result as `call_plugin` does.
+
+    Raises `PluginError` as that does, and for routes that the hook has added if they collide with
+    others.
+    """
+    routes: Routes = app.extensions[_EXTENSION]
+    known = len(rules_of(app))
+    results = call_plugin(assembled.manager, plugin, hook, app=app, **arguments)
+    if collisions := routes.add(plugin, rules_of(app)[known:]):
+        raise PluginError(*settle(collisions, assembled.skippable))
+    return results

@@ -1,0 +1,52 @@
+"""Foreign keys to tables of other plugins, whose revisions must be applied before."""
+
+from collections.abc import Iterator, Sequence
+
+from pegboard.plugins.contributions import Plugin
+from pegboard.problems import Code, Problem
+
+
+def find_undeclared_references(
+    plugins: Sequence[Plugin], *, is_complete: bool
+) -> Iterator[Problem]:
+    """Yield a problem for each foreign key to a table of a plugin that is not required.
+
+    Histories are applied in the order of requirements, and PostgreSQL refuses a reference to a
+    table that does not exist yet. `is_complete` tells that no plugin is missing because of problems
+    of its own, so that a table of none of them is a problem, too.
+    """
+    for plugin in plugins:
+        for table in plugin.metadata.tables.values() if plugin.metadata is not None else ():
+            for key in sorted(table.foreign_keys, key=lambda one: one.parent.name):
+                referred = key.column.table
+                if referred.metadata is plugin.metadata:
+                    continue
+                place = f"{table.name}.{key.parent.name} refers to table {referred.name}"
+                owner = next((one for one in plugins if one.metadata is referred.metadata), None)
+                if owner is None and is_complete:
+                    yield plugin.problem(
+                        Code.MODEL_REQUIREMENT_MISSING,
+                        f"{place}, which is of no active plugin",
+                        "Write the distribution of the plugin that has the table into the "
+                        "dependencies in pyproject.toml, and activate that plugin.",
+                    )
+                elif owner is not None and not _requires(plugin, owner, plugins):
+                    assert owner.distribution is not None
+                    yield plugin.problem(
+                        Code.MODEL_REQUIREMENT_MISSING,
+                        f"{place} of {owner.name}, whose distribution it does not require",
+                        f"Write {owner.distribution.name!r} into the dependencies in "
+                        "pyproject.toml, and install the plugin anew.",
+                    )
+
+
+def _requires(plugin: Plugin, owner: Plugin, plugins: Sequence[Plugin]) -> bool:
+    """Return whether a plugin requires another, also by way of others; without metadata True."""
+    if plugin.distribution is None or owner.distribution is None:
+        return True
+    found = {plugin.distribution.canonical_name}
+    for _ in plugins:  # a way is no longer than there are plugins
+        for one in plugins:
+            if one.distribution and one.distribution.canonical_name in found:
+                found |= one.distribution.requires.keys()
+    return owner.distribution.canonical_name in found

@@ -1,0 +1,133 @@
+"""Tests of what is said of a failed revision that has committed a part of its work."""
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from pegboard.database import db
+from pegboard.migrations import MigrationError, upgrade
+from pegboard.testing.fixtures import MakeApp
+
+from .conftest import Assemble, Plugin
+
+TABLE = "op.create_table('early', sa.Column('id', sa.Integer()))\n"
+FAILS = "op.execute('SELECT nothing')"
+
+COMMITS = {
+    "COMMIT": f"{TABLE}op.execute('commit')\n{FAILS}",
+    "COMMIT and an error in Python": f"{TABLE}op.execute('commit')\nraise ValueError",
+    "an autocommit block": f"""\
+        with op.get_context().autocommit_block():
+            {TABLE}            {FAILS}
+        """,
+    "before an autocommit block": f"""\
+        {TABLE}
+        with op.get_context().autocommit_block():
+            {FAILS}
+        """,
+    "an error after the block": f"""\
+        {TABLE}
+        with op.get_context().autocommit_block():
+            pass
+        raise ValueError
+        """,
+}
+
+
+def _failure(app: Flask) -> str:
+    with pytest.raises(MigrationError) as failure:
+        upgrade(app)
+    return failure.value.message
+
+
+@pytest.mark.parametrize("body", COMMITS.values(), ids=COMMITS)
+def test_what_a_failed_revision_has_committed_is_named(
+    assemble: Assemble, notes: Plugin, body: str
+) -> None:
+    """The message says that it stays, and what to do."""
+    notes.write(1, body)
+    app = assemble(notes)
+
+    message = _failure(app)
+
+    assert "failed, and a part of it stays" in message
+    assert "rolled back; the database" not in message
+    assert "\n  committed: CREATE TABLE early (" in message
+    assert "\n  hint: Undo by hand what was committed." in message
+    with app.app_context():
+        assert sa.inspect(db.engine).has_table("early")
+
+
+NOTHING = {
+    "no commit": f"{TABLE}{FAILS}",
+    "a block in which nothing is done": f"""\
+        with op.get_context().autocommit_block():
+            {FAILS}
+        """,
+    "after a rollback": f"{TABLE}op.execute('rollback')\n{FAILS}",
+}
+
+
+@pytest.mark.parametrize("body", NOTHING.values(), ids=NOTHING)
+def test_a_revision_of_which_nothing_stays_is_said_to_be_rolled_back(
+    assemble: Assemble, notes: Plugin, body: str
+) -> None:
+    """Without anything committed there is nothing to undo."""
+    notes.write(1, body)
+    app = assemble(notes)
+
+    assert "failed and was rolled back" in _failure(app)
+    with app.app_context():
+        assert not sa.inspect(db.engine).has_table("early")
+
+
+def test_a_commit_that_fails_leaves_nothing(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """A deferred constraint is checked by the commit, which then rolls back."""
+    notes.write(
+        1,
+        """\
+        op.execute("CREATE TABLE a (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
+        op.execute("INSERT INTO a VALUES (1), (1)")
+        """,
+    )
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    assert "failed and was rolled back" in _failure(app)
+
+
+def test_an_index_that_was_not_finished_is_to_be_dropped(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """PostgreSQL keeps an index whose concurrent creation failed, and refuses its name later."""
+    notes.write(
+        1,
+        """\
+        op.create_table("notes", sa.Column("title", sa.String(9)))
+        op.execute("INSERT INTO notes VALUES ('a'), ('a')")
+        """,
+    )
+    notes.write(
+        2,
+        """\
+        with op.get_context().autocommit_block():
+            op.create_index(
+                "ix_notes", "notes", ["title"], unique=True, postgresql_concurrently=True
+            )
+        """,
+    )
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    message = _failure(app)
+
+    assert "could not create unique index" in message
+    assert "\n  unfinished: the index ix_notes, which is invalid" in message
+    assert "hint: Drop the invalid index: DROP INDEX CONCURRENTLY ix_notes; Correct" in message
+    assert "already exists" in (again := _failure(app))
+    assert "DROP INDEX CONCURRENTLY ix_notes;" in again
+    with app.app_context(), db.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(sa.text("DROP INDEX CONCURRENTLY ix_notes"))
+        connection.execute(sa.text("DELETE FROM notes"))
+    upgrade(app)
