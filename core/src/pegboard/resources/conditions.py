@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, bindparam
 
 from pegboard.resources.declaration import Comparison, Filter
 from pegboard.resources.expressions import ordered
+from pegboard.resources.fields import Text
 from pegboard.resources.kinds import kind_of, truth
+from pegboard.resources.texts import TEXT_PATTERN
 
 MAX_IN = 100
 """Values, at most, of one comparison with several."""
@@ -97,7 +99,8 @@ class Several(fields.Field[list[Any]]):
 
     def __init__(self, one: fields.Field[Any], **options: Any) -> None:
         self._one = one
-        options["metadata"] = {"type": "string", **options.get("metadata", {})}
+        pattern = {"pattern": TEXT_PATTERN} if isinstance(one, Text) else {}
+        options["metadata"] = {"type": "string", **pattern, **options.get("metadata", {})}
         super().__init__(**options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:

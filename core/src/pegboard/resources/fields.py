@@ -17,6 +17,15 @@ from pegboard.resources.texts import (
 )
 
 _TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_DAY = (
+    r"(?:(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    rf"|{_LEAP_YEAR}-02-29)"
+)
+_REAL_TIME_PATTERN = rf"^{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{6}})?$"
+"""The pattern of a time that there is, such as not of the 30th of February."""
+
 _TIME = {
     "description": "UTC, without an offset; a fraction only where there is one. JavaScript takes "
     "such a text for local time: append Z before it is read.",
@@ -100,6 +109,8 @@ class Moment(fields.Field[datetime]):
 
     def __init__(self, **options: Any) -> None:
         metadata = {**_TIME, **options.pop("metadata", {})}
+        if not options.get("dump_only"):
+            metadata["pattern"] = _REAL_TIME_PATTERN
         super().__init__(metadata={"type": "string", **metadata}, **options)
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
