@@ -1,3 +1,4 @@
+import gc
 import io
 import socketserver
 from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ def make_database() -> Iterator[MakeDatabase]:
             return app
 
         yield make
+    # A shared database in memory ends with its last engine, which is in a cycle with the app.
+    gc.collect()
 
 
 @pytest.mark.parametrize(

@@ -586,7 +586,7 @@ def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: Make
         connection.execute(sa.text("CREATE TABLE of_another_program (id INTEGER)"))
 
     assert () == find_drift(app)
-    assert () == find_drift(assemble(tags))
+    assert () == find_drift(assemble(notes))
     assert () == write_revisions(assemble(notes), message="again")
     downgrade(app, revision="base")
     assert {"of_another_program"} == tables(app)
