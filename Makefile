@@ -30,13 +30,10 @@ endef
 PIP_INSTALL := -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
 
-# One more than there are cores, as some tests wait for servers that fail.
-PARALLEL = $$(.tools/bin/python -c 'import os; print((os.cpu_count() or 1) + 1)')
-
 # Runs all environments, or those of the options, and says at the end how many tests passed.
 define RUN
 .tools/bin/python tools/summary.py --clear; status=0; \
-$(TOX) run-parallel --parallel $(PARALLEL) $(OPTIONS) || status=$$?; \
+$(TOX) run-parallel --parallel auto $(OPTIONS) || status=$$?; \
 .tools/bin/python tools/summary.py; exit $$status
 endef
 
