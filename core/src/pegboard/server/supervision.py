@@ -31,6 +31,9 @@ SETTLED = 60.0
 
 _POLL = 0.1
 
+_YOUNG, _UNTIL_TOLD_AGAIN = 10.0, 0.5
+"""Seconds for which a worker is young, and after which young ones are told once more to stop."""
+
 
 class Served:
     """A mark that any worker sets once it can serve, in memory that all processes share."""
@@ -100,6 +103,20 @@ class SupervisedServer(MPServer):
             super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         if exit_code or self._is_useless:
             sys.exit(exit_code or 1)
+
+    def _stop_workers(self) -> None:
+        """Stop the workers; a young one is told twice.
+
+        Until it has restored the default handlers, a fork has its parent's, by which a signal is
+        lost: the worker would start and serve, and be killed only after the longest drain.
+        """
+        now = time.monotonic()
+        young = [worker for worker in self.wrks if now - worker.birth < _YOUNG]
+        for worker in self.wrks if young else ():
+            worker.terminate()  # type: ignore[no-untyped-call]
+        for worker in young:
+            worker.join(max(0.0, now + _UNTIL_TOLD_AGAIN - time.monotonic()))  # type: ignore[no-untyped-call]
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
