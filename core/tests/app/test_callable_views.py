@@ -20,26 +20,10 @@ class NoteSchema(Schema):
     text = fields.String()
 
 
-def start(make_app: Any, views: Views) -> flask.Flask:
-    """Start a service of a plugin with these views."""
-
-    class Notes:
-        name = "notes"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            blueprint = pegboard.Blueprint("notes", __name__, url_prefix="/notes")
-            views(blueprint)
-            return [blueprint]
-
-    app: flask.Flask = make_app(plugins=[Notes()])
-    return app
-
-
-def only_problem(make_app: Any, views: Views) -> Any:
+def only_problem(start_views: Any, views: Views) -> Any:
     """The one problem of a start with these views."""
     with pytest.raises(pegboard.StartupError) as caught:
-        start(make_app, views)
+        start_views(views)
     (problem,) = caught.value.problems
     assert "notes" == problem.plugin
     return problem
@@ -124,11 +108,11 @@ def asynchronous(blueprint: pegboard.Blueprint) -> None:
     ],
 )
 def test_a_view_that_cannot_be_called_is_refused(
-    make_app: Any, monkeypatch: pytest.MonkeyPatch, views: Views, summary: str, hint: str
+    start_views: Any, monkeypatch: pytest.MonkeyPatch, views: Views, summary: str, hint: str
 ) -> None:
     """With what it is given; every request would be answered 500."""
     monkeypatch.setattr("pegboard.app.callable_views.find_spec", lambda _: None)
-    problem = only_problem(make_app, views)
+    problem = only_problem(start_views, views)
     assert "PB_VIEW_INVALID" == problem.code
     assert problem.summary.startswith(f"the view {__name__}.{views.__name__}.<locals>.")
     assert summary in problem.summary
@@ -207,9 +191,9 @@ def with_methods(blueprint: pegboard.Blueprint) -> None:
     "views",
     [with_everything, with_another_decorator, with_a_preprocessor, with_keywords, with_methods],
 )
-def test_a_view_that_can_be_called_is_served(make_app: Any, views: Views) -> None:
+def test_a_view_that_can_be_called_is_served(start_views: Any, views: Views) -> None:
     """Whatever passes its arguments."""
-    response = start(make_app, views).test_client().post("/notes/me", json={})
+    response = start_views(views).test_client().post("/notes/me", json={})
     assert (200, {"text": "me"}) == (response.status_code, response.json)
 
 
@@ -229,7 +213,7 @@ def test_a_view_that_can_be_called_is_served(make_app: Any, views: Views) -> Non
     ],
 )
 def test_a_decorator_with_wrong_arguments_is_refused_where_it_stands(
-    make_app: Any, decorate: Callable[[pegboard.Blueprint], Any], message: str
+    start_views: Any, decorate: Callable[[pegboard.Blueprint], Any], message: str
 ) -> None:
     """The message has the line of the plugin."""
 
@@ -239,5 +223,5 @@ def test_a_decorator_with_wrong_arguments_is_refused_where_it_stands(
 
         decorate(blueprint)(view)
 
-    problem = only_problem(make_app, views)
+    problem = only_problem(start_views, views)
     assert message.format(f"{__name__}.{views.__qualname__}.<locals>.view") in problem.summary

@@ -140,17 +140,17 @@ def on_another_blueprint(blueprint: pegboard.Blueprint) -> None:
         (on_another_blueprint, "response"),
     ],
 )
-def test_a_decorator_above_the_route_is_refused(make_app: Any, views: Views, name: str) -> None:
+def test_a_decorator_above_the_route_is_refused(start_views: Any, views: Views, name: str) -> None:
     """It would have no effect, and a secret field would reach clients."""
     with pytest.raises(pegboard.StartupError) as caught:
-        make_app(plugins=[_plugin(views)])
+        start_views(views)
     (problem,) = caught.value.problems
     assert "PB_DECORATED_ABOVE_ROUTE" == problem.code
     assert problem.summary.startswith(f"{name} decorates {__name__}.")
     assert f"Put `{name}` below the route." == problem.hint
 
 
-def test_all_decorators_of_all_views_above_routes_are_named(make_app: Any) -> None:
+def test_all_decorators_of_all_views_above_routes_are_named(start_views: Any) -> None:
     """One start tells all of them."""
 
     def views(blueprint: pegboard.Blueprint) -> None:
@@ -166,7 +166,7 @@ def test_all_decorators_of_all_views_above_routes_are_named(make_app: Any) -> No
             return {"id": 1}
 
     with pytest.raises(pegboard.StartupError) as caught:
-        make_app(plugins=[_plugin(views)])
+        start_views(views)
     found = [problem.summary.partition(" decorates")[0] for problem in caught.value.problems]
     assert ["response", "doc", "alt_response"] == found
 
@@ -229,24 +229,24 @@ def in_a_class(blueprint: pegboard.Blueprint) -> None:
     "views",
     [with_two_routes, with_a_variant, on_two_blueprints, with_any_query, in_a_class],
 )
-def test_a_decorator_below_the_route_has_an_effect(make_app: Any, views: Views) -> None:
+def test_a_decorator_below_the_route_has_an_effect(start_views: Any, views: Views) -> None:
     """However often the function is registered."""
-    app = make_app(plugins=[_plugin(views)])
+    app = start_views(views)
     query = {"any": "1"} if views is with_any_query else {}
     assert {"id": 1} == app.test_client().get("/notes/", query_string=query).json
 
 
-def test_what_is_not_registered_is_not_looked_at(make_app: Any) -> None:
+def test_what_is_not_registered_is_not_looked_at(start_views: Any) -> None:
     """A view may be decorated and left out, as by a setting."""
 
     def views(blueprint: pegboard.Blueprint) -> None:
         responds(blueprint)(lambda: {"id": 1})
 
-    make_app(plugins=[_plugin(views)])
+    start_views(views)
 
 
 @pytest.mark.parametrize("in_class", [False, True])
-def test_cached_below_response_is_refused(make_app: Any, *, in_class: bool) -> None:
+def test_cached_below_response_is_refused(start_views: Any, *, in_class: bool) -> None:
     """What the view returns is no answer yet, so every request would fail."""
 
     def views(blueprint: pegboard.Blueprint) -> None:
@@ -269,12 +269,12 @@ def test_cached_below_response_is_refused(make_app: Any, *, in_class: bool) -> N
                 return {"id": note_id}
 
     with pytest.raises(pegboard.StartupError) as caught:
-        make_app(plugins=[_plugin(views)])
+        start_views(views)
     (problem,) = caught.value.problems
     assert "PB_CACHED_BELOW_RESPONSE" == problem.code
 
 
-def test_all_mistakes_of_cached_views_are_told_at_once(make_app: Any) -> None:
+def test_all_mistakes_of_cached_views_are_told_at_once(start_views: Any) -> None:
     """Of two views of one name, of a URL without the key, of a method that is never cached."""
 
     def views(blueprint: pegboard.Blueprint) -> None:
@@ -291,24 +291,9 @@ def test_all_mistakes_of_cached_views_are_told_at_once(make_app: Any) -> None:
             blueprint.add_url_rule(rule, rule[1:4], view_func=cached, methods=[method])
 
     with pytest.raises(pegboard.StartupError) as caught:
-        make_app(plugins=[_plugin(views)])
+        start_views(views)
     assert {
         "PB_CACHED_DUPLICATE_NAME",
         "PB_CACHED_KEY_MISMATCH",
         "PB_CACHED_WITHOUT_GET",
     } == {problem.code for problem in caught.value.problems}
-
-
-def _plugin(views: Views) -> Any:
-    """A plugin with these views."""
-
-    class Notes:
-        name = "notes"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            blueprint = pegboard.Blueprint("notes", __name__, url_prefix="/notes")
-            views(blueprint)
-            return [blueprint]
-
-    return Notes()

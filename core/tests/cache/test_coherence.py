@@ -91,12 +91,6 @@ def record_commits(engine: Engine, strategy: CacheStrategy) -> None:
 
 
 @pytest.fixture
-def strategy() -> RecordingStrategy:
-    """The strategy of the app."""
-    return RecordingStrategy(MemoryStrategy(size=1000))
-
-
-@pytest.fixture
 def app(database_url: str, strategy: RecordingStrategy) -> Iterator[Flask]:
     """An app on SQLite, and on PostgreSQL."""
     with service(database_url, strategy) as app:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from pegboard.cache import MemoryStrategy, cached, init_cache
+from pegboard.cache import cached, init_cache
 from pegboard.cache.invalidation import Tables
 from pegboard.cache.lookup import lookup_of
 from pegboard.database import DatabaseOptions, Model, db, init_database
@@ -179,12 +179,6 @@ LABELS = {"items/*"}
 def view(**_: Any) -> str:
     """Answer."""
     return "answer"
-
-
-@pytest.fixture
-def strategy() -> RecordingStrategy:
-    """The strategy of the app."""
-    return RecordingStrategy(MemoryStrategy(size=1000))
 
 
 @pytest.fixture

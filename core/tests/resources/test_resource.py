@@ -337,13 +337,17 @@ def test_a_wrong_declaration_fails_when_it_is_made(message: str) -> None:
 TYPED = """
 import pegboard
 from marshmallow import Schema
-from sqlalchemy.orm import DeclarativeBase, Mapped
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from pegboard.resources import Operation
 
 class Base(pegboard.Model, DeclarativeBase): ...
 class Note(Base):
     __tablename__ = "notes"
     text: Mapped[str]
+class Mark(Base):
+    __tablename__ = "marks"
+    note_id: Mapped[int] = mapped_column(ForeignKey(Note.id))
 class NoteSchema(Schema): ...
 
 class Notes(pegboard.Resource[Note]):
@@ -351,7 +355,9 @@ class Notes(pegboard.Resource[Note]):
     def make(self, values: dict[str, object]) -> Note:
         return super().make(values)
 
-notes = Notes("notes", __name__, Note, NoteSchema, noun="note", sort=[Note.text])
+notes = Notes(
+    "notes", __name__, Note, NoteSchema, noun="note", sort=[Note.text], ttl=9, depends=Mark.note_id
+)
 text: str = notes.find(1).text
 """
 

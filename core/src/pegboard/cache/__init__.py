@@ -4,6 +4,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 """
 
 from pegboard.cache.counters import Counters
+from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached
 from pegboard.cache.extension import embedded_strategy as embedded_strategy
 from pegboard.cache.extension import find_lookups as find_lookups

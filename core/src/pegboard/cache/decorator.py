@@ -14,12 +14,15 @@ from pegboard.cache.service import get_cache
 
 P = ParamSpec("P")
 
+Dependence = Sequence[type[DeclarativeBase] | Table | Attribute] | Attribute
+"""What an answer depends on beside its row: models, tables, and foreign keys to the row."""
+
 
 def cached(
     model: type[DeclarativeBase],
     *,
     ttl: int,
-    depends: Sequence[type[DeclarativeBase] | Table | Attribute] | Attribute = (),
+    depends: Dependence = (),
     name: str = "view",
     version: int = 1,
     may_precede: bool = False,

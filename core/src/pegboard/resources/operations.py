@@ -7,10 +7,8 @@ from typing import Any
 
 from flask import Response
 from marshmallow import Schema
-from sqlalchemy import Table
-from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.cache import cached
+from pegboard.cache import Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
@@ -46,8 +44,8 @@ class Parts:
     list_query: type[Schema]
     """The schema of a list's query; it loads a `Wanted`."""
     listing: Listing[Any]
-    depends: Sequence[type[DeclarativeBase] | Table]
-    """The tables that a row's answer has something of."""
+    depends: Dependence
+    """What a row's answer has something of."""
     is_exported: bool
     """Whether the list can be had as a file with all rows."""
 

@@ -5,10 +5,11 @@ from typing import Any, NoReturn
 
 from marshmallow import Schema
 from sqlalchemy import Integer, Table, inspect
-from sqlalchemy.orm import ColumnProperty, DeclarativeBase, InstrumentedAttribute
+from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
+from pegboard.cache import Dependence
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
@@ -62,7 +63,7 @@ class Resource(Steps[M]):
         export: bool = False,
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
-        depends: Sequence[type[DeclarativeBase] | Table] = (),
+        depends: Dependence = (),
     ) -> None:
         """Declare a resource.
 
@@ -77,7 +78,7 @@ class Resource(Steps[M]):
           `application/x-ndjson`.
         - `page_sizes`: returns the default number of rows on a page and the largest.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
-          `depends`: other tables that it has something of; see `pegboard.cached`.
+          `depends`: what it has something of besides; see `pegboard.cached`.
 
         Raises `ResourceError` for a declaration that cannot work.
         """
