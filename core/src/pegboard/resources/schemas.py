@@ -41,12 +41,15 @@ class Kept:
 def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
     """Return the schemas that follow from an author's, and from the columns of the model."""
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
-    read_only = [name for name, field in declared.items() if field.dump_only]
-    write_only = [name for name, field in declared.items() if field.load_only]
-    written = {name: field for name, field in declared.items() if not field.dump_only}
+    # Only an instance knows which fields its `Meta` excludes, makes read-only or write-only.
+    used = schema().fields
+    unused = declared.keys() - used
+    read_only = [*unused, *(name for name, field in used.items() if field.dump_only)]
+    write_only = [*unused, *(name for name, field in used.items() if field.load_only)]
+    written = {name: field for name, field in declared.items() if name not in read_only}
     bounded = bounded_fields(written, model)
     written |= bounded
-    shown = {name: field for name, field in declared.items() if not field.load_only}
+    shown = {name: field for name, field in declared.items() if name not in write_only}
     return Schemas(
         input=_derived(schema, "Input", bounded, read_only),
         merge=_derived(
@@ -74,7 +77,8 @@ def _derived(
     left_out: Iterable[str],
 ) -> type[Schema]:
     """Return a subclass with other fields; its component in the document has the plugin's name."""
-    meta = type("Meta", (schema.Meta,), {"unknown": RAISE, "exclude": tuple(left_out)})
+    chosen = {"fields": (), "exclude": tuple(left_out), "load_only": (), "dump_only": ()}
+    meta = type("Meta", (schema.Meta,), {"unknown": RAISE, **chosen})
     name = f"{schema.__name__.removesuffix('Schema')}{role}Schema"
     members: dict[str, Any] = {
         **changed,
