@@ -14,7 +14,21 @@ from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
-from sqlalchemy import BigInteger, DateTime, Enum, Integer, SmallInteger
+from sqlalchemy import (
+    CHAR,
+    NCHAR,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Enum,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Time,
+    Uuid,
+)
 from sqlalchemy.types import TypeEngine
 
 from pegboard.resources.fields import Decimal as DecimalText
@@ -62,6 +76,20 @@ def integer_range(type_: TypeEngine[Any]) -> tuple[int, int]:
     elif isinstance(type_, BigInteger) or not isinstance(type_, Integer):
         bits = 63
     return -(2**bits), 2**bits - 1
+
+
+def is_returned_as_sent(type_: TypeEngine[Any]) -> bool:
+    """Return whether the databases give back a column's value in the form in which it was sent.
+
+    A `Numeric(8, 2)` makes 1.50 of 1.5, `JSONB` sorts the members of an object, and what a type of
+    an author's own does is not known.
+    """
+    if isinstance(type_, CHAR | NCHAR) or getattr(type_, "precision", None) is not None:
+        return False
+    return isinstance(type_, _RETURNED_AS_SENT) and not getattr(type_, "timezone", False)
+
+
+_RETURNED_AS_SENT = (Integer, String, Boolean, Date, DateTime, Time, Uuid, LargeBinary)
 
 
 def _whole(type_: TypeEngine[Any]) -> Kind:

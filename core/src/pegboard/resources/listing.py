@@ -130,7 +130,10 @@ class Listing(Generic[R]):
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
         result: Any = db.session.execute(statement, parameters)
-        return result.scalars().all() if self.columns is None else result.all()  # type: ignore[no-any-return]
+        if self.columns is None:
+            # A relationship that is loaded by a join gives an object several times.
+            result = result.scalars().unique()
+        return result.all()  # type: ignore[no-any-return]
 
     def _answer(
         self, rows: Sequence[R], wanted: Wanted, pagination: Mapping[str, Any], links: Sequence[str]

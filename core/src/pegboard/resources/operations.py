@@ -144,8 +144,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
         rows = [resource.make(values) for values in sent]
-        db.session.add_all(rows)
-        db.session.flush()
+        resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
