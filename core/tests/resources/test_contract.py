@@ -39,8 +39,8 @@ class Base(pegboard.Model, DeclarativeBase):
 class State(enum.Enum):
     """How far a review is."""
 
-    draft = "draft"
-    published = "published"
+    draft = "not yet"
+    published = "for all"
 
 
 class Shelf(Base):
@@ -73,9 +73,11 @@ class ShelfSchema(Schema):
     """A shelf."""
 
     id = fields.Integer(dump_only=True)
-    room = Line(required=True, max_length=50)
+    room = Line(required=True, max_length=50, data_key="roomName")
     label = Line(required=True, max_length=50)
-    above_id = fields.Integer(allow_none=True, load_default=None, strict=True)
+    above = fields.Integer(
+        attribute="above_id", data_key="parent", allow_none=True, load_default=None, strict=True
+    )
 
 
 class ReviewSchema(Schema):
@@ -87,7 +89,7 @@ class ReviewSchema(Schema):
     rating = fields.Integer(allow_none=True, load_default=None, strict=True)
     price = Decimal(allow_none=True, load_default=None)
     is_paid = fields.Boolean(load_default=False, truthy={True}, falsy={False})
-    state = fields.Enum(State, load_default=State.draft)
+    state = fields.Enum(State, by_value=True, load_default=State.draft)
     published_at = Moment(allow_none=True, load_default=None)
     created_at = Moment(dump_only=True)
 
@@ -106,8 +108,11 @@ shelves = pegboard.Resource(
     ShelfSchema,
     noun="shelf",
     operations=frozenset(Operation),
-    sort=[Shelf.label, Shelf.above_id],
+    sort=[Shelf.label, Shelf.above_id, Shelf.room],
     sort_keys=1,
+    search=[Shelf.room],
+    filters=[Filter(Shelf.room), Filter(Shelf.above_id, [Comparison.NULL, Comparison.IN])],
+    sparse=True,
 )
 reviews = pegboard.Resource(
     "reviews",
@@ -145,7 +150,7 @@ reviews = pegboard.Resource(
 def shelf_bodies() -> Iterator[dict[str, Any]]:
     """Shelves without end."""
     for number in count():
-        yield {"room": f"room {number % 3}", "label": f"shelf {number}"}
+        yield {"roomName": f"room {number % 3}", "label": f"shelf {number}"}
 
 
 def review_bodies() -> Iterator[dict[str, Any]]:
@@ -158,9 +163,9 @@ def review_bodies() -> Iterator[dict[str, Any]]:
             "author": f"Anna {number} Ünder%_\\ Berg",
             "text": None if number % 3 == 0 else f'A "text", of {number}.\nÄ',
             "rating": None if number % 4 == 3 else number % 3 - 1,
-            "price": f"{number}.50" if is_paid else None,
+            "price": f"{number}.5" if is_paid else None,
             "is_paid": is_paid,
-            "state": "draft" if number % 3 else "published",
+            "state": "not yet" if number % 3 else "for all",
             "published_at": None if number % 5 == 4 else moment.isoformat(),
         }
 

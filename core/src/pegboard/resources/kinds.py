@@ -53,10 +53,13 @@ class Kind:
     """Makes the field for a value in a query; takes the options of a marshmallow field."""
 
 
-def kind_of(type_: TypeEngine[Any]) -> Kind | None:
-    """Return the kind of a column's type; None for one that has no order or no short text."""
+def kind_of(type_: TypeEngine[Any], shown: fields.Field[Any] | None = None) -> Kind | None:
+    """Return the kind of a column's type; None for one that has no order or no short text.
+
+    `shown` is the field by which answers show its values.
+    """
     if isinstance(type_, Enum):
-        return _enum(type_)
+        return _enum(type_, shown)
     try:
         python_type = type_.python_type
     except NotImplementedError:
@@ -125,9 +128,11 @@ def _moment(*, is_aware: bool) -> Kind:
     return Kind("[0-9]{1,18}", encode, decode, _Time)
 
 
-def _enum(type_: Enum) -> Kind:
+def _enum(type_: Enum, shown: fields.Field[Any] | None) -> Kind:
     members = list(type_.enum_class) if type_.enum_class is not None else list(type_.enums)
     names = list(type_.enums)
+    if isinstance(shown, fields.Enum):
+        names = [str(shown.serialize("_", {"_": member})) for member in members]
 
     def decode(text: str) -> Any:
         return members[min(int(text), len(members) - 1)]

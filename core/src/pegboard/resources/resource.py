@@ -1,6 +1,6 @@
 """`Resource`: what a plugin declares and the core carries."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from marshmallow import Schema
@@ -18,7 +18,7 @@ from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
-from pegboard.resources.schemas import derive
+from pegboard.resources.schemas import ShownFields, client_name, derive
 from pegboard.resources.steps import M, Steps
 
 _MAX_KEYS = 3
@@ -98,7 +98,6 @@ class Resource(Steps[M]):
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
         self._require_table()
-        self._primary = self._primary_key()
         self._check(schema, operations, ttl)
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
@@ -106,6 +105,9 @@ class Resource(Steps[M]):
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
+        self.shown = ShownFields(schemas.output(), schemas.input())
+        """What clients call the attributes of the model."""
+        self._primary = self._primary_key()
 
         words = Words(noun, name.replace("_", " "))
         identity = f"{words.identifier}_id"
@@ -123,8 +125,8 @@ class Resource(Steps[M]):
             orders=orders,
             page_sizes=page_sizes,
             conditions=conditions,
-            searched=[one.key for one in search],
-            shown=list(self.output().dump_fields) if sparse else None,
+            searched=[self.shown.name_of(one.key) for one in search],
+            shown=self._choices() if sparse else None,
         )
         listing: Listing[M] = Listing(
             rows=self.rows,
@@ -192,7 +194,7 @@ class Resource(Steps[M]):
             yield self._sort_key(one)
 
     def _sort_key(self, attribute: InstrumentedAttribute[Any]) -> SortKey:
-        key = SortKey.of(attribute)
+        key = SortKey.of(attribute, self.shown.name_of(attribute.key))
         if key is None:
             self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
         return key
@@ -200,9 +202,14 @@ class Resource(Steps[M]):
     def _conditions(self) -> dict[str, Condition]:
         self._require_columns("filters", (one.column for one in self.filters))
         try:
-            return {one.name: one for one in conditions_of(self.filters)}
+            return {one.name: one for one in conditions_of(self.filters, self.shown)}
         except ValueError as error:
             self._refuse(str(error))
+
+    def _choices(self) -> Mapping[str, str]:
+        """Return the fields of answers by what clients call them."""
+        fields = self.output().dump_fields
+        return {client_name(name, field): name for name, field in fields.items()}
 
     def _selected(self, orders: Orders) -> Sequence[Any] | None:
         """Return the columns that answers and cursors need; None if they need the objects."""
@@ -210,7 +217,8 @@ class Resource(Steps[M]):
         shown = [field.attribute or name for name, field in self.output().dump_fields.items()]
         if self.overrides("permit_read") or not all(name in attributes for name in shown):
             return None
-        needed = dict.fromkeys((*shown, self._primary.name, *orders.keys))
+        sorted_by = (key.name for key in orders.keys.values())
+        needed = dict.fromkeys((*shown, self._primary.name, *sorted_by))
         return [getattr(self.model, name) for name in needed]
 
     def _refuse(self, reason: str) -> NoReturn:

@@ -38,6 +38,30 @@ class Kept:
         self.value = value
 
 
+class ShownFields:
+    """What clients call the attributes of a model, and how answers show them."""
+
+    def __init__(self, output: Schema, model_input: Schema) -> None:
+        self._fields = {
+            field.attribute or name: (client_name(name, field), field)
+            for schema in (model_input, output)
+            for name, field in schema.fields.items()
+        }
+
+    def name_of(self, attribute: str) -> str:
+        """Return what clients call an attribute: its own name if no schema has it."""
+        return self._fields[attribute][0] if attribute in self._fields else attribute
+
+    def field_of(self, attribute: str) -> fields.Field[Any] | None:
+        """Return the field of an attribute, if a schema has it."""
+        return self._fields[attribute][1] if attribute in self._fields else None
+
+
+def client_name(name: str, field: fields.Field[Any]) -> str:
+    """Return the name of a field in JSON."""
+    return name if field.data_key is None else field.data_key
+
+
 def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
     """Return the schemas that follow from an author's, and from the columns of the model."""
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
