@@ -1,15 +1,17 @@
 """`Resource`: what a plugin declares and the core carries."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Integer, Table, inspect
-from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
 from pegboard.cache import Dependence
+from pegboard.resources import checks
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
@@ -82,6 +84,12 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
+        self.name = name
+        self._refuse_any(
+            checks.mistakes_in_operations(operations),
+            checks.mistakes_in_columns("sort", sort, model),
+            checks.mistakes_in_columns("search", search, model),
+        )
         super().__init__(
             name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
         )
@@ -91,14 +99,13 @@ class Resource(Steps[M]):
         """How many of them a request may name, at most."""
         self.search = tuple(search)
         """The columns that `q` looks into."""
-        self.filters = tuple(filters)
+        self.filters = filters
         """What clients may filter by."""
         self.sparse = sparse
         """Whether `fields=` chooses the fields of a list."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._require_table()
-        self._check(schema, operations, ttl)
+        self._check(schema, self.url_prefix, ttl)
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
@@ -116,10 +123,11 @@ class Resource(Steps[M]):
             name, import_name, url_prefix=self.url_prefix, description=description
         )
         self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
+        self.blueprint.record(lambda state: self._check_page_sizes(state.app))
 
+        self._refuse_any(checks.mistakes_in_filters(filters, model, self.shown.name_of))
         orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
         conditions = self._conditions()
-        self._require_columns("search", search)
         self._columns = self._selected(orders)
         query = ListQuery(
             orders=orders,
@@ -149,26 +157,21 @@ class Resource(Steps[M]):
         )
         add_views(self, parts)
 
-    def _require_table(self) -> None:
-        if not isinstance(getattr(self.model, "__table__", None), Table):
-            self._refuse(f"the model is a class with a table, not {self.model!r}")
-
     def _primary_key(self) -> SortKey:
         mapper = inspect(self.model)
-        keys = mapper.primary_key
-        if len(keys) != 1 or not isinstance(keys[0].type, Integer):
-            self._refuse(
-                f"the primary key of {self.model.__name__} is not one column of integers; write "
-                "the views by hand"
-            )
-        name = mapper.get_property_by_column(keys[0]).key
+        (column,) = mapper.primary_key
+        name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, operations: Iterable[object], ttl: int | None) -> None:
-        if not (isinstance(schema, type) and issubclass(schema, Schema)):
-            self._refuse(f"the schema is a class of marshmallow, not {schema!r}")
-        if wrong := [one for one in operations if not isinstance(one, Operation)]:
-            self._refuse(f"operations are members of Operation, not {wrong[0]!r}")
+    def _check(self, schema: object, url_prefix: object, ttl: object) -> None:
+        """Refuse what is wrong whatever the schemas are that follow."""
+        words = Words(self.noun, str(self.name))
+        self._refuse_any(
+            checks.mistakes_in_names(self.name, words, url_prefix, self.operations),
+            checks.mistakes_in_model(self.model),
+            checks.mistakes_in_schema(schema, self.model),
+            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes, ttl, self.operations),
+        )
         for step in ("rows", "permit_read"):
             if ttl is not None and self.overrides(step):
                 self._refuse(
@@ -176,18 +179,13 @@ class Resource(Steps[M]):
                     "client, and asks nobody; leave out one of the two"
                 )
 
-    def _require_columns(self, argument: str, attributes: Iterable[object]) -> None:
-        for one in attributes:
-            if (
-                not isinstance(one, InstrumentedAttribute)
-                or not isinstance(one.property, ColumnProperty)
-                or not issubclass(self.model, inspect(one.class_).class_)
-            ):
-                name = self.model.__name__
-                self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
+    def _check_page_sizes(self, app: Any) -> None:
+        with app.app_context():
+            mistake = checks.mistake_in_page_sizes(self.page_sizes())
+        if mistake is not None:
+            self._refuse(mistake)
 
     def _sort_keys(self) -> Iterator[SortKey]:
-        self._require_columns("sort", self.sort)
         if not self.sort:
             yield self._primary
         for one in self.sort:
@@ -200,7 +198,6 @@ class Resource(Steps[M]):
         return key
 
     def _conditions(self) -> dict[str, Condition]:
-        self._require_columns("filters", (one.column for one in self.filters))
         try:
             return {one.name: one for one in conditions_of(self.filters, self.shown)}
         except ValueError as error:
@@ -220,6 +217,10 @@ class Resource(Steps[M]):
         sorted_by = (key.name for key in orders.keys.values())
         needed = dict.fromkeys((*shown, self._primary.name, *sorted_by))
         return [getattr(self.model, name) for name in needed]
+
+    def _refuse_any(self, *mistakes: Iterable[str]) -> None:
+        for mistake in chain(*mistakes):
+            self._refuse(mistake)
 
     def _refuse(self, reason: str) -> NoReturn:
         message = f"the resource {self.name}: {reason}"

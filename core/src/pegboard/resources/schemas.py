@@ -110,7 +110,7 @@ def _derived(
         "__module__": schema.__module__,
         "__doc__": schema.__doc__,
     }
-    if role in {"", "Sparse"}:
+    if role in {"", "Sparse"} and schema.get_attribute is Schema.get_attribute:
         members["get_attribute"] = _attribute
     return type(name, (schema,), members)
 
