@@ -1,7 +1,7 @@
 """Tells what an error of SQLite says of the data; it names the columns at most."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import literal, select
@@ -53,9 +53,32 @@ def sqlite_violation(
     if place.startswith("index "):
         return Violation(kind, index_columns(place[7:-1], statement.table), statement.rows)
     columns = tuple(name.rpartition(".")[2] for name in place.split(", ") if name)
+    rows = statement.rows
+    if kind == Kind.DUPLICATE and statement.verb == "INSERT" and len(rows) > 1:
+        rows = _duplicates(columns, statement, session) or rows
     is_cut = kind == Kind.NULL and cuts_reference(columns, statement)
-    found = Violation(kind, columns, statement.rows, cuts_reference=is_cut)
+    found = Violation(kind, columns, rows, cuts_reference=is_cut)
     return None if is_allowed_by_models(found, None, statement) else found
+
+
+def _duplicates(
+    columns: Sequence[str], statement: Statement, session: Session
+) -> Sequence[Mapping[str, Any]]:
+    """Return the first of several new rows whose unique key another one has, new or not."""
+    table = statement.table
+    by_name = {} if table is None else {column.name: column for column in table.columns}
+    if not by_name.keys() >= set(columns):
+        return ()
+    seen: list[tuple[Any, ...]] = []
+    for row in statement.rows[:_MAX_PROBES]:
+        values = tuple(row.get(name) for name in columns)
+        if None in values:
+            continue  # rows without a value are not equal
+        conditions = [by_name[name] == row[name] for name in columns]
+        if values in seen or session.execute(select(literal(1)).where(*conditions)).first():
+            return [row]
+        seen.append(values)
+    return ()
 
 
 def _reference(statement: Statement, session: Session) -> Violation:

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import inspect
+from sqlalchemy import Column, inspect
 from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
@@ -152,6 +152,11 @@ class Resource(Steps[M]):
             listed=schemas.sparse if sparse else schemas.output,
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
+            fields_by_column={
+                one.columns[0].name: self.shown.name_of(one.key)
+                for one in inspect(model).column_attrs
+                if isinstance(one.columns[0], Column)
+            },
             depends=depends,
             is_exported=export,
         )

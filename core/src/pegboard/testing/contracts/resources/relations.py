@@ -68,6 +68,21 @@ class Bulk:
         if api.has(Operation.LIST):
             assert api.listed().get_json() == [], "rows beside a bad one were written"
 
+    def test_a_duplicate_refuses_all(self, api: ResourceClient) -> None:
+        """It is a 409 that names the fields of this row and of no other."""
+        self._need(api)
+        for names in _unique_keys(api):
+            first, body, other = api.body(), api.body(), api.body()
+            if not api.has(Operation.CREATE) or any(body.get(name) is None for name in names):
+                continue
+            api.create(body)
+            duplicate = {**other, **{name: body[name] for name in names}}
+            response = api.client.post(f"{api.url}bulk", json=[first, duplicate])
+            why = f"the second of two rows has the {', '.join(names)} of another"
+            assert_error(response, 409, *(f"1.{name}" for name in names), why=why)
+            wrong = [name for name in response.get_json()["errors"] if not name.startswith("1.")]
+            assert not wrong, f"{why}, and the errors name {wrong}"
+
     def test_what_is_no_array_is_a_422(self, api: ResourceClient) -> None:
         """An object, a text, null."""
         self._need(api)
