@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal as DecimalNumber
 from itertools import count
 from typing import Any
@@ -65,6 +65,7 @@ class Review(Base):
     rating: Mapped[int | None]
     price: Mapped[DecimalNumber | None] = mapped_column(Numeric(12, 2))
     is_paid: Mapped[bool]
+    read_at: Mapped[time | None]
     state: Mapped[State] = mapped_column(Enum(State, create_constraint=True), default=State.draft)
     published_at: Mapped[datetime | None]
 
@@ -88,6 +89,7 @@ class ReviewSchema(Schema):
     text = Text(allow_none=True, load_default=None)
     rating = fields.Integer(allow_none=True, load_default=None, strict=True)
     price = Decimal(allow_none=True, load_default=None)
+    read_at = fields.Time(allow_none=True, load_default=None)
     is_paid = fields.Boolean(load_default=False, truthy={True}, falsy={False})
     state = fields.Enum(State, by_value=True, load_default=State.draft)
     published_at = Moment(allow_none=True, load_default=None)
@@ -128,6 +130,7 @@ reviews = pegboard.Resource(
         Review.price,
         Review.author,
         Review.is_paid,
+        Review.read_at,
         Review.state,
         Review.published_at,
         Review.created_at,
@@ -139,6 +142,7 @@ reviews = pegboard.Resource(
         Filter(Review.rating, (*EQUALITY, *RANGE, Comparison.NULL)),
         Filter(Review.price, (*EQUALITY, *RANGE)),
         Filter(Review.is_paid, [Comparison.EQ]),
+        Filter(Review.read_at, (*EQUALITY, *RANGE)),
         Filter(Review.state, EQUALITY),
         Filter(Review.published_at, (*EQUALITY, *RANGE, Comparison.NULL)),
     ],
@@ -165,6 +169,7 @@ def review_bodies() -> Iterator[dict[str, Any]]:
             "rating": None if number % 4 == 3 else number % 3 - 1,
             "price": f"{number}.5" if is_paid else None,
             "is_paid": is_paid,
+            "read_at": None if number % 4 == 2 else f"10:30:0{number % 3}",
             "state": "not yet" if number % 3 else "for all",
             "published_at": None if number % 5 == 4 else moment.isoformat(),
         }

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import pegboard
-from pegboard.resources import Decimal, Line, Moment, Operation
+from pegboard.resources import RANGE, Decimal, Filter, Line, Moment, Operation
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -79,6 +79,8 @@ def client(make_app: MakeApp, database_url: str) -> Any:
         noun="part",
         operations=frozenset(Operation),
         export=True,
+        sort=[Part.opens],
+        filters=[Filter(Part.opens, RANGE)],
     )
 
     class Plugin:
@@ -168,6 +170,15 @@ def test_what_a_column_holds_is_shown_alike(client: Any) -> None:
         force=True
     )
     assert shown == line
+
+
+def test_a_time_in_a_query_has_no_offset(client: Any) -> None:
+    """And a cursor that a client has made up is a place."""
+    for value in ("10:30:00Z", "10:30:00+02:00", "25:00", "x"):
+        answer = client.get("/api/parts/", query_string={"opens[gte]": value})
+        assert (422, ["opens[gte]"]) == (answer.status_code, [*answer.get_json()["errors"]])
+    assert 200 == client.get("/api/parts/?opens[gte]=10:30&sort=opens").status_code
+    assert 200 == client.get(f"/api/parts/?sort=opens&after=1.{'9' * 11}").status_code
 
 
 def test_the_document_says_how_many_digits_there_are(client: Any) -> None:

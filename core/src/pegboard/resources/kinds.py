@@ -8,7 +8,7 @@ import base64
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -68,6 +68,8 @@ def kind_of(type_: TypeEngine[Any], shown: fields.Field[Any] | None = None) -> K
         return _moment(is_aware=isinstance(type_, DateTime) and type_.timezone)
     if python_type is int:
         return _whole(type_)
+    if python_type is time and getattr(type_, "timezone", False):
+        return None  # which of two is earlier depends on their offsets
     return _SIMPLE.get(python_type)
 
 
@@ -205,6 +207,28 @@ def _day(**options: Any) -> fields.Field[Any]:
     return _Day(**options)
 
 
+class _TimeOfDay(fields.Time):
+    """A time of a day in a query, as 10:30:00."""
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> time:
+        try:
+            found: time = super()._deserialize(*args, **kwargs)
+        except ValidationError:
+            found = time(tzinfo=UTC)
+        if found.tzinfo is not None:
+            message = "Not a time without an offset such as 10:30:00."
+            raise ValidationError(message)
+        return found
+
+
+def _encode_time(value: time) -> str:
+    return str((datetime.combine(_EPOCH, value) - _EPOCH) // _MICROSECOND)
+
+
+def _decode_time(text: str) -> time:
+    return (_EPOCH + min(int(text), 86_400_000_000 - 1) * _MICROSECOND).time()
+
+
 class _Number(DecimalText):
     """A number in a query."""
 
@@ -228,6 +252,7 @@ _SIMPLE: dict[type, Kind] = {
         lambda text: Decimal(text.replace("_", ".")),
         DecimalText,
     ),
+    time: Kind("[0-9]{1,11}", _encode_time, _decode_time, _TimeOfDay),
     date: Kind("[0-9]{1,7}", lambda value: str(value.toordinal()), _decode_day, _day),
     UUID: Kind("[0-9a-f]{32}", lambda value: value.hex, lambda text: UUID(hex=text), fields.UUID),
 }
