@@ -84,14 +84,13 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
-        self.name = name
+        super().__init__(
+            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
+        )
         self._refuse_any(
             checks.mistakes_in_operations(operations),
             checks.mistakes_in_columns("sort", sort, model),
             checks.mistakes_in_columns("search", search, model),
-        )
-        super().__init__(
-            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
         )
         self.sort = tuple(sort)
         """The columns that clients may sort by; if there are none, by the primary key."""
@@ -99,8 +98,6 @@ class Resource(Steps[M]):
         """How many of them a request may name, at most."""
         self.search = tuple(search)
         """The columns that `q` looks into."""
-        self.filters = filters
-        """What clients may filter by."""
         self.sparse = sparse
         """Whether `fields=` chooses the fields of a list."""
         self.page_sizes = page_sizes
@@ -126,6 +123,8 @@ class Resource(Steps[M]):
         self.blueprint.record(lambda state: self._check_page_sizes(state.app))
 
         self._refuse_any(checks.mistakes_in_filters(filters, model, self.shown.name_of))
+        self.filters = tuple(filters)
+        """What clients may filter by."""
         orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
         conditions = self._conditions()
         self._columns = self._selected(orders)
