@@ -120,7 +120,6 @@ class Resource(Steps[M]):
             name, import_name, url_prefix=self.url_prefix, description=description
         )
         self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
-        self.blueprint.record(lambda state: self._check_page_sizes(state.app))
 
         self._refuse_any(checks.mistakes_in_filters(filters, model, self.shown.name_of))
         self.filters = tuple(filters)
@@ -130,7 +129,7 @@ class Resource(Steps[M]):
         self._columns = self._selected(orders)
         query = ListQuery(
             orders=orders,
-            page_sizes=page_sizes,
+            page_sizes=self._checked_page_sizes,
             conditions=conditions,
             searched=[self.shown.name_of(one.key) for one in search],
             shown=self._choices() if sparse else None,
@@ -183,11 +182,13 @@ class Resource(Steps[M]):
                     "client, and asks nobody; leave out one of the two"
                 )
 
-    def _check_page_sizes(self, app: Any) -> None:
-        with app.app_context():
-            mistake = checks.mistake_in_page_sizes(self.page_sizes())
+    def _checked_page_sizes(self) -> tuple[int, int]:
+        """Return the page sizes; the document has the largest, so a wrong one stops the start."""
+        sizes = self.page_sizes()
+        mistake = checks.mistake_in_page_sizes(sizes)
         if mistake is not None:
             self._refuse(mistake)
+        return sizes
 
     def _sort_keys(self) -> Iterator[SortKey]:
         if not self.sort:
