@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from marshmallow import Schema, fields
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pegboard
@@ -16,16 +16,33 @@ class Base(pegboard.Model, DeclarativeBase):
     """The models of the tests."""
 
 
+class Shelf(Base):
+    """A row that others refer to by two columns."""
+
+    __tablename__ = "shelves"
+    __table_args__ = (UniqueConstraint("room", "row"),)
+
+    room: Mapped[int]
+    row: Mapped[int]
+
+
 class Slot(Base):
     """A row whose columns, attributes and fields have different names."""
 
     __tablename__ = "slots"
-    __table_args__ = (UniqueConstraint("b", "s"),)
+    __table_args__ = (
+        UniqueConstraint("b", "s"),
+        ForeignKeyConstraint(["rm", "rw"], ["shelves.room", "shelves.row"]),
+        CheckConstraint("n > 0", name="positive"),
+    )
 
     code: Mapped[str] = mapped_column("c", unique=True)
     bin: Mapped[str | None] = mapped_column("b")
     nr: Mapped[int | None] = mapped_column("s")
     up: Mapped[int | None] = mapped_column("u", ForeignKey("slots.id"))
+    room: Mapped[int | None] = mapped_column("rm")
+    row: Mapped[int | None] = mapped_column("rw")
+    size: Mapped[int] = mapped_column("n", default=1)
 
 
 class SlotSchema(Schema):
@@ -35,6 +52,9 @@ class SlotSchema(Schema):
     code = Line(required=True, data_key="label")
     bin = Line(load_default=None, allow_none=True, data_key="place")
     nr = fields.Integer(load_default=None, allow_none=True, data_key="number")
+    room = fields.Integer(load_default=None, allow_none=True, data_key="roomNumber")
+    row = fields.Integer(load_default=None, allow_none=True, data_key="rowNumber")
+    size = fields.Integer(load_default=1, data_key="width")
     up = fields.Integer(load_default=None, allow_none=True, data_key="parent")
 
 
@@ -55,9 +75,12 @@ def client(make_app: MakeApp, database_url: str) -> Any:
     app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
+        pegboard.db.session.add(Shelf(room=1, row=1))
+        pegboard.db.session.commit()
     client = app.test_client()
     for label, place in (("a", "x"), ("b", "y")):
-        client.post("/api/slots/", json={"label": label, "place": place, "number": 1})
+        body = {**slot(label, place), "roomNumber": 1, "rowNumber": 1}
+        assert 201 == client.post("/api/slots/", json=body).status_code
     return client
 
 
@@ -75,6 +98,11 @@ def slot(label: str, place: str | None = None, parent: int | None = None) -> dic
         ("POST", "", slot("c", "x"), 409, {"place", "number"}),
         ("PATCH", "2", {"place": "x"}, 409, {"place"}),
         ("PATCH", "2", {"parent": 99}, 422, {"parent"}),
+        ("PATCH", "1", {"rowNumber": 2}, 422, {"rowNumber"}),
+        ("PATCH", "1", {"roomNumber": 2, "rowNumber": 1}, 422, {"roomNumber", "rowNumber"}),
+        ("PATCH", "1", {"width": 0}, 422, {"width"}),
+        ("POST", "bulk", [{"label": "c"}, {"label": "d", "width": 0}], 422, {"1.width"}),
+        ("POST", "bulk", [{**slot(one), "width": ord(one) - 99} for one in "dc"], 422, {"width"}),
         ("POST", "bulk", [slot("c"), slot("a")], 409, {"1.label"}),
         ("POST", "bulk", [slot("c", "z"), slot("d", "x")], 409, {"1.place", "1.number"}),
         ("POST", "bulk", [slot("c"), slot("c")], 409, {"0.label", "1.label"}),

@@ -130,7 +130,8 @@ class _Causes:
         """Yield the values for a column: those of its name, else the only one of its value."""
         values = {str(row[column]) for row in self.violation.rows if column in row}
         declared = body_fields(self.asked).get(column)
-        name = _plain(fields_by_column(self.asked).get(column) or declared or column)
+        known = fields_by_column(self.asked).get(column)
+        name = _plain(known or declared or column)
         sent = list(sent_values(self.asked))
         named = [one for one in sent if _plain(one.names[-1]) == name]
         if self.violation.kind == Kind.NULL:
@@ -138,12 +139,18 @@ class _Causes:
             yield from missing or [one for one in named if one.value is None]
             return
         if len(named) > 1:
-            # Without the value it is not known which row of a list it is.
-            named = [one for one in named if str(one.value) in values] if len(values) == 1 else []
-        alike = [one for one in sent if one.value is not None and str(one.value) in values]
-        if named:
+            if len(values) == 1:
+                named = [one for one in named if str(one.value) in values]
+            elif known:
+                # Without the value it is not known which row of a list it is, only which field.
+                named = [Sent((known,), None)]
+            else:
+                named = []
+        if named or known:
             yield from named
-        elif len(values) == len(alike) == 1:
+            return
+        alike = [one for one in sent if one.value is not None and str(one.value) in values]
+        if len(values) == len(alike) == 1:
             yield from alike
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import literal, select
+from sqlalchemy import UniqueConstraint, literal, select
 from sqlalchemy.orm import Session
 
 from pegboard.database.violation import (
@@ -91,9 +91,34 @@ def _reference(statement: Statement, session: Session) -> Violation:
     for missing in _missing_references(statement, session):
         columns |= dict.fromkeys(missing)
         rows.append(missing)
-    if rows:
-        return Violation(Kind.MISSING, tuple(columns), rows)
+    columns = columns or dict.fromkeys(_partly_changed(statement))
+    if columns:
+        return Violation(Kind.MISSING, tuple(columns), rows or statement.rows)
     return Violation(Kind.MISSING if statement.verb == "INSERT" else Kind.BROKEN_REFERENCE)
+
+
+def _partly_changed(statement: Statement) -> Iterator[str]:
+    """Yield the columns of references of which one row's update changes a part.
+
+    Whether there is what they refer to is not known without the columns that stay, but nothing
+    else is at fault where no column that others can refer to is changed.
+    """
+    table = statement.table
+    if table is None or statement.verb != "UPDATE" or len(statement.rows) != 1:
+        return
+    (changed,) = statement.rows
+    referred = {
+        column.name
+        for key in table.constraints
+        if isinstance(key, UniqueConstraint)
+        for column in key.columns
+    }
+    if referred & changed.keys():
+        return
+    for constraint in table.foreign_key_constraints:
+        names = [one.parent.name for one in constraint.elements]
+        if any(changed.get(name) is not None for name in names):
+            yield from names
 
 
 def _missing_references(statement: Statement, session: Session) -> Iterator[Mapping[str, Any]]:

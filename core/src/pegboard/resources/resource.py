@@ -153,7 +153,7 @@ class Resource(Steps[M]):
             fields_by_column={
                 one.columns[0].name: self.shown.name_of(one.key)
                 for one in inspect(model).column_attrs
-                if isinstance(one.columns[0], Column)
+                if isinstance(one.columns[0], Column) and self.shown.field_of(one.key)
             },
             depends=depends,
             is_exported=export,
