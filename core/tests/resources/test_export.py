@@ -203,7 +203,7 @@ def test_a_list_that_is_not_exported_stays_one(start):
     assert "Accept" not in answer.headers.get("Vary", "").split(", ")
 
 
-@pytest.mark.parametrize("query", ["page=2", "after=1.~"])
+@pytest.mark.parametrize("query", ["page=2", "after=1.~", "after="])
 def test_an_export_has_no_pages(start, query):
     """A client that asks for page after page would never come to an end."""
     client = start(declare(sort=[Leaf.id, Leaf.size])).test_client()

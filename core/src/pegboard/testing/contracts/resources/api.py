@@ -1,5 +1,6 @@
 """What the contract of resources does with one: requests, and what the declaration says of them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,6 +132,11 @@ def by_name(schema: Schema) -> Mapping[str, fields.Field[Any]]:
         name if field.data_key is None else field.data_key: field
         for name, field in schema.fields.items()
     }
+
+
+def parameter(value: Any) -> str:
+    """Return how a query spells a value of JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def next_link(response: TestResponse) -> str | None:
