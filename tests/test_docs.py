@@ -39,7 +39,7 @@ UNEXPORTED = WRITE_API["unexported"]()
 OWN_COMMANDS = ("serve", "dev", "plugins", "config", "cache")
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "docs/**/*.md")
+    for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")
     for path in ROOT.glob(pattern)
 )
 
@@ -415,6 +415,18 @@ def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
         source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("**/*.py"))
         assert [] == [code for code in codes if not code.startswith(prefix)]
         assert [] == [code for code in codes if f"Code.{code.name}" not in source]
+
+
+def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
+    """Each block is in a file of `examples/reviews`, line by line, or in one of the tutorial."""
+    tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")
+    real = [
+        *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
+        *code_blocks(tutorial, "python"),
+    ]
+    shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
+    assert shown
+    assert [] == [block for block in shown if not any(f"\n{block}" in code for code in real)]
 
 
 def links(path: Path) -> Iterator[tuple[str, str]]:

@@ -277,6 +277,17 @@ def test_two_resources_keep_their_statements_apart(start: Start) -> None:
         assert ["label"] == [row["text"] for row in client.get("/api/labels/").json]
 
 
+def test_two_resources_may_have_one_model_and_schema(start: Start) -> None:
+    """One of all rows, one of some; the document has each schema once."""
+    client = start(declare(), declare(Private, name="own", noun="own note"))
+    client.post("/api/notes/", json={"text": "found"})
+    client.post("/api/own/", json={"text": "kept"}, headers=ANNA)
+    assert ["found", "kept"] == [row["text"] for row in client.get("/api/notes/").json]
+    assert ["kept"] == [row["text"] for row in client.get("/api/own/", headers=ANNA).json]
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    assert ["notes.Note"] == [name for name in schemas if name.endswith("Note")]
+
+
 def test_an_indexed_key_with_missing_values_is_read_in_two_parts(start: Start) -> None:
     """At most, and by one where its first part fills the page."""
     tasks = pegboard.Resource(

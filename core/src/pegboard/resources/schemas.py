@@ -38,8 +38,12 @@ class Kept:
         self.value = value
 
 
+@cache
 def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
-    """Return the schemas that follow from an author's, and from the columns of the model."""
+    """Return the schemas that follow from an author's, and from the columns of the model.
+
+    They are the same for two resources of one schema, as a name in the document has one schema.
+    """
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
     read_only = [name for name, field in declared.items() if field.dump_only]
     write_only = [name for name, field in declared.items() if field.load_only]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,6 +39,13 @@ class ResourceClient:
     def url_of(self, row_id: object) -> str:
         """Return the address of a row."""
         return f"{self.resource.url_prefix}/{row_id}"
+
+    def another_client(self) -> FlaskClient:
+        """Return a client for another thread, which is signed in as the first one is."""
+        another = copy(self.client)
+        another.preserve_context = False
+        another._cookies = copy(self.client._cookies)  # noqa: SLF001 - nothing public copies them
+        return another
 
     def has(self, *operations: Operation) -> bool:
         """Return whether the resource has all of these operations."""

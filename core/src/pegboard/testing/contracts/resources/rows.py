@@ -248,7 +248,7 @@ class Writing:
         bodies = [api.body() for _ in range(_WRITERS)]
 
         def write(body: JSON) -> int:
-            client = api.client.application.test_client()
+            client = api.another_client()
             url, headers = api.url_of(row_id), {"If-Match": etag}
             if operation == Operation.DELETE:
                 return client.delete(url, headers=headers).status_code
