@@ -191,12 +191,18 @@ def _assert_is_as_the_list(api: ResourceClient, query: JSON, form: Format) -> No
     if form is Format.JSONL:
         assert response.text.endswith("\n") or not expected, f"{why}: its last line has no end"
         found = [json.loads(line) for line in response.text.split("\n")[:-1]]
-        assert expected == found, f"{why}: its lines are not the rows of the list"
+        assert expected == found, (
+            f"{why}: its lines are not the rows that all pages of the list have for this query"
+        )
         return
     names, *rows = _cells(response.text, why)
     columns = list(expected[0]) if expected else api.output_names
-    assert columns == [name for name, _ in names], f"{why}: its first line is not the fields"
-    assert len(expected) == len(rows), f"{why}: it has {len(rows)} rows, not {len(expected)}"
+    assert columns == [name for name, _ in names], (
+        f"{why}: its first line is not the fields of a row"
+    )
+    assert len(expected) == len(rows), (
+        f"{why}: it has {len(rows)} rows, and the pages of the list have {len(expected)}"
+    )
     shown = by_name(api.resource.output())
     for row, cells in zip(expected, rows, strict=True):
         for (name, value), cell in zip(row.items(), cells, strict=True):
