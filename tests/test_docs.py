@@ -292,7 +292,7 @@ def public_errors(function: ast.AST) -> set[str]:
 
 def plugin_code() -> Iterator[tuple[str, str]]:
     """Where the code of a plugin is, and the code: of this repository's, and of the documents'."""
-    for path in ROOT.glob("plugins/*/src/**/*.py"):
+    for path in (*ROOT.glob("plugins/*/src/**/*.py"), *ROOT.glob("examples/*/src/**/*.py")):
         yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for path in DOCUMENTS:
         if path != API:
@@ -426,7 +426,12 @@ def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
     ]
     shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
     assert shown
-    assert [] == [block for block in shown if not any(f"\n{block}" in code for code in real)]
+    assert [] == [block for block in shown if not any(is_part(block, code) for code in real)]
+
+
+def is_part(block: str, code: str) -> bool:
+    """Whether some code has the lines of a block, which may be indented there."""
+    return any(f"\n{textwrap.indent(block, ' ' * depth)}" in code for depth in (0, 4, 8))
 
 
 def links(path: Path) -> Iterator[tuple[str, str]]:
