@@ -131,7 +131,9 @@ class Exports:
         document = api.client.get("/openapi.json").get_json()
         answer = document["paths"][api.url]["get"]["responses"]["200"]
         files = MEDIA_TYPES.values() if api.resource.export else ()
-        assert {"application/json", *files} == set(answer["content"]), "the document of the list"
+        assert {"application/json", *files} == set(answer["content"]), (
+            "the document has other media types of the list than those that it is answered with"
+        )
 
 
 def _needs_list(api: ResourceClient) -> None:
