@@ -147,6 +147,7 @@ reviews = pegboard.Resource(
         Filter(Review.published_at, (*EQUALITY, *RANGE, Comparison.NULL)),
     ],
     sparse=True,
+    export=True,
     ttl=60,
 )
 

@@ -284,6 +284,33 @@ def test_two_resources_keep_their_statements_apart(start: Start) -> None:
         assert ["label"] == [row["text"] for row in client.get("/api/labels/").json]
 
 
+def test_change_is_given_what_a_patch_changes(start: Start) -> None:
+    """The fields that it leaves out are not among the values; of a replaced row all are."""
+    given: list[set[str]] = []
+
+    class Watched(pegboard.Resource[Note]):
+        def change(self, row: Note, values: dict[str, Any]) -> None:
+            given.append(set(values))
+            super().change(row, values)
+
+    client = start(declare(Watched))
+    client.post("/api/notes/", json={"text": "one", "labels": {"a": 1}})
+    client.patch("/api/notes/1", json={"text": "two"})
+    client.put("/api/notes/1", json={"text": "three"})
+    assert [{"text"}, {"text", "labels"}] == given
+
+
+def test_two_resources_may_have_one_model_and_schema(start: Start) -> None:
+    """One of all rows, one of some; the document has each schema once."""
+    client = start(declare(), declare(Private, name="own", noun="own note"))
+    client.post("/api/notes/", json={"text": "found"})
+    client.post("/api/own/", json={"text": "kept"}, headers=ANNA)
+    assert ["found", "kept"] == [row["text"] for row in client.get("/api/notes/").json]
+    assert ["kept"] == [row["text"] for row in client.get("/api/own/", headers=ANNA).json]
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    assert ["notes.Note"] == [name for name in schemas if name.endswith("Note")]
+
+
 def test_an_indexed_key_with_missing_values_is_read_in_two_parts(start: Start) -> None:
     """At most, and by one where its first part fills the page."""
     tasks = pegboard.Resource(

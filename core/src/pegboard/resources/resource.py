@@ -100,6 +100,8 @@ class Resource(Steps[M]):
         """The columns that `q` looks into."""
         self.sparse = sparse
         """Whether `fields=` chooses the fields of a list."""
+        self.export = export
+        """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
         self._check(schema, self.url_prefix, ttl)

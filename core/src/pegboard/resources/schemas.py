@@ -62,8 +62,12 @@ def client_name(name: str, field: fields.Field[Any]) -> str:
     return name if field.data_key is None else field.data_key
 
 
+@cache
 def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
-    """Return the schemas that follow from an author's, and from the columns of the model."""
+    """Return the schemas that follow from an author's, and from the columns of the model.
+
+    They are the same for two resources of one schema, as a name in the document has one schema.
+    """
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
     # Only an instance knows which fields its `Meta` excludes, makes read-only or write-only.
     used = schema().fields

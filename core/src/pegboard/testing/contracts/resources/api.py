@@ -1,6 +1,8 @@
 """What the contract of resources does with one: requests, and what the declaration says of them."""
 
+import json
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,6 +40,13 @@ class ResourceClient:
     def url_of(self, row_id: object) -> str:
         """Return the address of a row."""
         return f"{self.resource.url_prefix}/{row_id}"
+
+    def another_client(self) -> FlaskClient:
+        """Return a client for another thread, which is signed in as the first one is."""
+        another = copy(self.client)
+        another.preserve_context = False
+        another._cookies = copy(self.client._cookies)  # noqa: SLF001 - nothing public copies them
+        return another
 
     def has(self, *operations: Operation) -> bool:
         """Return whether the resource has all of these operations."""
@@ -141,6 +150,11 @@ class ResourceClient:
 def by_name(schema: Schema) -> Mapping[str, fields.Field[Any]]:
     """Return the fields of a schema by their names in JSON."""
     return {client_name(name, field): field for name, field in schema.fields.items()}
+
+
+def parameter(value: Any) -> str:
+    """Return how a query spells a value of JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def next_link(response: TestResponse) -> str | None:
