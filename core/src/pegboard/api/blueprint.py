@@ -14,6 +14,7 @@ from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.component_names import component_name
+from pegboard.api.declarations import shared_instance
 from pegboard.api.decorator_arguments import (
     require_location,
     require_pager,
@@ -38,6 +39,11 @@ class StrictParser(FlaskParser):
 
     Unknown parameters of the query are for `check_query`, which knows all schemas of a view.
     """
+
+    def _get_schema(self, argmap: Any, req: Request) -> Schema:
+        if isinstance(argmap, type) and issubclass(argmap, Schema):
+            return shared_instance(argmap) or argmap()
+        return super()._get_schema(argmap, req)
 
     def _raw_load_json(self, req: Request) -> Any:
         if not is_json(req.mimetype):
