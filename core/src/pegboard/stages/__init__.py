@@ -16,6 +16,7 @@ from pegboard.stages.contract import (
 from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import answer_of as answer_of
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
+from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
