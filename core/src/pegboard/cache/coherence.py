@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
@@ -37,6 +38,24 @@ _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|EXECUTE)\b", re.IGNORECASE
 _COMMITTING = re.compile(r"\bCOMMIT\b|\A\s*END\b", re.IGNORECASE)
 
 
+_MOST_TEXTS = 32
+_texts: WeakKeyDictionary[Dialect, dict[Executable, str]] = WeakKeyDictionary()
+
+
+def _text_of(statement: Executable, dialect: Dialect) -> str:
+    """Return a statement, its values included, as a text; a strategy has a few, always the same."""
+    known = _texts.setdefault(dialect, {})
+    text = known.get(statement)
+    if text is None:
+        compiled = statement.compile(  # type: ignore[attr-defined]  # what can be run can be compiled
+            dialect=dialect, compile_kwargs={"literal_binds": True}
+        )
+        if len(known) >= _MOST_TEXTS:
+            known.clear()
+        text = known[statement] = str(compiled)
+    return text
+
+
 class WriterTransaction:
     """The `Transaction` of a strategy: statements on the connection that is committing."""
 
@@ -52,12 +71,9 @@ class WriterTransaction:
 
     def execute(self, statement: Executable) -> Sequence[Any]:
         """Run a statement; returns its rows."""
-        compiled = statement.compile(  # type: ignore[attr-defined]  # what can be run can be compiled
-            dialect=self._dialect, compile_kwargs={"literal_binds": True}
-        )
         cursor = self._connection.cursor()
         try:
-            cursor.execute(str(compiled))
+            cursor.execute(_text_of(statement, self._dialect))
             return list(cursor.fetchall()) if cursor.description else []
         finally:
             cursor.close()
