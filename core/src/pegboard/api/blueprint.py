@@ -23,6 +23,7 @@ from pegboard.api.decorator_arguments import (
     require_status,
 )
 from pegboard.api.document import ROOT_SERVERS
+from pegboard.api.dumping import quick
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
@@ -191,7 +192,7 @@ class Blueprint(_DocumentedBlueprint):
         """
         require_status("response", status_code)
         require_schema("response", schema, or_else=(str, dict, type(None)))
-        return self._noting("response", super().response(status_code, schema, **kwargs))
+        return self._noting("response", super().response(status_code, quick(schema), **kwargs))
 
     def alt_response(
         self, status_code: int, response: str | None = None, **kwargs: Any
