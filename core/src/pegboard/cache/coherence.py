@@ -241,8 +241,8 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
     if isinstance(statement, SelectBase) and not isinstance(statement, TextualSelect):
         # A SELECT ... FOR UPDATE reads, too.
-        return not any(
-            isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes or ()
+        return not compiled.ctes or not any(
+            isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes
         )
     if not (found := _READING.match(text)):
         return False
