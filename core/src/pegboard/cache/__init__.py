@@ -3,6 +3,9 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.cache.acknowledgement import wait_until as wait_until
+from pegboard.cache.coherence import Coherence as Coherence
+from pegboard.cache.coherence import get_coherence as get_coherence
 from pegboard.cache.counters import Counters
 from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached

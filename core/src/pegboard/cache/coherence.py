@@ -6,10 +6,12 @@ becomes: fence what was touched, commit, release, and return when no reader can 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import psycopg2
+from flask import Flask
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
@@ -21,6 +23,9 @@ from pegboard.cache.invalidation import Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 from pegboard.cache.writes import Writes
+from pegboard.database import CompiledStatement
+
+EXTENSION = "pegboard.coherence"
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
@@ -132,6 +137,39 @@ class Coherence:
             note()
         self._release(connection.info)
 
+    def may_execute_alone(self, table: str) -> bool:
+        """Return whether `execute_alone` knows what a statement on a table touches."""
+        return not self._tables.is_referring(table)
+
+    def execute_alone(
+        self,
+        connection: PoolProxiedConnection,
+        statement: CompiledStatement,
+        values: Mapping[str, Any],
+    ) -> tuple[list[Any], float]:
+        """Run an INSERT, UPDATE or DELETE of one row on a connection in autocommit mode.
+
+        Returns the statement's rows, and the moment of `time.monotonic` from which the write may be
+        acknowledged. If there are no rows, nothing was written. Raises `psycopg2.Error`, and
+        `UnconfirmedError` as a commit does.
+        """
+        writes = Writes()
+        self._tables.note(writes, statement.statement, statement.compiled, [values], None)
+        if not self._matters(writes):
+            return statement.run(connection, values), 0.0
+        transaction = WriterTransaction(connection, self._dialect, self._commit)
+        fence = self._strategy.fence(writes.touched(), transaction)
+        try:
+            rows = statement.run(connection, values)
+        except psycopg2.Error as error:
+            if error.pgcode is not None:  # without an answer, the server may have committed
+                self._strategy.abandon(fence)
+            raise
+        if not rows:
+            self._strategy.abandon(fence)
+            return rows, 0.0
+        return rows, self._strategy.release(fence, transaction)
+
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
         self._fence_touched(connection)
@@ -207,9 +245,9 @@ class Coherence:
             self._strategy.abandon(fenced[0])
 
 
-def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
+def init_coherence(app: Flask, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
     """Watch the engine's connections, and let no commit return before it is safe to."""
-    coherence = Coherence(engine.dialect, strategy, tables)
+    coherence = app.extensions[EXTENSION] = Coherence(engine.dialect, strategy, tables)
     event.listen(engine, "before_cursor_execute", coherence.note)
     event.listen(engine, "after_cursor_execute", coherence.executed)
     # SQLAlchemy has an event before a commit, but none right after it.
@@ -220,6 +258,12 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     dialect.do_commit_twophase = coherence.commit_prepared
     dialect.do_rollback_twophase = coherence.rollback_prepared
     watch_sessions()
+
+
+def get_coherence(app: Flask) -> Coherence | None:
+    """Return what keeps the cache of an app coherent; None if nothing is cached."""
+    found: Coherence | None = app.extensions.get(EXTENSION)
+    return found
 
 
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:

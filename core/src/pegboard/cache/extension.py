@@ -54,7 +54,7 @@ def init_cache(
         watched = Tables(lookups.values(), tables)
         if isinstance(strategy, SharedStrategy):
             strategy.join(watched.schema_fingerprint)
-        init_coherence(engine, strategy, watched)
+        init_coherence(app, engine, strategy, watched)
 
 
 def _answer_unconfirmed(error: UnconfirmedError) -> Response:

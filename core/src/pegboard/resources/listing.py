@@ -22,6 +22,8 @@ from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 
 PAGINATION = "X-Pagination"
+TOTAL = "pegboard_total"
+"""The name of the column with the number of rows."""
 
 _RELATIONS = {
     "first": "first_page",
@@ -45,10 +47,10 @@ class Plans:
 
     def __init__(self, size: int = _MAX_PLANS) -> None:
         self._size = size
-        self._plans: OrderedDict[Hashable, Sequence[Statement]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, Sequence[Any]] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, shape: Hashable, build: Callable[[], Sequence[Statement]]) -> Sequence[Statement]:
+    def get(self, shape: Hashable, build: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         """Return the statements of a shape; the least recently used one makes room for another."""
         with self._lock:
             if (found := self._plans.get(shape)) is not None:
@@ -60,6 +62,28 @@ class Plans:
             if len(self._plans) > self._size:
                 self._plans.popitem(last=False)
         return built
+
+
+@dataclass(frozen=True)
+class Location:
+    """The URL of a list request, to which links are made."""
+
+    path: str
+    """The path, with the prefix of the request."""
+    arguments: Mapping[str, str]
+    """The parameters of the query, by name."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[R]):
+    """The rows of a page, and the headers that tell of other pages."""
+
+    rows: Sequence[R]
+    headers: Sequence[tuple[str, str]]
+
+
+Execute = Callable[[Any, Mapping[str, Any]], Sequence[R]]
+"""Runs a statement, as `Listing.prepare` has returned it, and returns its rows."""
 
 
 @dataclass(frozen=True)
@@ -78,32 +102,44 @@ class Listing(Generic[R]):
     """The parameters that every link of the answer repeats."""
     plans: Plans | None
     """None where the rows are not the same for every client."""
+    prepare: Callable[[Statement], Any] = lambda statement: statement
+    """Makes of a statement what is kept of it."""
 
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
-        return self._cursor_page(wanted) if wanted.is_by_cursor else self._numbered_page(wanted)
+        location = Location(f"{request.script_root}{request.path}", request.args)
+        page = self.page(wanted, location, self._execute)
+        response = self.represent.list_response(page.rows, fields=wanted.fields)
+        response.headers.extend(page.headers)
+        return response
 
-    def _numbered_page(self, wanted: Wanted) -> Response:
+    def page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
+        """Return the rows of a page, and links to other pages."""
+        if wanted.is_by_cursor:
+            return self._cursor_page(wanted, location, execute)
+        return self._numbered_page(wanted, location, execute)
+
+    def _numbered_page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
         counting, page = self._plan(wanted, lambda: self._numbered(wanted))
         parameters = self._parameters(wanted)
-        total = db.session.execute(counting, parameters).scalar_one()
+        total = getattr(execute(counting, parameters)[0], TOTAL)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        rows = self._execute(page, parameters | place)
+        rows = execute(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
         links = [
-            self._link(relation, page=pagination[field])
+            self._link(location, relation, page=pagination[field])
             for relation, field in _RELATIONS.items()
             if field in pagination
         ]
-        return self._answer(rows, wanted, pagination, links)
+        return Page(rows, _headers(pagination, links))
 
-    def _cursor_page(self, wanted: Wanted) -> Response:
+    def _cursor_page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
         parameters = self._parameters(wanted)
         # One row more than wanted shows whether there is a next page, without counting.
         rows: list[R] = []
         for statement in self._plan(wanted, lambda: self._by_cursor(wanted)):
             left = wanted.page_size + 1 - len(rows)
-            rows += self._execute(statement, parameters | {_LIMIT: left})
+            rows += execute(statement, parameters | {_LIMIT: left})
             if len(rows) > wanted.page_size:
                 break
         pagination: dict[str, Any] = {"page_size": wanted.page_size}
@@ -112,8 +148,8 @@ class Listing(Generic[R]):
             rows.pop()
             cursor = self.orders.encode(rows[-1])
             pagination["next_after"] = cursor
-            links.append(self._link("next", after=cursor))
-        return self._answer(rows, wanted, pagination, links)
+            links.append(self._link(location, "next", after=cursor))
+        return Page(rows, _headers(pagination, links))
 
     def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
         """Return the statement, and its parameters, for all rows of a request, in its order."""
@@ -130,27 +166,22 @@ class Listing(Generic[R]):
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
         result: Any = db.session.execute(statement, parameters)
-        return result.scalars().all() if self.columns is None else result.all()  # type: ignore[no-any-return]
+        if self.columns is None and TOTAL not in result.keys():  # noqa: SIM118 - no mapping
+            result = result.scalars()
+        return result.all()  # type: ignore[no-any-return]
 
-    def _answer(
-        self, rows: Sequence[R], wanted: Wanted, pagination: Mapping[str, Any], links: Sequence[str]
-    ) -> Response:
-        response = self.represent.list_response(rows, fields=wanted.fields)
-        response.headers[PAGINATION] = encode_json(pagination).decode()
-        if links:
-            response.headers["Link"] = ", ".join(links)
-        return response
-
-    def _link(self, relation: str, **page: int | str) -> str:
+    def _link(self, location: Location, relation: str, **page: int | str) -> str:
         # Relative, so that no Host header of a client gets into an answer.
-        sent = {name: request.args[name] for name in self.repeated if name in request.args}
+        given = location.arguments
+        sent = {name: given[name] for name in self.repeated if name in given}
         query = urlencode({**sent, **page})
-        return f'<{request.script_root}{request.path}?{query}>; rel="{relation}"'
+        return f'<{location.path}?{query}>; rel="{relation}"'
 
-    def _plan(
-        self, wanted: Wanted, build: Callable[[], Sequence[Statement]]
-    ) -> Sequence[Statement]:
-        return build() if self.plans is None else self.plans.get(self._shape(wanted), build)
+    def _plan(self, wanted: Wanted, build: Callable[[], Sequence[Statement]]) -> Sequence[Any]:
+        def prepared() -> Sequence[Any]:
+            return [*map(self.prepare, build())]
+
+        return prepared() if self.plans is None else self.plans.get(self._shape(wanted), prepared)
 
     def _shape(self, wanted: Wanted) -> Hashable:
         """Return all of a request that has a say in the text of its statements."""
@@ -196,7 +227,7 @@ class Listing(Generic[R]):
             .offset(bindparam(_OFFSET))
         )
         counting = matching.order_by(None).with_only_columns(
-            func.count(), maintain_column_froms=True
+            func.count().label(TOTAL), maintain_column_froms=True
         )
         return [counting, page]
 
@@ -224,6 +255,13 @@ class Listing(Generic[R]):
         if self.columns is None:
             return statement
         return statement.with_only_columns(*self.columns, maintain_column_froms=True)
+
+
+def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[str, str]]:
+    headers = [(PAGINATION, encode_json(pagination).decode())]
+    if links:
+        headers.append(("Link", ", ".join(links)))
+    return headers
 
 
 def paginate(total: int, page: int, page_size: int) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The query of a list request: which rows, in which order, which page, which fields."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -55,8 +55,10 @@ class MaxPageSize(validate.Validator):
         return value
 
 
-class _QuerySchema(Schema):
+class ListQuerySchema(Schema):
     """A schema of which a query is checked by the fields that it has, as most have few."""
+
+    make_wanted: Callable[..., Wanted]
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
@@ -69,9 +71,23 @@ class _QuerySchema(Schema):
             return super().load(data, **options)
         return _part_of(type(self), given).load(data, **options)
 
+    def read(self, pairs: Iterable[tuple[str, str]]) -> Wanted | None:
+        """Return what a query asks for, as `load` does; None for one that `load` has to look at."""
+        sent: dict[str, Any] = {}
+        for key, value in pairs:
+            name = self._names.get(key)
+            if name is None or name in sent:
+                return None
+            try:
+                sent[name] = self.fields[name].deserialize(value, key, sent)
+            except ValidationError:
+                return None
+        made: Wanted = self.make_wanted(sent)
+        return made
+
 
 @lru_cache(maxsize=1000)
-def _part_of(schema: type[_QuerySchema], names: frozenset[str]) -> _QuerySchema:
+def _part_of(schema: type[ListQuerySchema], names: frozenset[str]) -> ListQuerySchema:
     return schema(only=names)
 
 
@@ -87,7 +103,7 @@ class ListQuery:
     shown: Sequence[str] | None
     """The names that `fields` may have; None for a list without."""
 
-    def schema(self, module: str, plural: str) -> type[Schema]:
+    def schema(self, module: str, plural: str) -> type[ListQuerySchema]:
         """Return the schema of the query; it loads a `Wanted`."""
         found: dict[str, Any] = {
             # Generated clients send the defaults, so page=1 must be allowed along with after.
@@ -134,7 +150,7 @@ class ListQuery:
             "make_wanted": post_load(lambda _, sent, **__: self._wanted(sent)),
             "__module__": module,
         }
-        return type("ListQuerySchema", (_QuerySchema,), members)
+        return type("ListQuerySchema", (ListQuerySchema,), members)
 
     def _cursor_words(self) -> str:
         words = (

@@ -13,6 +13,7 @@ from pegboard.cache import Dependence
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
+from pegboard.resources.fast import add_fast_path
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
@@ -64,6 +65,7 @@ class Resource(Steps[M]):
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Dependence = (),
+        fast: bool = True,
     ) -> None:
         """Declare a resource.
 
@@ -79,6 +81,8 @@ class Resource(Steps[M]):
         - `page_sizes`: returns the default number of rows on a page and the largest.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
           `depends`: what it has something of besides; see `pegboard.cached`.
+        - `fast`: whether usual requests are answered by statements that are compiled once, where
+          this gives the same answers.
 
         Raises `ResourceError` for a declaration that cannot work.
         """
@@ -145,7 +149,9 @@ class Resource(Steps[M]):
             depends=depends,
             is_exported=export,
         )
-        add_views(self, parts)
+        for operation, view in add_views(self, parts):
+            if fast:
+                add_fast_path(self, parts, operation, view)
 
     def _require_table(self) -> None:
         if not isinstance(getattr(self.model, "__table__", None), Table):

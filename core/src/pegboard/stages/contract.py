@@ -176,6 +176,41 @@ class Stage(Protocol):
         """
 
 
+class FastPath(Protocol):
+    """Answers what is usual of one route without Flask, and leaves all else to the view.
+
+    What it answers is what the view would answer.
+    """
+
+    def answer(self, call: Call) -> Answer | None:
+        """Return the answer to a request; None if the view has to answer it.
+
+        Called on a thread, when all stages have let the request pass. An exception is answered as
+        one of the view is. After something was written, it is never None.
+        """
+
+
+BindFastPath = Callable[[Flask, Route], FastPath | None]
+"""Returns the fast path of a route of an app; None if all requests are unusual there."""
+
+_FAST_PATH = "_pegboard_fast_path"
+
+
+def set_fast_path(view: Callable[..., Any], bind: BindFastPath) -> None:
+    """Give a view function a fast path, which is bound at the first request of each route.
+
+    It is not used where code of a plugin stands before, around or after the view.
+    """
+    setattr(view, _FAST_PATH, (view, bind))
+
+
+def fast_path_of(function: Callable[..., Any]) -> BindFastPath | None:
+    """Return what binds the fast path of a view function, if it has one."""
+    view, bind = getattr(function, _FAST_PATH, (None, None))
+    # Decorators copy the attributes of a function to the one they return.
+    return bind if view is function else None
+
+
 def check(answer: Any) -> None:
     """Raise `UnsendableError` for an answer that some server would send wrongly."""
     if type(answer) is not Answer:

@@ -221,6 +221,11 @@ class Stages:
         self, stage_run: StageRun, answer: Answer | None, start_response: "StartResponse"
     ) -> Iterable[bytes]:
         call = stage_run.call
+        if answer is None and stage_run.match.fast_path is not None:
+            try:
+                answer = stage_run.match.fast_path.answer(call)
+            except Exception as error:  # noqa: BLE001 - answered as one of the view is
+                return self._end_with_error(call, error, start_response)
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -230,6 +235,18 @@ class Stages:
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, stage_run))
         return [] if call.method == "HEAD" else [answer.body]
+
+    def _end_with_error(
+        self, call: Call, error: Exception, start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer an exception as Flask answers one of a view."""
+        with self._app.request_context(call.environ):
+            try:
+                response = self._app.make_response(self._app.handle_user_exception(error))
+            except Exception as unhandled:  # noqa: BLE001 - Flask logs it, or raises it in tests
+                response = self._app.handle_exception(unhandled)
+            response.headers.extend(call.headers)
+            return response(call.environ, start_response)
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"

@@ -1,0 +1,114 @@
+"""Lists and single rows, read by statements that are compiled once."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from sqlalchemy import select
+
+from pegboard.database import CompiledStatement
+from pegboard.http import evaluate_preconditions
+from pegboard.resources.declaration import Comparison
+from pegboard.resources.fast.requests import JSON, is_conditional, prefix_of, tag_header
+from pegboard.resources.fast.target import Target, UnansweredError
+from pegboard.resources.listing import TOTAL, Listing, Location, Plans
+from pegboard.resources.representation import etag_of
+from pegboard.resources.steps import ROW_ID
+from pegboard.stages import Answer, Call
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_FILES = ("csv", "ndjson")
+
+
+class FastList:
+    """A page of a list, by its number or by a cursor."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._is_exported = target.parts.is_exported
+        self._query = target.parts.list_query()
+        self._varying = {
+            name
+            for name, condition in target.parts.listing.conditions.items()
+            if condition.comparison is Comparison.IN
+        }
+        """The filters whose statements are another for each number of values."""
+        self._listing: Listing[Any] = replace(
+            target.parts.listing, plans=Plans(), prepare=self._compile
+        )
+
+    def _compile(self, statement: Any) -> CompiledStatement:
+        names = [one.key for one in statement.selected_columns]
+        if names == [TOTAL]:
+            types = {TOTAL: statement.selected_columns[0].type}
+            return CompiledStatement(statement, self._target.engine.dialect, types)
+        return self._target.compile(statement, self._target.listed)
+
+    def answer(self, call: Call) -> Answer | None:
+        """Return the answer with a page; None for an unusual request."""
+        environ = call.environ
+        query = environ.get("QUERY_STRING", "")
+        prefix = prefix_of(environ)
+        if prefix is None or "%" in query or "+" in query or self._may_want_file(environ):
+            return None
+        pairs = parse_qsl(query, keep_blank_values=True)
+        with self._target.app.app_context():
+            wanted = self._query.read(pairs)
+        if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
+            return None
+        location = Location(prefix + environ["PATH_INFO"], dict(pairs))
+        try:
+            page = self._listing.page(wanted, location, self._target.read)
+        except UnansweredError:
+            return None
+        headers = [JSON, *page.headers]
+        if self._is_exported:
+            headers.append(("Vary", "Accept"))
+        return Answer(HTTPStatus.OK, headers, self._target.list_encoder.many(page.rows))
+
+    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
+        if not self._is_exported:
+            return False
+        accepted = environ.get("HTTP_ACCEPT", "").lower()
+        return any(name in accepted for name in _FILES)
+
+
+class FastGet:
+    """A row that is not cached."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        columns = [target.columns[name].label(name) for name in target.shown]
+        self._statement = target.compile(select(*columns).where(target.is_row), target.shown)
+
+    def answer(self, call: Call) -> Answer | None:
+        """Return the answer with the row, or 304; None for an unusual request."""
+        environ = call.environ
+        if environ.get("QUERY_STRING"):
+            return None
+        row_id = self._target.row_id(call.arguments)
+        if row_id is None:
+            return None
+        try:
+            rows = self._target.read(self._statement, {ROW_ID: row_id})
+        except UnansweredError:
+            return None
+        if not rows:
+            return None
+        body = self._target.encoder.one(rows[0])
+        etag = etag_of(body)
+        if is_conditional(environ):
+            status = evaluate_preconditions(
+                etag,
+                method=call.method,
+                if_match=environ.get("HTTP_IF_MATCH"),
+                if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+            )
+            if status == HTTPStatus.NOT_MODIFIED:
+                return Answer(status, [tag_header(etag)], b"")
+            if status is not None:
+                return None
+        return Answer(HTTPStatus.OK, [JSON, tag_header(etag)], body)
