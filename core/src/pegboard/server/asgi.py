@@ -102,12 +102,15 @@ class Gateway:
                 stage_run, answer = await self._run_stages(environ)
             if early is None and _has_body(environ):
                 held = await self._receive(environ, stage_run, answer, receive)
+            if answer is None and stage_run is not None and stage_run.fast_path is not None:
+                answer = await self._take_fast_path(stage_run)
         except APIError as error:
             answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
             answer = answer_of(internal_error(environ))
         if answer is not None and (stage_run is None or not stage_run.passes_flask):
+            self._inlet.release(held)
             status: int | None = await self._send(answer, stage_run, environ, outlet)
         else:
             if stage_run is not None:
@@ -134,6 +137,12 @@ class Gateway:
             return await self._threads.call(partial(stages.run, environ))
         exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
         return stage_run, await stage_run.run(exchange)
+
+    async def _take_fast_path(self, stage_run: StageRun) -> Answer | None:
+        """Return the answer of a route's fast path, which the loop sends without the middleware."""
+        stages = self._stages
+        assert stages is not None
+        return await self._threads.call(partial(stages.take_fast_path, stage_run))
 
     async def _receive(
         self,

@@ -46,10 +46,12 @@ Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
 class StageRun:
     """The stages of one request, which are run once."""
 
-    __slots__ = ("_prepared", "call", "match")
+    __slots__ = ("_prepared", "call", "fast_path", "match")
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
+        self.fast_path = match.fast_path
+        """What may answer in place of the view; None once it has been asked."""
         method = environ["REQUEST_METHOD"]
         self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
         self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
@@ -221,11 +223,8 @@ class Stages:
         self, stage_run: StageRun, answer: Answer | None, start_response: "StartResponse"
     ) -> Iterable[bytes]:
         call = stage_run.call
-        if answer is None and stage_run.match.fast_path is not None:
-            try:
-                answer = stage_run.match.fast_path.answer(call)
-            except Exception as error:  # noqa: BLE001 - answered as one of the view is
-                return self._end_with_error(call, error, start_response)
+        if answer is None:
+            answer = self.take_fast_path(stage_run)
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -236,17 +235,27 @@ class Stages:
         start_response(status, self.headers_of(answer, stage_run))
         return [] if call.method == "HEAD" else [answer.body]
 
-    def _end_with_error(
-        self, call: Call, error: Exception, start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Answer an exception as Flask answers one of a view."""
+    def take_fast_path(self, stage_run: StageRun) -> Answer | None:
+        """Return the answer of the route's fast path; None if the view has to answer.
+
+        It is taken once. Its exceptions are answered as Flask answers one of a view.
+        """
+        fast_path, stage_run.fast_path = stage_run.fast_path, None
+        if fast_path is None:
+            return None
+        try:
+            return fast_path.answer(stage_run.call)
+        except Exception as error:  # noqa: BLE001 - answered as one of the view is
+            return self._answer_exception(stage_run.call, error)
+
+    def _answer_exception(self, call: Call, error: Exception) -> Answer:
         with self._app.request_context(call.environ):
             try:
                 response = self._app.make_response(self._app.handle_user_exception(error))
             except Exception as unhandled:  # noqa: BLE001 - Flask logs it, or raises it in tests
                 response = self._app.handle_exception(unhandled)
-            response.headers.extend(call.headers)
-            return response(call.environ, start_response)
+        headers = [pair for pair in response.headers if pair[0] != "Content-Length"]
+        return Answer(response.status_code, headers, response.get_data())
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
