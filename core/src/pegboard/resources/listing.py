@@ -20,6 +20,7 @@ from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
+from pegboard.resources.totals import Totals
 
 PAGINATION = "X-Pagination"
 
@@ -78,6 +79,7 @@ class Listing(Generic[R]):
     """The parameters that every link of the answer repeats."""
     plans: Plans | None
     """None where the rows are not the same for every client."""
+    totals: Totals
 
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
@@ -86,7 +88,11 @@ class Listing(Generic[R]):
     def _numbered_page(self, wanted: Wanted) -> Response:
         counting, page = self._plan(wanted, lambda: self._numbered(wanted))
         parameters = self._parameters(wanted)
-        total = db.session.execute(counting, parameters).scalar_one()
+        total = self.totals.get(
+            wanted.conditions,
+            wanted.search,
+            lambda: db.session.execute(counting, parameters).scalar_one(),
+        )
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
         rows = self._execute(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
