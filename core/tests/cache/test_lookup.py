@@ -27,6 +27,7 @@ from pegboard.cache import (
     MemoryStrategy,
     Miss,
     MissReason,
+    filling,
     get_cache,
     service,
     singleflight,
@@ -682,7 +683,7 @@ def test_what_another_process_is_about_to_fill_is_waited_for(
     class Time:
         sleep = pauses.append
 
-    monkeypatch.setattr(service, "time", Time)
+    monkeypatch.setattr(filling, "time", Time)
     notes.strategy = RecordingStrategy(ElsewhereStrategy(refusals))
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()

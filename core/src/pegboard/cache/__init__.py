@@ -6,10 +6,13 @@ What `__all__` lists is public; the other names are for the packages of the core
 from pegboard.cache.acknowledgement import wait_until as wait_until
 from pegboard.cache.coherence import Coherence as Coherence
 from pegboard.cache.coherence import get_coherence as get_coherence
+from pegboard.cache.collection import Collection as Collection
+from pegboard.cache.collection import declare_collection as declare_collection
 from pegboard.cache.counters import Counters
 from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached
 from pegboard.cache.extension import embedded_strategy as embedded_strategy
+from pegboard.cache.extension import find_collections as find_collections
 from pegboard.cache.extension import find_lookups as find_lookups
 from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
@@ -30,6 +33,7 @@ from pegboard.cache.strategy import (
     Touched,
     Transaction,
     UnconfirmedError,
+    is_of_collection,
 )
 
 __all__ = [
@@ -47,4 +51,5 @@ __all__ = [
     "Transaction",
     "UnconfirmedError",
     "get_cache",
+    "is_of_collection",
 ]

@@ -79,18 +79,18 @@ class Lookup:
         These are the other tables of the row where models inherit, those that it depends on, and
         the `secondary` tables of both; but not those that it depends on by a foreign key alone.
         """
-        yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
-        yield from self._unless_referring(_tables_between_rows(self.model))
+        yield from (table for table in tables_of_rows(self.model) if table is not self.table)
+        yield from self._unless_referring(tables_between_rows(self.model))
         for one in self.depends:
             if isinstance(one, Table):
                 yield one
             elif isinstance(one, type):
-                yield from _tables_of_rows(one)
-                yield from _tables_between_rows(one)
+                yield from tables_of_rows(one)
+                yield from tables_between_rows(one)
         for reference in self._declared:
             if reference.model is not None:
-                yield from self._unless_referring(_tables_of_rows(reference.model))
-                yield from self._unless_referring(_tables_between_rows(reference.model))
+                yield from self._unless_referring(tables_of_rows(reference.model))
+                yield from self._unless_referring(tables_between_rows(reference.model))
 
     def _unless_referring(self, tables: Iterable[Table]) -> Iterator[Table]:
         referring = {reference.table for reference in self._declared}
@@ -134,12 +134,13 @@ class Lookup:
         return Key(self.group, text or _EMPTY)
 
 
-def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+def tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    """Yield the tables in which rows of a model are, or of a model that inherits from it."""
     for mapper in sa_inspect(model).self_and_descendants:
         yield from (cast("Table", table) for table in mapper.tables)
 
 
-def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+def tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
     """Yield the `secondary` tables of a model's relationships: a flush may write these alone."""
     for mapper in sa_inspect(model).self_and_descendants:
         for relationship in mapper.relationships:

@@ -4,13 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from flask import Response, request
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_
 from sqlalchemy.orm import Session
 
+from pegboard.cache import get_cache
 from pegboard.database import db
 from pegboard.http import encode_json
 from pegboard.resources.conditions import Condition
@@ -20,6 +21,7 @@ from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
+from pegboard.resources.totals import Totals
 
 PAGINATION = "X-Pagination"
 TOTAL = "pegboard_total"
@@ -82,8 +84,14 @@ class Page(Generic[R]):
     headers: Sequence[tuple[str, str]]
 
 
-Execute = Callable[[Any, Mapping[str, Any]], Sequence[R]]
-"""Runs a statement, as `Listing.prepare` has returned it, and returns its rows."""
+class Reads(Protocol):
+    """Reads the database for a list, by statements as `Listing.prepare` has returned them."""
+
+    def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows of a statement."""
+
+    def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
+        """Return the number of rows that a request's filters leave, which the statement counts."""
 
 
 @dataclass(frozen=True)
@@ -102,29 +110,30 @@ class Listing(Generic[R]):
     """The parameters that every link of the answer repeats."""
     plans: Plans | None
     """None where the rows are not the same for every client."""
+    totals: Totals
     prepare: Callable[[Statement], Any] = lambda statement: statement
     """Makes of a statement what is kept of it."""
 
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
         location = Location(f"{request.script_root}{request.path}", request.args)
-        page = self.page(wanted, location, self._execute)
+        page = self.page(wanted, location, _SessionReads(self))
         response = self.represent.list_response(page.rows, fields=wanted.fields)
         response.headers.extend(page.headers)
         return response
 
-    def page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
+    def page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         """Return the rows of a page, and links to other pages."""
         if wanted.is_by_cursor:
-            return self._cursor_page(wanted, location, execute)
-        return self._numbered_page(wanted, location, execute)
+            return self._cursor_page(wanted, location, reads)
+        return self._numbered_page(wanted, location, reads)
 
-    def _numbered_page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
+    def _numbered_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         counting, page = self._plan(wanted, lambda: self._numbered(wanted))
         parameters = self._parameters(wanted)
-        total = getattr(execute(counting, parameters)[0], TOTAL)
+        total = reads.total(wanted, counting, parameters)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        rows = execute(page, parameters | place)
+        rows = reads.rows(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
         links = [
             self._link(location, relation, page=pagination[field])
@@ -133,13 +142,13 @@ class Listing(Generic[R]):
         ]
         return Page(rows, _headers(pagination, links))
 
-    def _cursor_page(self, wanted: Wanted, location: Location, execute: Execute[Any]) -> Page[R]:
+    def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         parameters = self._parameters(wanted)
         # One row more than wanted shows whether there is a next page, without counting.
         rows: list[R] = []
         for statement in self._plan(wanted, lambda: self._by_cursor(wanted)):
             left = wanted.page_size + 1 - len(rows)
-            rows += execute(statement, parameters | {_LIMIT: left})
+            rows += reads.rows(statement, parameters | {_LIMIT: left})
             if len(rows) > wanted.page_size:
                 break
         pagination: dict[str, Any] = {"page_size": wanted.page_size}
@@ -163,12 +172,6 @@ class Listing(Generic[R]):
         options = {"yield_per": _BATCH}
         result: Any = session.execute(statement, parameters, execution_options=options)
         return result.scalars() if self.columns is None else result  # type: ignore[no-any-return]
-
-    def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
-        result: Any = db.session.execute(statement, parameters)
-        if self.columns is None and TOTAL not in result.keys():  # noqa: SIM118 - no mapping
-            result = result.scalars()
-        return result.all()  # type: ignore[no-any-return]
 
     def _link(self, location: Location, relation: str, **page: int | str) -> str:
         # Relative, so that no Host header of a client gets into an answer.
@@ -255,6 +258,25 @@ class Listing(Generic[R]):
         if self.columns is None:
             return statement
         return statement.with_only_columns(*self.columns, maintain_column_froms=True)
+
+
+class _SessionReads:
+    """Reads in the session of the request."""
+
+    def __init__(self, listing: Listing[Any]) -> None:
+        self._listing = listing
+
+    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        result: Any = db.session.execute(statement, parameters)
+        if self._listing.columns is None:
+            result = result.scalars()
+        return result.all()  # type: ignore[no-any-return]
+
+    def total(self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]) -> int:
+        def count() -> int:
+            return db.session.execute(statement, parameters).scalar_one()  # type: ignore[no-any-return]
+
+        return self._listing.totals.get(get_cache(), wanted, count, in_session=True)
 
 
 def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema
 
-from pegboard.cache import Dependence, cached
+from pegboard.cache import Collection, Dependence, cached, declare_collection
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
@@ -46,6 +46,8 @@ class Parts:
     list_query: type[ListQuerySchema]
     """The schema of a list's query; it loads a `Wanted`."""
     listing: Listing[Any]
+    collection: Collection | None
+    """What of the lists is cached."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
@@ -108,6 +110,8 @@ def _add_list(resource: Steps[Any], parts: Parts) -> View:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    if parts.collection is not None:
+        declare_collection(view, parts.collection)
     return _route(resource, parts, "/", "GET", view)
 
 

@@ -1,15 +1,17 @@
 """`Resource`: what a plugin declares and the core carries."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection as AnyCollection
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Integer, Table, inspect
+from sqlalchemy import Column, Integer, Table, inspect
 from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
+from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
-from pegboard.cache import Dependence
+from pegboard.cache import Collection, Dependence
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
@@ -21,6 +23,7 @@ from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
+from pegboard.resources.totals import Totals
 
 _MAX_KEYS = 3
 _PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
@@ -55,7 +58,7 @@ class Resource(Steps[M]):
         noun: str,
         description: str = "",
         url_prefix: str | None = None,
-        operations: Collection[Operation] = CRUD,
+        operations: AnyCollection[Operation] = CRUD,
         sort: Sequence[InstrumentedAttribute[Any]] = (),
         sort_keys: int = _MAX_KEYS,
         search: Sequence[InstrumentedAttribute[Any]] = (),
@@ -80,7 +83,8 @@ class Resource(Steps[M]):
           `application/x-ndjson`.
         - `page_sizes`: returns the default number of rows on a page and the largest.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
-          `depends`: what it has something of besides; see `pegboard.cached`.
+          `depends`: what it has something of besides; see `pegboard.cached`. The totals of lists
+          are then cached, too, except with `q`.
         - `fast`: whether usual requests are answered by statements that are compiled once, where
           this gives the same answers.
 
@@ -130,6 +134,7 @@ class Resource(Steps[M]):
             searched=[one.key for one in search],
             shown=list(self.output().dump_fields) if sparse else None,
         )
+        collection = None if ttl is None else Collection(model, name, ttl, _others(conditions))
         listing: Listing[M] = Listing(
             rows=self.rows,
             columns=self._columns,
@@ -139,6 +144,7 @@ class Resource(Steps[M]):
             represent=self.represent,
             repeated=["page_size", "q", "sort", *conditions, "fields"],
             plans=None if self.overrides("rows") else Plans(),
+            totals=Totals(collection, conditions),
         )
         parts = Parts(
             words=words,
@@ -146,6 +152,7 @@ class Resource(Steps[M]):
             listed=schemas.sparse if sparse else schemas.output,
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
+            collection=collection,
             depends=depends,
             is_exported=export,
         )
@@ -222,3 +229,10 @@ class Resource(Steps[M]):
     def _refuse(self, reason: str) -> NoReturn:
         message = f"the resource {self.name}: {reason}"
         raise ResourceError(message)
+
+
+def _others(conditions: Mapping[str, Condition]) -> tuple[Table, ...]:
+    """Return the tables of the columns that filters compare, also those in subqueries."""
+    parts = [part for one in conditions.values() for part in iterate(one.column)]
+    tables = (part.table if isinstance(part, Column) else part for part in parts)
+    return tuple(dict.fromkeys(table for table in tables if isinstance(table, Table)))

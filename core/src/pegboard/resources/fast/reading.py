@@ -1,5 +1,6 @@
 """Lists and single rows, read by statements that are compiled once."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,14 @@ from urllib.parse import parse_qsl
 
 from sqlalchemy import select
 
+from pegboard.cache import get_cache
 from pegboard.database import CompiledStatement
 from pegboard.http import evaluate_preconditions
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.fast.requests import JSON, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target, UnansweredError
 from pegboard.resources.listing import TOTAL, Listing, Location, Plans
+from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
 from pegboard.stages import Answer, Call
@@ -28,6 +31,7 @@ class FastList:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._cache = get_cache(target.app)
         self._is_exported = target.parts.is_exported
         self._query = target.parts.list_query()
         self._varying = {
@@ -61,13 +65,27 @@ class FastList:
             return None
         location = Location(prefix + environ["PATH_INFO"], dict(pairs))
         try:
-            page = self._listing.page(wanted, location, self._target.read)
+            page = self._listing.page(wanted, location, self)
         except UnansweredError:
             return None
         headers = [JSON, *page.headers]
         if self._is_exported:
             headers.append(("Vary", "Accept"))
         return Answer(HTTPStatus.OK, headers, self._target.list_encoder.many(page.rows))
+
+    def rows(self, statement: CompiledStatement, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows of a statement. Raises `UnansweredError`."""
+        return self._target.read(statement, parameters)
+
+    def total(
+        self, wanted: Wanted, statement: CompiledStatement, parameters: Mapping[str, Any]
+    ) -> int:
+        """Return the number of rows that a request's filters leave. Raises `UnansweredError`."""
+
+        def count() -> int:
+            return getattr(self._target.read(statement, parameters)[0], TOTAL)  # type: ignore[no-any-return]
+
+        return self._listing.totals.get(self._cache, wanted, count, in_session=False)
 
     def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
         if not self._is_exported:
