@@ -135,8 +135,9 @@ class Listing(Generic[R]):
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
         rows = reads.rows(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
+        query = self._repeated_query(location)
         links = [
-            self._link(location, relation, page=pagination[field])
+            f'<{location.path}?{query}page={pagination[field]}>; rel="{relation}"'
             for relation, field in _RELATIONS.items()
             if field in pagination
         ]
@@ -157,7 +158,8 @@ class Listing(Generic[R]):
             rows.pop()
             cursor = self.orders.encode(rows[-1])
             pagination["next_after"] = cursor
-            links.append(self._link(location, "next", after=cursor))
+            query = self._repeated_query(location) + urlencode({"after": cursor})
+            links.append(f'<{location.path}?{query}>; rel="next"')
         return Page(rows, _headers(pagination, links))
 
     def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
@@ -173,12 +175,12 @@ class Listing(Generic[R]):
         result: Any = session.execute(statement, parameters, execution_options=options)
         return result.scalars() if self.columns is None else result  # type: ignore[no-any-return]
 
-    def _link(self, location: Location, relation: str, **page: int | str) -> str:
-        # Relative, so that no Host header of a client gets into an answer.
+    def _repeated_query(self, location: Location) -> str:
+        """Return the beginning of the query in each link, which may be empty."""
+        # Links are relative, so that no Host header of a client gets into an answer.
         given = location.arguments
         sent = {name: given[name] for name in self.repeated if name in given}
-        query = urlencode({**sent, **page})
-        return f'<{location.path}?{query}>; rel="{relation}"'
+        return f"{urlencode(sent)}&" if sent else ""
 
     def _plan(self, wanted: Wanted, build: Callable[[], Sequence[Statement]]) -> Sequence[Any]:
         def prepared() -> Sequence[Any]:

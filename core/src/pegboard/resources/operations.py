@@ -23,7 +23,7 @@ from pegboard.resources.export import accepted_format, export_response
 from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
-from pegboard.resources.query import ListQuerySchema, Wanted
+from pegboard.resources.query import ListQuery, Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
 
@@ -43,8 +43,8 @@ class Parts:
     """The variable of a row's URL, in the document."""
     listed: type[Schema]
     """The schema of a row in a list."""
-    list_query: type[ListQuerySchema]
-    """The schema of a list's query; it loads a `Wanted`."""
+    query: ListQuery
+    """The query of a list."""
     listing: Listing[Any]
     collection: Collection | None
     """What of the lists is cached."""
@@ -73,7 +73,7 @@ def _add_list(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
     headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
-    @blueprint.arguments(parts.list_query(), location="query")
+    @blueprint.arguments(parts.query.schema()(), location="query")
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)

@@ -102,9 +102,18 @@ class ListQuery:
     """The names of the columns that `q` looks into; empty for a list without."""
     shown: Sequence[str] | None
     """The names that `fields` may have; None for a list without."""
+    module: str
+    """The module of the schema."""
+    plural: str
+    """What the rows are called in the document."""
 
-    def schema(self, module: str, plural: str) -> type[ListQuerySchema]:
+    @cached_property
+    def _parameters(self) -> Mapping[str, str]:
+        return {name: condition.parameter for name, condition in self.conditions.items()}
+
+    def schema(self) -> type[ListQuerySchema]:
         """Return the schema of the query; it loads a `Wanted`."""
+        plural = self.plural
         found: dict[str, Any] = {
             # Generated clients send the defaults, so page=1 must be allowed along with after.
             "page": WholeNumber(
@@ -148,7 +157,7 @@ class ListQuery:
         members = {
             **found,
             "make_wanted": post_load(lambda _, sent, **__: self._wanted(sent)),
-            "__module__": module,
+            "__module__": self.module,
         }
         return type("ListQuerySchema", (ListQuerySchema,), members)
 
@@ -215,9 +224,9 @@ class ListQuery:
             order=self.orders.parse(sort),
             search=sent.get("q", ""),
             conditions={
-                name: sent[condition.parameter]
-                for name, condition in self.conditions.items()
-                if condition.parameter in sent
+                name: sent[parameter]
+                for name, parameter in self._parameters.items()
+                if parameter in sent
             },
             fields=None if names is None else tuple(n for n in self.shown or () if n in names),
         )

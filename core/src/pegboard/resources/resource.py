@@ -133,6 +133,8 @@ class Resource(Steps[M]):
             conditions=conditions,
             searched=[one.key for one in search],
             shown=list(self.output().dump_fields) if sparse else None,
+            module=schema.__module__,
+            plural=words.plural,
         )
         collection = None if ttl is None else Collection(model, name, ttl, _others(conditions))
         listing: Listing[M] = Listing(
@@ -150,7 +152,7 @@ class Resource(Steps[M]):
             words=words,
             id_parameter=id_parameter(identity, self.largest_id),
             listed=schemas.sparse if sparse else schemas.output,
-            list_query=query.schema(schema.__module__, words.plural),
+            query=query,
             listing=listing,
             collection=collection,
             depends=depends,

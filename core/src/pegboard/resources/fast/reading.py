@@ -33,7 +33,9 @@ class FastList:
         self._target = target
         self._cache = get_cache(target.app)
         self._is_exported = target.parts.is_exported
-        self._query = target.parts.list_query()
+        with target.app.app_context():
+            sizes = target.parts.query.page_sizes()
+        self._query = replace(target.parts.query, page_sizes=lambda: sizes).schema()()
         self._varying = {
             name
             for name, condition in target.parts.listing.conditions.items()
@@ -59,8 +61,7 @@ class FastList:
         if prefix is None or "%" in query or "+" in query or self._may_want_file(environ):
             return None
         pairs = parse_qsl(query, keep_blank_values=True)
-        with self._target.app.app_context():
-            wanted = self._query.read(pairs)
+        wanted = self._query.read(pairs)
         if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
             return None
         location = Location(prefix + environ["PATH_INFO"], dict(pairs))

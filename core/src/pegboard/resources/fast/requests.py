@@ -4,7 +4,7 @@ import io
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import RAISE, Schema, ValidationError, missing
+from marshmallow import RAISE, Schema, ValidationError, fields, missing
 from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.http import InvalidJSONError, load_json
@@ -18,6 +18,7 @@ JSON = ("Content-Type", "application/json")
 MAX_SIZE = 64 * 1024
 """Bytes of the largest body that is usual."""
 
+_OWN = frozenset({"marshmallow", "pegboard"})
 _HOOKS = ("pre_load", "post_load", "validates", "validates_schema")
 
 
@@ -58,6 +59,9 @@ class Body:
             and not any("." in attribute for attribute, _ in self._fields.values())
         )
         """Whether a value is all that a field makes of it."""
+
+        self.is_pure = all(_is_pure(field) for _, field in self._fields.values())
+        """Whether a plugin's code, which may need the app's context, has no part in it."""
 
     @property
     def attributes(self) -> list[str]:
@@ -102,3 +106,11 @@ class Body:
             raise ClientDisconnected from error
         environ["wsgi.input"] = io.BytesIO(data)  # the view may have to read it again
         return data
+
+
+def _is_pure(field: fields.Field[Any]) -> bool:
+    """Return whether a value is checked and converted by our code and marshmallow's alone."""
+    parts = (type(field), *map(type, field.validators))
+    return not callable(field.load_default) and all(
+        part.__module__.partition(".")[0] in _OWN for part in parts
+    )

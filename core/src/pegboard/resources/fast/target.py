@@ -89,7 +89,9 @@ class Target:
 
     def values(self, body: Body, environ: "WSGIEnvironment") -> Values | None:
         """Return the values of a request's body by attribute; None for an unusual one."""
-        with self.app.app_context():  # functions of the schema may need it
+        if body.is_pure:
+            return body.values(environ)
+        with self.app.app_context():
             return body.values(environ)
 
     def types(self, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
