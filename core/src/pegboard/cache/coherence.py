@@ -91,11 +91,15 @@ class Coherence:
         connection: Connection,
         _cursor: object,
         text: str,
-        _parameters: object,
+        parameters: Any,
         context: Any,
         _many: object,
-    ) -> None:
-        """Note what a statement touches."""
+    ) -> tuple[str, Any]:
+        """Note what a statement touches; returns the statement and its parameters as they are."""
+        self._note(connection, text, context)
+        return text, parameters
+
+    def _note(self, connection: Connection, text: str, context: Any) -> None:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
@@ -248,7 +252,8 @@ class Coherence:
 def init_coherence(app: Flask, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
     """Watch the engine's connections, and let no commit return before it is safe to."""
     coherence = app.extensions[EXTENSION] = Coherence(engine.dialect, strategy, tables)
-    event.listen(engine, "before_cursor_execute", coherence.note)
+    # With `retval` the function itself is registered, by which others can tell whose it is.
+    event.listen(engine, "before_cursor_execute", coherence.note, retval=True)
     event.listen(engine, "after_cursor_execute", coherence.executed)
     # SQLAlchemy has an event before a commit, but none right after it.
     dialect: Any = engine.dialect

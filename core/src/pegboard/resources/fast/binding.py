@@ -1,13 +1,15 @@
 """Where a fast path may stand in for the view of an operation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import CHAR, inspect
+from sqlalchemy.engine.events import ConnectionEvents
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.events import AttributeEvents, InstanceEvents, MapperEvents, SessionEvents
 
 from pegboard.changes import get_listeners
 from pegboard.database import db
@@ -24,14 +26,21 @@ from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import FastPath, Route, set_fast_path
 
 _WRITES = frozenset({Operation.CREATE, Operation.REPLACE, Operation.MERGE, Operation.DELETE})
-_OWN = ("pegboard.", "sqlalchemy.")
-_SESSION_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "before_commit")
-_MAPPER_EVENTS = tuple(
-    f"{moment}_{write}"
-    for moment in ("before", "after")
-    for write in ("insert", "update", "delete")
-)
-_ENGINE_EVENTS = ("before_execute", "before_cursor_execute", "after_cursor_execute", "commit")
+_OWN = ("pegboard.", "sqlalchemy.orm.mapper")
+"""The modules of listeners that every app has."""
+
+
+def _names(events: type) -> tuple[str, ...]:
+    return tuple(
+        name for name, one in vars(events).items() if callable(one) and not name.startswith("_")
+    )
+
+
+_ENGINE_EVENTS = _names(ConnectionEvents)
+_SESSION_EVENTS = _names(SessionEvents)
+_MAPPER_EVENTS = _names(MapperEvents)
+_INSTANCE_EVENTS = _names(InstanceEvents)
+_ATTRIBUTE_EVENTS = _names(AttributeEvents)
 
 
 def add_fast_path(resource: Steps[Any], parts: Parts, operation: Operation, view: View) -> None:
@@ -96,16 +105,17 @@ def _is_watched(mapper: Mapper[Any], session: Session) -> bool:
         or mapper.validators
         or any(len(one.columns) != 1 for one in mapper.column_attrs)
         or mapper.class_manager.original_init is not mapper.registry.constructor
-        or _has_foreign(mapper, _MAPPER_EVENTS)
         or _has_foreign(session, _SESSION_EVENTS)
-        or any(_has_foreign(one, ("set",)) for one in attributes)
+        or _has_foreign(mapper, _MAPPER_EVENTS)
+        or _has_foreign(mapper.class_manager, _INSTANCE_EVENTS)
+        or any(_has_foreign(one, _ATTRIBUTE_EVENTS) for one in attributes)
     )
 
 
-def _has_foreign(target: Any, events: Iterator[str] | tuple[str, ...]) -> bool:
-    """Return whether a function that is neither ours nor SQLAlchemy's listens to an event."""
+def _has_foreign(target: Any, events: Sequence[str]) -> bool:
+    """Return whether a function that is not ours listens to an event of SQLAlchemy."""
     functions = chain.from_iterable(getattr(target.dispatch, event) for event in events)
-    return any(not f"{getattr(one, '__module__', '')}.".startswith(_OWN) for one in functions)
+    return any(not getattr(one, "__module__", "").startswith(_OWN) for one in functions)
 
 
 def _list(target: Target) -> FastPath:
