@@ -6,6 +6,7 @@ import pytest
 
 from pegboard import StartupError
 from pegboard.server import Address, find_address
+from pegboard.testing.processes import run_python
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,8 @@ def test_a_server_that_listens_everywhere_is_found_here(anywhere, here):
         port = listener.getsockname()[1]
         assert Address(anywhere, port).is_listening()
     assert not Address(anywhere, port).is_listening()
+
+
+def test_other_commands_than_serve_do_not_import_it():
+    """It takes memory."""
+    assert "False\n" == run_python("import sys, pegboard.cli; print('granian' in sys.modules)")

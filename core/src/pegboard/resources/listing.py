@@ -1,15 +1,16 @@
 """Lists of a resource: a page by its number, or by a cursor."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from flask import Response, request
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from pegboard.cache import get_cache
 from pegboard.database import db
@@ -165,7 +166,11 @@ class Listing(Generic[R]):
     def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
         """Return the statement, and its parameters, for all rows of a request, in its order."""
         order = (term.clause() for term in wanted.order)
-        return self._selecting(self._matching(wanted)).order_by(*order), self._parameters(wanted)
+        statement = self._selecting(self._matching(wanted)).order_by(*order)
+        if self.columns is None:
+            model = statement.column_descriptions[0]["entity"]
+            statement = statement.options(*_loaded_in_batches(model))
+        return statement, self._parameters(wanted)
 
     def scroll(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any]
@@ -271,7 +276,8 @@ class _SessionReads:
     def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:
         result: Any = db.session.execute(statement, parameters)
         if self._listing.columns is None:
-            result = result.scalars()
+            # A relationship that is loaded by a join gives an object several times.
+            result = result.scalars().unique()
         return result.all()  # type: ignore[no-any-return]
 
     def total(self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]) -> int:
@@ -286,6 +292,13 @@ def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[
     if links:
         headers.append(("Link", ", ".join(links)))
     return headers
+
+
+def _loaded_in_batches(model: type[Any]) -> Iterator[ORMOption]:
+    """Yield options for relationships that cannot be loaded as they say while rows are streamed."""
+    for relationship in inspect(model).relationships:
+        if relationship.uselist and relationship.lazy in {"joined", False, "subquery"}:
+            yield selectinload(getattr(model, relationship.key))
 
 
 def paginate(total: int, page: int, page_size: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema
 
+from pegboard.api import name_columns
 from pegboard.cache import Collection, Dependence, cached, declare_collection
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
@@ -48,6 +49,8 @@ class Parts:
     listing: Listing[Any]
     collection: Collection | None
     """What of the lists is cached."""
+    fields_by_column: Mapping[str, str]
+    """What bodies call the columns of the table."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
@@ -150,8 +153,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> View:
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
         rows = [resource.make(values) for values in sent]
-        db.session.add_all(rows)
-        db.session.flush()
+        resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
@@ -283,6 +285,7 @@ def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
 
 
 def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> View:
+    name_columns(view, parts.fields_by_column)
     parameters = [parts.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)
     return view  # type: ignore[no-any-return]  # decorated

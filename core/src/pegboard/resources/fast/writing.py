@@ -15,6 +15,7 @@ from pegboard.cache import get_coherence, wait_until
 from pegboard.database import CompiledStatement, autocommit
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
+from pegboard.resources.kinds import is_returned_as_sent
 from pegboard.resources.listing import Plans
 from pegboard.resources.representation import etag_of
 from pegboard.resources.schemas import Values
@@ -86,7 +87,11 @@ class RowStatement:
             for column in draft.prefetch
             if (default := column.default if draft.isinsert else column.onupdate) is not None
         ]
-        known = {*sent, *(name for _, name, _ in self._defaults)}
+        known = {
+            name
+            for name in (*sent, *(name for _, name, _ in self._defaults))
+            if is_returned_as_sent(target.columns[name].type)
+        }
         returned = [name for name in target.shown if name not in known]
         columns = [target.columns[name].label(name) for name in returned or [target.primary]]
         self._compiled = target.compile(
