@@ -30,6 +30,7 @@ from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import find_lookups
 from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
 from pegboard.settings import CoreSettings
 
 
@@ -72,6 +73,10 @@ def _whole_document(
     use_current_names(content)
     drop_unused_schemas(content)
     _add_answers(content, app)
+    if core.resources_total == TOTAL_ON_REQUEST:
+        for operation in operations_of(content, app):
+            if operation.rule and hasattr(app.view_functions.get(operation.rule.endpoint), LIST):
+                describe_totals_on_request(operation.content)
     for plugin in assembled.plugins:
         call_with_app(app, assembled, plugin, "pegboard_openapi", document=content)
         _check_document(content, app, plugin)

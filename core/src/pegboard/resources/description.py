@@ -86,6 +86,28 @@ def list_headers(prefix: str, *, is_exported: bool) -> Mapping[str, Any]:
     }
 
 
+def describe_totals_on_request(call: dict[str, Any]) -> None:
+    """Say in the document of a list that its total is told only to those who ask for it."""
+    call.setdefault("parameters", []).append(
+        {
+            "in": "header",
+            "name": "Prefer",
+            "description": "RFC 7240. By number, with `count=exact` the total is told.",
+            "schema": {"type": "string", "example": "count=exact"},
+        }
+    )
+    headers = call["responses"]["200"]["headers"]
+    headers["Preference-Applied"] = {
+        "description": "RFC 7240. `count=exact` if the total was asked for, and is told.",
+        "schema": {"type": "string", "enum": ["count=exact"]},
+    }
+    words = headers[PAGINATION]["description"]
+    headers[PAGINATION]["description"] = (
+        f"{words} Without `Prefer: count=exact` total, total_pages and last_page are left out, and "
+        "page_size is there."
+    )
+
+
 def id_parameter(name: str, largest: int) -> dict[str, Any]:
     """Describe the variable of a row's URL."""
     return {

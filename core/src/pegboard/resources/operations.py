@@ -27,6 +27,9 @@ from pegboard.resources.query import Wanted
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import Steps
 
+LIST = "__pegboard_list__"
+"""The attribute of a view that lists the rows of a resource."""
+
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
 _FILE = {"type": "string"}
@@ -108,6 +111,7 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    setattr(view, LIST, True)
     if parts.collection is not None:
         declare_collection(view, parts.collection)
     _route(resource, parts, "/", "GET", view)
