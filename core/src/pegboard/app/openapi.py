@@ -27,7 +27,7 @@ from pegboard.api import (
     use_current_names,
 )
 from pegboard.app.hook_calls import call_with_app
-from pegboard.cache import find_lookups
+from pegboard.cache import find_cached_lists, find_lookups
 from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
@@ -105,7 +105,7 @@ def _check_document(content: dict[str, Any], app: Flask, plugin: Plugin) -> None
 
 def _add_answers(content: dict[str, Any], app: Flask) -> None:
     # Rules are compared by identity: two of the same text are equal.
-    cached = {id(rule) for rule, _ in find_lookups(app)}
+    cached = {id(rule) for rule, _ in (*find_lookups(app), *find_cached_lists(app))}
     for operation in operations_of(content, app):
         add_answers(content, operation, is_cached=id(operation.rule) in cached)
 

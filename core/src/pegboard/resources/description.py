@@ -7,6 +7,9 @@ from typing import Any
 from pegboard.resources.formats import Format
 from pegboard.resources.listing import PAGINATION
 
+LIST = "__pegboard_list__"
+"""The attribute of a view that lists the rows of a resource."""
+
 
 @dataclass(frozen=True)
 class Words:

@@ -5,8 +5,8 @@ from collections.abc import Collection as AnyCollection
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, Integer, Table, inspect
-from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Integer, Table, inspect
+from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
@@ -23,6 +23,7 @@ from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import derive
 from pegboard.resources.steps import M, Steps
 from pegboard.resources.totals import Totals
+from pegboard.settings import CoreSettings, get_settings
 
 _MAX_KEYS = 3
 _PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
@@ -67,6 +68,7 @@ class Resource(Steps[M]):
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Dependence = (),
+        list_ttl: int | None = None,
     ) -> None:
         """Declare a resource.
 
@@ -83,6 +85,8 @@ class Resource(Steps[M]):
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
           `depends`: what it has something of besides; see `pegboard.cached`. The totals of lists
           are then cached, too, except with `q`.
+        - `list_ttl`: seconds for which whole lists may be cached, except with `q`; None: they are
+          not. Any write to the table, and to what is in `depends`, invalidates all of them.
 
         Raises `ResourceError` for a declaration that cannot work.
         """
@@ -103,7 +107,11 @@ class Resource(Steps[M]):
         """Returns the default number of rows on a page and the largest."""
         self._require_table()
         self._primary = self._primary_key()
-        self._check(schema, operations, ttl)
+        self._check(schema, operations)
+        self._check_ttl("ttl", ttl)
+        self._check_ttl("list_ttl", list_ttl)
+        if list_ttl is not None and Operation.LIST not in self.operations:
+            self._refuse("list_ttl is of a list, and there is no Operation.LIST")
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
@@ -130,7 +138,7 @@ class Resource(Steps[M]):
             searched=[one.key for one in search],
             shown=list(self.output().dump_fields) if sparse else None,
         )
-        collection = None if ttl is None else Collection(model, name, ttl, _others(conditions))
+        collection = self._collection(conditions, ttl, list_ttl, depends)
         listing: Listing[M] = Listing(
             rows=self.rows,
             columns=self._columns,
@@ -149,10 +157,34 @@ class Resource(Steps[M]):
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
             collection=collection,
+            list_ttl=list_ttl,
+            list_settings=self._list_settings,
             depends=depends,
             is_exported=export,
         )
         add_views(self, parts)
+
+    def _collection(
+        self,
+        conditions: Mapping[str, Condition],
+        ttl: int | None,
+        list_ttl: int | None,
+        depends: Dependence,
+    ) -> Collection | None:
+        """Return what of the lists is cached: totals, and themselves if they have a `list_ttl`."""
+        filtered = _tables_in(one.column for one in conditions.values())
+        if list_ttl is None:
+            return None if ttl is None else Collection(self.model, self.name, ttl, filtered)
+        given = [depends] if isinstance(depends, QueryableAttribute | Column) else depends
+        shown = inspect(self.model).column_attrs
+        selected = _tables_in(column for attribute in shown for column in attribute.columns)
+        others = (*filtered, *selected, *given)
+        return Collection(self.model, self.name, list_ttl, others, has_lists=True)
+
+    def _list_settings(self) -> str:
+        """Return what lists of this app depend on besides: its settings, and the fields shown."""
+        mode = get_settings(CoreSettings).resources_total
+        return repr((self.page_sizes(), mode, list(self.output().dump_fields)))
 
     def _require_table(self) -> None:
         if not isinstance(getattr(self.model, "__table__", None), Table):
@@ -169,16 +201,22 @@ class Resource(Steps[M]):
         name = mapper.get_property_by_column(keys[0]).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, operations: Iterable[object], ttl: int | None) -> None:
+    def _check(self, schema: object, operations: Iterable[object]) -> None:
         if not (isinstance(schema, type) and issubclass(schema, Schema)):
             self._refuse(f"the schema is a class of marshmallow, not {schema!r}")
         if wrong := [one for one in operations if not isinstance(one, Operation)]:
             self._refuse(f"operations are members of Operation, not {wrong[0]!r}")
+
+    def _check_ttl(self, argument: str, ttl: int | None) -> None:
+        if ttl is None:
+            return
+        if type(ttl) is not int or ttl < 1:
+            self._refuse(f"{argument} is a whole number of seconds and at least 1, not {ttl!r}")
         for step in ("rows", "permit_read"):
-            if ttl is not None and self.overrides(step):
+            if self.overrides(step):
                 self._refuse(
-                    f"with a ttl, {step} must not be overridden: a cached answer is given to every "
-                    "client, and asks nobody; leave out one of the two"
+                    f"with a {argument}, {step} must not be overridden: a cached answer is given "
+                    "to every client, and asks nobody; leave out one of the two"
                 )
 
     def _require_columns(self, argument: str, attributes: Iterable[object]) -> None:
@@ -225,8 +263,8 @@ class Resource(Steps[M]):
         raise ResourceError(message)
 
 
-def _others(conditions: Mapping[str, Condition]) -> tuple[Table, ...]:
-    """Return the tables of the columns that filters compare, also those in subqueries."""
-    parts = [part for one in conditions.values() for part in iterate(one.column)]
+def _tables_in(expressions: Iterable[ColumnElement[Any]]) -> tuple[Table, ...]:
+    """Return the tables of expressions, also those in subqueries."""
+    parts = [part for expression in expressions for part in iterate(expression)]
     tables = (part.table if isinstance(part, Column) else part for part in parts)
     return tuple(dict.fromkeys(table for table in tables if isinstance(table, Table)))
