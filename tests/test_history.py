@@ -43,6 +43,9 @@ CREATED, DELETED, RENAMED = TOTALS = (11, 12, 13)
 STOCK = 2000
 """How many items there are to delete, and how many to rename."""
 REMARKS = "/api/remarks/"
+LISTED = "/api/listed/"
+"""The same items, whose lists are cached whole."""
+
 READERS = 6
 SERVICES = 2
 SECONDS = float(os.environ.get("PEGBOARD_TEST_HISTORY_SECONDS", "0"))
@@ -132,18 +135,27 @@ class Client:
         path = REMARKS if key in self._remarked else ITEMS
         return self._request(service, "PUT", f"{path}{key}", name)[0]
 
-    def version(self, service: int, key: int) -> tuple[int, int, bool]:
-        """Read a version; returns the status, the version, and whether it was cached."""
-        if key not in TOTALS:
+    def version(self, service: int, key: int, *, is_listed: bool) -> tuple[int, int, bool]:
+        """Read a version; returns the status, the version, and whether it was cached.
+
+        With `is_listed` it is read from a list that is cached whole, if it is of items.
+        """
+        if key not in TOTALS and (key in self._remarked or not is_listed):
             path = REMARKS if key in self._remarked else ITEMS
             status, body, headers = self._request(service, "GET", f"{path}{key}")
             is_hit = headers.get("Cache-Status", "").startswith("pegboard; hit")
             name = json.loads(body)["name"] if status == HTTPStatus.OK else name_of(0)
             return status, int(name.removeprefix("version ")), is_hit
-        query = f"?page_size=1&name={NAMES[key]}"
-        status, _, headers = self._request(service, "GET", f"{ITEMS}{query}")
-        found = json.loads(headers.get("X-Pagination", '{"total": 0}'))["total"]
-        return status, found if key == CREATED else STOCK - found, False
+        path = LISTED if is_listed else ITEMS
+        query = f"?page_size=1&name={NAMES[key]}" if key in TOTALS else f"?page={key}&page_size=1"
+        status, body, headers = self._request(service, "GET", f"{path}{query}")
+        if status != HTTPStatus.OK:
+            return status, 0, False
+        is_hit = headers.get("Cache-Status", "").startswith("pegboard; hit")
+        if key not in TOTALS:
+            return status, int(json.loads(body)[0]["name"].removeprefix("version ")), is_hit
+        found = json.loads(headers["X-Pagination"])["total"]
+        return status, found if key == CREATED else STOCK - found, is_hit
 
     def _request(
         self, service: int, method: str, path: str, body: object = None
@@ -184,10 +196,18 @@ class Load:
     """Clients that write and read all the time, until told to stop.
 
     Of the keys in `remarked` they write and read what refers to the item, not the item itself.
+    With `has_lists` they also read from lists that are cached whole.
     """
 
-    def __init__(self, services: Sequence[LiveServer], remarked: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        services: Sequence[LiveServer],
+        remarked: Collection[int] = (),
+        *,
+        has_lists: bool = False,
+    ) -> None:
         self.history = History()
+        self._has_lists = has_lists
         self._services = services
         self._remarked = remarked
         self._stopped = threading.Event()
@@ -236,7 +256,8 @@ class Load:
                 service = chance.randrange(len(self._services))
                 began = time.monotonic()
                 try:
-                    status, version, is_hit = client.version(service, key)
+                    is_listed = self._has_lists and chance.random() < 1 / 2
+                    status, version, is_hit = client.version(service, key, is_listed=is_listed)
                 except (OSError, HTTPException) as error:
                     self.history.failures[f"read: {type(error).__name__}"] += 1
                     continue
@@ -424,6 +445,8 @@ INSERT INTO remarks VALUES (3, 3, 'version 0'), (4, 4, 'version 0'), (7, NULL, '
 """
 REMARKS_PLUGIN = """
 from flask import Blueprint, request
+from marshmallow import Schema, fields
+from pegboard.resources import Filter, Operation
 from pegboard_items import Item
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select, update
 
@@ -455,9 +478,25 @@ def replace(item_id):
     return {"name": name}
 
 
+class ListedSchema(Schema):
+    name = fields.String()
+
+
+listed = pegboard.Resource(
+    "listed",
+    __name__,
+    Item,
+    ListedSchema,
+    noun="listed item",
+    operations={Operation.LIST},
+    filters=[Filter(Item.name)],
+    list_ttl=300,
+)
+
+
 @pegboard.hookimpl
 def pegboard_blueprints():
-    return [blueprint]
+    return [blueprint, listed.blueprint]
 """
 """A plugin whose answers about an item are the remark that refers to it, of two that take turns."""
 
@@ -475,13 +514,12 @@ def test_no_read_is_older_than_what_was_acknowledged(
     services = start_services(
         PEGBOARD_PLUGINS="items,cache_redis,remarks", PYTHONPATH=str(plugin_folder.path)
     )
-    with Load(services, REMARKED) as load:
+    with Load(services, REMARKED, has_lists=True) as load:
         wait_until(lambda: is_caching(load.history, 0.0), "caching")
         lasting = strike(Faults(own_redis, services, random.Random(SEED)), load.history)
     report(load.history, lasting)
     assert [] == load.history.stale_reads()
-    assert set(KEYS) == {read.key for read in load.history.reads if read.is_hit}
-    assert set(TOTALS) <= {read.key for read in load.history.reads if read.version}
+    assert {*KEYS, *TOTALS} == {read.key for read in load.history.reads if read.is_hit}
     with closing(Redis.from_url(own_redis.url)) as client:
         assert client.keys("*{items%3A%3Aitems.0}:total/*")
     # A worker that is killed takes its requests with it, and nothing else may fail.

@@ -32,8 +32,8 @@ from pegboard.cache import (
     service,
     singleflight,
 )
+from pegboard.cache.declaration import lookup_of
 from pegboard.cache.entry import Entry
-from pegboard.cache.lookup import lookup_of
 from pegboard.resources import InvalidJSONError
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.recording import RecordingStrategy

@@ -152,7 +152,10 @@ class Stock:
     name = "stock"
 
     def __init__(self, **options: Any) -> None:
-        self._resources = [things_resource(**options), labels_resource(**options)]
+        self._resources: list[pegboard.Resource[Any]] = [
+            things_resource(**options),
+            labels_resource(**options),
+        ]
 
     @pegboard.hookimpl
     def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
@@ -203,18 +206,15 @@ class Service:
         for table in ("things", "labels"):
             last = max(one._next_id(table) for one in services)
             for one in services:
-                one._scalar(f"SELECT setval('{table}_id_seq', {last}, false)")
+                one._row(f"SELECT setval('{table}_id_seq', {last}, false)")
 
     def _next_id(self, table: str) -> int:
-        found: int = self._scalar(
-            f"SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END "
-            f"FROM {table}_id_seq"
-        )
-        return found
+        last, is_called = self._row(f"SELECT last_value, is_called FROM {table}_id_seq")  # noqa: S608 - ours
+        return int(last) + bool(is_called)
 
-    def _scalar(self, statement: str) -> Any:
+    def _row(self, statement: str) -> Any:
         with self.app.app_context(), pegboard.db.engine.begin() as connection:
-            return connection.execute(text(statement)).scalar_one()
+            return connection.execute(text(statement)).one()
 
 
 MakeService = Callable[..., Service]

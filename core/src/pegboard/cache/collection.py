@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.cache.lookup import tables_of_rows
+from pegboard.cache.lookup import tables_between_rows, tables_of_rows
+from pegboard.cache.reference import Attribute
 from pegboard.cache.strategy import COLLECTION_MARK
 
 _COLLECTION = "__pegboard_collection__"
@@ -23,8 +24,10 @@ class Collection:
     """Tells it from other collections of the table; stays the same in all releases."""
     ttl: int
     """How long a total may be kept, in seconds."""
-    depends: tuple[Table, ...] = ()
-    """Other tables that have a say in which rows there are."""
+    depends: tuple[type[DeclarativeBase] | Table | Attribute, ...] = ()
+    """Models, tables and foreign keys that have a say in which rows there are, and in lists."""
+    has_lists: bool = False
+    """Whether lists are cached beside totals."""
 
     @property
     def table(self) -> Table:
@@ -40,7 +43,22 @@ class Collection:
     def tables(self) -> Iterator[Table]:
         """The tables any write to which invalidates everything; configures the mappers."""
         yield from tables_of_rows(self.model)
-        yield from self.depends
+        if self.has_lists:
+            yield from tables_between_rows(self.model)
+        for one in self.depends:
+            if isinstance(one, Table):
+                yield one
+            elif isinstance(one, type):
+                yield from _tables_of(one)
+            elif isinstance(one, Column):
+                yield one.table
+            else:
+                yield from _tables_of(cast("type[DeclarativeBase]", one.class_))
+
+
+def _tables_of(model: type[DeclarativeBase]) -> Iterator[Table]:
+    yield from tables_of_rows(model)
+    yield from tables_between_rows(model)
 
 
 def declare_collection(function: Callable[..., Any], collection: Collection) -> None:

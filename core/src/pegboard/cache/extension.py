@@ -11,8 +11,10 @@ from werkzeug.routing import Rule
 
 from pegboard.cache.coherence import init_coherence
 from pegboard.cache.collection import Collection, collection_of
+from pegboard.cache.declaration import list_lookup_of, lookup_above, lookup_of
 from pegboard.cache.invalidation import Tables
-from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
+from pegboard.cache.list_lookup import ListLookup
+from pegboard.cache.lookup import Lookup
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.service import EXTENSION, Cache
 from pegboard.cache.strategy import (
@@ -26,7 +28,7 @@ from pegboard.http import RETRY_AFTER_SECONDS, error_response
 
 logger = logging.getLogger(__name__)
 
-D = TypeVar("D", Lookup, Collection)
+D = TypeVar("D", Lookup, ListLookup, Collection)
 
 
 def init_cache(
@@ -46,9 +48,12 @@ def init_cache(
     app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
     collections = {collection.group: collection for _, collection in find_collections(app)}
+    with app.app_context():
+        settings = {one.group: one.settings() for _, one in find_cached_lists(app)}
     app.extensions[EXTENSION] = Cache(
         NullStrategy() if strategy is None else strategy,
         (*lookups.values(), *collections.values()),
+        settings=settings,
         serve_hits=serve_hits,
         send_status_header=send_status_header,
     )
@@ -71,8 +76,13 @@ def _answer_unconfirmed(error: UnconfirmedError) -> Response:
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return the look-ups of the app's cached views, each with its rule."""
+    """Return the look-ups of the app's cached views of one row, each with its rule."""
     return _find(app, lookup_of)
+
+
+def find_cached_lists(app: Flask) -> Iterator[tuple[Rule, ListLookup]]:
+    """Return the cached lists of the app, each with its rule."""
+    return _find(app, list_lookup_of)
 
 
 def find_collections(app: Flask) -> Iterator[tuple[Rule, Collection]]:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -15,10 +14,8 @@ from sqlalchemy.sql.visitors import iterate
 from pegboard.cache.entry import form_of
 from pegboard.cache.key_encoding import INVALID, Kind, canonical_text, kind_of
 from pegboard.cache.reference import Attribute, Reference, references
-from pegboard.cache.strategy import Key
+from pegboard.cache.strategy import Key, MissReason
 
-_LOOKUP = "__pegboard_lookup__"
-_ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
 _EMPTY = "''"
 """The name of the key for an empty text, which no other text has, as quotes are encoded."""
@@ -115,6 +112,18 @@ class Lookup:
         """How the columns of the primary key compare their values."""
         return tuple(kind_of(column) for column in self.table.primary_key.columns)
 
+    vary = frozenset[str]()
+    """What its answers may vary by, beside what the platform adds."""
+
+    def key_of(
+        self, environ: Mapping[str, Any], arguments: Mapping[str, Any], _settings: str
+    ) -> Key | MissReason:
+        """Return the key of a request with these variables in its URL, or why it has none."""
+        key = self.key(arguments.values())
+        if key is None:
+            return MissReason.NOT_CACHEABLE
+        return MissReason.QUERY if environ.get("QUERY_STRING") else key
+
     def key(self, values: Iterable[Any]) -> Key | None:
         """Return the key for a row, by the values of its primary key in the columns' order.
 
@@ -147,26 +156,3 @@ def tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
             if relationship.secondary is not None:
                 parts = iterate(relationship.secondary)
                 yield from (part for part in parts if isinstance(part, Table))
-
-
-def declare(function: Callable[..., Any], lookup: Lookup) -> None:
-    """Note the look-up at a view, and at the function below it, which itself is not cached."""
-    setattr(function, _LOOKUP, lookup)
-    with suppress(AttributeError):  # a bound method takes no attributes
-        setattr(_below(lookup), _ABOVE, lookup)
-
-
-def lookup_of(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up of a cached view, also below other decorators; else None."""
-    return cast("Lookup | None", getattr(function, _LOOKUP, None))
-
-
-def lookup_above(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up of the cached view that was made of this function, if any."""
-    lookup = cast("Lookup | None", getattr(function, _ABOVE, None))
-    # Decorators copy the attributes of a function to the one they return.
-    return lookup if lookup is not None and _below(lookup) is function else None
-
-
-def _below(lookup: Lookup) -> Any:
-    return vars(lookup.function)["__wrapped__"]

@@ -1,7 +1,8 @@
 """Answering requests for cached views: from the cache, or from the view, whose answer is stored."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, current_app, request
@@ -10,6 +11,7 @@ from flask.globals import request_ctx
 from pegboard.cache.collection import Collection
 from pegboard.cache.entry import Entry, OtherFormError
 from pegboard.cache.filling import Filling
+from pegboard.cache.list_lookup import ListLookup
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
@@ -38,10 +40,13 @@ class Cache:
         strategy: CacheStrategy,
         watched: Iterable[Lookup | Collection],
         *,
+        settings: Mapping[str, str] = MappingProxyType({}),
         serve_hits: bool,
         send_status_header: bool,
     ) -> None:
         """Cache what is in `watched`, to whose tables every write is noticed; and nothing else.
+
+        `settings` are by group those on which cached lists depend.
 
         Without `serve_hits` nothing is read from the cache or stored: it only keeps what other
         processes have cached from becoming stale. With `send_status_header` each answer has a
@@ -54,9 +59,18 @@ class Cache:
         self.send_status_header = send_status_header
         """Whether answers get a `Cache-Status` header (RFC 9211)."""
         self._watched = frozenset(one.group for one in watched)
+        self._settings = settings
         self._filling = Filling(strategy)
 
-    def answer(self, lookup: Lookup, view: View) -> Response:
+    def key_of(
+        self, lookup: Lookup | ListLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Key | MissReason:
+        """Return the key of a request, or why it has none."""
+        if lookup.group not in self._watched:
+            return MissReason.NOT_CACHEABLE
+        return lookup.key_of(environ, arguments, self._settings.get(lookup.group, ""))
+
+    def answer(self, lookup: Lookup | ListLookup, view: View) -> Response:
         """Answer the current request, to a cached view: from the cache, or by calling the view."""
         if request.method not in _METHODS:
             return current_app.make_response(view())
@@ -80,29 +94,27 @@ class Cache:
         total, _ = self._filling.obtain(source, self._filling.look_up(source))
         return total
 
-    def _obtain(self, lookup: Lookup, view: View) -> tuple[Obtained, Outcome]:
-        key = lookup.key((request.view_args or {}).values())
-        if key is None or lookup.group not in self._watched:
-            return _call(view), bypassed(MissReason.NOT_CACHEABLE)
+    def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
+        key = self.key_of(lookup, request.environ, request.view_args or {})
+        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
+            key = MissReason.OFF
+        if isinstance(key, MissReason):
+            return _call(view, lookup), bypassed(key)
         source = _Answer(key, lookup, view)
-        return self._filling.obtain(source, self._look_up(source))
-
-    def _look_up(self, source: "_Answer") -> Obtained | Miss:
-        if not self.serve_hits:
-            return Miss(MissReason.OFF, may_fill=False)
-        if request.query_string:
-            return Miss(MissReason.QUERY, may_fill=False)
-        found: Miss | None = request.environ.get(STAGE_MISS)
-        return self._filling.look_up(source) if found is None else found
+        found: Obtained | Miss | None = request.environ.get(STAGE_MISS)
+        return self._filling.obtain(
+            source, self._filling.look_up(source) if found is None else found
+        )
 
 
 class _Answer:
     """The answer of a view, which is stored with its headers."""
 
-    def __init__(self, key: Key, lookup: Lookup, view: View) -> None:
+    def __init__(self, key: Key, lookup: Lookup | ListLookup, view: View) -> None:
         self.key = key
         self.prefix = request.script_root
         self.ttl = lookup.ttl
+        self._lookup = lookup
         self._view = view
         self._form = lookup.form(request.environ)
 
@@ -113,13 +125,13 @@ class _Answer:
         return decode(found, self._form)
 
     def read(self) -> Obtained:
-        return _call(self._view)
+        return _call(self._view, self._lookup)
 
     def read_to_store(self) -> tuple[Obtained, bytes | None]:
         # What the session still holds may be older than the lease.
         db.session.expire_all()
         response = current_app.make_response(self._view())
-        entry = None if _is_personal(response) else Entry.of(response)
+        entry = None if _is_personal(response) else Entry.of(response, self._lookup.vary)
         return (response, None) if entry is None else (entry, entry.encode(self._form))
 
 
@@ -145,10 +157,10 @@ class _Total:
         return total, b"%d" % total
 
 
-def _call(view: View) -> Obtained:
+def _call(view: View, lookup: Lookup | ListLookup) -> Obtained:
     """Answer by the view alone; what could be cached is answered as if it were."""
     response = current_app.make_response(view())
-    return Entry.of(response) or response
+    return Entry.of(response, lookup.vary) or response
 
 
 def _respond(entry: Entry) -> Response:

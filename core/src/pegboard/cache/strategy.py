@@ -54,7 +54,7 @@ COLLECTION_MARK = "::"
 
 
 def is_of_collection(group: str) -> bool:
-    """Return whether a group is of all rows of a table, as of the totals of its lists.
+    """Return whether a group is of all rows of a table, as of its lists and their totals.
 
     Each write to the table covers such a group as a whole, so keep it in one place: in a cluster
     a group that is divided among slots costs a command for each.

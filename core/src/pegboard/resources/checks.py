@@ -1,7 +1,7 @@
 """What is wrong with the declaration of a resource, said when it is made and not by a request."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from marshmallow import Schema, fields, missing
@@ -81,20 +81,25 @@ def mistakes_in_operations(operations: Any) -> Iterator[str]:
             yield f"operations are members of Operation, not {one!r}"
 
 
-def mistakes_in_numbers(
-    sort_keys: object, page_sizes: object, ttl: object, operations: Iterable[Operation]
-) -> Iterator[str]:
+def mistakes_in_numbers(sort_keys: object, page_sizes: object) -> Iterator[str]:
     """Yield what is wrong with numbers and the function that returns some."""
     if not _is_positive(sort_keys):
         yield f"sort_keys is a whole number and at least 1, not {sort_keys!r}"
     if not callable(page_sizes):
         yield f"page_sizes is a function, as in lambda: (20, 100), not {page_sizes!r}"
-    if ttl is None:
-        return
-    if not _is_positive(ttl):
-        yield f"ttl is a whole number of seconds and at least 1, not {ttl!r}"
-    if Operation.GET not in operations:
+
+
+def mistakes_in_ttls(
+    ttls: Mapping[str, object], operations: Collection[Operation]
+) -> Iterator[str]:
+    """Yield what is wrong with the times for which answers may be cached, by argument."""
+    for argument, ttl in ttls.items():
+        if ttl is not None and not _is_positive(ttl):
+            yield f"{argument} is a whole number of seconds and at least 1, not {ttl!r}"
+    if ttls["ttl"] is not None and Operation.GET not in operations:
         yield "a ttl is of the answer about one row, and there is no Operation.GET"
+    if ttls["list_ttl"] is not None and Operation.LIST not in operations:
+        yield "a list_ttl is of a list, and there is no Operation.LIST"
 
 
 def _is_positive(number: object) -> bool:

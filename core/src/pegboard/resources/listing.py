@@ -7,24 +7,28 @@ from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Flask, Response, request
 from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from pegboard.cache import get_cache
 from pegboard.database import db
-from pegboard.http import encode_json
+from pegboard.http import encode_json, preference
 from pegboard.resources.conditions import Condition
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.expressions import contains, like_pattern
 from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
+from pegboard.resources.pagination import paginate, paginate_uncounted
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 from pegboard.resources.totals import Totals
+from pegboard.settings import CoreSettings, get_settings
 
 PAGINATION = "X-Pagination"
+TOTAL_ON_REQUEST = "request"
+"""The value of `PEGBOARD_RESOURCES_TOTAL` with which a total is told only to those who ask."""
 TOTAL = "pegboard_total"
 """The name of the column with the number of rows."""
 
@@ -118,31 +122,46 @@ class Listing(Generic[R]):
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
         location = Location(f"{request.script_root}{request.path}", request.args)
-        page = self.page(wanted, location, _SessionReads(self))
+        is_asked = is_on_request() and not wanted.is_by_cursor
+        is_counted = not is_asked or preference("count") == "exact"
+        page = self.page(wanted, location, _SessionReads(self), is_counted=is_counted)
         response = self.represent.list_response(page.rows, fields=wanted.fields)
         response.headers.extend(page.headers)
+        if is_asked:
+            response.vary.add("Prefer")
+            if is_counted:
+                response.headers["Preference-Applied"] = "count=exact"
         return response
 
-    def page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
-        """Return the rows of a page, and links to other pages."""
+    def page(
+        self, wanted: Wanted, location: Location, reads: Reads, *, is_counted: bool
+    ) -> Page[R]:
+        """Return the rows of a page, and links to other pages; a total if it `is_counted`."""
         if wanted.is_by_cursor:
             return self._cursor_page(wanted, location, reads)
-        return self._numbered_page(wanted, location, reads)
+        if is_counted:
+            return self._counted_page(wanted, location, reads)
+        return self._uncounted_page(wanted, location, reads)
 
-    def _numbered_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+    def _uncounted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+        """Return a page without a total; one row more than wanted shows whether there is a next."""
+        _, page = self._plan(wanted, lambda: self._numbered(wanted))
+        place = {_LIMIT: wanted.page_size + 1, _OFFSET: (wanted.page - 1) * wanted.page_size}
+        found = reads.rows(page, self._parameters(wanted) | place)
+        rows = found[: wanted.page_size]
+        pagination = paginate_uncounted(
+            wanted.page, wanted.page_size, is_empty=not rows, has_more=len(found) > len(rows)
+        )
+        return Page(rows, _headers(pagination, self._links(location, pagination)))
+
+    def _counted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         counting, page = self._plan(wanted, lambda: self._numbered(wanted))
         parameters = self._parameters(wanted)
         total = reads.total(wanted, counting, parameters)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
         rows = reads.rows(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
-        query = self._repeated_query(location)
-        links = [
-            f'<{location.path}?{query}page={pagination[field]}>; rel="{relation}"'
-            for relation, field in _RELATIONS.items()
-            if field in pagination
-        ]
-        return Page(rows, _headers(pagination, links))
+        return Page(rows, _headers(pagination, self._links(location, pagination)))
 
     def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         parameters = self._parameters(wanted)
@@ -192,6 +211,14 @@ class Listing(Generic[R]):
             return [*map(self.prepare, build())]
 
         return prepared() if self.plans is None else self.plans.get(self._shape(wanted), prepared)
+
+    def _links(self, location: Location, pagination: Mapping[str, int]) -> list[str]:
+        query = self._repeated_query(location)
+        return [
+            f'<{location.path}?{query}page={pagination[field]}>; rel="{relation}"'
+            for relation, field in _RELATIONS.items()
+            if field in pagination
+        ]
 
     def _shape(self, wanted: Wanted) -> Hashable:
         """Return all of a request that has a say in the text of its statements."""
@@ -267,6 +294,11 @@ class Listing(Generic[R]):
         return statement.with_only_columns(*self.columns, maintain_column_froms=True)
 
 
+def is_on_request(app: Flask | None = None) -> bool:
+    """Return whether the app, or the current app, tells totals only to clients that ask."""
+    return get_settings(CoreSettings, app).resources_total == TOTAL_ON_REQUEST
+
+
 class _SessionReads:
     """Reads in the session of the request."""
 
@@ -299,18 +331,3 @@ def _loaded_in_batches(model: type[Any]) -> Iterator[ORMOption]:
     for relationship in inspect(model).relationships:
         if relationship.uselist and relationship.lazy in {"joined", False, "subquery"}:
             yield selectinload(getattr(model, relationship.key))
-
-
-def paginate(total: int, page: int, page_size: int) -> dict[str, int]:
-    """Return the content of `X-Pagination`, with the field names of flask-smorest."""
-    last = -(-total // page_size)
-    found = {"total": total, "total_pages": last}
-    if total:
-        found |= {"first_page": 1, "last_page": last}
-    if page <= last:
-        found["page"] = page
-        if page > 1:
-            found["previous_page"] = page - 1
-        if page < last:
-            found["next_page"] = page + 1
-    return found

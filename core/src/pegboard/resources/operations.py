@@ -9,11 +9,13 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.api import name_columns
-from pegboard.cache import Collection, Dependence, cached, declare_collection
+from pegboard.cache import Collection, Dependence, cached, cached_list, declare_collection
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
+from pegboard.resources.cached_lists import is_usual, tag_list
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
+    LIST,
     Words,
     disposition_header,
     etag_header,
@@ -51,6 +53,10 @@ class Parts:
     """What of the lists is cached."""
     fields_by_column: Mapping[str, str]
     """What bodies call the columns of the table."""
+    list_ttl: int | None
+    """Seconds for which whole lists may be cached; None: they are not."""
+    list_settings: Callable[[], str]
+    """Returns the settings on which lists depend."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
@@ -80,14 +86,15 @@ def _add_list(resource: Steps[Any], parts: Parts) -> View:
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        if not parts.is_exported:
-            return parts.listing.response(wanted)
-        form = accepted_format()
-        if form is None:
-            response = parts.listing.response(wanted)
-        else:
+        form = accepted_format() if parts.is_exported else None
+        if form is not None:
             response = export_response(parts.listing, wanted, form, resource.name)
-        response.vary.add("Accept")
+        else:
+            response = parts.listing.response(wanted)
+            if parts.list_ttl is not None:
+                tag_list(response)
+        if parts.is_exported:
+            response.vary.add("Accept")
         return response
 
     view.__doc__ = f"""List {words.plural}.
@@ -113,8 +120,16 @@ def _add_list(resource: Steps[Any], parts: Parts) -> View:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    setattr(view, LIST, True)
     if parts.collection is not None:
         declare_collection(view, parts.collection)
+        if parts.list_ttl is not None:
+            view = cached_list(
+                parts.collection,
+                ttl=parts.list_ttl,
+                is_usual=is_usual,
+                settings=parts.list_settings,
+            )(view)
     return _route(resource, parts, "/", "GET", view)
 
 

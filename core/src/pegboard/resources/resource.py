@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, Table, inspect
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Table, inspect
+from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
@@ -26,6 +26,7 @@ from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, client_name, derive
 from pegboard.resources.steps import M, Steps
 from pegboard.resources.totals import Totals
+from pegboard.settings import CoreSettings, get_settings
 
 _MAX_KEYS = 3
 _PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
@@ -70,6 +71,7 @@ class Resource(Steps[M]):
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Dependence = (),
+        list_ttl: int | None = None,
         fast: bool = True,
     ) -> None:
         """Declare a resource.
@@ -87,6 +89,8 @@ class Resource(Steps[M]):
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
           `depends`: what it has something of besides; see `pegboard.cached`. The totals of lists
           are then cached, too, except with `q`.
+        - `list_ttl`: seconds for which whole lists may be cached, except with `q`; None: they are
+          not. Any write to the table, and to what is in `depends`, invalidates all of them.
         - `fast`: whether usual requests are answered by statements that are compiled once, where
           this gives the same answers.
 
@@ -112,7 +116,7 @@ class Resource(Steps[M]):
         """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._check(schema, self.url_prefix, ttl)
+        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl})
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
@@ -146,7 +150,7 @@ class Resource(Steps[M]):
             module=schema.__module__,
             plural=words.plural,
         )
-        collection = None if ttl is None else Collection(model, name, ttl, _others(conditions))
+        collection = self._collection(conditions, ttl, list_ttl, depends)
         listing: Listing[M] = Listing(
             rows=self.rows,
             columns=self._columns,
@@ -170,6 +174,8 @@ class Resource(Steps[M]):
                 for one in inspect(model).column_attrs
                 if isinstance(one.columns[0], Column) and self.shown.field_of(one.key)
             },
+            list_ttl=list_ttl,
+            list_settings=self._list_settings,
             depends=depends,
             is_exported=export,
         )
@@ -177,26 +183,53 @@ class Resource(Steps[M]):
             if fast:
                 add_fast_path(self, parts, operation, view)
 
+    def _collection(
+        self,
+        conditions: Mapping[str, Condition],
+        ttl: int | None,
+        list_ttl: int | None,
+        depends: Dependence,
+    ) -> Collection | None:
+        """Return what of the lists is cached: totals, and themselves if they have a `list_ttl`."""
+        filtered = _tables_in(one.column for one in conditions.values())
+        if list_ttl is None:
+            return None if ttl is None else Collection(self.model, self.name, ttl, filtered)
+        given = [depends] if isinstance(depends, QueryableAttribute | Column) else depends
+        shown = inspect(self.model).column_attrs
+        selected = _tables_in(column for attribute in shown for column in attribute.columns)
+        others = (*filtered, *selected, *given)
+        return Collection(self.model, self.name, list_ttl, others, has_lists=True)
+
+    def _list_settings(self) -> str:
+        """Return what lists of this app depend on besides: its settings, and the fields shown."""
+        mode = get_settings(CoreSettings).resources_total
+        return repr((self.page_sizes(), mode, list(self.output().dump_fields)))
+
     def _primary_key(self) -> SortKey:
         mapper = inspect(self.model)
         (column,) = mapper.primary_key
         name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, url_prefix: object, ttl: object) -> None:
+    def _check(self, schema: object, url_prefix: object, ttls: Mapping[str, object]) -> None:
         """Refuse what is wrong whatever the schemas are that follow."""
         words = Words(self.noun, str(self.name))
         self._refuse_any(
             checks.mistakes_in_names(self.name, words, url_prefix, self.operations),
             checks.mistakes_in_model(self.model),
             checks.mistakes_in_schema(schema, self.model),
-            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes, ttl, self.operations),
+            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
+            checks.mistakes_in_ttls(ttls, self.operations),
         )
+        for argument in (name for name, ttl in ttls.items() if ttl is not None):
+            self._check_shared(argument)
+
+    def _check_shared(self, argument: str) -> None:
         for step in ("rows", "permit_read"):
-            if ttl is not None and self.overrides(step):
+            if self.overrides(step):
                 self._refuse(
-                    f"with a ttl, {step} must not be overridden: a cached answer is given to every "
-                    "client, and asks nobody; leave out one of the two"
+                    f"with a {argument}, {step} must not be overridden: a cached answer is given "
+                    "to every client, and asks nobody; leave out one of the two"
                 )
 
     def _checked_page_sizes(self) -> tuple[int, int]:
@@ -249,8 +282,8 @@ class Resource(Steps[M]):
         raise ResourceError(message)
 
 
-def _others(conditions: Mapping[str, Condition]) -> tuple[Table, ...]:
-    """Return the tables of the columns that filters compare, also those in subqueries."""
-    parts = [part for one in conditions.values() for part in iterate(one.column)]
+def _tables_in(expressions: Iterable[ColumnElement[Any]]) -> tuple[Table, ...]:
+    """Return the tables of expressions, also those in subqueries."""
+    parts = [part for expression in expressions for part in iterate(expression)]
     tables = (part.table if isinstance(part, Column) else part for part in parts)
     return tuple(dict.fromkeys(table for table in tables if isinstance(table, Table)))

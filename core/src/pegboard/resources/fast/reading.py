@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from sqlalchemy import select
 
@@ -12,9 +11,9 @@ from pegboard.cache import get_cache
 from pegboard.database import CompiledStatement
 from pegboard.http import evaluate_preconditions
 from pegboard.resources.declaration import Comparison
-from pegboard.resources.fast.requests import JSON, is_conditional, prefix_of, tag_header
+from pegboard.resources.fast.requests import JSON, prefix_of, query_of, tag_header
 from pegboard.resources.fast.target import Target, UnansweredError
-from pegboard.resources.listing import TOTAL, Listing, Location, Plans
+from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_request
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
@@ -33,6 +32,7 @@ class FastList:
         self._target = target
         self._cache = get_cache(target.app)
         self._is_exported = target.parts.is_exported
+        self._is_on_request = is_on_request(target.app)
         with target.app.app_context():
             sizes = target.parts.query.page_sizes()
         self._query = replace(target.parts.query, page_sizes=lambda: sizes).schema()()
@@ -56,23 +56,31 @@ class FastList:
     def answer(self, call: Call) -> Answer | None:
         """Return the answer with a page; None for an unusual request."""
         environ = call.environ
-        query = environ.get("QUERY_STRING", "")
         prefix = prefix_of(environ)
-        if prefix is None or "%" in query or "+" in query or self._may_want_file(environ):
+        if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
             return None
-        pairs = parse_qsl(query, keep_blank_values=True)
-        wanted = self._query.read(pairs)
-        if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
+        pairs = query_of(environ)
+        wanted = self._wanted(pairs)
+        if wanted is None:
             return None
-        location = Location(prefix + environ["PATH_INFO"], dict(pairs))
+        location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
         try:
-            page = self._listing.page(wanted, location, self)
+            page = self._listing.page(wanted, location, self, is_counted=not self._is_on_request)
         except UnansweredError:
             return None
         headers = [JSON, *page.headers]
+        varying = ["Prefer"] if self._is_on_request and not wanted.is_by_cursor else []
         if self._is_exported:
-            headers.append(("Vary", "Accept"))
+            varying.append("Accept")
+        if varying:
+            headers.append(("Vary", ", ".join(varying)))
         return Answer(HTTPStatus.OK, headers, self._target.list_encoder.many(page.rows))
+
+    def _wanted(self, pairs: Sequence[tuple[str, str]] | None) -> Wanted | None:
+        wanted = None if pairs is None else self._query.read(pairs)
+        if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
+            return None
+        return wanted
 
     def rows(self, statement: CompiledStatement, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows of a statement. Raises `UnansweredError`."""
@@ -105,29 +113,26 @@ class FastGet:
 
     def answer(self, call: Call) -> Answer | None:
         """Return the answer with the row, or 304; None for an unusual request."""
-        environ = call.environ
-        if environ.get("QUERY_STRING"):
-            return None
         row_id = self._target.row_id(call.arguments)
-        if row_id is None:
+        if row_id is None or call.environ.get("QUERY_STRING"):
             return None
         try:
             rows = self._target.read(self._statement, {ROW_ID: row_id})
         except UnansweredError:
             return None
-        if not rows:
-            return None
-        body = self._target.encoder.one(rows[0])
+        return self._conditionally(call, rows[0]) if rows else None
+
+    def _conditionally(self, call: Call, row: Any) -> Answer | None:
+        body = self._target.encoder.one(row)
         etag = etag_of(body)
-        if is_conditional(environ):
-            status = evaluate_preconditions(
-                etag,
-                method=call.method,
-                if_match=environ.get("HTTP_IF_MATCH"),
-                if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
-            )
-            if status == HTTPStatus.NOT_MODIFIED:
-                return Answer(status, [tag_header(etag)], b"")
-            if status is not None:
-                return None
-        return Answer(HTTPStatus.OK, [JSON, tag_header(etag)], body)
+        status = evaluate_preconditions(
+            etag,
+            method=call.method,
+            if_match=call.environ.get("HTTP_IF_MATCH"),
+            if_none_match=call.environ.get("HTTP_IF_NONE_MATCH"),
+        )
+        if status is None:
+            return Answer(HTTPStatus.OK, [JSON, tag_header(etag)], body)
+        if status == HTTPStatus.NOT_MODIFIED:
+            return Answer(status, [tag_header(etag)], b"")
+        return None

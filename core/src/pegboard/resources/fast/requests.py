@@ -3,6 +3,7 @@
 import io
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from marshmallow import RAISE, Schema, ValidationError, fields, missing
 from werkzeug.exceptions import ClientDisconnected
@@ -36,6 +37,17 @@ def prefix_of(environ: "WSGIEnvironment") -> str | None:
     """Return the path prefix of a request; None for one that would have to be encoded."""
     prefix: str = environ.get("SCRIPT_NAME", "").rstrip("/")
     return prefix if prefix.isascii() else None
+
+
+def query_of(environ: "WSGIEnvironment") -> list[tuple[str, str]] | None:
+    """Return the names and values of a query; None for one that is not encoded in UTF-8."""
+    query: str = environ.get("QUERY_STRING", "")
+    if not query.isascii():
+        return None
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        return None
 
 
 class Body:

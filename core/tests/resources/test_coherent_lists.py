@@ -1,4 +1,4 @@
-"""Totals of lists: exact after each write, and not counted anew as long as nothing is written."""
+"""Totals and whole lists that are cached: right after each write, and not read anew without one."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,10 +10,11 @@ from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from sqlalchemy import ForeignKey, Select, delete, event, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+from werkzeug.test import TestResponse
 
 import pegboard
-from pegboard.cache import get_cache
-from pegboard.resources import CRUD, Comparison, Filter, Line, Operation
+from pegboard.cache import find_cached_lists, get_cache
+from pegboard.resources import CRUD, Comparison, Filter, Line, Operation, ResourceError
 from pegboard.testing.fixtures import MakeApp
 
 ALL = "/api/notes/?page_size=1"
@@ -87,7 +88,7 @@ Start = Callable[..., FlaskClient]
 def start(make_app: MakeApp, database_url: str) -> Start:
     """Start an app with a resource, and with three notes, two of them red."""
 
-    def start(resource: Any = None) -> FlaskClient:
+    def start(resource: Any = None, **config: Any) -> FlaskClient:
         resource = resource or declare()
 
         class Plugin:
@@ -97,7 +98,7 @@ def start(make_app: MakeApp, database_url: str) -> Start:
             def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
                 return [resource.blueprint]
 
-        app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, CACHE="memory")
+        app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, CACHE="memory", **config)
         with app.app_context():
             Base.metadata.create_all(pegboard.db.engine)
             rows = [{"color": color} for color in ("red", "red", "green")]
@@ -290,3 +291,200 @@ def test_a_damaged_total_is_counted(start: Start, monkeypatch: pytest.MonkeyPatc
     strategy = get_cache(client.application).strategy
     monkeypatch.setattr(strategy, "look_up", lambda _: b"many")
     assert 3 == total(client)
+
+
+# Whole lists
+
+
+@pytest.fixture
+def no_flask(monkeypatch: pytest.MonkeyPatch) -> Callable[[FlaskClient], None]:
+    """Let every request fail that reaches Flask."""
+
+    def forbid(client: FlaskClient) -> None:
+        def fail(*_: object) -> None:
+            pytest.fail("the request has reached Flask")
+
+        monkeypatch.setattr(type(client.application), "request_context", fail)
+
+    return forbid
+
+
+def how(response: TestResponse) -> str:
+    """How an answer came about."""
+    return response.headers["Cache-Status"].removeprefix("pegboard; ")
+
+
+def shown(response: TestResponse) -> tuple[int, list[tuple[str, str]], bytes]:
+    """What a client gets, but for what is another in each answer."""
+    varying = {"X-Request-ID", "Date", "Cache-Status"}
+    headers = [(name, value) for name, value in response.headers if name not in varying]
+    return response.status_code, sorted(headers), response.data
+
+
+def lists(**options: Any) -> Any:
+    """A resource whose lists are cached."""
+    return declare(list_ttl=60, ttl=None, sort=[Note.id, Note.color], **options)
+
+
+QUERIES = [
+    "",
+    "?page=2&page_size=1",
+    "?color=red&sort=-id",
+    "?after=&page_size=1",
+    "?color[in]=a,red",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_cached_list_is_given_before_flask(
+    start: Start, no_flask: Callable[[FlaskClient], None], query: str
+):
+    """The same bytes and headers, whatever the order of the parameters; also to HEAD."""
+    client = start(lists(), CACHE_STATUS_HEADER=True)
+    url = f"/api/notes/{query}"
+    first = client.get(url)
+    assert (200, "fwd=miss; stored") == (first.status_code, how(first))
+    head = client.head(url)
+    no_flask(client)
+    for one in (url, "/api/notes/?" + "&".join(reversed(query.removeprefix("?").split("&")))):
+        again = client.get(one)
+        assert "hit" == how(again)
+        assert shown(first) == shown(again)
+    assert shown(head) == shown(client.head(url))
+    unchanged = client.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    assert (304, b"") == (unchanged.status_code, unchanged.data)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_list_is_new_after_a_write(start: Start, write: Callable[[], None]):
+    """Whatever wrote, and whatever the filter."""
+    client = start(lists(), CACHE_STATUS_HEADER=True)
+    urls = "/api/notes/", RED, "/api/notes/?after="
+    before = [shown(client.get(url)) for url in urls]
+    assert before == [shown(client.get(url)) for url in urls]
+    with client.application.app_context():
+        write()
+        rows = [
+            {"id": number, "color": color}
+            for number, color in pegboard.db.session.execute(
+                select(Note.id, Note.color).order_by(Note.id)
+            )
+        ]
+    red = [row for row in rows if row["color"] == "red"]
+    after = [client.get(url) for url in urls]
+    assert [rows, red[:2], rows] == [one.get_json() for one in after]
+    assert ["hit"] * 3 == [how(client.get(url)) for url in urls]
+
+
+def test_the_tag_of_a_list_changes_with_its_total(start: Start):
+    """Although the rows of the page are the same."""
+    client = start(lists())
+    before = client.get(ALL)
+    client.post("/api/notes/", json={"color": "blue"})
+    after = client.get(ALL, headers={"If-None-Match": before.headers["ETag"]})
+    assert (200, before.data) == (after.status_code, after.data)
+    assert '"total":4' in after.headers["X-Pagination"].replace(" ", "")
+
+
+@pytest.mark.parametrize("query", ["?q=red", "?page=1&q=red", "?%71=red"])
+def test_what_is_searched_for_is_not_cached(start: Start, query: str):
+    """However the parameter is written."""
+    client = start(lists(), CACHE_STATUS_HEADER=True)
+    found = [how(client.get(f"/api/notes/{query}")) for _ in range(2)]
+    assert ["fwd=bypass; detail=query"] * 2 == found
+
+
+def test_an_invalid_query_is_refused_beside_a_cached_list(start: Start):
+    """Each time."""
+    client = start(lists())
+    for _ in range(2):
+        assert 200 == client.get("/api/notes/").status_code
+        assert 422 == client.get("/api/notes/?nonsense=1").status_code
+        assert 422 == client.get("/api/notes/?page=1&page=1").status_code
+
+
+def test_a_file_is_not_a_cached_list(start: Start):
+    """Nor is a list given to those who want a file."""
+    client = start(lists(export=True), CACHE_STATUS_HEADER=True)
+    for expected in ("fwd=miss; stored", "hit"):
+        response = client.get("/api/notes/")
+        assert expected == how(response)
+        assert "Accept" in response.vary
+        file = client.get("/api/notes/", headers={"Accept": "text/CSV"})
+        assert ("text/csv", b"id,color") == (file.mimetype, file.data[:8])
+        assert "application/json" == client.get("/api/notes/").mimetype
+
+
+def test_a_total_on_request_is_not_a_cached_list(start: Start):
+    """Nor is a list without one given to those who ask."""
+    client = start(lists(), RESOURCES_TOTAL="request", CACHE_STATUS_HEADER=True)
+    for expected in ("fwd=miss; stored", "hit"):
+        assert expected == how(response := client.get("/api/notes/"))
+        assert "total" not in response.headers["X-Pagination"]
+        asked = client.get("/api/notes/", headers={"Prefer": "count=exact"})
+        assert "total" in asked.headers["X-Pagination"]
+
+
+def test_each_path_prefix_has_lists_of_its_own(start: Start):
+    """As they have links with it."""
+    client = start(lists(), CACHE_STATUS_HEADER=True)
+    for expected in ("fwd=miss; stored", "hit"):
+        for prefix in ("", "/shop", "/other"):
+            response = client.get("/api/notes/", environ_overrides={"SCRIPT_NAME": prefix})
+            assert expected == how(response)
+            assert f"<{prefix}/api/notes/?" in response.headers["Link"]
+
+
+@pytest.mark.parametrize("depends", [[Word], [Word.__table__], Word.note_id, [Word.note_id]])
+def test_a_list_depends_on_what_is_declared(start: Start, depends: Any):
+    """A model, a table, or a foreign key, whose writes invalidate all lists."""
+    client = start(lists(depends=depends), CACHE_STATUS_HEADER=True)
+    client.get("/api/notes/")
+    with client.application.app_context():
+        pegboard.db.session.add(Word(note_id=1))
+        pegboard.db.session.commit()
+    assert "fwd=miss; stored" == how(client.get("/api/notes/"))
+    assert "hit" == how(client.get("/api/notes/"))
+
+
+class Guarded(pegboard.Resource[Note]):
+    """Notes that not everybody may read."""
+
+    def permit_read(self, operation: Operation, row: Note | None = None) -> None:
+        """Nobody."""
+
+
+@pytest.mark.parametrize(
+    "kind, options, reason",
+    [
+        (Own, {}, "with a list_ttl, rows must not be overridden"),
+        (Guarded, {}, "with a list_ttl, permit_read must not be overridden"),
+        (pegboard.Resource, {"operations": {Operation.GET}}, "there is no Operation.LIST"),
+        (pegboard.Resource, {"list_ttl": 0}, "list_ttl is a whole number of seconds"),
+        (pegboard.Resource, {"ttl": True}, "ttl is a whole number of seconds"),
+    ],
+)
+def test_lists_that_differ_between_clients_are_not_cached(
+    kind: Any, options: dict[str, Any], reason: str
+):
+    """It is refused where it is declared."""
+    with pytest.raises(ResourceError, match=reason):
+        declare(kind, **{"list_ttl": 60, "ttl": None, **options})
+
+
+def test_apps_with_other_settings_share_no_list(start: Start):
+    """As the default number of rows on a page is one of them."""
+    resource = lists()
+    keys = set()
+    for expected in ("exact", "request"):
+        app = start(resource, RESOURCES_TOTAL=expected).application
+        [(_, lookup)] = find_cached_lists(app)
+        keys.add(get_cache(app).key_of(lookup, {"QUERY_STRING": ""}, {}))
+    assert 2 == len(keys)
+
+
+def test_the_document_has_the_tag_of_a_cached_list(start: Start):
+    """And what conditional requests are answered with."""
+    path = start(lists()).get("/openapi.json").get_json()["paths"]["/api/notes/"]["get"]
+    assert {"304", "412"} <= set(path["responses"])
+    assert "ETag" in path["responses"]["200"]["headers"]
