@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 
 import pegboard
 from pegboard import CoreSettings, get_settings
+from pegboard.cache import MemoryStrategy
 from pegboard.resources import (
     CRUD,
     EQUALITY,
@@ -545,3 +546,91 @@ def test_an_overridden_step_is_called(make_app, postgres_url):
     client.post("/api/labels/", json={"name": "a"})
     client.post("/api/labels/", json={"name": "b", "note": "c"})
     assert ["b"] == [row["name"] for row in client.get("/api/labels/").json]
+
+
+class Memory:
+    """A plugin with a cache in memory, which is right for one process."""
+
+    name = "memory"
+
+    @pegboard.hookimpl
+    def pegboard_cache_strategy(self, app: Flask) -> MemoryStrategy:
+        """Store in memory."""
+        return MemoryStrategy(size=100)
+
+
+@pytest.fixture
+def cached(make_service: MakeService) -> Service:
+    """An app that caches, with two things."""
+    service = make_service(Memory(), CACHE_STATUS_HEADER=True)
+    for name in ("a", "b"):
+        assert 201 == service.ask("POST", "/api/things/", json={"name": name}).status_code
+    return service
+
+
+def outcome_of(response: TestResponse) -> str:
+    """Return how an answer came about: `hit`, or why it was no hit."""
+    return response.headers["Cache-Status"].partition("; ")[2]
+
+
+def test_a_row_is_stored_by_the_fast_path(cached):
+    """With the same answer to all who ask next."""
+    with cached.expecting(fast=1):
+        first = cached.ask("GET", "/api/things/1")
+        second = cached.ask("GET", "/api/things/1")
+    assert "stored" in outcome_of(first)
+    assert "hit" == outcome_of(second)
+    assert first.data == second.data
+    assert first.headers["ETag"] == second.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    "method, body, status",
+    [("PUT", {"name": "c"}, 200), ("PATCH", {"note": "c"}, 200), ("DELETE", None, 204)],
+)
+def test_a_write_by_the_fast_path_invalidates(cached, method, body, status):
+    """What was cached of the row is not answered any more, nor is the total of the list."""
+    cached.ask("GET", "/api/things/1")
+    cached.ask("GET", "/api/things/")
+    with cached.expecting(fast=1):
+        written = cached.ask(method, "/api/things/1", json=body)
+    assert status == written.status_code
+    found = cached.ask("GET", "/api/things/1")
+    listed = cached.ask("GET", "/api/things/")
+    if method == "DELETE":
+        assert 404 == found.status_code
+        assert '"total":1' in listed.headers["X-Pagination"]
+    else:
+        assert written.data == found.data
+        assert json.loads(written.data) in listed.json
+
+
+def test_a_new_row_is_counted(cached):
+    """A total that was cached before is not told any more."""
+    assert '"total":2' in cached.ask("GET", "/api/things/").headers["X-Pagination"]
+    with cached.expecting(fast=1):
+        cached.ask("POST", "/api/things/", json={"name": "c"})
+    assert '"total":3' in cached.ask("GET", "/api/things/").headers["X-Pagination"]
+
+
+@pytest.mark.parametrize("name, status", [("b", 409), ("a", 200)], ids=["refused", "the same"])
+def test_a_statement_that_writes_nothing_leaves_no_fence(cached, name, status):
+    """What is read next can be cached."""
+    body = cached.ask("GET", "/api/things/1").json
+    sent = {one: body[one] for one in body if one not in {"id", "created_at", "updated_at", "rank"}}
+    assert status == cached.ask("PUT", "/api/things/1", json={**sent, "name": name}).status_code
+    cached.ask("GET", "/api/things/1")
+    assert "hit" == outcome_of(cached.ask("GET", "/api/things/1"))
+
+
+def test_a_locked_row_is_a_503_at_the_lock_time_out(make_service):
+    """Waiting twice, in the fast path and in the view, would take twice as long."""
+    service = with_labels(make_service(LOCK_TIMEOUT=0.2))
+    with service.app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(text("SELECT * FROM labels WHERE id = 1 FOR UPDATE"))
+        with service.expecting(fast=1):
+            answer = service.ask("PUT", "/api/labels/1", json={"name": "c"})
+    assert 503 == answer.status_code
+    assert {"message", "status"} == answer.json.keys()
+    assert answer.headers["Retry-After"]
+    assert 200 == service.ask("PUT", "/api/labels/1", json={"name": "c"}).status_code

@@ -14,6 +14,7 @@ from pegboard.cache.declaration import lookup_of as lookup_of
 from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached
 from pegboard.cache.decorator import cached_list as cached_list
+from pegboard.cache.entry import Entry as Entry
 from pegboard.cache.extension import embedded_strategy as embedded_strategy
 from pegboard.cache.extension import find_cached_lists as find_cached_lists
 from pegboard.cache.extension import find_collections as find_collections

@@ -17,6 +17,7 @@ from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
 from pegboard.database import db
 from pegboard.extensions import get_extension
+from pegboard.stages import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,33 @@ class Cache:
             response.headers["Cache-Status"] = outcome.cache_status
         return response
 
+    def answer_without_flask(
+        self,
+        lookup: Lookup,
+        environ: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        read: Callable[[], Entry],
+    ) -> Answer:
+        """Answer a request to a cached view: from the cache, or by what `read` returns.
+
+        `read` reads the database in a transaction of its own. Its exceptions are raised.
+        """
+        key = self.key_of(lookup, environ, arguments)
+        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
+            key = MissReason.OFF
+        if isinstance(key, MissReason):
+            entry, outcome = read(), bypassed(key)
+        else:
+            source = _Read(key, lookup, environ, read)
+            found: Entry | Miss | None = environ.get(STAGE_MISS)
+            if found is None:
+                found = self._filling.look_up(source)
+            entry, outcome = self._filling.obtain(source, found)
+        answer = entry.answer(environ)
+        if self.send_status_header:
+            answer.headers.append(("Cache-Status", outcome.cache_status))
+        return answer
+
     def total(
         self, collection: Collection, name: str, count: Callable[[], int], *, in_session: bool
     ) -> int:
@@ -133,6 +161,29 @@ class _Answer:
         response = current_app.make_response(self._view())
         entry = None if _is_personal(response) else Entry.of(response, self._lookup.vary)
         return (response, None) if entry is None else (entry, entry.encode(self._form))
+
+
+class _Read:
+    """An answer that is made without Flask."""
+
+    def __init__(
+        self, key: Key, lookup: Lookup, environ: Mapping[str, Any], read: Callable[[], Entry]
+    ) -> None:
+        self.key = key
+        self.prefix = environ.get("SCRIPT_NAME", "").rstrip("/")
+        self.ttl = lookup.ttl
+        self.read = read
+        self._form = lookup.form(environ)
+
+    def is_read_anew(self) -> bool:
+        return True
+
+    def decode(self, found: bytes) -> Entry | Miss:
+        return decode(found, self._form)
+
+    def read_to_store(self) -> tuple[Entry, bytes]:
+        entry = self.read()
+        return entry, entry.encode(self._form)
 
 
 class _Total:

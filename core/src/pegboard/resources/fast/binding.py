@@ -11,6 +11,7 @@ from sqlalchemy.engine.events import ConnectionEvents
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.events import AttributeEvents, InstanceEvents, MapperEvents, SessionEvents
 
+from pegboard.cache import lookup_of
 from pegboard.changes import get_listeners
 from pegboard.database import db
 from pegboard.resources.declaration import Operation
@@ -53,9 +54,9 @@ def _bind(
     resource: Steps[Any],
     parts: Parts,
     operation: Operation,
-    make: "Callable[[Target], FastPath | None]",
+    make: "Make",
     app: Flask,
-    _route: Route,
+    route: Route,
 ) -> FastPath | None:
     """Return the fast path of an operation; None if something makes all its requests unusual."""
     if not get_settings(CoreSettings, app).resources_fast or not _is_plain(resource, parts):
@@ -71,7 +72,7 @@ def _bind(
             or (operation in _WRITES and _is_watched(mapper, session))
         ):
             return None
-    return make(Target(app, engine, resource, parts))
+    return make(Target(app, engine, resource, parts), route)
 
 
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
@@ -118,12 +119,16 @@ def _has_foreign(target: Any, events: Sequence[str]) -> bool:
     return any(not getattr(one, "__module__", "").startswith(_OWN) for one in functions)
 
 
-def _list(target: Target) -> FastPath:
-    return FastList(target)
+def _list(target: Target, _: Route) -> FastPath | None:
+    return FastList(target) if target.parts.list_ttl is None else None
 
 
-def _get(target: Target) -> FastPath | None:
-    return FastGet(target) if target.resource.ttl is None else None
+def _get(target: Target, route: Route) -> FastPath:
+    return FastGet(target, lookup_of(route.function))
+
+
+def _delete(target: Target, _: Route) -> FastPath:
+    return FastDelete(target)
 
 
 def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
@@ -132,7 +137,7 @@ def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
     return body if body.is_usual and all(one in target.columns for one in body.attributes) else None
 
 
-def _create(target: Target) -> FastPath | None:
+def _create(target: Target, _: Route) -> FastPath | None:
     body = _body(target, target.resource.input, "application/json")
     return None if body is None else FastCreate(target, body)
 
@@ -148,19 +153,21 @@ def _change(target: Target, kind: Any, *media_types: str) -> FastPath | None:
     return FastChange(target, body)
 
 
-def _replace(target: Target) -> FastPath | None:
+def _replace(target: Target, _: Route) -> FastPath | None:
     return _change(target, target.resource.input, "application/json")
 
 
-def _merge(target: Target) -> FastPath | None:
+def _merge(target: Target, _: Route) -> FastPath | None:
     return _change(target, target.resource.merge, *MEDIA_TYPES)
 
 
-_FAST_PATHS: Mapping[Operation, Callable[[Target], FastPath | None]] = {
+Make = Callable[[Target, Route], FastPath | None]
+
+_FAST_PATHS: Mapping[Operation, Make] = {
     Operation.LIST: _list,
     Operation.GET: _get,
     Operation.CREATE: _create,
     Operation.REPLACE: _replace,
     Operation.MERGE: _merge,
-    Operation.DELETE: FastDelete,
+    Operation.DELETE: _delete,
 }

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from pegboard.cache import get_cache
+from pegboard.cache import Entry, Lookup, get_cache
 from pegboard.database import CompiledStatement
-from pegboard.http import evaluate_preconditions
 from pegboard.resources.declaration import Comparison
-from pegboard.resources.fast.requests import JSON, prefix_of, query_of, tag_header
+from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
 from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_request
 from pegboard.resources.query import Wanted
@@ -104,35 +103,36 @@ class FastList:
 
 
 class FastGet:
-    """A row that is not cached."""
+    """A row, which a stage has not found in the cache."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, lookup: Lookup | None) -> None:
+        """`lookup` is None for a resource whose rows are not cached."""
         self._target = target
+        self._lookup = lookup
+        self._cache = get_cache(target.app)
         columns = [target.columns[name].label(name) for name in target.shown]
         self._statement = target.compile(select(*columns).where(target.is_row), target.shown)
 
     def answer(self, call: Call) -> Answer | None:
         """Return the answer with the row, or 304; None for an unusual request."""
+        environ = call.environ
         row_id = self._target.row_id(call.arguments)
-        if row_id is None or call.environ.get("QUERY_STRING"):
+        if row_id is None or "HTTP_IF_MATCH" in environ or environ.get("QUERY_STRING"):
             return None
         try:
-            rows = self._target.read(self._statement, {ROW_ID: row_id})
+            if self._lookup is None:
+                return self._read(row_id).answer(environ)
+            if "HTTP_AUTHORIZATION" in environ:
+                return None  # an answer that might be for one client only
+            return self._cache.answer_without_flask(
+                self._lookup, environ, call.arguments, lambda: self._read(row_id)
+            )
         except UnansweredError:
             return None
-        return self._conditionally(call, rows[0]) if rows else None
 
-    def _conditionally(self, call: Call, row: Any) -> Answer | None:
-        body = self._target.encoder.one(row)
-        etag = etag_of(body)
-        status = evaluate_preconditions(
-            etag,
-            method=call.method,
-            if_match=call.environ.get("HTTP_IF_MATCH"),
-            if_none_match=call.environ.get("HTTP_IF_NONE_MATCH"),
-        )
-        if status is None:
-            return Answer(HTTPStatus.OK, [JSON, tag_header(etag)], body)
-        if status == HTTPStatus.NOT_MODIFIED:
-            return Answer(status, [tag_header(etag)], b"")
-        return None
+    def _read(self, row_id: int) -> Entry:
+        rows = self._target.read(self._statement, {ROW_ID: row_id})
+        if not rows:
+            raise UnansweredError
+        body = self._target.encoder.one(rows[0])
+        return Entry(etag_of(body), [JSON], body)

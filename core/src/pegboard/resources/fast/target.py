@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class UnansweredError(Exception):
-    """Raised when the database refuses a SELECT or does not answer: the view finds out why."""
+    """Raised when the database has no row, or no answer: the view finds out why."""
 
 
 @dataclass(frozen=True)
