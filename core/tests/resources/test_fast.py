@@ -178,8 +178,8 @@ class Service:
             stages = stages.app
         take: Callable[..., Any] = stages.take_fast_path
 
-        def counting(stage_run: Any) -> Any:
-            answer = take(stage_run)
+        async def counting(stage_run: Any, waiting: Any) -> Any:
+            answer = await take(stage_run, waiting)
             self.fast_answers += answer is not None
             return answer
 

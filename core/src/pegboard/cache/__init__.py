@@ -3,8 +3,6 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
-from pegboard.cache.acknowledgement import wait_until as wait_until
-from pegboard.cache.coherence import Coherence as Coherence
 from pegboard.cache.coherence import get_coherence as get_coherence
 from pegboard.cache.collection import Collection as Collection
 from pegboard.cache.collection import declare_collection as declare_collection
@@ -31,7 +29,9 @@ from pegboard.cache.strategy import (
     Lease,
     Miss,
     MissReason,
+    PreparedFence,
     PreparedLookup,
+    RemoteFences,
     RemoteStrategy,
     SharedStrategy,
     Touched,
@@ -48,7 +48,9 @@ __all__ = [
     "Lease",
     "Miss",
     "MissReason",
+    "PreparedFence",
     "PreparedLookup",
+    "RemoteFences",
     "RemoteStrategy",
     "SharedStrategy",
     "Touched",

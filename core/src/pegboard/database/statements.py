@@ -20,6 +20,9 @@ from pegboard.database.connection import WatchedConnection
 
 Convert = Callable[[Any], Any]
 
+_TOO_LATE = frozenset({"57014", "55P03"})
+"""SQLSTATE of a statement that took too long, and of a lock that was not given in time."""
+
 
 class NotCompilableError(ValueError):
     """Raised for a statement whose text depends on its values."""
@@ -62,31 +65,51 @@ class CompiledStatement:
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         }
         self._types = [type_.dialect_impl(dialect) for type_ in returned.values()]
+        self._codes: Sequence[Any] = ()
+        """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
         row: Any = namedtuple("Row", returned)  # type: ignore[misc]  # noqa: PYI024 - the names are data
         self._row: Callable[[Iterable[Any]], Any] = row._make
 
-    def run(self, connection: PoolProxiedConnection, values: Mapping[str, Any]) -> list[Any]:
-        """Run the statement with these parameters; returns its rows. Raises `psycopg2.Error`."""
+    def execute(
+        self, connection: PoolProxiedConnection, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run the statement with these parameters; returns the rows as the driver has them.
+
+        Raises `DBAPIError` if it took too long, or if it is not known whether it was executed. What
+        was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
+        value that cannot be sent.
+        """
         parameters = {**self._fixed, **values}
         for name, convert in self._binding.items():
             parameters[name] = convert(parameters[name])
         cursor = connection.cursor()
         try:
-            cursor.execute(self._text, parameters)
-            found = cursor.fetchall()
-            results = self._results
-            if results is None:
-                results = self._results = list(self._conversions(cursor.description))
+            self._execute(cursor, parameters)
+            self._codes = [column[1] for column in cursor.description]
+            return list(cursor.fetchall())
         finally:
             cursor.close()
-        if not results:
-            return list(map(self._row, found))
-        return [self._converted(row, results) for row in found]
 
-    def _conversions(self, description: Sequence[Any]) -> Iterator[tuple[int, Convert]]:
-        for place, (type_, column) in enumerate(zip(self._types, description, strict=True)):
-            convert = type_.result_processor(self._dialect, column[1])
+    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
+        try:
+            cursor.execute(self._text, parameters)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if error.pgcode is not None and error.pgcode not in _TOO_LATE:
+                raise
+            raise self._error(error, is_lost=error.pgcode is None) from error
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return rows that were executed for, as named tuples with the values of the columns."""
+        if self._results is None:
+            self._results = list(self._conversions())
+        if not self._results:
+            return list(map(self._row, found))
+        return [self._converted(row, self._results) for row in found]
+
+    def _conversions(self) -> Iterator[tuple[int, Convert]]:
+        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
+            convert = type_.result_processor(self._dialect, code)
             if convert is not None:
                 yield place, convert
 
@@ -96,11 +119,8 @@ class CompiledStatement:
             values[place] = convert(values[place])
         return self._row(values)
 
-    def error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
-        """Return the driver's error as SQLAlchemy raises it.
-
-        `is_lost` is whether the connection has ended with it.
-        """
+    def _error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
+        """Return the driver's error as SQLAlchemy raises it."""
         found: Any = DBAPIError.instance(
             self._text,
             None,

@@ -9,9 +9,10 @@ and so does one whose stages, or the middleware of a plugin, may have to wait.
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
 
@@ -26,6 +27,7 @@ from pegboard.http import (
     internal_error,
     log_request,
 )
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from pegboard.redis import Pipeline
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _RARELY_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
@@ -164,7 +168,21 @@ class Gateway:
         stages = self._stages
         assert stages is not None
         assert stage_run is not None
-        return await self._threads.call(partial(stages.take_fast_path, stage_run))
+        return await stages.take_fast_path(stage_run, self)
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+        if self._pipeline is not None:
+            return await self._pipeline.exchange(commands)
+        channel = None if self._stages is None else self._stages.channel
+        if channel is None:
+            message = "no REDIS_URL is set"
+            raise ChannelError(message)
+        return await self._threads.call(partial(channel.exchange, commands))
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function on a thread, as it may wait; returns its result."""
+        return await self._threads.call(function)
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive

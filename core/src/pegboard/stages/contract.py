@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flask import Flask
 from werkzeug.routing import Rule
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
+
+T = TypeVar("T")
 
 
 class StageOrder(IntEnum):
@@ -176,17 +178,28 @@ class Stage(Protocol):
         """
 
 
+class Waiting(Protocol):
+    """How a fast path waits: on the thread of the request, or beside the server's event loop."""
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function that may wait; returns its result, or raises its exception."""
+
+
 class FastPath(Protocol):
     """Answers what is usual of one route without Flask, and leaves all else to the view.
 
     What it answers is what the view would answer.
     """
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer to a request; None if the view has to answer it.
 
-        Called on a thread, when all stages have let the request pass. An exception is answered as
-        one of the view is. After something was written, it is never None.
+        Called when all stages have let the request pass, perhaps on the event loop: it waits for
+        nothing by itself. An exception is answered as one of the view is. After something was
+        written, it is never None.
         """
 
 

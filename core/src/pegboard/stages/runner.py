@@ -5,9 +5,10 @@ only in how commands for Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flask import Flask, Response
 
@@ -21,6 +22,7 @@ from pegboard.stages.contract import (
     Handler,
     Headers,
     Stage,
+    Waiting,
     answer_of,
     check,
 )
@@ -38,6 +40,8 @@ STAGE_RUN = "pegboard.stage_run"
 """The key in the WSGI environment of a stage run and its answer, if a server has run the stages."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+T = TypeVar("T")
 
 Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
 """Sends commands to Redis and returns the replies, or raises `ChannelError`."""
@@ -177,13 +181,7 @@ class Stages:
     def run(self, environ: "WSGIEnvironment") -> tuple[StageRun, Answer | None]:
         """Run the stages of a request on this thread, which may have to wait."""
         stage_run = self._begin(environ, self._matches.find(environ))
-        running = stage_run.run(self.exchange)
-        try:
-            running.send(None)
-        except StopIteration as finished:
-            return stage_run, finished.value
-        # It cannot have suspended: `exchange` does not.
-        raise AssertionError
+        return stage_run, _finished(stage_run.run(self.exchange))
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands to Redis; the thread waits, as it may if there is a channel."""
@@ -223,8 +221,8 @@ class Stages:
         self, stage_run: StageRun, answer: Answer | None, start_response: "StartResponse"
     ) -> Iterable[bytes]:
         call = stage_run.call
-        if answer is None:
-            answer = self.take_fast_path(stage_run)
+        if answer is None and stage_run.fast_path is not None:
+            answer = _finished(self.take_fast_path(stage_run, OnThread(self.exchange)))
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -235,7 +233,7 @@ class Stages:
         start_response(status, self.headers_of(answer, stage_run))
         return [] if call.method == "HEAD" else [answer.body]
 
-    def take_fast_path(self, stage_run: StageRun) -> Answer | None:
+    async def take_fast_path(self, stage_run: StageRun, waiting: Waiting) -> Answer | None:
         """Return the answer of the route's fast path; None if the view has to answer.
 
         It is taken once. Its exceptions are answered as Flask answers one of a view.
@@ -244,9 +242,10 @@ class Stages:
         if fast_path is None:
             return None
         try:
-            return fast_path.answer(stage_run.call)
+            return await fast_path.answer(stage_run.call, waiting)
         except Exception as error:  # noqa: BLE001 - answered as one of the view is
-            return self._answer_exception(stage_run.call, error)
+            answer = partial(self._answer_exception, stage_run.call, error)
+            return await waiting.call(answer)
 
     def _answer_exception(self, call: Call, error: Exception) -> Answer:
         with self._app.request_context(call.environ):
@@ -267,6 +266,31 @@ class Stages:
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
             return finish(self._app, context, response)(call.environ, start_response)
+
+
+class OnThread:
+    """Waits on the thread of the request."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+        return await self._exchange(commands)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function; returns its result."""
+        return function()
+
+
+def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise AssertionError
 
 
 def _refuse(wanted: object) -> NoReturn:

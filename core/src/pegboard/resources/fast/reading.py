@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_re
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
-from pegboard.stages import Answer, Call
+from pegboard.stages import Answer, Call, Waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -52,8 +53,11 @@ class FastList:
             return CompiledStatement(statement, self._target.engine.dialect, types)
         return self._target.compile(statement, self._target.listed)
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with a page; None for an unusual request."""
+        return await waiting.call(partial(self._answer, call))
+
+    def _answer(self, call: Call) -> Answer | None:
         environ = call.environ
         prefix = prefix_of(environ)
         if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
@@ -113,8 +117,11 @@ class FastGet:
         columns = [target.columns[name].label(name) for name in target.shown]
         self._statement = target.compile(select(*columns).where(target.is_row), target.shown)
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with the row, or 304; None for an unusual request."""
+        return await waiting.call(partial(self._answer, call))
+
+    def _answer(self, call: Call) -> Answer | None:
         environ = call.environ
         row_id = self._target.row_id(call.arguments)
         if row_id is None or "HTTP_IF_MATCH" in environ or environ.get("QUERY_STRING"):

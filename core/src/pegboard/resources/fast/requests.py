@@ -28,6 +28,11 @@ def is_conditional(environ: "WSGIEnvironment") -> bool:
     return "HTTP_IF_MATCH" in environ or "HTTP_IF_NONE_MATCH" in environ
 
 
+def is_received(environ: "WSGIEnvironment") -> bool:
+    """Return whether the whole body is in memory, so that to read it waits for nobody."""
+    return isinstance(environ["wsgi.input"], io.BytesIO)
+
+
 def tag_header(etag: str) -> tuple[str, str]:
     """Return the header for a strong validator."""
     return "ETag", f'"{etag}"'

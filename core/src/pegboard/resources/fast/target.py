@@ -3,20 +3,22 @@
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from flask import Flask
 from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam, inspect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from pegboard.database import CompiledStatement, autocommit
 from pegboard.resources.fast.encoding import RowEncoder
-from pegboard.resources.fast.requests import Body
+from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import ROW_ID, Steps
+from pegboard.stages import Waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -87,11 +89,16 @@ class Target:
         """The condition of one row, whose id is a parameter."""
         return self.columns[self.primary] == bindparam(ROW_ID, type_=Integer())
 
-    def values(self, body: Body, environ: "WSGIEnvironment") -> Values | None:
+    async def values(
+        self, body: Body, environ: "WSGIEnvironment", waiting: Waiting
+    ) -> Values | None:
         """Return the values of a request's body by attribute; None for an unusual one."""
-        if body.is_pure:
+        if body.is_pure and is_received(environ):
             return body.values(environ)
-        with self.app.app_context():
+        return await waiting.call(partial(self._values, body, environ))
+
+    def _values(self, body: Body, environ: "WSGIEnvironment") -> Values | None:
+        with self.app.app_context():  # a plugin's code may need it
             return body.values(environ)
 
     def types(self, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
@@ -111,9 +118,17 @@ class Target:
         return row_id if 1 <= row_id <= self.resource.largest_id else None
 
     def read(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of a SELECT. Raises `UnansweredError`."""
+        """Return the rows of a SELECT.
+
+        Raises `UnansweredError`, and `DBAPIError` if it took too long.
+        """
         try:
             with autocommit(self.engine) as connection:
-                return statement.run(connection, values)
+                found = statement.execute(connection, values)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) is not None:
+                raise
+            raise UnansweredError from error
         except (psycopg2.Error, ValueError, OverflowError) as error:
             raise UnansweredError from error
+        return statement.rows(found)

@@ -5,13 +5,14 @@ nothing has been written then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import psycopg2
 from sqlalchemy import Column, bindparam, delete, insert, or_, update
 
-from pegboard.cache import get_coherence, wait_until
+from pegboard.cache import get_coherence
 from pegboard.database import CompiledStatement, autocommit
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
@@ -20,10 +21,7 @@ from pegboard.resources.listing import Plans
 from pegboard.resources.representation import etag_of
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import ROW_ID
-from pegboard.stages import Answer, Call
-
-_TOO_LATE = frozenset({"57014", "55P03"})
-"""SQLSTATE of a statement that took too long, and of a lock that was not given in time."""
+from pegboard.stages import Answer, Call, Waiting
 
 
 class Writer:
@@ -33,32 +31,28 @@ class Writer:
         self._engine = target.engine
         self._coherence = get_coherence(target.app)
 
-    def run(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
+    async def run(
+        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
+    ) -> list[Any]:
         """Return the rows of a statement; none if it has written nothing, as if it is refused.
 
         Raises as a commit does when the statement took too long, or when it is not known whether
         it has written.
         """
         try:
-            with autocommit(self._engine) as connection:
-                rows, moment = self._execute(connection, statement, values)
+            if self._coherence is None:
+                found = await waiting.call(partial(self._execute, statement, values))
+            else:
+                found = await self._coherence.execute_alone(statement, values, waiting)
         except (psycopg2.Error, ValueError, OverflowError):
             return []
-        # With no connection held, as writers that wait must not empty the pool.
-        wait_until(moment)
-        return rows
+        return statement.rows(found)
 
     def _execute(
-        self, connection: Any, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> tuple[list[Any], float]:
-        try:
-            if self._coherence is None:
-                return statement.run(connection, values), 0.0
-            return self._coherence.execute_alone(connection, statement, values)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if error.pgcode is not None and error.pgcode not in _TOO_LATE:
-                raise
-            raise statement.error(error, is_lost=error.pgcode is None) from error
+        self, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        with autocommit(self._engine) as connection:
+            return statement.execute(connection, values)
 
 
 class _Context:
@@ -98,7 +92,9 @@ class RowStatement:
             statement.returning(*columns), [column.key for column in columns]
         )
 
-    def run(self, writer: Writer, values: Values, **others: Any) -> Any | None:
+    async def run(
+        self, writer: Writer, values: Values, waiting: Waiting, **others: Any
+    ) -> Any | None:
         """Return the row that was written, None if none was.
 
         `others` are parameters beside the values, such as the id.
@@ -110,7 +106,7 @@ class RowStatement:
             value = default.arg(context) if default.is_callable else default.arg
             known[name] = current[key] = others[key] = value
         parameters = {f"{NEW}{name}": value for name, value in values.items()}
-        rows = writer.run(self._compiled, parameters | others)
+        rows = await writer.run(self._compiled, parameters | others, waiting)
         if not rows:
             return None
         (found,) = rows
@@ -150,17 +146,17 @@ class FastCreate:
         statement = insert(target.table).values(_new(target, names))
         yield RowStatement(target, statement, names)
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 201 with the row; None for an unusual request."""
         prefix = prefix_of(call.environ)
         if prefix is None:
             return None
-        values = self._target.values(self._body, call.environ)
+        values = await self._target.values(self._body, call.environ, waiting)
         if values is None or any(values[name] is None for name in self._filled & values.keys()):
             return None
         names = tuple(values)
         (statement,) = self._plans.get(names, lambda: [*self._build(names)])
-        row = statement.run(self._writer, values)
+        row = await statement.run(self._writer, values, waiting)
         if row is None:
             return None
         body = self._target.encoder.one(row)
@@ -187,17 +183,17 @@ class FastChange:
         statement = update(target.table).where(target.is_row, differs).values(values)
         yield RowStatement(target, statement, names)
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 200 with the row; None for an unusual request, as one that changes nothing."""
         row_id = self._target.row_id(call.arguments)
         if row_id is None or is_conditional(call.environ):
             return None
-        values = self._target.values(self._body, call.environ)
+        values = await self._target.values(self._body, call.environ, waiting)
         if not values:
             return None
         names = tuple(values)
         (statement,) = self._plans.get(names, lambda: [*self._build(names)])
-        row = statement.run(self._writer, values, **{ROW_ID: row_id})
+        row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
         if row is None:
             return None
         body = self._target.encoder.one(row)
@@ -214,12 +210,12 @@ class FastDelete:
         column = target.columns[target.primary].label(target.primary)
         self._statement = target.compile(statement.returning(column), [target.primary])
 
-    def answer(self, call: Call) -> Answer | None:
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 204; None for an unusual request."""
         environ = call.environ
         row_id = self._target.row_id(call.arguments)
         if row_id is None or is_conditional(environ) or environ.get("QUERY_STRING"):
             return None
-        if not self._writer.run(self._statement, {ROW_ID: row_id}):
+        if not await self._writer.run(self._statement, {ROW_ID: row_id}, waiting):
             return None
         return Answer(HTTPStatus.NO_CONTENT, [], b"")
