@@ -1,13 +1,13 @@
 """The console script `pegboard`: run the command, or say which distribution prevents its import.
 
-Alembic reads the entry points of all installed distributions when it is imported, and
-`importlib.metadata` raises an error for all of them if one file is broken, without naming it. This
-module is outside of the package, as importing anything of `pegboard` imports Alembic.
+Flask and Alembic read the entry points of all installed distributions, and `importlib.metadata`
+raises an error for all of them if one file is broken, without naming it. This module is outside of
+the package, whose import may fail.
 """
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 
 FILE = "entry_points.txt"
@@ -16,6 +16,7 @@ FILE = "entry_points.txt"
 def main() -> None:
     """Run the command `pegboard`."""
     try:
+        entry_points()
         from pegboard.cli import main as run  # noqa: PLC0415 - importing it may fail
     except Exception:
         problems = [*find_unreadable()]

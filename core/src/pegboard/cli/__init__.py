@@ -6,6 +6,7 @@ distribution.
 
 import platform
 from contextlib import nullcontext
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -13,14 +14,22 @@ import click
 from flask.cli import FlaskGroup, ScriptInfo
 
 from pegboard.app import create_app
-from pegboard.cli.cache import cache
-from pegboard.cli.config import config
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.cli.db import db
 from pegboard.cli.diagnosis import Diagnosis, diagnose
-from pegboard.cli.plugins import plugins
-from pegboard.cli.serve import dev, serve
 from pegboard.logs import no_warnings
+
+_COMMANDS = {
+    "cache": "pegboard.cli.cache",
+    "config": "pegboard.cli.config",
+    "db": "pegboard.cli.db",
+    "dev": "pegboard.cli.serve",
+    "plugins": "pegboard.cli.plugins",
+    "serve": "pegboard.cli.serve",
+}
+"""The modules of Pegboard's own commands, each imported when its command is looked up.
+
+Those of the others, and what they import, would be a seventh of the memory of a service.
+"""
 
 
 class PlatformGroup(FlaskGroup):
@@ -43,6 +52,9 @@ class PlatformGroup(FlaskGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name. Raises `StartupError` if a plugin's could not be found."""
+        if module := _COMMANDS.get(cmd_name):
+            command: click.Command = getattr(import_module(module), cmd_name)
+            return command
         self._load_plugin_commands()
         if cmd_name in self.commands:
             return self.commands[cmd_name]
@@ -56,7 +68,7 @@ class PlatformGroup(FlaskGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands; prints the problems of a service that cannot start."""
         self._load_plugin_commands()
-        names = set(self.commands)
+        names = {*self.commands, *_COMMANDS}
         try:
             with no_warnings():
                 found = _diagnose(ctx)
@@ -64,7 +76,7 @@ class PlatformGroup(FlaskGroup):
             click.echo(f"Error: {type(error).__name__}: {error}\n", err=True)
             return sorted(names)
         if found.error is None:
-            return super().list_commands(ctx)
+            return sorted(names.union(super().list_commands(ctx)))
         found.show_error()
         click.echo(err=True)
         return sorted(names | found.commands.keys())
@@ -99,5 +111,3 @@ main = PlatformGroup(
     ],
     help="Serve and operate a service made of plugins.",
 )
-for _command in (serve, dev, db, plugins, config, cache):
-    main.add_command(_command)

@@ -16,7 +16,7 @@ from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.logs import init_logs, warnings_once
-from pegboard.migrations import find_missing, pending_histories, upgrade
+from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
@@ -157,6 +157,9 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             core = get_settings(CoreSettings)
             address = find_address(core.host, core.port)
             if upgrade_first:
+                # Imports Alembic, which a service whose database is at head does without.
+                from pegboard.migrations import upgrade  # noqa: PLC0415
+
                 upgrade(app, report=click.echo)
             _require_head(app)
             limits = Limits(
