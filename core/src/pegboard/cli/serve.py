@@ -57,11 +57,12 @@ def serve(
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
     load = partial(_load, info.create_app, info.app_import_path, options)
     check = partial(_check, load, upgrade_first=upgrade_first)
-    checked = call_isolated(check, meanwhile=partial(_import_libraries, options))
+    _import_drivers(options)
+    checked = call_isolated(check, meanwhile=_import_server)
     # Not before the check has ended: a plugin may bind a port when it is imported.
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
-    from pegboard.server import run  # noqa: PLC0415 - imported by now, see `_import_libraries`
+    from pegboard.server import run  # noqa: PLC0415 - imported by now, see `_import_server`
 
     load_quietly = partial(_load_quietly, load, checked.warnings)
     run(load_quietly, checked.address, checked.limits, partial(click.echo, checked.announcement))
@@ -123,14 +124,12 @@ class _RequestHandler(WSGIRequestHandler):
         return "pegboard"
 
 
-def _import_libraries(options: Mapping[str, object]) -> None:
-    """Import what the workers need, but for plugins, while the service is checked.
+def _import_drivers(options: Mapping[str, object]) -> None:
+    """Import what the app needs to reach its database and Redis, once for all processes.
 
-    On two cores this takes a tenth off the start. What the app's own configuration chooses is not
-    known here, and imported later.
+    Else each process would do it when it builds the app, in a third of that time. What the app's
+    own configuration chooses is not known here, and imported then.
     """
-    from pegboard.server import run  # noqa: F401, PLC0415 - the check does without Granian
-
     with with_options(options):
         core = configure().core
     libraries = {
@@ -141,6 +140,11 @@ def _import_libraries(options: Mapping[str, object]) -> None:
         if is_used:
             with suppress(ImportError):  # the check tells
                 import_module(library)
+
+
+def _import_server() -> None:
+    """Import Granian, which the check does without, while the check runs."""
+    from pegboard.server import run  # noqa: F401, PLC0415 - see above
 
 
 def _import_plugins(names: Container[str], options: Mapping[str, object]) -> None:
