@@ -21,7 +21,14 @@ from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
-from pegboard.server import Address, Limits, call_isolated, find_address
+from pegboard.server import (
+    Address,
+    Limits,
+    call_isolated,
+    find_address,
+    import_server,
+    run,
+)
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 
 if TYPE_CHECKING:
@@ -58,12 +65,11 @@ def serve(
     load = partial(_load, info.create_app, info.app_import_path, options)
     check = partial(_check, load, upgrade_first=upgrade_first)
     _import_drivers(options)
-    checked = call_isolated(check, meanwhile=_import_server)
+    # The check does without Granian, whose import takes 40 ms.
+    checked = call_isolated(check, meanwhile=import_server)
     # Not before the check has ended: a plugin may bind a port when it is imported.
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
-    from pegboard.server import run  # noqa: PLC0415 - imported by now, see `_import_server`
-
     load_quietly = partial(_load_quietly, load, checked.warnings)
     run(load_quietly, checked.address, checked.limits, partial(click.echo, checked.announcement))
 
@@ -140,11 +146,6 @@ def _import_drivers(options: Mapping[str, object]) -> None:
         if is_used:
             with suppress(ImportError):  # the check tells
                 import_module(library)
-
-
-def _import_server() -> None:
-    """Import Granian, which the check does without, while the check runs."""
-    from pegboard.server import run  # noqa: F401, PLC0415 - see above
 
 
 def _import_plugins(names: Container[str], options: Mapping[str, object]) -> None:

@@ -25,6 +25,7 @@ from pegboard.resources.formats import value_of_cell as value_of_cell
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values
+from pegboard.resources.schemas import client_name as client_name
 from pegboard.resources.steps import Steps
 
 __all__ = [

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema
 
+from pegboard.api import name_columns
 from pegboard.cache import Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
@@ -44,6 +45,8 @@ class Parts:
     list_query: type[Schema]
     """The schema of a list's query; it loads a `Wanted`."""
     listing: Listing[Any]
+    fields_by_column: Mapping[str, str]
+    """What bodies call the columns of the table."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
@@ -144,8 +147,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
         rows = [resource.make(values) for values in sent]
-        db.session.add_all(rows)
-        db.session.flush()
+        resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
@@ -277,5 +279,6 @@ def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
 
 
 def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> None:
+    name_columns(view, parts.fields_by_column)
     parameters = [parts.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)

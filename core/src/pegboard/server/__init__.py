@@ -1,22 +1,34 @@
 """The production server: Granian, and the ASGI application that it runs."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.server.address import Address, find_address
+from pegboard.server.address import Address, Limits, find_address
 from pegboard.server.isolated import call_isolated
-from pegboard.server.limits import Limits
 
 if TYPE_CHECKING:
-    from pegboard.server.granian import run
+    from flask import Flask
 
-__all__ = ["Address", "Limits", "call_isolated", "find_address", "run"]
+__all__ = ["Address", "Limits", "call_isolated", "find_address", "import_server", "run"]
 
 
-def __getattr__(name: str) -> object:
-    """Import `run` when it is first used: Granian is imported while the service is checked."""
-    if name == "run":
-        from pegboard.server.granian import run  # noqa: PLC0415
+def import_server() -> None:
+    """Import what `run` needs, where there is time to wait for something else."""
+    from pegboard.server import granian  # noqa: F401, PLC0415 - as below
 
-        return run
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+
+def run(
+    load: Callable[[], "Flask"],
+    address: Address,
+    limits: Limits,
+    announce: Callable[[], None],
+) -> None:
+    """Serve until a signal says to stop; each worker calls `load` once for its app.
+
+    `announce` is called once the server listens. Raises `StartupError` if the port was taken
+    meanwhile, and `SystemExit` if no worker ever served.
+    """
+    # Imported here because it takes 4 MB, which no other command needs.
+    from pegboard.server import granian  # noqa: PLC0415
+
+    granian.run(load, address, limits, announce)

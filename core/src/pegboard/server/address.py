@@ -1,4 +1,4 @@
-"""The address that the server listens on."""
+"""Where the production server listens, and how much it takes on."""
 
 import errno
 import socket
@@ -28,13 +28,18 @@ class Address:
     def reserved(self) -> Iterator[None]:
         """Keep the port from other services, also while no worker listens.
 
-        Raises `OSError` if it is taken.
+        Raises `StartupError` if it is taken.
         """
         family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as holder:
             if sys.platform == "linux":  # elsewhere Granian's main process keeps the port
+                # Without the first, connections that have ended keep the port for a minute.
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                holder.bind((self.ip, self.port))
+                try:
+                    holder.bind((self.ip, self.port))
+                except OSError as error:
+                    raise _unavailable(self.ip, self.port, error) from None
             yield
 
     def is_listening(self) -> bool:
@@ -47,6 +52,20 @@ class Address:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.settimeout(0.2)
             return probe.connect_ex((anywhere.get(self.ip, self.ip), self.port)) == 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the server takes on; durations are in seconds."""
+
+    workers: int
+    """Processes that serve."""
+    threads: int
+    """Requests that Flask answers at once in each worker."""
+    backlog: int
+    """Connections that wait to be accepted, and connections of each worker."""
+    header_timeout: float
+    shutdown_timeout: float
 
 
 def find_address(host: str, port: int) -> Address:
@@ -64,11 +83,14 @@ def find_address(host: str, port: int) -> Address:
             probe.bind(where)
             found = probe.getsockname()
     except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
-        reason = getattr(error, "strerror", None) or error
-        summary = f"cannot listen on {host} port {port}: {reason}"
-        problem = Problem(Code.ADDRESS_UNAVAILABLE, summary, _address_hint(error))
-        raise StartupError([problem]) from None
+        raise _unavailable(host, port, error) from None
     return Address(str(found[0]), int(found[1]))
+
+
+def _unavailable(host: str, port: int, error: OSError | UnicodeError) -> StartupError:
+    reason = getattr(error, "strerror", None) or error
+    summary = f"cannot listen on {host} port {port}: {reason}"
+    return StartupError([Problem(Code.ADDRESS_UNAVAILABLE, summary, _address_hint(error))])
 
 
 def _address_hint(error: Exception) -> str:

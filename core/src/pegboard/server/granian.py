@@ -24,9 +24,8 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.server.address import Address
+from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
-from pegboard.server.limits import Limits
 from pegboard.server.shutdown import (
     DRAINING_TIME,
     DrainingLoop,
@@ -64,7 +63,8 @@ def run(
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `SystemExit` if no worker ever served.
+    `announce` is called once the server listens. Raises `StartupError` if the port was taken
+    meanwhile, and `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=die_at_stop)
