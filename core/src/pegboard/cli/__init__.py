@@ -6,7 +6,6 @@ distribution.
 
 import platform
 from contextlib import nullcontext
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -16,20 +15,8 @@ from flask.cli import FlaskGroup, ScriptInfo
 from pegboard.app import create_app
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.cli.diagnosis import Diagnosis, diagnose
+from pegboard.cli.own_commands import OWN_COMMANDS, ImportedCommands
 from pegboard.logs import no_warnings
-
-_COMMANDS = {
-    "cache": "pegboard.cli.cache",
-    "config": "pegboard.cli.config",
-    "db": "pegboard.cli.db",
-    "dev": "pegboard.cli.serve",
-    "plugins": "pegboard.cli.plugins",
-    "serve": "pegboard.cli.serve",
-}
-"""The modules of Pegboard's own commands, each imported when its command is looked up.
-
-Those of the others, and what they import, would be a seventh of the memory of a service.
-"""
 
 
 class PlatformGroup(FlaskGroup):
@@ -52,9 +39,8 @@ class PlatformGroup(FlaskGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name. Raises `StartupError` if a plugin's could not be found."""
-        if module := _COMMANDS.get(cmd_name):
-            command: click.Command = getattr(import_module(module), cmd_name)
-            return command
+        if cmd_name in OWN_COMMANDS:
+            return self.commands[cmd_name]  # without importing those of all distributions
         self._load_plugin_commands()
         if cmd_name in self.commands:
             return self.commands[cmd_name]
@@ -68,7 +54,7 @@ class PlatformGroup(FlaskGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands; prints the problems of a service that cannot start."""
         self._load_plugin_commands()
-        names = {*self.commands, *_COMMANDS}
+        names = set(self.commands)
         try:
             with no_warnings():
                 found = _diagnose(ctx)
@@ -76,7 +62,7 @@ class PlatformGroup(FlaskGroup):
             click.echo(f"Error: {type(error).__name__}: {error}\n", err=True)
             return sorted(names)
         if found.error is None:
-            return sorted(names.union(super().list_commands(ctx)))
+            return super().list_commands(ctx)
         found.show_error()
         click.echo(err=True)
         return sorted(names | found.commands.keys())
@@ -96,6 +82,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) ->
 
 main = PlatformGroup(
     name="pegboard",
+    commands=ImportedCommands(OWN_COMMANDS),
     create_app=create_app,
     set_debug_flag=False,  # the configuration decides, not FLASK_DEBUG
     add_version_option=False,  # which would name Flask, and not Pegboard
