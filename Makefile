@@ -94,6 +94,10 @@ docs: .tools/installed ## Build the documentation into build/docs/
 wheels: .tools/installed ## Build the wheels of all distributions into dist/
 	@$(TOX) run -e build
 
+.PHONY: bench
+bench: .bench/installed ## Compare with other frameworks (BENCH="--quick", BENCH=--help)
+	@.bench/harness/bin/python benchmarks/compare.py $(BENCH)
+
 .PHONY: constraints
 constraints: ## Pin anew every version in constraints.txt
 	@set -e; $(FIND_PYTHON); "$$python" tools/pin.py
@@ -104,7 +108,7 @@ secrets: ## Make the secrets that compose.yaml reads, where they are missing
 
 .PHONY: clean
 clean: ## Remove environments and what tools leave; data in instance/ stays
-	@rm -rf .venv .tools .tox build dist site htmlcov .hypothesis .schemathesis .coverage* .*_cache
+	@rm -rf .venv .tools .tox .bench build dist site htmlcov .hypothesis .schemathesis .coverage* .*_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: $(PROJECTS) constraints.txt
@@ -121,4 +125,12 @@ clean: ## Remove environments and what tools leave; data in instance/ stays
 	echo "Installing tox into .tools with $$("$$python" --version) ..."; \
 	"$$python" -m venv --clear .tools
 	@.tools/bin/python $(PIP_INSTALL) tox tox-uv
+	@touch $@
+
+.bench/installed: core/pyproject.toml constraints.txt benchmarks/requirements.txt
+	@set -e; $(FIND_PYTHON); \
+	echo "Installing what measures into .bench/harness with $$("$$python" --version) ..."; \
+	"$$python" -m venv --clear .bench/harness
+	@.bench/harness/bin/python $(PIP_INSTALL) hatchling editables --requirement benchmarks/requirements.txt
+	@.bench/harness/bin/python $(PIP_INSTALL) --no-build-isolation --editable './core[testing]'
 	@touch $@

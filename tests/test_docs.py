@@ -39,7 +39,7 @@ UNEXPORTED = WRITE_API["unexported"]()
 OWN_COMMANDS = ("serve", "dev", "plugins", "config", "cache")
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "docs/**/*.md")
+    for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")
     for path in ROOT.glob(pattern)
 )
 
@@ -292,7 +292,7 @@ def public_errors(function: ast.AST) -> set[str]:
 
 def plugin_code() -> Iterator[tuple[str, str]]:
     """Where the code of a plugin is, and the code: of this repository's, and of the documents'."""
-    for path in ROOT.glob("plugins/*/src/**/*.py"):
+    for path in (*ROOT.glob("plugins/*/src/**/*.py"), *ROOT.glob("examples/*/src/**/*.py")):
         yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for path in DOCUMENTS:
         if path != API:
@@ -415,6 +415,23 @@ def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
         source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("**/*.py"))
         assert [] == [code for code in codes if not code.startswith(prefix)]
         assert [] == [code for code in codes if f"Code.{code.name}" not in source]
+
+
+def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
+    """Each block is in a file of `examples/reviews`, line by line, or in one of the tutorial."""
+    tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")
+    real = [
+        *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
+        *code_blocks(tutorial, "python"),
+    ]
+    shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
+    assert shown
+    assert [] == [block for block in shown if not any(is_part(block, code) for code in real)]
+
+
+def is_part(block: str, code: str) -> bool:
+    """Whether some code has the lines of a block, which may be indented there."""
+    return any(f"\n{textwrap.indent(block, ' ' * depth)}" in code for depth in (0, 4, 8))
 
 
 def links(path: Path) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,17 @@ ROOT = Path(__file__).parent.parent
 
 
 def folders() -> list[Path]:
-    """Return the folder of each distribution."""
-    return [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+    """Return the folder of each distribution that is released."""
+    return [ROOT / "core", *_below("plugins")]
+
+
+def examples() -> list[Path]:
+    """Return the folder of each distribution that only teaches."""
+    return _below("examples")
+
+
+def _below(folder: str) -> list[Path]:
+    return sorted(path.parent for path in ROOT.glob(f"{folder}/*/pyproject.toml"))
 
 
 def tables() -> Iterator[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Build the wheel of each distribution, or install some of them into this environment.
 
-`wheels.py build FOLDER` writes them there. `wheels.py install NAME... [-- OPTION...]` installs the
-named distributions as their users get them, with the requirements that the tests have besides; the
-options are those of `uv pip install`. The environments of one run of tox share the built wheels.
+`wheels.py build FOLDER` writes those that are released there. `wheels.py install NAME...
+[-- OPTION...]` installs the named distributions as their users get them, with the requirements that
+the tests have besides; the options are those of `uv pip install`. The environments of one run of
+tox share the built wheels.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +21,9 @@ SHARED = projects.ROOT / ".tox" / "wheels"
 """The folder of the wheels that environments install, in a folder named after what they hold."""
 
 
-def build(target: Path) -> None:
-    """Write the wheel of each distribution into a folder."""
-    for folder in projects.folders():
+def build(target: Path, folders: Iterable[Path]) -> None:
+    """Write the wheels of distributions into a folder."""
+    for folder in folders:
         command = ["uv", "build", "--quiet", "--wheel", "--no-create-gitignore"]
         pins = ["--build-constraint", str(projects.ROOT / "constraints.txt")]
         subprocess.run([*command, *pins, "--out-dir", target, folder], check=True)
@@ -40,11 +41,11 @@ def built() -> dict[str, Path]:
                 if old.is_dir():
                     shutil.rmtree(old)
             unfinished = SHARED / "unfinished"
-            build(unfinished)
+            build(unfinished, _everything())
             unfinished.rename(target)
     return {
         folder.name: next(target.glob(f"{_distribution(folder.name)}-*.whl"))
-        for folder in projects.folders()
+        for folder in _everything()
     }
 
 
@@ -57,6 +58,10 @@ def install(names: Sequence[str], options: Sequence[str]) -> int:
     ]
     command = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
     return subprocess.run([*command, *options, *wanted], check=False).returncode
+
+
+def _everything() -> list[Path]:
+    return [*projects.folders(), *projects.examples()]
 
 
 def _distribution(folder: str) -> str:
@@ -74,7 +79,7 @@ def _alone() -> Iterator[None]:
 def _fingerprint() -> str:
     """Return what tells the contents of the wheels from other contents."""
     digest = hashlib.sha256((projects.ROOT / "constraints.txt").read_bytes())
-    for folder in projects.folders():
+    for folder in _everything():
         for path in sorted([*folder.glob("*.*"), *folder.glob("src/**/*")]):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(projects.ROOT)}\0".encode())
@@ -86,7 +91,7 @@ def main(arguments: list[str]) -> int:
     """Run one of the commands; returns the exit status."""
     verb, *rest = arguments
     if verb == "build":
-        build(Path(rest[0]))
+        build(Path(rest[0]), projects.folders())
         return 0
     end = rest.index("--") if "--" in rest else len(rest)
     return install(rest[:end], rest[end + 1 :])

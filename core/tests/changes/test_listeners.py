@@ -101,6 +101,34 @@ class Map(Picture):
     __mapper_args__ = {"polymorphic_identity": "map"}  # noqa: RUF012 - as above
 
 
+class Owner(Base):
+    """What has pets and toys, which do not know it."""
+
+    __tablename__ = "owners"
+
+    name: Mapped[str] = mapped_column(String(50))
+    pets: Mapped[list["Pet"]] = relationship(order_by="Pet.id")
+    toys: Mapped[list["Toy"]] = relationship(order_by="Toy.id", cascade="all, delete-orphan")
+
+
+class Pet(Base):
+    """What stays when its owner gives it up."""
+
+    __tablename__ = "pets"
+
+    name: Mapped[str] = mapped_column(String(50))
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("owners.id"))
+
+
+class Toy(Base):
+    """What is deleted when its owner gives it up."""
+
+    __tablename__ = "toys"
+
+    name: Mapped[str] = mapped_column(String(50))
+    owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
+
+
 class Log(Base):
     """What an outbox or an audit writes."""
 
@@ -280,6 +308,79 @@ def test_cascades_of_the_session_are_told(make: Make) -> None:
     assert expected == [[line.partition(" {")[0] for line in one] for one in ears.written[1:]]
     assert ears.written == ears.after
     assert [*expected[0], *expected[1]] == [line.partition(" {")[0] for line in ears.before[3:]]
+
+
+def test_a_session_of_its_own_is_the_one_that_listeners_write_to(make: Make) -> None:
+    """So that their writes are committed or rolled back with the row; afterwards it is not."""
+
+    def note(what: str) -> Callable[..., object]:
+        return lambda _: db.session.execute(insert(log).values(line=what))
+
+    listener = Listener([Shelf, Book], note("before"), note("written"))
+    app = make(Teller(listener))
+    with app.app_context():
+        current = db.session()
+        with Session(db.engine) as session:
+            session.add(Shelf(name="top"))
+            session.flush()
+            session.execute(update(Book).values(title="new"))
+            session.rollback()
+            session.add(Shelf(name="bottom"))
+            session.commit()
+
+        assert current is db.session()
+        assert ["before", "written"] == db.session.scalars(select(Log.line).order_by(Log.id)).all()
+        db.session.remove()
+        with Session(db.engine) as session:
+            session.add(Shelf(name="last"))
+            session.commit()
+        assert not db.session.registry.has()
+
+
+def test_rows_whose_foreign_keys_a_collection_sets_are_told_before(make: Make) -> None:
+    """As they come in or leave, and when their owner is deleted; so they can be refused."""
+    ears = Ears([Pet])
+    app = make(ears.plugin)
+    with app.app_context():
+        owner = Owner(name="Ann", pets=[Pet(name="cat"), Pet(name="dog")])
+        db.session.add_all([owner, Pet(name="cow")])
+        db.session.commit()
+        ears.before.clear()
+        ears.written.clear()
+
+        cow = db.session.get_one(Pet, 3)
+        del owner.pets[0]
+        owner.pets.append(cow)
+        db.session.commit()
+        assert ["updated 1 cat", "updated 3 cow"] == sorted(ears.before)
+        ears.before.clear()
+        db.session.delete(owner)
+        db.session.commit()
+
+        assert ["updated 2 dog", "updated 3 cow"] == sorted(ears.before)
+        assert [
+            ["updated 1 cat {'owner_id': 1}", "updated 3 cow {'owner_id': None}"],
+            ["updated 2 dog {'owner_id': 1}", "updated 3 cow {'owner_id': 1}"],
+        ] == [sorted(one) for one in ears.written]
+
+
+def test_orphans_that_do_not_know_their_parent_are_told(make: Make) -> None:
+    """They are deleted."""
+    ears = Ears([Toy])
+    app = make(ears.plugin)
+    with app.app_context():
+        owner = Owner(name="Ann", toys=[Toy(name="ball"), Toy(name="kite")])
+        db.session.add(owner)
+        db.session.commit()
+        ears.before.clear()
+        owner.toys.pop()
+        db.session.commit()
+        assert ["deleted 2 kite"] == ears.before
+        assert [["deleted 2 kite"]] == ears.written[1:] == ears.after[1:]
+        db.session.delete(owner)
+        db.session.commit()
+
+        assert ["deleted 2 kite", "deleted 1 ball"] == ears.before
 
 
 def test_a_row_that_takes_the_place_of_another_comes_after_it(make: Make) -> None:

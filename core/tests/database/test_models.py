@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import BigInteger, ForeignKey, Integer, MetaData, String, inspect, select, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -97,6 +107,16 @@ def test_a_new_row_was_updated_when_it_was_created(make_database: MakeDatabase) 
     assert pin.created_at is not None
     assert pin.updated_at is not None
     assert pin.created_at < pin.updated_at
+
+
+def test_a_row_is_inserted_by_a_statement_that_a_query_returns(make_database: MakeDatabase) -> None:
+    """SQLAlchemy gives its defaults less to know."""
+    make_database("sqlite://")
+    statement = insert(Pin).values(name="a").returning(Pin)
+
+    pin = db.session.scalars(select(Pin).from_statement(statement)).one()
+
+    assert pin.created_at == pin.updated_at
 
 
 def test_utcnow_is_naive_and_utc() -> None:

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal as DecimalNumber
 from itertools import count
 from typing import Any
@@ -39,8 +39,8 @@ class Base(pegboard.Model, DeclarativeBase):
 class State(enum.Enum):
     """How far a review is."""
 
-    draft = "draft"
-    published = "published"
+    draft = "not yet"
+    published = "for all"
 
 
 class Shelf(Base):
@@ -65,6 +65,7 @@ class Review(Base):
     rating: Mapped[int | None]
     price: Mapped[DecimalNumber | None] = mapped_column(Numeric(12, 2))
     is_paid: Mapped[bool]
+    read_at: Mapped[time | None]
     state: Mapped[State] = mapped_column(Enum(State, create_constraint=True), default=State.draft)
     published_at: Mapped[datetime | None]
 
@@ -73,9 +74,11 @@ class ShelfSchema(Schema):
     """A shelf."""
 
     id = fields.Integer(dump_only=True)
-    room = Line(required=True, max_length=50)
+    room = Line(required=True, max_length=50, data_key="roomName")
     label = Line(required=True, max_length=50)
-    above_id = fields.Integer(allow_none=True, load_default=None, strict=True)
+    above = fields.Integer(
+        attribute="above_id", data_key="parent", allow_none=True, load_default=None, strict=True
+    )
 
 
 class ReviewSchema(Schema):
@@ -86,8 +89,9 @@ class ReviewSchema(Schema):
     text = Text(allow_none=True, load_default=None)
     rating = fields.Integer(allow_none=True, load_default=None, strict=True)
     price = Decimal(allow_none=True, load_default=None)
+    read_at = fields.Time(allow_none=True, load_default=None)
     is_paid = fields.Boolean(load_default=False, truthy={True}, falsy={False})
-    state = fields.Enum(State, load_default=State.draft)
+    state = fields.Enum(State, by_value=True, load_default=State.draft)
     published_at = Moment(allow_none=True, load_default=None)
     created_at = Moment(dump_only=True)
 
@@ -106,8 +110,11 @@ shelves = pegboard.Resource(
     ShelfSchema,
     noun="shelf",
     operations=frozenset(Operation),
-    sort=[Shelf.label, Shelf.above_id],
+    sort=[Shelf.label, Shelf.above_id, Shelf.room],
     sort_keys=1,
+    search=[Shelf.room],
+    filters=[Filter(Shelf.room), Filter(Shelf.above_id, [Comparison.NULL, Comparison.IN])],
+    sparse=True,
 )
 reviews = pegboard.Resource(
     "reviews",
@@ -123,6 +130,7 @@ reviews = pegboard.Resource(
         Review.price,
         Review.author,
         Review.is_paid,
+        Review.read_at,
         Review.state,
         Review.published_at,
         Review.created_at,
@@ -134,10 +142,12 @@ reviews = pegboard.Resource(
         Filter(Review.rating, (*EQUALITY, *RANGE, Comparison.NULL)),
         Filter(Review.price, (*EQUALITY, *RANGE)),
         Filter(Review.is_paid, [Comparison.EQ]),
+        Filter(Review.read_at, (*EQUALITY, *RANGE)),
         Filter(Review.state, EQUALITY),
         Filter(Review.published_at, (*EQUALITY, *RANGE, Comparison.NULL)),
     ],
     sparse=True,
+    export=True,
     ttl=60,
 )
 
@@ -145,7 +155,7 @@ reviews = pegboard.Resource(
 def shelf_bodies() -> Iterator[dict[str, Any]]:
     """Shelves without end."""
     for number in count():
-        yield {"room": f"room {number % 3}", "label": f"shelf {number}"}
+        yield {"roomName": f"room {number % 3}", "label": f"shelf {number}"}
 
 
 def review_bodies() -> Iterator[dict[str, Any]]:
@@ -158,9 +168,10 @@ def review_bodies() -> Iterator[dict[str, Any]]:
             "author": f"Anna {number} Ünder%_\\ Berg",
             "text": None if number % 3 == 0 else f'A "text", of {number}.\nÄ',
             "rating": None if number % 4 == 3 else number % 3 - 1,
-            "price": f"{number}.50" if is_paid else None,
+            "price": f"{number}.5" if is_paid else None,
             "is_paid": is_paid,
-            "state": "draft" if number % 3 else "published",
+            "read_at": None if number % 4 == 2 else f"10:30:0{number % 3}",
+            "state": "not yet" if number % 3 else "for all",
             "published_at": None if number % 5 == 4 else moment.isoformat(),
         }
 

@@ -144,7 +144,7 @@ def test_a_list_is_had_as_a_file(start):
     assert 'id,text,size\r\n1,"one",3\r\n3,"thrée",1\r\n2,"tw""o\n",\r\n' == whole.text
     assert "text/csv; charset=utf-8" == whole.headers["Content-Type"]
     assert 'attachment; filename="leaves.csv"' == whole.headers["Content-Disposition"]
-    assert "Accept" in whole.headers["Vary"]
+    assert "Accept" in whole.vary
     assert "X-Pagination" not in whole.headers
 
     some = client.get("/api/leaves/?q=E&sort=size&fields=text,id&page=1&page_size=1", headers=JSONL)
@@ -192,7 +192,7 @@ def test_only_a_named_media_type_asks_for_a_file(start, accept, expected):
     assert 200 == answer.status_code
     assert expected == answer.mimetype.rpartition("/")[2]
     assert ("X-Pagination" in answer.headers) == (expected == "json")
-    assert "Accept" in answer.headers["Vary"]
+    assert "Accept" in answer.vary
 
 
 def test_a_list_that_is_not_exported_stays_one(start):
@@ -200,10 +200,10 @@ def test_a_list_that_is_not_exported_stays_one(start):
     answer = start(declare(export=False)).test_client().get("/api/leaves/", headers=CSV)
 
     assert "application/json" == answer.mimetype
-    assert "Accept" not in answer.headers.get("Vary", "").split(", ")
+    assert "Accept" not in answer.vary
 
 
-@pytest.mark.parametrize("query", ["page=2", "after=1.~"])
+@pytest.mark.parametrize("query", ["page=2", "after=1.~", "after="])
 def test_an_export_has_no_pages(start, query):
     """A client that asks for page after page would never come to an end."""
     client = start(declare(sort=[Leaf.id, Leaf.size])).test_client()

@@ -14,7 +14,7 @@ from sqlalchemy import JSON, Index, Select, event, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pegboard
-from pegboard.resources import CRUD, Filter, Line, Operation, ResourceError
+from pegboard.resources import CRUD, Comparison, Filter, Line, Operation, ResourceError
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -77,6 +77,13 @@ class TaskSchema(Schema):
 
     id = fields.Integer(dump_only=True)
     due = fields.Integer(load_default=None, allow_none=True)
+
+
+class PageSchema(Schema):
+    """A task whose time has the name of a parameter of lists."""
+
+    id = fields.Integer(dump_only=True)
+    due = fields.Integer(data_key="page")
 
 
 class NoteSchema(Schema):
@@ -277,6 +284,33 @@ def test_two_resources_keep_their_statements_apart(start: Start) -> None:
         assert ["label"] == [row["text"] for row in client.get("/api/labels/").json]
 
 
+def test_change_is_given_what_a_patch_changes(start: Start) -> None:
+    """The fields that it leaves out are not among the values; of a replaced row all are."""
+    given: list[set[str]] = []
+
+    class Watched(pegboard.Resource[Note]):
+        def change(self, row: Note, values: dict[str, Any]) -> None:
+            given.append(set(values))
+            super().change(row, values)
+
+    client = start(declare(Watched))
+    client.post("/api/notes/", json={"text": "one", "labels": {"a": 1}})
+    client.patch("/api/notes/1", json={"text": "two"})
+    client.put("/api/notes/1", json={"text": "three"})
+    assert [{"text"}, {"text", "labels"}] == given
+
+
+def test_two_resources_may_have_one_model_and_schema(start: Start) -> None:
+    """One of all rows, one of some; the document has each schema once."""
+    client = start(declare(), declare(Private, name="own", noun="own note"))
+    client.post("/api/notes/", json={"text": "found"})
+    client.post("/api/own/", json={"text": "kept"}, headers=ANNA)
+    assert ["found", "kept"] == [row["text"] for row in client.get("/api/notes/").json]
+    assert ["kept"] == [row["text"] for row in client.get("/api/own/", headers=ANNA).json]
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    assert ["notes.Note"] == [name for name in schemas if name.endswith("Note")]
+
+
 def test_an_indexed_key_with_missing_values_is_read_in_two_parts(start: Start) -> None:
     """At most, and by one where its first part fills the page."""
     tasks = pegboard.Resource(
@@ -318,6 +352,35 @@ WRONG: dict[str, Callable[[], object]] = {
     "search has columns of Note": lambda: declare(search=[Base.metadata]),
     "filters has columns of Note": lambda: declare(filters=[Filter(Other.size)]),
     "lists cannot be sorted by labels": lambda: declare(sort=[Note.labels]),
+    "sort is a list, as in sort=[Note.id], not Note.text": lambda: declare(sort=Note.text),
+    "sort has columns of Note, as in Note.id, not Other.size": lambda: declare(sort=[Other.size]),
+    "sort_keys is a whole number and at least 1, not 0": lambda: declare(sort_keys=0),
+    "search looks into texts, and Note.labels has": lambda: declare(search=[Note.labels]),
+    "search looks into texts, and Note.id has": lambda: declare(search=[Note.id]),
+    "filters is a list": lambda: declare(filters=Filter(Note.text)),
+    "filters has members such as Filter(Note.id), not Note.text": lambda: declare(
+        filters=[Note.text]
+    ),
+    "the filter of text has a list of comparisons": lambda: declare(
+        filters=[Filter(Note.text, Comparison.EQ)]  # type: ignore[arg-type]
+    ),
+    "the comparisons of text are members of Comparison, not 'null'": lambda: declare(
+        filters=[Filter(Note.text, ["null"])]  # type: ignore[list-item]
+    ),
+    "would have the name of another parameter": lambda: pegboard.Resource(
+        "tasks", __name__, Task, PageSchema, noun="task", filters=[Filter(Task.due)]
+    ),
+    "page_sizes is a function": lambda: declare(page_sizes=(20, 100)),
+    "ttl is a whole number of seconds and at least 1, not 0": lambda: declare(ttl=0),
+    "there is no Operation.GET": lambda: declare(ttl=60, operations=[Operation.LIST]),
+    "operations is a collection": lambda: declare(operations=Operation.LIST),
+    "the name has letters, digits": lambda: declare(name="my notes"),
+    "the noun is a word or several": lambda: declare(noun="a/b"),
+    "the noun differs from the name": lambda: declare(name="sheep", noun="sheep"),
+    "url_prefix begins with a slash": lambda: declare(url_prefix="/api/notes/"),
+    "NoteSchema shows txt, and Note has no txt": lambda: declare(
+        schema=type("NoteSchema", (NoteSchema,), {"txt": fields.String()})
+    ),
     "the filter of labels": lambda: declare(filters=[Filter(Note.labels)]),
     "with a ttl, rows must not be overridden": lambda: declare(Private, ttl=60),
     "the primary key of Pair is not one column of integers": lambda: pegboard.Resource(
@@ -332,6 +395,13 @@ def test_a_wrong_declaration_fails_when_it_is_made(message: str) -> None:
     with pytest.raises(ResourceError, match="the resource ") as caught:
         WRONG[message]()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(0, 0), (20, True), 20, ("20", 100)])
+def test_wrong_page_sizes_fail_at_the_start(start: Start, sizes: Any) -> None:
+    """A function returns them, which may read settings, so not before."""
+    with pytest.raises(pegboard.StartupError, match="page_sizes returns two whole numbers"):
+        start(declare(page_sizes=lambda: sizes))
 
 
 TYPED = """

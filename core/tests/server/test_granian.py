@@ -6,6 +6,7 @@ import pytest
 
 from pegboard import StartupError
 from pegboard.server import Address, find_address
+from pegboard.testing.processes import run_python
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,28 @@ def test_a_port_that_is_taken_is_a_problem_of_the_port():
     assert "Stop what listens there, or choose another PORT." == caught.value.problems[0].hint
 
 
+def test_a_port_that_was_taken_after_it_was_found_is_the_same_problem():
+    """Another service may start while this one is being checked."""
+    address = find_address("127.0.0.1", 0)
+    with (
+        socket.create_server((address.ip, address.port)),
+        pytest.raises(StartupError, match=f"cannot listen on 127.0.0.1 port {address.port}"),
+        address.reserved(),
+    ):
+        pytest.fail("two servers share the port")
+
+
+def test_ended_connections_of_another_server_do_not_keep_the_port():
+    """The side that ends a connection first has it in TIME-WAIT for a minute (RFC 9293)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ip, port = listener.getsockname()
+        with socket.create_connection((ip, port)) as client:
+            listener.accept()[0].close()
+            client.recv(1)
+    with find_address(ip, port).reserved():
+        pass
+
+
 @pytest.mark.parametrize("anywhere, here", [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
 def test_a_server_that_listens_everywhere_is_found_here(anywhere, here):
     """To be told once it listens."""
@@ -63,3 +86,8 @@ def test_a_server_that_listens_everywhere_is_found_here(anywhere, here):
         port = listener.getsockname()[1]
         assert Address(anywhere, port).is_listening()
     assert not Address(anywhere, port).is_listening()
+
+
+def test_other_commands_than_serve_do_not_import_it():
+    """It takes memory."""
+    assert "False\n" == run_python("import sys, pegboard.cli; print('granian' in sys.modules)")

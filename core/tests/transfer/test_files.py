@@ -147,6 +147,36 @@ def test_a_quote_that_is_never_closed_is_reported():
     assert [(2, "the file ends inside a quoted cell")] == read(b'name\n"a\nb\n', "csv")
 
 
+@pytest.mark.parametrize("limit", [5, 6, 7, 8, 9, 10, 11, 12])
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'"a\nb\nc\nd\ne\nf\ng\n"',
+        b'x,"aaaaaaaaaaaaa\nb\nc"',
+        b'"aaa","b,""bbbb""bb\nc"',
+        b'"""""""""""""""",b',
+        b'"",' + b'"' * 17 + b'\n"',
+        b'xxxxxxxxxxxxxxxxxxxxx",x',
+        b"               x",
+    ],
+)
+def test_a_record_that_is_too_long_is_one_bad_row(record, limit):
+    """What its cells hold is not read as rows, wherever the limit cuts it; what follows it is."""
+    rows = read(b"name\n" + record + b"\nend\n", "csv", limit)
+
+    assert [(2, f"longer than {limit} bytes"), (record.count(b"\n") + 3, {"name": "end"})] == rows
+
+
+@pytest.mark.parametrize("limit", [5, 6, 7, 10_000])
+def test_a_quote_that_is_never_closed_is_reported_however_long_the_file(limit):
+    """A quote at the very end closes the cell."""
+    rows = [(2, "the file ends inside a quoted cell")]
+
+    assert rows == read(b'name\n"aaaaaaaaaaaaaa\nb\n', "csv", limit)
+    assert rows == read(b'name\n"aaaaaaaaaaaaaa""', "csv", limit)
+    assert rows != read(b'name\n"aaaaaaaaaaaaaa"', "csv", limit)
+
+
 @pytest.mark.parametrize(
     "header",
     [

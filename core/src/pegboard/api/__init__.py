@@ -32,6 +32,7 @@ from pegboard.api.operations import (
     operations_of,
 )
 from pegboard.api.query import check_query
+from pegboard.api.sent import name_columns
 from pegboard.api.status_names import use_current_names
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "init_api",
     "init_data_errors",
     "init_health",
+    "name_columns",
     "openapi_blueprint",
     "operations_of",
     "plain_messages",

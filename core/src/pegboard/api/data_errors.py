@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Request, Response, request
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from pegboard.api.sent import Sent, body_fields, sent_values
+from pegboard.api.sent import Sent, body_fields, fields_by_column, sent_values
 from pegboard.database import Kind, Violation, db, violation_of
 from pegboard.http import (
     NOT_FOUND_MESSAGE,
@@ -108,8 +108,11 @@ class _Causes:
         if is_wrong is not None:
             yield from (sent for sent in sent_values(self.asked) if is_wrong(sent.value))
             return
-        for column in self.violation.columns:
-            yield from self._of_column(column)
+        found = [list(self._of_column(column)) for column in self.violation.columns]
+        if self.violation.kind == Kind.DUPLICATE:
+            found = _of_the_same_objects(found)
+        for sent in found:
+            yield from sent
 
     def _test(self) -> Callable[[Any], bool] | None:
         """Return what tells that a value is wrong by itself, where the kind of violation does."""
@@ -127,7 +130,8 @@ class _Causes:
         """Yield the values for a column: those of its name, else the only one of its value."""
         values = {str(row[column]) for row in self.violation.rows if column in row}
         declared = body_fields(self.asked).get(column)
-        name = _plain(declared or column)
+        known = fields_by_column(self.asked).get(column)
+        name = _plain(known or declared or column)
         sent = list(sent_values(self.asked))
         named = [one for one in sent if _plain(one.names[-1]) == name]
         if self.violation.kind == Kind.NULL:
@@ -135,13 +139,26 @@ class _Causes:
             yield from missing or [one for one in named if one.value is None]
             return
         if len(named) > 1:
-            # Without the value it is not known which row of a list it is.
-            named = [one for one in named if str(one.value) in values] if len(values) == 1 else []
-        alike = [one for one in sent if one.value is not None and str(one.value) in values]
-        if named:
+            if len(values) == 1:
+                named = [one for one in named if str(one.value) in values]
+            elif known:
+                # Without the value it is not known which row of a list it is, only which field.
+                named = [Sent((known,), None)]
+            else:
+                named = []
+        if named or known:
             yield from named
-        elif len(values) == len(alike) == 1:
+            return
+        alike = [one for one in sent if one.value is not None and str(one.value) in values]
+        if len(values) == len(alike) == 1:
             yield from alike
+
+
+def _of_the_same_objects(found: Sequence[Sequence[Sent]]) -> list[list[Sent]]:
+    """Return the values for the columns of a unique key that are in one object of the body."""
+    objects = [{one.names[:-1] for one in sent} for sent in found if sent]
+    common = set.intersection(*objects) if objects else set()
+    return [[one for one in sent if not common or one.names[:-1] in common] for sent in found]
 
 
 def _plain(name: str) -> str:

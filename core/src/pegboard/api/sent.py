@@ -1,6 +1,6 @@
 """What a request has sent: the variables of its URL, its query and its body, value by value."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ from flask import Request, current_app
 
 from pegboard.api.declarations import declared_schemas
 from pegboard.http import InvalidJSONError, function_of, load_json
+
+_FIELDS = "_pegboard_fields_by_column"
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,28 @@ def _values(names: tuple[str, ...], value: Any) -> Iterator[Sent]:
             yield Sent(names, value)
 
 
+def name_columns(view: Callable[..., Any], fields: Mapping[str, str]) -> None:
+    """Say what the bodies of a view call the columns that it writes: fields by column."""
+    vars(view)[_FIELDS] = fields
+
+
+def fields_by_column(request: Request) -> Mapping[str, str]:
+    """Return what `name_columns` was told of the view."""
+    found: Mapping[str, str] = getattr(_function(request), _FIELDS, {})
+    return found
+
+
+def _function(request: Request) -> Any:
+    if request.endpoint is None:
+        return None
+    return function_of(current_app.view_functions[request.endpoint], request.method)
+
+
 def body_fields(request: Request) -> Mapping[str, str]:
     """Return the fields that the view declares for the body: names for clients by attribute."""
-    if request.endpoint is None:
+    function = _function(request)
+    if function is None:
         return {}
-    view = current_app.view_functions[request.endpoint]
-    function = function_of(view, request.method)
     return {
         field.attribute or name: name if field.data_key is None else field.data_key
         for schema in declared_schemas(function, {"json", "form"})

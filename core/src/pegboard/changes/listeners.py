@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from flask import current_app, has_app_context
 from marshmallow import ValidationError
 from sqlalchemy import inspect
+from sqlalchemy.orm import RelationshipProperty
 from werkzeug.exceptions import HTTPException
 
 from pegboard.changes.declaration import Change, Kind, Listener
@@ -50,10 +51,12 @@ class Audience:
     before_write: tuple[Registered, ...]
     written: tuple[Registered, ...]
     after_commit: tuple[Registered, ...]
+    collections: tuple[RelationshipProperty[Any], ...] = ()
+    """The relationships by which a row of the model changes rows that may concern somebody."""
 
     @property
     def is_told(self) -> bool:
-        """Whether there is any listener; without one, only orphans of the model matter."""
+        """Whether there is any listener; without one, only what a flush does to others matters."""
         return bool(self.before_write or self.written or self.after_commit)
 
 
@@ -79,14 +82,23 @@ class Listeners:
         found = [one for one in self._registered if one.listens_to(model, to_many=to_many)]
         rows = Rows(inspect(model))
         # What a flush deletes of others with an orphan may concern somebody.
-        if not found and not rows.can_be_orphans:
+        collections = tuple(
+            one
+            for one in rows.collections
+            if one.cascade.delete_orphan or self._concerns(one.mapper.class_)
+        )
+        if not found and not rows.can_be_orphans and not collections:
             return None
         return Audience(
             rows,
             _having("before_write", found),
             _having("written", found),
             _having("after_commit", found),
+            collections,
         )
+
+    def _concerns(self, model: type[Any]) -> bool:
+        return any(one.listens_to(model, to_many=True) for one in self._registered)
 
     def before_write(self, audience: Iterable[Registered], change: Change) -> None:
         """Call `before_write` of listeners, one of which may refuse the write."""

@@ -1,7 +1,7 @@
 """What a row that a session writes was before, and copies of rows."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from sqlalchemy.orm import (
     InstanceState,
     Mapper,
     RelationshipDirection,
+    RelationshipProperty,
     Session,
 )
 from sqlalchemy.orm.attributes import set_committed_value
@@ -43,6 +44,15 @@ class Rows:
             one.key
             for one in self.mapper.relationships
             if one.direction is RelationshipDirection.MANYTOONE and not one.viewonly
+        )
+
+    @cached_property
+    def collections(self) -> tuple[RelationshipProperty[Any], ...]:
+        """The relationships by which a flush of the row sets foreign keys of other rows."""
+        return tuple(
+            one
+            for one in self.mapper.relationships
+            if one.direction is RelationshipDirection.ONETOMANY and not one.viewonly
         )
 
     @cached_property
@@ -129,6 +139,28 @@ class Rows:
         for key, value in values.items():
             set_committed_value(row, key, value)
         return row
+
+
+def given_up(row: Any, collections: Iterable[RelationshipProperty[Any]]) -> Iterator[Any]:
+    """Yield the rows that were taken out of collections of a row."""
+    attributes = inspect(row).attrs
+    for one in collections:
+        yield from filter(None, attributes[one.key].history.deleted)
+
+
+def referring(
+    row: Any, collections: Iterable[RelationshipProperty[Any]], *, is_deleted: bool
+) -> Iterator[Any]:
+    """Yield the rows whose foreign keys a flush sets as they come into collections, or leave."""
+    attributes = inspect(row).attrs
+    for one in collections:
+        attribute = attributes[one.key]
+        if not is_deleted:
+            history = attribute.history
+            yield from filter(None, (*history.added, *history.deleted))
+        elif one.passive_deletes != "all" and not one.cascade.delete:
+            history = attribute.history if one.passive_deletes else attribute.load_history()
+            yield from filter(None, history.sum())
 
 
 def _is_expression(value: Any) -> bool:

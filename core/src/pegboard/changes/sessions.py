@@ -5,6 +5,7 @@ The listeners to sessions are global to the process; each looks up the listeners
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -15,7 +16,8 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from pegboard.changes.declaration import Change, Kind
 from pegboard.changes.listeners import EXTENSION, Audience, Listeners, Registered, get_listeners
-from pegboard.changes.rows import Values
+from pegboard.changes.rows import Values, given_up, referring
+from pegboard.database import db
 
 _FLUSH = "pegboard_changes_flush"
 
@@ -98,7 +100,8 @@ def _before_flush(session: Session, *_: Any) -> None:
                 audience.rows.load(session, row, flush.known[id(row)])
             if audience.before_write:
                 change = flush.change(kind, row, audience)
-                listeners.before_write(audience.before_write, change)
+                with _current(session):
+                    listeners.before_write(audience.before_write, change)
     plugins = sorted({one.plugin for _, _, audience in new for one in audience.before_write})
     message = (
         f"before_write of {', '.join(plugins)} writes rows for the rows that it writes, without "
@@ -141,7 +144,8 @@ def _after_flush_postexec(session: Session, _: object) -> None:
                 audience.rows.load_missing(change.row)
             copies.append(replace(change, row=audience.rows.copy(change.row)))
     _Pending.add(session, copies)
-    flush.listeners.written(changes)
+    with _current(session):
+        flush.listeners.written(changes)
 
 
 def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
@@ -154,7 +158,8 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
     if not listeners or not audience or not audience.is_told:
         return None
     change = Change(Kind.MANY, model, None)
-    listeners.before_write(audience.before_write, change)
+    with _current(execution.session):
+        listeners.before_write(audience.before_write, change)
     if not audience.written:
         result = execution.invoke_statement()
         _Pending.add(execution.session, [change] if audience.after_commit else [])
@@ -166,7 +171,8 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
             # It has rows, of RETURNING, and SQLite ends no savepoint while they are being read.
             result = result.freeze()()
         _Pending.add(execution.session, [change] if audience.after_commit else [])
-        listeners.written([change])
+        with _current(execution.session):
+            listeners.written([change])
     return result
 
 
@@ -203,6 +209,21 @@ _SESSION_EVENTS: dict[str, Callable[..., Any]] = {
 }
 
 
+@contextmanager
+def _current(session: Session) -> Iterator[None]:
+    """Let `pegboard.db.session` be the session that writes, so that listeners write to it."""
+    registry: Any = db.session.registry
+    other = registry() if registry.has() else None
+    registry.set(session)
+    try:
+        yield
+    finally:
+        if other is None:
+            registry.clear()
+        else:
+            registry.set(other)
+
+
 def _writes(
     session: Session, listeners: Listeners, flushed: _Flush | None = None
 ) -> Iterator[tuple[Kind, Any, Audience]]:
@@ -221,13 +242,33 @@ def _writes(
     for row in session.deleted:
         if (audience := listeners.audience(type(row))) and audience.is_told:
             yield Kind.DELETED, row, audience
+    if flushed is None:
+        yield from _referring(session, listeners)
+
+
+def _referring(session: Session, listeners: Listeners) -> Iterator[tuple[Kind, Any, Audience]]:
+    """Yield the unchanged rows of which a flush will set foreign keys, because of other rows."""
+    found: dict[int, Any] = {}
+    for row in (*session.new, *session.dirty, *session.deleted):
+        if (parents := listeners.audience(type(row))) and parents.collections:
+            is_deleted = row in session.deleted
+            others = referring(row, parents.collections, is_deleted=is_deleted)
+            found.update((id(one), one) for one in others)
+    for row in found.values():
+        audience = listeners.audience(type(row))
+        is_unchanged = row in session and row not in session.new and row not in session.deleted
+        if is_unchanged and audience and audience.is_told and not audience.rows.is_changed(row):
+            yield Kind.UPDATED, row, audience
 
 
 def _delete_orphans(session: Session, listeners: Listeners) -> None:
     """Delete now what the flush would delete, so that it and its cascades are known before."""
     for row in session.dirty:
-        if (audience := listeners.audience(type(row))) and audience.rows.is_orphan(row):
-            session.delete(row)
+        if audience := listeners.audience(type(row)):
+            for one in (row, *given_up(row, audience.collections)):
+                found = listeners.audience(type(one))
+                if found and inspect(one).persistent and found.rows.is_orphan(one):
+                    session.delete(one)
 
 
 def _in_order(changes: list[Change]) -> list[Change]:

@@ -55,7 +55,11 @@ def _has_sqlite_ids(table: Table) -> bool:
 
 
 def _creation_time(context: DefaultExecutionContext) -> datetime:
-    created_at: datetime | None = context.get_current_parameters().get("created_at")  # type: ignore[no-untyped-call]
+    try:
+        parameters = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    except AttributeError:  # SQLAlchemy 2 does not know an INSERT in `from_statement` as one
+        parameters = context.current_parameters
+    created_at: datetime | None = parameters.get("created_at")
     return created_at or utcnow()
 
 

@@ -28,6 +28,7 @@ from pegboard.resources.listing import TOTAL_ON_REQUEST as TOTAL_ON_REQUEST
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values
+from pegboard.resources.schemas import client_name as client_name
 from pegboard.resources.steps import Steps
 
 __all__ = [

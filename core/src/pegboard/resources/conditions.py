@@ -13,6 +13,7 @@ from pegboard.resources.declaration import Comparison, Filter
 from pegboard.resources.expressions import ordered
 from pegboard.resources.fields import Text
 from pegboard.resources.kinds import kind_of, truth
+from pegboard.resources.schemas import ShownFields
 from pegboard.resources.texts import TEXT_PATTERN
 
 MAX_IN = 100
@@ -48,12 +49,12 @@ class Condition:
         return clause
 
 
-def conditions_of(filters: Sequence[Filter]) -> Iterator[Condition]:
+def conditions_of(filters: Sequence[Filter], shown: ShownFields) -> Iterator[Condition]:
     """Yield the conditions of filters. Raises `ValueError` for a type without an order."""
     for one in filters:
         column = one.column.property.columns[0]
-        name = one.column.key
-        kind = kind_of(column.type)
+        name = shown.name_of(one.column.key)
+        kind = kind_of(column.type, shown.field_of(one.column.key))
         for comparison in one.comparisons:
             parameter = name if comparison is Comparison.EQ else f"{name}[{comparison}]"
             if comparison is Comparison.NULL:

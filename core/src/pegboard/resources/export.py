@@ -68,7 +68,7 @@ def _refuse_pages(wanted: Wanted) -> None:
     errors = {}
     if wanted.page > 1:
         errors["page"] = ["An export has all rows; leave this out."]
-    if wanted.after is not None:
+    if wanted.is_by_cursor:
         errors["after"] = ["An export has all rows; leave this out."]
     if errors:
         abort(HTTPStatus.UNPROCESSABLE_ENTITY, VALIDATION_MESSAGE, errors=errors)

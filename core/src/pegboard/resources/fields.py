@@ -104,6 +104,10 @@ class Text(fields.String):
             raise ValidationError(str(error)) from None
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
 class Moment(fields.Field[datetime]):
     """A time, in UTC without an offset, as `Model.created_at`; one with an offset is converted."""
 
@@ -114,12 +118,11 @@ class Moment(fields.Field[datetime]):
         super().__init__(metadata={"type": "string", **metadata}, **options)
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
-        return None if value is None else value.isoformat()
+        return None if value is None else _in_utc(value).isoformat()
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         try:
-            moment = datetime.fromisoformat(value)
-            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+            return _in_utc(datetime.fromisoformat(value))
         except (TypeError, ValueError, OverflowError):
             message = "Not a time such as 2024-01-01T00:00:00."
             raise ValidationError(message) from None
@@ -130,8 +133,10 @@ class Decimal(fields.Field[DecimalNumber]):
 
     def __init__(self, **options: Any) -> None:
         metadata = {"pattern": r"^-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?$", "example": "12.50"}
-        metadata |= options.pop("metadata", {})
-        super().__init__(metadata={"type": "string", **metadata}, **options)
+        self.given_metadata: dict[str, Any] = options.pop("metadata", {})
+        """What the author says of the field in the document."""
+        metadata = {"type": "string", **metadata, **self.given_metadata}
+        super().__init__(metadata=metadata, **options)
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return None if value is None else format(value, "f")

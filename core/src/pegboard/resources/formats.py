@@ -187,7 +187,7 @@ def _derived(schema: Schema) -> Callable[[Any], Mapping[str, Any]] | None:
                 written[step.key] = None
             elif type(value) is step.kind:
                 written[step.key] = value
-            elif step.is_moment:
+            elif step.is_moment and value.tzinfo is None:
                 written[step.key] = value.isoformat()
             else:
                 written[step.key] = step.field.serialize(step.attribute, row, accessor=get_one)

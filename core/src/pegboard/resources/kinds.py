@@ -8,13 +8,27 @@ import base64
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
-from sqlalchemy import BigInteger, DateTime, Enum, Integer, SmallInteger
+from sqlalchemy import (
+    CHAR,
+    NCHAR,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Enum,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Time,
+    Uuid,
+)
 from sqlalchemy.types import TypeEngine
 
 from pegboard.resources.fields import Decimal as DecimalText
@@ -39,10 +53,13 @@ class Kind:
     """Makes the field for a value in a query; takes the options of a marshmallow field."""
 
 
-def kind_of(type_: TypeEngine[Any]) -> Kind | None:
-    """Return the kind of a column's type; None for one that has no order or no short text."""
+def kind_of(type_: TypeEngine[Any], shown: fields.Field[Any] | None = None) -> Kind | None:
+    """Return the kind of a column's type; None for one that has no order or no short text.
+
+    `shown` is the field by which answers show its values.
+    """
     if isinstance(type_, Enum):
-        return _enum(type_)
+        return _enum(type_, shown)
     try:
         python_type = type_.python_type
     except NotImplementedError:
@@ -51,6 +68,8 @@ def kind_of(type_: TypeEngine[Any]) -> Kind | None:
         return _moment(is_aware=isinstance(type_, DateTime) and type_.timezone)
     if python_type is int:
         return _whole(type_)
+    if python_type is time and getattr(type_, "timezone", False):
+        return None  # which of two is earlier depends on their offsets
     return _SIMPLE.get(python_type)
 
 
@@ -62,6 +81,20 @@ def integer_range(type_: TypeEngine[Any]) -> tuple[int, int]:
     elif isinstance(type_, BigInteger) or not isinstance(type_, Integer):
         bits = 63
     return -(2**bits), 2**bits - 1
+
+
+def is_returned_as_sent(type_: TypeEngine[Any]) -> bool:
+    """Return whether the databases give back a column's value in the form in which it was sent.
+
+    A `Numeric(8, 2)` makes 1.50 of 1.5, `JSONB` sorts the members of an object, and what a type of
+    an author's own does is not known.
+    """
+    if isinstance(type_, CHAR | NCHAR) or getattr(type_, "precision", None) is not None:
+        return False
+    return isinstance(type_, _RETURNED_AS_SENT) and not getattr(type_, "timezone", False)
+
+
+_RETURNED_AS_SENT = (Integer, String, Boolean, Date, DateTime, Time, Uuid, LargeBinary)
 
 
 def _whole(type_: TypeEngine[Any]) -> Kind:
@@ -97,9 +130,11 @@ def _moment(*, is_aware: bool) -> Kind:
     return Kind("[0-9]{1,18}", encode, decode, _Time)
 
 
-def _enum(type_: Enum) -> Kind:
+def _enum(type_: Enum, shown: fields.Field[Any] | None) -> Kind:
     members = list(type_.enum_class) if type_.enum_class is not None else list(type_.enums)
     names = list(type_.enums)
+    if isinstance(shown, fields.Enum):
+        names = [str(shown.serialize("_", {"_": member})) for member in members]
 
     def decode(text: str) -> Any:
         return members[min(int(text), len(members) - 1)]
@@ -172,6 +207,28 @@ def _day(**options: Any) -> fields.Field[Any]:
     return _Day(**options)
 
 
+class _TimeOfDay(fields.Time):
+    """A time of a day in a query, as 10:30:00."""
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> time:
+        try:
+            found: time = super()._deserialize(*args, **kwargs)
+        except ValidationError:
+            found = time(tzinfo=UTC)
+        if found.tzinfo is not None:
+            message = "Not a time without an offset such as 10:30:00."
+            raise ValidationError(message)
+        return found
+
+
+def _encode_time(value: time) -> str:
+    return str((datetime.combine(_EPOCH, value) - _EPOCH) // _MICROSECOND)
+
+
+def _decode_time(text: str) -> time:
+    return (_EPOCH + min(int(text), 86_400_000_000 - 1) * _MICROSECOND).time()
+
+
 class _Number(DecimalText):
     """A number in a query."""
 
@@ -195,6 +252,7 @@ _SIMPLE: dict[type, Kind] = {
         lambda text: Decimal(text.replace("_", ".")),
         DecimalText,
     ),
+    time: Kind("[0-9]{1,11}", _encode_time, _decode_time, _TimeOfDay),
     date: Kind("[0-9]{1,7}", lambda value: str(value.toordinal()), _decode_day, _day),
     UUID: Kind("[0-9a-f]{32}", lambda value: value.hex, lambda text: UUID(hex=text), fields.UUID),
 }

@@ -1,15 +1,16 @@
 """Lists of a resource: a page by its number, or by a cursor."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from flask import Response, request
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from pegboard.database import db
 from pegboard.http import encode_json, preference
@@ -145,7 +146,11 @@ class Listing(Generic[R]):
     def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
         """Return the statement, and its parameters, for all rows of a request, in its order."""
         order = (term.clause() for term in wanted.order)
-        return self._selecting(self._matching(wanted)).order_by(*order), self._parameters(wanted)
+        statement = self._selecting(self._matching(wanted)).order_by(*order)
+        if self.columns is None:
+            model = statement.column_descriptions[0]["entity"]
+            statement = statement.options(*_loaded_in_batches(model))
+        return statement, self._parameters(wanted)
 
     def scroll(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any]
@@ -157,7 +162,10 @@ class Listing(Generic[R]):
 
     def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
         result: Any = db.session.execute(statement, parameters)
-        return result.scalars().all() if self.columns is None else result.all()  # type: ignore[no-any-return]
+        if self.columns is None:
+            # A relationship that is loaded by a join gives an object several times.
+            result = result.scalars().unique()
+        return result.all()  # type: ignore[no-any-return]
 
     def _answer(
         self, rows: Sequence[R], wanted: Wanted, pagination: Mapping[str, Any], links: Sequence[str]
@@ -258,3 +266,10 @@ class Listing(Generic[R]):
         if self.columns is None:
             return statement
         return statement.with_only_columns(*self.columns, maintain_column_froms=True)
+
+
+def _loaded_in_batches(model: type[Any]) -> Iterator[ORMOption]:
+    """Yield options for relationships that cannot be loaded as they say while rows are streamed."""
+    for relationship in inspect(model).relationships:
+        if relationship.uselist and relationship.lazy in {"joined", False, "subquery"}:
+            yield selectinload(getattr(model, relationship.key))

@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError
 
 from pegboard.api import plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort, read_json
-from pegboard.resources.schemas import Kept, Values
+from pegboard.resources.schemas import Kept, Values, client_name
 
 MEDIA_TYPES = ("application/merge-patch+json", "application/json")
 """The media types of a merge patch."""
@@ -51,7 +51,7 @@ def patched_values(schema: Schema, patch: Any, row: Any, shown: Mapping[str, Any
     if not isinstance(patch, Mapping):
         raise ValidationError(schema.error_messages["type"])
     names = {
-        name if field.data_key is None else field.data_key: field.attribute or name
+        client_name(name, field): field.attribute or name
         for name, field in schema.load_fields.items()
     }
     kept = {

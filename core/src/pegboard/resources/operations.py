@@ -8,10 +8,11 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema
 
-from pegboard.cache import Collection, Dependence, cached, cached_list, declare_collection
+from pegboard.api import name_columns
+from pegboard.cache import Collection, Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
-from pegboard.resources.cached_lists import is_usual, tag_list
+from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
     LIST,
@@ -52,6 +53,8 @@ class Parts:
     """Seconds for which whole lists may be cached; None: they are not."""
     list_settings: Callable[[], str]
     """Returns the settings on which lists depend."""
+    fields_by_column: Mapping[str, str]
+    """What bodies call the columns of the table."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
@@ -116,15 +119,7 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     setattr(view, LIST, True)
-    if parts.collection is not None:
-        declare_collection(view, parts.collection)
-        if parts.list_ttl is not None:
-            view = cached_list(
-                parts.collection,
-                ttl=parts.list_ttl,
-                is_usual=is_usual,
-                settings=parts.list_settings,
-            )(view)
+    view = cached_by(parts.collection, parts.list_ttl, parts.list_settings, view)
     _route(resource, parts, "/", "GET", view)
 
 
@@ -163,8 +158,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
         rows = [resource.make(values) for values in sent]
-        db.session.add_all(rows)
-        db.session.flush()
+        resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
@@ -296,5 +290,6 @@ def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
 
 
 def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> None:
+    name_columns(view, parts.fields_by_column)
     parameters = [parts.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)

@@ -28,6 +28,9 @@ class SortKey:
     """A column that lists can be sorted by."""
 
     name: str
+    """The attribute of the model."""
+    field: str
+    """What clients call it."""
     column: Column[Any]
     kind: Kind
     is_nullable: bool
@@ -48,13 +51,14 @@ class SortKey:
         return f"(?:{_NO_VALUE}|{pattern})" if self.is_nullable else pattern
 
     @classmethod
-    def of(cls, attribute: InstrumentedAttribute[Any]) -> "SortKey | None":
+    def of(cls, attribute: InstrumentedAttribute[Any], field: str) -> "SortKey | None":
         """Return the key of an attribute; None if its values have no order."""
         column = attribute.property.columns[0]
         kind = kind_of(column.type)
         if kind is None:
             return None
-        return cls(attribute.key, column, kind, bool(column.nullable), _is_indexed(column))
+        is_nullable, is_indexed = bool(column.nullable), _is_indexed(column)
+        return cls(attribute.key, field, column, kind, is_nullable, is_indexed)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Term:
     is_descending: bool
 
     def __str__(self) -> str:
-        return f"-{self.key.name}" if self.is_descending else self.key.name
+        return f"-{self.key.field}" if self.is_descending else self.key.field
 
     def clause(self) -> ColumnElement[Any]:
         """Return the expression for ORDER BY."""
@@ -85,7 +89,8 @@ class Orders:
 
     def __init__(self, keys: Sequence[SortKey], primary: SortKey, max_keys: int) -> None:
         """`keys` are those that clients may name, of which the first is the default."""
-        self.keys = {key.name: key for key in keys}
+        self.keys = {key.field: key for key in keys}
+        """By what clients call them."""
         self.max_keys = max_keys
         self.primary = primary
         others = sorted(self.keys.values(), key=lambda key: key.column.type.python_type is str)
@@ -130,9 +135,9 @@ class Orders:
             message = f"At most {self.max_keys} sort keys."
             raise ValueError(message)
         terms = [Term(self.keys[name.removeprefix("-")], name.startswith("-")) for name in names]
-        if self.primary.name in bare:
+        if self.primary.field in bare:
             # No two rows have the same one, so what follows it decides nothing.
-            del terms[bare.index(self.primary.name) + 1 :]
+            del terms[bare.index(self.primary.field) + 1 :]
         else:
             terms.append(Term(self.primary, terms[-1].is_descending))
         order = tuple(terms)

@@ -1,6 +1,7 @@
 """The query of a list request: which rows, in which order, which page, which fields."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -32,7 +33,7 @@ class Wanted:
     conditions: Mapping[str, Any]
     """The values of the filters in the request, by the names of their parameters."""
     fields: tuple[str, ...] | None
-    """The names of the fields to show, in the order of the schema; None for all."""
+    """The fields of the schema to show, in its order; None for all."""
 
 
 class MaxPageSize(validate.Validator):
@@ -83,9 +84,9 @@ class ListQuery:
     page_sizes: PageSizes
     conditions: Mapping[str, Condition]
     searched: Sequence[str]
-    """The names of the columns that `q` looks into; empty for a list without."""
-    shown: Sequence[str] | None
-    """The names that `fields` may have; None for a list without."""
+    """What clients call the columns that `q` looks into; empty for a list without."""
+    shown: Mapping[str, str] | None
+    """The fields of the schema by the names that `fields` may have; None for a list without."""
 
     def schema(self, module: str, plural: str) -> type[Schema]:
         """Return the schema of the query; it loads a `Wanted`."""
@@ -119,7 +120,7 @@ class ListQuery:
             )
         if self.shown is not None:
             words = f"The fields to show, with commas between; of {', '.join(self.shown)}."
-            name = f"(?:{'|'.join(self.shown)})"
+            name = f"(?:{_any_of(self.shown)})"
             found["wanted_fields"] = fields.String(
                 data_key="fields",
                 validate=self._check_fields,
@@ -141,7 +142,7 @@ class ListQuery:
             'Cursor of the page: empty for the first, then from the `Link` with `rel="next"`. '
             "Do not rely on its form."
         )
-        indexed = [key.name for key in self.orders.keys.values() if key.is_indexed]
+        indexed = [key.field for key in self.orders.keys.values() if key.is_indexed]
         if not indexed:
             return words
         without = " and without `q`" if self.searched else ""
@@ -158,7 +159,7 @@ class ListQuery:
                 "enum": self.orders.names(),
                 **default,
             }
-        names = "|".join(self.orders.keys)
+        names = _any_of(self.orders.keys)
         key = f"-?(?:{names})"
         return {
             "description": f"Up to {self.orders.max_keys} fields to sort by, with commas between, "
@@ -203,5 +204,15 @@ class ListQuery:
                 for name, condition in self.conditions.items()
                 if condition.parameter in sent
             },
-            fields=None if names is None else tuple(n for n in self.shown or () if n in names),
+            fields=None
+            if names is None
+            else tuple(field for name, field in (self.shown or {}).items() if name in names),
         )
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Return the expression for one of several names, for Python and for ECMAScript."""
+    return "|".join(_SYNTAX.sub(r"\\\g<0>", name) for name in names)
+
+
+_SYNTAX = re.compile(r"[\^$.*+?()\[\]{}|/\\]")

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as AnyCollection
+from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, ColumnElement, Integer, Table, inspect
-from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, QueryableAttribute
+from sqlalchemy import Column, ColumnElement, Table, inspect
+from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
 from pegboard.cache import Collection, Dependence
+from pegboard.resources import checks
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
@@ -20,7 +22,7 @@ from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
-from pegboard.resources.schemas import derive
+from pegboard.resources.schemas import ShownFields, client_name, derive
 from pegboard.resources.steps import M, Steps
 from pegboard.resources.totals import Totals
 from pegboard.settings import CoreSettings, get_settings
@@ -93,31 +95,33 @@ class Resource(Steps[M]):
         super().__init__(
             name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
         )
+        self._refuse_any(
+            checks.mistakes_in_operations(operations),
+            checks.mistakes_in_columns("sort", sort, model),
+            checks.mistakes_in_columns("search", search, model),
+        )
         self.sort = tuple(sort)
         """The columns that clients may sort by; if there are none, by the primary key."""
         self.sort_keys = sort_keys
         """How many of them a request may name, at most."""
         self.search = tuple(search)
         """The columns that `q` looks into."""
-        self.filters = tuple(filters)
-        """What clients may filter by."""
         self.sparse = sparse
         """Whether `fields=` chooses the fields of a list."""
+        self.export = export
+        """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._require_table()
-        self._primary = self._primary_key()
-        self._check(schema, operations)
-        self._check_ttl("ttl", ttl)
-        self._check_ttl("list_ttl", list_ttl)
-        if list_ttl is not None and Operation.LIST not in self.operations:
-            self._refuse("list_ttl is of a list, and there is no Operation.LIST")
+        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl})
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         self.represent = Representer(schemas.output, schemas.sparse)
+        self.shown = ShownFields(schemas.output(), schemas.input())
+        """What clients call the attributes of the model."""
+        self._primary = self._primary_key()
 
         words = Words(noun, name.replace("_", " "))
         identity = f"{words.identifier}_id"
@@ -127,16 +131,18 @@ class Resource(Steps[M]):
         )
         self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
 
+        self._refuse_any(checks.mistakes_in_filters(filters, model, self.shown.name_of))
+        self.filters = tuple(filters)
+        """What clients may filter by."""
         orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
         conditions = self._conditions()
-        self._require_columns("search", search)
         self._columns = self._selected(orders)
         query = ListQuery(
             orders=orders,
-            page_sizes=page_sizes,
+            page_sizes=self._checked_page_sizes,
             conditions=conditions,
-            searched=[one.key for one in search],
-            shown=list(self.output().dump_fields) if sparse else None,
+            searched=[self.shown.name_of(one.key) for one in search],
+            shown=self._choices() if sparse else None,
         )
         collection = self._collection(conditions, ttl, list_ttl, depends)
         listing: Listing[M] = Listing(
@@ -159,6 +165,11 @@ class Resource(Steps[M]):
             collection=collection,
             list_ttl=list_ttl,
             list_settings=self._list_settings,
+            fields_by_column={
+                one.columns[0].name: self.shown.name_of(one.key)
+                for one in inspect(model).column_attrs
+                if isinstance(one.columns[0], Column) and self.shown.field_of(one.key)
+            },
             depends=depends,
             is_exported=export,
         )
@@ -186,68 +197,53 @@ class Resource(Steps[M]):
         mode = get_settings(CoreSettings).resources_total
         return repr((self.page_sizes(), mode, list(self.output().dump_fields)))
 
-    def _require_table(self) -> None:
-        if not isinstance(getattr(self.model, "__table__", None), Table):
-            self._refuse(f"the model is a class with a table, not {self.model!r}")
-
     def _primary_key(self) -> SortKey:
         mapper = inspect(self.model)
-        keys = mapper.primary_key
-        if len(keys) != 1 or not isinstance(keys[0].type, Integer):
-            self._refuse(
-                f"the primary key of {self.model.__name__} is not one column of integers; write "
-                "the views by hand"
-            )
-        name = mapper.get_property_by_column(keys[0]).key
+        (column,) = mapper.primary_key
+        name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, operations: Iterable[object]) -> None:
-        if not (isinstance(schema, type) and issubclass(schema, Schema)):
-            self._refuse(f"the schema is a class of marshmallow, not {schema!r}")
-        if wrong := [one for one in operations if not isinstance(one, Operation)]:
-            self._refuse(f"operations are members of Operation, not {wrong[0]!r}")
+    def _check(self, schema: object, url_prefix: object, times: Mapping[str, int | None]) -> None:
+        """Refuse what is wrong whatever the schemas are that follow."""
+        words = Words(self.noun, str(self.name))
+        self._refuse_any(
+            checks.mistakes_in_names(self.name, words, url_prefix, self.operations),
+            checks.mistakes_in_model(self.model),
+            checks.mistakes_in_schema(schema, self.model),
+            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
+            checks.mistakes_in_times(times, self.operations, self.overrides),
+        )
 
-    def _check_ttl(self, argument: str, ttl: int | None) -> None:
-        if ttl is None:
-            return
-        if type(ttl) is not int or ttl < 1:
-            self._refuse(f"{argument} is a whole number of seconds and at least 1, not {ttl!r}")
-        for step in ("rows", "permit_read"):
-            if self.overrides(step):
-                self._refuse(
-                    f"with a {argument}, {step} must not be overridden: a cached answer is given "
-                    "to every client, and asks nobody; leave out one of the two"
-                )
-
-    def _require_columns(self, argument: str, attributes: Iterable[object]) -> None:
-        for one in attributes:
-            if (
-                not isinstance(one, InstrumentedAttribute)
-                or not isinstance(one.property, ColumnProperty)
-                or not issubclass(self.model, inspect(one.class_).class_)
-            ):
-                name = self.model.__name__
-                self._refuse(f"{argument} has columns of {name}, as in {name}.id, not {one!r}")
+    def _checked_page_sizes(self) -> tuple[int, int]:
+        """Return the page sizes; the document has the largest, so a wrong one stops the start."""
+        sizes = self.page_sizes()
+        mistake = checks.mistake_in_page_sizes(sizes)
+        if mistake is not None:
+            self._refuse(mistake)
+        return sizes
 
     def _sort_keys(self) -> Iterator[SortKey]:
-        self._require_columns("sort", self.sort)
         if not self.sort:
             yield self._primary
         for one in self.sort:
             yield self._sort_key(one)
 
     def _sort_key(self, attribute: InstrumentedAttribute[Any]) -> SortKey:
-        key = SortKey.of(attribute)
+        key = SortKey.of(attribute, self.shown.name_of(attribute.key))
         if key is None:
             self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
         return key
 
     def _conditions(self) -> dict[str, Condition]:
-        self._require_columns("filters", (one.column for one in self.filters))
         try:
-            return {one.name: one for one in conditions_of(self.filters)}
+            return {one.name: one for one in conditions_of(self.filters, self.shown)}
         except ValueError as error:
             self._refuse(str(error))
+
+    def _choices(self) -> Mapping[str, str]:
+        """Return the fields of answers by what clients call them."""
+        fields = self.output().dump_fields
+        return {client_name(name, field): name for name, field in fields.items()}
 
     def _selected(self, orders: Orders) -> Sequence[Any] | None:
         """Return the columns that answers and cursors need; None if they need the objects."""
@@ -255,8 +251,13 @@ class Resource(Steps[M]):
         shown = [field.attribute or name for name, field in self.output().dump_fields.items()]
         if self.overrides("permit_read") or not all(name in attributes for name in shown):
             return None
-        needed = dict.fromkeys((*shown, self._primary.name, *orders.keys))
+        sorted_by = (key.name for key in orders.keys.values())
+        needed = dict.fromkeys((*shown, self._primary.name, *sorted_by))
         return [getattr(self.model, name) for name in needed]
+
+    def _refuse_any(self, *mistakes: Iterable[str]) -> None:
+        for mistake in chain(*mistakes):
+            self._refuse(mistake)
 
     def _refuse(self, reason: str) -> NoReturn:
         message = f"the resource {self.name}: {reason}"

@@ -38,15 +38,46 @@ class Kept:
         self.value = value
 
 
+class ShownFields:
+    """What clients call the attributes of a model, and how answers show them."""
+
+    def __init__(self, output: Schema, model_input: Schema) -> None:
+        self._fields = {
+            field.attribute or name: (client_name(name, field), field)
+            for schema in (model_input, output)
+            for name, field in schema.fields.items()
+        }
+
+    def name_of(self, attribute: str) -> str:
+        """Return what clients call an attribute: its own name if no schema has it."""
+        return self._fields[attribute][0] if attribute in self._fields else attribute
+
+    def field_of(self, attribute: str) -> fields.Field[Any] | None:
+        """Return the field of an attribute, if a schema has it."""
+        return self._fields[attribute][1] if attribute in self._fields else None
+
+
+def client_name(name: str, field: fields.Field[Any]) -> str:
+    """Return the name of a field in JSON."""
+    return name if field.data_key is None else field.data_key
+
+
+@cache
 def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
-    """Return the schemas that follow from an author's, and from the columns of the model."""
+    """Return the schemas that follow from an author's, and from the columns of the model.
+
+    They are the same for two resources of one schema, as a name in the document has one schema.
+    """
     declared: Mapping[str, fields.Field[Any]] = schema._declared_fields  # noqa: SLF001 - nothing public
-    read_only = [name for name, field in declared.items() if field.dump_only]
-    write_only = [name for name, field in declared.items() if field.load_only]
-    written = {name: field for name, field in declared.items() if not field.dump_only}
+    # Only an instance knows which fields its `Meta` excludes, makes read-only or write-only.
+    used = schema().fields
+    unused = declared.keys() - used
+    read_only = [*unused, *(name for name, field in used.items() if field.dump_only)]
+    write_only = [*unused, *(name for name, field in used.items() if field.load_only)]
+    written = {name: field for name, field in declared.items() if name not in read_only}
     bounded = bounded_fields(written, model)
     written |= bounded
-    shown = {name: field for name, field in declared.items() if not field.load_only}
+    shown = {name: field for name, field in declared.items() if name not in write_only}
     return Schemas(
         input=_derived(schema, "Input", bounded, read_only),
         merge=_derived(
@@ -74,7 +105,8 @@ def _derived(
     left_out: Iterable[str],
 ) -> type[Schema]:
     """Return a subclass with other fields; its component in the document has the plugin's name."""
-    meta = type("Meta", (schema.Meta,), {"unknown": RAISE, "exclude": tuple(left_out)})
+    chosen = {"fields": (), "exclude": tuple(left_out), "load_only": (), "dump_only": ()}
+    meta = type("Meta", (schema.Meta,), {"unknown": RAISE, **chosen})
     name = f"{schema.__name__.removesuffix('Schema')}{role}Schema"
     members: dict[str, Any] = {
         **changed,
@@ -82,7 +114,7 @@ def _derived(
         "__module__": schema.__module__,
         "__doc__": schema.__doc__,
     }
-    if role in {"", "Sparse"}:
+    if role in {"", "Sparse"} and schema.get_attribute is Schema.get_attribute:
         members["get_attribute"] = _attribute
     return type(name, (schema,), members)
 

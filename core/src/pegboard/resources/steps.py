@@ -7,14 +7,14 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from flask import request
 from marshmallow import Schema
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, inspect, select
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import Blueprint
 from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
-from pegboard.resources.kinds import integer_range
+from pegboard.resources.kinds import integer_range, is_returned_as_sent
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
@@ -23,6 +23,9 @@ M = TypeVar("M", bound=DeclarativeBase)
 
 ROW_ID = "row_id"
 """The parameter of statements for the primary key."""
+
+_RELOADED = 500
+"""Rows that are reloaded by one statement."""
 
 
 class Steps(Generic[M]):
@@ -119,8 +122,29 @@ class Steps(Generic[M]):
 
         What the database refuses ends the request with 409 or 422 and the fields at fault.
         """
-        db.session.add(row)
+        self.save_all([row])
+
+    def save_all(self, rows: Sequence[M]) -> None:
+        """Write several rows as `save` does one."""
+        db.session.add_all(rows)
         db.session.flush()
+        if self._is_rounded:
+            self._reload(rows)
+
+    def _reload(self, rows: Sequence[M]) -> None:
+        """Give rows the values that the next request will read, so that their `ETag` is its."""
+        key = self._primary
+        for start in range(0, len(rows), _RELOADED):
+            ids = [getattr(row, key.name) for row in rows[start : start + _RELOADED]]
+            statement = select(self.model).where(key.column.in_(ids))
+            current = statement.execution_options(populate_existing=True)
+            db.session.scalars(current).unique().all()
+
+    @cached_property
+    def _is_rounded(self) -> bool:
+        """Whether the database may give back another form of a value than it was sent."""
+        columns = inspect(self.model).columns
+        return not all(is_returned_as_sent(column.type) for column in columns)
 
     def url_of(self, row: M) -> str:
         """Return the path of a row's URL, with the path prefix of the request."""

@@ -1,6 +1,29 @@
 """The production server: Granian, and the ASGI application that it runs."""
 
-from pegboard.server.granian import Address, Limits, find_address, run
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pegboard.server.address import Address, Limits, find_address
 from pegboard.server.isolated import call_isolated
 
+if TYPE_CHECKING:
+    from flask import Flask
+
 __all__ = ["Address", "Limits", "call_isolated", "find_address", "run"]
+
+
+def run(
+    load: Callable[[], "Flask"],
+    address: Address,
+    limits: Limits,
+    announce: Callable[[], None],
+) -> None:
+    """Serve until a signal says to stop; each worker calls `load` once for its app.
+
+    `announce` is called once the server listens. Raises `StartupError` if the port was taken
+    meanwhile, and `SystemExit` if no worker ever served.
+    """
+    # Imported here because it takes 4 MB, which no other command needs.
+    from pegboard.server import granian  # noqa: PLC0415
+
+    granian.run(load, address, limits, announce)

@@ -4,18 +4,16 @@ What Granian does not do by itself, and why that is needed, is in `shutdown`.
 """
 
 import asyncio
-import errno
 import gc
 import logging
 import math
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -26,7 +24,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.problems import Code, Problem, StartupError
+from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
 from pegboard.server.shutdown import (
     DRAINING_TIME,
@@ -57,97 +55,6 @@ _LOGGING = {
 }
 
 
-@dataclass(frozen=True)
-class Address:
-    """An IP address and a port to listen on."""
-
-    ip: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """The URL to tell a person."""
-        return (
-            f"http://[{self.ip}]:{self.port}" if ":" in self.ip else f"http://{self.ip}:{self.port}"
-        )
-
-    @contextmanager
-    def reserved(self) -> Iterator[None]:
-        """Keep the port from other services, also while no worker listens.
-
-        Raises `OSError` if it is taken.
-        """
-        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as holder:
-            if sys.platform == "linux":  # elsewhere Granian's main process keeps the port
-                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                holder.bind((self.ip, self.port))
-            yield
-
-    def is_listening(self) -> bool:
-        """Return whether a client can connect.
-
-        A signal handler calls this, so it must import nothing, as `getaddrinfo` does.
-        """
-        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to bind to
-        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.settimeout(0.2)
-            return probe.connect_ex((anywhere.get(self.ip, self.ip), self.port)) == 0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much the server takes on; durations are in seconds."""
-
-    workers: int
-    """Processes that serve."""
-    threads: int
-    """Requests that Flask answers at once in each worker."""
-    backlog: int
-    """Connections that wait to be accepted, and connections of each worker."""
-    header_timeout: float
-    shutdown_timeout: float
-
-
-def find_address(host: str, port: int) -> Address:
-    """Look a host name up, and choose a free port if `port` is 0.
-
-    Raises `StartupError` if it is impossible to listen there. Granian would not notice that a port
-    is taken: it would share it, and get every second request.
-    """
-    try:
-        family, kind, _, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-            found = probe.getsockname()
-    except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
-        reason = getattr(error, "strerror", None) or error
-        summary = f"cannot listen on {host} port {port}: {reason}"
-        problem = Problem(Code.ADDRESS_UNAVAILABLE, summary, _address_hint(error))
-        raise StartupError([problem]) from None
-    return Address(str(found[0]), int(found[1]))
-
-
-def _address_hint(error: Exception) -> str:
-    """Return what to do about an address that cannot be listened on."""
-    addresses = (
-        "an address of this machine, as in 127.0.0.1, ::1 or 0.0.0.0 (all), without scheme, "
-        "brackets or port"
-    )
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return f"HOST is not a name that can be looked up; set it to {addresses}."
-    assert isinstance(error, OSError)
-    return {
-        errno.EADDRINUSE: "Stop what listens there, or choose another PORT.",
-        errno.EADDRNOTAVAIL: f"HOST is another machine's address; set it to {addresses}.",
-        errno.EACCES: "Ports below 1024 need a privilege here; choose another PORT.",
-    }.get(error.errno or 0, "Choose another HOST or PORT.")
-
-
 def run(
     load: Callable[[], "Flask"],
     address: Address,
@@ -156,7 +63,8 @@ def run(
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `SystemExit` if no worker ever served.
+    `announce` is called once the server listens. Raises `StartupError` if the port was taken
+    meanwhile, and `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=die_at_stop)

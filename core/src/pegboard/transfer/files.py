@@ -12,8 +12,7 @@ from typing import IO, Any
 from pegboard.resources import Format, InvalidJSONError, load_json, value_of_cell
 
 _BOM = b"\xef\xbb\xbf"
-_OPENING = re.compile(rb'(?:\A|,)"')
-_CLOSING = re.compile(rb'(?:[^"]|"")*"(?!")')
+_CLOSING = re.compile(rb'[^"]*(?:""[^"]*)*"(?!")')
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|\Z)')
 
 
@@ -81,12 +80,15 @@ class Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines; of a longer line only the first bytes, one more than the limit."""
-        while line := self._read():
-            self.number += 1
-            rest = line
-            while len(line) > self.limit and rest and not rest.endswith(b"\n"):
-                rest = self._read()
-            yield line.removeprefix(_BOM) if self.number == 1 else line
+        return (piece for piece, is_beginning in self.pieces() if is_beginning)
+
+    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+        """Yield the lines, longer ones in pieces, and whether a line begins with the piece."""
+        is_beginning = True
+        while piece := self._read():
+            self.number += is_beginning
+            yield piece.removeprefix(_BOM) if self.number == 1 else piece, is_beginning
+            is_beginning = piece.endswith(b"\n")
 
     def sniff(self) -> Format:
         """Return the format of the file, by its first byte that is not white space.
@@ -140,36 +142,73 @@ def _csv_records(lines: Lines) -> Iterator[tuple[int, bytes | RowError]]:
     """Yield each record with the number of its first line; quoted cells may span lines."""
     parts: list[bytes] = []
     size = first = 0
-    is_open = False
-    for line in lines:
-        if not parts and not line.strip():
+    quoting = _Quoting()
+    for piece, _ in lines.pieces():
+        if not size:
+            if not piece.strip() and len(piece) <= lines.limit:
+                continue
+            first = lines.number
+        size += len(piece)
+        if size <= lines.limit:
+            parts.append(piece)
+        # A record that is too long is read to its end: what its cells hold are no rows.
+        if quoting.is_open_after(piece) or not piece.endswith(b"\n"):
             continue
-        first = first if parts else lines.number
-        parts.append(line)
-        size += len(line)
-        is_open = _ends_in_a_quoted_cell(line, is_open)
-        if size <= lines.limit and is_open:
-            continue
-        yield first, _bounded(b"".join(parts), lines.limit)
-        parts, size, is_open = [], 0, False
-    if parts:
+        yield first, _joined(parts, size, lines.limit)
+        parts, size, quoting = [], 0, _Quoting()
+    if quoting.is_unfinished:
         yield first, RowError("the file ends inside a quoted cell")
+    elif size:
+        yield first, _joined(parts, size, lines.limit)
 
 
-def _ends_in_a_quoted_cell(line: bytes, is_open: bool) -> bool:  # noqa: FBT001 - the previous result
-    """Tell whether a quoted cell is open after the line; `is_open`: whether one was before it."""
-    position = 0
-    while True:
-        if not is_open:
-            # A quote inside an unquoted cell is an error of this row only; it opens no cell.
-            opening = _OPENING.search(line, position)
-            if opening is None:
-                return False
-            position = opening.end()
-        closing = _CLOSING.match(line, position)
-        if closing is None:
-            return True
-        position, is_open = closing.end(), False
+class _Quoting:
+    """Follows the pieces of a record, to tell whether a quoted cell is open."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._before = b","
+        """The last byte before the piece."""
+        self._is_closing = False
+        """Whether that is a quote that closes the cell, unless another one follows."""
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a quoted cell is open if nothing follows."""
+        return self._is_open and not self._is_closing
+
+    def is_open_after(self, piece: bytes) -> bool:
+        """Read the next piece; return whether what follows is in a quoted cell, or may be."""
+        if self._is_closing or b'"' in piece:
+            self._read(piece)
+        self._before = piece[-1:]
+        return self._is_open
+
+    def _read(self, piece: bytes) -> None:
+        begins_with_quote = piece.startswith(b'"')
+        position = 0
+        if self._is_closing:
+            self._is_open = begins_with_quote
+            position = int(begins_with_quote)
+        elif not self._is_open and self._before == b"," and begins_with_quote:
+            self._is_open = True
+            position = 1
+        self._is_closing = False
+        while True:
+            if not self._is_open:
+                # A quote inside an unquoted cell is an error of this row only; it opens no cell.
+                opening = piece.find(b',"', position)
+                if opening < 0:
+                    return
+                position, self._is_open = opening + 2, True
+            closing = _CLOSING.match(piece, position)
+            if closing is None:
+                return
+            position = closing.end()
+            if position == len(piece):
+                self._is_closing = True
+                return
+            self._is_open = False
 
 
 @dataclass(frozen=True)
@@ -229,8 +268,17 @@ def _split(record: bytes | RowError) -> list[str | None]:
         position = found.end()
 
 
+def _joined(parts: Sequence[bytes], size: int, limit: int) -> bytes | RowError:
+    """Return a record of some size; `parts` are its beginning, up to the limit."""
+    return _too_long(limit) if size > limit else b"".join(parts)
+
+
 def _bounded(data: bytes, limit: int) -> bytes | RowError:
-    return data if len(data) <= limit else RowError(f"longer than {limit} bytes")
+    return data if len(data) <= limit else _too_long(limit)
+
+
+def _too_long(limit: int) -> RowError:
+    return RowError(f"longer than {limit} bytes")
 
 
 def _attempt(parse: Callable[[Any], Any], record: bytes | RowError) -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy import Select, inspect, select
 from werkzeug.exceptions import HTTPException
 
 from pegboard.database import Model, db, utcnow
-from pegboard.resources import Resource, ResourceError, Values, Words, holds_text
+from pegboard.resources import Resource, ResourceError, Values, Words, client_name, holds_text
 from pegboard.transfer.files import Columns, RowError
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Rows:
     @cached_property
     def columns(self) -> Columns:
         """The columns of a CSV file: those that an export has, and those that only requests do."""
-        taken = {_key(name, one): one for name, one in self.schema().load_fields.items()}
-        shown = [_key(name, one) for name, one in self._shown.items()]
+        taken = {client_name(name, one): one for name, one in self.schema().load_fields.items()}
+        shown = [client_name(name, one) for name, one in self._shown.items()]
         return Columns(
             names=list(dict.fromkeys((*shown, *taken))),
             required=[key for key, one in taken.items() if one.required],
@@ -101,7 +101,7 @@ class Rows:
         attribute = attributes.get(column, column)
         for name, field in self.schema().load_fields.items():
             if (field.attribute or name) == attribute:
-                return _key(name, field)
+                return client_name(name, field)
         return attribute
 
     @cached_property
@@ -188,7 +188,3 @@ def _sentences(messages: Any, path: str) -> list[str]:
     texts = messages if isinstance(messages, list | tuple) else [messages]
     words = " ".join(map(str, texts))
     return [f"{path.removeprefix('.')}: {words}" if path else words]
-
-
-def _key(name: str, field: fields.Field[Any]) -> str:
-    return name if field.data_key is None else field.data_key

@@ -8,12 +8,16 @@ from flask.testing import FlaskClient
 
 from pegboard.resources import Resource
 from pegboard.testing.contracts.resources.api import ResourceClient
+from pegboard.testing.contracts.resources.exports import Exports
+from pegboard.testing.contracts.resources.ids import Ids
 from pegboard.testing.contracts.resources.lists import Filters, Lists
 from pegboard.testing.contracts.resources.relations import Bulk, Constraints, Document
 from pegboard.testing.contracts.resources.rows import Creating, Reading, Writing
 
 
-class ResourceContract(Reading, Creating, Writing, Lists, Filters, Constraints, Bulk, Document):
+class ResourceContract(
+    Ids, Reading, Creating, Writing, Lists, Filters, Exports, Constraints, Bulk, Document
+):
     """Tests that follow from the declaration of a resource.
 
     A subclass gives it the resource, and valid bodies without end; the fixture `client` is of an

@@ -1,6 +1,8 @@
 """What the contract of resources does with one: requests, and what the declaration says of them."""
 
+import json
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,9 +10,10 @@ from urllib.parse import urlencode
 
 from flask.testing import FlaskClient
 from marshmallow import Schema, fields
+from sqlalchemy import inspect
 from werkzeug.test import TestResponse
 
-from pegboard.resources import Operation, Resource, conditions_of
+from pegboard.resources import Operation, Resource, client_name, conditions_of
 
 JSON = dict[str, Any]
 
@@ -37,6 +40,13 @@ class ResourceClient:
     def url_of(self, row_id: object) -> str:
         """Return the address of a row."""
         return f"{self.resource.url_prefix}/{row_id}"
+
+    def another_client(self) -> FlaskClient:
+        """Return a client for another thread, which is signed in as the first one is."""
+        another = copy(self.client)
+        another.preserve_context = False
+        another._cookies = copy(self.client._cookies)  # noqa: SLF001 - nothing public copies them
+        return another
 
     def has(self, *operations: Operation) -> bool:
         """Return whether the resource has all of these operations."""
@@ -101,13 +111,25 @@ class ResourceClient:
     @property
     def sort_names(self) -> list[str]:
         """The sort keys, each in both directions."""
-        names = [one.key for one in self.resource.sort] or ["id"]
+        keys = [one.key for one in self.resource.sort]
+        names = [self.resource.shown.name_of(key) for key in keys] or [self.id_name]
         return [sign + name for name in names for sign in ("", "-")]
+
+    @property
+    def id_name(self) -> str:
+        """What clients call the primary key."""
+        (column,) = inspect(self.resource.model).primary_key
+        return self.name_of(column)
+
+    def name_of(self, column: Any) -> str:
+        """Return what clients call a column of the table."""
+        mapped = inspect(self.resource.model).get_property_by_column(column)
+        return self.resource.shown.name_of(mapped.key)
 
     @cached_property
     def conditions(self) -> Mapping[str, Any]:
         """What the filters compare, by the parameters of the query."""
-        return {one.name: one for one in conditions_of(self.resource.filters)}
+        return {one.name: one for one in conditions_of(self.resource.filters, self.resource.shown)}
 
     @property
     def input_fields(self) -> Mapping[str, fields.Field[Any]]:
@@ -127,10 +149,12 @@ class ResourceClient:
 
 def by_name(schema: Schema) -> Mapping[str, fields.Field[Any]]:
     """Return the fields of a schema by their names in JSON."""
-    return {
-        name if field.data_key is None else field.data_key: field
-        for name, field in schema.fields.items()
-    }
+    return {client_name(name, field): field for name, field in schema.fields.items()}
+
+
+def parameter(value: Any) -> str:
+    """Return how a query spells a value of JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def next_link(response: TestResponse) -> str | None:

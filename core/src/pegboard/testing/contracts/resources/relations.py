@@ -33,11 +33,8 @@ class Constraints:
         """On the field that refers."""
         if not api.has(Operation.CREATE):
             pytest.skip("rows cannot be created")
-        names = [
-            name
-            for name in api.input_fields
-            if (column := _table(api).columns.get(name)) is not None and column.foreign_keys
-        ]
+        referring = [column for column in _table(api).columns if column.foreign_keys]
+        names = [name for name in map(api.name_of, referring) if name in api.input_fields]
         for name in names:
             response = api.client.post(api.url, json={**api.body(), name: 2**31 - 7})
             assert_error(response, 422, name, why=f"a {name} that refers to nothing")
@@ -60,7 +57,7 @@ class Bulk:
             assert [body[name] for name in shared] == [row[name] for name in shared]
         if api.has(Operation.LIST):
             listed = api.listed({"page_size": 10}).get_json()
-            assert rows == sorted(listed, key=lambda row: row.get("id", 0))
+            assert rows == sorted(listed, key=lambda row: row.get(api.id_name, 0))
 
     def test_one_bad_row_refuses_all(self, api: ResourceClient) -> None:
         """It is named by its place, from 0."""
@@ -70,6 +67,21 @@ class Bulk:
         assert_error(response, 422, "1.surely_unknown", why="the second of three rows is bad")
         if api.has(Operation.LIST):
             assert api.listed().get_json() == [], "rows beside a bad one were written"
+
+    def test_a_duplicate_refuses_all(self, api: ResourceClient) -> None:
+        """It is a 409 that names the fields of this row and of no other."""
+        self._need(api)
+        for names in _unique_keys(api):
+            first, body, other = api.body(), api.body(), api.body()
+            if not api.has(Operation.CREATE) or any(body.get(name) is None for name in names):
+                continue
+            api.create(body)
+            duplicate = {**other, **{name: body[name] for name in names}}
+            response = api.client.post(f"{api.url}bulk", json=[first, duplicate])
+            why = f"the second of two rows has the {', '.join(names)} of another"
+            assert_error(response, 409, *(f"1.{name}" for name in names), why=why)
+            wrong = [name for name in response.get_json()["errors"] if not name.startswith("1.")]
+            assert not wrong, f"{why}, and the errors name {wrong}"
 
     def test_what_is_no_array_is_a_422(self, api: ResourceClient) -> None:
         """An object, a text, null."""
@@ -144,10 +156,10 @@ def _unique_keys(api: ResourceClient) -> list[list[str]]:
     table = _table(api)
     keys = [
         *(
-            list(one.columns.keys())
+            list(map(api.name_of, one.columns))
             for one in table.constraints
             if isinstance(one, UniqueConstraint)
         ),
-        *(list(one.columns.keys()) for one in table.indexes if one.unique),
+        *(list(map(api.name_of, one.columns)) for one in table.indexes if one.unique),
     ]
     return [key for key in keys if key and set(key) <= set(api.input_fields)]

@@ -1,0 +1,1 @@
+"""Reviews of items: an example of a resource with permissions and an action."""
