@@ -1,15 +1,28 @@
 """Lists that are cached whole: which requests they are for, and their validator."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response
 
+from pegboard.cache import Collection, cached_list, declare_collection
 from pegboard.resources.formats import Format
 from pegboard.resources.listing import PAGINATION
 
 _FILES = tuple(form.media_type for form in Format)
+
+
+def cached_by(
+    collection: Collection | None, ttl: int | None, settings: Callable[[], str], view: Any
+) -> Any:
+    """Return the view of a list, which lets totals be cached, and itself if it has a `ttl`."""
+    if collection is None:
+        return view
+    declare_collection(view, collection)
+    if ttl is None:
+        return view
+    return cached_list(collection, ttl=ttl, is_usual=is_usual, settings=settings)(view)
 
 
 def is_usual(environ: Mapping[str, Any]) -> bool:

@@ -9,10 +9,10 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.api import name_columns
-from pegboard.cache import Collection, Dependence, cached, cached_list, declare_collection
+from pegboard.cache import Collection, Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
-from pegboard.resources.cached_lists import is_usual, tag_list
+from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
     LIST,
@@ -121,15 +121,7 @@ def _add_list(resource: Steps[Any], parts: Parts) -> View:
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     setattr(view, LIST, True)
-    if parts.collection is not None:
-        declare_collection(view, parts.collection)
-        if parts.list_ttl is not None:
-            view = cached_list(
-                parts.collection,
-                ttl=parts.list_ttl,
-                is_usual=is_usual,
-                settings=parts.list_settings,
-            )(view)
+    view = cached_by(parts.collection, parts.list_ttl, parts.list_settings, view)
     return _route(resource, parts, "/", "GET", view)
 
 

@@ -211,7 +211,7 @@ class Resource(Steps[M]):
         name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, url_prefix: object, ttls: Mapping[str, object]) -> None:
+    def _check(self, schema: object, url_prefix: object, times: Mapping[str, int | None]) -> None:
         """Refuse what is wrong whatever the schemas are that follow."""
         words = Words(self.noun, str(self.name))
         self._refuse_any(
@@ -219,18 +219,8 @@ class Resource(Steps[M]):
             checks.mistakes_in_model(self.model),
             checks.mistakes_in_schema(schema, self.model),
             checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
-            checks.mistakes_in_ttls(ttls, self.operations),
+            checks.mistakes_in_times(times, self.operations, self.overrides),
         )
-        for argument in (name for name, ttl in ttls.items() if ttl is not None):
-            self._check_shared(argument)
-
-    def _check_shared(self, argument: str) -> None:
-        for step in ("rows", "permit_read"):
-            if self.overrides(step):
-                self._refuse(
-                    f"with a {argument}, {step} must not be overridden: a cached answer is given "
-                    "to every client, and asks nobody; leave out one of the two"
-                )
 
     def _checked_page_sizes(self) -> tuple[int, int]:
         """Return the page sizes; the document has the largest, so a wrong one stops the start."""
