@@ -1,7 +1,8 @@
 """Reading the database once for all that ask at the same moment, and storing what was read."""
 
 import time
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pegboard.cache.outcome import (
     FILLED_ELSEWHERE,
@@ -15,7 +16,12 @@ from pegboard.cache.outcome import (
     missed,
 )
 from pegboard.cache.singleflight import Flight, SingleFlight
-from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
+from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason, RemoteStrategy
+from pegboard.redis import ChannelError, Reply
+from pegboard.stages import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ATTEMPTS = 2
 """How often a request follows the reading of another, at most."""
@@ -65,6 +71,21 @@ class Filling:
     def look_up(self, source: Source[T]) -> T | Miss:
         """Return what is stored."""
         return _decoded(source, self._strategy.look_up(source.key))
+
+    async def find(self, source: Source[T], waiting: Waiting) -> T | Miss:
+        """Return what is stored, as `look_up` does, and wait as a fast path does."""
+        strategy = self._strategy
+        if not isinstance(strategy, RemoteStrategy) or not strategy.is_non_blocking():
+            return await waiting.call(partial(self.look_up, source))
+        prepared = strategy.prepare(source.key)
+        if isinstance(prepared, Miss):
+            return prepared
+        replies: Sequence[Reply] | ChannelError
+        try:
+            replies = await waiting.exchange(prepared.commands)
+        except ChannelError as error:
+            replies = error
+        return _decoded(source, strategy.complete(prepared, replies))
 
     def obtain(self, source: Source[T], found: T | Miss) -> tuple[T, Outcome]:
         """Return what a look-up has found; if that is a `Miss`, read it, and store it if possible.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,7 @@ from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
 from pegboard.database import db
 from pegboard.extensions import get_extension
-from pegboard.stages import Answer
+from pegboard.stages import Answer, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -108,18 +109,28 @@ class Cache:
             answer.headers.append(("Cache-Status", outcome.cache_status))
         return answer
 
-    def total(
-        self, collection: Collection, name: str, count: Callable[[], int], *, in_session: bool
-    ) -> int:
+    def total(self, collection: Collection, name: str, count: Callable[[], int]) -> int:
         """Return a number of rows: from the cache, or by counting them.
 
-        `name` stands for what is counted. `in_session` is whether `count` counts in the session of
-        the request, or in a transaction of its own.
+        `name` stands for what is counted, and `count` counts in the session of the request.
         """
         if not self.serve_hits or collection.group not in self._watched:
             return count()
-        source = _Total(Key(collection.group, f"total/{name}"), collection.ttl, count, in_session)
+        source = _Total(collection, name, count, in_session=True)
         total, _ = self._filling.obtain(source, self._filling.look_up(source))
+        return total
+
+    async def total_without_flask(
+        self, collection: Collection, name: str, count: Callable[[], int], waiting: Waiting
+    ) -> int:
+        """Return a number of rows as `total` does; `count` counts in a transaction of its own."""
+        if not self.serve_hits or collection.group not in self._watched:
+            return await waiting.call(count)
+        source = _Total(collection, name, count, in_session=False)
+        found = await self._filling.find(source, waiting)
+        if not isinstance(found, Miss):
+            return found
+        total, _ = await waiting.call(partial(self._filling.obtain, source, found))
         return total
 
     def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
@@ -191,9 +202,11 @@ class _Total:
 
     prefix = ""
 
-    def __init__(self, key: Key, ttl: int, read: Callable[[], int], in_session: bool) -> None:  # noqa: FBT001 - private
-        self.key = key
-        self.ttl = ttl
+    def __init__(
+        self, collection: Collection, name: str, read: Callable[[], int], *, in_session: bool
+    ) -> None:
+        self.key = Key(collection.group, f"total/{name}")
+        self.ttl = collection.ttl
         self.read = read
         self._in_session = in_session
 

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
-from pegboard.cache import get_cache
 from pegboard.database import db
 from pegboard.http import encode_json, preference
 from pegboard.resources.conditions import Condition
@@ -25,6 +24,7 @@ from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 from pegboard.resources.totals import Totals
 from pegboard.settings import CoreSettings, get_settings
+from pegboard.stages import result_of
 
 PAGINATION = "X-Pagination"
 TOTAL_ON_REQUEST = "request"
@@ -57,12 +57,17 @@ class Plans:
         self._plans: OrderedDict[Hashable, Sequence[Any]] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, shape: Hashable, build: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-        """Return the statements of a shape; the least recently used one makes room for another."""
+    def find(self, shape: Hashable) -> Sequence[Any] | None:
+        """Return the statements of a shape, if they are built."""
         with self._lock:
             if (found := self._plans.get(shape)) is not None:
                 self._plans.move_to_end(shape)
-                return found
+            return found
+
+    def get(self, shape: Hashable, build: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Return the statements of a shape; the least recently used one makes room for another."""
+        if (found := self.find(shape)) is not None:
+            return found
         built = build()
         with self._lock:
             self._plans[shape] = built
@@ -92,10 +97,10 @@ class Page(Generic[R]):
 class Reads(Protocol):
     """Reads the database for a list, by statements as `Listing.prepare` has returned them."""
 
-    def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows of a statement."""
 
-    def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
+    async def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
         """Return the number of rows that a request's filters leave, which the statement counts."""
 
 
@@ -124,7 +129,7 @@ class Listing(Generic[R]):
         location = Location(f"{request.script_root}{request.path}", request.args)
         is_asked = is_on_request() and not wanted.is_by_cursor
         is_counted = not is_asked or preference("count") == "exact"
-        page = self.page(wanted, location, _SessionReads(self), is_counted=is_counted)
+        page = result_of(self.page(wanted, location, _SessionReads(self), is_counted=is_counted))
         response = self.represent.list_response(page.rows, fields=wanted.fields)
         response.headers.extend(page.headers)
         if is_asked:
@@ -133,43 +138,43 @@ class Listing(Generic[R]):
                 response.headers["Preference-Applied"] = "count=exact"
         return response
 
-    def page(
+    async def page(
         self, wanted: Wanted, location: Location, reads: Reads, *, is_counted: bool
     ) -> Page[R]:
         """Return the rows of a page, and links to other pages; a total if it `is_counted`."""
         if wanted.is_by_cursor:
-            return self._cursor_page(wanted, location, reads)
+            return await self._cursor_page(wanted, location, reads)
         if is_counted:
-            return self._counted_page(wanted, location, reads)
-        return self._uncounted_page(wanted, location, reads)
+            return await self._counted_page(wanted, location, reads)
+        return await self._uncounted_page(wanted, location, reads)
 
-    def _uncounted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+    async def _uncounted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         """Return a page without a total; one row more than wanted shows whether there is a next."""
-        _, page = self._plan(wanted, lambda: self._numbered(wanted))
+        _, page = self.plan(wanted)
         place = {_LIMIT: wanted.page_size + 1, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        found = reads.rows(page, self._parameters(wanted) | place)
+        found = await reads.rows(page, self._parameters(wanted) | place)
         rows = found[: wanted.page_size]
         pagination = paginate_uncounted(
             wanted.page, wanted.page_size, is_empty=not rows, has_more=len(found) > len(rows)
         )
         return Page(rows, _headers(pagination, self._links(location, pagination)))
 
-    def _counted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
-        counting, page = self._plan(wanted, lambda: self._numbered(wanted))
+    async def _counted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+        counting, page = self.plan(wanted)
         parameters = self._parameters(wanted)
-        total = reads.total(wanted, counting, parameters)
+        total = await reads.total(wanted, counting, parameters)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        rows = reads.rows(page, parameters | place)
+        rows = await reads.rows(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
         return Page(rows, _headers(pagination, self._links(location, pagination)))
 
-    def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+    async def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         parameters = self._parameters(wanted)
         # One row more than wanted shows whether there is a next page, without counting.
         rows: list[R] = []
-        for statement in self._plan(wanted, lambda: self._by_cursor(wanted)):
+        for statement in self.plan(wanted):
             left = wanted.page_size + 1 - len(rows)
-            rows += reads.rows(statement, parameters | {_LIMIT: left})
+            rows += await reads.rows(statement, parameters | {_LIMIT: left})
             if len(rows) > wanted.page_size:
                 break
         pagination: dict[str, Any] = {"page_size": wanted.page_size}
@@ -206,9 +211,19 @@ class Listing(Generic[R]):
         sent = {name: given[name] for name in self.repeated if name in given}
         return f"{urlencode(sent)}&" if sent else ""
 
-    def _plan(self, wanted: Wanted, build: Callable[[], Sequence[Statement]]) -> Sequence[Any]:
+    def is_planned(self, wanted: Wanted) -> bool:
+        """Return whether the statements for a request are built."""
+        return self.plans is not None and self.plans.find(self._shape(wanted)) is not None
+
+    def plan(self, wanted: Wanted) -> Sequence[Any]:
+        """Return the statements for a request, which takes milliseconds if they are to be built.
+
+        For a page by number these are the one that counts, and that of the page.
+        """
+        build = self._by_cursor if wanted.is_by_cursor else self._numbered
+
         def prepared() -> Sequence[Any]:
-            return [*map(self.prepare, build())]
+            return [*map(self.prepare, build(wanted))]
 
         return prepared() if self.plans is None else self.plans.get(self._shape(wanted), prepared)
 
@@ -305,18 +320,20 @@ class _SessionReads:
     def __init__(self, listing: Listing[Any]) -> None:
         self._listing = listing
 
-    def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:
         result: Any = db.session.execute(statement, parameters)
         if self._listing.columns is None:
             # A relationship that is loaded by a join gives an object several times.
             result = result.scalars().unique()
         return result.all()  # type: ignore[no-any-return]
 
-    def total(self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]) -> int:
+    async def total(
+        self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]
+    ) -> int:
         def count() -> int:
             return db.session.execute(statement, parameters).scalar_one()  # type: ignore[no-any-return]
 
-        return self._listing.totals.get(get_cache(), wanted, count, in_session=True)
+        return self._listing.totals.get(wanted, count)
 
 
 def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ stages of a route are sent in one round trip; then each stage gets the replies t
 order of the stages. The first that answers ends the request. `Stages`, in `runner`, runs them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
@@ -186,6 +186,16 @@ class Waiting(Protocol):
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function that may wait; returns its result, or raises its exception."""
+
+
+def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never suspends, as what it waits for does not."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise AssertionError
 
 
 class FastPath(Protocol):

@@ -5,7 +5,7 @@ only in how commands for Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -25,6 +25,7 @@ from pegboard.stages.contract import (
     Waiting,
     answer_of,
     check,
+    result_of,
 )
 from pegboard.stages.routing import Match, Matches
 
@@ -181,7 +182,7 @@ class Stages:
     def run(self, environ: "WSGIEnvironment") -> tuple[StageRun, Answer | None]:
         """Run the stages of a request on this thread, which may have to wait."""
         stage_run = self._begin(environ, self._matches.find(environ))
-        return stage_run, _finished(stage_run.run(self.exchange))
+        return stage_run, result_of(stage_run.run(self.exchange))
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands to Redis; the thread waits, as it may if there is a channel."""
@@ -222,7 +223,7 @@ class Stages:
     ) -> Iterable[bytes]:
         call = stage_run.call
         if answer is None and stage_run.fast_path is not None:
-            answer = _finished(self.take_fast_path(stage_run, OnThread(self.exchange)))
+            answer = result_of(self.take_fast_path(stage_run, OnThread(self.exchange)))
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -281,16 +282,6 @@ class OnThread:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function; returns its result."""
         return function()
-
-
-def _finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that never suspends."""
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: T = finished.value
-        return result
-    raise AssertionError
 
 
 def _refuse(wanted: object) -> NoReturn:

@@ -17,6 +17,7 @@ from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_re
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
+from pegboard.resources.totals import Totals
 from pegboard.stages import Answer, Call, Waiting
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ class FastList:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._cache = get_cache(target.app)
         self._is_exported = target.parts.is_exported
         self._is_on_request = is_on_request(target.app)
         with target.app.app_context():
@@ -55,9 +55,6 @@ class FastList:
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with a page; None for an unusual request."""
-        return await waiting.call(partial(self._answer, call))
-
-    def _answer(self, call: Call) -> Answer | None:
         environ = call.environ
         prefix = prefix_of(environ)
         if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
@@ -66,9 +63,14 @@ class FastList:
         wanted = self._wanted(pairs)
         if wanted is None:
             return None
+        if not self._listing.is_planned(wanted):
+            await waiting.call(partial(self._listing.plan, wanted))
         location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
         try:
-            page = self._listing.page(wanted, location, self, is_counted=not self._is_on_request)
+            reads = _Reads(self._target, self._listing.totals, waiting)
+            page = await self._listing.page(
+                wanted, location, reads, is_counted=not self._is_on_request
+            )
         except UnansweredError:
             return None
         headers = [JSON, *page.headers]
@@ -85,11 +87,28 @@ class FastList:
             return None
         return wanted
 
-    def rows(self, statement: CompiledStatement, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """Return the rows of a statement. Raises `UnansweredError`."""
-        return self._target.read(statement, parameters)
+    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
+        if not self._is_exported:
+            return False
+        accepted = environ.get("HTTP_ACCEPT", "").lower()
+        return any(name in accepted for name in _FILES)
 
-    def total(
+
+class _Reads:
+    """Reads for one list."""
+
+    def __init__(self, target: Target, totals: Totals, waiting: Waiting) -> None:
+        self._target = target
+        self._totals = totals
+        self._waiting = waiting
+
+    async def rows(
+        self, statement: CompiledStatement, parameters: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Return the rows of a statement. Raises `UnansweredError`."""
+        return await self._waiting.call(partial(self._target.read, statement, parameters))
+
+    async def total(
         self, wanted: Wanted, statement: CompiledStatement, parameters: Mapping[str, Any]
     ) -> int:
         """Return the number of rows that a request's filters leave. Raises `UnansweredError`."""
@@ -97,13 +116,8 @@ class FastList:
         def count() -> int:
             return getattr(self._target.read(statement, parameters)[0], TOTAL)  # type: ignore[no-any-return]
 
-        return self._listing.totals.get(self._cache, wanted, count, in_session=False)
-
-    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
-        if not self._is_exported:
-            return False
-        accepted = environ.get("HTTP_ACCEPT", "").lower()
-        return any(name in accepted for name in _FILES)
+        cache = get_cache(self._target.app)
+        return await self._totals.get_without_flask(cache, wanted, count, self._waiting)
 
 
 class FastGet:

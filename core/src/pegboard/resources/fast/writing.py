@@ -4,7 +4,7 @@ What the statement does not find, or the database refuses, is left to the view, 
 nothing has been written then.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -141,10 +141,10 @@ class FastCreate:
         }
         """The attributes that get another value when they are given none."""
 
-    def _build(self, names: Sequence[str]) -> Iterator[RowStatement]:
+    def _build(self, names: Sequence[str]) -> list[RowStatement]:
         target = self._target
         statement = insert(target.table).values(_new(target, names))
-        yield RowStatement(target, statement, names)
+        return [RowStatement(target, statement, names)]
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 201 with the row; None for an unusual request."""
@@ -155,7 +155,10 @@ class FastCreate:
         if values is None or any(values[name] is None for name in self._filled & values.keys()):
             return None
         names = tuple(values)
-        (statement,) = self._plans.get(names, lambda: [*self._build(names)])
+        plan = self._plans.find(names)
+        if plan is None:  # to build one takes milliseconds
+            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
+        (statement,) = plan
         row = await statement.run(self._writer, values, waiting)
         if row is None:
             return None
@@ -175,13 +178,13 @@ class FastChange:
         self._writer = Writer(target)
         self._plans = Plans()
 
-    def _build(self, names: Sequence[str]) -> Iterator[RowStatement]:
+    def _build(self, names: Sequence[str]) -> list[RowStatement]:
         target = self._target
         values = _new(target, names)
         # A row that would stay as it is keeps its `updated_at`, too.
         differs = or_(*(column.is_distinct_from(value) for column, value in values.items()))
         statement = update(target.table).where(target.is_row, differs).values(values)
-        yield RowStatement(target, statement, names)
+        return [RowStatement(target, statement, names)]
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 200 with the row; None for an unusual request, as one that changes nothing."""
@@ -192,7 +195,10 @@ class FastChange:
         if not values:
             return None
         names = tuple(values)
-        (statement,) = self._plans.get(names, lambda: [*self._build(names)])
+        plan = self._plans.find(names)
+        if plan is None:  # to build one takes milliseconds
+            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
+        (statement,) = plan
         row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
         if row is None:
             return None
