@@ -187,7 +187,8 @@ class Service:
 
     def ask(self, method: str, path: str, **options: Any) -> TestResponse:
         """Send a request."""
-        return self.app.test_client().open(path, method=method, **options)
+        client = self.app.test_client(use_cookies=False)
+        return client.open(path, method=method, **options)
 
     @contextmanager
     def expecting(self, fast: int) -> Iterator[None]:
@@ -519,6 +520,15 @@ def test_events_of_sqlalchemy_are_called(make_service, target, name):
     finally:
         event.remove(target, name, listen)
     assert seen
+
+
+def test_the_cookie_of_a_session_is_renewed(make_service):
+    """By Flask, which a request with a session therefore reaches."""
+    service = with_labels(make_service())
+    with service.expecting(fast=0):
+        service.ask("GET", "/api/labels/", headers={"Cookie": "session=x"})
+    with service.expecting(fast=1):
+        service.ask("GET", "/api/labels/", headers={"Cookie": "theme=dark"})
 
 
 class Narrow(pegboard.Resource[Label]):

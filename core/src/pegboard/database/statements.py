@@ -142,7 +142,10 @@ def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
     """
     proxy = engine.pool.connect()
     driver = proxy.driver_connection
-    assert isinstance(driver, WatchedConnection)
+    if not isinstance(driver, WatchedConnection):
+        proxy.close()
+        message = "the connection was made by a plugin, and its calls have no time limit"
+        raise psycopg2.InterfaceError(message)
     driver.autocommit = True
     try:
         yield proxy

@@ -240,7 +240,9 @@ class Stages:
         It is taken once. Its exceptions are answered as Flask answers one of a view.
         """
         fast_path, stage_run.fast_path = stage_run.fast_path, None
-        if fast_path is None:
+        # With a session, Flask may have its cookie renewed.
+        cookies = stage_run.call.environ.get("HTTP_COOKIE", "")
+        if fast_path is None or self._app.config["SESSION_COOKIE_NAME"] in cookies:
             return None
         try:
             return await fast_path.answer(stage_run.call, waiting)
