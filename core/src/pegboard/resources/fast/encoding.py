@@ -14,6 +14,8 @@ from pegboard.resources.formats import plain_writer
 
 Encode = Callable[[Any], bytes]
 
+_OWN = frozenset({"marshmallow", "pegboard", "typing"})
+
 
 class RowEncoder:
     """Writes rows as marshmallow and `encode_json` do, in a tenth of the time."""
@@ -28,13 +30,16 @@ class RowEncoder:
         ]
         attributes = [field.attribute or name for name, field in schema.dump_fields.items()]
         hooks = getattr(schema, "_hooks", {})
+        is_hooked = any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))
+        self.is_pure = not is_hooked and all(map(is_pure, schema.dump_fields.values()))
+        """Whether no code of a plugin, which may wait or need the app, has a part in it."""
         if (
             attributes == [*types][: len(attributes)]
             and all(
                 _is_written_as_it_is(field, types[name])
                 for field, name in zip(schema.dump_fields.values(), attributes, strict=True)
             )
-            and not any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))
+            and not is_hooked
         ):
             self._plain = lambda row: dict(zip(keys, row, strict=False))
             self._encode = _encode_plain
@@ -46,6 +51,22 @@ class RowEncoder:
     def many(self, rows: Iterable[Any]) -> bytes:
         """Return rows as a JSON array."""
         return self._encode([*map(self._plain, rows)])
+
+
+_CALLING = (
+    *(fields.Function, fields.Method, fields.Nested, fields.List, fields.Tuple, fields.Mapping),
+)
+"""Fields that call functions of a plugin, or have other fields in them."""
+
+
+def is_pure(field: fields.Field[Any]) -> bool:
+    """Return whether a field converts and checks values by our code and marshmallow's alone."""
+    parts = (*type(field).__mro__[:-1], *map(type, field.validators))
+    return (
+        not isinstance(field, _CALLING)
+        and not callable(field.load_default)
+        and all(part.__module__.partition(".")[0] in _OWN for part in parts)
+    )
 
 
 def _is_written_as_it_is(field: fields.Field[Any], type_: TypeEngine[Any]) -> bool:

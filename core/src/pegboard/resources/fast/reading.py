@@ -79,7 +79,7 @@ class FastList:
             varying.append("Accept")
         if varying:
             headers.append(("Vary", ", ".join(varying)))
-        return Answer(HTTPStatus.OK, headers, self._target.list_encoder.many(page.rows))
+        return Answer(HTTPStatus.OK, headers, await self._target.many(page.rows, waiting))
 
     def _wanted(self, pairs: Sequence[tuple[str, str]] | None) -> Wanted | None:
         wanted = None if pairs is None else self._query.read(pairs)
@@ -155,5 +155,7 @@ class FastGet:
         rows = self._target.read(self._statement, {ROW_ID: row_id})
         if not rows:
             raise UnansweredError
-        body = self._target.encoder.one(rows[0])
+        encoder = self._target.encoder
+        encode = partial(encoder.one, rows[0])
+        body = encode() if encoder.is_pure else self._target.in_app(encode)
         return Entry(etag_of(body), [JSON], body)

@@ -5,10 +5,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from marshmallow import RAISE, Schema, ValidationError, fields, missing
+from marshmallow import RAISE, Schema, ValidationError, missing
 from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.http import InvalidJSONError, load_json
+from pegboard.resources.fast.encoding import is_pure
 from pegboard.resources.schemas import Values
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ JSON = ("Content-Type", "application/json")
 MAX_SIZE = 64 * 1024
 """Bytes of the largest body that is usual."""
 
-_OWN = frozenset({"marshmallow", "pegboard"})
 _HOOKS = ("pre_load", "post_load", "validates", "validates_schema")
 
 
@@ -77,8 +77,8 @@ class Body:
         )
         """Whether a value is all that a field makes of it."""
 
-        self.is_pure = all(_is_pure(field) for _, field in self._fields.values())
-        """Whether a plugin's code, which may need the app's context, has no part in it."""
+        self.is_pure = all(is_pure(field) for _, field in self._fields.values())
+        """Whether no code of a plugin, which may wait or need the app, has a part in it."""
 
     @property
     def attributes(self) -> list[str]:
@@ -123,11 +123,3 @@ class Body:
             raise ClientDisconnected from error
         environ["wsgi.input"] = io.BytesIO(data)  # the view may have to read it again
         return data
-
-
-def _is_pure(field: fields.Field[Any]) -> bool:
-    """Return whether a value is checked and converted by our code and marshmallow's alone."""
-    parts = (type(field), *map(type, field.validators))
-    return not callable(field.load_default) and all(
-        part.__module__.partition(".")[0] in _OWN for part in parts
-    )

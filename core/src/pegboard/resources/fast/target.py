@@ -4,7 +4,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 from flask import Flask
@@ -22,6 +22,9 @@ from pegboard.stages import Waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+
+T = TypeVar("T")
 
 
 class UnansweredError(Exception):
@@ -95,11 +98,26 @@ class Target:
         """Return the values of a request's body by attribute; None for an unusual one."""
         if body.is_pure and is_received(environ):
             return body.values(environ)
-        return await waiting.call(partial(self._values, body, environ))
+        return await waiting.call(partial(self.in_app, partial(body.values, environ)))
 
-    def _values(self, body: Body, environ: "WSGIEnvironment") -> Values | None:
-        with self.app.app_context():  # a plugin's code may need it
-            return body.values(environ)
+    async def one(self, row: Any, waiting: Waiting) -> bytes:
+        """Return a row as a JSON object."""
+        return await self._encoded(self.encoder, partial(self.encoder.one, row), waiting)
+
+    async def many(self, rows: Iterable[Any], waiting: Waiting) -> bytes:
+        """Return the rows of a list as a JSON array."""
+        encoder = self.list_encoder
+        return await self._encoded(encoder, partial(encoder.many, rows), waiting)
+
+    async def _encoded(
+        self, encoder: RowEncoder, encode: Callable[[], bytes], waiting: Waiting
+    ) -> bytes:
+        return encode() if encoder.is_pure else await waiting.call(partial(self.in_app, encode))
+
+    def in_app(self, function: Callable[[], T]) -> T:
+        """Call a function of a plugin, which may need the app's context."""
+        with self.app.app_context():
+            return function()
 
     def types(self, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
         """Return the types of columns by attribute."""

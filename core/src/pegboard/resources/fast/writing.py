@@ -71,8 +71,8 @@ class RowStatement:
 
     def __init__(self, target: Target, statement: Any, sent: Sequence[str]) -> None:
         """`sent` are the attributes whose values are parameters."""
+        self._target = target
         self._row = target.row
-        self._shown = target.shown
         by_column = {column: name for name, column in target.columns.items()}
         draft = statement.compile(dialect=target.engine.dialect)
         self._keys = {name: target.columns[name].key for name in sent}
@@ -81,6 +81,10 @@ class RowStatement:
             for column in draft.prefetch
             if (default := column.default if draft.isinsert else column.onupdate) is not None
         ]
+        self._is_pure = all(
+            not default.is_callable or default.arg.__module__.startswith("pegboard.")
+            for _, _, default in self._defaults
+        )
         known = {
             name
             for name in (*sent, *(name for _, name, _ in self._defaults))
@@ -99,19 +103,29 @@ class RowStatement:
 
         `others` are parameters beside the values, such as the id.
         """
-        current = {self._keys[name]: value for name, value in values.items()}
-        known = dict(values)
-        context = _Context(current)
-        for key, name, default in self._defaults:
-            value = default.arg(context) if default.is_callable else default.arg
-            known[name] = current[key] = others[key] = value
+        fill = partial(self._filled, values)
+        if self._is_pure:
+            filled = fill()
+        else:
+            filled = await waiting.call(partial(self._target.in_app, fill))
         parameters = {f"{NEW}{name}": value for name, value in values.items()}
+        parameters |= {key: filled[name] for key, name, _ in self._defaults}
         rows = await writer.run(self._compiled, parameters | others, waiting)
         if not rows:
             return None
         (found,) = rows
-        known |= found._asdict()
-        return self._row([known[name] for name in self._shown])
+        known = {**values, **filled, **found._asdict()}
+        return self._row([known[name] for name in self._target.shown])
+
+    def _filled(self, values: Values) -> Values:
+        """Return the values of the attributes that are given none, but have a default."""
+        current = {self._keys[name]: value for name, value in values.items()}
+        context = _Context(current)
+        filled = {}
+        for key, name, default in self._defaults:
+            value = default.arg(context) if default.is_callable else default.arg
+            filled[name] = current[key] = value
+        return filled
 
 
 NEW = "new_"
@@ -162,7 +176,7 @@ class FastCreate:
         row = await statement.run(self._writer, values, waiting)
         if row is None:
             return None
-        body = self._target.encoder.one(row)
+        body = await self._target.one(row, waiting)
         row_id = getattr(row, self._target.primary)
         location = f"{prefix}{self._target.resource.url_prefix}/{row_id}"
         headers = [JSON, tag_header(etag_of(body)), ("Location", location)]
@@ -202,7 +216,7 @@ class FastChange:
         row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
         if row is None:
             return None
-        body = self._target.encoder.one(row)
+        body = await self._target.one(row, waiting)
         return Answer(HTTPStatus.OK, [JSON, tag_header(etag_of(body))], body)
 
 
