@@ -331,7 +331,7 @@ _parameters = {
     "unknown": st.just("1"),
 }
 _read = st.tuples(
-    st.sampled_from(["GET", "GET", "HEAD"]),
+    st.sampled_from(["GET", "GET", "GET", "HEAD", "OPTIONS"]),
     st.sampled_from(["things/", "things/", "labels/", "things/1", "labels/1", "labels/2"]),
     st.lists(
         st.sampled_from(sorted(_parameters)).flatmap(
@@ -520,6 +520,29 @@ def test_events_of_sqlalchemy_are_called(make_service, target, name):
     finally:
         event.remove(target, name, listen)
     assert seen
+
+
+def test_statements_can_be_counted(make_service):
+    """By an event of the engine, also from some time on: then the views answer."""
+    service = with_labels(make_service())
+    seen: list[str] = []
+
+    def note(*given: Any) -> None:
+        seen.append(given[2])
+
+    with service.app.app_context():
+        engine = pegboard.db.engine
+    service.ask("GET", "/api/labels/")
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert 200 == service.ask("GET", "/api/labels/").status_code
+        assert 200 == service.ask("PUT", "/api/labels/1", json={"name": "c"}).status_code
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert any(statement.startswith("SELECT") for statement in seen)
+    assert any(statement.startswith("UPDATE") for statement in seen)
+    with service.expecting(fast=1):
+        service.ask("GET", "/api/labels/")
 
 
 def test_the_cookie_of_a_session_is_renewed(make_service):

@@ -159,7 +159,10 @@ class Matches:
 
     def _fast_path(self, route: Route) -> FastPath | None:
         bind = fast_path_of(route.function)
-        return None if bind is None or route.has_before_hooks else bind(self._app, route)
+        # Flask itself answers OPTIONS, which Werkzeug matches with the view of another method.
+        if bind is None or route.has_before_hooks or route.method == "OPTIONS":
+            return None
+        return bind(self._app, route)
 
     def _cache_control(self, route: Route) -> str | None:
         """Return what `cache_control` says of a method, its class, or the nearest blueprint."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import CHAR, inspect
-from sqlalchemy.engine.events import ConnectionEvents
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.events import AttributeEvents, InstanceEvents, MapperEvents, SessionEvents
 
@@ -17,7 +16,7 @@ from pegboard.database import db
 from pegboard.resources.declaration import Operation
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
-from pegboard.resources.fast.target import Target
+from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
 from pegboard.resources.fast.writing import FastChange, FastCreate, FastDelete
 from pegboard.resources.kinds import kind_of
 from pegboard.resources.merge import MEDIA_TYPES
@@ -37,7 +36,6 @@ def _names(events: type) -> tuple[str, ...]:
     )
 
 
-_ENGINE_EVENTS = _names(ConnectionEvents)
 _SESSION_EVENTS = _names(SessionEvents)
 _MAPPER_EVENTS = _names(MapperEvents)
 _INSTANCE_EVENTS = _names(InstanceEvents)
@@ -68,11 +66,11 @@ def _bind(
         if (
             engine is not db.engine
             or not _is_usual(app, engine)
-            or _has_foreign(engine, _ENGINE_EVENTS)
+            or _has_foreign(engine, STATEMENT_EVENTS)
             or (operation in _WRITES and _is_watched(mapper, session))
         ):
             return None
-    return make(Target(app, engine, resource, parts), route)
+    return make(Target(app, engine, count_listeners(engine), resource, parts), route)
 
 
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:

