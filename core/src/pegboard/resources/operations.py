@@ -9,11 +9,13 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.api import name_columns
-from pegboard.cache import Dependence, cached
+from pegboard.cache import Collection, Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
+from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
 from pegboard.resources.description import (
+    LIST,
     Words,
     disposition_header,
     etag_header,
@@ -45,6 +47,12 @@ class Parts:
     list_query: type[Schema]
     """The schema of a list's query; it loads a `Wanted`."""
     listing: Listing[Any]
+    collection: Collection | None
+    """What of the lists is cached."""
+    list_ttl: int | None
+    """Seconds for which whole lists may be cached; None: they are not."""
+    list_settings: Callable[[], str]
+    """Returns the settings on which lists depend."""
     fields_by_column: Mapping[str, str]
     """What bodies call the columns of the table."""
     depends: Dependence
@@ -76,14 +84,15 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        if not parts.is_exported:
-            return parts.listing.response(wanted)
-        form = accepted_format()
-        if form is None:
-            response = parts.listing.response(wanted)
-        else:
+        form = accepted_format() if parts.is_exported else None
+        if form is not None:
             response = export_response(parts.listing, wanted, form, resource.name)
-        response.vary.add("Accept")
+        else:
+            response = parts.listing.response(wanted)
+            if parts.list_ttl is not None:
+                tag_list(response)
+        if parts.is_exported:
+            response.vary.add("Accept")
         return response
 
     view.__doc__ = f"""List {words.plural}.
@@ -109,6 +118,8 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    setattr(view, LIST, True)
+    view = cached_by(parts.collection, parts.list_ttl, parts.list_settings, view)
     _route(resource, parts, "/", "GET", view)
 
 
