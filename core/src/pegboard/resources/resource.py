@@ -76,19 +76,21 @@ class Resource(Steps[M]):
     ) -> None:
         """Declare a resource.
 
-        - `name`: the plural, and the blueprint's name; `noun`: the singular, as in `order line`.
+        - `name`: the plural, and the blueprint's name. `noun`: the singular, as in `order line`;
+          the variable in the URL of a row is named by it, as in `order_line_id`.
         - `schema`: of a row; its `dump_only` fields are read-only, its `load_only` ones write-only.
         - `url_prefix`: `/api/` and the name, if there is none.
         - `sort`: the columns that clients may sort by, the first by default; `sort_keys`: how many
-          of them at once.
+          of them at once, three unless told otherwise.
         - `search`: the columns that `q` looks into. `filters`: those that clients may filter by.
         - `sparse`: whether `fields=` chooses the fields of a list.
         - `export`: whether a list is a file with all rows for `Accept: text/csv` and
           `application/x-ndjson`.
-        - `page_sizes`: returns the default number of rows on a page and the largest.
+        - `page_sizes`: returns the default number of rows on a page and the largest; 20 and 100
+          unless told otherwise.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
-          `depends`: what it has something of besides; see `pegboard.cached`. The totals of lists
-          are then cached, too, except with `q`.
+          `depends`: the other models, tables and foreign keys that the answer shows something of,
+          as for `pegboard.cached`. The totals of lists are then cached, too, except with `q`.
         - `list_ttl`: seconds for which whole lists may be cached, except with `q`; None: they are
           not. Any write to the table, and to what is in `depends`, invalidates all of them.
         - `fast`: whether usual requests are answered by statements that are compiled once, where
