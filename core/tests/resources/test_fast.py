@@ -665,6 +665,6 @@ def test_a_locked_row_is_a_503_at_the_lock_time_out(make_service):
         with service.expecting(fast=1):
             answer = service.ask("PUT", "/api/labels/1", json={"name": "c"})
     assert 503 == answer.status_code
-    assert {"message", "status"} == answer.json.keys()
+    assert {"message", "status"} == json.loads(answer.data).keys()
     assert answer.headers["Retry-After"]
     assert 200 == service.ask("PUT", "/api/labels/1", json={"name": "c"}).status_code
