@@ -164,6 +164,9 @@ class Blueprint(_DocumentedBlueprint):
     ) -> "Callable[[F], F]":
         """Parse the request's arguments by a schema, and document them.
 
+        A schema class is made an instance of for each request, but one that has no functions, and
+        no fields with code of their author, only once.
+
         With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter;
         with `unknown=None`, the `Meta` of the schema decides. Raises `TypeError` for what is no
         schema, and `ValueError` for an unknown location.

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Table, TableClause
 from sqlalchemy.sql import Delete, Insert, Update
 
 from pegboard.cache.bound_values import values_in_condition
+from pegboard.cache.collection import Collection
 from pegboard.cache.key_encoding import Kind
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.referring_table import Dependence, ReferringTable
@@ -28,9 +29,14 @@ _CASCADING = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.
 
 
 class Tables:
-    """Which tables belong to which look-ups; a table is known by its name without the schema."""
+    """Which tables belong to what is cached; a table is known by its name without the schema."""
 
-    def __init__(self, lookups: Iterable[Lookup], known: Iterable[Table]) -> None:
+    def __init__(
+        self,
+        lookups: Iterable[Lookup],
+        known: Iterable[Table],
+        collections: Iterable[Collection] = (),
+    ) -> None:
         """`known` are all tables whose foreign keys may cascade."""
         self._by_row: dict[str, list[Lookup]] = {}
         self._groups: dict[str, set[str]] = {}
@@ -41,6 +47,9 @@ class Tables:
                 self._groups.setdefault(table.name, set()).add(lookup.group)
             for reference in lookup.references:
                 self._add_reference(Dependence(lookup, reference))
+        for collection in collections:
+            for table in collection.tables:
+                self._groups.setdefault(table.name, set()).add(collection.group)
         self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
         cascading = (name for _, name in self._cascades)
@@ -60,6 +69,10 @@ class Tables:
             *(fact for table in self._referring.values() for fact in table.facts),
         ]
         return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
+
+    def is_referring(self, name: str) -> bool:
+        """Return whether look-ups depend on foreign keys of a table."""
+        return name in self._referring
 
     def _add_reference(self, dependence: Dependence) -> None:
         table = dependence.reference.table
@@ -108,9 +121,17 @@ class Tables:
         return own | referring | self._groups.get(name, set())
 
     def note(
-        self, writes: Writes, statement: Any, compiled: Any, parameters: Any, reader: RowReader
+        self,
+        writes: Writes,
+        statement: Any,
+        compiled: Any,
+        parameters: Any,
+        reader: RowReader | None,
     ) -> Sequence[Callable[[], None]]:
-        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it."""
+        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it.
+
+        `reader` may be None for a table that `is_referring` denies.
+        """
         writes.is_elsewhere = True  # other processes may cache what this statement touches
         after: list[Callable[[], None]] = []
         for name in _targets(statement):
@@ -123,6 +144,7 @@ class Tables:
             else:
                 self._note_rows(name, writes, statement, compiled, parameters)
             if (table := self._referring.get(name)) is not None:
+                assert reader is not None
                 after += table.note(writes, statement, compiled, parameters, reader)
         return after
 

@@ -44,9 +44,22 @@ class Key(NamedTuple):
     """
 
     group: str
-    """The look-up: the table of its row, and its own name."""
+    """The look-up: the table of its row, and its own name; or a collection of rows."""
     name: str
-    """The row's primary key."""
+    """The row's primary key; or what of the collection it is."""
+
+
+COLLECTION_MARK = "::"
+"""What stands between the table and the name in the group of a collection."""
+
+
+def is_of_collection(group: str) -> bool:
+    """Return whether a group is of all rows of a table, as of its lists and their totals.
+
+    Each write to the table covers such a group as a whole, so keep it in one place: in a cluster
+    a group that is divided among slots costs a command for each.
+    """
+    return COLLECTION_MARK in group
 
 
 class MissReason(StrEnum):
@@ -220,6 +233,35 @@ class RemoteStrategy(Protocol):
 
         Must not wait for anything.
         """
+
+
+class PreparedFence(Protocol):
+    """A fence whose commands are not sent yet; a strategy adds what it needs afterwards."""
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """What to send to Redis."""
+
+
+@runtime_checkable
+class RemoteFences(Protocol):
+    """A strategy in Redis whose fences can be set and lifted without a thread that waits.
+
+    Each method returns None, or False, where `fence` and `release` have to do it instead; none of
+    them waits for anything.
+    """
+
+    def prepare_fence(self, touched: Touched) -> PreparedFence | None:
+        """Return the commands that set a fence."""
+
+    def complete_fence(self, prepared: Any, replies: Sequence[Reply] | ChannelError) -> Any | None:
+        """Return the fence, as `fence` does, if the replies confirm it."""
+
+    def prepare_release(self, fence: Any) -> Sequence[Command] | None:
+        """Return the commands that forget what the fence covers, and lift it."""
+
+    def complete_release(self, fence: Any, replies: Sequence[Reply] | ChannelError) -> bool:
+        """Return whether the replies confirm it, so that the write may be acknowledged."""
 
 
 @runtime_checkable

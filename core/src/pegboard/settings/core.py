@@ -193,6 +193,11 @@ class CoreSettings(Settings):
     )
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
+    resources_fast: bool = setting(
+        default=True,
+        doc="Answer usual requests to resources by statements that are compiled once, with the "
+        "same result.",
+    )
     start_page: bool = setting(default=True, doc="Serve a page about the service at `/`.")
     ready_requires: tuple[str, ...] = setting(
         (),
@@ -249,6 +254,12 @@ class CoreSettings(Settings):
     cache_status_header: bool = setting(
         default=False,
         doc="Send Cache-Status (RFC 9211): whether the cache had the answer, and why not.",
+    )
+    resources_total: str = setting(
+        "exact",
+        doc="The total of a resource's list by page number: exact (always), or request (only for "
+        "`Prefer: count=exact`).",
+        validate=OneOf(("exact", "request")),
     )
     sessions: str = setting(
         "auto",
