@@ -13,6 +13,7 @@ from pegboard.cache import Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.declaration import Operation
+from pegboard.resources.defaults import defaults_of
 from pegboard.resources.description import (
     Words,
     disposition_header,
@@ -182,14 +183,17 @@ def _add_get(resource: Steps[Any], parts: Parts) -> None:
 
 def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     blueprint, words = resource.blueprint, parts.words
+    body = resource.input()
+    defaults = defaults_of(resource.model, body)
 
-    @blueprint.arguments(resource.input())
+    @blueprint.arguments(body)
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
     @transactional
     def view(sent: Values, **identity: int) -> Response:
         row = _row_to_write(resource, Operation.REPLACE, identity)
         require_preconditions(resource.represent.of(row).etag)
-        resource.change(row, sent)
+        left_out = {name: make() for name, make in defaults.items() if name not in sent}
+        resource.change(row, {**left_out, **sent})
         resource.save(row)
         return resource.represent.response(row)
 

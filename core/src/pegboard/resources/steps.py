@@ -128,7 +128,7 @@ class Steps(Generic[M]):
         """Write several rows as `save` does one."""
         db.session.add_all(rows)
         db.session.flush()
-        if self._is_rounded:
+        if self._is_read_again:
             self._reload(rows)
 
     def _reload(self, rows: Sequence[M]) -> None:
@@ -141,10 +141,18 @@ class Steps(Generic[M]):
             db.session.scalars(current).unique().all()
 
     @cached_property
-    def _is_rounded(self) -> bool:
-        """Whether the database may give back another form of a value than it was sent."""
-        columns = inspect(self.model).columns
-        return not all(is_returned_as_sent(column.type) for column in columns)
+    def _is_read_again(self) -> bool:
+        """Whether a row may be shown otherwise once it is read than right after it was written.
+
+        The database may give back another form of a value than it was sent, and an object that a
+        relationship has loaded stays when the foreign key is changed.
+        """
+        mapper = inspect(self.model)
+        if not all(is_returned_as_sent(column.type) for column in mapper.columns):
+            return True
+        shown = self.output().dump_fields
+        names = {field.attribute or name for name, field in shown.items()}
+        return bool(mapper.relationships) and not names <= {*mapper.column_attrs.keys()}
 
     def url_of(self, row: M) -> str:
         """Return the path of a row's URL, with the path prefix of the request."""
