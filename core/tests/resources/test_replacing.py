@@ -6,10 +6,11 @@ import pytest
 from flask.testing import FlaskClient
 from marshmallow import Schema, fields
 from sqlalchemy import ForeignKey
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import pegboard
-from pegboard.resources import Operation
+from pegboard.resources import Operation, ResourceError
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -23,6 +24,7 @@ class Maker(Base):
     __tablename__ = "makers"
 
     name: Mapped[str]
+    tools: Mapped[list["Tool"]] = relationship(back_populates="maker")
 
 
 class Tool(Base):
@@ -31,7 +33,7 @@ class Tool(Base):
     __tablename__ = "tools"
 
     maker_id: Mapped[int | None] = mapped_column(ForeignKey("makers.id"))
-    maker: Mapped[Maker | None] = relationship()
+    maker: Mapped[Maker | None] = relationship(back_populates="tools")
     note: Mapped[str | None]
     grade: Mapped[str] = mapped_column(default="new")
     rank: Mapped[int] = mapped_column(server_default="7")
@@ -144,6 +146,67 @@ def test_put_leaves_nothing_of_the_row_that_it_replaces(client: FlaskClient) -> 
         assert "s" == row.secret
     kept = client.patch(created.headers["Location"], json={"note": "x"}).get_json()
     assert ("x", "new", 7) == (kept["note"], kept["grade"], kept["rank"])
+
+
+class BusyError(Exception):
+    """What a driver raises when the database has rolled back because of another transaction."""
+
+    pgcode = "40001"
+
+
+def test_a_step_is_given_the_same_values_when_a_transaction_is_run_again(
+    make_app: MakeApp, database_url: str
+) -> None:
+    """Even if it has taken some of them out."""
+    left: list[int] = []
+
+    class Tools(pegboard.Resource[Tool]):
+        def make(self, values: dict[str, Any]) -> Tool:
+            note = values.pop("note")
+            if left:
+                left.pop()
+                raise DBAPIError(None, None, BusyError())
+            return super().make({**values, "note": f"{note}!"})
+
+    tools = Tools("tools", __name__, Tool, ToolSchema, noun="tool", operations=frozenset(Operation))
+
+    class Plugin:
+        name = "tools"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+            return [tools.blueprint]
+
+    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+    bodies: list[tuple[str, Any]] = [("", {"note": "a"}), ("bulk", [{"note": "a"}])]
+    for path, body in bodies:
+        left.append(1)
+        response = app.test_client().post(f"/api/tools/{path}", json=body)
+        assert (201, []) == (response.status_code, left), response.get_json()
+        assert "a!" in response.get_data(as_text=True)
+
+
+def test_a_cached_answer_depends_on_the_rows_that_it_shows() -> None:
+    """Else it would be stale after a write to one of them."""
+    given: dict[str, Any] = {"noun": "thing", "ttl": 60}
+    missing: list[Any] = [[], [Tool]]
+    for depends in missing:
+        with pytest.raises(ResourceError, match=r"shows maker .* depends=\[Maker\]"):
+            pegboard.Resource("tools", __name__, Tool, ToolSchema, depends=depends, **given)
+    enough: list[Any] = [[Maker], [Tool, Maker.__table__]]
+    for depends in enough:
+        pegboard.Resource("tools", __name__, Tool, ToolSchema, depends=depends, **given)
+
+    class ShelfSchema(Schema):
+        tools = fields.List(fields.Pluck(ToolSchema, "id"), dump_only=True)
+
+    with pytest.raises(ResourceError, match=r"shows tools .* depends=\[Tool\]"):
+        pegboard.Resource("shelves", __name__, Maker, ShelfSchema, **given)
+    keys: list[Any] = [Tool.maker_id, [Tool.__table__.c.maker_id]]
+    for key in keys:
+        pegboard.Resource("shelves", __name__, Maker, ShelfSchema, depends=key, **given)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

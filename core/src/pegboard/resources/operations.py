@@ -125,7 +125,8 @@ def _add_create(resource: Steps[Any], parts: Parts) -> None:
     @transactional
     def view(sent: Values) -> Response:
         resource.permit_write(Operation.CREATE)
-        row = resource.make(sent)
+        # A copy, as what a step takes out would be missing if the transaction is run again.
+        row = resource.make({**sent})
         resource.save(row)
         response = resource.represent.response(row, HTTPStatus.CREATED)
         response.location = resource.url_of(row)
@@ -147,7 +148,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     @transactional
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
-        rows = [resource.make(values) for values in sent]
+        rows = [resource.make({**values}) for values in sent]
         resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
