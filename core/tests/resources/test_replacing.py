@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import pegboard
 from pegboard.resources import Operation, ResourceError
+from pegboard.testing.contracts import ResourceContract
+from pegboard.testing.contracts.resources.api import ResourceClient
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -146,6 +148,41 @@ def test_put_leaves_nothing_of_the_row_that_it_replaces(client: FlaskClient) -> 
         assert "s" == row.secret
     kept = client.patch(created.headers["Location"], json={"note": "x"}).get_json()
     assert ("x", "new", 7) == (kept["note"], kept["grade"], kept["rank"])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_contract_knows_the_calls_of_a_resource_with_a_hyphen(
+    make_app: MakeApp, database_url: str
+) -> None:
+    """In their names it is an underscore."""
+    operations = frozenset(Operation)
+    makers = pegboard.Resource(
+        "tool-makers", __name__, Maker, MakerSchema, noun="tool-maker", operations=operations
+    )
+
+    class Plugin:
+        name = "tools"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+            return [makers.blueprint]
+
+    client = make_app(plugins=[Plugin()], DATABASE_URL=database_url).test_client()
+    api = ResourceClient(client, makers, iter(()))
+    ResourceContract().test_operations_are_documented(api)
+    ResourceContract().test_conditions_of_writes_are_documented(api)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_one_request_creates_a_bounded_number_of_rows(client: FlaskClient) -> None:
+    """As 80,000 rows fit into a body, and would keep a worker and all writers of SQLite busy."""
+    response = client.post("/api/tools/bulk", json=[{}] * 1001)
+    assert 422 == response.status_code
+    message = "At most 1000 rows; send more in several requests."
+    assert {"_schema": [message]} == response.get_json()["errors"]
+    assert [] == client.get("/api/tools/").get_json()
+    assert 1000 == len(client.post("/api/tools/bulk", json=[{}] * 1000).get_json())
+    assert 201 == client.post("/api/tools/", json={}).status_code
 
 
 class BusyError(Exception):

@@ -26,7 +26,7 @@ from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import Wanted
-from pegboard.resources.schemas import Values
+from pegboard.resources.schemas import MAX_BULK, Values
 from pegboard.resources.steps import Steps
 
 _FORBIDDEN = HTTPStatus.FORBIDDEN
@@ -154,7 +154,8 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
 
-    Errors are named by the place in the array, from 0, as in `1.name`.
+    At most {MAX_BULK} in one request. Errors are named by the place in the array, from 0, as in
+    `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
     _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))

@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from marshmallow import RAISE, Schema, class_registry, fields, missing
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    class_registry,
+    fields,
+    missing,
+    pre_load,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.resources.bounds import bounded_fields
 from pegboard.resources.fields import Line, Text
+
+MAX_BULK = 1000
+"""Rows, at most, that one request creates."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +127,19 @@ def _derived(
         "__module__": schema.__module__,
         "__doc__": schema.__doc__,
     }
+    if role == "Input":
+        members["limit_bulk"] = pre_load(_limit_bulk, pass_collection=True)
     if role in {"", "Sparse"} and schema.get_attribute is Schema.get_attribute:
         members["get_attribute"] = _attribute
     return type(name, (schema,), members)
+
+
+def _limit_bulk(_schema: Schema, sent: Any, *, many: bool, **_: Any) -> Any:
+    """Refuse a request with so many rows that others would wait for it."""
+    if many and isinstance(sent, list) and len(sent) > MAX_BULK:
+        message = f"At most {MAX_BULK} rows; send more in several requests."
+        raise ValidationError(message)
+    return sent
 
 
 def _attribute(_schema: Schema, row: Any, name: str, default: Any) -> Any:
