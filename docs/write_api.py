@@ -236,7 +236,8 @@ def _signature(definition: Definition) -> str:
     node = definition.node
     assert isinstance(node, Function)
     lines = _read(definition.module)[1].splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
-    return textwrap.dedent("\n".join(lines)).removesuffix(":")
+    shown = (re.sub(r"  # noqa: .*", "", line) for line in lines)
+    return textwrap.dedent("\n".join(shown)).removesuffix(":")
 
 
 def _constructor(definition: Definition) -> str:
@@ -346,9 +347,17 @@ def section(definition: Definition, links: Mapping[str, str], *, is_exported: bo
     text = f"{level} {definition.name}\n\n```python\n{code}\n```\n\n"
     text += f"{markdown(definition.doc, links)}\n"
     if isinstance(definition.node, ast.ClassDef):
+        if is_exported and (arguments := about_arguments(definition)):
+            text += f"\n{markdown(arguments, links)}\n"
         items = [item(member, links) for member in definition.members if member.is_documented]
         text += f"\n{''.join(items)}" if items else ""
     return text
+
+
+def about_arguments(definition: Definition) -> str:
+    """Return what the constructor's docstring says after its first line."""
+    made = [member.doc for member in definition.members if member.name == "__init__"]
+    return "".join(made).partition("\n\n")[2]
 
 
 def row(fixture: Definition) -> str:

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from pegboard.cache import get_cache
+from pegboard.redis import get_redis
 from pegboard.testing.services import clean_environment, run_pegboard
 
 URL = "/api/items/1"
@@ -97,6 +98,33 @@ def test_an_import_in_another_process_costs_nothing_but_itself(
     run("items", "import", "items.jsonl")
     assert "hit" == told(client)
     assert "Saw" == client.get("/api/items/2").get_json()["name"]
+
+
+def total(client: FlaskClient) -> int:
+    """The total of all items."""
+    response = client.get("/api/items/?page_size=1")
+    found: int = json.loads(response.headers["X-Pagination"])["total"]
+    return found
+
+
+def test_a_total_is_exact_after_writes_of_other_processes(
+    client: FlaskClient, run: Callable[..., str], tmp_path: Path
+) -> None:
+    """And is cached again by the next request."""
+    assert [1, 1] == [total(client), total(client)]
+    redis = get_redis(client.application)
+    assert redis is not None
+    with redis:
+        [key] = redis.keys("*total/*")
+        (tmp_path / "items.jsonl").write_text('{"name": "Saw"}\n' * 3, encoding="utf-8")
+        run("items", "import", "items.jsonl")
+        assert 4 == total(client)
+        value = redis.get(key)
+        assert 4 == total(client)
+        assert value == redis.get(key)
+        run("cache", "clear", "items")
+        assert 4 == total(client)
+        assert value != redis.get(key)
 
 
 def test_an_operator_clears_the_cache_from_another_process(

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from email.message import Message
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Self
 
@@ -35,7 +37,15 @@ logger = logging.getLogger(__name__)
 
 ITEMS = "/api/items/"
 KEYS = (1, 2, 3, 4)
+CREATED, DELETED, RENAMED = TOTALS = (11, 12, 13)
+"""Keys that stand for totals: of items that are created, deleted, or given another name."""
+
+STOCK = 2000
+"""How many items there are to delete, and how many to rename."""
 REMARKS = "/api/remarks/"
+LISTED = "/api/listed/"
+"""The same items, whose lists are cached whole."""
+
 READERS = 6
 SERVICES = 2
 SECONDS = float(os.environ.get("PEGBOARD_TEST_HISTORY_SECONDS", "0"))
@@ -50,6 +60,7 @@ class Write:
 
     key: int
     version: int
+    """Of a total: how many writes at least have changed it."""
     began: float
     acknowledged: float | None
     """None when the client does not know what came of it."""
@@ -104,22 +115,59 @@ class Client:
 
     def __init__(self, services: Sequence[LiveServer], remarked: Collection[int]) -> None:
         self._remarked = remarked
+        self._used: Counter[int] = Counter()
         self._connections = [HTTPConnection("127.0.0.1", one.port, timeout=30) for one in services]
 
-    def request(
-        self, service: int, method: str, key: int, body: object = None
-    ) -> tuple[int, bytes, str]:
-        """Send a request; returns status, body and what the cache did."""
+    def save(self, service: int, key: int, version: int) -> int:
+        """Write a version; returns the status."""
+        name: object = {"name": name_of(version)}
+        if key == CREATED:
+            # One alone, or in an array.
+            name = {"name": "created"}
+            method, path = "POST", f"{ITEMS}{'bulk' if version % 2 else ''}"
+            return self._request(service, method, path, [name] if version % 2 else name)[0]
+        if key in {DELETED, RENAMED}:
+            method = "DELETE" if key == DELETED else "PUT"
+            number = stocked(key) + self._used[key]
+            self._used[key] += 1
+            body = None if key == DELETED else name
+            return self._request(service, method, f"{ITEMS}{number}", body)[0]
+        path = REMARKS if key in self._remarked else ITEMS
+        return self._request(service, "PUT", f"{path}{key}", name)[0]
+
+    def version(self, service: int, key: int, *, is_listed: bool) -> tuple[int, int, bool]:
+        """Read a version; returns the status, the version, and whether it was cached.
+
+        With `is_listed` it is read from a list that is cached whole, if it is of items.
+        """
+        if key not in TOTALS and (key in self._remarked or not is_listed):
+            path = REMARKS if key in self._remarked else ITEMS
+            status, body, headers = self._request(service, "GET", f"{path}{key}")
+            is_hit = headers.get("Cache-Status", "").startswith("pegboard; hit")
+            name = json.loads(body)["name"] if status == HTTPStatus.OK else name_of(0)
+            return status, int(name.removeprefix("version ")), is_hit
+        path = LISTED if is_listed else ITEMS
+        query = f"?page_size=1&name={NAMES[key]}" if key in TOTALS else f"?page={key}&page_size=1"
+        status, body, headers = self._request(service, "GET", f"{path}{query}")
+        if status != HTTPStatus.OK:
+            return status, 0, False
+        is_hit = headers.get("Cache-Status", "").startswith("pegboard; hit")
+        if key not in TOTALS:
+            return status, int(json.loads(body)[0]["name"].removeprefix("version ")), is_hit
+        found = json.loads(headers["X-Pagination"])["total"]
+        return status, found if key == CREATED else STOCK - found, is_hit
+
+    def _request(
+        self, service: int, method: str, path: str, body: object = None
+    ) -> tuple[int, bytes, Message]:
         connection = self._connections[service]
         text, headers = None, {}
         if body is not None:
             text, headers = json.dumps(body), {"Content-Type": "application/json"}
         try:
-            path = REMARKS if key in self._remarked else ITEMS
-            connection.request(method, f"{path}{key}", text, headers)
+            connection.request(method, path, text, headers)
             response = connection.getresponse()
-            how = response.headers.get("Cache-Status", "")
-            return response.status, response.read(), how
+            return response.status, response.read(), response.headers
         except BaseException:
             connection.close()
             raise
@@ -128,6 +176,15 @@ class Client:
         """Close all connections."""
         for connection in self._connections:
             connection.close()
+
+
+NAMES = {CREATED: "created", DELETED: "deleted", RENAMED: "renamed"}
+"""The names of the items that make up the totals."""
+
+
+def stocked(key: int) -> int:
+    """Return the first number of the items that are there to be deleted, or renamed."""
+    return 1_000_000 * TOTALS.index(key)
 
 
 def name_of(version: int) -> str:
@@ -139,16 +196,24 @@ class Load:
     """Clients that write and read all the time, until told to stop.
 
     Of the keys in `remarked` they write and read what refers to the item, not the item itself.
+    With `has_lists` they also read from lists that are cached whole.
     """
 
-    def __init__(self, services: Sequence[LiveServer], remarked: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        services: Sequence[LiveServer],
+        remarked: Collection[int] = (),
+        *,
+        has_lists: bool = False,
+    ) -> None:
         self.history = History()
+        self._has_lists = has_lists
         self._services = services
         self._remarked = remarked
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._write, args=(key, random.Random(SEED + key)))
-            for key in KEYS
+            for key in (*KEYS, *TOTALS)
         ] + [
             threading.Thread(target=self._read, args=(random.Random(-SEED - number),))
             for number in range(READERS)
@@ -166,22 +231,19 @@ class Load:
 
     def _write(self, key: int, chance: random.Random) -> None:
         version = 0
+        acknowledged: float | None = time.monotonic()
         with closing(Client(self._services, self._remarked)) as client:
             while not self._stopped.wait(chance.uniform(0, 0.2)):
-                version += 1
+                # Whether a write has changed a total is unknown if it was not acknowledged.
+                version += key not in TOTALS or acknowledged is not None
                 began = time.monotonic()
                 acknowledged = None
                 try:
-                    status, _, _ = client.request(
-                        chance.randrange(len(self._services)),
-                        "PUT",
-                        key,
-                        {"name": name_of(version)},
-                    )
+                    status = client.save(chance.randrange(len(self._services)), key, version)
                 except (OSError, HTTPException) as error:
                     self.history.failures[f"write: {type(error).__name__}"] += 1
                 else:
-                    if status == 200:
+                    if status < HTTPStatus.MULTIPLE_CHOICES:
                         acknowledged = time.monotonic()
                     else:
                         self.history.failures[f"write: {status}"] += 1
@@ -190,17 +252,17 @@ class Load:
     def _read(self, chance: random.Random) -> None:
         with closing(Client(self._services, self._remarked)) as client:
             while not self._stopped.wait(chance.uniform(0, 0.01)):
-                key, service = chance.choice(KEYS), chance.randrange(len(self._services))
+                key = chance.choice((*KEYS, *TOTALS))
+                service = chance.randrange(len(self._services))
                 began = time.monotonic()
                 try:
-                    status, body, how = client.request(service, "GET", key)
+                    is_listed = self._has_lists and chance.random() < 1 / 2
+                    status, version, is_hit = client.version(service, key, is_listed=is_listed)
                 except (OSError, HTTPException) as error:
                     self.history.failures[f"read: {type(error).__name__}"] += 1
                     continue
                 ended = time.monotonic()
-                if status == 200:
-                    version = int(json.loads(body)["name"].removeprefix("version "))
-                    is_hit = how.startswith("pegboard; hit")
+                if status == HTTPStatus.OK:
                     self.history.reads.append(Read(key, version, began, ended, service, is_hit))
                 else:
                     self.history.failures[f"read: {status}"] += 1
@@ -361,10 +423,18 @@ def start_services(
         services = [live_server(upgrade=number == 0, **settings) for number in range(SERVICES)]
         for _ in KEYS:
             assert 201 == services[0].request("POST", ITEMS, {"name": name_of(0)})[0]
+        with closing(psycopg2.connect(postgres_url)) as connection, connection:
+            for key in (DELETED, RENAMED):
+                rows = (NAMES[key], stocked(key), stocked(key) + STOCK - 1)
+                connection.cursor().execute(STOCKING, rows)
         return services
 
     return start
 
+
+STOCKING = """
+INSERT INTO items (id, name) SELECT number, %s FROM generate_series(%s, %s) AS number
+"""
 
 REMARKED = (3, 4)
 """The items of which remarks are written; the others are written themselves."""
@@ -375,6 +445,8 @@ INSERT INTO remarks VALUES (3, 3, 'version 0'), (4, 4, 'version 0'), (7, NULL, '
 """
 REMARKS_PLUGIN = """
 from flask import Blueprint, request
+from marshmallow import Schema, fields
+from pegboard.resources import Filter, Operation
 from pegboard_items import Item
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, select, update
 
@@ -406,9 +478,25 @@ def replace(item_id):
     return {"name": name}
 
 
+class ListedSchema(Schema):
+    name = fields.String()
+
+
+listed = pegboard.Resource(
+    "listed",
+    __name__,
+    Item,
+    ListedSchema,
+    noun="listed item",
+    operations={Operation.LIST},
+    filters=[Filter(Item.name)],
+    list_ttl=300,
+)
+
+
 @pegboard.hookimpl
 def pegboard_blueprints():
-    return [blueprint]
+    return [blueprint, listed.blueprint]
 """
 """A plugin whose answers about an item are the remark that refers to it, of two that take turns."""
 
@@ -419,19 +507,21 @@ def test_no_read_is_older_than_what_was_acknowledged(
     plugin_folder: PluginFolder,
     postgres_url: str,
 ):
-    """Whatever strikes in the middle of it; of items, and of what refers to them."""
+    """Whatever strikes in the middle of it; of items, of what refers to them, and of totals."""
     plugin_folder.add("remarks", REMARKS_PLUGIN)
     with closing(psycopg2.connect(postgres_url)) as connection, connection:
         connection.cursor().execute(REMARKS_TABLE)
     services = start_services(
         PEGBOARD_PLUGINS="items,cache_redis,remarks", PYTHONPATH=str(plugin_folder.path)
     )
-    with Load(services, REMARKED) as load:
+    with Load(services, REMARKED, has_lists=True) as load:
         wait_until(lambda: is_caching(load.history, 0.0), "caching")
         lasting = strike(Faults(own_redis, services, random.Random(SEED)), load.history)
     report(load.history, lasting)
     assert [] == load.history.stale_reads()
-    assert set(KEYS) == {read.key for read in load.history.reads if read.is_hit}
+    assert {*KEYS, *TOTALS} == {read.key for read in load.history.reads if read.is_hit}
+    with closing(Redis.from_url(own_redis.url)) as client:
+        assert client.keys("*{items%3A%3Aitems.0}:total/*")
     # A worker that is killed takes its requests with it, and nothing else may fail.
     assert [] == [failure for failure in load.history.failures if failure[-3:].isdigit()]
 

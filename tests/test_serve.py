@@ -928,6 +928,42 @@ def test_a_process_that_serves_builds_the_app_once(
     assert not any(map(psutil.pid_exists, builds(plugin_folder).keys() - children))
 
 
+MODULES = """
+import sys
+import flask
+import pegboard
+
+blueprint = flask.Blueprint("modules", __name__)
+
+@blueprint.get("/modules")
+def modules():
+    return sorted(sys.modules)
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+"""
+
+
+def test_no_process_imports_what_it_does_not_need_to_serve(serve, plugin_folder: PluginFolder):
+    """Nor to say that it is ready. A worker has inherited what its parent has imported."""
+    plugin_folder.add("modules", MODULES)
+    server = serve(PYTHONPATH=str(plugin_folder.path), PEGBOARD_PLUGINS="modules,items")
+    assert 200 == server.request("GET", "/health/ready")[0]
+    _, body = server.request("GET", "/modules")
+    imported = set(json.loads(body))
+    assert {"granian", "sqlalchemy.dialects.sqlite"} < imported
+    heavy = {
+        "alembic",
+        "flask_migrate",
+        "mako",
+        "pygments",
+        "redis",
+        "sqlalchemy.dialects.postgresql",
+    }
+    assert set() == heavy & imported
+
+
 def test_a_warning_of_the_start_is_logged_once(serve, plugin_folder: PluginFolder):
     """Not by each worker again; one that only a worker has is logged by it."""
     warn = """

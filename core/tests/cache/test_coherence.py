@@ -21,7 +21,7 @@ from pegboard.cache import (
     acknowledgement,
     init_cache,
 )
-from pegboard.cache.lookup import lookup_of
+from pegboard.cache.declaration import lookup_of
 from pegboard.database import DatabaseOptions, Model, db, init_database
 from pegboard.testing.processes import run_python
 from pegboard.testing.recording import RecordingStrategy

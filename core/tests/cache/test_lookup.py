@@ -27,12 +27,13 @@ from pegboard.cache import (
     MemoryStrategy,
     Miss,
     MissReason,
+    filling,
     get_cache,
     service,
     singleflight,
 )
+from pegboard.cache.declaration import lookup_of
 from pegboard.cache.entry import Entry
-from pegboard.cache.lookup import lookup_of
 from pegboard.resources import InvalidJSONError
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.recording import RecordingStrategy
@@ -682,7 +683,7 @@ def test_what_another_process_is_about_to_fill_is_waited_for(
     class Time:
         sleep = pauses.append
 
-    monkeypatch.setattr(service, "time", Time)
+    monkeypatch.setattr(filling, "time", Time)
     notes.strategy = RecordingStrategy(ElsewhereStrategy(refusals))
     notes.add(pegboard.cached(Note, ttl=300)(answer))
     client = serve()

@@ -248,3 +248,35 @@ def test_none_stores_nothing():
     strategy.clear("notes")
     assert {} == strategy.stats()
     assert "none" == strategy.name
+
+
+class SeenKey(Key):
+    """A key that counts how often anything looks at it."""
+
+    looks = 0
+
+    def __hash__(self) -> int:
+        """Count, and hash as a key."""
+        SeenKey.looks += 1
+        return super().__hash__()
+
+    __eq__ = Key.__eq__
+
+
+def test_a_group_is_forgotten_without_a_look_at_what_it_has():
+    """As each write of a table forgets the totals of its lists."""
+    strategy = MemoryStrategy(size=1000)
+    keys = [SeenKey("notes::notes", f"total/{number}") for number in range(100)]
+    for key in keys:
+        strategy.fill(lease(strategy, key), b"1", 300)
+    held = lease(strategy, SIBLING)
+    SeenKey.looks = 0
+    fence = strategy.fence(Touched(groups=frozenset({"notes::notes"})), NoTransaction())
+    strategy.release(fence, NoTransaction())
+    assert 0 == SeenKey.looks
+    assert 0 == strategy.stats()["values"]
+    assert all(isinstance(strategy.look_up(key), Miss) for key in keys)
+    assert strategy.fill(held, b"of another group", 300)
+    for key in keys:
+        assert strategy.fill(lease(strategy, key), b"2", 300)
+    assert 101 == strategy.stats()["values"]

@@ -31,8 +31,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from pegboard.cache import cached, init_cache
+from pegboard.cache.declaration import lookup_of
 from pegboard.cache.invalidation import Tables
-from pegboard.cache.lookup import lookup_of
 from pegboard.database import DatabaseOptions, Model, db, init_database
 from pegboard.testing.processes import wait_until
 from pegboard.testing.recording import RecordingStrategy

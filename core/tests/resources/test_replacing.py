@@ -232,6 +232,8 @@ def test_a_cached_answer_depends_on_the_rows_that_it_shows() -> None:
     for depends in missing:
         with pytest.raises(ResourceError, match=r"shows maker .* depends=\[Maker\]"):
             pegboard.Resource("tools", __name__, Tool, ToolSchema, depends=depends, **given)
+    with pytest.raises(ResourceError, match="shows maker"):
+        pegboard.Resource("tools", __name__, Tool, ToolSchema, noun="tool", list_ttl=60)
     enough: list[Any] = [[Maker], [Tool, Maker.__table__]]
     for depends in enough:
         pegboard.Resource("tools", __name__, Tool, ToolSchema, depends=depends, **given)

@@ -56,6 +56,7 @@ def test_others_read_a_review_and_do_not_write_it(sign_in, app, url, review, ite
         assert 403 == client.patch(url, json={"rating": 1}).status_code
         assert 403 == client.delete(url).status_code
         assert 403 == client.post(f"{url}/publish").status_code
+        assert 403 == client.post(f"{url}/publish", headers={"If-Match": '"stale"'}).status_code
         assert review == client.get(url).get_json()
     assert 403 == guest.post("/api/reviews/", json={"item_id": item_id, "rating": 1}).status_code
 

@@ -55,6 +55,36 @@ def test_protocol_is_never_stale_in_bulk_and_from_the_first_start(explored: Expl
     assert 70_000 < found.states
 
 
+def test_totals_are_never_stale(explored: Explore) -> None:
+    """Every write of the table fences the group: an INSERT, a DELETE, a bulk statement.
+
+    The totals of other filters are read beside this one.
+    """
+    found = explored(writers=(True, True), siblings=True, faults=1)
+
+    assert () == found.trace
+    assert 5_000 < found.states
+
+
+@pytest.mark.parametrize("rule", ["absent_marker_is_miss", "release_erases", "fences"])
+def test_totals_are_stale_without(explored: Explore, rule: str) -> None:
+    """Without one rule an older total is read; without fences only after a writer was killed."""
+    rules = replace(PROTOCOL, **{rule: False})
+    found = explored(
+        rules=rules, writers=(True, True), siblings=True, kills_oblige=rule == "fences"
+    )
+
+    assert found.trace[-1].endswith("had been acknowledged before the reader began")
+
+
+def test_forgetting_invents_nothing_beside_other_totals(explored: Explore) -> None:
+    """The protocol is as safe if nothing is forgotten."""
+    found = explored(writers=(True, True), siblings=True, readers=1, forgets=False)
+
+    assert () == found.trace
+    assert 500 < found.states
+
+
 def test_delete_after_commit_is_stale_without_a_fault(explored: Explore) -> None:
     """A reader that read before the commit fills after the delete."""
     found = explored(rules=DELETE_AFTER_COMMIT, **CALM)

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 import pegboard
-from pegboard.resources.listing import paginate
+from pegboard.resources.pagination import paginate
 
 MORNING = datetime(2024, 1, 1)  # noqa: DTZ001 - as stored
 

@@ -1,13 +1,20 @@
 """Checks that the answers of each cached view have a key of their own, and do not become stale."""
 
 import re
+from collections.abc import Iterator
 
 from flask import Flask
 from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.routing import Rule
 
-from pegboard.cache import Lookup, find_lookups, find_missed_lookups
+from pegboard.cache import (
+    Collection,
+    Lookup,
+    find_collections,
+    find_lookups,
+    find_missed_lookups,
+)
 from pegboard.plugins import Collision, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
@@ -43,6 +50,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
             problem = Problem(Code.CACHED_ABOVE_ROUTE, summary, "Put `cached` below the route.")
             problems.append(_adopted(assembled, rule, lookup, problem))
+    problems += _problems_of_collections(app, assembled)
     if any(problem.plugin is None for problem in problems):
         raise StartupError(problems)
     failed = {problem.plugin or "" for problem in problems}
@@ -72,25 +80,43 @@ def _problem(rule: Rule, lookup: Lookup) -> Problem | None:
         )
         hint = "Give the URL one variable for each column of the key, in their order."
         return Problem(Code.CACHED_KEY_MISMATCH, summary, hint)
+    return _problem_of_tables(lookup, lookup.view)
+
+
+def _problems_of_collections(app: Flask, assembled: Registry) -> Iterator[Problem]:
+    """Yield what is wrong with the lists whose totals are cached."""
+    for rule, collection in find_collections(app):
+        view = f"the cached total of {rule.rule}"
+        if (problem := _problem_of_tables(collection, view)) is not None:
+            function = app.view_functions[rule.endpoint]
+            owner = assembled.owner_of(rule.endpoint, function.__module__)
+            yield problem if owner is None else owner.adopt(problem)
+
+
+def _problem_of_tables(cached: Lookup | Collection, what: str) -> Problem | None:
+    """Return the problem of something cached whose tables are not all watched."""
     try:
-        elsewhere = _elsewhere(lookup)
+        elsewhere = _elsewhere(cached)
     except SQLAlchemyError as error:
-        summary = f"{lookup.view} is of models that cannot be mapped: {error}"
+        summary = f"{what} is of models that cannot be mapped: {error}"
         return Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")
     if elsewhere is None:
         return None
     summary = (
-        f"{lookup.view} of {lookup.model.__name__} depends on {elsewhere.name}, which is "
+        f"{what} of {cached.model.__name__} depends on {elsewhere.name}, which is "
         f"in the database of the bind {elsewhere.metadata.info[_BIND]}"
     )
     hint = "Cache only what is in the database of DATABASE_URL: without a `bind_key`."
     return Problem(Code.CACHED_OTHER_DATABASE, summary, hint)
 
 
-def _elsewhere(lookup: Lookup) -> Table | None:
-    """Return a table of the view that is in another database, whose writes are not watched."""
-    referring = (reference.table for reference in lookup.references)
-    tables = [lookup.table, *lookup.others, *referring]
+def _elsewhere(cached: Lookup | Collection) -> Table | None:
+    """Return a table that is in another database, whose writes are not watched."""
+    tables = (
+        list(cached.tables)
+        if isinstance(cached, Collection)
+        else [cached.table, *cached.others, *(one.table for one in cached.references)]
+    )
     return next((one for one in tables if one.metadata.info.get(_BIND) is not None), None)
 
 

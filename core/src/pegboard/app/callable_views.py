@@ -11,7 +11,7 @@ from flask.views import MethodView
 from werkzeug.routing import Rule
 
 from pegboard.api import Blueprint, Decoration
-from pegboard.cache import lookup_of
+from pegboard.cache import declared_of
 from pegboard.database import transactional_made_of
 from pegboard.http import function_of
 from pegboard.problems import Code, Problem
@@ -107,7 +107,7 @@ def _unwrap(
             function = decoration.given
             continue
         inner = getattr(function, "__wrapped__", None)
-        lookup = lookup_of(function)
+        lookup = declared_of(function)
         is_cached = lookup is not None and lookup.function is function
         if inner is None or not (is_cached or transactional_made_of(inner) is function):
             return function, positional, keywords

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 
 from pegboard.api import Blueprint, Decoration, functions_inside
-from pegboard.cache import lookup_of
+from pegboard.cache import declared_of
 from pegboard.database import transactional_made_of
 from pegboard.problems import Code, Problem
 
@@ -51,7 +51,7 @@ def _problem(one: Decoration, views: dict[int, str], used: set[int]) -> Problem 
 
 def _is_cached_here(function: Callable[..., Any]) -> bool:
     # Decorators copy the attributes of a function to the one they return.
-    lookup = lookup_of(function)
+    lookup = declared_of(function)
     return lookup is not None and lookup.function is function
 
 

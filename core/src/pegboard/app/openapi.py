@@ -27,9 +27,10 @@ from pegboard.api import (
     use_current_names,
 )
 from pegboard.app.hook_calls import call_with_app
-from pegboard.cache import find_lookups
+from pegboard.cache import find_cached_lists, find_lookups
 from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
 from pegboard.settings import CoreSettings
 
 
@@ -72,6 +73,10 @@ def _whole_document(
     use_current_names(content)
     drop_unused_schemas(content)
     _add_answers(content, app)
+    if core.resources_total == TOTAL_ON_REQUEST:
+        for operation in operations_of(content, app):
+            if operation.rule and hasattr(app.view_functions.get(operation.rule.endpoint), LIST):
+                describe_totals_on_request(operation.content)
     for plugin in assembled.plugins:
         call_with_app(app, assembled, plugin, "pegboard_openapi", document=content)
         _check_document(content, app, plugin)
@@ -100,7 +105,7 @@ def _check_document(content: dict[str, Any], app: Flask, plugin: Plugin) -> None
 
 def _add_answers(content: dict[str, Any], app: Flask) -> None:
     # Rules are compared by identity: two of the same text are equal.
-    cached = {id(rule) for rule, _ in find_lookups(app)}
+    cached = {id(rule) for rule, _ in (*find_lookups(app), *find_cached_lists(app))}
     for operation in operations_of(content, app):
         add_answers(content, operation, is_cached=id(operation.rule) in cached)
 

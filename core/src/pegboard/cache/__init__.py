@@ -3,15 +3,21 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.cache.collection import Collection as Collection
+from pegboard.cache.collection import declare_collection as declare_collection
 from pegboard.cache.counters import Counters
+from pegboard.cache.declaration import declared_of as declared_of
+from pegboard.cache.declaration import lookup_of as lookup_of
 from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached
+from pegboard.cache.decorator import cached_list as cached_list
 from pegboard.cache.extension import embedded_strategy as embedded_strategy
+from pegboard.cache.extension import find_cached_lists as find_cached_lists
+from pegboard.cache.extension import find_collections as find_collections
 from pegboard.cache.extension import find_lookups as find_lookups
 from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
-from pegboard.cache.lookup import lookup_of as lookup_of
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
 from pegboard.cache.service import Cache, get_cache
 from pegboard.cache.stage import CacheStage as CacheStage
@@ -27,6 +33,7 @@ from pegboard.cache.strategy import (
     Touched,
     Transaction,
     UnconfirmedError,
+    is_of_collection,
 )
 
 __all__ = [
@@ -44,4 +51,5 @@ __all__ = [
     "Transaction",
     "UnconfirmedError",
     "get_cache",
+    "is_of_collection",
 ]

@@ -2,13 +2,16 @@
 
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeGuard, cast
 
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute
 
-from pegboard.cache.lookup import Lookup, declare
+from pegboard.cache.collection import Collection as CachedCollection
+from pegboard.cache.declaration import declare
+from pegboard.cache.list_lookup import ListLookup
+from pegboard.cache.lookup import Lookup
 from pegboard.cache.reference import Attribute, references
 from pegboard.cache.service import get_cache
 
@@ -57,6 +60,31 @@ def cached(
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
         lookup = Lookup(model, ttl, tuple(given), version, may_precede, name, run)
+        declare(run, lookup)
+        return run
+
+    return decorate
+
+
+def cached_list(
+    collection: CachedCollection,
+    *,
+    ttl: int,
+    is_usual: Callable[[Mapping[str, Any]], bool],
+    settings: Callable[[], str],
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Cache the lists that a GET view answers with, for at most `ttl` seconds.
+
+    An answer depends on the query of its URL, on the `settings` of the app, and on rows of the
+    collection; `is_usual` says of a request's WSGI environment that it depends on no header.
+    """
+
+    def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
+        @functools.wraps(view)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return get_cache().answer(lookup, lambda: view(*args, **kwargs))
+
+        lookup = ListLookup(collection, ttl, is_usual, settings, run)
         declare(run, lookup)
         return run
 

@@ -23,6 +23,7 @@ _PER_ANSWER = frozenset({"content-length", "date", "etag", "set-cookie"})
 _SHARED = frozenset({"accept-encoding", "origin"})
 """What a cached answer may vary by, as the headers for it are added after the cache."""
 
+_NOTHING = frozenset[str]()
 _IN_304 = frozenset({"cache-control", "content-location", "expires", "vary"})
 """What a 304 repeats besides the ETag (RFC 9110, section 15.4.5)."""
 
@@ -54,8 +55,11 @@ class Entry:
     body: bytes
 
     @classmethod
-    def of(cls, response: Response) -> "Entry | None":
-        """Return what to cache of a view's answer; None if it must not be cached."""
+    def of(cls, response: Response, vary: frozenset[str] = _NOTHING) -> "Entry | None":
+        """Return what to cache of a view's answer; None if it must not be cached.
+
+        `vary` are names of headers, in small letters, which the key of the answer stands for.
+        """
         control = response.cache_control
         if (
             response.status_code != HTTPStatus.OK
@@ -63,7 +67,7 @@ class Entry:
             or "Set-Cookie" in response.headers
             or control.no_store
             or control.private
-            or not _SHARED.issuperset(name.lower() for name in response.vary)
+            or not all(name.lower() in _SHARED | vary for name in response.vary)
         ):
             return None
         body = response.get_data()

@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Response
 from sqlalchemy import Table
 from werkzeug.routing import Rule
 
 from pegboard.cache.coherence import init_coherence
+from pegboard.cache.collection import Collection, collection_of
+from pegboard.cache.declaration import list_lookup_of, lookup_above, lookup_of
 from pegboard.cache.invalidation import Tables
-from pegboard.cache.lookup import Lookup, lookup_above, lookup_of
+from pegboard.cache.list_lookup import ListLookup
+from pegboard.cache.lookup import Lookup
 from pegboard.cache.memory import MemoryStrategy, SQLiteVersion
 from pegboard.cache.service import EXTENSION, Cache
 from pegboard.cache.strategy import (
@@ -24,6 +27,8 @@ from pegboard.database import db, is_in_memory
 from pegboard.http import RETRY_AFTER_SECONDS, error_response
 
 logger = logging.getLogger(__name__)
+
+D = TypeVar("D", Lookup, ListLookup, Collection)
 
 
 def init_cache(
@@ -42,16 +47,20 @@ def init_cache(
     """
     app.register_error_handler(UnconfirmedError, _answer_unconfirmed)
     lookups = {lookup.identity: lookup for _, lookup in find_lookups(app)}
+    collections = {collection.group: collection for _, collection in find_collections(app)}
+    with app.app_context():
+        settings = {one.group: one.settings() for _, one in find_cached_lists(app)}
     app.extensions[EXTENSION] = Cache(
         NullStrategy() if strategy is None else strategy,
-        lookups.values(),
+        (*lookups.values(), *collections.values()),
+        settings=settings,
         serve_hits=serve_hits,
         send_status_header=send_status_header,
     )
     if strategy is not None:
         with app.app_context():
             engine = db.engine
-        watched = Tables(lookups.values(), tables)
+        watched = Tables(lookups.values(), tables, collections.values())
         if isinstance(strategy, SharedStrategy):
             strategy.join(watched.schema_fingerprint)
         init_coherence(engine, strategy, watched)
@@ -67,8 +76,18 @@ def _answer_unconfirmed(error: UnconfirmedError) -> Response:
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
-    """Return the look-ups of the app's cached views, each with its rule."""
+    """Return the look-ups of the app's cached views of one row, each with its rule."""
     return _find(app, lookup_of)
+
+
+def find_cached_lists(app: Flask) -> Iterator[tuple[Rule, ListLookup]]:
+    """Return the cached lists of the app, each with its rule."""
+    return _find(app, list_lookup_of)
+
+
+def find_collections(app: Flask) -> Iterator[tuple[Rule, Collection]]:
+    """Return the collections whose totals the app caches, each with the rule of its lists."""
+    return _find(app, collection_of)
 
 
 def find_missed_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
@@ -77,15 +96,15 @@ def find_missed_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:
 
 
 def _find(
-    app: Flask, lookup_at: Callable[[Callable[..., Any]], Lookup | None]
-) -> Iterator[tuple[Rule, Lookup]]:
+    app: Flask, declared_at: Callable[[Callable[..., Any]], D | None]
+) -> Iterator[tuple[Rule, D]]:
     for rule in app.url_map.iter_rules():
         if (view := app.view_functions.get(rule.endpoint)) is None:
             continue  # a rule with `redirect_to` needs no view
         for function in _functions(view):
-            lookup = lookup_at(function)
-            if lookup is not None:
-                yield rule, lookup
+            declared = declared_at(function)
+            if declared is not None:
+                yield rule, declared
 
 
 def _functions(view: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

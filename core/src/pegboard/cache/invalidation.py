@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Table, TableClause
 from sqlalchemy.sql import Delete, Insert, Update
 
 from pegboard.cache.bound_values import values_in_condition
+from pegboard.cache.collection import Collection
 from pegboard.cache.key_encoding import Kind
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.referring_table import Dependence, ReferringTable
@@ -28,9 +29,14 @@ _CASCADING = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.
 
 
 class Tables:
-    """Which tables belong to which look-ups; a table is known by its name without the schema."""
+    """Which tables belong to what is cached; a table is known by its name without the schema."""
 
-    def __init__(self, lookups: Iterable[Lookup], known: Iterable[Table]) -> None:
+    def __init__(
+        self,
+        lookups: Iterable[Lookup],
+        known: Iterable[Table],
+        collections: Iterable[Collection] = (),
+    ) -> None:
         """`known` are all tables whose foreign keys may cascade."""
         self._by_row: dict[str, list[Lookup]] = {}
         self._groups: dict[str, set[str]] = {}
@@ -41,6 +47,9 @@ class Tables:
                 self._groups.setdefault(table.name, set()).add(lookup.group)
             for reference in lookup.references:
                 self._add_reference(Dependence(lookup, reference))
+        for collection in collections:
+            for table in collection.tables:
+                self._groups.setdefault(table.name, set()).add(collection.group)
         self._cascades: dict[tuple[str, str], set[str]] = {}
         self._add_cascades(list(known))
         cascading = (name for _, name in self._cascades)

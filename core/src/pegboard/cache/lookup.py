@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -15,10 +14,8 @@ from sqlalchemy.sql.visitors import iterate
 from pegboard.cache.entry import form_of
 from pegboard.cache.key_encoding import INVALID, Kind, canonical_text, kind_of
 from pegboard.cache.reference import Attribute, Reference, references
-from pegboard.cache.strategy import Key
+from pegboard.cache.strategy import Key, MissReason
 
-_LOOKUP = "__pegboard_lookup__"
-_ABOVE = "__pegboard_lookup_above__"
 _LONGEST = 160
 _EMPTY = "''"
 """The name of the key for an empty text, which no other text has, as quotes are encoded."""
@@ -79,18 +76,18 @@ class Lookup:
         These are the other tables of the row where models inherit, those that it depends on, and
         the `secondary` tables of both; but not those that it depends on by a foreign key alone.
         """
-        yield from (table for table in _tables_of_rows(self.model) if table is not self.table)
-        yield from self._unless_referring(_tables_between_rows(self.model))
+        yield from (table for table in tables_of_rows(self.model) if table is not self.table)
+        yield from self._unless_referring(tables_between_rows(self.model))
         for one in self.depends:
             if isinstance(one, Table):
                 yield one
             elif isinstance(one, type):
-                yield from _tables_of_rows(one)
-                yield from _tables_between_rows(one)
+                yield from tables_of_rows(one)
+                yield from tables_between_rows(one)
         for reference in self._declared:
             if reference.model is not None:
-                yield from self._unless_referring(_tables_of_rows(reference.model))
-                yield from self._unless_referring(_tables_between_rows(reference.model))
+                yield from self._unless_referring(tables_of_rows(reference.model))
+                yield from self._unless_referring(tables_between_rows(reference.model))
 
     def _unless_referring(self, tables: Iterable[Table]) -> Iterator[Table]:
         referring = {reference.table for reference in self._declared}
@@ -115,6 +112,18 @@ class Lookup:
         """How the columns of the primary key compare their values."""
         return tuple(kind_of(column) for column in self.table.primary_key.columns)
 
+    vary = frozenset[str]()
+    """What its answers may vary by, beside what the platform adds."""
+
+    def key_of(
+        self, environ: Mapping[str, Any], arguments: Mapping[str, Any], _settings: str
+    ) -> Key | MissReason:
+        """Return the key of a request with these variables in its URL, or why it has none."""
+        key = self.key(arguments.values())
+        if key is None:
+            return MissReason.NOT_CACHEABLE
+        return MissReason.QUERY if environ.get("QUERY_STRING") else key
+
     def key(self, values: Iterable[Any]) -> Key | None:
         """Return the key for a row, by the values of its primary key in the columns' order.
 
@@ -134,38 +143,16 @@ class Lookup:
         return Key(self.group, text or _EMPTY)
 
 
-def _tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+def tables_of_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+    """Yield the tables in which rows of a model are, or of a model that inherits from it."""
     for mapper in sa_inspect(model).self_and_descendants:
         yield from (cast("Table", table) for table in mapper.tables)
 
 
-def _tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
+def tables_between_rows(model: type[DeclarativeBase]) -> Iterator[Table]:
     """Yield the `secondary` tables of a model's relationships: a flush may write these alone."""
     for mapper in sa_inspect(model).self_and_descendants:
         for relationship in mapper.relationships:
             if relationship.secondary is not None:
                 parts = iterate(relationship.secondary)
                 yield from (part for part in parts if isinstance(part, Table))
-
-
-def declare(function: Callable[..., Any], lookup: Lookup) -> None:
-    """Note the look-up at a view, and at the function below it, which itself is not cached."""
-    setattr(function, _LOOKUP, lookup)
-    with suppress(AttributeError):  # a bound method takes no attributes
-        setattr(_below(lookup), _ABOVE, lookup)
-
-
-def lookup_of(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up of a cached view, also below other decorators; else None."""
-    return cast("Lookup | None", getattr(function, _LOOKUP, None))
-
-
-def lookup_above(function: Callable[..., Any]) -> Lookup | None:
-    """Return the look-up of the cached view that was made of this function, if any."""
-    lookup = cast("Lookup | None", getattr(function, _ABOVE, None))
-    # Decorators copy the attributes of a function to the one they return.
-    return lookup if lookup is not None and _below(lookup) is function else None
-
-
-def _below(lookup: Lookup) -> Any:
-    return vars(lookup.function)["__wrapped__"]

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,14 @@ FENCE_TIME = 60.0
 class _Entry:
     value: bytes
     version: object
+    generation: int
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    token: str
+    generation: int
     expires_at: float
 
 
@@ -58,7 +66,10 @@ class MemoryStrategy:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
-        self._leases: dict[Key, tuple[str, float]] = {}  # in the order of their ends
+        self._leases: dict[Key, _Lease] = {}  # in the order of their ends
+        # What is of another generation than its group counts as absent: so a group is forgotten
+        # without looking at everything there is.
+        self._generations: defaultdict[str, int] = defaultdict(int)
         self._standing: set[_Fence] = set()
         self._counters = Counters("hits", "misses", "fills", "refused_fills", "fences")
 
@@ -68,7 +79,11 @@ class MemoryStrategy:
         if entry is not None and entry.expires_at > self._clock():
             # Read last: the value is valid at this moment.
             value, version = entry.value, self._version()
-            if entry.version == version and self._entries.get(key) is entry:
+            if (
+                entry.version == version
+                and self._entries.get(key) is entry
+                and self._is_current(key, entry)
+            ):
                 self._counters.add("hits")
                 return value
         self._counters.add("misses")
@@ -82,13 +97,21 @@ class MemoryStrategy:
             if self._is_fenced(key, now):
                 return Miss(MissReason.FENCED, may_fill=False)
             entry = self._entries.get(key)
-            if entry is not None and entry.expires_at > now and entry.version == version:
+            if (
+                entry is not None
+                and entry.expires_at > now
+                and entry.version == version
+                and self._is_current(key, entry)
+            ):
                 return entry.value
             self._drop_leases(now)
-            if key in self._leases:
+            held = self._leases.get(key)
+            if held is not None and self._is_current(key, held):
                 return Miss(MissReason.LEASED)
+            self._leases.pop(key, None)  # so that the new one is the last
             lease = Lease(key, secrets.token_hex(8), version)
-            self._leases[key] = (lease.token, now + LEASE_TIME)
+            generation = self._generations[key.group]
+            self._leases[key] = _Lease(lease.token, generation, now + LEASE_TIME)
             return lease
 
     def give_back(self, lease: Lease) -> None:
@@ -107,7 +130,8 @@ class MemoryStrategy:
             if not stands or version != lease.context:
                 self._counters.add("refused_fills")
                 return False
-            self._entries[lease.key] = _Entry(value, version, self._clock() + ttl)
+            generation = self._generations[lease.key.group]
+            self._entries[lease.key] = _Entry(value, version, generation, self._clock() + ttl)
             self._entries.move_to_end(lease.key)
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
@@ -137,13 +161,14 @@ class MemoryStrategy:
     def clear(self, group: str | None = None) -> None:
         """Forget all values, or those of a group."""
         with self._lock:
-            groups = {key.group for key in (*self._entries, *self._leases)}
-            wanted = groups if group is None else groups & {group}
+            wanted = [group] if group is not None else [*self._generations]
             self._forget(Touched(groups=frozenset(wanted)))
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the counters, and how many values there are."""
-        return {**self._counters.stats(), "values": len(self._entries)}
+        with self._lock:
+            values = sum(self._is_current(key, entry) for key, entry in self._entries.items())
+        return {**self._counters.stats(), "values": values}
 
     def _is_fenced(self, key: Key, now: float) -> bool:
         if self._standing:
@@ -154,21 +179,24 @@ class MemoryStrategy:
         )
 
     def _stands(self, lease: Lease) -> bool:
-        return self._leases.get(lease.key, ("",))[0] == lease.token
+        held = self._leases.get(lease.key)
+        return held is not None and held.token == lease.token and self._is_current(lease.key, held)
+
+    def _is_current(self, key: Key, kept: _Entry | _Lease) -> bool:
+        return kept.generation == self._generations.get(key.group, 0)
 
     def _drop_leases(self, now: float) -> None:
-        for key, (_, until) in tuple(self._leases.items()):
-            if until > now:
+        for key, lease in tuple(self._leases.items()):
+            if lease.expires_at > now:
                 break
             del self._leases[key]
 
     def _forget(self, touched: Touched) -> None:
-        for kept in (self._entries, self._leases):
-            for key in keys_of(touched):
-                kept.pop(key, None)
-            if touched.groups:
-                for key in [key for key in kept if key.group in touched.groups]:
-                    del kept[key]
+        for key in keys_of(touched):
+            self._entries.pop(key, None)
+            self._leases.pop(key, None)
+        for group in touched.groups:
+            self._generations[group] += 1
 
 
 class SQLiteVersion:

@@ -1,29 +1,20 @@
 """Answering requests for cached views: from the cache, or from the view, whose answer is stored."""
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, current_app, request
 from flask.globals import request_ctx
 
+from pegboard.cache.collection import Collection
 from pegboard.cache.entry import Entry, OtherFormError
+from pegboard.cache.filling import Filling
+from pegboard.cache.list_lookup import ListLookup
 from pegboard.cache.lookup import Lookup
-from pegboard.cache.outcome import (
-    FILLED_ELSEWHERE,
-    HIT,
-    NOT_SHARED,
-    NOT_STORED,
-    SHARED,
-    STORED,
-    Outcome,
-    bypassed,
-    missed,
-)
-from pegboard.cache.singleflight import Flight, SingleFlight
-from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
-from pegboard.database import db
+from pegboard.cache.outcome import Outcome, bypassed
+from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
 from pegboard.extensions import get_extension
 
 logger = logging.getLogger(__name__)
@@ -33,17 +24,11 @@ EXTENSION = "pegboard.cache"
 STAGE_MISS = "pegboard.cache_miss"
 """The key of the `Miss` that the stage has found, in the WSGI environment."""
 
-_ATTEMPTS = 2
-"""How often a request follows the reading of another, at most."""
-
-_LEASE_POLL, _LEASE_POLLS = 0.005, 10
-"""Seconds between two requests for a lease that another process holds, and how many are made."""
-
 _METHODS = frozenset({"GET", "HEAD"})
 
 View = Callable[[], Any]
-Obtained = tuple[Entry | Response, Outcome]
-"""The answer to a request, and how it came about; a `Response` is one that cannot be cached."""
+Obtained = Entry | Response
+"""The answer of a view; a `Response` is one that cannot be cached."""
 
 
 class Cache:
@@ -52,12 +37,15 @@ class Cache:
     def __init__(
         self,
         strategy: CacheStrategy,
-        watched: Iterable[Lookup],
+        watched: Iterable[Lookup | Collection],
         *,
+        settings: Mapping[str, str] = MappingProxyType({}),
         serve_hits: bool,
         send_status_header: bool,
     ) -> None:
-        """Cache the look-ups in `watched`, to whose tables every write is noticed; and no others.
+        """Cache what is in `watched`, to whose tables every write is noticed; and nothing else.
+
+        `settings` are by group those on which cached lists depend.
 
         Without `serve_hits` nothing is read from the cache or stored: it only keeps what other
         processes have cached from becoming stale. With `send_status_header` each answer has a
@@ -69,10 +57,19 @@ class Cache:
         """Whether answers are read from the cache and stored in it."""
         self.send_status_header = send_status_header
         """Whether answers get a `Cache-Status` header (RFC 9211)."""
-        self._watched = frozenset(lookup.identity for lookup in watched)
-        self._single_flight = SingleFlight()
+        self._watched = frozenset(one.group for one in watched)
+        self._settings = settings
+        self._filling = Filling(strategy)
 
-    def answer(self, lookup: Lookup, view: View) -> Response:
+    def key_of(
+        self, lookup: Lookup | ListLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Key | MissReason:
+        """Return the key of a request, or why it has none."""
+        if lookup.group not in self._watched:
+            return MissReason.NOT_CACHEABLE
+        return lookup.key_of(environ, arguments, self._settings.get(lookup.group, ""))
+
+    def answer(self, lookup: Lookup | ListLookup, view: View) -> Response:
         """Answer the current request, to a cached view: from the cache, or by calling the view."""
         if request.method not in _METHODS:
             return current_app.make_response(view())
@@ -82,99 +79,75 @@ class Cache:
             response.headers["Cache-Status"] = outcome.cache_status
         return response
 
-    def _obtain(self, lookup: Lookup, view: View) -> Obtained:
-        key = lookup.key((request.view_args or {}).values())
-        if key is None or lookup.identity not in self._watched:
-            return _call(view, bypassed(MissReason.NOT_CACHEABLE))
-        found = self._look_up(lookup, key)
-        if isinstance(found, Entry):
-            return found, HIT
-        if not found.may_fill:
-            return _call(view, bypassed(found.reason))
-        return self._lead_or_follow(lookup, key, view, _ATTEMPTS)
+    def total(self, collection: Collection, name: str, count: Callable[[], int]) -> int:
+        """Return a number of rows: from the cache, or by counting them.
 
-    def _look_up(self, lookup: Lookup, key: Key) -> Entry | Miss:
-        if not self.serve_hits:
-            return Miss(MissReason.OFF, may_fill=False)
-        if request.query_string:
-            return Miss(MissReason.QUERY, may_fill=False)
-        found: Entry | Miss | None = request.environ.get(STAGE_MISS)
-        if found is None:
-            found = decode(self.strategy.look_up(key), lookup.form(request.environ))
-        if isinstance(found, Miss) and found.may_fill and db.session().in_transaction():
-            # What the view reads may be older than the lease.
-            return Miss(MissReason.IN_TRANSACTION, may_fill=False)
-        return found
+        `name` stands for what is counted, and `count` counts in the session of the request.
+        """
+        if not self.serve_hits or collection.group not in self._watched:
+            return count()
+        source = _Total(Key(collection.group, f"total/{name}"), collection.ttl, count)
+        total, _ = self._filling.obtain(source, self._filling.look_up(source))
+        return total
 
-    def _lead_or_follow(self, lookup: Lookup, key: Key, view: View, attempts: int) -> Obtained:
-        """Read the database, or wait for another request of this process that reads the same."""
-        flight, is_leader = self._single_flight.join(key, request.script_root)
-        if is_leader:
-            return self._lead(lookup, key, flight, view)
-        flight.wait()
-        if flight.entry is not None:
-            return flight.entry, SHARED
-        found = decode(self.strategy.look_up(key), lookup.form(request.environ))
-        if isinstance(found, Entry):
-            return found, HIT
-        if flight.is_leased_elsewhere and attempts > 1:
-            # Another process is about to fill it; until then only one request asks again.
-            return self._lead_or_follow(lookup, key, view, attempts - 1)
-        return _call(view, NOT_SHARED)
-
-    def _lead(self, lookup: Lookup, key: Key, flight: Flight, view: View) -> Obtained:
-        """Read the database for all followers, unless another process does."""
-        try:
-            given = self._lease(key)
-            if isinstance(given, Lease):
-                return self._fill(lookup, given, flight, view)
-            found = decode(given, lookup.form(request.environ))
-            if isinstance(found, Entry):
-                return found, FILLED_ELSEWHERE
-            flight.is_leased_elsewhere = found.reason == MissReason.LEASED
-            return _call(view, missed(found.reason))
-        finally:
-            self._single_flight.close(flight)
-            flight.finish()
-
-    def _fill(self, lookup: Lookup, lease: Lease, flight: Flight, view: View) -> Obtained:
-        """Read the database, and store the answer if nothing was written meanwhile."""
-        entry: Entry | None = None
-        try:
-            # What the session still holds may be older than the lease.
-            db.session.expire_all()
-            response = current_app.make_response(view())
-            if not _is_personal(response):
-                entry = Entry.of(response)
-        finally:
-            if entry is None:
-                self.strategy.give_back(lease)
-        # A request that comes from now on may begin after a write that this answer does not have,
-        # so it must not follow.
-        self._single_flight.close(flight)
-        if entry is None:
-            return response, NOT_STORED
-        if not self.strategy.fill(lease, entry.encode(lookup.form(request.environ)), lookup.ttl):
-            return entry, NOT_STORED
-        flight.entry = entry
-        return entry, STORED
-
-    def _lease(self, key: Key) -> Lease | bytes | Miss:
-        """Ask for a lease, for a moment again and again while another process holds it."""
-        given = self.strategy.lease(key)
-        for _ in range(_LEASE_POLLS):
-            if not isinstance(given, Miss) or given.reason != MissReason.LEASED:
-                break
-            time.sleep(_LEASE_POLL)
-            given = self.strategy.lease(key)
-        return given
+    def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
+        key = self.key_of(lookup, request.environ, request.view_args or {})
+        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
+            key = MissReason.OFF
+        if isinstance(key, MissReason):
+            return _call(view, lookup), bypassed(key)
+        source = _Answer(key, lookup, view)
+        found: Obtained | Miss | None = request.environ.get(STAGE_MISS)
+        return self._filling.obtain(
+            source, self._filling.look_up(source) if found is None else found
+        )
 
 
-def _call(view: View, outcome: Outcome) -> Obtained:
+class _Answer:
+    """The answer of a view, which is stored with its headers."""
+
+    def __init__(self, key: Key, lookup: Lookup | ListLookup, view: View) -> None:
+        self.key = key
+        self.prefix = request.script_root
+        self.ttl = lookup.ttl
+        self._lookup = lookup
+        self._view = view
+        self._form = lookup.form(request.environ)
+
+    def decode(self, found: bytes) -> Entry | Miss:
+        return decode(found, self._form)
+
+    def read(self) -> Obtained:
+        return _call(self._view, self._lookup)
+
+    def read_to_store(self) -> tuple[Obtained, bytes | None]:
+        response = current_app.make_response(self._view())
+        entry = None if _is_personal(response) else Entry.of(response, self._lookup.vary)
+        return (response, None) if entry is None else (entry, entry.encode(self._form))
+
+
+class _Total:
+    """A number of rows, stored as its digits."""
+
+    prefix = ""
+
+    def __init__(self, key: Key, ttl: int, read: Callable[[], int]) -> None:
+        self.key = key
+        self.ttl = ttl
+        self.read = read
+
+    def decode(self, found: bytes) -> int | Miss:
+        return int(found) if found.isdigit() else _unreadable(f"{found!r:.50} is no number of rows")
+
+    def read_to_store(self) -> tuple[int, bytes]:
+        total = self.read()
+        return total, b"%d" % total
+
+
+def _call(view: View, lookup: Lookup | ListLookup) -> Obtained:
     """Answer by the view alone; what could be cached is answered as if it were."""
     response = current_app.make_response(view())
-    entry = Entry.of(response)
-    return (response if entry is None else entry), outcome
+    return Entry.of(response, lookup.vary) or response
 
 
 def _respond(entry: Entry) -> Response:
@@ -196,8 +169,12 @@ def decode(found: bytes | Miss, form: bytes) -> Entry | Miss:
         # It stays until it expires or the row is written: the other release may need it yet.
         return Miss(MissReason.OTHER_RELEASE, may_fill=False)
     except ValueError as error:
-        logger.warning("a cached answer cannot be read: %s", error)
-        return Miss(MissReason.UNREADABLE, may_fill=False)
+        return _unreadable(error)
+
+
+def _unreadable(reason: object) -> Miss:
+    logger.warning("a cached answer cannot be read: %s", reason)
+    return Miss(MissReason.UNREADABLE, may_fill=False)
 
 
 def _is_personal(response: Response) -> bool:

@@ -4,12 +4,9 @@ The first request of this process is the leader and reads; the others follow and
 """
 
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pegboard.cache.strategy import Key
-
-if TYPE_CHECKING:
-    from pegboard.cache.entry import Entry
 
 MAX_WAIT = 5.0
 """Seconds for which a follower waits; more than the bounds on a statement of the database."""
@@ -18,13 +15,13 @@ MAX_WAIT = 5.0
 class Flight:
     """One reading of the database, by its leader for all followers."""
 
-    __slots__ = ("_done", "entry", "is_leased_elsewhere", "place")
+    __slots__ = ("_done", "is_leased_elsewhere", "place", "result")
 
     def __init__(self, place: tuple[Key, str]) -> None:
         self.place = place
         """The key that is read, and the path prefix that its answer is for."""
         self._done = threading.Event()
-        self.entry: Entry | None = None
+        self.result: Any = None
         """What the leader has stored; None if it has stored nothing."""
         self.is_leased_elsewhere = False
         """Whether another process held the lease of the key and had not filled it yet."""

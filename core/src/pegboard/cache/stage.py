@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from pegboard.cache.lookup import Lookup, lookup_of
+from pegboard.cache.declaration import AnyLookup, declared_of
+from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import HIT
 from pegboard.cache.service import STAGE_MISS, Cache, decode
-from pegboard.cache.strategy import Key, Miss, NullStrategy, RemoteStrategy
+from pegboard.cache.strategy import Key, Miss, MissReason, NullStrategy, RemoteStrategy
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 
@@ -23,7 +24,7 @@ class CacheStage:
         """Return the handler that looks up the answers of a route; None if it is not cached."""
         if route is None or route.method not in {"GET", "HEAD"}:
             return None
-        lookup = lookup_of(route.function)
+        lookup = declared_of(route.function)
         if (
             lookup is None
             or not self._cache.serve_hits
@@ -41,7 +42,7 @@ class CacheStage:
 class LookupHandler:
     """Looks up answers in a strategy of this process."""
 
-    def __init__(self, cache: Cache, lookup: Lookup) -> None:
+    def __init__(self, cache: Cache, lookup: AnyLookup) -> None:
         self._cache = cache
         self._lookup = lookup
 
@@ -54,6 +55,9 @@ class LookupHandler:
         """Never called, as `prepare` returns no commands."""
 
     def _key(self, call: Call) -> Key | None:
+        if not isinstance(self._lookup, Lookup):
+            found = self._cache.key_of(self._lookup, call.environ, call.arguments)
+            return None if isinstance(found, MissReason) else found
         if call.environ.get("QUERY_STRING"):
             return None  # the answer may depend on it
         name = CacheStage.name
@@ -77,7 +81,7 @@ class LookupHandler:
 class RemoteLookupHandler(LookupHandler):
     """Looks up answers in Redis, in the round trip that all stages share."""
 
-    def __init__(self, cache: Cache, lookup: Lookup, strategy: RemoteStrategy) -> None:
+    def __init__(self, cache: Cache, lookup: AnyLookup, strategy: RemoteStrategy) -> None:
         super().__init__(cache, lookup)
         self._strategy = strategy
         self.is_non_blocking = strategy.is_non_blocking

@@ -44,9 +44,22 @@ class Key(NamedTuple):
     """
 
     group: str
-    """The look-up: the table of its row, and its own name."""
+    """The look-up: the table of its row, and its own name; or a collection of rows."""
     name: str
-    """The row's primary key."""
+    """The row's primary key; or what of the collection it is."""
+
+
+COLLECTION_MARK = "::"
+"""What stands between the table and the name in the group of a collection."""
+
+
+def is_of_collection(group: str) -> bool:
+    """Return whether a group is of all rows of a table, as of its lists and their totals.
+
+    Each write to the table covers such a group as a whole, so keep it in one place: in a cluster
+    a group that is divided among slots costs a command for each.
+    """
+    return COLLECTION_MARK in group
 
 
 class MissReason(StrEnum):

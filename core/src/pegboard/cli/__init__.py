@@ -13,13 +13,9 @@ import click
 from flask.cli import FlaskGroup, ScriptInfo
 
 from pegboard.app import create_app
-from pegboard.cli.cache import cache
-from pegboard.cli.config import config
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.cli.db import db
 from pegboard.cli.diagnosis import Diagnosis, diagnose
-from pegboard.cli.plugins import plugins
-from pegboard.cli.serve import dev, serve
+from pegboard.cli.own_commands import OWN_COMMANDS, ImportedCommands
 from pegboard.logs import no_warnings
 
 
@@ -43,6 +39,8 @@ class PlatformGroup(FlaskGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name. Raises `StartupError` if a plugin's could not be found."""
+        if cmd_name in OWN_COMMANDS:
+            return self.commands[cmd_name]  # without importing those of all distributions
         self._load_plugin_commands()
         if cmd_name in self.commands:
             return self.commands[cmd_name]
@@ -84,6 +82,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) ->
 
 main = PlatformGroup(
     name="pegboard",
+    commands=ImportedCommands(OWN_COMMANDS),
     create_app=create_app,
     set_debug_flag=False,  # the configuration decides, not FLASK_DEBUG
     add_version_option=False,  # which would name Flask, and not Pegboard
@@ -99,5 +98,3 @@ main = PlatformGroup(
     ],
     help="Serve and operate a service made of plugins.",
 )
-for _command in (serve, dev, db, plugins, config, cache):
-    main.add_command(_command)

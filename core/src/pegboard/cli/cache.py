@@ -4,7 +4,13 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from pegboard.cache import MemoryStrategy, UnconfirmedError, find_lookups, get_cache
+from pegboard.cache import (
+    MemoryStrategy,
+    UnconfirmedError,
+    find_collections,
+    find_lookups,
+    get_cache,
+)
 
 
 @click.group()
@@ -27,10 +33,8 @@ def stats() -> None:
 @click.argument("group", required=False)
 @with_appcontext
 def clear(group: str | None) -> None:
-    """Clear all cached answers, or those of GROUP, the name of a table."""
-    groups: dict[str, set[str]] = {}
-    for _, lookup in find_lookups(current_app):
-        groups.setdefault(lookup.table.fullname, set()).add(lookup.group)
+    """Clear all cached answers and totals, or those of GROUP, the name of a table."""
+    groups = _groups()
     if group is not None and group not in groups:
         known = ", ".join(sorted(groups)) or "none"
         message = f"no view caches answers of {group!r}; the groups: {known}."
@@ -49,3 +53,13 @@ def clear(group: str | None) -> None:
         message = f"the cache may not be empty: {error}."
         raise click.ClickException(message) from error
     click.echo(f"The cached answers{f' of {group}' if group else ''} are cleared.")
+
+
+def _groups() -> dict[str, set[str]]:
+    """Return the groups of what the app caches, by the names of their tables."""
+    groups: dict[str, set[str]] = {}
+    for _, lookup in find_lookups(current_app):
+        groups.setdefault(lookup.table.fullname, set()).add(lookup.group)
+    for _, collection in find_collections(current_app):
+        groups.setdefault(collection.table.fullname, set()).add(collection.group)
+    return groups

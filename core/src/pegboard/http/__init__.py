@@ -34,6 +34,7 @@ from pegboard.http.headers import (
     encode_header_value,
 )
 from pegboard.http.json_output import JSONProvider, encode_json
+from pegboard.http.preferences import preference
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
 from pegboard.http.view_methods import function_of
@@ -80,6 +81,7 @@ __all__ = [
     "load_json",
     "log_request",
     "parse_origin",
+    "preference",
     "read_json",
     "require_preconditions",
 ]

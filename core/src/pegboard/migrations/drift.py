@@ -22,9 +22,9 @@ from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
-    read_script_directory,
 )
 from pegboard.migrations.lock import Report
+from pegboard.migrations.script_directory import read_script_directory
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 from pegboard.migrations.table_names import TableName
 

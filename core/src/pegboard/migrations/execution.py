@@ -18,19 +18,19 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.committed import Committed, watch_commits
-from pegboard.migrations.errors import MigrationError, line_in, translate_alembic_errors
+from pegboard.migrations.errors import MigrationError, line_in
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
-    read_script_directory,
-    revision_label,
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
 from pegboard.migrations.referring import reject_foreign_keys_to
+from pegboard.migrations.script_directory import read_script_directory, revision_label
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)

@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import SITE_HISTORY, History, Migrate, get_migrate
+from pegboard.migrations.model_tables import model_tables
 from pegboard.migrations.ownership import (
     ever_created_tables,
     existing_tables,
-    model_tables,
     owned_tables,
 )
+from pegboard.migrations.script_directory import read_revisions
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
 from pegboard.migrations.watch_postgresql import watch_postgresql
@@ -82,7 +83,8 @@ def _foreign_tables(
     for other in migrate.histories:
         if other.name == history.name:
             continue
-        current = migrate.revisions(other).known.intersection(current_heads(connection, other))
+        known = migrate.read(other, read_revisions).known
+        current = known.intersection(current_heads(connection, other))
         tables = owned_tables(other, migrate, current) | {TableName(None, other.version_table)}
         owners.update(dict.fromkeys(tables, other.name))
     # A table that was handed over to another plugin is still made by the old revisions.

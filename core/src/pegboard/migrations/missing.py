@@ -9,7 +9,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 
 from pegboard.database import db
 from pegboard.migrations.histories import History, ensure_app_context, get_migrate
-from pegboard.migrations.ownership import model_tables
+from pegboard.migrations.model_tables import model_tables
 from pegboard.migrations.table_names import TableName
 from pegboard.problems import Code, Problem
 

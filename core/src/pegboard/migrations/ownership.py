@@ -2,17 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, Table, inspect
+from sqlalchemy import Connection, inspect
 
-from pegboard.migrations.histories import History, Migrate, read_script_directory
+from pegboard.migrations.histories import History, Migrate
+from pegboard.migrations.model_tables import model_tables
 from pegboard.migrations.revision_source import table_operations
+from pegboard.migrations.script_directory import read_script_directory
 from pegboard.migrations.table_names import TableName
-
-
-def model_tables(history: History) -> dict[TableName, Table]:
-    """Return the tables of a history's models by their names."""
-    tables = history.metadata.tables.values() if history.metadata is not None else ()
-    return {TableName.of(table.schema, table.name): table for table in tables}
 
 
 def existing_tables(

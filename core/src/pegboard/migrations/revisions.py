@@ -17,21 +17,22 @@ from alembic.script.base import Script
 from flask import Flask
 
 from pegboard.database import db
+from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.comparison import comparison_of
 from pegboard.migrations.drift import (
     comparison_config,
     describe_differences,
     describe_pending,
 )
-from pegboard.migrations.errors import MigrationError, translate_alembic_errors
+from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
-    read_script_directory,
 )
 from pegboard.migrations.lock import Report
 from pegboard.migrations.operations import make_portable
+from pegboard.migrations.script_directory import read_script_directory
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,10 @@
 """Which revision the database is at, compared with the revision files."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, inspect, select, table
 
 from pegboard.database import db
 from pegboard.migrations.errors import MigrationError
@@ -15,6 +14,10 @@ from pegboard.migrations.histories import (
     ensure_app_context,
     get_migrate,
 )
+from pegboard.migrations.written_ids import written_heads
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,13 @@ def pending_histories(app: Flask) -> tuple[PendingHistory, ...]:
 def _pending(migrate: Migrate, connection: Connection) -> tuple[PendingHistory, ...]:
     found = []
     for history in migrate.histories:
-        revisions = migrate.revisions(history)
         current = current_heads(connection, history)
+        if frozenset(current) == migrate.read(history, written_heads):
+            continue
+        # Imports Alembic, which a service whose database is at head does without.
+        from pegboard.migrations.script_directory import read_revisions  # noqa: PLC0415
+
+        revisions = migrate.read(history, read_revisions)
         if set(current) != revisions.heads and revisions.known.issuperset(current):
             head = ", ".join(sorted(revisions.heads))
             found.append(PendingHistory(history.name, ", ".join(current) or None, head))
@@ -61,12 +69,14 @@ def _pending(migrate: Migrate, connection: Connection) -> tuple[PendingHistory, 
 
 def current_heads(connection: Connection, history: History) -> tuple[str, ...]:
     """Return the revisions that the database is at: one, unless branches are not yet merged."""
-    options = {"version_table": history.version_table}
-    return MigrationContext.configure(connection, opts=options).get_current_heads()
+    if not inspect(connection).has_table(history.version_table):
+        return ()
+    versions = table(history.version_table, column("version_num"))
+    return tuple(connection.scalars(select(versions.c.version_num)))
 
 
 def reject_unknown_revisions(
-    history: History, directory: ScriptDirectory, current: tuple[str, ...]
+    history: History, directory: "ScriptDirectory", current: tuple[str, ...]
 ) -> None:
     """Raise `MigrationError` if the database is at a revision that has no file."""
     known = {script.revision for script in directory.walk_revisions()}

@@ -20,6 +20,7 @@ from pegboard.migrations.histories import (
 from pegboard.migrations.lock import Report, migration_lock
 from pegboard.migrations.ownership import existing_tables, owned_tables
 from pegboard.migrations.referring import reject_foreign_keys_to
+from pegboard.migrations.script_directory import read_revisions
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
 
@@ -66,7 +67,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
         migrate = get_migrate()
         history = migrate.find(name)
         was_applied = inspect(connection).has_table(history.version_table)
-        known = migrate.revisions(history).known
+        known = migrate.read(history, read_revisions).known
         applied = known.intersection(current_heads(connection, history))
         connection.rollback()
         if not was_applied:

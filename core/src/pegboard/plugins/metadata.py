@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GROUP = "pegboard.plugins"
 
+_VERSION = re.compile(r"^Version:[ \t]*(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FOLDER = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^-]+)(?:-.*)?)?\.(?:dist|egg)-info")
 
 
@@ -77,7 +78,11 @@ def plugin_names(distribution: MetadataDistribution) -> list[str]:
 def find_version(distribution: MetadataDistribution) -> Version | None:
     """Return the version of a distribution; None if its metadata has no valid one."""
     try:
-        return Version(distribution.version)
+        # `distribution.version` parses the whole file, with a description that may be long: for
+        # what four plugins require that was an eighth of the time in which an app is built.
+        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        found = _VERSION.search(text.partition("\n\n")[0])
+        return Version(found[1] if found else distribution.version)
     except Exception:  # noqa: BLE001 - what a broken file leads to differs between releases of Python
         return None
 

@@ -16,12 +16,15 @@ from pegboard.resources.declaration import (
     ResourceError,
     TransferLimits,
 )
+from pegboard.resources.description import LIST as LIST
 from pegboard.resources.description import Words as Words
+from pegboard.resources.description import describe_totals_on_request as describe_totals_on_request
 from pegboard.resources.fields import Decimal, Line, Moment, Text
 from pegboard.resources.formats import Format as Format
 from pegboard.resources.formats import RowWriter as RowWriter
 from pegboard.resources.formats import holds_text as holds_text
 from pegboard.resources.formats import value_of_cell as value_of_cell
+from pegboard.resources.listing import TOTAL_ON_REQUEST as TOTAL_ON_REQUEST
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values

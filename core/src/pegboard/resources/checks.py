@@ -1,7 +1,7 @@
 """What is wrong with the declaration of a resource, said when it is made and not by a request."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from marshmallow import Schema, fields, missing
@@ -81,20 +81,38 @@ def mistakes_in_operations(operations: Any) -> Iterator[str]:
             yield f"operations are members of Operation, not {one!r}"
 
 
-def mistakes_in_numbers(
-    sort_keys: object, page_sizes: object, ttl: object, operations: Iterable[Operation]
-) -> Iterator[str]:
+def mistakes_in_numbers(sort_keys: object, page_sizes: object) -> Iterator[str]:
     """Yield what is wrong with numbers and the function that returns some."""
     if not _is_positive(sort_keys):
         yield f"sort_keys is a whole number and at least 1, not {sort_keys!r}"
     if not callable(page_sizes):
         yield f"page_sizes is a function, as in lambda: (20, 100), not {page_sizes!r}"
-    if ttl is None:
-        return
-    if not _is_positive(ttl):
-        yield f"ttl is a whole number of seconds and at least 1, not {ttl!r}"
-    if Operation.GET not in operations:
-        yield "a ttl is of the answer about one row, and there is no Operation.GET"
+
+
+def mistakes_in_times(
+    times: Mapping[str, object], operations: Iterable[Operation], overrides: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield what is wrong with the times for which answers may be cached, by argument."""
+    for argument, seconds in times.items():
+        if seconds is None:
+            continue
+        if not _is_positive(seconds):
+            yield f"{argument} is a whole number of seconds and at least 1, not {seconds!r}"
+        cached, operation = _CACHED[argument]
+        if operation not in operations:
+            yield f"a {argument} is of {cached}, and there is no Operation.{operation.name}"
+        for step in ("rows", "permit_read"):
+            if overrides(step):
+                yield (
+                    f"with a {argument}, {step} must not be overridden: a cached answer is given "
+                    "to every client, and asks nobody; leave out one of the two"
+                )
+
+
+_CACHED = {
+    "ttl": ("the answer about one row", Operation.GET),
+    "list_ttl": ("lists", Operation.LIST),
+}
 
 
 def _is_positive(number: object) -> bool:
@@ -166,9 +184,9 @@ def mistakes_in_depends(output: Schema, model: Any, depends: Any) -> Iterator[st
         other = relationships[attribute].mapper
         if tables.isdisjoint(other.tables):
             yield (
-                f"with a ttl, an answer that shows {attribute} would stay when a "
+                f"an answer that is cached and shows {attribute} would stay when a "
                 f"{other.class_.__name__} is written; add it to depends, as in "
-                f"depends=[{other.class_.__name__}], or leave out the ttl"
+                f"depends=[{other.class_.__name__}], or leave out ttl and list_ttl"
             )
 
 

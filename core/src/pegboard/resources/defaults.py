@@ -7,6 +7,8 @@ from marshmallow import Schema, missing
 from sqlalchemy import Column, inspect, literal_column
 from sqlalchemy.orm import DeclarativeBase
 
+from pegboard.resources.schemas import Values
+
 
 def defaults_of(model: type[DeclarativeBase], body: Schema) -> Mapping[str, Callable[[], Any]]:
     """Return, by attribute, what makes the values of columns that a body may leave out.
@@ -25,6 +27,12 @@ def defaults_of(model: type[DeclarativeBase], body: Schema) -> Mapping[str, Call
             if make is not None:
                 found[attribute] = make
     return found
+
+
+def with_defaults(sent: Values, defaults: Mapping[str, Callable[[], Any]]) -> Values:
+    """Return the values of a body, with those of columns that it leaves out."""
+    left_out = {name: make() for name, make in defaults.items() if name not in sent}
+    return {**left_out, **sent}
 
 
 def _default_of(column: Column[Any]) -> Callable[[], Any] | None:

@@ -7,6 +7,9 @@ from typing import Any
 from pegboard.resources.formats import Format
 from pegboard.resources.listing import PAGINATION
 
+LIST = "__pegboard_list__"
+"""The attribute of a view that lists the rows of a resource."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -84,6 +87,28 @@ def list_headers(prefix: str, *, is_exported: bool) -> Mapping[str, Any]:
             "schema": {"type": "string", "example": f'<{prefix}/?page=2>; rel="next"'},
         },
     }
+
+
+def describe_totals_on_request(call: dict[str, Any]) -> None:
+    """Say in the document of a list that its total is told only to those who ask for it."""
+    call.setdefault("parameters", []).append(
+        {
+            "in": "header",
+            "name": "Prefer",
+            "description": "RFC 7240. By number, with `count=exact` the total is told.",
+            "schema": {"type": "string", "example": "count=exact"},
+        }
+    )
+    headers = call["responses"]["200"]["headers"]
+    headers["Preference-Applied"] = {
+        "description": "RFC 7240. `count=exact` if the total was asked for, and is told.",
+        "schema": {"type": "string", "enum": ["count=exact"]},
+    }
+    words = headers[PAGINATION]["description"]
+    headers[PAGINATION]["description"] = (
+        f"{words} Without `Prefer: count=exact` total, total_pages and last_page are left out, and "
+        "page_size is there."
+    )
 
 
 def id_parameter(name: str, largest: int) -> dict[str, Any]:

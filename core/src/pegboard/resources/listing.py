@@ -13,16 +13,21 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from pegboard.database import db
-from pegboard.http import encode_json
+from pegboard.http import encode_json, preference
 from pegboard.resources.conditions import Condition
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.expressions import contains, like_pattern
 from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
+from pegboard.resources.pagination import paginate, paginate_uncounted
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
+from pegboard.resources.totals import Totals
+from pegboard.settings import CoreSettings, get_settings
 
 PAGINATION = "X-Pagination"
+TOTAL_ON_REQUEST = "request"
+"""The value of `PEGBOARD_RESOURCES_TOTAL` with which a total is told only to those who ask."""
 
 _RELATIONS = {
     "first": "first_page",
@@ -79,24 +84,46 @@ class Listing(Generic[R]):
     """The parameters that every link of the answer repeats."""
     plans: Plans | None
     """None where the rows are not the same for every client."""
+    totals: Totals
 
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
         return self._cursor_page(wanted) if wanted.is_by_cursor else self._numbered_page(wanted)
 
     def _numbered_page(self, wanted: Wanted) -> Response:
+        if get_settings(CoreSettings).resources_total != TOTAL_ON_REQUEST:
+            return self._counted_page(wanted)
+        if preference("count") == "exact":
+            response = self._counted_page(wanted)
+            response.headers["Preference-Applied"] = "count=exact"
+        else:
+            response = self._uncounted_page(wanted)
+        response.vary.add("Prefer")
+        return response
+
+    def _uncounted_page(self, wanted: Wanted) -> Response:
+        """Return a page without a total; one row more than wanted shows whether there is a next."""
+        _, page = self._plan(wanted, lambda: self._numbered(wanted))
+        place = {_LIMIT: wanted.page_size + 1, _OFFSET: (wanted.page - 1) * wanted.page_size}
+        found = self._execute(page, self._parameters(wanted) | place)
+        rows = found[: wanted.page_size]
+        pagination = paginate_uncounted(
+            wanted.page, wanted.page_size, is_empty=not rows, has_more=len(found) > len(rows)
+        )
+        return self._answer(rows, wanted, pagination, self._links(pagination))
+
+    def _counted_page(self, wanted: Wanted) -> Response:
         counting, page = self._plan(wanted, lambda: self._numbered(wanted))
         parameters = self._parameters(wanted)
-        total = db.session.execute(counting, parameters).scalar_one()
+        total = self.totals.get(
+            wanted.conditions,
+            wanted.search,
+            lambda: db.session.execute(counting, parameters).scalar_one(),
+        )
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
         rows = self._execute(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
-        links = [
-            self._link(relation, page=pagination[field])
-            for relation, field in _RELATIONS.items()
-            if field in pagination
-        ]
-        return self._answer(rows, wanted, pagination, links)
+        return self._answer(rows, wanted, pagination, self._links(pagination))
 
     def _cursor_page(self, wanted: Wanted) -> Response:
         parameters = self._parameters(wanted)
@@ -148,6 +175,13 @@ class Listing(Generic[R]):
         if links:
             response.headers["Link"] = ", ".join(links)
         return response
+
+    def _links(self, pagination: Mapping[str, int]) -> list[str]:
+        return [
+            self._link(relation, page=pagination[field])
+            for relation, field in _RELATIONS.items()
+            if field in pagination
+        ]
 
     def _link(self, relation: str, **page: int | str) -> str:
         # Relative, so that no Host header of a client gets into an answer.
@@ -239,21 +273,3 @@ def _loaded_in_batches(model: type[Any]) -> Iterator[ORMOption]:
     for relationship in inspect(model).relationships:
         if relationship.uselist and relationship.lazy in {"joined", False, "subquery"}:
             yield selectinload(getattr(model, relationship.key))
-
-
-def paginate(total: int, page: int, page_size: int) -> dict[str, int]:
-    """Return the content of `X-Pagination`, with the field names of flask-smorest."""
-    last = -(-total // page_size)
-    found = {"total": total, "total_pages": last}
-    if total:
-        found |= {"first_page": 1, "last_page": last}
-    elif page > 1:
-        # The way back from a page that is beyond the end; the only page of no rows is the first.
-        found |= {"first_page": 1, "last_page": 1}
-    if page <= last:
-        found["page"] = page
-        if page > 1:
-            found["previous_page"] = page - 1
-        if page < last:
-            found["next_page"] = page + 1
-    return found

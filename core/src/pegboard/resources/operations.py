@@ -9,12 +9,14 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.api import name_columns
-from pegboard.cache import Dependence, cached
+from pegboard.cache import Collection, Dependence, cached
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
+from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
-from pegboard.resources.defaults import defaults_of
+from pegboard.resources.defaults import defaults_of, with_defaults
 from pegboard.resources.description import (
+    LIST,
     Words,
     disposition_header,
     etag_header,
@@ -46,6 +48,12 @@ class Parts:
     list_query: type[Schema]
     """The schema of a list's query; it loads a `Wanted`."""
     listing: Listing[Any]
+    collection: Collection | None
+    """What of the lists is cached."""
+    list_ttl: int | None
+    """Seconds for which whole lists may be cached; None: they are not."""
+    list_settings: Callable[[], str]
+    """Returns the settings on which lists depend."""
     fields_by_column: Mapping[str, str]
     """What bodies call the columns of the table."""
     depends: Dependence
@@ -77,14 +85,15 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
-        if not parts.is_exported:
-            return parts.listing.response(wanted)
-        form = accepted_format()
-        if form is None:
-            response = parts.listing.response(wanted)
-        else:
+        form = accepted_format() if parts.is_exported else None
+        if form is not None:
             response = export_response(parts.listing, wanted, form, resource.name)
-        response.vary.add("Accept")
+        else:
+            response = parts.listing.response(wanted)
+            if parts.list_ttl is not None:
+                tag_list(response)
+        if parts.is_exported:
+            response.vary.add("Accept")
         return response
 
     view.__doc__ = f"""List {words.plural}.
@@ -110,6 +119,8 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
     view = _named(resource, f"list_{words.identifiers}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
+    setattr(view, LIST, True)
+    view = cached_by(parts.collection, parts.list_ttl, parts.list_settings, view)
     _route(resource, parts, "/", "GET", view)
 
 
@@ -194,8 +205,7 @@ def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     def view(sent: Values, **identity: int) -> Response:
         row = _row_to_write(resource, Operation.REPLACE, identity)
         require_preconditions(resource.represent.of(row).etag)
-        left_out = {name: make() for name, make in defaults.items() if name not in sent}
-        resource.change(row, {**left_out, **sent})
+        resource.change(row, with_defaults(sent, defaults))
         resource.save(row)
         return resource.represent.response(row)
 

@@ -1,16 +1,18 @@
 """`Resource`: what a plugin declares and the core carries."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection as AnyCollection
 from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, inspect
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Table, inspect
+from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
+from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint
-from pegboard.cache import Dependence
+from pegboard.cache import Collection, Dependence
 from pegboard.resources import checks
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
@@ -22,6 +24,8 @@ from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, client_name, derive
 from pegboard.resources.steps import M, Steps
+from pegboard.resources.totals import Totals
+from pegboard.settings import CoreSettings, get_settings
 
 _MAX_KEYS = 3
 _PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
@@ -56,7 +60,7 @@ class Resource(Steps[M]):
         noun: str,
         description: str = "",
         url_prefix: str | None = None,
-        operations: Collection[Operation] = CRUD,
+        operations: AnyCollection[Operation] = CRUD,
         sort: Sequence[InstrumentedAttribute[Any]] = (),
         sort_keys: int = _MAX_KEYS,
         search: Sequence[InstrumentedAttribute[Any]] = (),
@@ -66,21 +70,27 @@ class Resource(Steps[M]):
         page_sizes: Callable[[], tuple[int, int]] = lambda: (_PAGE_SIZE, _MAX_PAGE_SIZE),
         ttl: int | None = None,
         depends: Dependence = (),
+        list_ttl: int | None = None,
     ) -> None:
         """Declare a resource.
 
-        - `name`: the plural, and the blueprint's name; `noun`: the singular, as in `order line`.
+        - `name`: the plural, and the blueprint's name. `noun`: the singular, as in `order line`;
+          the variable in the URL of a row is named by it, as in `order_line_id`.
         - `schema`: of a row; its `dump_only` fields are read-only, its `load_only` ones write-only.
         - `url_prefix`: `/api/` and the name, if there is none.
         - `sort`: the columns that clients may sort by, the first by default; `sort_keys`: how many
-          of them at once.
+          of them at once, three unless told otherwise.
         - `search`: the columns that `q` looks into. `filters`: those that clients may filter by.
         - `sparse`: whether `fields=` chooses the fields of a list.
         - `export`: whether a list is a file with all rows for `Accept: text/csv` and
           `application/x-ndjson`.
-        - `page_sizes`: returns the default number of rows on a page and the largest.
+        - `page_sizes`: returns the default number of rows on a page and the largest; 20 and 100
+          unless told otherwise.
         - `ttl`: seconds for which the answer about one row may be cached; None: it is not.
-          `depends`: what it has something of besides; see `pegboard.cached`.
+          `depends`: the other models, tables and foreign keys that the answer shows something of,
+          as for `pegboard.cached`. The totals of lists are then cached, too, except with `q`.
+        - `list_ttl`: seconds for which whole lists may be cached, except with `q`; None: they are
+          not. Any write to the table, and to what is in `depends`, invalidates all of them.
 
         Raises `ResourceError` for a declaration that cannot work.
         """
@@ -104,7 +114,7 @@ class Resource(Steps[M]):
         """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._check(schema, self.url_prefix, ttl)
+        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl})
         if export and Operation.LIST not in self.operations:
             self._refuse("export=True is of a list, and there is no Operation.LIST")
 
@@ -114,7 +124,7 @@ class Resource(Steps[M]):
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""
         self._primary = self._primary_key()
-        if ttl is not None:
+        if ttl is not None or list_ttl is not None:
             self._refuse_any(checks.mistakes_in_depends(schemas.output(), model, depends))
 
         words = Words(noun, name.replace("_", " "))
@@ -138,6 +148,7 @@ class Resource(Steps[M]):
             searched=[self.shown.name_of(one.key) for one in search],
             shown=self._choices() if sparse else None,
         )
+        collection = self._collection(conditions, ttl, list_ttl, depends)
         listing: Listing[M] = Listing(
             rows=self.rows,
             columns=self._columns,
@@ -147,6 +158,7 @@ class Resource(Steps[M]):
             represent=self.represent,
             repeated=["page_size", "q", "sort", *conditions, "fields"],
             plans=None if self.overrides("rows") else Plans(),
+            totals=Totals(collection, conditions),
         )
         parts = Parts(
             words=words,
@@ -154,6 +166,9 @@ class Resource(Steps[M]):
             listed=schemas.sparse if sparse else schemas.output,
             list_query=query.schema(schema.__module__, words.plural),
             listing=listing,
+            collection=collection,
+            list_ttl=list_ttl,
+            list_settings=self._list_settings,
             fields_by_column={
                 one.columns[0].name: self.shown.name_of(one.key)
                 for one in inspect(model).column_attrs
@@ -164,27 +179,44 @@ class Resource(Steps[M]):
         )
         add_views(self, parts)
 
+    def _collection(
+        self,
+        conditions: Mapping[str, Condition],
+        ttl: int | None,
+        list_ttl: int | None,
+        depends: Dependence,
+    ) -> Collection | None:
+        """Return what of the lists is cached: totals, and themselves if they have a `list_ttl`."""
+        filtered = _tables_in(one.column for one in conditions.values())
+        if list_ttl is None:
+            return None if ttl is None else Collection(self.model, self.name, ttl, filtered)
+        given = [depends] if isinstance(depends, QueryableAttribute | Column) else depends
+        shown = inspect(self.model).column_attrs
+        selected = _tables_in(column for attribute in shown for column in attribute.columns)
+        others = (*filtered, *selected, *given)
+        return Collection(self.model, self.name, list_ttl, others, has_lists=True)
+
+    def _list_settings(self) -> str:
+        """Return what lists of this app depend on besides: its settings, and the fields shown."""
+        mode = get_settings(CoreSettings).resources_total
+        return repr((self.page_sizes(), mode, list(self.output().dump_fields)))
+
     def _primary_key(self) -> SortKey:
         mapper = inspect(self.model)
         (column,) = mapper.primary_key
         name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, url_prefix: object, ttl: object) -> None:
+    def _check(self, schema: object, url_prefix: object, times: Mapping[str, int | None]) -> None:
         """Refuse what is wrong whatever the schemas are that follow."""
         words = Words(self.noun, str(self.name))
         self._refuse_any(
             checks.mistakes_in_names(self.name, words, url_prefix, self.operations),
             checks.mistakes_in_model(self.model),
             checks.mistakes_in_schema(schema, self.model),
-            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes, ttl, self.operations),
+            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
+            checks.mistakes_in_times(times, self.operations, self.overrides),
         )
-        for step in ("rows", "permit_read"):
-            if ttl is not None and self.overrides(step):
-                self._refuse(
-                    f"with a ttl, {step} must not be overridden: a cached answer is given to every "
-                    "client, and asks nobody; leave out one of the two"
-                )
 
     def _checked_page_sizes(self) -> tuple[int, int]:
         """Return the page sizes; the document has the largest, so a wrong one stops the start."""
@@ -234,3 +266,10 @@ class Resource(Steps[M]):
     def _refuse(self, reason: str) -> NoReturn:
         message = f"the resource {self.name}: {reason}"
         raise ResourceError(message)
+
+
+def _tables_in(expressions: Iterable[ColumnElement[Any]]) -> tuple[Table, ...]:
+    """Return the tables of expressions, also those in subqueries."""
+    parts = [part for expression in expressions for part in iterate(expression)]
+    tables = (part.table if isinstance(part, Column) else part for part in parts)
+    return tuple(dict.fromkeys(table for table in tables if isinstance(table, Table)))

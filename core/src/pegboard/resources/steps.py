@@ -32,7 +32,7 @@ class Steps(Generic[M]):
     """Reading and writing the rows of a resource; a subclass may override the first five."""
 
     row_rule: str
-    """The rule of a row's URL within the blueprint."""
+    """The rule of a row's URL within the blueprint, as `/<row_id:review_id>` of a `review`."""
     blueprint: Blueprint
     """What `pegboard_blueprints` returns; a plugin may add views to it."""
     input: type[Schema]

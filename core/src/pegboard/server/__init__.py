@@ -9,7 +9,12 @@ from pegboard.server.isolated import call_isolated
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["Address", "Limits", "call_isolated", "find_address", "run"]
+__all__ = ["Address", "Limits", "call_isolated", "find_address", "import_server", "run"]
+
+
+def import_server() -> None:
+    """Import what `run` needs, where there is time to wait for something else."""
+    from pegboard.server import granian  # noqa: F401, PLC0415 - as below
 
 
 def run(

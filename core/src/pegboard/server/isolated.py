@@ -39,9 +39,12 @@ _CONTEXT = (
 )
 
 
-def call_isolated(function: Callable[[], T]) -> T:
+def call_isolated(
+    function: Callable[[], T], *, meanwhile: Callable[[], object] = lambda: None
+) -> T:
     """Return what a function returns in a process of its own, which has ended by then.
 
+    `meanwhile` is called here, while that process works.
     The function and its result must be picklable; it may read standard input. Exit handlers
     (`atexit`) that it registers are run, threads that it starts are not waited for. If it raises,
     its process prints the error as a command does, and `SystemExit` is raised here: with its exit
@@ -53,6 +56,7 @@ def call_isolated(function: Callable[[], T]) -> T:
     process.start()
     sender.close()
     try:
+        meanwhile()
         with suppress(EOFError):
             result: T = receiver.recv()
             process.join()

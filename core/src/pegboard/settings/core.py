@@ -250,6 +250,12 @@ class CoreSettings(Settings):
         default=False,
         doc="Send Cache-Status (RFC 9211): whether the cache had the answer, and why not.",
     )
+    resources_total: str = setting(
+        "exact",
+        doc="The total of a resource's list by page number: exact (always), or request (only for "
+        "`Prefer: count=exact`).",
+        validate=OneOf(("exact", "request")),
+    )
     sessions: str = setting(
         "auto",
         doc="Where sessions are kept: auto (by a plugin, else cookie) or cookie (signed cookies).",

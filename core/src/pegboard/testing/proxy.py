@@ -124,6 +124,7 @@ class RedisProxy:
         self.url = parts._replace(
             netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}".removeprefix("@")
         ).geturl()
+        """The URL of the proxy, in place of the server's."""
         self._server_port = parts.port
         self._context = certificates.server_context() if certificates else None
         if certificates:

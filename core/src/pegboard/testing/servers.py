@@ -91,6 +91,7 @@ class PostgresServer(Server):
             user=user,
         )
         self.url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+        """The URL of its database `postgres`, for a superuser."""
 
     def answers(self) -> bool:
         """Return whether the server accepts connections and is not still starting up."""
@@ -164,6 +165,7 @@ class RedisServer(Server):
             command += ["--user", name, *rules.split()]
         super().__init__(command, port=port, directory=directory)
         self.url = self.url_of()
+        """The URL of database 0, for the default user."""
 
     def url_of(self, user: str = "", password: str | None = None) -> str:
         """Return the URL of database 0 for a user; `url` is that of the default user."""

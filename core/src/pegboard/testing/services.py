@@ -73,6 +73,7 @@ class LiveServer(Server):
             ),
         )
         self.url = f"http://127.0.0.1:{port}"
+        """The service's address, without a slash at the end."""
 
     def request(
         self, method: str, path: str, body: object = None, timeout: float = 10

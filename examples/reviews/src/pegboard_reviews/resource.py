@@ -60,8 +60,9 @@ reviews = Reviews(
 @pegboard.transactional
 def publish(review_id: int) -> Response:
     """Publish a review."""
-    review = reviews.lock(review_id)  # 404, 412, and nobody else writes it
+    review = reviews.lock_unconditionally(review_id)  # 404, and nobody else writes it
     reviews.permit_write(Operation.MERGE, review)  # 403
+    pegboard.require_preconditions(reviews.represent.of(review).etag)  # 412
     review.published_at = review.published_at or pegboard.utcnow()
     reviews.save(review)  # 409 or 422 with the fields
     return reviews.represent.response(review)

@@ -15,7 +15,7 @@ from .changes import Step, trust_ended
 from .forgetting import forget
 from .readers import reader_steps
 from .scenario import Scenario
-from .servers import evictions, faults, late_steps
+from .servers import evictions, faults, late_steps, siblings
 from .state import IDLE, NOTHING, Reading, State, Writer
 from .writers import writer_steps
 
@@ -69,6 +69,8 @@ class Processes(Scenario):
         yield from late_steps(self, state)
         if self.evictions:
             yield from evictions(state)
+        if self.siblings:
+            yield from siblings(state)
         if state.faults:
             for what, after in faults(self, state):
                 yield what, after._replace(faults=state.faults - 1)

@@ -42,6 +42,8 @@ class Scenario:
     """Caching has yet to be turned on for the first time: the row is as the migration left it."""
     background_refresh: bool = True
     """Caching is turned on again."""
+    siblings: bool = False
+    """Other keys of the group, as the totals of other filters, are filled at any time."""
     kills_oblige: bool = False
     """Reads that begin after a writer was killed must see what it committed, if it did; if it
     had turned caching off, those that begin after all trust in the epoch has ended.

@@ -65,6 +65,15 @@ def evictions(state: State) -> Iterator[Step]:
             yield "the key is gone", state._replace(cells=_with_cell(state.cells, bare))
 
 
+def siblings(state: State) -> Iterator[Step]:
+    """Yield the lease of another key of the group, which makes a marker where there is none."""
+    for cell in state.cells:
+        if not cell.generation and not cell.group_fences:
+            marked = cell._replace(generation=_new_generation(state))
+            what = "another key of the group is leased"
+            yield what, state._replace(cells=_with_cell(state.cells, marked))
+
+
 def faults(scenario: Scenario, state: State) -> Iterator[Step]:
     """Yield each fault of a server, with each content it may have afterwards."""
     new = max(*state.live, *state.owners) + 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from zlib import crc32
 
-from pegboard.cache import Key
+from pegboard.cache import Key, is_of_collection
 from pegboard.redis import Command, command
 from pegboard_cache_redis.cache.codec import FORMAT, MARK_SIZE
 
@@ -44,8 +44,10 @@ class KeyNames:
         known = self._markers.get(group)
         if known is None:
             name = quote(group, safe="")
+            # Each write fences all markers of a collection, and those of a look-up seldom.
+            buckets = 1 if is_of_collection(group) else self._buckets
             known = self._markers[group] = tuple(
-                f"{self._prefix}:{{{name}.{bucket}}}:".encode() for bucket in range(self._buckets)
+                f"{self._prefix}:{{{name}.{bucket}}}:".encode() for bucket in range(buckets)
             )
         return known
 
@@ -61,7 +63,7 @@ class KeyNames:
     def _make_place(self, key: Key) -> KeyPlace:
         markers = self.markers(key.group)
         name = key.name.encode()
-        marker = markers[crc32(name) % self._buckets if self._buckets > 1 else 0]
+        marker = markers[crc32(name) % len(markers) if len(markers) > 1 else 0]
         full = marker + name
         packed = b"*4\r\n$8\r\nGETRANGE\r\n$%d\r\n%b\r\n%b" % (len(full), full, self._range)
         before, after = self._around.get(marker) or self._make_around(marker)

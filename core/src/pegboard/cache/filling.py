@@ -1,0 +1,142 @@
+"""Reading the database once for all that ask at the same moment, and storing what was read."""
+
+import time
+from typing import Any, Protocol, TypeVar
+
+from pegboard.cache.outcome import (
+    FILLED_ELSEWHERE,
+    HIT,
+    NOT_SHARED,
+    NOT_STORED,
+    SHARED,
+    STORED,
+    Outcome,
+    bypassed,
+    missed,
+)
+from pegboard.cache.singleflight import Flight, SingleFlight
+from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
+from pegboard.database import db
+
+_ATTEMPTS = 2
+"""How often a request follows the reading of another, at most."""
+
+_LEASE_POLL, _LEASE_POLLS = 0.005, 10
+"""Seconds between two requests for a lease that another process holds, and how many are made."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Source(Protocol[T_co]):
+    """What is read from the database, and how it is stored under a key."""
+
+    @property
+    def key(self) -> Key:
+        """What it is stored under."""
+
+    @property
+    def prefix(self) -> str:
+        """The path prefix of the requests that may share it."""
+
+    @property
+    def ttl(self) -> int:
+        """How long it may be kept, in seconds."""
+
+    def decode(self, found: bytes) -> T_co | Miss:
+        """Return what the bytes stand for; a `Miss` for bytes that are not to be used."""
+
+    def read(self) -> T_co:
+        """Read it from the database."""
+
+    def read_to_store(self) -> tuple[T_co, bytes | None]:
+        """Read it, and return it with the bytes to store; None if it must not be stored."""
+
+
+class Filling:
+    """The readings of one app that are under way, and where their results are stored."""
+
+    def __init__(self, strategy: CacheStrategy) -> None:
+        self._strategy = strategy
+        self._single_flight = SingleFlight()
+
+    def look_up(self, source: Source[T]) -> T | Miss:
+        """Return what is stored."""
+        return _decoded(source, self._strategy.look_up(source.key))
+
+    def obtain(self, source: Source[T], found: T | Miss) -> tuple[T, Outcome]:
+        """Return what a look-up has found; if that is a `Miss`, read it, and store it if possible.
+
+        Requests of this process that read the same at the same moment wait for one of them.
+        """
+        if not isinstance(found, Miss):
+            return found, HIT
+        if not found.may_fill:
+            return source.read(), bypassed(found.reason)
+        if db.session().in_transaction():
+            # What is read may be older than the lease.
+            return source.read(), bypassed(MissReason.IN_TRANSACTION)
+        return self._lead_or_follow(source, _ATTEMPTS)
+
+    def _lead_or_follow(self, source: Source[T], attempts: int) -> tuple[T, Outcome]:
+        """Read the database, or wait for another request of this process that reads the same."""
+        flight, is_leader = self._single_flight.join(source.key, source.prefix)
+        if is_leader:
+            return self._lead(source, flight)
+        flight.wait()
+        if flight.result is not None:
+            return flight.result, SHARED
+        found = self.look_up(source)
+        if not isinstance(found, Miss):
+            return found, HIT
+        if flight.is_leased_elsewhere and attempts > 1:
+            # Another process is about to fill it; until then only one request asks again.
+            return self._lead_or_follow(source, attempts - 1)
+        return source.read(), NOT_SHARED
+
+    def _lead(self, source: Source[T], flight: Flight) -> tuple[T, Outcome]:
+        """Read the database for all followers, unless another process does."""
+        try:
+            given = self._lease(source.key)
+            if isinstance(given, Lease):
+                return self._fill(source, given, flight)
+            found = _decoded(source, given)
+            if not isinstance(found, Miss):
+                return found, FILLED_ELSEWHERE
+            flight.is_leased_elsewhere = found.reason == MissReason.LEASED
+            return source.read(), missed(found.reason)
+        finally:
+            self._single_flight.close(flight)
+            flight.finish()
+
+    def _fill(self, source: Source[T], lease: Lease, flight: Flight) -> tuple[T, Outcome]:
+        """Read the database, and store the result if nothing was written meanwhile."""
+        stored: bytes | None = None
+        try:
+            # What the session still holds may be older than the lease.
+            db.session.expire_all()
+            result, stored = source.read_to_store()
+        finally:
+            if stored is None:
+                self._strategy.give_back(lease)
+        # A request that comes from now on may begin after a write that this result does not have,
+        # so it must not follow.
+        self._single_flight.close(flight)
+        if stored is None or not self._strategy.fill(lease, stored, source.ttl):
+            return result, NOT_STORED
+        flight.result = result
+        return result, STORED
+
+    def _lease(self, key: Key) -> Lease | bytes | Miss:
+        """Ask for a lease, for a moment again and again while another process holds it."""
+        given = self._strategy.lease(key)
+        for _ in range(_LEASE_POLLS):
+            if not isinstance(given, Miss) or given.reason != MissReason.LEASED:
+                break
+            time.sleep(_LEASE_POLL)
+            given = self._strategy.lease(key)
+        return given
+
+
+def _decoded(source: Source[T], found: Any) -> T | Miss:
+    return found if isinstance(found, Miss) else source.decode(found)

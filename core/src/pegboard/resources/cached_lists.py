@@ -1,0 +1,44 @@
+"""Lists that are cached whole: which requests they are for, and their validator."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response
+
+from pegboard.cache import Collection, cached_list, declare_collection
+from pegboard.resources.formats import Format
+from pegboard.resources.listing import PAGINATION
+
+_FILES = tuple(form.media_type for form in Format)
+
+
+def cached_by(
+    collection: Collection | None, ttl: int | None, settings: Callable[[], str], view: Any
+) -> Any:
+    """Return the view of a list, which lets totals be cached, and itself if it has a `ttl`."""
+    if collection is None:
+        return view
+    declare_collection(view, collection)
+    if ttl is None:
+        return view
+    return cached_list(collection, ttl=ttl, is_usual=is_usual, settings=settings)(view)
+
+
+def is_usual(environ: Mapping[str, Any]) -> bool:
+    """Return whether the answer to a request depends on no header: it is JSON, in the usual form.
+
+    `environ` is the WSGI environment.
+    """
+    if "HTTP_PREFER" in environ:
+        return False
+    accepted: str = environ.get("HTTP_ACCEPT", "")
+    return not accepted or not any(media in accepted.lower() for media in _FILES)
+
+
+def tag_list(response: Response) -> None:
+    """Give a list a strong `ETag`, which also changes with its total and its links."""
+    digest = hashlib.blake2b(response.get_data(), digest_size=16)
+    for name in (PAGINATION, "Link"):
+        digest.update(f"\n{response.headers.get(name, '')}".encode())
+    response.set_etag(digest.hexdigest())
