@@ -121,6 +121,33 @@ def test_an_answer_follows_a_changed_reference(client: FlaskClient) -> None:
         tag = answer.headers["ETag"]
 
 
+def test_a_step_can_read_what_a_column_gets(make_app: MakeApp, database_url: str) -> None:
+    """The default of the database is a number or a text where it is written as one."""
+    given: list[Any] = []
+
+    class Tools(pegboard.Resource[Tool]):
+        def change(self, row: Tool, values: dict[str, Any]) -> None:
+            given.append((values["rank"], values["code"], values["grade"], values["tags"]))
+            super().change(row, values)
+
+    tools = Tools("tools", __name__, Tool, ToolSchema, noun="tool")
+
+    class Plugin:
+        name = "tools"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+            return [tools.blueprint]
+
+    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+    client = app.test_client()
+    url = client.post("/api/tools/", json={"rank": 1, "code": "c"}).headers["Location"]
+    assert 7 == client.put(url, json={}).get_json()["rank"]
+    assert [(7, "it's 5%", "new", "none")] == given
+
+
 def test_put_leaves_nothing_of_the_row_that_it_replaces(client: FlaskClient) -> None:
     """What the body leaves out is as in a new row, but write-only fields that no answer shows."""
     new = client.post("/api/tools/", json={}).get_json()

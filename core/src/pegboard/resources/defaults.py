@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from marshmallow import Schema, missing
-from sqlalchemy import Column, inspect, literal_column
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    inspect,
+    literal_column,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.resources.schemas import Values
@@ -42,13 +51,21 @@ def _default_of(column: Column[Any]) -> Callable[[], Any] | None:
             return lambda: default.arg(None)
         return None if default.is_sequence else lambda: default.arg
     if column.server_default is not None:
-        return _computed(getattr(column.server_default, "arg", None))
+        return _of_server(getattr(column.server_default, "arg", None), column)
     return (lambda: None) if column.nullable else None
 
 
-def _computed(default: Any) -> Callable[[], Any] | None:
-    """Return what makes the expression of a default that the database computes."""
-    if isinstance(default, str):
-        escaped = default.replace("'", "''")
-        return lambda: literal_column(f"'{escaped}'")
-    return None if default is None else lambda: default
+def _of_server(default: Any, column: Column[Any]) -> Callable[[], Any] | None:
+    """Return what makes the value of a default of the database, or an expression for it."""
+    if not isinstance(default, str):
+        return None if default is None else lambda: default
+    if type(column.type) in _PLAIN:
+        # A value, as steps and listeners can read it.
+        value = column.type.python_type(default)
+        return lambda: value
+    escaped = default.replace("'", "''")
+    return lambda: literal_column(f"'{escaped}'")
+
+
+_PLAIN = {BigInteger, Integer, SmallInteger, String, Text}
+"""The types whose values the text of a default is."""
