@@ -1,11 +1,12 @@
 """The answer to a write is what is read next, with what relationships load; PUT replaces a row."""
 
+import json
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from marshmallow import Schema, fields
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -296,3 +297,40 @@ def test_a_page_beyond_the_end_of_an_empty_table_leads_to_the_first(client: Flas
     first = client.get("/api/tools/")
     assert "Link" not in first.headers
     assert '{"total":0,"total_pages":0}' == first.headers["X-Pagination"]
+
+
+def test_rows_may_be_made_of_several(make_app: MakeApp, database_url: str) -> None:
+    """A DISTINCT list has its own total, and its rows can be locked, but not those outside it."""
+
+    class Makers(pegboard.Resource[Maker]):
+        def rows(self) -> Select[tuple[Maker]]:
+            return super().rows().join(Tool).distinct()
+
+    operations = frozenset(Operation)
+    makers = Makers(
+        "makers", __name__, Maker, MakerSchema, noun="maker", operations=operations, export=True
+    )
+
+    class Plugin:
+        name = "tools"
+
+        @pegboard.hookimpl
+        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+            return [makers.blueprint]
+
+    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+        tools = [Tool(size=1), Tool(size=2)]
+        pegboard.db.session.add_all([Maker(name="Ann", tools=tools), Maker(name="Bob")])
+        pegboard.db.session.commit()
+        ids = {one.name: one.id for one in pegboard.db.session.scalars(select(Maker))}
+    client = app.test_client()
+    response = client.get("/api/makers/")
+    assert ["Ann"] == [row["name"] for row in response.get_json()]
+    assert 1 == json.loads(response.headers["X-Pagination"])["total"]
+    for method in ("PUT", "PATCH"):
+        answer = client.open(f"/api/makers/{ids['Ann']}", method=method, json={"name": method})
+        assert (200, method) == (answer.status_code, answer.get_json()["name"])
+        other = client.open(f"/api/makers/{ids['Bob']}", method=method, json={"name": method})
+        assert 404 == other.status_code

@@ -114,7 +114,13 @@ class Steps(Generic[M]):
         For a view that has more to check before them. On SQLite, which has no row locks, a writing
         transaction excludes all others from its beginning.
         """
-        statement = self._of(row_id).with_for_update(of=self.model)
+        statement = self._of(row_id)
+        if _is_of_several(statement):
+            # PostgreSQL locks no rows by such a statement: what it selects is read under the lock.
+            own: Any = select(self.model).where(self._primary.column == bindparam(ROW_ID))
+            self._first(row_id, own.with_for_update(of=self.model))
+        else:
+            statement = statement.with_for_update(of=self.model)
         return self._first(row_id, statement.execution_options(populate_existing=True))
 
     def save(self, row: M) -> None:
@@ -204,3 +210,9 @@ class Steps(Generic[M]):
         if columns is None or self.overrides("rows"):
             return None
         return select(*columns).where(self._primary.column == bindparam(ROW_ID))
+
+
+def _is_of_several(statement: Select[Any]) -> bool:
+    """Return whether a row of a statement may be made of several, by DISTINCT or GROUP BY."""
+    # There is no public way to ask.
+    return bool(statement._distinct or statement._group_by_clauses)  # noqa: SLF001
