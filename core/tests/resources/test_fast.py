@@ -620,7 +620,11 @@ def test_a_row_is_stored_by_the_fast_path(cached):
 
 @pytest.mark.parametrize(
     "method, body, status",
-    [("PUT", {"name": "c"}, 200), ("PATCH", {"note": "c"}, 200), ("DELETE", None, 204)],
+    [
+        ("PUT", {"name": "c", "size": 1, "level": "high", "seenAt": None}, 200),
+        ("PATCH", {"note": "c"}, 200),
+        ("DELETE", None, 204),
+    ],
 )
 def test_a_write_by_the_fast_path_invalidates(cached, method, body, status):
     """What was cached of the row is not answered any more, nor is the total of the list."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from flask import Flask, Response, request
-from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_, select
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -278,9 +278,11 @@ class Listing(Generic[R]):
             .limit(bindparam(_LIMIT))
             .offset(bindparam(_OFFSET))
         )
-        counting = matching.order_by(None).with_only_columns(
-            func.count().label(TOTAL), maintain_column_froms=True
-        )
+        found = func.count().label(TOTAL) if self.plans is not None else self.orders.primary.column
+        counting = matching.order_by(None).with_only_columns(found, maintain_column_froms=True)
+        if self.plans is None:
+            # A plugin's statement may be DISTINCT, which a count beside it would not see.
+            counting = select(func.count().label(TOTAL)).select_from(counting.subquery())
         return [counting, page]
 
     def _by_cursor(self, wanted: Wanted) -> Sequence[Statement]:

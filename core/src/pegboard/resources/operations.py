@@ -14,6 +14,7 @@ from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
+from pegboard.resources.defaults import defaults_of, with_defaults
 from pegboard.resources.description import (
     LIST,
     Words,
@@ -27,7 +28,7 @@ from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import ListQuery, Wanted
-from pegboard.resources.schemas import Values
+from pegboard.resources.schemas import MAX_BULK, Values
 from pegboard.resources.steps import Steps
 
 _FORBIDDEN = HTTPStatus.FORBIDDEN
@@ -137,7 +138,8 @@ def _add_create(resource: Steps[Any], parts: Parts) -> View:
     @transactional
     def view(sent: Values) -> Response:
         resource.permit_write(Operation.CREATE)
-        row = resource.make(sent)
+        # A copy, as what a step takes out would be missing if the transaction is run again.
+        row = resource.make({**sent})
         resource.save(row)
         response = resource.represent.response(row, HTTPStatus.CREATED)
         response.location = resource.url_of(row)
@@ -159,13 +161,14 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> View:
     @transactional
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
-        rows = [resource.make(values) for values in sent]
+        rows = [resource.make({**values}) for values in sent]
         resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
 
-    Errors are named by the place in the array, from 0, as in `1.name`.
+    At most {MAX_BULK} in one request. Errors are named by the place in the array, from 0, as in
+    `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
     return _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))
@@ -195,14 +198,16 @@ def _add_get(resource: Steps[Any], parts: Parts) -> View:
 
 def _add_replace(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
+    body = resource.input()
+    defaults = defaults_of(resource.model, body)
 
-    @blueprint.arguments(resource.input())
+    @blueprint.arguments(body)
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
     @transactional
     def view(sent: Values, **identity: int) -> Response:
         row = _row_to_write(resource, Operation.REPLACE, identity)
         require_preconditions(resource.represent.of(row).etag)
-        resource.change(row, sent)
+        resource.change(row, with_defaults(sent, defaults))
         resource.save(row)
         return resource.represent.response(row)
 

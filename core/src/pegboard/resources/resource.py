@@ -128,6 +128,8 @@ class Resource(Steps[M]):
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""
         self._primary = self._primary_key()
+        if ttl is not None or list_ttl is not None:
+            self._refuse_any(checks.mistakes_in_depends(schemas.output(), model, depends))
 
         words = Words(noun, name.replace("_", " "))
         identity = f"{words.identifier}_id"

@@ -1,6 +1,6 @@
 """Where a fast path may stand in for the view of an operation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,6 +14,7 @@ from pegboard.cache import lookup_of
 from pegboard.changes import get_listeners
 from pegboard.database import db
 from pegboard.resources.declaration import Operation
+from pegboard.resources.defaults import defaults_of
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
 from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
@@ -140,23 +141,23 @@ def _create(target: Target, _: Route) -> FastPath | None:
     return None if body is None else FastCreate(target, body)
 
 
-def _change(target: Target, kind: Any, *media_types: str) -> FastPath | None:
-    body = _body(target, kind, *media_types)
+def _change(target: Target, body: Body | None, needed: Collection[str] = ()) -> FastPath | None:
     if body is None:
         return None
     types = [target.columns[name].type for name in body.attributes]
     # Values of others cannot be compared by the database, or not as Python compares them.
     if any(kind_of(one) is None or isinstance(one, CHAR) for one in types):
         return None
-    return FastChange(target, body)
+    return FastChange(target, body, needed)
 
 
 def _replace(target: Target, _: Route) -> FastPath | None:
-    return _change(target, target.resource.input, "application/json")
+    defaults = defaults_of(target.resource.model, target.resource.input())
+    return _change(target, _body(target, target.resource.input, "application/json"), defaults)
 
 
 def _merge(target: Target, _: Route) -> FastPath | None:
-    return _change(target, target.resource.merge, *MEDIA_TYPES)
+    return _change(target, _body(target, target.resource.merge, *MEDIA_TYPES))
 
 
 Make = Callable[[Target, Route], FastPath | None]

@@ -10,7 +10,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.fast.encoding import is_pure
-from pegboard.resources.schemas import Values
+from pegboard.resources.schemas import BULK_HOOK, Values
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -72,7 +72,7 @@ class Body:
         self.is_usual = (
             type(schema).load is Schema.load
             and schema.unknown == RAISE
-            and not any(hooks.get(hook) for hook in _HOOKS)
+            and not any(name != BULK_HOOK for hook in _HOOKS for name, *_ in hooks.get(hook, ()))
             and not any("." in attribute for attribute, _ in self._fields.values())
         )
         """Whether a value is all that a field makes of it."""

@@ -4,7 +4,7 @@ What the statement does not find, or the database refuses, is left to the view, 
 nothing has been written then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -188,7 +188,9 @@ class FastCreate:
 class FastChange:
     """Other values for a row: for all attributes (`PUT`), or for some (`PATCH`)."""
 
-    def __init__(self, target: Target, body: Body) -> None:
+    def __init__(self, target: Target, body: Body, needed: Collection[str] = ()) -> None:
+        """`needed` are the attributes without which a body is unusual."""
+        self._needed = frozenset(needed)
         self._target = target
         self._body = body
         self._writer = Writer(target)
@@ -208,7 +210,7 @@ class FastChange:
         if row_id is None or is_conditional(call.environ):
             return None
         values = await self._target.values(self._body, call.environ, waiting)
-        if not values:
+        if not values or not self._needed <= values.keys():
             return None
         names = tuple(values)
         plan = self._plans.find(names)
