@@ -184,13 +184,14 @@ def test_usual_requests_take_the_fast_path(
     stages: Any = app.wsgi_app
     while not isinstance(stages, Stages):
         stages = stages.app
-    take, taken = stages.take_fast_path, []
+    take = stages.take_fast_path
+    taken: list[Any] = []
 
     async def noting(*given: Any) -> Any:
         taken.append(await take(*given))
         return taken[-1]
 
-    stages.take_fast_path = noting  # type: ignore[method-assign]
+    stages.take_fast_path = noting  # type: ignore[assignment, method-assign]
     client = app.test_client()
     requests: list[tuple[str, str, Any]] = [
         ("POST", "/api/items/", CURRENT),

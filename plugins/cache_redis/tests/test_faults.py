@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 import pegboard
 from pegboard.cache import Key, Lease, Touched, Transaction, acknowledgement, get_cache
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import WatchedConnection, WatchedCursor
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
@@ -292,8 +292,8 @@ def test_a_fill_and_a_fence_that_come_late_in_the_wrong_order(
 def test_a_write_that_nobody_can_confirm_is_not_acknowledged(
     new_process: NewProcess, reader: FlaskClient, redis_proxy: RedisProxy, postgres_url: str
 ):
-    """The release is lost, and so is the database with which caching is turned off."""
-    writer = new_process(REDIS_TIMEOUT=30)
+    """The release is lost, and so is the connection by which caching is turned off."""
+    writer = new_process(REDIS_TIMEOUT=30, RESOURCES_FAST=False)
     read(writer)
     with redis_proxy.hold_commands(digest("RELEASE")) as hold, under_way(write, writer) as writing:
         hold.wait()
@@ -312,19 +312,70 @@ def test_a_write_that_nobody_can_confirm_is_not_acknowledged(
     assert "hit" not in status
 
 
-def test_a_commit_that_fails_leaves_its_fence(
-    writer: FlaskClient, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch, redis: Any
+def test_a_release_that_is_lost_is_confirmed_by_another_connection(
+    new_process: NewProcess, reader: FlaskClient, redis_proxy: RedisProxy, postgres_url: str
 ):
-    """Whether it happened is not known, so nobody caches the row until the fence expires."""
+    """A fast path asks for one, where a view has only the one that it wrote by."""
+    writer = new_process(REDIS_TIMEOUT=30)
     read(writer)
+    with redis_proxy.hold_commands(digest("RELEASE")) as hold, under_way(write, writer) as writing:
+        hold.wait()
+        execute(
+            postgres_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        redis_proxy.cut()
+        assert 200 == writing.result(60)
+    wait_until(lambda: 200 == reader.get(ITEM).status_code, "the database is back")
+    name, status = read(reader)
+    assert "new" == name
+    assert "hit" not in status
 
-    lost = psycopg2.OperationalError("lost")
+
+def lose_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the connection end with the commit, of a view."""
 
     def fail(connection: Any) -> None:
         connection.close()
-        raise lost
+        raise LOST
 
     monkeypatch.setattr(WatchedConnection, "commit", fail)
+
+
+def lose_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the connection end with the statement that commits by itself, of a fast path."""
+    usual = WatchedCursor.execute
+
+    def fail(cursor: Any, query: Any, values: Any = None) -> None:
+        if not query.startswith("UPDATE items"):
+            return usual(cursor, query, values)
+        cursor.connection.close()
+        raise LOST
+
+    monkeypatch.setattr(WatchedCursor, "execute", fail)
+
+
+LOST = psycopg2.OperationalError("lost")
+
+
+@pytest.mark.parametrize(
+    "config, lose",
+    [({"RESOURCES_FAST": False}, lose_a_commit), ({}, lose_an_update)],
+    ids=["view", "fast path"],
+)
+def test_a_commit_that_fails_leaves_its_fence(
+    new_process: NewProcess,
+    reader: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    redis: Any,
+    config: dict[str, Any],
+    lose: Callable[[pytest.MonkeyPatch], None],
+):
+    """Whether it happened is not known, so nobody caches the row until the fence expires."""
+    writer = new_process(**config)
+    read(writer)
+    lose(monkeypatch)
     assert 503 == write(writer)
     monkeypatch.undo()
     assert ("old", "pegboard; fwd=miss; detail=fenced") == read(reader)

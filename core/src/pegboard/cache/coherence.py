@@ -21,7 +21,7 @@ from sqlalchemy.sql import Delete, Insert, Update
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
-from pegboard.cache.acknowledgement import acknowledge, wait_until, watch_sessions
+from pegboard.cache.acknowledgement import acknowledge, watch_sessions
 from pegboard.cache.invalidation import Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import (
@@ -213,7 +213,7 @@ class Coherence:
             if rows:
                 moment = self._strategy.release(fence, transaction)
         # With no connection held, as writers that wait must not empty the pool.
-        wait_until(moment)
+        acknowledge(moment, {})
         return rows
 
     def _execute_fenced(
@@ -259,7 +259,7 @@ class Coherence:
                 moment = self._strategy.release(fence, transaction)
         except (psycopg2.Error, SQLAlchemyError) as error:
             raise UnconfirmedError(str(error)) from error
-        wait_until(moment)
+        acknowledge(moment, {})
 
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
