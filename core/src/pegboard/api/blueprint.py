@@ -23,7 +23,7 @@ from pegboard.api.decorator_arguments import (
     require_status,
 )
 from pegboard.api.document import ROOT_SERVERS
-from pegboard.api.dumping import quick
+from pegboard.api.dumping import quick_schema
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.field_types import enum_type
 from pegboard.api.messages import plain_messages
@@ -196,7 +196,9 @@ class Blueprint(_DocumentedBlueprint):
         """
         require_status("response", status_code)
         require_schema("response", schema, or_else=(str, dict, type(None)))
-        return self._noting("response", super().response(status_code, quick(schema), **kwargs))
+        return self._noting(
+            "response", super().response(status_code, quick_schema(schema), **kwargs)
+        )
 
     def alt_response(
         self, status_code: int, response: str | None = None, **kwargs: Any
