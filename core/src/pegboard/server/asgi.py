@@ -1,9 +1,10 @@
-"""The ASGI application of a service: stages on the event loop, all else on threads.
+"""The ASGI application of a service: stages and fast paths on the event loop, Flask on threads.
 
 A stage counts a request or answers it in microseconds, less than handing a request to a thread
 costs. So the server's event loop runs the stages that never wait, and shares one pipelined
-connection to Redis among all requests under way. A request that they let pass goes on to a thread,
-and so does one whose stages, or the middleware of a plugin, may have to wait.
+connection to Redis among all requests under way. The fast path of a resource runs there, too, and
+borrows a thread for its statement. A request that neither answers goes on to a thread, and so does
+one whose stages, or the middleware of a plugin, may have to wait.
 """
 
 import asyncio
