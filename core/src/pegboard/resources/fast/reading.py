@@ -27,7 +27,7 @@ _FILES = ("csv", "ndjson")
 
 
 class FastList:
-    """A page of a list, by its number or by a cursor."""
+    """Reads a page of a list, by its number or by a cursor."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -41,7 +41,7 @@ class FastList:
             for name, condition in target.parts.listing.conditions.items()
             if condition.comparison is Comparison.IN
         }
-        """The filters whose statements are another for each number of values."""
+        """The filters whose statements have a parameter for each value, so that they differ."""
         self._listing: Listing[Any] = replace(
             target.parts.listing, plans=Plans(), prepare=self._compile
         )
@@ -121,7 +121,7 @@ class _Reads:
 
 
 class FastGet:
-    """A row, which a stage has not found in the cache."""
+    """Reads a row whose answer a stage has not found in the cache."""
 
     def __init__(self, target: Target, lookup: Lookup | None) -> None:
         """`lookup` is None for a resource whose rows are not cached."""
