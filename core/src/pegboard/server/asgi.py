@@ -59,11 +59,6 @@ class _Progress:
     held: int = 0
     """Bytes of its body in memory."""
 
-    @property
-    def has_fast_path(self) -> bool:
-        """Whether the route may be answered without its view."""
-        return self.stage_run is not None and self.stage_run.fast_path is not None
-
 
 class Gateway:
     """Serves one app, in one process."""
@@ -140,8 +135,10 @@ class Gateway:
             progress.stage_run, progress.answer = await self._run_stages(environ)
             if _has_body(environ):
                 progress.held = await self._receive(progress, environ, receive)
-            if progress.answer is None and progress.has_fast_path:
-                progress.answer = await self._take_fast_path(progress.stage_run)
+            stages, stage_run = self._stages, progress.stage_run
+            if progress.answer is None and stages is not None and stage_run is not None:
+                # Its answer is sent without the middleware.
+                progress.answer = await stages.take_fast_path(stage_run, self)
         except APIError as error:
             progress.answer = answer_of(error)
         except (Exception, SystemExit):
@@ -163,13 +160,6 @@ class Gateway:
             return await self._threads.call(partial(stages.run, environ))
         exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
         return stage_run, await stage_run.run(exchange)
-
-    async def _take_fast_path(self, stage_run: StageRun | None) -> Answer | None:
-        """Return the answer of a route's fast path, which the loop sends without the middleware."""
-        stages = self._stages
-        assert stages is not None
-        assert stage_run is not None
-        return await stages.take_fast_path(stage_run, self)
 
     async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""
