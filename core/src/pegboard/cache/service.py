@@ -10,9 +10,9 @@ from flask import Flask, Response, current_app, request
 from flask.globals import request_ctx
 
 from pegboard.cache.collection import Collection
-from pegboard.cache.declaration import AnyLookup
 from pegboard.cache.entry import Entry, OtherFormError
 from pegboard.cache.filling import Filling
+from pegboard.cache.list_lookup import ListLookup
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
@@ -65,7 +65,7 @@ class Cache:
         self._filling = Filling(strategy)
 
     def key_of(
-        self, lookup: AnyLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
+        self, lookup: Lookup | ListLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
     ) -> Key | MissReason:
         """Return the key of a request, or why it has none."""
         if lookup.group not in self._watched:
@@ -73,14 +73,14 @@ class Cache:
         return lookup.key_of(environ, arguments, self._settings.get(lookup.group, ""))
 
     def _key_to_use(
-        self, lookup: AnyLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
+        self, lookup: Lookup | ListLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
     ) -> Key | MissReason:
         """Return the key of a request, or why nothing is looked up and stored for it."""
         key = self.key_of(lookup, environ, arguments)
         is_off = key is not MissReason.NOT_CACHEABLE and not self.serve_hits
         return MissReason.OFF if is_off else key
 
-    def answer(self, lookup: AnyLookup, view: View) -> Response:
+    def answer(self, lookup: Lookup | ListLookup, view: View) -> Response:
         """Answer the current request, to a cached view: from the cache, or by calling the view."""
         if request.method not in _METHODS:
             return current_app.make_response(view())
@@ -139,7 +139,7 @@ class Cache:
         total, _ = await waiting.call(partial(self._filling.obtain, source, found))
         return total
 
-    def _obtain(self, lookup: AnyLookup, view: View) -> tuple[Obtained, Outcome]:
+    def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
         key = self._key_to_use(lookup, request.environ, request.view_args or {})
         if isinstance(key, MissReason):
             return _call(view, lookup), bypassed(key)
@@ -153,7 +153,7 @@ class Cache:
 class _Answer:
     """The answer of a view, which is stored with its headers."""
 
-    def __init__(self, key: Key, lookup: AnyLookup, view: View) -> None:
+    def __init__(self, key: Key, lookup: Lookup | ListLookup, view: View) -> None:
         self.key = key
         self.prefix = request.script_root
         self.ttl = lookup.ttl
@@ -225,7 +225,7 @@ class _Total:
         return total, b"%d" % total
 
 
-def _call(view: View, lookup: AnyLookup) -> Obtained:
+def _call(view: View, lookup: Lookup | ListLookup) -> Obtained:
     """Answer by the view alone; what could be cached is answered as if it were."""
     response = current_app.make_response(view())
     return Entry.of(response, lookup.vary) or response
