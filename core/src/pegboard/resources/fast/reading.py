@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 
 from pegboard.cache import Entry, Lookup, get_cache
 from pegboard.database import CompiledStatement
+from pegboard.resources.cached_lists import is_usual
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
@@ -19,11 +20,6 @@ from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
 from pegboard.resources.totals import Totals
 from pegboard.stages import Answer, Call, Waiting
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
-_FILES = ("csv", "ndjson")
 
 
 class FastList:
@@ -57,7 +53,7 @@ class FastList:
         """Return the answer with a page; None for an unusual request."""
         environ = call.environ
         prefix = prefix_of(environ)
-        if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
+        if prefix is None or not is_usual(environ):
             return None
         pairs = query_of(environ)
         wanted = self._wanted(pairs)
@@ -86,12 +82,6 @@ class FastList:
         if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
             return None
         return wanted
-
-    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
-        if not self._is_exported:
-            return False
-        accepted = environ.get("HTTP_ACCEPT", "").lower()
-        return any(name in accepted for name in _FILES)
 
 
 class _Reads:
