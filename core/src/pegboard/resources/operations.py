@@ -200,7 +200,7 @@ def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     def view(sent: Values, **identity: int) -> Response:
         row = _row_to_write(resource, Operation.REPLACE, identity)
         require_preconditions(resource.represent.of(row).etag)
-        resource.change(row, sent)
+        resource.change(row, resource.replacement(sent))
         resource.save(row)
         return resource.represent.response(row)
 

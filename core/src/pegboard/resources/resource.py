@@ -120,6 +120,8 @@ class Resource(Steps[M]):
 
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
+        if Operation.REPLACE in self.operations:
+            self._refuse_any(self._left_out.mistakes())
         self.represent = Representer(schemas.output, schemas.sparse)
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""

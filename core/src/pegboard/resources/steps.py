@@ -16,6 +16,7 @@ from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.kinds import integer_range, is_returned_as_sent
 from pegboard.resources.ordering import SortKey
+from pegboard.resources.replacement import LeftOutFields
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
 
@@ -90,9 +91,20 @@ class Steps(Generic[M]):
         return self.model(**values)
 
     def change(self, row: M, values: Values) -> None:
-        """Give a row other values by attribute: all that a client may write, or a patch's."""
+        """Give a row other values by attribute: a whole `replacement`, or what a patch changes."""
         for name, value in values.items():
             setattr(row, name, value)
+
+    def replacement(self, values: Values) -> Values:
+        """Return the values of a whole row, of a body that may leave some out.
+
+        These get what a new row would: the default of the model's column, else null.
+        """
+        return self._left_out.filled(values)
+
+    @cached_property
+    def _left_out(self) -> LeftOutFields:
+        return LeftOutFields(self.input(), self.model)
 
     def find(self, row_id: int) -> M:
         """Return a row that the client may see; ends the request with 404 if there is none."""
