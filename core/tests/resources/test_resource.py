@@ -429,6 +429,29 @@ notes = Notes(
     "notes", __name__, Note, NoteSchema, noun="note", sort=[Note.text], ttl=9, depends=Mark.note_id
 )
 text: str = notes.find(1).text
+
+@notes.blueprint.post("/found")
+@notes.blueprint.response(200, notes.output)
+def found() -> Note:
+    return notes.find(1)
+
+@notes.blueprint.delete("/found")
+@notes.blueprint.response(204)
+def remove() -> None: ...
+
+@notes.blueprint.get("/all")
+@notes.blueprint.response(200, notes.output(many=True))
+@pegboard.transactional
+def everything() -> list[Note]:
+    return [found()]
+
+@notes.blueprint.put("/found")
+@notes.blueprint.patch("/found")
+@notes.blueprint.route("/found", methods=["LINK"])
+@notes.blueprint.arguments(NoteSchema)
+@notes.blueprint.response(200, notes.output)
+def change(sent: dict[str, object]) -> tuple[Note, int]:
+    return notes.make(sent), 200
 """
 
 MISTYPED = {
@@ -437,6 +460,8 @@ MISTYPED = {
     "super().make(values)": "super().mkae(values)",
     "notes.find(1).text": "notes.find(1).id",
     'noun="note"': 'nuon="note"',
+    "return [found()]": "return found()",
+    '.put("/found")': ".put(found)",
 }
 
 
