@@ -20,6 +20,7 @@ from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
+from pegboard.resources.overrides import mistakes_in_overrides
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, client_name, derive
@@ -49,6 +50,13 @@ class Resource(Steps[M]):
     `change`. To replace an operation, leave it out of `operations` and write a view of `blueprint`
     from `find`, `lock`, `save` and `represent`.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise `ResourceError` for a method that overrides a step wrongly, or almost."""
+        super().__init_subclass__(**kwargs)
+        for mistake in mistakes_in_overrides(cls, Resource):
+            message = f"the class {cls.__qualname__} of a resource: {mistake}"
+            raise ResourceError(message)
 
     def __init__(  # noqa: PLR0913 - a declaration, by names
         self,
