@@ -373,6 +373,20 @@ WRONG: dict[str, Callable[[], object]] = {
     "page_sizes is a function": lambda: declare(page_sizes=(20, 100)),
     "ttl is a whole number of seconds and at least 1, not 0": lambda: declare(ttl=0),
     "there is no Operation.GET": lambda: declare(ttl=60, operations=[Operation.LIST]),
+    "depends is of answers that are cached, and there is neither": lambda: declare(depends=[Other]),
+    "depends is of answers": lambda: declare(depends=Other.id),
+    "filters has Note.text by NE twice": lambda: declare(
+        filters=[
+            Filter(Note.text, [Comparison.EQ, Comparison.NE]),
+            Filter(Note.text, [Comparison.IN, Comparison.NE]),
+        ]
+    ),
+    "sort has Note.id twice": lambda: declare(sort=[Note.id, Note.text, Note.id]),
+    "search has Note.text twice": lambda: declare(search=[Note.text, Note.text]),
+    "sparse=True is of a list": lambda: declare(sparse=True, operations=[Operation.GET]),
+    "filters=... is of a list": lambda: declare(
+        filters=[Filter(Note.text)], operations=[Operation.GET]
+    ),
     "operations is a collection": lambda: declare(operations=Operation.LIST),
     "the name has letters, digits": lambda: declare(name="my notes"),
     "the noun is a word or several": lambda: declare(noun="a/b"),

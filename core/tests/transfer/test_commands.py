@@ -489,8 +489,24 @@ def test_without_samples_there_is_no_seed(start, run):
         ),
         (lambda: declare(operations=CRUD - {Operation.LIST}), "no Operation.LIST"),
         (lambda: TransferLimits(batch=0), "at least 1"),
+        (
+            lambda: pegboard.transfer_commands(
+                pegboard.Resource(
+                    "dogs",
+                    __name__,
+                    Animal,
+                    type("DogSchema", (Schema,), {"id": fields.Integer(dump_only=True)}),
+                    noun="dog",
+                )
+            ),
+            "the resource dogs: a body has no fields",
+        ),
+        (
+            lambda: pegboard.transfer_commands(declare(), limits=1000),  # type: ignore[arg-type]
+            "limits is a TransferLimits, or a function that returns one, not 1000",
+        ),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_a_wrong_declaration_is_refused_at_once(call, message):
     """Not when a command is run."""

@@ -122,9 +122,10 @@ class Resource(Steps[M]):
         """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl})
-        if export and Operation.LIST not in self.operations:
-            self._refuse("export=True is of a list, and there is no Operation.LIST")
+        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl}, depends)
+        of_lists = {"export": export, "sparse": sparse, "sort": sort, "search": search}
+        of_lists["filters"] = filters
+        self._refuse_any(checks.mistakes_in_lists(of_lists, self.operations))
 
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
@@ -215,7 +216,13 @@ class Resource(Steps[M]):
         name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, url_prefix: object, times: Mapping[str, int | None]) -> None:
+    def _check(
+        self,
+        schema: object,
+        url_prefix: object,
+        times: Mapping[str, int | None],
+        depends: Dependence,
+    ) -> None:
         """Refuse what is wrong whatever the schemas are that follow."""
         words = Words(self.noun, str(self.name))
         self._refuse_any(
@@ -223,7 +230,7 @@ class Resource(Steps[M]):
             checks.mistakes_in_model(self.model),
             checks.mistakes_in_schema(schema, self.model),
             checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
-            checks.mistakes_in_times(times, self.operations, self.overrides),
+            checks.mistakes_in_times(times, depends, self.operations, self.overrides),
         )
 
     def _checked_page_sizes(self) -> tuple[int, int]:
