@@ -369,6 +369,19 @@ def test_what_the_database_refuses_is_a_bad_row(app, run, skip_bad):
         ] == complaints[2:]
 
 
+def test_the_number_of_bad_rows_is_the_least_if_not_all_were_tried(app, start, run):
+    """As after rows that the database has refused no others are sent to it."""
+    app = start(declare(), limits=TransferLimits(batch=2))
+    store(app, {"code": "a"}, {"code": "b"}, {"code": "c"})
+    rows = [{"code": code} for code in "abc"]
+    whole = run("import", "-", input=lines(*rows[:2]), app=app)
+    assert "Error: 2 bad rows, so nothing was imported." == whole.stderr.splitlines()[-1]
+    early = run("import", "-", input=lines(*rows), app=app)
+    assert "Error: At least 2 bad rows, so nothing was imported." == early.stderr.splitlines()[-1]
+    all_ = run("import", "-", "--skip-bad", input=lines(*rows), app=app)
+    assert "Error: 3 bad rows." == all_.stderr.splitlines()[-1]
+
+
 def test_the_first_bad_rows_are_shown(start, run):
     """In the order of the file, though a batch is refused after later lines were read."""
     app = start(declare(), limits=lambda: TransferLimits(batch=4, bad_rows_shown=2))

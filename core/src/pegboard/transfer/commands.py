@@ -162,6 +162,7 @@ class _Commands:
         click.echo(f"{report.imported} {self.rows.words.plural} imported.")
         if report.bad:
             bad = "1 bad row" if report.bad == 1 else f"{report.bad} bad rows"
+            bad = f"At least {bad}" if report.is_partial else bad
             message = bad + ("." if skip_bad else ", so nothing was imported.")
             raise click.ClickException(message)
 
