@@ -237,6 +237,34 @@ def test_an_operation_is_replaced_by_a_view(start: Start) -> None:
     assert 404 == client.delete(f"/api/notes/{2**40}").status_code
 
 
+def test_an_action_with_a_permission_locks_by_its_operation(start: Start) -> None:
+    """404, then 403 whatever the preconditions are, then 412; without one nobody is asked."""
+    notes = declare(Private)
+
+    def clear(note_id: int) -> Any:
+        """Clear a note."""
+        note = notes.lock(note_id, Operation.MERGE if "ask" in request.args else None)
+        note.text = "-"
+        notes.save(note)
+        return notes.represent.response(note)
+
+    view = notes.blueprint.any_query(pegboard.transactional(clear))
+    notes.blueprint.post(f"{notes.row_rule}/clear")(view)
+    client = start(notes)
+    with client.application.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(insert(Note).values(text="one", owner="guest", labels={}))
+    url, stale = "/api/notes/1/clear?ask=", {"If-Match": '"stale"'}
+    assert 404 == client.post(url, headers={**BERT, **stale}).status_code
+    refused = client.post(url, headers={**GUEST, **stale})
+    assert (403, "A guest must not merge one.") == (refused.status_code, refused.json["message"])
+    assert 412 == client.post("/api/notes/1/clear", headers={**GUEST, **stale}).status_code
+    assert "-" == client.post("/api/notes/1/clear", headers=GUEST).json["text"]
+    client.post("/api/notes/", json={"text": "two"}, headers=ANNA)
+    url = "/api/notes/2/clear?ask="
+    assert 412 == client.post(url, headers={**ANNA, **stale}).status_code
+    assert "-" == client.post(url, headers=ANNA).json["text"]
+
+
 def test_answers_may_have_what_the_model_computes(start: Start) -> None:
     """The rows are objects of the model then."""
     client = start(declare(schema=SummarySchema))

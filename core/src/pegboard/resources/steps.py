@@ -110,13 +110,16 @@ class Steps(Generic[M]):
         """Return a row that the client may see; ends the request with 404 if there is none."""
         return self._first(row_id, self._of(row_id))
 
-    def lock(self, row_id: int) -> M:
+    def lock(self, row_id: int, operation: Operation | None = None) -> M:
         """Return a row that nobody else changes until this transaction ends.
 
-        Ends the request with 404 if there is none that the client may see, and with 412 if its
-        preconditions do not hold (RFC 9110, section 13). Call it inside `pegboard.transactional`.
+        Ends the request with 404 if there is none that the client may see; with an `operation` as
+        `permit_write` does, if the client may not write the row; and with 412 if its preconditions
+        do not hold (RFC 9110, section 13). Call it inside `pegboard.transactional`.
         """
         row = self.lock_unconditionally(row_id)
+        if operation is not None:
+            self.permit_write(operation, row)
         require_preconditions(self.represent.of(row).etag)
         return row
 
