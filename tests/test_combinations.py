@@ -16,6 +16,7 @@ from sqlalchemy import inspect
 
 import pegboard
 from pegboard.cache import get_cache
+from pegboard.stages import Stages
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.proxy import RedisProxy
 
@@ -172,3 +173,35 @@ def test_a_request_takes_one_round_trip_at_most(make: Make, redis_proxy: RedisPr
     ]
     assert ([wanted] if wanted else []) == redis_proxy.round_trips
     assert {200 if HAS_ITEMS else 404} == {answer.status_code for answer in answers}
+
+
+@pytest.mark.skipif(not HAS_ITEMS, reason="it is about a resource")
+def test_usual_requests_take_the_fast_path(
+    make_app: MakeApp, postgres_url: str, redis_url: str
+) -> None:
+    """No plugin of ours stands in its way."""
+    app = make_app(plugins=None, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
+    stages: Any = app.wsgi_app
+    while not isinstance(stages, Stages):
+        stages = stages.app
+    take, taken = stages.take_fast_path, []
+
+    async def noting(*given: Any) -> Any:
+        taken.append(await take(*given))
+        return taken[-1]
+
+    stages.take_fast_path = noting  # type: ignore[method-assign]
+    client = app.test_client()
+    requests: list[tuple[str, str, Any]] = [
+        ("POST", "/api/items/", CURRENT),
+        ("GET", "/api/items/", None),
+        ("GET", "/api/items/1", None),
+        ("PUT", "/api/items/1", {**CURRENT, "name": "Saw"}),
+        ("PATCH", "/api/items/1", {"name": "Axe"}),
+        ("DELETE", "/api/items/1", None),
+    ]
+    statuses = [
+        client.open(path, method=one, json=body).status_code for one, path, body in requests
+    ]
+    assert [201, 200, 200, 200, 200, 204] == statuses
+    assert statuses == [None if answer is None else answer.status for answer in taken]

@@ -23,6 +23,7 @@ from pegboard.api.decorator_arguments import (
 )
 from pegboard.api.document import ROOT_SERVERS
 from pegboard.api.errors import ErrorSchema
+from pegboard.api.field_types import enum_type
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
 from pegboard.api.status_names import accept_all_names
@@ -277,14 +278,11 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     and do not depend on which other plugins are active.
     """
     app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
-    api = Api(
-        app,
-        spec_kwargs={
-            "marshmallow_plugin": MarshmallowPlugin(
-                schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
-            ),
-            "servers": ROOT_SERVERS,
-        },
+    plugin = MarshmallowPlugin(
+        schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
     )
+    api = Api(app, spec_kwargs={"marshmallow_plugin": plugin, "servers": ROOT_SERVERS})
+    converter: Any = plugin.converter
+    converter.add_attribute_function(enum_type)
     accept_all_names(api, ErrorSchema)
     return api

@@ -17,6 +17,7 @@ from werkzeug.routing import Rule
 
 from pegboard.api.errors import ERROR_HEADERS, ERROR_SCHEMA, error_component, error_examples
 from pegboard.api.references import header, parameter, put_response, resolve
+from pegboard.http import encode_json
 
 JSON = dict[str, Any]
 
@@ -213,7 +214,9 @@ def drop_defaults(schemas: Mapping[str, Any]) -> None:
             default = field.pop("default")
             if default is not None:
                 words = field.get("description", "").strip()
-                field["description"] = f"{words} Default: `{default}`.".strip()
+                is_plain = isinstance(default, str) and default.strip()
+                text = default if is_plain else encode_json(default).decode()
+                field["description"] = f"{words} Default: `{text}`.".strip()
 
 
 def add_tags(document: JSON, operations: Collection[Operation]) -> None:

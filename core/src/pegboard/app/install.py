@@ -91,7 +91,7 @@ def _same_schema(
         earlier=schemas.get(name, plugin),
         later_summary=summary,
         earlier_summary=earlier_summary,
-        change="Rename one of the two schemas",
+        change="Rename one of the two schemas; for that of a resource use its output or input",
     )
 
 

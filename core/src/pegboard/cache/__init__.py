@@ -3,6 +3,7 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.cache.coherence import get_coherence as get_coherence
 from pegboard.cache.collection import Collection as Collection
 from pegboard.cache.collection import declare_collection as declare_collection
 from pegboard.cache.counters import Counters
@@ -11,6 +12,7 @@ from pegboard.cache.declaration import lookup_of as lookup_of
 from pegboard.cache.decorator import Dependence as Dependence
 from pegboard.cache.decorator import cached as cached
 from pegboard.cache.decorator import cached_list as cached_list
+from pegboard.cache.entry import Entry as Entry
 from pegboard.cache.extension import embedded_strategy as embedded_strategy
 from pegboard.cache.extension import find_cached_lists as find_cached_lists
 from pegboard.cache.extension import find_collections as find_collections
@@ -27,7 +29,9 @@ from pegboard.cache.strategy import (
     Lease,
     Miss,
     MissReason,
+    PreparedFence,
     PreparedLookup,
+    RemoteFences,
     RemoteStrategy,
     SharedStrategy,
     Touched,
@@ -44,7 +48,9 @@ __all__ = [
     "Lease",
     "Miss",
     "MissReason",
+    "PreparedFence",
     "PreparedLookup",
+    "RemoteFences",
     "RemoteStrategy",
     "SharedStrategy",
     "Touched",

@@ -6,21 +6,35 @@ becomes: fence what was touched, commit, release, and return when no reader can 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import psycopg2
+from flask import Flask
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
-from pegboard.cache.acknowledgement import acknowledge, watch_sessions
+from pegboard.cache.acknowledgement import acknowledge, wait_until, watch_sessions
 from pegboard.cache.invalidation import Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
-from pegboard.cache.strategy import CacheStrategy, SharedStrategy
+from pegboard.cache.strategy import (
+    CacheStrategy,
+    RemoteFences,
+    SharedStrategy,
+    UnconfirmedError,
+)
 from pegboard.cache.writes import Writes
+from pegboard.database import CompiledStatement, autocommit
+from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import Waiting
+
+EXTENSION = "pegboard.coherence"
 
 _TOUCHED = "pegboard_touched"
 _FENCE = "pegboard_fence"
@@ -70,8 +84,9 @@ class WriterTransaction:
 class Coherence:
     """What the connections of one engine do at a statement, a commit and a rollback."""
 
-    def __init__(self, dialect: Dialect, strategy: CacheStrategy, tables: Tables) -> None:
-        self._dialect = dialect
+    def __init__(self, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
+        self._engine = engine
+        dialect = self._dialect = engine.dialect
         self._strategy = strategy
         self._tables = tables
         self._commit = dialect.do_commit
@@ -86,11 +101,15 @@ class Coherence:
         connection: Connection,
         _cursor: object,
         text: str,
-        _parameters: object,
+        parameters: Any,
         context: Any,
         _many: object,
-    ) -> None:
-        """Note what a statement touches."""
+    ) -> tuple[str, Any]:
+        """Note what a statement touches; returns the statement and its parameters as they are."""
+        self._note(connection, text, context)
+        return text, parameters
+
+    def _note(self, connection: Connection, text: str, context: Any) -> None:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
@@ -131,6 +150,100 @@ class Coherence:
         for note in vars(context).pop(_AFTER, ()):
             note()
         self._release(connection.info)
+
+    def may_execute_alone(self, table: str) -> bool:
+        """Return whether `execute_alone` knows what a statement on a table touches."""
+        return not self._tables.is_referring(table)
+
+    async def execute_alone(
+        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
+    ) -> list[tuple[Any, ...]]:
+        """Run an INSERT, UPDATE or DELETE of one row as a transaction of its own.
+
+        Returns the statement's rows, when the write may be acknowledged; if there are none, nothing
+        was written. Raises as `CompiledStatement.execute` does, and `UnconfirmedError`.
+        """
+        writes = Writes()
+        self._tables.note(writes, statement.statement, statement.compiled, [values], None)
+        fences = self._strategy
+        prepared = None
+        if writes and isinstance(fences, RemoteFences):
+            prepared = fences.prepare_fence(writes.touched())
+        if prepared is None or not isinstance(fences, RemoteFences):
+            return await waiting.call(partial(self._execute_waiting, statement, values, writes))
+        fence = fences.complete_fence(prepared, await _replies(waiting, prepared.commands))
+        if fence is None:
+            return await waiting.call(partial(self._execute_waiting, statement, values, writes))
+        rows = await waiting.call(partial(self._execute_fenced, statement, values, fence))
+        if rows:
+            commands = fences.prepare_release(fence)
+            if commands is None or not fences.complete_release(
+                fence, await _replies(waiting, commands)
+            ):
+                await waiting.call(partial(self._release_alone, fence))
+        return rows
+
+    def _execute_waiting(
+        self, statement: CompiledStatement, values: Mapping[str, Any], writes: Writes
+    ) -> list[tuple[Any, ...]]:
+        """Fence, run the statement, release, and wait until it may be acknowledged."""
+        moment = 0.0
+        with autocommit(self._engine) as connection:
+            if not self._matters(writes):
+                return statement.execute(connection, values)
+            transaction = WriterTransaction(connection, self._dialect, self._commit)
+            fence = self._strategy.fence(writes.touched(), transaction)
+            rows = self._execute_under(fence, connection, statement, values)
+            if rows:
+                moment = self._strategy.release(fence, transaction)
+        # With no connection held, as writers that wait must not empty the pool.
+        wait_until(moment)
+        return rows
+
+    def _execute_fenced(
+        self, statement: CompiledStatement, values: Mapping[str, Any], fence: Any
+    ) -> list[tuple[Any, ...]]:
+        is_connected = False
+        try:
+            with autocommit(self._engine) as connection:
+                is_connected = True
+                return self._execute_under(fence, connection, statement, values)
+        except BaseException:
+            if not is_connected:
+                self._strategy.abandon(fence)
+            raise
+
+    def _execute_under(
+        self,
+        fence: Any,
+        connection: PoolProxiedConnection,
+        statement: CompiledStatement,
+        values: Mapping[str, Any],
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement under a fence, which is lifted if nothing was written."""
+        try:
+            rows = statement.execute(connection, values)
+        except DBAPIError as error:
+            # Without an answer, the server may have committed: then the fence expires.
+            if getattr(error.orig, "pgcode", None) is not None:
+                self._strategy.abandon(fence)
+            raise
+        except Exception:
+            self._strategy.abandon(fence)
+            raise
+        if not rows:
+            self._strategy.abandon(fence)
+        return rows
+
+    def _release_alone(self, fence: Any) -> None:
+        """Release a fence by statements of its own, where Redis has not confirmed it."""
+        try:
+            with autocommit(self._engine) as connection:
+                transaction = WriterTransaction(connection, self._dialect, self._commit)
+                moment = self._strategy.release(fence, transaction)
+        except (psycopg2.Error, SQLAlchemyError) as error:
+            raise UnconfirmedError(str(error)) from error
+        wait_until(moment)
 
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
@@ -207,10 +320,18 @@ class Coherence:
             self._strategy.abandon(fenced[0])
 
 
-def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
+async def _replies(waiting: Waiting, commands: Sequence[Command]) -> Sequence[Reply] | ChannelError:
+    try:
+        return await waiting.exchange(commands)
+    except ChannelError as error:
+        return error
+
+
+def init_coherence(app: Flask, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
     """Watch the engine's connections, and let no commit return before it is safe to."""
-    coherence = Coherence(engine.dialect, strategy, tables)
-    event.listen(engine, "before_cursor_execute", coherence.note)
+    coherence = app.extensions[EXTENSION] = Coherence(engine, strategy, tables)
+    # With `retval` the function itself is registered, by which others can tell whose it is.
+    event.listen(engine, "before_cursor_execute", coherence.note, retval=True)
     event.listen(engine, "after_cursor_execute", coherence.executed)
     # SQLAlchemy has an event before a commit, but none right after it.
     dialect: Any = engine.dialect
@@ -220,6 +341,12 @@ def init_coherence(engine: Engine, strategy: CacheStrategy, tables: Tables) -> N
     dialect.do_commit_twophase = coherence.commit_prepared
     dialect.do_rollback_twophase = coherence.rollback_prepared
     watch_sessions()
+
+
+def get_coherence(app: Flask) -> Coherence | None:
+    """Return what keeps the cache of an app coherent; None if nothing is cached."""
+    found: Coherence | None = app.extensions.get(EXTENSION)
+    return found
 
 
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:

@@ -51,8 +51,11 @@ class Entry:
     """A 200 answer to GET."""
 
     etag: str
+    """The strong validator, without quotes."""
     headers: Headers
+    """The headers besides, as names and values."""
     body: bytes
+    """The bytes of the content."""
 
     @classmethod
     def of(cls, response: Response, vary: frozenset[str] = _NOTHING) -> "Entry | None":

@@ -63,7 +63,7 @@ def init_cache(
         watched = Tables(lookups.values(), tables, collections.values())
         if isinstance(strategy, SharedStrategy):
             strategy.join(watched.schema_fingerprint)
-        init_coherence(engine, strategy, watched)
+        init_coherence(app, engine, strategy, watched)
 
 
 def _answer_unconfirmed(error: UnconfirmedError) -> Response:

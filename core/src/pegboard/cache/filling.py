@@ -1,7 +1,8 @@
 """Reading the database once for all that ask at the same moment, and storing what was read."""
 
 import time
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pegboard.cache.outcome import (
     FILLED_ELSEWHERE,
@@ -15,8 +16,12 @@ from pegboard.cache.outcome import (
     missed,
 )
 from pegboard.cache.singleflight import Flight, SingleFlight
-from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
-from pegboard.database import db
+from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason, RemoteStrategy
+from pegboard.redis import ChannelError, Reply
+from pegboard.stages import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ATTEMPTS = 2
 """How often a request follows the reading of another, at most."""
@@ -43,6 +48,9 @@ class Source(Protocol[T_co]):
     def ttl(self) -> int:
         """How long it may be kept, in seconds."""
 
+    def is_read_anew(self) -> bool:
+        """Return whether no transaction is open, in which `read` may see what is older than now."""
+
     def decode(self, found: bytes) -> T_co | Miss:
         """Return what the bytes stand for; a `Miss` for bytes that are not to be used."""
 
@@ -64,6 +72,21 @@ class Filling:
         """Return what is stored."""
         return _decoded(source, self._strategy.look_up(source.key))
 
+    async def find(self, source: Source[T], waiting: Waiting) -> T | Miss:
+        """Return what is stored, as `look_up` does, and wait as a fast path does."""
+        strategy = self._strategy
+        if not isinstance(strategy, RemoteStrategy) or not strategy.is_non_blocking():
+            return await waiting.call(partial(self.look_up, source))
+        prepared = strategy.prepare(source.key)
+        if isinstance(prepared, Miss):
+            return prepared
+        replies: Sequence[Reply] | ChannelError
+        try:
+            replies = await waiting.exchange(prepared.commands)
+        except ChannelError as error:
+            replies = error
+        return _decoded(source, strategy.complete(prepared, replies))
+
     def obtain(self, source: Source[T], found: T | Miss) -> tuple[T, Outcome]:
         """Return what a look-up has found; if that is a `Miss`, read it, and store it if possible.
 
@@ -73,8 +96,7 @@ class Filling:
             return found, HIT
         if not found.may_fill:
             return source.read(), bypassed(found.reason)
-        if db.session().in_transaction():
-            # What is read may be older than the lease.
+        if not source.is_read_anew():
             return source.read(), bypassed(MissReason.IN_TRANSACTION)
         return self._lead_or_follow(source, _ATTEMPTS)
 
@@ -113,8 +135,6 @@ class Filling:
         """Read the database, and store the result if nothing was written meanwhile."""
         stored: bytes | None = None
         try:
-            # What the session still holds may be older than the lease.
-            db.session.expire_all()
             result, stored = source.read_to_store()
         finally:
             if stored is None:

@@ -70,6 +70,10 @@ class Tables:
         ]
         return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
 
+    def is_referring(self, name: str) -> bool:
+        """Return whether look-ups depend on foreign keys of a table."""
+        return name in self._referring
+
     def _add_reference(self, dependence: Dependence) -> None:
         table = dependence.reference.table
         known = self._referring.setdefault(table.name, ReferringTable(table))
@@ -117,9 +121,17 @@ class Tables:
         return own | referring | self._groups.get(name, set())
 
     def note(
-        self, writes: Writes, statement: Any, compiled: Any, parameters: Any, reader: RowReader
+        self,
+        writes: Writes,
+        statement: Any,
+        compiled: Any,
+        parameters: Any,
+        reader: RowReader | None,
     ) -> Sequence[Callable[[], None]]:
-        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it."""
+        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it.
+
+        `reader` may be None for a table that `is_referring` denies.
+        """
         writes.is_elsewhere = True  # other processes may cache what this statement touches
         after: list[Callable[[], None]] = []
         for name in _targets(statement):
@@ -132,6 +144,7 @@ class Tables:
             else:
                 self._note_rows(name, writes, statement, compiled, parameters)
             if (table := self._referring.get(name)) is not None:
+                assert reader is not None
                 after += table.note(writes, statement, compiled, parameters, reader)
         return after
 

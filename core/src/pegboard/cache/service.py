@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,9 @@ from pegboard.cache.list_lookup import ListLookup
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
+from pegboard.database import db
 from pegboard.extensions import get_extension
+from pegboard.stages import Answer, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +82,33 @@ class Cache:
             response.headers["Cache-Status"] = outcome.cache_status
         return response
 
+    def answer_without_flask(
+        self,
+        lookup: Lookup,
+        environ: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        read: Callable[[], Entry],
+    ) -> Answer:
+        """Answer a request to a cached view: from the cache, or by what `read` returns.
+
+        `read` reads the database in a transaction of its own. Its exceptions are raised.
+        """
+        key = self.key_of(lookup, environ, arguments)
+        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
+            key = MissReason.OFF
+        if isinstance(key, MissReason):
+            entry, outcome = read(), bypassed(key)
+        else:
+            source = _Read(key, lookup, environ, read)
+            found: Entry | Miss | None = environ.get(STAGE_MISS)
+            if found is None:
+                found = self._filling.look_up(source)
+            entry, outcome = self._filling.obtain(source, found)
+        answer = entry.answer(environ)
+        if self.send_status_header:
+            answer.headers.append(("Cache-Status", outcome.cache_status))
+        return answer
+
     def total(self, collection: Collection, name: str, count: Callable[[], int]) -> int:
         """Return a number of rows: from the cache, or by counting them.
 
@@ -86,8 +116,21 @@ class Cache:
         """
         if not self.serve_hits or collection.group not in self._watched:
             return count()
-        source = _Total(Key(collection.group, f"total/{name}"), collection.ttl, count)
+        source = _Total(collection, name, count, in_session=True)
         total, _ = self._filling.obtain(source, self._filling.look_up(source))
+        return total
+
+    async def total_without_flask(
+        self, collection: Collection, name: str, count: Callable[[], int], waiting: Waiting
+    ) -> int:
+        """Return a number of rows as `total` does; `count` counts in a transaction of its own."""
+        if not self.serve_hits or collection.group not in self._watched:
+            return await waiting.call(count)
+        source = _Total(collection, name, count, in_session=False)
+        found = await self._filling.find(source, waiting)
+        if not isinstance(found, Miss):
+            return found
+        total, _ = await waiting.call(partial(self._filling.obtain, source, found))
         return total
 
     def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
@@ -114,6 +157,9 @@ class _Answer:
         self._view = view
         self._form = lookup.form(request.environ)
 
+    def is_read_anew(self) -> bool:
+        return not db.session().in_transaction()
+
     def decode(self, found: bytes) -> Entry | Miss:
         return decode(found, self._form)
 
@@ -121,9 +167,34 @@ class _Answer:
         return _call(self._view, self._lookup)
 
     def read_to_store(self) -> tuple[Obtained, bytes | None]:
+        # What the session still holds may be older than the lease.
+        db.session.expire_all()
         response = current_app.make_response(self._view())
         entry = None if _is_personal(response) else Entry.of(response, self._lookup.vary)
         return (response, None) if entry is None else (entry, entry.encode(self._form))
+
+
+class _Read:
+    """An answer that is made without Flask."""
+
+    def __init__(
+        self, key: Key, lookup: Lookup, environ: Mapping[str, Any], read: Callable[[], Entry]
+    ) -> None:
+        self.key = key
+        self.prefix = environ.get("SCRIPT_NAME", "").rstrip("/")
+        self.ttl = lookup.ttl
+        self.read = read
+        self._form = lookup.form(environ)
+
+    def is_read_anew(self) -> bool:
+        return True
+
+    def decode(self, found: bytes) -> Entry | Miss:
+        return decode(found, self._form)
+
+    def read_to_store(self) -> tuple[Entry, bytes]:
+        entry = self.read()
+        return entry, entry.encode(self._form)
 
 
 class _Total:
@@ -131,10 +202,16 @@ class _Total:
 
     prefix = ""
 
-    def __init__(self, key: Key, ttl: int, read: Callable[[], int]) -> None:
-        self.key = key
-        self.ttl = ttl
+    def __init__(
+        self, collection: Collection, name: str, read: Callable[[], int], *, in_session: bool
+    ) -> None:
+        self.key = Key(collection.group, f"total/{name}")
+        self.ttl = collection.ttl
         self.read = read
+        self._in_session = in_session
+
+    def is_read_anew(self) -> bool:
+        return not (self._in_session and db.session().in_transaction())
 
     def decode(self, found: bytes) -> int | Miss:
         return int(found) if found.isdigit() else _unreadable(f"{found!r:.50} is no number of rows")

@@ -235,6 +235,35 @@ class RemoteStrategy(Protocol):
         """
 
 
+class PreparedFence(Protocol):
+    """A fence whose commands are not sent yet; a strategy adds what it needs afterwards."""
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """What to send to Redis."""
+
+
+@runtime_checkable
+class RemoteFences(Protocol):
+    """A strategy in Redis whose fences can be set and lifted without a thread that waits.
+
+    Each method returns None, or False, where `fence` and `release` have to do it instead; none of
+    them waits for anything.
+    """
+
+    def prepare_fence(self, touched: Touched) -> PreparedFence | None:
+        """Return the commands that set a fence."""
+
+    def complete_fence(self, prepared: Any, replies: Sequence[Reply] | ChannelError) -> Any | None:
+        """Return the fence, as `fence` does, if the replies confirm it."""
+
+    def prepare_release(self, fence: Any) -> Sequence[Command] | None:
+        """Return the commands that forget what the fence covers, and lift it."""
+
+    def complete_release(self, fence: Any, replies: Sequence[Reply] | ChannelError) -> bool:
+        """Return whether the replies confirm it, so that the write may be acknowledged."""
+
+
 @runtime_checkable
 class SharedStrategy(Protocol):
     """A strategy whose storage is shared by processes that may not all know the same look-ups."""

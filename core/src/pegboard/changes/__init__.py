@@ -2,7 +2,7 @@
 
 from pegboard.changes.bulk import BulkInsert
 from pegboard.changes.declaration import Change, Kind, Listener
-from pegboard.changes.listeners import Registered
+from pegboard.changes.listeners import Registered, get_listeners
 from pegboard.changes.sessions import init_listeners
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "Kind",
     "Listener",
     "Registered",
+    "get_listeners",
     "init_listeners",
 ]

@@ -5,6 +5,7 @@ from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
+from pegboard.database.statements import CompiledStatement, NotCompilableError, autocommit
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -14,12 +15,15 @@ from pegboard.database.watchdog import no_time_limit
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "SQLITE_LOWER",
+    "CompiledStatement",
     "DatabaseOptions",
     "Kind",
     "Model",
+    "NotCompilableError",
     "ReadOnlyServerError",
     "Violation",
     "WatchedConnection",
+    "autocommit",
     "availability_hint",
     "check_server",
     "db",

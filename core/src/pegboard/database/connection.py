@@ -99,6 +99,8 @@ class WatchedConnection(extensions.connection):
 
     def rollback(self) -> None:
         """Roll back; on a connection that is lost, the server has done so."""
+        if self.status == extensions.STATUS_READY and not self.closed:
+            return  # no transaction has begun
         try:
             self.within(self.limit, super().rollback)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):

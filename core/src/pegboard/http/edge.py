@@ -64,6 +64,9 @@ _UNUSUAL_HEADERS = frozenset(
 """Headers whose presence has a say in the others."""
 _MAX_SHAPES, _MAX_TYPES = 1024, 64
 
+_VARY = "Vary: "
+"""What stands before the value of a `Vary` where a shape is remembered by it."""
+
 
 class _Places(NamedTuple):
     """Where the headers stand in an answer that its coding changes; None for one that is absent."""
@@ -88,6 +91,8 @@ class _Shape(NamedTuple):
     places: _Places
     additions: dict[str, _Addition]
     """What is added, by the media type."""
+    vary: int | None
+    """Where a `Vary` stands, which is moved behind the others."""
 
 
 class Edge:
@@ -156,19 +161,23 @@ class Edge:
             and not allowed.is_identity_refused
             and _UNUSUAL_REQUEST.isdisjoint(environ)
         ):
-            names = tuple([name for name, _ in headers])
+            names = tuple([name if name != "Vary" else _VARY + value for name, value in headers])
             shape = self._shapes.get(names) or self._remember(names)
+            if shape is not None and shape.vary is not None:
+                headers.append(headers.pop(shape.vary))
         if shape is None or shape.places.type is None:
             may_encode = self._complete(environ, status, headers, allowed, may_encode=may_encode)
         else:
             content_type = headers[shape.places.type][1]
             addition = shape.additions.get(content_type)
             if addition is None:
-                before = len(headers)
+                kept = len(headers) - (shape.vary is not None)
                 may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
                 if len(shape.additions) < _MAX_TYPES:
-                    shape.additions[content_type] = _Addition(headers[before:], may_encode)
+                    shape.additions[content_type] = _Addition(headers[kept:], may_encode)
             else:
+                if shape.vary is not None:
+                    headers.pop()
                 headers.extend(addition.headers)
                 may_encode = addition.may_encode
         if allowed.coding is None or not may_encode:
@@ -179,8 +188,10 @@ class Edge:
     def _remember(self, names: tuple[str, ...]) -> "_Shape | None":
         """Remember what answers with headers of these names are like; None if that varies."""
         shape = None
-        if _UNUSUAL_HEADERS.isdisjoint(map(str.lower, names)):
-            shape = _Shape(_places(names), {})
+        varying = [place for place, name in enumerate(names) if name.startswith(_VARY)]
+        if len(varying) <= 1 and _UNUSUAL_HEADERS.isdisjoint(map(str.lower, names)):
+            others = [name for name in names if not name.startswith(_VARY)]
+            shape = _Shape(_places(others), {}, varying[0] if varying else None)
             if len(self._shapes) < _MAX_SHAPES:
                 self._shapes[names] = shape
         return shape
@@ -216,7 +227,7 @@ class Edge:
         elif status == _NOT_MODIFIED and may_encode:
             may_encode = False
             self._name_known_tag(environ, headers, found.get("etag"), allowed.coding)
-        if vary:
+        if vary or "vary" in found:
             add_vary(headers, vary)
         return may_encode
 

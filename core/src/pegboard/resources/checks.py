@@ -200,3 +200,30 @@ def mistakes_in_filters(filters: Any, model: Any, name_of: Callable[[str], str])
     pairs = [f"{one.column} by {each.name}" for one in filters for each in one.comparisons]
     for pair in _repeated(pairs):
         yield f"filters has {pair} twice; leave one out"
+
+
+def mistakes_in_depends(output: Schema, model: Any, depends: Any) -> Iterator[str]:
+    """Yield which rows a cached answer shows whose writes would not reach it."""
+    given = depends if isinstance(depends, list | tuple) else [depends]
+    tables = {table for one in given for table in _tables_of(one)}
+    relationships = inspect(model).relationships
+    for name, field in output.dump_fields.items():
+        attribute = (field.attribute or name).partition(".")[0]
+        if attribute not in relationships:
+            continue
+        other = relationships[attribute].mapper
+        if tables.isdisjoint(other.tables):
+            yield (
+                f"an answer that is cached and shows {attribute} would stay when a "
+                f"{other.class_.__name__} is written; add it to depends, as in "
+                f"depends=[{other.class_.__name__}], or leave out ttl and list_ttl"
+            )
+
+
+def _tables_of(dependence: Any) -> Iterable[Any]:
+    """Return the tables of what an answer depends on: a model, a table or a foreign key."""
+    if isinstance(dependence, type):
+        return inspect(dependence).tables
+    if isinstance(dependence, InstrumentedAttribute):
+        return [one.table for one in dependence.property.columns]
+    return [getattr(dependence, "table", dependence)]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError, fields
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import ColumnElement, Enum, bindparam
 
-from pegboard.resources.declaration import Comparison, Filter
-from pegboard.resources.expressions import ordered
+from pegboard.resources.declaration import RANGE, Comparison, Filter
+from pegboard.resources.expressions import ordered, ordered_parameter
 from pegboard.resources.fields import Text
 from pegboard.resources.kinds import kind_of, truth
 from pegboard.resources.schemas import ShownFields
@@ -37,14 +37,19 @@ class Condition:
 
     def clause(self, value: Any) -> ColumnElement[bool]:
         """Return the condition; only of `NULL` the value has a say in the statement."""
-        column = ordered(self.column)
+        if isinstance(self.column.type, Enum) and self.comparison not in RANGE:
+            column: ColumnElement[Any] = self.column
+        else:
+            column = ordered(self.column)
         if self.comparison is Comparison.NULL:
             return column.is_(None) if value else column.is_not(None)
         if self.comparison is Comparison.IN:
             return column.in_(bindparam(self.parameter, expanding=True, type_=self.column.type))
-        other = bindparam(self.parameter, type_=self.column.type)
+        other: ColumnElement[Any] = bindparam(self.parameter, type_=self.column.type)
         if self.comparison is Comparison.NE:
             return column.is_distinct_from(other)
+        if self.comparison in RANGE:
+            other = ordered_parameter(other)
         clause: ColumnElement[bool] = _OPERATORS[self.comparison](column, other)
         return clause
 

@@ -1,9 +1,9 @@
 """SQL expressions that mean the same on SQLite and PostgreSQL."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, DateTime, String
+from sqlalchemy import ColumnElement, DateTime, Enum, Integer, String, case, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -25,9 +25,31 @@ class comparable(FunctionElement[datetime]):  # noqa: N801 - used as a function
     inherit_cache = True
 
 
+class ranked(FunctionElement[int]):  # noqa: N801 - used as a function
+    """A member of an enumeration, in the order in which the members are declared."""
+
+    type = Integer()
+    inherit_cache = True
+
+    def __init__(self, member: ColumnElement[Any]) -> None:
+        """Take a column or a parameter whose type is an `Enum`."""
+        texts: list[str] = cast("Enum", member.type).enums
+        ranks: list[Any] = [
+            (literal(text, String()), literal_column(str(rank))) for rank, text in enumerate(texts)
+        ]
+        super().__init__(member, case(*ranks, value=member))
+
+
 def ordered(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column in a form whose order is that of its values."""
+    if isinstance(column.type, Enum):
+        return ranked(column)
     return comparable(column) if isinstance(column.type, DateTime) else column
+
+
+def ordered_parameter(parameter: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a parameter in a form that can be compared with an `ordered` column."""
+    return ranked(parameter) if isinstance(parameter.type, Enum) else parameter
 
 
 def contains(column: ColumnElement[Any], pattern: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -67,3 +89,12 @@ def _comparable_on_sqlite(element: comparable, compiler: SQLCompiler, **options:
     return (
         f"substr({time} || CASE instr({time}, '.') WHEN 0 THEN '.000000' ELSE '000000' END, 1, 26)"
     )
+
+
+@compiles(ranked)
+def _ranked(element: ranked, compiler: SQLCompiler, **options: Any) -> str:
+    member, rank = element.clauses
+    if compiler.dialect.name == "postgresql" and cast("Enum", member.type).native_enum:
+        # A type of PostgreSQL has the order in which it was declared, and its indexes have it too.
+        return compiler.process(member, **options)
+    return compiler.process(rank, **options)

@@ -70,7 +70,7 @@ class RowWriter:
             (self.names[name], _text_cell if holds_text(field) else _cell)
             for name, field in dumped.items()
         ]
-        self._plain: Callable[[Any], Mapping[str, Any]] = _derived(schema) or schema.dump
+        self._plain: Callable[[Any], Mapping[str, Any]] = plain_writer(schema) or schema.dump
 
     def write(self, rows: Iterable[Any], form: Format) -> Iterator[bytes]:
         """Yield the bytes of a file, in parts of some size."""
@@ -159,7 +159,7 @@ def _steps(schema: Schema) -> Iterator[_Step]:
         yield _Step(key, field.attribute or name, kind, type(field) is Moment, field)
 
 
-def _derived(schema: Schema) -> Callable[[Any], Mapping[str, Any]] | None:
+def plain_writer(schema: Schema) -> Callable[[Any], Mapping[str, Any]] | None:
     """Return what writes rows as the schema does, in less time; None where it would not.
 
     marshmallow looks up for each value of each row what is the same for all.

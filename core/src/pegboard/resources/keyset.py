@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, or_, tuple_
 
+from pegboard.resources.expressions import ordered_parameter
 from pegboard.resources.ordering import Order, Place, Term
 
 Segment = tuple[ColumnElement[bool] | None, Sequence[ColumnElement[object]]]
@@ -101,4 +102,7 @@ def _compare(term: Term, ascending: _Comparison, descending: _Comparison) -> Col
 
 
 def _value(term: Term) -> ColumnElement[object]:
-    return bindparam(place_parameter(term.key.name), type_=term.key.column.type)
+    parameter: ColumnElement[object] = bindparam(
+        place_parameter(term.key.name), type_=term.key.column.type
+    )
+    return ordered_parameter(parameter)

@@ -4,11 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from flask import Response, request
-from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_
+from flask import Flask, Response, request
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_, select
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -24,10 +24,13 @@ from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 from pegboard.resources.totals import Totals
 from pegboard.settings import CoreSettings, get_settings
+from pegboard.stages import result_of
 
 PAGINATION = "X-Pagination"
 TOTAL_ON_REQUEST = "request"
 """The value of `PEGBOARD_RESOURCES_TOTAL` with which a total is told only to those who ask."""
+TOTAL = "pegboard_total"
+"""The name of the column with the number of rows."""
 
 _RELATIONS = {
     "first": "first_page",
@@ -51,21 +54,54 @@ class Plans:
 
     def __init__(self, size: int = _MAX_PLANS) -> None:
         self._size = size
-        self._plans: OrderedDict[Hashable, Sequence[Statement]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, Sequence[Any]] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, shape: Hashable, build: Callable[[], Sequence[Statement]]) -> Sequence[Statement]:
-        """Return the statements of a shape; the least recently used one makes room for another."""
+    def find(self, shape: Hashable) -> Sequence[Any] | None:
+        """Return the statements of a shape, if they are built."""
         with self._lock:
             if (found := self._plans.get(shape)) is not None:
                 self._plans.move_to_end(shape)
-                return found
+            return found
+
+    def get(self, shape: Hashable, build: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Return the statements of a shape; the least recently used one makes room for another."""
+        if (found := self.find(shape)) is not None:
+            return found
         built = build()
         with self._lock:
             self._plans[shape] = built
             if len(self._plans) > self._size:
                 self._plans.popitem(last=False)
         return built
+
+
+@dataclass(frozen=True)
+class Location:
+    """The URL of a list request, to which links are made."""
+
+    path: str
+    """The path, with the prefix of the request."""
+    arguments: Mapping[str, str]
+    """The parameters of the query, by name."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[R]):
+    """The rows of a page, and the headers that tell of other pages."""
+
+    rows: Sequence[R]
+    headers: Sequence[tuple[str, str]]
+
+
+class Reads(Protocol):
+    """Reads the database for a list, by statements as `Listing.prepare` has returned them."""
+
+    async def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows of a statement."""
+
+    async def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
+        """Return the number of rows that a request's filters leave, which the statement counts."""
 
 
 @dataclass(frozen=True)
@@ -85,53 +121,60 @@ class Listing(Generic[R]):
     plans: Plans | None
     """None where the rows are not the same for every client."""
     totals: Totals
+    prepare: Callable[[Statement], Any] = lambda statement: statement
+    """Makes of a statement what is kept of it."""
 
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
-        return self._cursor_page(wanted) if wanted.is_by_cursor else self._numbered_page(wanted)
-
-    def _numbered_page(self, wanted: Wanted) -> Response:
-        if get_settings(CoreSettings).resources_total != TOTAL_ON_REQUEST:
-            return self._counted_page(wanted)
-        if preference("count") == "exact":
-            response = self._counted_page(wanted)
-            response.headers["Preference-Applied"] = "count=exact"
-        else:
-            response = self._uncounted_page(wanted)
-        response.vary.add("Prefer")
+        location = Location(f"{request.script_root}{request.path}", request.args)
+        is_asked = is_on_request() and not wanted.is_by_cursor
+        is_counted = not is_asked or preference("count") == "exact"
+        page = result_of(self.page(wanted, location, _SessionReads(self), is_counted=is_counted))
+        response = self.represent.list_response(page.rows, fields=wanted.fields)
+        response.headers.extend(page.headers)
+        if is_asked:
+            response.vary.add("Prefer")
+            if is_counted:
+                response.headers["Preference-Applied"] = "count=exact"
         return response
 
-    def _uncounted_page(self, wanted: Wanted) -> Response:
+    async def page(
+        self, wanted: Wanted, location: Location, reads: Reads, *, is_counted: bool
+    ) -> Page[R]:
+        """Return the rows of a page, and links to other pages; a total if it `is_counted`."""
+        if wanted.is_by_cursor:
+            return await self._cursor_page(wanted, location, reads)
+        if is_counted:
+            return await self._counted_page(wanted, location, reads)
+        return await self._uncounted_page(wanted, location, reads)
+
+    async def _uncounted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         """Return a page without a total; one row more than wanted shows whether there is a next."""
-        _, page = self._plan(wanted, lambda: self._numbered(wanted))
+        _, page = self.plan(wanted)
         place = {_LIMIT: wanted.page_size + 1, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        found = self._execute(page, self._parameters(wanted) | place)
+        found = await reads.rows(page, self._parameters(wanted) | place)
         rows = found[: wanted.page_size]
         pagination = paginate_uncounted(
             wanted.page, wanted.page_size, is_empty=not rows, has_more=len(found) > len(rows)
         )
-        return self._answer(rows, wanted, pagination, self._links(pagination))
+        return Page(rows, _headers(pagination, self._links(location, pagination)))
 
-    def _counted_page(self, wanted: Wanted) -> Response:
-        counting, page = self._plan(wanted, lambda: self._numbered(wanted))
+    async def _counted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+        counting, page = self.plan(wanted)
         parameters = self._parameters(wanted)
-        total = self.totals.get(
-            wanted.conditions,
-            wanted.search,
-            lambda: db.session.execute(counting, parameters).scalar_one(),
-        )
+        total = await reads.total(wanted, counting, parameters)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        rows = self._execute(page, parameters | place)
+        rows = await reads.rows(page, parameters | place)
         pagination = paginate(total, wanted.page, wanted.page_size)
-        return self._answer(rows, wanted, pagination, self._links(pagination))
+        return Page(rows, _headers(pagination, self._links(location, pagination)))
 
-    def _cursor_page(self, wanted: Wanted) -> Response:
+    async def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
         parameters = self._parameters(wanted)
         # One row more than wanted shows whether there is a next page, without counting.
         rows: list[R] = []
-        for statement in self._plan(wanted, lambda: self._by_cursor(wanted)):
+        for statement in self.plan(wanted):
             left = wanted.page_size + 1 - len(rows)
-            rows += self._execute(statement, parameters | {_LIMIT: left})
+            rows += await reads.rows(statement, parameters | {_LIMIT: left})
             if len(rows) > wanted.page_size:
                 break
         pagination: dict[str, Any] = {"page_size": wanted.page_size}
@@ -140,8 +183,9 @@ class Listing(Generic[R]):
             rows.pop()
             cursor = self.orders.encode(rows[-1])
             pagination["next_after"] = cursor
-            links.append(self._link("next", after=cursor))
-        return self._answer(rows, wanted, pagination, links)
+            query = self._repeated_query(location) + urlencode({"after": cursor})
+            links.append(f'<{location.path}?{query}>; rel="next"')
+        return Page(rows, _headers(pagination, links))
 
     def everything(self, wanted: Wanted) -> tuple[Statement, Mapping[str, Any]]:
         """Return the statement, and its parameters, for all rows of a request, in its order."""
@@ -160,39 +204,36 @@ class Listing(Generic[R]):
         result: Any = session.execute(statement, parameters, execution_options=options)
         return result.scalars() if self.columns is None else result  # type: ignore[no-any-return]
 
-    def _execute(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[R]:
-        result: Any = db.session.execute(statement, parameters)
-        if self.columns is None:
-            # A relationship that is loaded by a join gives an object several times.
-            result = result.scalars().unique()
-        return result.all()  # type: ignore[no-any-return]
+    def _repeated_query(self, location: Location) -> str:
+        """Return the beginning of the query in each link, which may be empty."""
+        # Links are relative, so that no Host header of a client gets into an answer.
+        given = location.arguments
+        sent = {name: given[name] for name in self.repeated if name in given}
+        return f"{urlencode(sent)}&" if sent else ""
 
-    def _answer(
-        self, rows: Sequence[R], wanted: Wanted, pagination: Mapping[str, Any], links: Sequence[str]
-    ) -> Response:
-        response = self.represent.list_response(rows, fields=wanted.fields)
-        response.headers[PAGINATION] = encode_json(pagination).decode()
-        if links:
-            response.headers["Link"] = ", ".join(links)
-        return response
+    def is_planned(self, wanted: Wanted) -> bool:
+        """Return whether the statements for a request are built."""
+        return self.plans is not None and self.plans.find(self._shape(wanted)) is not None
 
-    def _links(self, pagination: Mapping[str, int]) -> list[str]:
+    def plan(self, wanted: Wanted) -> Sequence[Any]:
+        """Return the statements for a request, which takes milliseconds if they are to be built.
+
+        For a page by number these are the one that counts, and that of the page.
+        """
+        build = self._by_cursor if wanted.is_by_cursor else self._numbered
+
+        def prepared() -> Sequence[Any]:
+            return [*map(self.prepare, build(wanted))]
+
+        return prepared() if self.plans is None else self.plans.get(self._shape(wanted), prepared)
+
+    def _links(self, location: Location, pagination: Mapping[str, int]) -> list[str]:
+        query = self._repeated_query(location)
         return [
-            self._link(relation, page=pagination[field])
+            f'<{location.path}?{query}page={pagination[field]}>; rel="{relation}"'
             for relation, field in _RELATIONS.items()
             if field in pagination
         ]
-
-    def _link(self, relation: str, **page: int | str) -> str:
-        # Relative, so that no Host header of a client gets into an answer.
-        sent = {name: request.args[name] for name in self.repeated if name in request.args}
-        query = urlencode({**sent, **page})
-        return f'<{request.script_root}{request.path}?{query}>; rel="{relation}"'
-
-    def _plan(
-        self, wanted: Wanted, build: Callable[[], Sequence[Statement]]
-    ) -> Sequence[Statement]:
-        return build() if self.plans is None else self.plans.get(self._shape(wanted), build)
 
     def _shape(self, wanted: Wanted) -> Hashable:
         """Return all of a request that has a say in the text of its statements."""
@@ -237,9 +278,11 @@ class Listing(Generic[R]):
             .limit(bindparam(_LIMIT))
             .offset(bindparam(_OFFSET))
         )
-        counting = matching.order_by(None).with_only_columns(
-            func.count(), maintain_column_froms=True
-        )
+        found = func.count().label(TOTAL) if self.plans is not None else self.orders.primary.column
+        counting = matching.order_by(None).with_only_columns(found, maintain_column_froms=True)
+        if self.plans is None:
+            # A plugin's statement may be DISTINCT, which a count beside it would not see.
+            counting = select(func.count().label(TOTAL)).select_from(counting.subquery())
         return [counting, page]
 
     def _by_cursor(self, wanted: Wanted) -> Sequence[Statement]:
@@ -266,6 +309,40 @@ class Listing(Generic[R]):
         if self.columns is None:
             return statement
         return statement.with_only_columns(*self.columns, maintain_column_froms=True)
+
+
+def is_on_request(app: Flask | None = None) -> bool:
+    """Return whether the app, or the current app, tells totals only to clients that ask."""
+    return get_settings(CoreSettings, app).resources_total == TOTAL_ON_REQUEST
+
+
+class _SessionReads:
+    """Reads in the session of the request."""
+
+    def __init__(self, listing: Listing[Any]) -> None:
+        self._listing = listing
+
+    async def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        result: Any = db.session.execute(statement, parameters)
+        if self._listing.columns is None:
+            # A relationship that is loaded by a join gives an object several times.
+            result = result.scalars().unique()
+        return result.all()  # type: ignore[no-any-return]
+
+    async def total(
+        self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]
+    ) -> int:
+        def count() -> int:
+            return db.session.execute(statement, parameters).scalar_one()  # type: ignore[no-any-return]
+
+        return self._listing.totals.get(wanted, count)
+
+
+def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[str, str]]:
+    headers = [(PAGINATION, encode_json(pagination).decode())]
+    if links:
+        headers.append(("Link", ", ".join(links)))
+    return headers
 
 
 def _loaded_in_batches(model: type[Any]) -> Iterator[ORMOption]:

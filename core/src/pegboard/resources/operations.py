@@ -1,6 +1,6 @@
 """The views of a resource: each does the steps of one operation, in the order of RFC 9110, 13.2."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -26,13 +26,15 @@ from pegboard.resources.export import accepted_format, export_response
 from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
-from pegboard.resources.query import Wanted
-from pegboard.resources.schemas import Values
+from pegboard.resources.query import ListQuery, Wanted
+from pegboard.resources.schemas import MAX_BULK, Values
 from pegboard.resources.steps import Steps
 
 _FORBIDDEN = HTTPStatus.FORBIDDEN
 _STALE = HTTPStatus.PRECONDITION_FAILED
 _FILE = {"type": "string"}
+
+View = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,28 @@ class Parts:
     """The variable of a row's URL, in the document."""
     listed: type[Schema]
     """The schema of a row in a list."""
-    list_query: type[Schema]
-    """The schema of a list's query; it loads a `Wanted`."""
+    query: ListQuery
+    """The query of a list."""
     listing: Listing[Any]
     collection: Collection | None
     """What of the lists is cached."""
+    fields_by_column: Mapping[str, str]
+    """What bodies call the columns of the table."""
     list_ttl: int | None
     """Seconds for which whole lists may be cached; None: they are not."""
     list_settings: Callable[[], str]
     """Returns the settings on which lists depend."""
-    fields_by_column: Mapping[str, str]
-    """What bodies call the columns of the table."""
     depends: Dependence
     """What a row's answer has something of."""
     is_exported: bool
     """Whether the list can be had as a file with all rows."""
 
 
-def add_views(resource: Steps[Any], parts: Parts) -> None:
-    """Add a view for each operation of a resource to its blueprint."""
+def add_views(resource: Steps[Any], parts: Parts) -> Iterator[tuple[Operation, View]]:
+    """Add a view for each operation of a resource to its blueprint, and yield it."""
     for operation, add in _VIEWS.items():
         if operation in resource.operations:
-            add(resource, parts)
+            yield operation, add(resource, parts)
 
 
 def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
@@ -76,11 +78,11 @@ def _documented(resource: Steps[Any], view: Any, *statuses: HTTPStatus) -> Any:
     return view
 
 
-def _add_list(resource: Steps[Any], parts: Parts) -> None:
+def _add_list(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
     headers = list_headers(resource.url_prefix, is_exported=parts.is_exported)
 
-    @blueprint.arguments(parts.list_query(), location="query")
+    @blueprint.arguments(parts.query.schema()(), location="query")
     @blueprint.response(HTTPStatus.OK, parts.listed(many=True), headers=headers)
     def view(wanted: Wanted) -> Response:
         resource.permit_read(Operation.LIST)
@@ -120,10 +122,10 @@ def _add_list(resource: Steps[Any], parts: Parts) -> None:
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
     setattr(view, LIST, True)
     view = cached_by(parts.collection, parts.list_ttl, parts.list_settings, view)
-    _route(resource, parts, "/", "GET", view)
+    return _route(resource, parts, "/", "GET", view)
 
 
-def _add_create(resource: Steps[Any], parts: Parts) -> None:
+def _add_create(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
     headers = {
         "Location": location_header(words, resource.url_prefix),
@@ -135,7 +137,8 @@ def _add_create(resource: Steps[Any], parts: Parts) -> None:
     @transactional
     def view(sent: Values) -> Response:
         resource.permit_write(Operation.CREATE)
-        row = resource.make(sent)
+        # A copy, as what a step takes out would be missing if the transaction is run again.
+        row = resource.make({**sent})
         resource.save(row)
         response = resource.represent.response(row, HTTPStatus.CREATED)
         response.location = resource.url_of(row)
@@ -146,10 +149,10 @@ def _add_create(resource: Steps[Any], parts: Parts) -> None:
     `Location` in the answer is its URL.
     """
     view = _named(resource, f"create_{words.identifier}", view)
-    _route(resource, parts, "/", "POST", _documented(resource, view, _FORBIDDEN))
+    return _route(resource, parts, "/", "POST", _documented(resource, view, _FORBIDDEN))
 
 
-def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
+def _add_bulk_create(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
 
     @blueprint.arguments(resource.input(many=True))
@@ -157,19 +160,20 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> None:
     @transactional
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
-        rows = [resource.make(values) for values in sent]
+        rows = [resource.make({**values}) for values in sent]
         resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 
     view.__doc__ = f"""Create several {words.plural}: all of them, or none if one is refused.
 
-    Errors are named by the place in the array, from 0, as in `1.name`.
+    At most {MAX_BULK} in one request. Errors are named by the place in the array, from 0, as in
+    `1.name`.
     """
     view = _named(resource, f"create_{words.identifiers}", view)
-    _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))
+    return _route(resource, parts, "/bulk", "POST", _documented(resource, view, _FORBIDDEN))
 
 
-def _add_get(resource: Steps[Any], parts: Parts) -> None:
+def _add_get(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
 
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
@@ -188,10 +192,10 @@ def _add_get(resource: Steps[Any], parts: Parts) -> None:
         view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
     else:
         view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
-    _route(resource, parts, resource.row_rule, "GET", view)
+    return _route(resource, parts, resource.row_rule, "GET", view)
 
 
-def _add_replace(resource: Steps[Any], parts: Parts) -> None:
+def _add_replace(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
 
     @blueprint.arguments(resource.input())
@@ -210,10 +214,10 @@ def _add_replace(resource: Steps[Any], parts: Parts) -> None:
     """
     view = _named(resource, f"replace_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _STALE)
-    _route(resource, parts, resource.row_rule, "PUT", view)
+    return _route(resource, parts, resource.row_rule, "PUT", view)
 
 
-def _add_merge(resource: Steps[Any], parts: Parts) -> None:
+def _add_merge(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
     schema = resource.merge()
     body = {
@@ -241,10 +245,10 @@ def _add_merge(resource: Steps[Any], parts: Parts) -> None:
     """
     view = _named(resource, f"change_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _STALE)
-    _route(resource, parts, resource.row_rule, "PATCH", view)
+    return _route(resource, parts, resource.row_rule, "PATCH", view)
 
 
-def _add_delete(resource: Steps[Any], parts: Parts) -> None:
+def _add_delete(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
 
     @blueprint.response(HTTPStatus.NO_CONTENT)
@@ -262,10 +266,10 @@ def _add_delete(resource: Steps[Any], parts: Parts) -> None:
     """
     view = _named(resource, f"delete_{words.identifier}", view)
     view = _documented(resource, view, _FORBIDDEN, _STALE)
-    _route(resource, parts, resource.row_rule, "DELETE", view)
+    return _route(resource, parts, resource.row_rule, "DELETE", view)
 
 
-_VIEWS: Mapping[Operation, Callable[[Steps[Any], Parts], None]] = {
+_VIEWS: Mapping[Operation, Callable[[Steps[Any], Parts], View]] = {
     Operation.LIST: _add_list,
     Operation.CREATE: _add_create,
     Operation.BULK_CREATE: _add_bulk_create,
@@ -289,7 +293,8 @@ def _named(resource: Steps[Any], operation_id: str, view: Any) -> Any:
     return resource.blueprint.doc(operationId=operation_id)(view)
 
 
-def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> None:
+def _route(resource: Steps[Any], parts: Parts, rule: str, method: str, view: Any) -> View:
     name_columns(view, parts.fields_by_column)
     parameters = [parts.id_parameter] if rule == resource.row_rule else []
     resource.blueprint.route(rule, methods=[method], parameters=parameters)(view)
+    return view  # type: ignore[no-any-return]  # decorated

@@ -7,6 +7,9 @@ def paginate(total: int, page: int, page_size: int) -> dict[str, int]:
     found = {"total": total, "total_pages": last}
     if total:
         found |= {"first_page": 1, "last_page": last}
+    elif page > 1:
+        # The way back from a page that is beyond the end; the only page of no rows is the first.
+        found |= {"first_page": 1, "last_page": 1}
     if page <= last:
         found["page"] = page
         if page > 1:

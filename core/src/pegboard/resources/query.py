@@ -56,8 +56,10 @@ class MaxPageSize(validate.Validator):
         return value
 
 
-class _QuerySchema(Schema):
+class ListQuerySchema(Schema):
     """A schema of which a query is checked by the fields that it has, as most have few."""
+
+    make_wanted: Callable[..., Wanted]
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
@@ -70,9 +72,23 @@ class _QuerySchema(Schema):
             return super().load(data, **options)
         return _part_of(type(self), given).load(data, **options)
 
+    def read(self, pairs: Iterable[tuple[str, str]]) -> Wanted | None:
+        """Return what a query asks for, as `load` does; None for one that `load` has to look at."""
+        sent: dict[str, Any] = {}
+        for key, value in pairs:
+            name = self._names.get(key)
+            if name is None or name in sent:
+                return None
+            try:
+                sent[name] = self.fields[name].deserialize(value, key, sent)
+            except ValidationError:
+                return None
+        made: Wanted = self.make_wanted(sent)
+        return made
+
 
 @lru_cache(maxsize=1000)
-def _part_of(schema: type[_QuerySchema], names: frozenset[str]) -> _QuerySchema:
+def _part_of(schema: type[ListQuerySchema], names: frozenset[str]) -> ListQuerySchema:
     return schema(only=names)
 
 
@@ -87,9 +103,18 @@ class ListQuery:
     """What clients call the columns that `q` looks into; empty for a list without."""
     shown: Mapping[str, str] | None
     """The fields of the schema by the names that `fields` may have; None for a list without."""
+    module: str
+    """The module of the schema."""
+    plural: str
+    """What the rows are called in the document."""
 
-    def schema(self, module: str, plural: str) -> type[Schema]:
+    @cached_property
+    def _parameters(self) -> Mapping[str, str]:
+        return {name: condition.parameter for name, condition in self.conditions.items()}
+
+    def schema(self) -> type[ListQuerySchema]:
         """Return the schema of the query; it loads a `Wanted`."""
+        plural = self.plural
         found: dict[str, Any] = {
             # Generated clients send the defaults, so page=1 must be allowed along with after.
             "page": WholeNumber(
@@ -133,9 +158,9 @@ class ListQuery:
         members = {
             **found,
             "make_wanted": post_load(lambda _, sent, **__: self._wanted(sent)),
-            "__module__": module,
+            "__module__": self.module,
         }
-        return type("ListQuerySchema", (_QuerySchema,), members)
+        return type("ListQuerySchema", (ListQuerySchema,), members)
 
     def _cursor_words(self) -> str:
         words = (
@@ -200,9 +225,9 @@ class ListQuery:
             order=self.orders.parse(sort),
             search=sent.get("q", ""),
             conditions={
-                name: sent[condition.parameter]
-                for name, condition in self.conditions.items()
-                if condition.parameter in sent
+                name: sent[parameter]
+                for name, parameter in self._parameters.items()
+                if parameter in sent
             },
             fields=None
             if names is None

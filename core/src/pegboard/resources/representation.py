@@ -47,7 +47,7 @@ class Representer(Generic[R]):
     def of(self, row: R) -> Representation:
         """Return the representation of a row."""
         body = encode_json(self.plain(row))
-        return Representation(body, hashlib.blake2b(body, digest_size=16).hexdigest())
+        return Representation(body, etag_of(body))
 
     def response(self, row: R, status: int = HTTPStatus.OK) -> Response:
         """Return an answer with a row and its `ETag`."""
@@ -81,6 +81,11 @@ class Representer(Generic[R]):
             if len(self._by_fields) < _MAX_SCHEMAS:
                 self._by_fields[names] = found
         return found
+
+
+def etag_of(body: bytes) -> str:
+    """Return the validator of a body, without quotes."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 _MAX_SCHEMAS = 256

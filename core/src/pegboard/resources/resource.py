@@ -17,6 +17,7 @@ from pegboard.resources import checks
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
+from pegboard.resources.fast import add_fast_path
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
@@ -79,6 +80,7 @@ class Resource(Steps[M]):
         ttl: int | None = None,
         depends: Dependence = (),
         list_ttl: int | None = None,
+        fast: bool = True,
     ) -> None:
         """Declare a resource.
 
@@ -99,6 +101,8 @@ class Resource(Steps[M]):
           as for `pegboard.cached`. The totals of lists are then cached, too, except with `q`.
         - `list_ttl`: seconds for which whole lists may be cached, except with `q`; None: they are
           not. Any write to the table, and to what is in `depends`, invalidates all of them.
+        - `fast`: whether usual requests are answered by statements that are compiled once, where
+          this gives the same answers.
 
         Raises `ResourceError` for a declaration that cannot work.
         """
@@ -130,11 +134,13 @@ class Resource(Steps[M]):
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
         if Operation.REPLACE in self.operations:
-            self._refuse_any(self._left_out.mistakes())
+            self._refuse_any(self.left_out.mistakes())
         self.represent = Representer(schemas.output, schemas.sparse)
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""
         self._primary = self._primary_key()
+        if ttl is not None or list_ttl is not None:
+            self._refuse_any(checks.mistakes_in_depends(schemas.output(), model, depends))
 
         words = Words(noun, name.replace("_", " "))
         identity = f"{words.identifier}_id"
@@ -156,6 +162,8 @@ class Resource(Steps[M]):
             conditions=conditions,
             searched=[self.shown.name_of(one.key) for one in search],
             shown=self._choices() if sparse else None,
+            module=schema.__module__,
+            plural=words.plural,
         )
         collection = self._collection(conditions, ttl, list_ttl, depends)
         listing: Listing[M] = Listing(
@@ -173,20 +181,22 @@ class Resource(Steps[M]):
             words=words,
             id_parameter=id_parameter(identity, self.largest_id),
             listed=schemas.sparse if sparse else schemas.output,
-            list_query=query.schema(schema.__module__, words.plural),
+            query=query,
             listing=listing,
             collection=collection,
-            list_ttl=list_ttl,
-            list_settings=self._list_settings,
             fields_by_column={
                 one.columns[0].name: self.shown.name_of(one.key)
                 for one in inspect(model).column_attrs
                 if isinstance(one.columns[0], Column) and self.shown.field_of(one.key)
             },
+            list_ttl=list_ttl,
+            list_settings=self._list_settings,
             depends=depends,
             is_exported=export,
         )
-        add_views(self, parts)
+        for operation, view in add_views(self, parts):
+            if fast:
+                add_fast_path(self, parts, operation, view)
 
     def _collection(
         self,

@@ -10,11 +10,25 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from marshmallow import RAISE, Schema, fields, missing
+from marshmallow import (
+    RAISE,
+    Schema,
+    ValidationError,
+    class_registry,
+    fields,
+    missing,
+    pre_load,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.resources.bounds import bounded_fields
 from pegboard.resources.fields import Line, Text
+
+MAX_BULK = 1000
+"""Rows, at most, that one request creates."""
+
+BULK_HOOK = "limit_bulk"
+"""The name of the hook by which the schema of a body refuses more; it leaves one row alone."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
     bounded = bounded_fields(written, model)
     written |= bounded
     shown = {name: field for name, field in declared.items() if name not in write_only}
-    return Schemas(
+    found = Schemas(
         input=_derived(schema, "Input", bounded, read_only),
         merge=_derived(
             schema, "Merge", {name: _optional(one) for name, one in written.items()}, read_only
@@ -96,6 +110,8 @@ def derive(schema: type[Schema], model: type[DeclarativeBase]) -> Schemas:
             write_only,
         ),
     )
+    _outputs[schema] = found.output
+    return found
 
 
 def _derived(
@@ -114,9 +130,19 @@ def _derived(
         "__module__": schema.__module__,
         "__doc__": schema.__doc__,
     }
+    if role == "Input":
+        members[BULK_HOOK] = pre_load(_limit_bulk, pass_collection=True)
     if role in {"", "Sparse"} and schema.get_attribute is Schema.get_attribute:
         members["get_attribute"] = _attribute
     return type(name, (schema,), members)
+
+
+def _limit_bulk(_schema: Schema, sent: Any, *, many: bool, **_: Any) -> Any:
+    """Refuse a request with so many rows that others would wait for it."""
+    if many and isinstance(sent, list) and len(sent) > MAX_BULK:
+        message = f"At most {MAX_BULK} rows; send more in several requests."
+        raise ValidationError(message)
+    return sent
 
 
 def _attribute(_schema: Schema, row: Any, name: str, default: Any) -> Any:
@@ -158,11 +184,33 @@ def _shown(field: fields.Field[Any], *, is_required: bool) -> fields.Field[Any]:
         )
     else:
         shown = copy.deepcopy(field)
+    _name_outputs(shown)
     shown.required, shown.load_default, shown.dump_only = is_required, missing, False
     shown.validate = None
     shown.validators = []
     return shown
 
+
+def _name_outputs(shown: fields.Field[Any]) -> None:
+    """Let a nested schema of another resource be its schema of answers, which has its name."""
+    if isinstance(shown, fields.List):
+        _name_outputs(shown.inner)
+    elif isinstance(shown, fields.Nested):
+        nested = shown.nested
+        # Looked up when it is used, as the other resource may be declared later.
+        shown.nested = lambda: _answered(nested)
+
+
+def _answered(nested: Any) -> Any:
+    is_function = callable(nested) and not isinstance(nested, type)
+    found = nested() if is_function else nested
+    if isinstance(found, str):
+        found = class_registry.get_class(found)
+    return _outputs.get(found, found) if isinstance(found, type) else found
+
+
+_outputs: dict[type, type[Schema]] = {}
+"""The schemas of answers by those that authors write."""
 
 Values = dict[str, Any]
 """The values of a row by attribute."""

@@ -14,9 +14,9 @@ from pegboard.api import Blueprint
 from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
+from pegboard.resources.defaults import LeftOut
 from pegboard.resources.kinds import integer_range, is_returned_as_sent
 from pegboard.resources.ordering import SortKey
-from pegboard.resources.replacement import LeftOutFields
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
 
@@ -98,13 +98,15 @@ class Steps(Generic[M]):
     def replacement(self, values: Values) -> Values:
         """Return the values of a whole row, of a body that may leave some out.
 
-        These get what a new row would: the default of the model's column, else null.
+        These get what a new row would: the default of the model's column, else null. Only those
+        that no answer shows are not among the values.
         """
-        return self._left_out.filled(values)
+        return self.left_out.filled(values)
 
     @cached_property
-    def _left_out(self) -> LeftOutFields:
-        return LeftOutFields(self.input(), self.model)
+    def left_out(self) -> LeftOut:
+        """The fields that a body may leave out, and what they become when it replaces a row."""
+        return LeftOut(self.model, self.input())
 
     def find(self, row_id: int) -> M:
         """Return a row that the client may see; ends the request with 404 if there is none."""
@@ -129,7 +131,13 @@ class Steps(Generic[M]):
         For a view that has more to check before them. On SQLite, which has no row locks, a writing
         transaction excludes all others from its beginning.
         """
-        statement = self._of(row_id).with_for_update(of=self.model)
+        statement = self._of(row_id)
+        if _is_of_several(statement):
+            # PostgreSQL locks no rows by such a statement: what it selects is read under the lock.
+            own: Any = select(self.model).where(self._primary.column == bindparam(ROW_ID))
+            self._first(row_id, own.with_for_update(of=self.model))
+        else:
+            statement = statement.with_for_update(of=self.model)
         return self._first(row_id, statement.execution_options(populate_existing=True))
 
     def save(self, row: M) -> None:
@@ -143,7 +151,7 @@ class Steps(Generic[M]):
         """Write several rows as `save` does one."""
         db.session.add_all(rows)
         db.session.flush()
-        if self._is_rounded:
+        if self._is_read_again:
             self._reload(rows)
 
     def _reload(self, rows: Sequence[M]) -> None:
@@ -156,10 +164,18 @@ class Steps(Generic[M]):
             db.session.scalars(current).unique().all()
 
     @cached_property
-    def _is_rounded(self) -> bool:
-        """Whether the database may give back another form of a value than it was sent."""
-        columns = inspect(self.model).columns
-        return not all(is_returned_as_sent(column.type) for column in columns)
+    def _is_read_again(self) -> bool:
+        """Whether a row may be shown otherwise once it is read than right after it was written.
+
+        The database may give back another form of a value than it was sent, and an object that a
+        relationship has loaded stays when the foreign key is changed.
+        """
+        mapper = inspect(self.model)
+        if not all(is_returned_as_sent(column.type) for column in mapper.columns):
+            return True
+        shown = self.output().dump_fields
+        names = {field.attribute or name for name, field in shown.items()}
+        return bool(mapper.relationships) and not names <= {*mapper.column_attrs.keys()}
 
     def url_of(self, row: M) -> str:
         """Return the path of a row's URL, with the path prefix of the request."""
@@ -211,3 +227,9 @@ class Steps(Generic[M]):
         if columns is None or self.overrides("rows"):
             return None
         return select(*columns).where(self._primary.column == bindparam(ROW_ID))
+
+
+def _is_of_several(statement: Select[Any]) -> bool:
+    """Return whether a row of a statement may be made of several, by DISTINCT or GROUP BY."""
+    # There is no public way to ask.
+    return bool(statement._distinct or statement._group_by_clauses)  # noqa: SLF001

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pegboard.cache import Collection, get_cache
+from pegboard.cache import Cache, Collection, get_cache
 from pegboard.resources.conditions import Condition
+from pegboard.resources.query import Wanted
+from pegboard.stages import Waiting
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,23 @@ class Totals:
     """None where nothing is cached."""
     conditions: Mapping[str, Condition]
 
-    def get(self, filters: Mapping[str, Any], search: str, count: Callable[[], int]) -> int:
-        """Return how many rows the filters and the search leave.
+    def get(self, wanted: Wanted, count: Callable[[], int]) -> int:
+        """Return how many rows the filters and the search of a request leave.
 
-        Filters are given by the names of their parameters. What is searched for hardly comes twice,
-        so it is always counted.
+        What is searched for hardly comes twice, so it is always counted.
         """
-        if self.collection is None or search:
+        if self.collection is None or wanted.search:
             return count()
-        return get_cache().total(self.collection, self._name(filters), count)
+        return get_cache().total(self.collection, self._name(wanted.conditions), count)
+
+    async def get_without_flask(
+        self, cache: Cache, wanted: Wanted, count: Callable[[], int], waiting: Waiting
+    ) -> int:
+        """Return it as `get` does; `count` counts in a transaction of its own."""
+        if self.collection is None or wanted.search:
+            return await waiting.call(count)
+        name = self._name(wanted.conditions)
+        return await cache.total_without_flask(self.collection, name, count, waiting)
 
     def _name(self, filters: Mapping[str, Any]) -> str:
         """Return a name that no other filters have, nor these with other values."""

@@ -9,8 +9,10 @@ and so does one whose stages, or the middleware of a plugin, may have to wait.
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
 
@@ -25,6 +27,7 @@ from pegboard.http import (
     internal_error,
     log_request,
 )
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
@@ -39,8 +42,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _RARELY_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a request has come."""
+
+    stage_run: StageRun | None = None
+    """None if a thread has to run the stages."""
+    answer: Answer | None = None
+    held: int = 0
+    """Bytes of its body in memory."""
+
+    @property
+    def has_fast_path(self) -> bool:
+        """Whether the route may be answered without its view."""
+        return self.stage_run is not None and self.stage_run.fast_path is not None
 
 
 class Gateway:
@@ -92,32 +113,39 @@ class Gateway:
         environ = environ_of(scope)
         identify(environ)
         outlet = Outlet(send, self, self._timeout)
-        stage_run: StageRun | None = None
-        answer: Answer | None = None
-        held = 0
+        progress = _Progress()
         try:
-            if (early := self._edge.enter(environ)) is not None:
-                answer = Answer(*early)
+            await self._advance(progress, environ, receive)
+            stage_run, answer = progress.stage_run, progress.answer
+            if answer is not None and (stage_run is None or not stage_run.passes_flask):
+                status: int | None = await self._send(answer, stage_run, environ, outlet)
             else:
-                stage_run, answer = await self._run_stages(environ)
-            if early is None and _has_body(environ):
-                held = await self._receive(environ, stage_run, answer, receive)
-        except APIError as error:
-            answer = answer_of(error)
-        except (Exception, SystemExit):
-            logger.exception("unhandled error outside the views")
-            answer = answer_of(internal_error(environ))
-        if answer is not None and (stage_run is None or not stage_run.passes_flask):
-            status: int | None = await self._send(answer, stage_run, environ, outlet)
-        else:
-            if stage_run is not None:
-                environ[STAGE_RUN] = stage_run, answer
-            try:
+                if stage_run is not None:
+                    environ[STAGE_RUN] = stage_run, answer
                 status = await self._serve(environ, receive, outlet)
-            finally:
-                self._inlet.release(held)
+        finally:
+            self._inlet.release(progress.held)
         if status is not None:
             log_request(environ, status, started)
+
+    async def _advance(
+        self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
+    ) -> None:
+        """Bring a request as far as the loop can: through the stages, its body, the fast path."""
+        try:
+            if (early := self._edge.enter(environ)) is not None:
+                progress.answer = Answer(*early)
+                return
+            progress.stage_run, progress.answer = await self._run_stages(environ)
+            if _has_body(environ):
+                progress.held = await self._receive(progress, environ, receive)
+            if progress.answer is None and progress.has_fast_path:
+                progress.answer = await self._take_fast_path(progress.stage_run)
+        except APIError as error:
+            progress.answer = answer_of(error)
+        except (Exception, SystemExit):
+            logger.exception("unhandled error outside the views")
+            progress.answer = answer_of(internal_error(environ))
 
     async def _run_stages(
         self, environ: "WSGIEnvironment"
@@ -135,19 +163,36 @@ class Gateway:
         exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
         return stage_run, await stage_run.run(exchange)
 
+    async def _take_fast_path(self, stage_run: StageRun | None) -> Answer | None:
+        """Return the answer of a route's fast path, which the loop sends without the middleware."""
+        stages = self._stages
+        assert stages is not None
+        assert stage_run is not None
+        return await stages.take_fast_path(stage_run, self)
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+        if self._pipeline is not None:
+            return await self._pipeline.exchange(commands)
+        channel = None if self._stages is None else self._stages.channel
+        if channel is None:
+            message = "no REDIS_URL is set"
+            raise ChannelError(message)
+        return await self._threads.call(partial(channel.exchange, commands))
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function on a thread, as it may wait; returns its result."""
+        return await self._threads.call(function)
+
     async def _receive(
-        self,
-        environ: "WSGIEnvironment",
-        stage_run: StageRun | None,
-        answer: Answer | None,
-        receive: Receive,
+        self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
     ) -> int:
         """Receive a body, unless it is unlikely to be read; returns the bytes held.
 
         Raises `APIError` for a body that does not arrive.
         """
-        is_answered = stage_run is not None and (
-            answer is not None or stage_run.match.route is None
+        is_answered = progress.stage_run is not None and (
+            progress.answer is not None or progress.stage_run.match.route is None
         )
         if is_answered or environ["REQUEST_METHOD"] in _RARELY_READ:
             self._inlet.defer(environ, receive)

@@ -46,17 +46,21 @@ class Inlet:
         """
         body = self.defer(environ, receive)
         body.is_optional = False
-        declared = environ.get("CONTENT_LENGTH") or "0"
-        if declared.isdecimal() and int(declared) > self._limit:
+        declared = environ.get("CONTENT_LENGTH") or ""
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        length = int(declared) if declared.isdecimal() and not is_chunked else None
+        if length is not None and length > self._limit:
             return 0
         parts: list[bytes] = []
         size = 0
         self._arriving[body] = None
         try:
-            while size <= self._limit and (part := await body.next()):
+            # Granian sends an empty part after the last: to wait for it wakes the loop once more.
+            while size <= self._limit and size != length and (part := await body.next()):
                 parts.append(part)
                 size += len(part)
                 self._hold(body, len(part))
+            body.has_ended = body.has_ended or size == length
         except BaseException:
             self._held -= size
             raise

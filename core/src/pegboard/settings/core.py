@@ -193,6 +193,11 @@ class CoreSettings(Settings):
     )
     api_docs: bool = setting(default=True, doc="Serve /openapi.json and /docs.")
 
+    resources_fast: bool = setting(
+        default=True,
+        doc="Answer usual requests to resources by statements that are compiled once, with the "
+        "same result.",
+    )
     start_page: bool = setting(default=True, doc="Serve a page about the service at `/`.")
     ready_requires: tuple[str, ...] = setting(
         (),

@@ -5,11 +5,11 @@ stages of a route are sent in one round trip; then each stage gets the replies t
 order of the stages. The first that answers ends the request. `Stages`, in `runner`, runs them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flask import Flask
 from werkzeug.routing import Rule
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
+
+T = TypeVar("T")
 
 
 class StageOrder(IntEnum):
@@ -174,6 +176,62 @@ class Stage(Protocol):
         requests that match no route. If it raises, that request is a 500, and the next one calls
         it again.
         """
+
+
+class Waiting(Protocol):
+    """How a fast path waits: on the thread of the request, or beside the server's event loop."""
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function that may wait; returns its result, or raises its exception."""
+
+
+def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never suspends, as what it waits for does not."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise AssertionError
+
+
+class FastPath(Protocol):
+    """Answers what is usual of one route without Flask, and leaves all else to the view.
+
+    What it answers is what the view would answer.
+    """
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return the answer to a request; None if the view has to answer it.
+
+        Called when all stages have let the request pass, perhaps on the event loop: it waits for
+        nothing by itself. An exception is answered as one of the view is. After something was
+        written, it is never None.
+        """
+
+
+BindFastPath = Callable[[Flask, Route], FastPath | None]
+"""Returns the fast path of a route of an app; None if all requests are unusual there."""
+
+_FAST_PATH = "_pegboard_fast_path"
+
+
+def set_fast_path(view: Callable[..., Any], bind: BindFastPath) -> None:
+    """Give a view function a fast path, which is bound at the first request of each route.
+
+    It is not used where code of a plugin stands before, around or after the view.
+    """
+    setattr(view, _FAST_PATH, (view, bind))
+
+
+def fast_path_of(function: Callable[..., Any]) -> BindFastPath | None:
+    """Return what binds the fast path of a view function, if it has one."""
+    view, bind = getattr(function, _FAST_PATH, (None, None))
+    # Decorators copy the attributes of a function to the one they return.
+    return bind if view is function else None
 
 
 def check(answer: Any) -> None:

@@ -13,7 +13,15 @@ from werkzeug.routing.converters import NumberConverter
 
 from pegboard.annotations import cache_control_of
 from pegboard.http import METHODS
-from pegboard.stages.contract import Call, Handler, Route, Stage, route_of
+from pegboard.stages.contract import (
+    Call,
+    FastPath,
+    Handler,
+    Route,
+    Stage,
+    fast_path_of,
+    route_of,
+)
 from pegboard.stages.guards import has_after_hooks, scopes
 
 if TYPE_CHECKING:
@@ -50,6 +58,8 @@ class Match:
     """Whether an exception of a stage is raised to the caller, as in tests, and not answered."""
     cache_control: str | None = None
     """The `Cache-Control` that the view's author has set for its answers."""
+    fast_path: FastPath | None = None
+    """What answers usual requests in place of the view."""
     route_cache: dict[str, Any] = field(default_factory=dict)
     """See `Call.route_cache`."""
 
@@ -133,17 +143,26 @@ class Matches:
                 if handler is not None:
                     bound[stage.name] = handler
         endpoint = None if route is None else route.endpoint
+        passes_flask = has_after_hooks(self._app, endpoint)
         match = Match(
             route,
             {},
             handlers=tuple(bound.values()),
             stages=tuple(bound),
-            passes_flask=has_after_hooks(self._app, endpoint),
+            passes_flask=passes_flask,
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
             cache_control=None if route is None else self._cache_control(route),
+            fast_path=None if route is None or passes_flask else self._fast_path(route),
         )
         # The next request binds again what has failed.
         return match if has_failed else self._routes.setdefault(_key(rule, method), match)
+
+    def _fast_path(self, route: Route) -> FastPath | None:
+        bind = fast_path_of(route.function)
+        # Flask itself answers OPTIONS, which Werkzeug matches with the view of another method.
+        if bind is None or route.has_before_hooks or route.method == "OPTIONS":
+            return None
+        return bind(self._app, route)
 
     def _cache_control(self, route: Route) -> str | None:
         """Return what `cache_control` says of a method, its class, or the nearest blueprint."""

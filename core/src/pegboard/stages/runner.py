@@ -6,8 +6,9 @@ only in how commands for Redis are exchanged for replies.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flask import Flask, Response
 
@@ -21,8 +22,10 @@ from pegboard.stages.contract import (
     Handler,
     Headers,
     Stage,
+    Waiting,
     answer_of,
     check,
+    result_of,
 )
 from pegboard.stages.routing import Match, Matches
 
@@ -39,6 +42,8 @@ STAGE_RUN = "pegboard.stage_run"
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
+T = TypeVar("T")
+
 Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
 """Sends commands to Redis and returns the replies, or raises `ChannelError`."""
 
@@ -46,10 +51,12 @@ Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
 class StageRun:
     """The stages of one request, which are run once."""
 
-    __slots__ = ("_prepared", "call", "match")
+    __slots__ = ("_prepared", "call", "fast_path", "match")
 
     def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
         self.match = match
+        self.fast_path = match.fast_path
+        """What may answer in place of the view; None once it has been asked."""
         method = environ["REQUEST_METHOD"]
         self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
         self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
@@ -175,13 +182,7 @@ class Stages:
     def run(self, environ: "WSGIEnvironment") -> tuple[StageRun, Answer | None]:
         """Run the stages of a request on this thread, which may have to wait."""
         stage_run = self._begin(environ, self._matches.find(environ))
-        running = stage_run.run(self.exchange)
-        try:
-            running.send(None)
-        except StopIteration as finished:
-            return stage_run, finished.value
-        # It cannot have suspended: `exchange` does not.
-        raise AssertionError
+        return stage_run, result_of(stage_run.run(self.exchange))
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands to Redis; the thread waits, as it may if there is a channel."""
@@ -221,6 +222,8 @@ class Stages:
         self, stage_run: StageRun, answer: Answer | None, start_response: "StartResponse"
     ) -> Iterable[bytes]:
         call = stage_run.call
+        if answer is None and stage_run.fast_path is not None:
+            answer = result_of(self.take_fast_path(stage_run, OnThread(self.exchange)))
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -230,6 +233,31 @@ class Stages:
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, stage_run))
         return [] if call.method == "HEAD" else [answer.body]
+
+    async def take_fast_path(self, stage_run: StageRun, waiting: Waiting) -> Answer | None:
+        """Return the answer of the route's fast path; None if the view has to answer.
+
+        It is taken once. Its exceptions are answered as Flask answers one of a view.
+        """
+        fast_path, stage_run.fast_path = stage_run.fast_path, None
+        # With a session, Flask may have its cookie renewed.
+        cookies = stage_run.call.environ.get("HTTP_COOKIE", "")
+        if fast_path is None or self._app.config["SESSION_COOKIE_NAME"] in cookies:
+            return None
+        try:
+            return await fast_path.answer(stage_run.call, waiting)
+        except Exception as error:  # noqa: BLE001 - answered as one of the view is
+            answer = partial(self._answer_exception, stage_run.call, error)
+            return await waiting.call(answer)
+
+    def _answer_exception(self, call: Call, error: Exception) -> Answer:
+        with self._app.request_context(call.environ):
+            try:
+                response = self._app.make_response(self._app.handle_user_exception(error))
+            except Exception as unhandled:  # noqa: BLE001 - Flask logs it, or raises it in tests
+                response = self._app.handle_exception(unhandled)
+        headers = [pair for pair in response.headers if pair[0] != "Content-Length"]
+        return Answer(response.status_code, headers, response.get_data())
 
     def _end_through_flask(
         self, call: Call, answer: Answer, start_response: "StartResponse"
@@ -241,6 +269,21 @@ class Stages:
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
             return finish(self._app, context, response)(call.environ, start_response)
+
+
+class OnThread:
+    """Waits on the thread of the request."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+        return await self._exchange(commands)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function; returns its result."""
+        return function()
 
 
 def _refuse(wanted: object) -> NoReturn:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pegboard.cache import Key, Touched
-from pegboard.redis import Channel, ChannelError, Command, Script
+from pegboard.redis import Channel, ChannelError, Command, Reply, Script
 from pegboard_cache_redis.cache.epoch import EpochState
 from pegboard_cache_redis.cache.keys import KeyNames, KeyPlace
 
@@ -40,17 +40,31 @@ class Storage:
         """Run a script on everything that is touched; returns whether all of it is confirmed."""
         if not state.servers:
             return False  # the epoch is of processes that make other keys
+        commands = self.commands(state, touched, script, arguments)
+        try:
+            return self.confirms(state, self._channel.exchange(commands) if commands else [])
+        except ChannelError:
+            return False
+
+    def commands(
+        self,
+        state: EpochState,
+        touched: Touched,
+        script: Script,
+        arguments: Sequence[str | int],
+    ) -> list[Command]:
+        """Return the commands that run a script on everything that is touched."""
         names = self._names_of(state.epoch)
         keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
         keys += [marker for group in touched.groups for marker in names.markers(group)]
-        commands = [script.call(keys=[key], arguments=arguments) for key in keys]
-        if not commands:
-            return True
-        try:
-            replies = self._channel.exchange(commands)
-        except ChannelError:
-            return False
-        return all(reply.value == 1 and reply.server in state.servers for reply in replies)
+        return [script.call(keys=[key], arguments=arguments) for key in keys]
+
+    @staticmethod
+    def confirms(state: EpochState, replies: Sequence[Reply] | ChannelError) -> bool:
+        """Return whether servers of the epoch have done what they were told."""
+        return not isinstance(replies, ChannelError) and all(
+            reply.value == 1 and reply.server in state.servers for reply in replies
+        )
 
     def _names_of(self, epoch: int) -> KeyNames:
         known, names = self._names

@@ -6,7 +6,7 @@ See `docs/explanation/caching.md` for why each step is needed.
 from collections.abc import Mapping, Sequence
 
 from pegboard.cache import Key, Lease, Miss, Touched, Transaction
-from pegboard.redis import Channel, ChannelError, Reply
+from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.background import BackgroundRefresh
 from pegboard_cache_redis.cache.codec import Codec
@@ -14,7 +14,7 @@ from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.cache.reader import PreparedLookup, Reader
 from pegboard_cache_redis.cache.stats import Stats
 from pegboard_cache_redis.cache.storage import Storage
-from pegboard_cache_redis.cache.writer import Fence, Writer
+from pegboard_cache_redis.cache.writer import Fence, PreparedFence, Writer
 
 
 class RedisStrategy:
@@ -88,6 +88,24 @@ class RedisStrategy:
     def release(self, fence: Fence, transaction: Transaction) -> float:
         """Invalidate what was touched, or turn caching off and let the write wait for that."""
         return self._writer.release(fence, transaction)
+
+    def prepare_fence(self, touched: Touched) -> PreparedFence | None:
+        """Return the commands that set a fence; None if `fence` has to set it."""
+        return self._writer.prepare_fence(touched)
+
+    def complete_fence(
+        self, prepared: PreparedFence, replies: Sequence[Reply] | ChannelError
+    ) -> Fence | None:
+        """Return the fence; None if it is not confirmed."""
+        return self._writer.complete_fence(prepared, replies)
+
+    def prepare_release(self, fence: Fence) -> Sequence[Command] | None:
+        """Return the commands that release a fence; None if `release` has to do it."""
+        return self._writer.prepare_release(fence)
+
+    def complete_release(self, fence: Fence, replies: Sequence[Reply] | ChannelError) -> bool:
+        """Return whether it is confirmed that what was touched is invalidated."""
+        return self._writer.complete_release(fence, replies)
 
     def abandon(self, fence: Fence) -> None:
         """Lift the fence; if Redis does not confirm it, it expires."""

@@ -1,11 +1,14 @@
 """Writing: a fence before the commit and its release after it, or caching is turned off."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pegboard.cache import Touched, Transaction, UnconfirmedError
+from pegboard.redis import ChannelError, Command, Reply
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.background import BackgroundRefresh
 from pegboard_cache_redis.cache.epoch import EpochState, EpochStore
@@ -29,6 +32,14 @@ class Fence:
     """Whether the writer's own transaction turns caching off."""
     is_needless: bool = False
     """Whether no process can have cached anything yet, as the table is missing."""
+
+
+class PreparedFence(NamedTuple):
+    """A fence whose commands are not sent yet."""
+
+    commands: Sequence[Command]
+    fence: Fence
+    state: EpochState
 
 
 class Writer:
@@ -61,6 +72,40 @@ class Writer:
             return Fence(touched, token, state)
         self._activation.turn_off_with(transaction)
         return Fence(touched, token, has_disabled=True)
+
+    def prepare_fence(self, touched: Touched) -> PreparedFence | None:
+        """Return the commands that set a fence; None if caching is off, or that is not known."""
+        state = self._epochs.trusted()
+        if state is None or not state.enabled or not state.servers:
+            return None
+        token = new_token()
+        commands = self._storage.commands(state, touched, FENCE, [token, FENCE_TIME])
+        return PreparedFence(commands, Fence(touched, token, state), state)
+
+    def complete_fence(
+        self, prepared: PreparedFence, replies: Sequence[Reply] | ChannelError
+    ) -> Fence | None:
+        """Return the fence; None if it is not confirmed."""
+        if not self._storage.confirms(prepared.state, replies):
+            return None
+        self._count("fences")
+        return prepared.fence
+
+    def prepare_release(self, fence: Fence) -> Sequence[Command] | None:
+        """Return the commands that release a fence; None if another epoch may have begun."""
+        state = self._epochs.trusted()
+        if (
+            fence.state is None
+            or state is None
+            or not state.enabled
+            or state.epoch != fence.state.epoch
+        ):
+            return None
+        return self._storage.commands(state, fence.touched, RELEASE, [fence.token])
+
+    def complete_release(self, fence: Fence, replies: Sequence[Reply] | ChannelError) -> bool:
+        """Return whether it is confirmed that what was touched is invalidated."""
+        return fence.state is not None and self._storage.confirms(fence.state, replies)
 
     def release(self, fence: Fence, transaction: Transaction) -> float:
         """Invalidate what was touched, or turn caching off and let the write wait for that."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
-from pegboard.resources import Operation
+from pegboard.resources import Operation, Words
 from pegboard.testing.contracts.resources.api import JSON, ResourceClient, assert_error
 
 
@@ -101,8 +101,8 @@ class Document:
     def test_operations_are_documented(self, api: ResourceClient) -> None:
         """Each with its id, and no others; a method that is not declared is a 405."""
         found = self._operations(api)
-        noun = api.resource.noun.replace(" ", "_")
-        plural = api.resource.name
+        words = Words(api.resource.noun, api.resource.name)
+        noun, plural = words.identifier, words.identifiers
         expected = {
             Operation.LIST: f"list_{plural}",
             Operation.CREATE: f"create_{noun}",
@@ -119,7 +119,7 @@ class Document:
     def test_conditions_of_writes_are_documented(self, api: ResourceClient) -> None:
         """`If-Match` and 412 of PUT, PATCH and DELETE; `If-None-Match` and 304 of GET."""
         found = self._operations(api)
-        noun = api.resource.noun.replace(" ", "_")
+        noun = Words(api.resource.noun, api.resource.name).identifier
         for operation, verb in (
             (Operation.REPLACE, "replace"),
             (Operation.MERGE, "change"),

@@ -1,0 +1,16 @@
+"""What the OpenAPI document says of fields beside what apispec does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import fields
+
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def enum_type(_converter: object, field: fields.Field[Any], ret: Mapping[str, Any]) -> Any:
+    """Return the type of an enumeration's values, which apispec leaves out for `by_value=True`."""
+    if not isinstance(field, fields.Enum) or "type" in ret:
+        return {}
+    found = {_TYPES.get(type(value)) for value in ret["enum"] if value is not None}
+    return {"type": found.pop()} if len(found) == 1 and None not in found else {}

@@ -1,0 +1,157 @@
+"""Core statements that are compiled once, and run on the driver's own connection.
+
+SQLAlchemy spends some ten times as long on a statement as the driver does. What it does for a
+statement that is always the same is done once here: its text, and how its values are converted.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Engine, Executable
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.types import TypeEngine
+
+from pegboard.database.connection import WatchedConnection
+
+Convert = Callable[[Any], Any]
+
+_TOO_LATE = frozenset({"57014", "55P03"})
+"""SQLSTATE of a statement that took too long, and of a lock that was not given in time."""
+
+
+class NotCompilableError(ValueError):
+    """Raised for a statement whose text depends on its values."""
+
+
+class CompiledStatement:
+    """A statement for psycopg2, and the rows that it returns.
+
+    The rows are named tuples, as the plain rows of SQLAlchemy are.
+    """
+
+    def __init__(
+        self,
+        statement: Any,
+        dialect: Dialect,
+        returned: Mapping[str, TypeEngine[Any]],
+        sent: Sequence[str] | None = None,
+    ) -> None:
+        """Compile a statement.
+
+        `returned` are the names and types of its columns in their order. `sent` are the keys of the
+        columns that an INSERT or UPDATE is given. Raises `NotCompilableError`.
+        """
+        compiled = statement.compile(dialect=dialect, column_keys=sent)
+        if compiled.post_compile_params or compiled.literal_execute_params:
+            message = "the text of the statement depends on its values"
+            raise NotCompilableError(message)
+        self.statement: Executable = statement
+        self.compiled: Any = compiled
+        self._text = str(compiled)
+        self._dialect = dialect
+        self._fixed: Mapping[str, Any] = {
+            compiled.bind_names[bind]: bind.effective_value
+            for bind in compiled.bind_names
+            if not bind.required
+        }
+        self._binding: Mapping[str, Convert] = {
+            compiled.bind_names[bind]: convert
+            for bind in compiled.bind_names
+            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+        }
+        self._types = [type_.dialect_impl(dialect) for type_ in returned.values()]
+        self._codes: Sequence[Any] = ()
+        """The driver's codes of the types, known once the statement was executed."""
+        self._results: list[tuple[int, Convert]] | None = None
+        row: Any = namedtuple("Row", returned)  # type: ignore[misc]  # noqa: PYI024 - the names are data
+        self._row: Callable[[Iterable[Any]], Any] = row._make
+
+    def execute(
+        self, connection: PoolProxiedConnection, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run the statement with these parameters; returns the rows as the driver has them.
+
+        Raises `DBAPIError` if it took too long, or if it is not known whether it was executed. What
+        was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
+        value that cannot be sent.
+        """
+        parameters = {**self._fixed, **values}
+        for name, convert in self._binding.items():
+            parameters[name] = convert(parameters[name])
+        cursor = connection.cursor()
+        try:
+            self._execute(cursor, parameters)
+            self._codes = [column[1] for column in cursor.description]
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
+        try:
+            cursor.execute(self._text, parameters)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if error.pgcode is not None and error.pgcode not in _TOO_LATE:
+                raise
+            raise self._error(error, is_lost=error.pgcode is None) from error
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return rows that were executed for, as named tuples with the values of the columns."""
+        if self._results is None:
+            self._results = list(self._conversions())
+        if not self._results:
+            return list(map(self._row, found))
+        return [self._converted(row, self._results) for row in found]
+
+    def _conversions(self) -> Iterator[tuple[int, Convert]]:
+        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
+            convert = type_.result_processor(self._dialect, code)
+            if convert is not None:
+                yield place, convert
+
+    def _converted(self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Any:
+        values = list(row)
+        for place, convert in results:
+            values[place] = convert(values[place])
+        return self._row(values)
+
+    def _error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
+        """Return the driver's error as SQLAlchemy raises it."""
+        found: Any = DBAPIError.instance(
+            self._text,
+            None,
+            error,
+            psycopg2.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=self._dialect,
+        )
+        return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
+    """Lend a connection on which each statement is a transaction of its own.
+
+    So a statement takes one round trip, without BEGIN and COMMIT. Raises `psycopg2.Error` or
+    `sqlalchemy.exc.TimeoutError` if there is none.
+    """
+    proxy = engine.pool.connect()
+    driver = proxy.driver_connection
+    if not isinstance(driver, WatchedConnection):
+        proxy.close()
+        message = "the connection was made by a plugin, and its calls have no time limit"
+        raise psycopg2.InterfaceError(message)
+    driver.autocommit = True
+    try:
+        yield proxy
+    finally:
+        if driver.closed:
+            proxy.invalidate()
+        else:
+            driver.autocommit = False
+        proxy.close()

@@ -1,0 +1,171 @@
+"""Where a fast path may stand in for the view of an operation."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import CHAR, inspect
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.events import AttributeEvents, InstanceEvents, MapperEvents, SessionEvents
+
+from pegboard.cache import lookup_of
+from pegboard.changes import get_listeners
+from pegboard.database import db
+from pegboard.resources.declaration import Operation
+from pegboard.resources.fast.reading import FastGet, FastList
+from pegboard.resources.fast.requests import Body
+from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
+from pegboard.resources.fast.writing import FastChange, FastCreate, FastDelete
+from pegboard.resources.kinds import kind_of
+from pegboard.resources.merge import MEDIA_TYPES
+from pegboard.resources.operations import Parts, View
+from pegboard.resources.steps import Steps
+from pegboard.settings import CoreSettings, get_settings
+from pegboard.stages import FastPath, Route, set_fast_path
+
+_WRITES = frozenset({Operation.CREATE, Operation.REPLACE, Operation.MERGE, Operation.DELETE})
+_OWN = ("pegboard.", "sqlalchemy.orm.mapper")
+"""The modules of listeners that every app has."""
+
+
+def _names(events: type) -> tuple[str, ...]:
+    return tuple(
+        name for name, one in vars(events).items() if callable(one) and not name.startswith("_")
+    )
+
+
+_SESSION_EVENTS = _names(SessionEvents)
+_MAPPER_EVENTS = _names(MapperEvents)
+_INSTANCE_EVENTS = _names(InstanceEvents)
+_ATTRIBUTE_EVENTS = _names(AttributeEvents)
+
+
+def add_fast_path(resource: Steps[Any], parts: Parts, operation: Operation, view: View) -> None:
+    """Give the view of an operation a fast path, where there is one."""
+    if (make := _FAST_PATHS.get(operation)) is not None:
+        set_fast_path(view, partial(_bind, resource, parts, operation, make))
+
+
+def _bind(
+    resource: Steps[Any],
+    parts: Parts,
+    operation: Operation,
+    make: "Make",
+    app: Flask,
+    route: Route,
+) -> FastPath | None:
+    """Return the fast path of an operation; None if something makes all its requests unusual."""
+    if not get_settings(CoreSettings, app).resources_fast or not _is_plain(resource, parts):
+        return None
+    mapper = inspect(resource.model)
+    with app.app_context():
+        session = db.session()
+        engine: Any = session.get_bind(mapper)
+        if (
+            engine is not db.engine
+            or not _is_usual(app, engine)
+            or _has_foreign(engine, STATEMENT_EVENTS)
+            or (operation in _WRITES and _is_watched(mapper, session))
+        ):
+            return None
+    return make(Target(app, engine, count_listeners(engine), resource, parts), route)
+
+
+def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
+    """Return whether the resource does what it would without a subclass, with columns alone."""
+    steps = [name for name, one in vars(Steps).items() if callable(one) and name != "__init__"]
+    return parts.listing.columns is not None and not any(
+        name in vars(resource) or resource.overrides(name) for name in steps
+    )
+
+
+def _is_usual(app: Flask, engine: Any) -> bool:
+    options: Mapping[str, Any] = app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
+    return (
+        (engine.dialect.name, engine.dialect.driver) == ("postgresql", "psycopg2")
+        and not engine.echo
+        and not engine.get_execution_options()
+        and "isolation_level" not in options
+    )
+
+
+def _is_watched(mapper: Mapper[Any], session: Session) -> bool:
+    """Return whether code of a plugin sees, or has a say in, how rows of a model are written."""
+    listeners = get_listeners()
+    attributes = [getattr(mapper.class_, one.key) for one in mapper.column_attrs]
+    return bool(
+        (listeners is not None and listeners.audience(mapper.class_) is not None)
+        or mapper.relationships
+        or mapper.inherits
+        or mapper.polymorphic_on is not None
+        or mapper.version_id_col is not None
+        or mapper.validators
+        or any(len(one.columns) != 1 for one in mapper.column_attrs)
+        or mapper.class_manager.original_init is not mapper.registry.constructor
+        or _has_foreign(session, _SESSION_EVENTS)
+        or _has_foreign(mapper, _MAPPER_EVENTS)
+        or _has_foreign(mapper.class_manager, _INSTANCE_EVENTS)
+        or any(_has_foreign(one, _ATTRIBUTE_EVENTS) for one in attributes)
+    )
+
+
+def _has_foreign(target: Any, events: Sequence[str]) -> bool:
+    """Return whether a function that is not ours listens to an event of SQLAlchemy."""
+    functions = chain.from_iterable(getattr(target.dispatch, event) for event in events)
+    return any(not getattr(one, "__module__", "").startswith(_OWN) for one in functions)
+
+
+def _list(target: Target, _: Route) -> FastPath | None:
+    return FastList(target) if target.parts.list_ttl is None else None
+
+
+def _get(target: Target, route: Route) -> FastPath:
+    return FastGet(target, lookup_of(route.function))
+
+
+def _delete(target: Target, _: Route) -> FastPath:
+    return FastDelete(target)
+
+
+def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
+    limit = get_settings(CoreSettings, target.app).max_content_length
+    body = Body(kind(), media_types, limit)
+    return body if body.is_usual and all(one in target.columns for one in body.attributes) else None
+
+
+def _create(target: Target, _: Route) -> FastPath | None:
+    body = _body(target, target.resource.input, "application/json")
+    return None if body is None else FastCreate(target, body)
+
+
+def _change(target: Target, body: Body | None, needed: Collection[str] = ()) -> FastPath | None:
+    if body is None:
+        return None
+    types = [target.columns[name].type for name in body.attributes]
+    # Values of others cannot be compared by the database, or not as Python compares them.
+    if any(kind_of(one) is None or isinstance(one, CHAR) for one in types):
+        return None
+    return FastChange(target, body, needed)
+
+
+def _replace(target: Target, _: Route) -> FastPath | None:
+    left_out = target.resource.left_out
+    return _change(target, _body(target, target.resource.input, "application/json"), left_out.names)
+
+
+def _merge(target: Target, _: Route) -> FastPath | None:
+    return _change(target, _body(target, target.resource.merge, *MEDIA_TYPES))
+
+
+Make = Callable[[Target, Route], FastPath | None]
+
+_FAST_PATHS: Mapping[Operation, Make] = {
+    Operation.LIST: _list,
+    Operation.GET: _get,
+    Operation.CREATE: _create,
+    Operation.REPLACE: _replace,
+    Operation.MERGE: _merge,
+    Operation.DELETE: _delete,
+}

@@ -1,0 +1,161 @@
+"""Lists and single rows, read by statements that are compiled once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from pegboard.cache import Entry, Lookup, get_cache
+from pegboard.database import CompiledStatement
+from pegboard.resources.declaration import Comparison
+from pegboard.resources.fast.requests import JSON, prefix_of, query_of
+from pegboard.resources.fast.target import Target, UnansweredError
+from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_request
+from pegboard.resources.query import Wanted
+from pegboard.resources.representation import etag_of
+from pegboard.resources.steps import ROW_ID
+from pegboard.resources.totals import Totals
+from pegboard.stages import Answer, Call, Waiting
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_FILES = ("csv", "ndjson")
+
+
+class FastList:
+    """A page of a list, by its number or by a cursor."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._is_exported = target.parts.is_exported
+        self._is_on_request = is_on_request(target.app)
+        with target.app.app_context():
+            sizes = target.parts.query.page_sizes()
+        self._query = replace(target.parts.query, page_sizes=lambda: sizes).schema()()
+        self._varying = {
+            name
+            for name, condition in target.parts.listing.conditions.items()
+            if condition.comparison is Comparison.IN
+        }
+        """The filters whose statements are another for each number of values."""
+        self._listing: Listing[Any] = replace(
+            target.parts.listing, plans=Plans(), prepare=self._compile
+        )
+
+    def _compile(self, statement: Any) -> CompiledStatement:
+        names = [one.key for one in statement.selected_columns]
+        if names == [TOTAL]:
+            types = {TOTAL: statement.selected_columns[0].type}
+            return CompiledStatement(statement, self._target.engine.dialect, types)
+        return self._target.compile(statement, self._target.listed)
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return the answer with a page; None for an unusual request."""
+        environ = call.environ
+        prefix = prefix_of(environ)
+        if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
+            return None
+        pairs = query_of(environ)
+        wanted = self._wanted(pairs)
+        if wanted is None:
+            return None
+        if not self._listing.is_planned(wanted):
+            await waiting.call(partial(self._listing.plan, wanted))
+        location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
+        try:
+            reads = _Reads(self._target, self._listing.totals, waiting)
+            page = await self._listing.page(
+                wanted, location, reads, is_counted=not self._is_on_request
+            )
+        except UnansweredError:
+            return None
+        headers = [JSON, *page.headers]
+        varying = ["Prefer"] if self._is_on_request and not wanted.is_by_cursor else []
+        if self._is_exported:
+            varying.append("Accept")
+        if varying:
+            headers.append(("Vary", ", ".join(varying)))
+        return Answer(HTTPStatus.OK, headers, await self._target.many(page.rows, waiting))
+
+    def _wanted(self, pairs: Sequence[tuple[str, str]] | None) -> Wanted | None:
+        wanted = None if pairs is None else self._query.read(pairs)
+        if wanted is None or wanted.fields is not None or self._varying & wanted.conditions.keys():
+            return None
+        return wanted
+
+    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
+        if not self._is_exported:
+            return False
+        accepted = environ.get("HTTP_ACCEPT", "").lower()
+        return any(name in accepted for name in _FILES)
+
+
+class _Reads:
+    """Reads for one list."""
+
+    def __init__(self, target: Target, totals: Totals, waiting: Waiting) -> None:
+        self._target = target
+        self._totals = totals
+        self._waiting = waiting
+
+    async def rows(
+        self, statement: CompiledStatement, parameters: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Return the rows of a statement. Raises `UnansweredError`."""
+        return await self._waiting.call(partial(self._target.read, statement, parameters))
+
+    async def total(
+        self, wanted: Wanted, statement: CompiledStatement, parameters: Mapping[str, Any]
+    ) -> int:
+        """Return the number of rows that a request's filters leave. Raises `UnansweredError`."""
+
+        def count() -> int:
+            return getattr(self._target.read(statement, parameters)[0], TOTAL)  # type: ignore[no-any-return]
+
+        cache = get_cache(self._target.app)
+        return await self._totals.get_without_flask(cache, wanted, count, self._waiting)
+
+
+class FastGet:
+    """A row, which a stage has not found in the cache."""
+
+    def __init__(self, target: Target, lookup: Lookup | None) -> None:
+        """`lookup` is None for a resource whose rows are not cached."""
+        self._target = target
+        self._lookup = lookup
+        self._cache = get_cache(target.app)
+        columns = [target.columns[name].label(name) for name in target.shown]
+        self._statement = target.compile(select(*columns).where(target.is_row), target.shown)
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return the answer with the row, or 304; None for an unusual request."""
+        return await waiting.call(partial(self._answer, call))
+
+    def _answer(self, call: Call) -> Answer | None:
+        environ = call.environ
+        row_id = self._target.row_id(call.arguments)
+        if row_id is None or "HTTP_IF_MATCH" in environ or environ.get("QUERY_STRING"):
+            return None
+        try:
+            if self._lookup is None:
+                return self._read(row_id).answer(environ)
+            if "HTTP_AUTHORIZATION" in environ:
+                return None  # an answer that might be for one client only
+            return self._cache.answer_without_flask(
+                self._lookup, environ, call.arguments, lambda: self._read(row_id)
+            )
+        except UnansweredError:
+            return None
+
+    def _read(self, row_id: int) -> Entry:
+        rows = self._target.read(self._statement, {ROW_ID: row_id})
+        if not rows:
+            raise UnansweredError
+        encoder = self._target.encoder
+        encode = partial(encoder.one, rows[0])
+        body = encode() if encoder.is_pure else self._target.in_app(encode)
+        return Entry(etag_of(body), [JSON], body)

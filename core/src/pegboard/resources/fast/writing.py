@@ -1,0 +1,245 @@
+"""Writes of one row, each by one statement that commits by itself.
+
+What the statement does not find, or the database refuses, is left to the view, which reports it:
+nothing has been written then.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Column, bindparam, delete, insert, or_, update
+
+from pegboard.cache import get_coherence
+from pegboard.database import CompiledStatement, autocommit
+from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
+from pegboard.resources.fast.target import Target
+from pegboard.resources.kinds import is_returned_as_sent
+from pegboard.resources.listing import Plans
+from pegboard.resources.representation import etag_of
+from pegboard.resources.schemas import Values
+from pegboard.resources.steps import ROW_ID
+from pegboard.stages import Answer, Call, Waiting
+
+
+class Writer:
+    """Runs statements that commit by themselves."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._coherence = get_coherence(target.app)
+
+    async def run(
+        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
+    ) -> list[Any]:
+        """Return the rows of a statement; none if it has written nothing, as if it is refused.
+
+        Raises as a commit does when the statement took too long, or when it is not known whether
+        it has written.
+        """
+        if self._target.is_observed:
+            return []
+        try:
+            if self._coherence is None:
+                found = await waiting.call(partial(self._execute, statement, values))
+            else:
+                found = await self._coherence.execute_alone(statement, values, waiting)
+        except (psycopg2.Error, ValueError, OverflowError):
+            return []
+        return statement.rows(found)
+
+    def _execute(
+        self, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        with autocommit(self._target.engine) as connection:
+            return statement.execute(connection, values)
+
+
+class _Context:
+    """What the function of a column's default is given of SQLAlchemy's execution context."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.current_parameters = parameters
+
+    def get_current_parameters(self) -> Mapping[str, Any]:
+        """Return the values of the row by the keys of the columns."""
+        return self.current_parameters
+
+
+class RowStatement:
+    """An INSERT or UPDATE that gives certain attributes of a row values, and returns the row."""
+
+    def __init__(self, target: Target, statement: Any, sent: Sequence[str]) -> None:
+        """`sent` are the attributes whose values are parameters."""
+        self._target = target
+        self._row = target.row
+        by_column = {column: name for name, column in target.columns.items()}
+        draft = statement.compile(dialect=target.engine.dialect)
+        self._keys = {name: target.columns[name].key for name in sent}
+        self._defaults = [
+            (column.key, by_column[column], default)
+            for column in draft.prefetch
+            if (default := column.default if draft.isinsert else column.onupdate) is not None
+        ]
+        self._is_pure = all(
+            not default.is_callable or default.arg.__module__.startswith("pegboard.")
+            for _, _, default in self._defaults
+        )
+        known = {
+            name
+            for name in (*sent, *(name for _, name, _ in self._defaults))
+            if is_returned_as_sent(target.columns[name].type)
+        }
+        returned = [name for name in target.shown if name not in known]
+        columns = [target.columns[name].label(name) for name in returned or [target.primary]]
+        self._compiled = target.compile(
+            statement.returning(*columns), [column.key for column in columns]
+        )
+
+    async def run(
+        self, writer: Writer, values: Values, waiting: Waiting, **others: Any
+    ) -> Any | None:
+        """Return the row that was written, None if none was.
+
+        `others` are parameters beside the values, such as the id.
+        """
+        fill = partial(self._filled, values)
+        if self._is_pure:
+            filled = fill()
+        else:
+            filled = await waiting.call(partial(self._target.in_app, fill))
+        parameters = {f"{NEW}{name}": value for name, value in values.items()}
+        parameters |= {key: filled[name] for key, name, _ in self._defaults}
+        rows = await writer.run(self._compiled, parameters | others, waiting)
+        if not rows:
+            return None
+        (found,) = rows
+        known = {**values, **filled, **found._asdict()}
+        return self._row([known[name] for name in self._target.shown])
+
+    def _filled(self, values: Values) -> Values:
+        """Return the values of the attributes that are given none, but have a default."""
+        current = {self._keys[name]: value for name, value in values.items()}
+        context = _Context(current)
+        filled = {}
+        for key, name, default in self._defaults:
+            value = default.arg(context) if default.is_callable else default.arg
+            filled[name] = current[key] = value
+        return filled
+
+
+NEW = "new_"
+"""What the names of parameters for new values begin with."""
+
+
+def _new(target: Target, names: Sequence[str]) -> dict[Column[Any], Any]:
+    """Return a parameter for each attribute, by its column."""
+    return {
+        target.columns[name]: bindparam(f"{NEW}{name}", type_=target.columns[name].type)
+        for name in names
+    }
+
+
+class FastCreate:
+    """A new row."""
+
+    def __init__(self, target: Target, body: Body) -> None:
+        self._target = target
+        self._body = body
+        self._writer = Writer(target)
+        self._plans = Plans()
+        self._filled = {
+            name
+            for name, column in target.columns.items()
+            if column.default is not None or column.server_default is not None
+        }
+        """The attributes that get another value when they are given none."""
+
+    def _build(self, names: Sequence[str]) -> list[RowStatement]:
+        target = self._target
+        statement = insert(target.table).values(_new(target, names))
+        return [RowStatement(target, statement, names)]
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return 201 with the row; None for an unusual request."""
+        prefix = prefix_of(call.environ)
+        if prefix is None:
+            return None
+        values = await self._target.values(self._body, call.environ, waiting)
+        if values is None or any(values[name] is None for name in self._filled & values.keys()):
+            return None
+        names = tuple(values)
+        plan = self._plans.find(names)
+        if plan is None:  # to build one takes milliseconds
+            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
+        (statement,) = plan
+        row = await statement.run(self._writer, values, waiting)
+        if row is None:
+            return None
+        body = await self._target.one(row, waiting)
+        row_id = getattr(row, self._target.primary)
+        location = f"{prefix}{self._target.resource.url_prefix}/{row_id}"
+        headers = [JSON, tag_header(etag_of(body)), ("Location", location)]
+        return Answer(HTTPStatus.CREATED, headers, body)
+
+
+class FastChange:
+    """Other values for a row: for all attributes (`PUT`), or for some (`PATCH`)."""
+
+    def __init__(self, target: Target, body: Body, needed: Collection[str] = ()) -> None:
+        """`needed` are the attributes without which a body is unusual."""
+        self._needed = frozenset(needed)
+        self._target = target
+        self._body = body
+        self._writer = Writer(target)
+        self._plans = Plans()
+
+    def _build(self, names: Sequence[str]) -> list[RowStatement]:
+        target = self._target
+        values = _new(target, names)
+        # A row that would stay as it is keeps its `updated_at`, too.
+        differs = or_(*(column.is_distinct_from(value) for column, value in values.items()))
+        statement = update(target.table).where(target.is_row, differs).values(values)
+        return [RowStatement(target, statement, names)]
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return 200 with the row; None for an unusual request, as one that changes nothing."""
+        row_id = self._target.row_id(call.arguments)
+        if row_id is None or is_conditional(call.environ):
+            return None
+        values = await self._target.values(self._body, call.environ, waiting)
+        if not values or not self._needed <= values.keys():
+            return None
+        names = tuple(values)
+        plan = self._plans.find(names)
+        if plan is None:  # to build one takes milliseconds
+            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
+        (statement,) = plan
+        row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
+        if row is None:
+            return None
+        body = await self._target.one(row, waiting)
+        return Answer(HTTPStatus.OK, [JSON, tag_header(etag_of(body))], body)
+
+
+class FastDelete:
+    """A row less."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._writer = Writer(target)
+        statement = delete(target.table).where(target.is_row)
+        column = target.columns[target.primary].label(target.primary)
+        self._statement = target.compile(statement.returning(column), [target.primary])
+
+    async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
+        """Return 204; None for an unusual request."""
+        environ = call.environ
+        row_id = self._target.row_id(call.arguments)
+        if row_id is None or is_conditional(environ) or environ.get("QUERY_STRING"):
+            return None
+        if not await self._writer.run(self._statement, {ROW_ID: row_id}, waiting):
+            return None
+        return Answer(HTTPStatus.NO_CONTENT, [], b"")
