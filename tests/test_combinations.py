@@ -190,7 +190,7 @@ def test_usual_requests_take_the_fast_path(
         taken.append(await take(*given))
         return taken[-1]
 
-    stages.take_fast_path = noting  # type: ignore[method-assign]
+    stages.take_fast_path = noting  # type: ignore[method-assign, assignment]
     client = app.test_client()
     requests: list[tuple[str, str, Any]] = [
         ("POST", "/api/items/", CURRENT),

@@ -152,3 +152,24 @@ def test_an_error_after_the_answer_has_begun_replaces_it(make_app: MakeApp):
     (body,) = app.wsgi_app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start_response)
     assert [("200 OK", None), ("500 Internal Server Error", RuntimeError)] == calls
     assert 500 == json.loads(body)["status"]
+
+
+def test_what_is_added_to_an_answer_is_the_same_at_every_request(make_app: MakeApp):
+    """Whichever status was answered before with headers of the same names."""
+    app = make_app(upgrade=False)
+    app.add_url_rule(
+        "/<int:status>/<kind>",
+        "any",
+        lambda status, kind: ("{}", status, {"Content-Type": f"application/{kind}"}),
+    )
+    client = app.test_client()
+    found: dict[tuple[int, str], list[list[tuple[str, str]]]] = {}
+    for status in (200, 201, 200, 201, 202, 404, 201, 200):
+        for kind in ("json", "octet-stream"):
+            headers = client.get(f"/{status}/{kind}").headers
+            del headers["X-Request-ID"]
+            found.setdefault((status, kind), []).append(sorted(headers.items()))
+    assert all(one == all_[0] for all_ in found.values() for one in all_)
+    assert "no-store" in dict(found[404, "json"][0])["Cache-Control"]
+    for kind in ("json", "octet-stream"):
+        assert found[200, kind][0] == found[201, kind][0] == found[202, kind][0]

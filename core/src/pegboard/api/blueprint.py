@@ -14,6 +14,7 @@ from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
 from pegboard.api.component_names import component_name
+from pegboard.api.declarations import shared_instance
 from pegboard.api.decorator_arguments import (
     require_location,
     require_pager,
@@ -22,6 +23,7 @@ from pegboard.api.decorator_arguments import (
     require_status,
 )
 from pegboard.api.document import ROOT_SERVERS
+from pegboard.api.dumping import quick
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.field_types import enum_type
 from pegboard.api.messages import plain_messages
@@ -39,6 +41,11 @@ class StrictParser(FlaskParser):
 
     Unknown parameters of the query are for `check_query`, which knows all schemas of a view.
     """
+
+    def _get_schema(self, argmap: Any, req: Request) -> Schema:
+        if isinstance(argmap, type) and issubclass(argmap, Schema):
+            return shared_instance(argmap) or argmap()
+        return super()._get_schema(argmap, req)
 
     def _raw_load_json(self, req: Request) -> Any:
         if not is_json(req.mimetype):
@@ -164,6 +171,9 @@ class Blueprint(_DocumentedBlueprint):
     ) -> "Callable[[F], F]":
         """Parse the request's arguments by a schema, and document them.
 
+        A schema class is made an instance of for each request, but one that has no functions, and
+        no fields with code of their author, only once.
+
         With `unknown=marshmallow.INCLUDE` or `EXCLUDE` for the query, it may have any parameter;
         with `unknown=None`, the `Meta` of the schema decides. Raises `TypeError` for what is no
         schema, and `ValueError` for an unknown location.
@@ -192,7 +202,7 @@ class Blueprint(_DocumentedBlueprint):
         """
         require_status("response", status_code)
         require_schema("response", schema, or_else=(str, dict, type(None)))
-        return self._noting("response", super().response(status_code, schema, **kwargs))
+        return self._noting("response", super().response(status_code, quick(schema), **kwargs))
 
     def alt_response(
         self, status_code: int, response: str | None = None, **kwargs: Any

@@ -1,6 +1,10 @@
 """The Flask application of a service."""
 
+from collections.abc import Callable
+from functools import partial
+from inspect import CO_COROUTINE
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,7 +19,11 @@ from pegboard.app.commands import AppCommands
 from pegboard.http import JSONProvider, Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
-from pegboard.stages import MATCH
+from pegboard.stages import MATCH, Match
+
+_MOST_HOSTS = 256
+_COROUTINE_MARKS = frozenset({"_is_coroutine_marker", "_is_coroutine_mark"})
+"""What `inspect.markcoroutinefunction` sets on a function, in Python 3.12 and later."""
 
 
 def new_service(configuration: Configuration, assembled: Registry) -> "Service":
@@ -51,27 +59,40 @@ class Service(Flask):
         """Take the arguments of `flask.Flask`."""
         super().__init__(*args, **kwargs)
         self.cli = AppCommands(self.name)
+        self._bindable_hosts: set[str] = set()
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
         """Return an adapter that gives the route found for the stages, not searching again."""
-        adapter = super().create_url_adapter(request)
-        if adapter is None or request is None or MATCH not in request.environ:
-            return adapter
-        found, search = request.environ[MATCH], adapter.match
-
-        def match(*args: Any, **kwargs: Any) -> Any:
-            if args or kwargs.keys() - {"return_rule"}:
-                return search(*args, **kwargs)  # of another path or method
-            return found.route.rule, dict(found.arguments)
-
-        adapter.match = match  # type: ignore[method-assign]  # of this request only
-        return adapter
+        if request is None or MATCH not in request.environ:
+            return super().create_url_adapter(request)
+        match, bind = request.environ[MATCH], partial(super().create_url_adapter, request)
+        host = request.environ.get("HTTP_HOST")
+        if host in self._bindable_hosts and self.config.get("TRUSTED_HOSTS") is None:
+            return _MatchedAdapter(match, bind)
+        adapter = bind()
+        if adapter is None:
+            return None
+        # A host that is refused is so for itself, unless the app trusts certain ones only.
+        if host and request.trusted_hosts is None and len(self._bindable_hosts) < _MOST_HOSTS:
+            self._bindable_hosts.add(host)
+        return _MatchedAdapter(match, lambda: adapter)
 
     def dispatch_request(self, *context: Any) -> Any:
         """Run the view, if it declares all parameters of the request's query."""
         if request.routing_exception is None:
             check_query(self, request)
         return super().dispatch_request(*context)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that can be called as one that is not async."""
+        plain = getattr(func, "__func__", func)
+        if (
+            type(plain) is FunctionType
+            and not plain.__code__.co_flags & CO_COROUTINE
+            and _COROUTINE_MARKS.isdisjoint(vars(plain))
+        ):
+            return func  # as almost all are, and the usual check takes long
+        return super().ensure_sync(func)
 
     def raise_routing_exception(self, request: FlaskRequest) -> NoReturn:
         """Redirect as Flask does, with an answer in the platform's format."""
@@ -93,6 +114,27 @@ class Service(Flask):
             return super().process_response(response)
         except HTTPException as error:
             return super().process_response(self.make_response(self.handle_user_exception(error)))
+
+
+class _MatchedAdapter(MapAdapter):
+    """The URL adapter of one request whose route is known; bound to its URL when that is used."""
+
+    def __init__(self, found: Match, bind: Callable[[], MapAdapter | None]) -> None:
+        self._found = found
+        self._bind = bind
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or "map" in vars(self):
+            raise AttributeError(name)
+        vars(self).update(vars(self._bind()))
+        return getattr(self, name)
+
+    def match(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the rule and the arguments; searches for another path or method."""
+        if args or kwargs.keys() - {"return_rule"}:
+            return super().match(*args, **kwargs)
+        assert self._found.route is not None  # else there is no match in the environment
+        return self._found.route.rule, dict(self._found.arguments)
 
 
 class RelativeRedirect(RequestRedirect):

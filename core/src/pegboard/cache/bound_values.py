@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, product, takewhile
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, TableClause, TypeDecorator
 from sqlalchemy.sql import Delete, Insert, Update, operators
@@ -18,6 +19,9 @@ from sqlalchemy.types import TypeEngine
 Values = tuple[Any, ...]
 """One value for each column that was asked for."""
 
+_bound: WeakKeyDictionary[Any, dict[str, dict[str, BindParameter[Any]]]] = WeakKeyDictionary()
+"""What the condition of a compiled statement binds, by the names of table and column."""
+
 
 def values_in_condition(
     columns: Sequence[Column[Any]], statement: Update | Delete, compiled: Any, parameters: Any
@@ -26,16 +30,12 @@ def values_in_condition(
 
     Returns None if the statement may write rows in which they are something else.
     """
-    bound: dict[str, BindParameter[Any]] = {}
-    for clause in _conjuncts(statement.whereclause):
-        if (
-            isinstance(clause, BinaryExpression)
-            and clause.operator in {operators.eq, operators.in_op}
-            and isinstance(clause.right, BindParameter)
-            and _name(getattr(clause.left, "table", None)) == columns[0].table.name
-            and _is_sent_unchanged(clause.right.type, clause.left.type)
-        ):
-            bound[clause.left.name] = clause.right
+    # SQLAlchemy compiles a statement once, with one condition, and executes it with many values.
+    known = _bound.setdefault(compiled, {})
+    table = columns[0].table.name
+    bound = known.get(table)
+    if bound is None:
+        bound = known[table] = dict(_bound_in(statement.whereclause, table))
     if any(column.name not in bound for column in columns):
         return None
     return (
@@ -43,6 +43,21 @@ def values_in_condition(
         for values in parameters
         for row in product(*(_values(bound[column.name], compiled, values) for column in columns))
     )
+
+
+def _bound_in(
+    condition: ColumnElement[Any] | None, table: str
+) -> Iterator[tuple[str, BindParameter[Any]]]:
+    """Yield the columns of a table that a condition binds to a parameter."""
+    for clause in _conjuncts(condition):
+        if (
+            isinstance(clause, BinaryExpression)
+            and clause.operator in {operators.eq, operators.in_op}
+            and isinstance(clause.right, BindParameter)
+            and _name(getattr(clause.left, "table", None)) == table
+            and _is_sent_unchanged(clause.right.type, clause.left.type)
+        ):
+            yield clause.left.name, clause.right
 
 
 def values_inserted(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg2
 from flask import Flask
@@ -51,6 +52,24 @@ _WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|EXECUTE)\b", re.IGNORECASE
 _COMMITTING = re.compile(r"\bCOMMIT\b|\A\s*END\b", re.IGNORECASE)
 
 
+_MOST_TEXTS = 32
+_texts: WeakKeyDictionary[Dialect, dict[Executable, str]] = WeakKeyDictionary()
+
+
+def _text_of(statement: Executable, dialect: Dialect) -> str:
+    """Return a statement, its values included, as a text; a strategy has a few, always the same."""
+    known = _texts.setdefault(dialect, {})
+    text = known.get(statement)
+    if text is None:
+        compiled = statement.compile(  # type: ignore[attr-defined]  # what can be run can be compiled
+            dialect=dialect, compile_kwargs={"literal_binds": True}
+        )
+        if len(known) >= _MOST_TEXTS:
+            known.clear()
+        text = known[statement] = str(compiled)
+    return text
+
+
 class WriterTransaction:
     """The `Transaction` of a strategy: statements on the connection that is committing."""
 
@@ -66,12 +85,9 @@ class WriterTransaction:
 
     def execute(self, statement: Executable) -> Sequence[Any]:
         """Run a statement; returns its rows."""
-        compiled = statement.compile(  # type: ignore[attr-defined]  # what can be run can be compiled
-            dialect=self._dialect, compile_kwargs={"literal_binds": True}
-        )
         cursor = self._connection.cursor()
         try:
-            cursor.execute(str(compiled))
+            cursor.execute(_text_of(statement, self._dialect))
             return list(cursor.fetchall()) if cursor.description else []
         finally:
             cursor.close()
@@ -352,8 +368,8 @@ def get_coherence(app: Flask) -> Coherence | None:
 def _only_reads(statement: Any, compiled: Any, text: str) -> bool:
     if isinstance(statement, SelectBase) and not isinstance(statement, TextualSelect):
         # A SELECT ... FOR UPDATE reads, too.
-        return not any(
-            isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes or ()
+        return not compiled.ctes or not any(
+            isinstance(cte.element, UpdateBase | TextualSelect) for cte in compiled.ctes
         )
     if not (found := _READING.match(text)):
         return False

@@ -85,10 +85,13 @@ class WatchedConnection(extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Return a cursor whose calls are watched."""
+        usual: Any = self.cursor_factory
+        if not args and not kwargs and usual is None:  # as SQLAlchemy calls it
+            return super().cursor(cursor_factory=WatchedCursor)
         given = dict(zip(("name", "cursor_factory", "scrollable", "withhold"), args, strict=False))
         given |= kwargs
         watched = WatchedCursor if given.get("name") is None else WatchedNamedCursor
-        factory = given.get("cursor_factory") or self.cursor_factory
+        factory = given.get("cursor_factory") or usual
         return super().cursor(**{**given, "cursor_factory": _watched(watched, factory)})
 
     def commit(self) -> None:

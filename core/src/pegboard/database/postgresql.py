@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import psycopg2
@@ -49,7 +50,17 @@ class Limits:
 
     def settings(self) -> str:
         """Return the statements that set them, and UTC as the time zone, for one transaction."""
-        statement = 0 if time_is_unlimited() else self.statement
+        return self._unlimited_settings if time_is_unlimited() else self._limited_settings
+
+    @cached_property
+    def _limited_settings(self) -> str:
+        return self._settings(self.statement)
+
+    @cached_property
+    def _unlimited_settings(self) -> str:
+        return self._settings(0)
+
+    def _settings(self, statement: float) -> str:
         return (
             f"SET LOCAL statement_timeout = {statement * 1000:.0f}; "
             f"SET LOCAL lock_timeout = {self.lock * 1000:.0f}; SET LOCAL TimeZone = 'UTC';\n"

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 EXTENSION = "pegboard.edge"
 
 # Comparing with a member of an enumeration takes longer.
-_OK, _NO_CONTENT = HTTPStatus.OK.value, HTTPStatus.NO_CONTENT.value
+_OK, _CREATED = HTTPStatus.OK.value, HTTPStatus.CREATED.value
+_NO_CONTENT = HTTPStatus.NO_CONTENT.value
 _MULTIPLE_CHOICES, _NOT_MODIFIED = (
     HTTPStatus.MULTIPLE_CHOICES.value,
     HTTPStatus.NOT_MODIFIED.value,
@@ -89,8 +90,8 @@ class _Shape(NamedTuple):
     """Answers whose headers have the same names, so that what is added depends on the type only."""
 
     places: _Places
-    additions: dict[str, _Addition]
-    """What is added, by the media type."""
+    additions: dict[tuple[int, str], _Addition]
+    """What is added, by status and media type."""
     vary: int | None
     """Where a `Vary` stands, which is moved behind the others."""
 
@@ -156,7 +157,7 @@ class Edge:
         allowed = self.compression.negotiate(environ)
         shape = None
         if (
-            status == _OK
+            status in (_OK, _CREATED)
             and may_encode
             and not allowed.is_identity_refused
             and _UNUSUAL_REQUEST.isdisjoint(environ)
@@ -168,13 +169,13 @@ class Edge:
         if shape is None or shape.places.type is None:
             may_encode = self._complete(environ, status, headers, allowed, may_encode=may_encode)
         else:
-            content_type = headers[shape.places.type][1]
-            addition = shape.additions.get(content_type)
+            kind = status, headers[shape.places.type][1]
+            addition = shape.additions.get(kind)
             if addition is None:
                 kept = len(headers) - (shape.vary is not None)
                 may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
                 if len(shape.additions) < _MAX_TYPES:
-                    shape.additions[content_type] = _Addition(headers[kept:], may_encode)
+                    shape.additions[kind] = _Addition(headers[kept:], may_encode)
             else:
                 if shape.vary is not None:
                     headers.pop()

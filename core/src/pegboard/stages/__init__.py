@@ -20,6 +20,7 @@ from pegboard.stages.contract import answer_of as answer_of
 from pegboard.stages.contract import result_of as result_of
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
+from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
