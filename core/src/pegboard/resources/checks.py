@@ -95,7 +95,7 @@ def mistakes_in_lists(
 ) -> Iterator[str]:
     """Yield the arguments that are of lists, by name, where there are none."""
     for argument, given in options.items():
-        if given and Operation.LIST not in operations:
+        if Operation.LIST not in operations and given:
             value = given if given is True else "..."
             yield f"{argument}={value} is of a list, and there is no Operation.LIST"
 
