@@ -14,7 +14,6 @@ from pegboard.cache import lookup_of
 from pegboard.changes import get_listeners
 from pegboard.database import db
 from pegboard.resources.declaration import Operation
-from pegboard.resources.defaults import defaults_of
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
 from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
@@ -152,8 +151,8 @@ def _change(target: Target, body: Body | None, needed: Collection[str] = ()) -> 
 
 
 def _replace(target: Target, _: Route) -> FastPath | None:
-    defaults = defaults_of(target.resource.model, target.resource.input())
-    return _change(target, _body(target, target.resource.input, "application/json"), defaults)
+    left_out = target.resource.left_out
+    return _change(target, _body(target, target.resource.input, "application/json"), left_out.names)
 
 
 def _merge(target: Target, _: Route) -> FastPath | None:
