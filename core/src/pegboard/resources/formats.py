@@ -16,6 +16,7 @@ from marshmallow import Schema, fields
 from pegboard.api import quick_schema
 from pegboard.http import InvalidJSONError, encode_json, load_json
 from pegboard.resources.fields import Decimal, Moment
+from pegboard.resources.schemas import client_name
 
 _PART_SIZE = 64 * 1024
 _NEEDS_QUOTES = frozenset('",\r\n')
@@ -61,10 +62,7 @@ class RowWriter:
 
     def __init__(self, schema: Schema) -> None:
         dumped = schema.dump_fields
-        self.names = {
-            name: name if field.data_key is None else field.data_key
-            for name, field in dumped.items()
-        }
+        self.names = {name: client_name(name, field) for name, field in dumped.items()}
         self._columns = [
             (self.names[name], _text_cell if holds_text(field) else _cell)
             for name, field in dumped.items()

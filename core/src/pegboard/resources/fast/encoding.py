@@ -11,6 +11,7 @@ from sqlalchemy.types import TypeEngine
 from pegboard.api import quick_schema
 from pegboard.http import encode_json
 from pegboard.resources.fields import Moment
+from pegboard.resources.schemas import client_name
 
 Encode = Callable[[Any], bytes]
 
@@ -24,10 +25,7 @@ class RowEncoder:
         """Take the schema of a row, and the types of the rows' values by attribute."""
         self._plain: Callable[[Any], Any] = quick_schema(schema).dump
         self._encode: Encode = encode_json
-        keys = [
-            name if field.data_key is None else field.data_key
-            for name, field in schema.dump_fields.items()
-        ]
+        keys = [client_name(name, field) for name, field in schema.dump_fields.items()]
         attributes = [field.attribute or name for name, field in schema.dump_fields.items()]
         hooks = getattr(schema, "_hooks", {})
         is_hooked = any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))

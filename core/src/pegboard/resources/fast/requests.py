@@ -10,7 +10,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.fast.encoding import is_pure
-from pegboard.resources.schemas import BULK_HOOK, Values
+from pegboard.resources.schemas import BULK_HOOK, Values, client_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -65,7 +65,7 @@ class Body:
         }
         self._limit = min(limit, MAX_SIZE)
         self._fields = {
-            name if field.data_key is None else field.data_key: (field.attribute or name, field)
+            client_name(name, field): (field.attribute or name, field)
             for name, field in schema.load_fields.items()
         }
         hooks = getattr(schema, "_hooks", {})
