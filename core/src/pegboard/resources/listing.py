@@ -1,9 +1,7 @@
 """Lists of a resource: a page by its number, or by a cursor."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -20,6 +18,7 @@ from pegboard.resources.expressions import contains, like_pattern
 from pegboard.resources.keyset import place_parameter, segments
 from pegboard.resources.ordering import Orders
 from pegboard.resources.pagination import paginate, paginate_uncounted
+from pegboard.resources.plans import Plans
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import Representer
 from pegboard.resources.totals import Totals
@@ -39,41 +38,10 @@ _RELATIONS = {
     "last": "last_page",
 }
 _SEARCH, _LIMIT, _OFFSET = "search", "page_limit", "page_offset"
-_MAX_PLANS = 500
 _BATCH = 1000
 
 R = TypeVar("R")
 Statement = Select[Any]
-
-
-class Plans:
-    """The statements of one resource by their shapes, so that each is built once.
-
-    A shape is all that has a say in the statement's text; what clients send besides are parameters.
-    """
-
-    def __init__(self, size: int = _MAX_PLANS) -> None:
-        self._size = size
-        self._plans: OrderedDict[Hashable, Sequence[Any]] = OrderedDict()
-        self._lock = Lock()
-
-    def find(self, shape: Hashable) -> Sequence[Any] | None:
-        """Return the statements of a shape, if they are built."""
-        with self._lock:
-            if (found := self._plans.get(shape)) is not None:
-                self._plans.move_to_end(shape)
-            return found
-
-    def get(self, shape: Hashable, build: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-        """Return the statements of a shape; the least recently used one makes room for another."""
-        if (found := self.find(shape)) is not None:
-            return found
-        built = build()
-        with self._lock:
-            self._plans[shape] = built
-            if len(self._plans) > self._size:
-                self._plans.popitem(last=False)
-        return built
 
 
 @dataclass(frozen=True)

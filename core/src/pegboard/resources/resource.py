@@ -18,10 +18,11 @@ from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.fast import add_fast_path
-from pegboard.resources.listing import Listing, Plans
+from pegboard.resources.listing import Listing
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
 from pegboard.resources.overrides import mistakes_in_overrides
+from pegboard.resources.plans import Plans
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, client_name, derive

@@ -14,7 +14,8 @@ from pegboard.resources.cached_lists import is_usual
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
-from pegboard.resources.listing import TOTAL, Listing, Location, Plans, is_on_request
+from pegboard.resources.listing import TOTAL, Listing, Location, is_on_request
+from pegboard.resources.plans import Plans
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID

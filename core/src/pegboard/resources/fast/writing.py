@@ -17,7 +17,7 @@ from pegboard.database import CompiledStatement, autocommit
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
 from pegboard.resources.kinds import is_returned_as_sent
-from pegboard.resources.listing import Plans
+from pegboard.resources.plans import Plans
 from pegboard.resources.representation import etag_of
 from pegboard.resources.schemas import Values
 from pegboard.resources.steps import ROW_ID
