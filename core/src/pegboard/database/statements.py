@@ -23,6 +23,12 @@ Convert = Callable[[Any], Any]
 _TOO_LATE = frozenset({"57014", "55P03"})
 """SQLSTATE of a statement that took too long, and of a lock that was not given in time."""
 
+_LOST = ("08", "57P", "58", "40003")
+"""How a SQLSTATE begins that does not say whether a statement was executed.
+
+A pooler such as PgBouncer answers so when its own connection to the server is lost.
+"""
+
 
 class NotCompilableError(ValueError):
     """Raised for a statement whose text depends on its values."""
@@ -95,9 +101,12 @@ class CompiledStatement:
         try:
             cursor.execute(self._text, parameters)
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if error.pgcode is not None and error.pgcode not in _TOO_LATE:
+            is_lost = (
+                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
+            )
+            if not is_lost and error.pgcode not in _TOO_LATE:
                 raise
-            raise self._error(error, is_lost=error.pgcode is None) from error
+            raise self._error(error, is_lost=bool(is_lost)) from error
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""

@@ -166,7 +166,7 @@ class Target:
             with autocommit(self.engine) as connection:
                 found = statement.execute(connection, values)
         except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) is not None:
+            if not error.connection_invalidated:
                 raise
             raise UnansweredError from error
         except (psycopg2.Error, ValueError, OverflowError) as error:
