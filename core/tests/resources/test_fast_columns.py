@@ -65,6 +65,27 @@ class Plain(Base):
     seen_at: Mapped[datetime | None]
 
 
+class Taken(Base):
+    """A row whose columns have the names of attributes of SQLAlchemy's rows."""
+
+    __tablename__ = "takens"
+
+    t: Mapped[int] = mapped_column(default=1)
+    tuple: Mapped[str | None]
+    index: Mapped[int] = mapped_column(default=2)
+    _data: Mapped[int] = mapped_column(default=3)
+
+
+class TakenSchema(Schema):
+    """A row of these."""
+
+    id = fields.Integer(dump_only=True)
+    t = fields.Integer()
+    tuple = fields.String(allow_none=True)
+    index = fields.Integer()
+    data = fields.Integer(attribute="_data")
+
+
 class PlainSchema(Schema):
     """A plain row."""
 
@@ -85,6 +106,7 @@ class Oddities:
             ("odds", Odd, OddSchema),
             ("values", Value, ValueSchema),
             ("plains", Plain, PlainSchema),
+            ("takens", Taken, TakenSchema),
         ]
         resources = [
             pegboard.Resource(name, __name__, model, schema, noun=name[:-1], operations=CRUD)
@@ -106,6 +128,7 @@ def _app(make_app: MakeApp, url: str, *, is_fast: bool) -> Flask:
     [
         ("odds", {"ti-tle": "a"}),
         ("odds", {"ti-tle": "a", "count": 3}),
+        ("takens", {"t": 4, "tuple": "a", "index": 5, "data": 6}),
         ("plains", {"size": 1.5}),
         ("plains", {"seen_at": "2024-01-01T00:00:00+02:00"}),
         ("plains", {"seen_at": "2024-01-01T00:00:00"}),
@@ -121,7 +144,10 @@ def test_a_write_answers_what_is_read_next(make_app, postgres_url, rows, sent, i
     path = created.headers["Location"]
     read = client.get(path)
     assert (read.data, read.headers["ETag"]) == (created.data, created.headers["ETag"])
-    other = {"ti-tle": "b", "count": 4} if rows == "odds" else {**sent, "size": 7.5}
+    other = {
+        "odds": {"ti-tle": "b", "count": 4},
+        "takens": {"t": 7, "tuple": "b", "index": 8, "data": 9},
+    }.get(rows, {**sent, "size": 7.5})
     replaced = client.put(path, json=other)
     assert 200 == replaced.status_code
     read = client.get(path)
