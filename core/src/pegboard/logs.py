@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,6 +50,14 @@ class HumanFormatter(logging.Formatter):
         return super().formatMessage(record)
 
 
+class MachineFormatter(JsonFormatter):
+    """Formats a record as JSON; its time is in UTC, as `2026-01-31T23:59:59.999Z` (RFC 3339)."""
+
+    converter = time.gmtime  # type: ignore[assignment]  # its argument is optional, for mypy
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
 class PlatformHandler(logging.StreamHandler[TextIO]):
     """Writes to the current `sys.stderr`, which a test or a server may replace."""
 
@@ -80,7 +89,7 @@ def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
 
 def _formatter(style: str) -> logging.Formatter:
     if style == "json":
-        return JsonFormatter(
+        return MachineFormatter(
             "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s %(trace_id)s",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         )

@@ -29,6 +29,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import pegboard
 from pegboard import Blueprint, db, hookimpl
+from pegboard.api import complaints_about
+from pegboard.database import Kind, Violation
 
 
 class Base(pegboard.Model, DeclarativeBase):
@@ -339,6 +341,17 @@ def test_a_taken_unique_key_is_a_409(client, url):
     response = client.post(url, json={"title": "FIRST"})
     expected = None if url.endswith("text") else {"title": ["Is in use already."]}
     assert expected == refused(response, 409)
+
+
+def test_each_field_of_a_taken_combination_names_the_others():
+    """As in an import of rows; of one column there is none to name."""
+    key = Violation(Kind.DUPLICATE, ("a", "b", "c"))
+    assert {
+        "A": ["Is in use already together with B and C."],
+        "B": ["Is in use already together with A and C."],
+        "C": ["Is in use already together with A and B."],
+    } == complaints_about(key, str.upper)
+    assert {"a": ["Is in use already."]} == complaints_about(Violation(key.kind, ("a",)), str)
 
 
 def test_a_taken_unique_key_is_named_as_the_client_knows_it(client):

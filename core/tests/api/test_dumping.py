@@ -4,14 +4,16 @@ import datetime as dt
 import decimal
 import enum
 import uuid
+from collections import namedtuple
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from marshmallow import Schema, fields, post_dump, pre_dump
+from sqlalchemy import create_engine, literal, select
 
-from pegboard.api.dumping import quick
+from pegboard.api.dumping import quick_schema
 
 
 class Color(enum.Enum):
@@ -164,6 +166,13 @@ class Row(Mapping[str, Any]):
         return 1
 
 
+with create_engine("sqlite://").connect() as connection:
+    SELECTED = connection.execute(
+        select(literal(1).label("integer"), literal("2").label("text"))
+    ).one()
+NamedTuple = namedtuple("NamedTuple", ["integer", "text"])  # noqa: PYI024 - as of fast paths
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -176,6 +185,8 @@ class Row(Mapping[str, Any]):
         {"integer": True, "text": Text("x"), "inner": SimpleNamespace(number=None)},
         {"integer": "12", "text": 12, "number": 1.5},
         Row(),
+        SELECTED,
+        NamedTuple(1, "2"),
     ],
 )
 @pytest.mark.parametrize(
@@ -191,7 +202,7 @@ class Row(Mapping[str, Any]):
 def test_an_object_is_written_as_by_marshmallow(schema: Schema, found: Any):
     """At the first time and later, alone and among many."""
     expected = schema.dump(found)
-    dump = quick(schema).dump
+    dump = quick_schema(schema).dump
     assert expected == dump(found) == dump(found)
     assert list(expected) == list(dump(found))
     assert schema.dump([found, found], many=True) == dump([found, found], many=True)
@@ -201,21 +212,21 @@ def test_many_are_written_where_the_schema_says_so():
     """Unless the call says otherwise."""
     schema = Inner(many=True)
     for found, many in (([INNER], None), ([], True), (INNER, False), (None, None)):
-        assert schema.dump(found, many=many) == quick(schema).dump(found, many=many)
+        assert schema.dump(found, many=many) == quick_schema(schema).dump(found, many=many)
 
 
 @pytest.mark.parametrize("schema", [Hooked, Finding()])
 def test_code_of_the_schemas_author_is_run(schema: Any):
     """Hooks, and methods that it overrides."""
     plain = schema() if isinstance(schema, type) else schema
-    assert plain.dump({"text": "x"}) == quick(schema).dump({"text": "x"})
+    assert plain.dump({"text": "x"}) == quick_schema(schema).dump({"text": "x"})
 
 
 @pytest.mark.parametrize("found", [{"integer": "x"}, {"moment": "x"}, {"tree": 3, "inners": 3}])
 def test_what_cannot_be_written_raises_the_same(found: Any):
     """What the log shows is as of marshmallow."""
     raised = []
-    for schema in (Everything(), quick(Everything())):
+    for schema in (Everything(), quick_schema(Everything())):
         with pytest.raises(Exception) as error:  # noqa: PT011 - whatever marshmallow raises
             schema.dump(found)
         raised.append(repr(error.value))

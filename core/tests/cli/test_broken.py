@@ -114,11 +114,22 @@ def test_each_plugin_is_told_its_state_while_the_service_cannot_start(run) -> No
         PEGBOARD_SHOP_ENDPOINT="",
     )
     states = {line.split()[0]: line.split(maxsplit=3)[3] for line in done.stdout.splitlines()}
-    assert states["shop"].startswith("broken: missing setting SHOP_ENDPOINT")
-    assert states["shop"].endswith("[PB_SETTING_MISSING]")
+    assert "broken: PB_SETTING_MISSING" == states["shop"]
     assert "enabled" == states["vault"]
     assert states["ruin"].startswith("skipped: it cannot be imported: ZeroDivisionError")
+    assert 1 == done.output.count("missing setting SHOP_ENDPOINT")
     assert "Set PEGBOARD_SHOP_ENDPOINT." in done.stderr
+
+
+def test_a_plugin_that_fails_in_another_file_is_told_which(run, plugin_folder) -> None:
+    """The hint has its line, not the module of the entry point."""
+    folder = plugin_folder.add("library", "from example_library import resource")
+    (folder / "resource.py").write_text("shelves = 1\nraise ValueError('no noun')\n")
+    done = run("plugins list", PEGBOARD_PLUGINS="library")
+    assert "library  example-library 1.0  broken: PB_PLUGIN_IMPORT_FAILED\n" in done.stdout
+    assert 1 == done.output.count("no noun")
+    assert "Fix example_library/resource.py:2, or disable the plugin" in done.stderr
+    assert "example_library.plugin" not in done.output
 
 
 def test_a_value_that_is_refused_is_not_shown_as_if_it_were_in_force(run) -> None:

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import re
+import time
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -49,8 +52,20 @@ def lines(make_app: MakeApp, monkeypatch):
     return serve
 
 
+@pytest.fixture
+def tokyo(monkeypatch):
+    """Let the process be nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
 def test_a_request_is_one_json_line_in_production_style(lines):
-    """Method, path, status, and the ids of the request and of the trace."""
+    """Method, path, status, the ids of the request and of the trace, and the time in UTC."""
+    before = datetime.now(UTC).replace(microsecond=0)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     (line,) = lines(
         **{"X-Request-ID": "abc", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
@@ -59,6 +74,8 @@ def test_a_request_is_one_json_line_in_production_style(lines):
     assert "abc" == found["request_id"]
     assert trace == found["trace_id"]
     assert found["message"].startswith("GET /health 200 ")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    assert before <= datetime.fromisoformat(found["time"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

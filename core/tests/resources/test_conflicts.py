@@ -116,3 +116,26 @@ def test_a_conflict_names_the_fields_of_the_row(
     answer = client.open(f"/api/slots/{path}", method=method, json=body)
     assert (status, names) == (answer.status_code, {*answer.get_json()["errors"]})
     assert 2 == len(client.get("/api/slots/").get_json())
+
+
+@pytest.mark.parametrize(
+    "method, path, body, expected",
+    [
+        ("POST", "", slot("c", "x"), {"place": "number", "number": "place"}),
+        ("PATCH", "2", {"place": "x"}, {"place": "number"}),
+        (
+            "POST",
+            "bulk",
+            [slot("c", "z"), slot("d", "x")],
+            {"1.place": "number", "1.number": "place"},
+        ),
+    ],
+)
+def test_a_conflict_of_a_combination_says_so(
+    client: Any, method: str, path: str, body: object, expected: dict[str, str]
+) -> None:
+    """As none of the values is taken by itself; the others are named as the client knows them."""
+    answer = client.open(f"/api/slots/{path}", method=method, json=body)
+    assert {
+        name: [f"Is in use already together with {other}."] for name, other in expected.items()
+    } == answer.get_json()["errors"]

@@ -86,12 +86,12 @@ class ReviewSchema(Schema):
 
     id = fields.Integer(dump_only=True)
     author = Line(required=True, max_length=80)
-    text = Text(allow_none=True, load_default=None)
+    text = Text(allow_none=True)
     rating = fields.Integer(allow_none=True, load_default=None, strict=True)
     price = Decimal(allow_none=True, load_default=None)
     read_at = fields.Time(allow_none=True, load_default=None)
     is_paid = fields.Boolean(load_default=False, truthy={True}, falsy={False})
-    state = fields.Enum(State, by_value=True, load_default=State.draft)
+    state = fields.Enum(State, by_value=True)
     published_at = Moment(allow_none=True, load_default=None)
     created_at = Moment(dump_only=True)
 

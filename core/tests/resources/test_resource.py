@@ -237,6 +237,34 @@ def test_an_operation_is_replaced_by_a_view(start: Start) -> None:
     assert 404 == client.delete(f"/api/notes/{2**40}").status_code
 
 
+def test_an_action_with_a_permission_locks_by_its_operation(start: Start) -> None:
+    """404, then 403 whatever the preconditions are, then 412; without one nobody is asked."""
+    notes = declare(Private)
+
+    def clear(note_id: int) -> Any:
+        """Clear a note."""
+        note = notes.lock(note_id, Operation.MERGE if "ask" in request.args else None)
+        note.text = "-"
+        notes.save(note)
+        return notes.represent.response(note)
+
+    view = notes.blueprint.any_query(pegboard.transactional(clear))
+    notes.blueprint.post(f"{notes.row_rule}/clear")(view)
+    client = start(notes)
+    with client.application.app_context(), pegboard.db.engine.begin() as connection:
+        connection.execute(insert(Note).values(text="one", owner="guest", labels={}))
+    url, stale = "/api/notes/1/clear?ask=", {"If-Match": '"stale"'}
+    assert 404 == client.post(url, headers={**BERT, **stale}).status_code
+    refused = client.post(url, headers={**GUEST, **stale})
+    assert (403, "A guest must not merge one.") == (refused.status_code, refused.json["message"])
+    assert 412 == client.post("/api/notes/1/clear", headers={**GUEST, **stale}).status_code
+    assert "-" == client.post("/api/notes/1/clear", headers=GUEST).json["text"]
+    client.post("/api/notes/", json={"text": "two"}, headers=ANNA)
+    url = "/api/notes/2/clear?ask="
+    assert 412 == client.post(url, headers={**ANNA, **stale}).status_code
+    assert "-" == client.post(url, headers=ANNA).json["text"]
+
+
 def test_answers_may_have_what_the_model_computes(start: Start) -> None:
     """The rows are objects of the model then."""
     client = start(declare(schema=SummarySchema))
@@ -373,6 +401,20 @@ WRONG: dict[str, Callable[[], object]] = {
     "page_sizes is a function": lambda: declare(page_sizes=(20, 100)),
     "ttl is a whole number of seconds and at least 1, not 0": lambda: declare(ttl=0),
     "there is no Operation.GET": lambda: declare(ttl=60, operations=[Operation.LIST]),
+    "depends is of answers that are cached, and there is neither": lambda: declare(depends=[Other]),
+    "depends is of answers": lambda: declare(depends=Other.id),
+    "filters has Note.text by NE twice": lambda: declare(
+        filters=[
+            Filter(Note.text, [Comparison.EQ, Comparison.NE]),
+            Filter(Note.text, [Comparison.IN, Comparison.NE]),
+        ]
+    ),
+    "sort has Note.id twice": lambda: declare(sort=[Note.id, Note.text, Note.id]),
+    "search has Note.text twice": lambda: declare(search=[Note.text, Note.text]),
+    "sparse=True is of a list": lambda: declare(sparse=True, operations=[Operation.GET]),
+    "filters=... is of a list": lambda: declare(
+        filters=[Filter(Note.text)], operations=[Operation.GET]
+    ),
     "operations is a collection": lambda: declare(operations=Operation.LIST),
     "the name has letters, digits": lambda: declare(name="my notes"),
     "the noun is a word or several": lambda: declare(noun="a/b"),
@@ -429,6 +471,29 @@ notes = Notes(
     "notes", __name__, Note, NoteSchema, noun="note", sort=[Note.text], ttl=9, depends=Mark.note_id
 )
 text: str = notes.find(1).text
+
+@notes.blueprint.post("/found")
+@notes.blueprint.response(200, notes.output)
+def found() -> Note:
+    return notes.find(1)
+
+@notes.blueprint.delete("/found")
+@notes.blueprint.response(204)
+def remove() -> None: ...
+
+@notes.blueprint.get("/all")
+@notes.blueprint.response(200, notes.output(many=True))
+@pegboard.transactional
+def everything() -> list[Note]:
+    return [found()]
+
+@notes.blueprint.put("/found")
+@notes.blueprint.patch("/found")
+@notes.blueprint.route("/found", methods=["LINK"])
+@notes.blueprint.arguments(NoteSchema)
+@notes.blueprint.response(200, notes.output)
+def change(sent: dict[str, object]) -> tuple[Note, int]:
+    return notes.make(sent), 200
 """
 
 MISTYPED = {
@@ -437,6 +502,8 @@ MISTYPED = {
     "super().make(values)": "super().mkae(values)",
     "notes.find(1).text": "notes.find(1).id",
     'noun="note"': 'nuon="note"',
+    "return [found()]": "return found()",
+    '.put("/found")': ".put(found)",
 }
 
 

@@ -369,6 +369,19 @@ def test_what_the_database_refuses_is_a_bad_row(app, run, skip_bad):
         ] == complaints[2:]
 
 
+def test_the_number_of_bad_rows_is_the_least_if_not_all_were_tried(app, start, run):
+    """As after rows that the database has refused no others are sent to it."""
+    app = start(declare(), limits=TransferLimits(batch=2))
+    store(app, {"code": "a"}, {"code": "b"}, {"code": "c"})
+    rows = [{"code": code} for code in "abc"]
+    whole = run("import", "-", input=lines(*rows[:2]), app=app)
+    assert "Error: 2 bad rows, so nothing was imported." == whole.stderr.splitlines()[-1]
+    early = run("import", "-", input=lines(*rows), app=app)
+    assert "Error: At least 2 bad rows, so nothing was imported." == early.stderr.splitlines()[-1]
+    all_ = run("import", "-", "--skip-bad", input=lines(*rows), app=app)
+    assert "Error: 3 bad rows." == all_.stderr.splitlines()[-1]
+
+
 def test_the_first_bad_rows_are_shown(start, run):
     """In the order of the file, though a batch is refused after later lines were read."""
     app = start(declare(), limits=lambda: TransferLimits(batch=4, bad_rows_shown=2))
@@ -489,8 +502,24 @@ def test_without_samples_there_is_no_seed(start, run):
         ),
         (lambda: declare(operations=CRUD - {Operation.LIST}), "no Operation.LIST"),
         (lambda: TransferLimits(batch=0), "at least 1"),
+        (
+            lambda: pegboard.transfer_commands(
+                pegboard.Resource(
+                    "dogs",
+                    __name__,
+                    Animal,
+                    type("DogSchema", (Schema,), {"id": fields.Integer(dump_only=True)}),
+                    noun="dog",
+                )
+            ),
+            "the resource dogs: a body has no fields",
+        ),
+        (
+            lambda: pegboard.transfer_commands(declare(), limits=1000),  # type: ignore[arg-type]
+            "limits is a TransferLimits, or a function that returns one, not 1000",
+        ),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_a_wrong_declaration_is_refused_at_once(call, message):
     """Not when a command is run."""

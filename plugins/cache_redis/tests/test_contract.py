@@ -8,9 +8,18 @@ import pytest
 from redis import Redis
 
 import pegboard
-from pegboard.cache import Key, Miss, MissReason, get_cache
+from pegboard.cache import (
+    Key,
+    Miss,
+    MissReason,
+    RemoteFences,
+    Touched,
+    Transaction,
+    get_cache,
+)
 from pegboard.cache.coherence import WriterTransaction
-from pegboard.testing.contracts import CacheStrategyContract, lease
+from pegboard.redis import ChannelError
+from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
 from pegboard_cache_redis.cache import epoch
 
 WARM = Key("warm", "up")
@@ -98,6 +107,56 @@ class TestRedisStrategy(CacheStrategyContract):
         """The other process trusts what it has read no longer than this one waits."""
         monkeypatch.setattr(epoch, "TRUST", 0.2)
         monkeypatch.setattr(epoch, "WAIT", 0.25)
+
+
+class Prepared:
+    """A strategy whose fences are set and lifted as the event loop does it."""
+
+    def __init__(self, strategy: Any) -> None:
+        self._strategy = strategy
+        self._channel = strategy._channel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def fence(self, touched: Touched, transaction: Transaction) -> Any:
+        """Set a fence; as it always does where it cannot be prepared, or is not confirmed."""
+        prepared = self._strategy.prepare_fence(touched)
+        if prepared is not None:
+            replies = self._exchange(prepared.commands)
+            if (fence := self._strategy.complete_fence(prepared, replies)) is not None:
+                return fence
+        return self._strategy.fence(touched, transaction)
+
+    def release(self, fence: Any, transaction: Transaction) -> float:
+        """Release a fence; as it always does where it cannot be prepared, or is not confirmed."""
+        commands = self._strategy.prepare_release(fence)
+        if commands is not None:
+            replies = self._exchange(commands)
+            if self._strategy.complete_release(fence, replies):
+                return 0.0
+        return float(self._strategy.release(fence, transaction))
+
+    def _exchange(self, commands: Any) -> Any:
+        try:
+            return self._channel.exchange(commands) if commands else []
+        except ChannelError as error:
+            return error
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+class TestPreparedFences(TestRedisStrategy):
+    """The same, with fences that are prepared."""
+
+    @pytest.fixture
+    def strategies(self, processes):
+        """Those of two processes."""
+        return [Prepared(strategy) for strategy in processes]
+
+    def test_they_are_remote_fences(self, strategies):
+        """The event loop may set them, and does so while the state is known."""
+        assert all(isinstance(one, RemoteFences) for one in strategies)
+        assert strategies[0].prepare_fence(Touched(frozenset({KEY}))) is not None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -12,6 +12,7 @@ from pegboard.api.data_errors import complaints_about, init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.document import OpenAPIDocument, openapi_blueprint
+from pegboard.api.dumping import quick_schema
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,
@@ -67,5 +68,6 @@ __all__ = [
     "openapi_blueprint",
     "operations_of",
     "plain_messages",
+    "quick_schema",
     "use_current_names",
 ]

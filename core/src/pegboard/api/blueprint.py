@@ -23,7 +23,7 @@ from pegboard.api.decorator_arguments import (
     require_status,
 )
 from pegboard.api.document import ROOT_SERVERS
-from pegboard.api.dumping import quick
+from pegboard.api.dumping import quick_schema
 from pegboard.api.errors import ErrorSchema
 from pegboard.api.field_types import enum_type
 from pegboard.api.messages import plain_messages
@@ -92,7 +92,13 @@ if TYPE_CHECKING:
             schema: AnySchema | dict[str, Any] | None = None,
             **kwargs: Any,
         ) -> Callable[[F], F]: ...
-        def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...  # a view class, too
+        # A view class, too, and what `response` makes an answer of.
+        def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+        def get(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+        def post(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+        def put(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+        def patch(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+        def delete(self, rule: str, **options: Any) -> Callable[[F], F]: ...
         def doc(self, **kwargs: Any) -> Callable[[F], F]: ...
         def paginate(self, *args: Any, **kwargs: Any) -> Callable[[F], F]: ...
         def register_views_in_doc(self, *args: Any, **kwargs: Any) -> None: ...
@@ -196,7 +202,9 @@ class Blueprint(_DocumentedBlueprint):
         """
         require_status("response", status_code)
         require_schema("response", schema, or_else=(str, dict, type(None)))
-        return self._noting("response", super().response(status_code, quick(schema), **kwargs))
+        return self._noting(
+            "response", super().response(status_code, quick_schema(schema), **kwargs)
+        )
 
     def alt_response(
         self, status_code: int, response: str | None = None, **kwargs: Any

@@ -53,8 +53,20 @@ def complaints_about(
     """
     complaint = _COMPLAINTS.get(violation.kind)
     if complaint and violation.columns:
-        return {field_of(column): [complaint] for column in violation.columns}
+        names = [field_of(column) for column in violation.columns]
+        return {name: [_complaint(violation.kind, name, names)] for name in names}
     return {"_schema": [_CONFLICTS.get(violation.kind) or complaint or VALIDATION_MESSAGE]}
+
+
+def _complaint(kind: Kind, name: str, names: Sequence[str]) -> str:
+    """Return what is said of a field; `names` are those of all that the violation is about."""
+    complaint = _COMPLAINTS.get(kind, "")
+    *others, last = [one for one in names if _plain(one) != _plain(name)] or [""]
+    if kind != Kind.DUPLICATE or not last:
+        return complaint
+    # None of the values of a unique key is taken by itself.
+    together = f"{', '.join(others)} and {last}" if others else last
+    return f"{complaint.removesuffix('.')} together with {together}."
 
 
 def init_data_errors(app: Flask) -> None:
@@ -79,9 +91,13 @@ def answer_data_error(error: DBAPIError) -> Response:
 
 def _answer(violation: Violation, asked: Request) -> Response | None:
     """Return the answer; None for a violation that the request has not caused."""
-    causes = list(_Causes(violation, asked).find())
-    complaint = _COMPLAINTS.get(violation.kind, "")
-    errors = {".".join(one.names): [complaint] for one in causes if not one.is_in_path}
+    found = _Causes(violation, asked)
+    causes, names = list(found.find()), list(found.names())
+    errors = {
+        ".".join(one.names): [_complaint(violation.kind, one.names[-1], names)]
+        for one in causes
+        if not one.is_in_path
+    }
     if violation.cuts_reference and not causes:
         return error_response(HTTPStatus.CONFLICT, _CONFLICTS[Kind.REFERENCED])
     if violation.kind in _CONFLICTS:
@@ -113,6 +129,14 @@ class _Causes:
             found = _of_the_same_objects(found)
         for sent in found:
             yield from sent
+
+    def names(self) -> Iterator[str]:
+        """Yield what the client calls the columns at fault, of those that it knows."""
+        for column in self.violation.columns:
+            declared = body_fields(self.asked).get(column)
+            name = fields_by_column(self.asked).get(column) or declared
+            sent = () if name else self._of_column(column)
+            yield from [name] if name else [one.names[-1] for one in sent][:1]
 
     def _test(self) -> Callable[[Any], bool] | None:
         """Return what tells that a value is wrong by itself, where the kind of violation does."""

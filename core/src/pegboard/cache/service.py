@@ -72,6 +72,14 @@ class Cache:
             return MissReason.NOT_CACHEABLE
         return lookup.key_of(environ, arguments, self._settings.get(lookup.group, ""))
 
+    def _key_to_use(
+        self, lookup: Lookup | ListLookup, environ: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Key | MissReason:
+        """Return the key of a request, or why nothing is looked up and stored for it."""
+        key = self.key_of(lookup, environ, arguments)
+        is_off = key is not MissReason.NOT_CACHEABLE and not self.serve_hits
+        return MissReason.OFF if is_off else key
+
     def answer(self, lookup: Lookup | ListLookup, view: View) -> Response:
         """Answer the current request, to a cached view: from the cache, or by calling the view."""
         if request.method not in _METHODS:
@@ -93,9 +101,7 @@ class Cache:
 
         `read` reads the database in a transaction of its own. Its exceptions are raised.
         """
-        key = self.key_of(lookup, environ, arguments)
-        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
-            key = MissReason.OFF
+        key = self._key_to_use(lookup, environ, arguments)
         if isinstance(key, MissReason):
             entry, outcome = read(), bypassed(key)
         else:
@@ -134,9 +140,7 @@ class Cache:
         return total
 
     def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
-        key = self.key_of(lookup, request.environ, request.view_args or {})
-        if key is not MissReason.NOT_CACHEABLE and not self.serve_hits:
-            key = MissReason.OFF
+        key = self._key_to_use(lookup, request.environ, request.view_args or {})
         if isinstance(key, MissReason):
             return _call(view, lookup), bypassed(key)
         source = _Answer(key, lookup, view)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import click
 from flask.cli import ScriptInfo
@@ -21,10 +22,14 @@ class Diagnosis:
     """Why the app cannot be built; None if it can."""
 
     def state_of(self, plugin: Candidate) -> str:
-        """Return the state of an installed plugin, and why if it is skipped or broken."""
+        """Return the state of an installed plugin: why if it is skipped, by what code if broken.
+
+        What is broken is described by `show_error`.
+        """
         broken = self.error.problems if self.error else ()
         for verb, problems in (("broken", broken), ("skipped", self.registry.skipped)):
-            if told := [text for problem in problems for text in _told(problem, plugin)]:
+            found = (_told(one, plugin, in_full=verb == "skipped") for one in problems)
+            if told := dict.fromkeys(chain.from_iterable(found)):
                 return f"{verb}: {'; '.join(told)}"
         if (plugin.name, plugin.label) not in {
             (one.name, one.label) for one in self.registry.plugins
@@ -48,12 +53,14 @@ class Diagnosis:
             self.error.show()
 
 
-def _told(problem: Problem, plugin: Candidate) -> Iterator[str]:
+def _told(problem: Problem, plugin: Candidate, *, in_full: bool) -> Iterator[str]:
     """Yield what a problem says of a plugin; another distribution may have one of its name."""
     if problem.plugin != plugin.name:
         return
     if problem.distribution in {None, plugin.label}:
-        yield f"{problem.summary} [{problem.code}]"
+        # That of a name is told of two plugins, and shown of one.
+        is_whole = in_full or problem.code == Code.COLLISION_PLUGIN_NAME
+        yield f"{problem.summary} [{problem.code}]" if is_whole else str(problem.code)
     elif problem.code == Code.COLLISION_PLUGIN_NAME:
         yield f"{problem.distribution} has a plugin of the same name [{problem.code}]"
 

@@ -23,8 +23,8 @@ def plugins() -> None:
 def list_plugins(info: ScriptInfo) -> None:
     """List the installed plugins: active, disabled, or skipped and why.
 
-    If the service cannot start, a plugin is enabled or broken instead of active, and the reasons
-    with their hints follow on standard error; the exit status is 0.
+    If the service cannot start, a plugin is enabled or broken instead of active, and the problems
+    with the codes that are named follow on standard error; the exit status is 0.
     """
     with not_logged(Skipped):
         found = diagnose(info)

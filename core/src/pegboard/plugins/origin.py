@@ -36,6 +36,12 @@ def locate_error(error: BaseException, package: str) -> str:
     return f", at {own[-1].text}" + (f", raised in {raised.text}" if raised != own[-1] else "")
 
 
+def line_at_fault(error: BaseException, package: str) -> str | None:
+    """Return the innermost line of a plugin's package that an error came through, if any."""
+    own = [place.text for place in _places(error, package) if place.package == package]
+    return own[-1] if own else None
+
+
 def _places(error: BaseException, package: str) -> list[_Place]:
     """Return the lines that were being run, the innermost last; those of the import system not."""
     places = []

@@ -11,7 +11,7 @@ from pegboard.plugins import hooks
 from pegboard.plugins.contributions import call_hook
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.objects import check_object
-from pegboard.plugins.origin import describe_error
+from pegboard.plugins.origin import describe_error, line_at_fault
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem
@@ -66,15 +66,16 @@ def register(
 def _remedy(candidate: Candidate, error: BaseException) -> str:
     """Return what to do about an error of importing a plugin, without a full stop."""
     entry_point = candidate.entry_point
+    place = line_at_fault(error, candidate.package)
     if entry_point is None:
-        return f"Fix {candidate.package}"
+        return f"Fix {place or candidate.package}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is not None and f"{entry_point.module}.".startswith(f"{missing}."):
         return (
             f"Name in the entry point {candidate.name} a module that there is, in place of "
             f"{entry_point.module}"
         )
-    return f"Fix {entry_point.value}"
+    return f"Fix {place or entry_point.value}"
 
 
 def add_hookspecs(

@@ -32,6 +32,7 @@ def is_usual(environ: Mapping[str, Any]) -> bool:
     """
     if "HTTP_PREFER" in environ:
         return False
+    # Only a media type that is named asks for a file: a wildcard does not.
     accepted: str = environ.get("HTTP_ACCEPT", "")
     return not accepted or not any(media in accepted.lower() for media in _FILES)
 

@@ -1,7 +1,8 @@
 """What is wrong with the declaration of a resource, said when it is made and not by a request."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from marshmallow import Schema, fields, missing
@@ -89,10 +90,29 @@ def mistakes_in_numbers(sort_keys: object, page_sizes: object) -> Iterator[str]:
         yield f"page_sizes is a function, as in lambda: (20, 100), not {page_sizes!r}"
 
 
+def mistakes_in_lists(
+    options: Mapping[str, object], operations: Iterable[Operation]
+) -> Iterator[str]:
+    """Yield the arguments that are of lists, by name, where there are none."""
+    for argument, given in options.items():
+        if Operation.LIST not in operations and given:
+            value = given if given is True else "..."
+            yield f"{argument}={value} is of a list, and there is no Operation.LIST"
+
+
 def mistakes_in_times(
-    times: Mapping[str, object], operations: Iterable[Operation], overrides: Callable[[str], bool]
+    times: Mapping[str, object],
+    depends: Any,
+    operations: Iterable[Operation],
+    overrides: Callable[[str], bool],
 ) -> Iterator[str]:
     """Yield what is wrong with the times for which answers may be cached, by argument."""
+    is_given = not isinstance(depends, Sized) or len(depends) > 0
+    if is_given and all(seconds is None for seconds in times.values()):
+        yield (
+            "depends is of answers that are cached, and there is neither a ttl nor a list_ttl; "
+            "add one, or leave it out"
+        )
     for argument, seconds in times.items():
         if seconds is None:
             continue
@@ -144,6 +164,13 @@ def mistakes_in_columns(argument: str, attributes: Any, model: Any) -> Iterator[
             type_ = one.property.columns[0].type
             if not isinstance(type_, String) or isinstance(type_, Enum):
                 yield f"search looks into texts, and {one} has values of {type_!r}"
+    # Of a column there may be several filters.
+    for one in [] if argument == "filters" else _repeated(map(str, attributes)):
+        yield f"{argument} has {one} twice"
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def mistakes_in_filters(filters: Any, model: Any, name_of: Callable[[str], str]) -> Iterator[str]:
@@ -170,6 +197,9 @@ def mistakes_in_filters(filters: Any, model: Any, name_of: Callable[[str], str])
                 f"the filter of {name} would have the name of another parameter of the list; "
                 "give the schema's field another data_key"
             )
+    pairs = [f"{one.column} by {each.name}" for one in filters for each in one.comparisons]
+    for pair in _repeated(pairs):
+        yield f"filters has {pair} twice; leave one out"
 
 
 def mistakes_in_depends(output: Schema, model: Any, depends: Any) -> Iterator[str]:

@@ -5,18 +5,18 @@ as they are; other cells hold JSON, or a text that is no JSON.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from operator import attrgetter
 from pathlib import PurePath
 from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, fields
 
+from pegboard.api import quick_schema
 from pegboard.http import InvalidJSONError, encode_json, load_json
 from pegboard.resources.fields import Decimal, Moment
+from pegboard.resources.schemas import client_name
 
 _PART_SIZE = 64 * 1024
 _NEEDS_QUOTES = frozenset('",\r\n')
@@ -62,15 +62,12 @@ class RowWriter:
 
     def __init__(self, schema: Schema) -> None:
         dumped = schema.dump_fields
-        self.names = {
-            name: name if field.data_key is None else field.data_key
-            for name, field in dumped.items()
-        }
+        self.names = {name: client_name(name, field) for name, field in dumped.items()}
         self._columns = [
             (self.names[name], _text_cell if holds_text(field) else _cell)
             for name, field in dumped.items()
         ]
-        self._plain: Callable[[Any], Mapping[str, Any]] = plain_writer(schema) or schema.dump
+        self._plain = quick_schema(schema).dump
 
     def write(self, rows: Iterable[Any], form: Format) -> Iterator[bytes]:
         """Yield the bytes of a file, in parts of some size."""
@@ -134,67 +131,3 @@ def _cell(value: object) -> str:
 def _quoted(text: str) -> str:
     escaped = text.replace('"', '""')
     return f'"{escaped}"'
-
-
-_AS_IT_IS: Mapping[type, type] = {fields.Integer: int, fields.String: str}
-"""The fields that write values of a type as they are."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    """How one field is written."""
-
-    key: str
-    attribute: str
-    kind: type | None
-    """The type of values that are written as they are."""
-    is_moment: bool
-    field: fields.Field[Any]
-
-
-def _steps(schema: Schema) -> Iterator[_Step]:
-    for name, field in schema.dump_fields.items():
-        key = name if field.data_key is None else field.data_key
-        kind = None if getattr(field, "as_string", False) else _AS_IT_IS.get(type(field))
-        yield _Step(key, field.attribute or name, kind, type(field) is Moment, field)
-
-
-def plain_writer(schema: Schema) -> Callable[[Any], Mapping[str, Any]] | None:
-    """Return what writes rows as the schema does, in less time; None where it would not.
-
-    marshmallow looks up for each value of each row what is the same for all.
-    """
-    steps = list(_steps(schema))
-    hooks = getattr(schema, "_hooks", {})
-    if (
-        len(steps) < _FEWEST
-        or any("." in step.attribute for step in steps)
-        or any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))
-    ):
-        return None
-    get_all = attrgetter(*(step.attribute for step in steps))
-    get_one = schema.get_attribute
-
-    def plain(row: Any) -> Mapping[str, Any]:
-        try:
-            values = get_all(row)
-        except AttributeError:
-            found: Mapping[str, Any] = schema.dump(row)
-            return found
-        written: dict[str, Any] = {}
-        for value, step in zip(values, steps, strict=True):
-            if value is None and (step.kind is not None or step.is_moment):
-                written[step.key] = None
-            elif type(value) is step.kind:
-                written[step.key] = value
-            elif step.is_moment and value.tzinfo is None:
-                written[step.key] = value.isoformat()
-            else:
-                written[step.key] = step.field.serialize(step.attribute, row, accessor=get_one)
-        return written
-
-    return plain
-
-
-_FEWEST = 2
-"""Fields with which `attrgetter` returns a tuple."""

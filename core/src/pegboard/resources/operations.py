@@ -14,7 +14,6 @@ from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.cached_lists import cached_by, tag_list
 from pegboard.resources.declaration import Operation
-from pegboard.resources.defaults import defaults_of, with_defaults
 from pegboard.resources.description import (
     LIST,
     Words,
@@ -198,16 +197,14 @@ def _add_get(resource: Steps[Any], parts: Parts) -> View:
 
 def _add_replace(resource: Steps[Any], parts: Parts) -> View:
     blueprint, words = resource.blueprint, parts.words
-    body = resource.input()
-    defaults = defaults_of(resource.model, body)
 
-    @blueprint.arguments(body)
+    @blueprint.arguments(resource.input())
     @blueprint.response(HTTPStatus.OK, resource.output, headers={"ETag": etag_header(words)})
     @transactional
     def view(sent: Values, **identity: int) -> Response:
         row = _row_to_write(resource, Operation.REPLACE, identity)
         require_preconditions(resource.represent.of(row).etag)
-        resource.change(row, with_defaults(sent, defaults))
+        resource.change(row, resource.replacement(sent))
         resource.save(row)
         return resource.represent.response(row)
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from flask import Response
 from marshmallow import Schema
 
+from pegboard.api import quick_schema
 from pegboard.http import encode_json
 from pegboard.resources.formats import RowWriter
 
@@ -35,7 +36,7 @@ class Representer(Generic[R]):
     """Makes the JSON of rows by the schema of a resource's answers."""
 
     def __init__(self, output: type[Schema], sparse: type[Schema]) -> None:
-        self._schema = output()
+        self._schema: Schema = quick_schema(output())
         self._sparse = sparse
         self._by_fields: dict[tuple[str, ...], Schema] = {}
 
@@ -77,7 +78,7 @@ class Representer(Generic[R]):
     def _only(self, names: tuple[str, ...]) -> Schema:
         found = self._by_fields.get(names)
         if found is None:
-            found = self._sparse(only=names)
+            found = quick_schema(self._sparse(only=names))
             if len(self._by_fields) < _MAX_SCHEMAS:
                 self._by_fields[names] = found
         return found

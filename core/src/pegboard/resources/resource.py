@@ -21,6 +21,7 @@ from pegboard.resources.fast import add_fast_path
 from pegboard.resources.listing import Listing, Plans
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
+from pegboard.resources.overrides import mistakes_in_overrides
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, client_name, derive
@@ -50,6 +51,13 @@ class Resource(Steps[M]):
     `change`. To replace an operation, leave it out of `operations` and write a view of `blueprint`
     from `find`, `lock`, `save` and `represent`.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise `ResourceError` for a method that overrides a step wrongly, or almost."""
+        super().__init_subclass__(**kwargs)
+        for mistake in mistakes_in_overrides(cls, Resource):
+            message = f"the class {cls.__qualname__} of a resource: {mistake}"
+            raise ResourceError(message)
 
     def __init__(  # noqa: PLR0913 - a declaration, by names
         self,
@@ -118,12 +126,15 @@ class Resource(Steps[M]):
         """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl})
-        if export and Operation.LIST not in self.operations:
-            self._refuse("export=True is of a list, and there is no Operation.LIST")
+        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl}, depends)
+        of_lists = {"export": export, "sparse": sparse, "sort": sort, "search": search}
+        of_lists["filters"] = filters
+        self._refuse_any(checks.mistakes_in_lists(of_lists, self.operations))
 
         schemas = derive(schema, model)
         self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
+        if Operation.REPLACE in self.operations:
+            self._refuse_any(self.left_out.mistakes())
         self.represent = Representer(schemas.output, schemas.sparse)
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""
@@ -215,7 +226,13 @@ class Resource(Steps[M]):
         name = mapper.get_property_by_column(column).key
         return self._sort_key(getattr(self.model, name))
 
-    def _check(self, schema: object, url_prefix: object, times: Mapping[str, int | None]) -> None:
+    def _check(
+        self,
+        schema: object,
+        url_prefix: object,
+        times: Mapping[str, int | None],
+        depends: Dependence,
+    ) -> None:
         """Refuse what is wrong whatever the schemas are that follow."""
         words = Words(self.noun, str(self.name))
         self._refuse_any(
@@ -223,7 +240,7 @@ class Resource(Steps[M]):
             checks.mistakes_in_model(self.model),
             checks.mistakes_in_schema(schema, self.model),
             checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
-            checks.mistakes_in_times(times, self.operations, self.overrides),
+            checks.mistakes_in_times(times, depends, self.operations, self.overrides),
         )
 
     def _checked_page_sizes(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pegboard.api import Blueprint
 from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
+from pegboard.resources.defaults import LeftOut
 from pegboard.resources.kinds import integer_range, is_returned_as_sent, is_usual
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
@@ -90,21 +91,37 @@ class Steps(Generic[M]):
         return self.model(**values)
 
     def change(self, row: M, values: Values) -> None:
-        """Give a row other values by attribute: all that a client may write, or a patch's."""
+        """Give a row other values by attribute: a whole `replacement`, or what a patch changes."""
         for name, value in values.items():
             setattr(row, name, value)
+
+    def replacement(self, values: Values) -> Values:
+        """Return the values of a whole row, of a body that may leave some out.
+
+        These get what a new row would: the default of the model's column, else null. Only those
+        that no answer shows are not among the values.
+        """
+        return self.left_out.filled(values)
+
+    @cached_property
+    def left_out(self) -> LeftOut:
+        """The fields that a body may leave out, and what they become when it replaces a row."""
+        return LeftOut(self.model, self.input())
 
     def find(self, row_id: int) -> M:
         """Return a row that the client may see; ends the request with 404 if there is none."""
         return self._first(row_id, self._of(row_id))
 
-    def lock(self, row_id: int) -> M:
+    def lock(self, row_id: int, operation: Operation | None = None) -> M:
         """Return a row that nobody else changes until this transaction ends.
 
-        Ends the request with 404 if there is none that the client may see, and with 412 if its
-        preconditions do not hold (RFC 9110, section 13). Call it inside `pegboard.transactional`.
+        Ends the request with 404 if there is none that the client may see; with an `operation` as
+        `permit_write` does, if the client may not write the row; and with 412 if its preconditions
+        do not hold (RFC 9110, section 13). Call it inside `pegboard.transactional`.
         """
         row = self.lock_unconditionally(row_id)
+        if operation is not None:
+            self.permit_write(operation, row)
         require_preconditions(self.represent.of(row).etag)
         return row
 

@@ -31,13 +31,16 @@ class Totals:
     async def get_without_flask(
         self, cache: Cache, wanted: Wanted, count: Callable[[], int], waiting: Waiting
     ) -> int:
-        """Return it as `get` does; `count` counts in a transaction of its own."""
+        """Return the total as `get` does, without an app context.
+
+        `count` may wait, and counts in a transaction of its own.
+        """
         if self.collection is None or wanted.search:
             return await waiting.call(count)
         name = self._name(wanted.conditions)
         return await cache.total_without_flask(self.collection, name, count, waiting)
 
     def _name(self, filters: Mapping[str, Any]) -> str:
-        """Return a name that no other filters have, nor these with other values."""
+        """Return a name for filters and their values that no others have."""
         given = sorted((self.conditions[name].parameter, value) for name, value in filters.items())
         return hashlib.blake2b(repr(given).encode(), digest_size=16).hexdigest()

@@ -1,9 +1,10 @@
-"""The ASGI application of a service: stages on the event loop, all else on threads.
+"""The ASGI application of a service: stages and fast paths on the event loop, Flask on threads.
 
 A stage counts a request or answers it in microseconds, less than handing a request to a thread
 costs. So the server's event loop runs the stages that never wait, and shares one pipelined
-connection to Redis among all requests under way. A request that they let pass goes on to a thread,
-and so does one whose stages, or the middleware of a plugin, may have to wait.
+connection to Redis among all requests under way. The fast path of a resource runs there, too, and
+borrows a thread for its statement. A request that neither answers goes on to a thread, and so does
+one whose stages, or the middleware of a plugin, may have to wait.
 """
 
 import asyncio
@@ -57,11 +58,6 @@ class _Progress:
     answer: Answer | None = None
     held: int = 0
     """Bytes of its body in memory."""
-
-    @property
-    def has_fast_path(self) -> bool:
-        """Whether the route may be answered without its view."""
-        return self.stage_run is not None and self.stage_run.fast_path is not None
 
 
 class Gateway:
@@ -139,8 +135,10 @@ class Gateway:
             progress.stage_run, progress.answer = await self._run_stages(environ)
             if _has_body(environ):
                 progress.held = await self._receive(progress, environ, receive)
-            if progress.answer is None and progress.has_fast_path:
-                progress.answer = await self._take_fast_path(progress.stage_run)
+            stages, stage_run = self._stages, progress.stage_run
+            if progress.answer is None and stages is not None and stage_run is not None:
+                # Its answer is sent without the middleware.
+                progress.answer = await stages.take_fast_path(stage_run, self)
         except APIError as error:
             progress.answer = answer_of(error)
         except (Exception, SystemExit):
@@ -162,13 +160,6 @@ class Gateway:
             return await self._threads.call(partial(stages.run, environ))
         exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
         return stage_run, await stage_run.run(exchange)
-
-    async def _take_fast_path(self, stage_run: StageRun | None) -> Answer | None:
-        """Return the answer of a route's fast path, which the loop sends without the middleware."""
-        stages = self._stages
-        assert stages is not None
-        assert stage_run is not None
-        return await stages.take_fast_path(stage_run, self)
 
     async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""

@@ -240,10 +240,10 @@ class Stages:
         It is taken once. Its exceptions are answered as Flask answers one of a view.
         """
         fast_path, stage_run.fast_path = stage_run.fast_path, None
-        # With a session, Flask may have its cookie renewed.
-        cookies = stage_run.call.environ.get("HTTP_COOKIE", "")
-        if fast_path is None or self._app.config["SESSION_COOKIE_NAME"] in cookies:
+        if fast_path is None:
             return None
+        if self._app.config["SESSION_COOKIE_NAME"] in stage_run.call.environ.get("HTTP_COOKIE", ""):
+            return None  # Flask may have to renew the cookie
         try:
             return await fast_path.answer(stage_run.call, waiting)
         except Exception as error:  # noqa: BLE001 - answered as one of the view is

@@ -46,9 +46,11 @@ def transfer_commands(
       time; with it there is the command `seed`.
     - `limits`: or a function that returns those of the current app.
 
-    Raises `pegboard.resources.ResourceError` for a resource of which no rows can be imported.
+    The operations of the resource do not matter: what clients only read may be imported. Raises
+    `pegboard.resources.ResourceError` for a resource of which no rows can be imported: one without
+    a field that a body may have, or with rows that are stored in several tables.
     """
-    _check(resource, samples)
+    _check(resource, samples, limits)
     commands = _Commands(resource, Rows(resource), limits)
     plural = commands.rows.words.plural
     group = click.Group(
@@ -62,7 +64,7 @@ def transfer_commands(
     return group
 
 
-def _check(resource: object, samples: object) -> None:
+def _check(resource: object, samples: object, limits: object) -> None:
     if not isinstance(resource, Resource):
         message = f"transfer_commands takes a pegboard.Resource, not {resource!r}"
         raise ResourceError(message)
@@ -70,6 +72,12 @@ def _check(resource: object, samples: object) -> None:
         message = (
             f"the resource {resource.name}: samples is a function that returns an iterator of "
             f"bodies, not {samples!r}"
+        )
+        raise ResourceError(message)
+    if not isinstance(limits, TransferLimits) and not callable(limits):
+        message = (
+            f"the resource {resource.name}: limits is a TransferLimits, or a function that returns "
+            f"one, not {limits!r}"
         )
         raise ResourceError(message)
 
@@ -154,6 +162,7 @@ class _Commands:
         click.echo(f"{report.imported} {self.rows.words.plural} imported.")
         if report.bad:
             bad = "1 bad row" if report.bad == 1 else f"{report.bad} bad rows"
+            bad = f"At least {bad}" if report.is_partial else bad
             message = bad + ("." if skip_bad else ", so nothing was imported.")
             raise click.ClickException(message)
 

@@ -30,6 +30,8 @@ class Report:
     bad: int = 0
     complaints: list[tuple[int, str]] = field(default_factory=list)
     """What is wrong with the first bad rows, each with its line number."""
+    is_partial: bool = False
+    """Whether there may be more bad rows, as the database has refused some and not seen others."""
 
 
 class _RefusedError(Exception):
@@ -70,6 +72,8 @@ class _Import:
     skip_bad: bool
     report: Report = field(default_factory=Report)
     is_begun: bool = False
+    is_refused: bool = False
+    """Whether the database has refused a row."""
 
     def __post_init__(self) -> None:
         self.inserter = BulkInsert(self.rows.resource.model)
@@ -94,6 +98,8 @@ class _Import:
                     with refusals():
                         values = self.inserter.prepare(values)
                     self._complain_all(self.writer.add(row.line, values))
+                elif self.is_refused:
+                    self.report.is_partial = True
             except RowError as error:
                 is_first = not self.report.bad
                 self._complain(row.line, str(error))
@@ -107,6 +113,7 @@ class _Import:
 
     def _complain_all(self, refused: Mapping[int, DBAPIError]) -> None:
         for line, error in refused.items():
+            self.is_refused = True
             self._complain(line, _reason(error, self.rows))
 
     def _complain(self, line: int, reason: str) -> None:

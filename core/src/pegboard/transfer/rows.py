@@ -35,6 +35,12 @@ class Rows:
                 "one table; import its rows by hand"
             )
             raise ResourceError(message)
+        if not resource.input().load_fields:
+            message = (
+                f"the resource {resource.name}: a body has no fields, as all of its schema are "
+                "read-only, so no rows can be imported"
+            )
+            raise ResourceError(message)
         self.key = self.mapper.primary_key[0]
         self.words = Words(resource.noun, resource.name.replace("_", " "))
         self._shown = resource.output().dump_fields

@@ -60,9 +60,7 @@ reviews = Reviews(
 @pegboard.transactional
 def publish(review_id: int) -> Response:
     """Publish a review."""
-    review = reviews.lock_unconditionally(review_id)  # 404, and nobody else writes it
-    reviews.permit_write(Operation.MERGE, review)  # 403
-    pegboard.require_preconditions(reviews.represent.of(review).etag)  # 412
+    review = reviews.lock(review_id, Operation.MERGE)  # 404, 403, 412; nobody else writes it
     review.published_at = review.published_at or pegboard.utcnow()
     reviews.save(review)  # 409 or 422 with the fields
     return reviews.represent.response(review)

@@ -1,4 +1,4 @@
-"""Where a fast path may stand in for the view of an operation."""
+"""Decides which operations of a resource have a fast path in an app."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -14,7 +14,6 @@ from pegboard.cache import lookup_of
 from pegboard.changes import get_listeners
 from pegboard.database import db
 from pegboard.resources.declaration import Operation
-from pegboard.resources.defaults import defaults_of
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
 from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
@@ -75,7 +74,7 @@ def _bind(
 
 
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
-    """Return whether the resource does what it would without a subclass, with columns alone."""
+    """Return whether no step is overridden, and answers show nothing but columns."""
     steps = [name for name, one in vars(Steps).items() if callable(one) and name != "__init__"]
     return parts.listing.columns is not None and not any(
         name in vars(resource) or resource.overrides(name) for name in steps
@@ -93,7 +92,7 @@ def _is_usual(app: Flask, engine: Any) -> bool:
 
 
 def _is_watched(mapper: Mapper[Any], session: Session) -> bool:
-    """Return whether code of a plugin sees, or has a say in, how rows of a model are written."""
+    """Return whether code of a plugin, or a feature of the ORM, takes part in writes of a model."""
     listeners = get_listeners()
     attributes = [getattr(mapper.class_, one.key) for one in mapper.column_attrs]
     return bool(
@@ -145,15 +144,15 @@ def _change(target: Target, body: Body | None, needed: Collection[str] = ()) -> 
     if body is None:
         return None
     types = [target.columns[name].type for name in body.attributes]
-    # Values of others cannot be compared by the database, or not as Python compares them.
+    # The database cannot compare values of other types, or not as Python does.
     if any(kind_of(one) is None or isinstance(one, CHAR) for one in types):
         return None
     return FastChange(target, body, needed)
 
 
 def _replace(target: Target, _: Route) -> FastPath | None:
-    defaults = defaults_of(target.resource.model, target.resource.input())
-    return _change(target, _body(target, target.resource.input, "application/json"), defaults)
+    left_out = target.resource.left_out
+    return _change(target, _body(target, target.resource.input, "application/json"), left_out.names)
 
 
 def _merge(target: Target, _: Route) -> FastPath | None:

@@ -8,9 +8,10 @@ from marshmallow import Schema, fields
 from sqlalchemy import DateTime, Enum, Integer, String
 from sqlalchemy.types import TypeEngine
 
+from pegboard.api import quick_schema
 from pegboard.http import encode_json
 from pegboard.resources.fields import Moment
-from pegboard.resources.formats import plain_writer
+from pegboard.resources.schemas import client_name
 
 Encode = Callable[[Any], bytes]
 
@@ -22,12 +23,9 @@ class RowEncoder:
 
     def __init__(self, schema: Schema, types: Mapping[str, TypeEngine[Any]]) -> None:
         """Take the schema of a row, and the types of the rows' values by attribute."""
-        self._plain: Callable[[Any], Any] = plain_writer(schema) or schema.dump
+        self._plain: Callable[[Any], Any] = quick_schema(schema).dump
         self._encode: Encode = encode_json
-        keys = [
-            name if field.data_key is None else field.data_key
-            for name, field in schema.dump_fields.items()
-        ]
+        keys = [client_name(name, field) for name, field in schema.dump_fields.items()]
         attributes = [field.attribute or name for name, field in schema.dump_fields.items()]
         hooks = getattr(schema, "_hooks", {})
         is_hooked = any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))

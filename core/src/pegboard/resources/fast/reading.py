@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 
 from pegboard.cache import Entry, Lookup, get_cache
 from pegboard.database import CompiledStatement
+from pegboard.resources.cached_lists import is_usual
 from pegboard.resources.declaration import Comparison
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
@@ -20,14 +21,9 @@ from pegboard.resources.steps import ROW_ID
 from pegboard.resources.totals import Totals
 from pegboard.stages import Answer, Call, Waiting
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
-_FILES = ("csv", "ndjson")
-
 
 class FastList:
-    """A page of a list, by its number or by a cursor."""
+    """Reads a page of a list, by its number or by a cursor."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -41,7 +37,7 @@ class FastList:
             for name, condition in target.parts.listing.conditions.items()
             if condition.comparison is Comparison.IN
         }
-        """The filters whose statements are another for each number of values."""
+        """The filters whose statements have a parameter for each value, so that they differ."""
         self._listing: Listing[Any] = replace(
             target.parts.listing, plans=Plans(), prepare=self._compile
         )
@@ -57,7 +53,7 @@ class FastList:
         """Return the answer with a page; None for an unusual request."""
         environ = call.environ
         prefix = prefix_of(environ)
-        if prefix is None or "HTTP_PREFER" in environ or self._may_want_file(environ):
+        if prefix is None or not is_usual(environ):
             return None
         pairs = query_of(environ)
         wanted = self._wanted(pairs)
@@ -87,12 +83,6 @@ class FastList:
             return None
         return wanted
 
-    def _may_want_file(self, environ: "WSGIEnvironment") -> bool:
-        if not self._is_exported:
-            return False
-        accepted = environ.get("HTTP_ACCEPT", "").lower()
-        return any(name in accepted for name in _FILES)
-
 
 class _Reads:
     """Reads for one list."""
@@ -121,7 +111,7 @@ class _Reads:
 
 
 class FastGet:
-    """A row, which a stage has not found in the cache."""
+    """Reads a row whose answer a stage has not found in the cache."""
 
     def __init__(self, target: Target, lookup: Lookup | None) -> None:
         """`lookup` is None for a resource whose rows are not cached."""

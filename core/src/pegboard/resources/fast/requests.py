@@ -10,7 +10,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.fast.encoding import is_pure
-from pegboard.resources.schemas import BULK_HOOK, Values
+from pegboard.resources.schemas import BULK_HOOK, Values, client_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -29,7 +29,7 @@ def is_conditional(environ: "WSGIEnvironment") -> bool:
 
 
 def is_received(environ: "WSGIEnvironment") -> bool:
-    """Return whether the whole body is in memory, so that to read it waits for nobody."""
+    """Return whether the whole body is in memory, so that reading it does not wait."""
     return isinstance(environ["wsgi.input"], io.BytesIO)
 
 
@@ -65,7 +65,7 @@ class Body:
         }
         self._limit = min(limit, MAX_SIZE)
         self._fields = {
-            name if field.data_key is None else field.data_key: (field.attribute or name, field)
+            client_name(name, field): (field.attribute or name, field)
             for name, field in schema.load_fields.items()
         }
         hooks = getattr(schema, "_hooks", {})
@@ -75,7 +75,7 @@ class Body:
             and not any(name != BULK_HOOK for hook in _HOOKS for name, *_ in hooks.get(hook, ()))
             and not any("." in attribute for attribute, _ in self._fields.values())
         )
-        """Whether a value is all that a field makes of it."""
+        """Whether nothing but the fields, one by one, makes the values."""
 
         self.is_pure = all(is_pure(field) for _, field in self._fields.values())
         """Whether no code of a plugin, which may wait or need the app, has a part in it."""

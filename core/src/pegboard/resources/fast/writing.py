@@ -4,7 +4,7 @@ What the statement does not find, or the database refuses, is left to the view, 
 nothing has been written then.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -139,33 +139,46 @@ NEW = "new_"
 """What the names of parameters for new values begin with."""
 
 
-def _new(target: Target, names: Sequence[str]) -> dict[Column[Any], Any]:
-    """Return a parameter for each attribute, by its column."""
-    return {
-        target.columns[name]: bindparam(f"{NEW}{name}", type_=target.columns[name].type)
-        for name in names
-    }
+class RowStatements:
+    """The statements of one operation, each built once for the attributes that a body has."""
+
+    def __init__(self, target: Target, make: Callable[[Mapping[Column[Any], Any]], Any]) -> None:
+        """`make` returns the statement, given a parameter for the new value of each column."""
+        self._target = target
+        self._make = make
+        self._plans = Plans()
+
+    async def of(self, values: Values, waiting: Waiting) -> RowStatement:
+        """Return the statement that gives a row these values."""
+        names = tuple(values)
+        plan = self._plans.find(names)
+        if plan is None:  # to build one takes milliseconds
+            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
+        (statement,) = plan
+        return statement  # type: ignore[no-any-return]
+
+    def _build(self, names: Sequence[str]) -> list[RowStatement]:
+        columns = {name: self._target.columns[name] for name in names}
+        new = {
+            column: bindparam(f"{NEW}{name}", type_=column.type) for name, column in columns.items()
+        }
+        return [RowStatement(self._target, self._make(new), names)]
 
 
 class FastCreate:
-    """A new row."""
+    """Creates a row."""
 
     def __init__(self, target: Target, body: Body) -> None:
         self._target = target
         self._body = body
         self._writer = Writer(target)
-        self._plans = Plans()
+        self._statements = RowStatements(target, insert(target.table).values)
         self._filled = {
             name
             for name, column in target.columns.items()
             if column.default is not None or column.server_default is not None
         }
         """The attributes that get another value when they are given none."""
-
-    def _build(self, names: Sequence[str]) -> list[RowStatement]:
-        target = self._target
-        statement = insert(target.table).values(_new(target, names))
-        return [RowStatement(target, statement, names)]
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 201 with the row; None for an unusual request."""
@@ -175,11 +188,7 @@ class FastCreate:
         values = await self._target.values(self._body, call.environ, waiting)
         if values is None or any(values[name] is None for name in self._filled & values.keys()):
             return None
-        names = tuple(values)
-        plan = self._plans.find(names)
-        if plan is None:  # to build one takes milliseconds
-            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
-        (statement,) = plan
+        statement = await self._statements.of(values, waiting)
         row = await statement.run(self._writer, values, waiting)
         if row is None:
             return None
@@ -191,7 +200,7 @@ class FastCreate:
 
 
 class FastChange:
-    """Other values for a row: for all attributes (`PUT`), or for some (`PATCH`)."""
+    """Gives a row other values: all attributes (`PUT`), or some (`PATCH`)."""
 
     def __init__(self, target: Target, body: Body, needed: Collection[str] = ()) -> None:
         """`needed` are the attributes without which a body is unusual."""
@@ -199,15 +208,12 @@ class FastChange:
         self._target = target
         self._body = body
         self._writer = Writer(target)
-        self._plans = Plans()
+        self._statements = RowStatements(target, self._update)
 
-    def _build(self, names: Sequence[str]) -> list[RowStatement]:
-        target = self._target
-        values = _new(target, names)
+    def _update(self, values: Mapping[Column[Any], Any]) -> Any:
         # A row that would stay as it is keeps its `updated_at`, too.
         differs = or_(*(column.is_distinct_from(value) for column, value in values.items()))
-        statement = update(target.table).where(target.is_row, differs).values(values)
-        return [RowStatement(target, statement, names)]
+        return update(self._target.table).where(self._target.is_row, differs).values(values)
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 200 with the row; None for an unusual request, as one that changes nothing."""
@@ -217,11 +223,7 @@ class FastChange:
         values = await self._target.values(self._body, call.environ, waiting)
         if not values or not self._needed <= values.keys():
             return None
-        names = tuple(values)
-        plan = self._plans.find(names)
-        if plan is None:  # to build one takes milliseconds
-            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
-        (statement,) = plan
+        statement = await self._statements.of(values, waiting)
         row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
         if row is None:
             return None
@@ -230,7 +232,7 @@ class FastChange:
 
 
 class FastDelete:
-    """A row less."""
+    """Deletes a row."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
