@@ -429,7 +429,9 @@ def test_what_a_plugin_hangs_before_views_sees_every_request(
     assert 2 * ["called"] == calls
 
 
-@pytest.mark.parametrize("signal", [signals.request_started, signals.request_finished])
+@pytest.mark.parametrize(
+    "signal", [signals.request_started, signals.request_finished, signals.request_tearing_down]
+)
 def test_who_listens_to_requests_hears_of_every_one(
     serve: Any, notes: Notes, calls: list[str], signal: Any
 ) -> None:

@@ -241,7 +241,7 @@ class Coherence:
             rows = statement.execute(connection, values)
         except DBAPIError as error:
             # Without an answer, the server may have committed: then the fence expires.
-            if getattr(error.orig, "pgcode", None) is not None:
+            if not error.connection_invalidated:
                 self._strategy.abandon(fence)
             raise
         except Exception:

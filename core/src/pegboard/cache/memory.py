@@ -148,9 +148,11 @@ class MemoryStrategy:
         return fence
 
     def release(self, fence: Any, transaction: Transaction) -> float:  # noqa: ARG002 - not needed
-        """Lift the fence; nothing can have been filled under it."""
+        """Lift the fence; only after its time can anything have been filled, which is forgotten."""
         with self._lock:
             self._standing.discard(fence)
+            if fence.expires_at <= self._clock():
+                self._forget(fence.touched)
         return 0.0
 
     def abandon(self, fence: Any) -> None:

@@ -5,7 +5,12 @@ from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
-from pegboard.database.statements import CompiledStatement, NotCompilableError, autocommit
+from pegboard.database.statements import (
+    CompiledStatement,
+    NotCompilableError,
+    autocommit,
+    row_maker,
+)
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -30,6 +35,7 @@ __all__ = [
     "init_database",
     "is_in_memory",
     "no_time_limit",
+    "row_maker",
     "transactional",
     "transactional_made_of",
     "utcnow",

@@ -23,9 +23,27 @@ Convert = Callable[[Any], Any]
 _TOO_LATE = frozenset({"57014", "55P03"})
 """SQLSTATE of a statement that took too long, and of a lock that was not given in time."""
 
+_LOST = ("08", "57P", "58", "40003")
+"""How a SQLSTATE begins that does not say whether a statement was executed.
+
+A pooler such as PgBouncer answers so when its own connection to the server is lost.
+"""
+
 
 class NotCompilableError(ValueError):
     """Raised for a statement whose text depends on its values."""
+
+
+def row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
+    """Return what makes a tuple whose values are attributes with these names."""
+    names = tuple(names)
+    row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - the names are data
+    make: Callable[[Iterable[Any]], Any] = row._make
+    given: str
+    for name, given in zip(names, row._fields, strict=True):
+        if name != given:  # a named tuple refuses some, such as those with a leading underscore
+            setattr(row, name, getattr(row, given))
+    return make
 
 
 class CompiledStatement:
@@ -64,12 +82,13 @@ class CompiledStatement:
             for bind in compiled.bind_names
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         }
+        self._escaped: Mapping[str, str] = compiled.escaped_bind_names or {}
+        """The names of parameters that stand otherwise in the text, such as one with a bracket."""
         self._types = [type_.dialect_impl(dialect) for type_ in returned.values()]
         self._codes: Sequence[Any] = ()
         """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
-        row: Any = namedtuple("Row", returned)  # type: ignore[misc]  # noqa: PYI024 - the names are data
-        self._row: Callable[[Iterable[Any]], Any] = row._make
+        self._row = row_maker(returned)
 
     def execute(
         self, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -83,6 +102,8 @@ class CompiledStatement:
         parameters = {**self._fixed, **values}
         for name, convert in self._binding.items():
             parameters[name] = convert(parameters[name])
+        for name, escaped in self._escaped.items():
+            parameters[escaped] = parameters.pop(name)
         cursor = connection.cursor()
         try:
             self._execute(cursor, parameters)
@@ -95,9 +116,12 @@ class CompiledStatement:
         try:
             cursor.execute(self._text, parameters)
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            if error.pgcode is not None and error.pgcode not in _TOO_LATE:
+            is_lost = (
+                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
+            )
+            if not is_lost and error.pgcode not in _TOO_LATE:
                 raise
-            raise self._error(error, is_lost=error.pgcode is None) from error
+            raise self._error(error, is_lost=bool(is_lost)) from error
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""

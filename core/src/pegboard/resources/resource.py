@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, ColumnElement, Table, inspect
+from sqlalchemy import Column, ColumnElement, Row, Table, inspect
 from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
@@ -283,6 +283,9 @@ class Resource(Steps[M]):
             return None
         sorted_by = (key.name for key in orders.keys.values())
         needed = dict.fromkeys((*shown, self._primary.name, *sorted_by))
+        # A row of columns has attributes of its own, of which these two give way to columns.
+        if any(hasattr(Row, name) for name in needed.keys() - {"count", "index"}):
+            return None
         return [getattr(self.model, name) for name in needed]
 
     def _refuse_any(self, *mistakes: Iterable[str]) -> None:

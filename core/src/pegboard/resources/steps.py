@@ -15,7 +15,7 @@ from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.defaults import LeftOut
-from pegboard.resources.kinds import integer_range, is_returned_as_sent
+from pegboard.resources.kinds import integer_range, is_returned_as_sent, is_usual
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
@@ -151,8 +151,20 @@ class Steps(Generic[M]):
         """Write several rows as `save` does one."""
         db.session.add_all(rows)
         db.session.flush()
-        if self._is_read_again:
+        if self._is_read_again or not all(map(self._is_usual, rows)):
             self._reload(rows)
+
+    def _is_usual(self, row: M) -> bool:
+        values = vars(row)
+        return all(is_usual(values.get(name), kind) for name, kind in self._python_types)
+
+    @cached_property
+    def _python_types(self) -> Sequence[tuple[str, type]]:
+        """The columns by attribute, with the types of their values."""
+        types = {one.key: one.columns[0].type for one in inspect(self.model).column_attrs}
+        return [
+            (name, type_.python_type) for name, type_ in types.items() if is_returned_as_sent(type_)
+        ]
 
     def _reload(self, rows: Sequence[M]) -> None:
         """Give rows the values that the next request will read, so that their `ETag` is its."""

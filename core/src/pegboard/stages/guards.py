@@ -20,6 +20,8 @@ _REPLACEABLE = (
 )
 """Methods of Flask that act before a view; a plugin may replace them on the app."""
 
+_SIGNALS = (signals.request_started, signals.request_finished, signals.request_tearing_down)
+
 _AS_VIEW = frozenset(
     constant
     for constant in View.as_view.__func__.__code__.co_consts  # type: ignore[attr-defined]  # a class method has one
@@ -60,11 +62,7 @@ def _is_hooked(app: Flask, endpoint: str) -> bool:
     per_scope = (app.before_request_funcs, app.url_value_preprocessors, app.teardown_request_funcs)
     if any(functions.get(scope) for functions in per_scope for scope in scopes(endpoint)):
         return True
-    return any(
-        signal.receivers
-        for signal in (signals.request_started, signals.request_finished)
-        if hasattr(signal, "receivers")
-    )
+    return any(signal.receivers for signal in _SIGNALS if hasattr(signal, "receivers"))
 
 
 def _is_wrapped(view: Callable[..., Any]) -> bool:

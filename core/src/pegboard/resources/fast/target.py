@@ -1,6 +1,5 @@
 """What the fast paths of one resource in one app have in common."""
 
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pegboard.database import CompiledStatement, autocommit
+from pegboard.database import CompiledStatement, autocommit, row_maker
 from pegboard.resources.fast.encoding import RowEncoder
 from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
@@ -97,8 +96,7 @@ class Target:
     @cached_property
     def row(self) -> Callable[[Iterable[Any]], Any]:
         """Makes a row of the values of what is shown."""
-        made = namedtuple("Row", self.shown)  # type: ignore[misc]  # noqa: PYI024 - data
-        return made._make
+        return row_maker(self.shown)
 
     @cached_property
     def table(self) -> Table:
@@ -166,7 +164,7 @@ class Target:
             with autocommit(self.engine) as connection:
                 found = statement.execute(connection, values)
         except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) is not None:
+            if not error.connection_invalidated:
                 raise
             raise UnansweredError from error
         except (psycopg2.Error, ValueError, OverflowError) as error:

@@ -16,7 +16,7 @@ from pegboard.cache import get_coherence
 from pegboard.database import CompiledStatement, autocommit
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
-from pegboard.resources.kinds import is_returned_as_sent
+from pegboard.resources.kinds import is_returned_as_sent, is_usual
 from pegboard.resources.plans import Plans
 from pegboard.resources.representation import etag_of
 from pegboard.resources.schemas import Values
@@ -92,19 +92,24 @@ class RowStatement:
             for name in (*sent, *(name for _, name, _ in self._defaults))
             if is_returned_as_sent(target.columns[name].type)
         }
+        self._kinds = {
+            name: target.columns[name].type.python_type for name in sent if name in known
+        }
+        """The Python types of the values that are shown as they are sent."""
         returned = [name for name in target.shown if name not in known]
-        columns = [target.columns[name].label(name) for name in returned or [target.primary]]
-        self._compiled = target.compile(
-            statement.returning(*columns), [column.key for column in columns]
-        )
+        self._returned = returned or [target.primary]
+        columns = [target.columns[name].label(name) for name in self._returned]
+        self._compiled = target.compile(statement.returning(*columns), self._returned)
 
     async def run(
         self, writer: Writer, values: Values, waiting: Waiting, **others: Any
     ) -> Any | None:
-        """Return the row that was written, None if none was.
+        """Return the row that was written; None if none was, or a value is of an unusual type.
 
         `others` are parameters beside the values, such as the id.
         """
+        if not all(is_usual(values[name], kind) for name, kind in self._kinds.items()):
+            return None
         fill = partial(self._filled, values)
         if self._is_pure:
             filled = fill()
@@ -116,7 +121,7 @@ class RowStatement:
         if not rows:
             return None
         (found,) = rows
-        known = {**values, **filled, **found._asdict()}
+        known = {**values, **filled, **dict(zip(self._returned, found, strict=True))}
         return self._row([known[name] for name in self._target.shown])
 
     def _filled(self, values: Values) -> Values:

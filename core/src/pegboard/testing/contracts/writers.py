@@ -197,3 +197,19 @@ class Writers:
         assert not isinstance(one.lease(KEY), Lease)
         pass_time(3600)
         lease(one)
+
+    def test_a_write_that_outlasts_its_fence_is_seen(
+        self,
+        one: CacheStrategy,
+        other: CacheStrategy,
+        transaction: Transaction,
+        pass_time: Callable[[float], None],
+    ) -> None:
+        """What was filled, or is about to be, before the write came to its end is invalidated."""
+        fence = other.fence(keys(KEY, SIBLING), transaction)
+        pass_time(3600)
+        fill(one, KEY, b"old")
+        slow = lease(one, SIBLING)
+        other.release(fence, transaction)
+        assert isinstance(one.look_up(KEY), Miss)
+        assert not one.fill(slow, b"old", TTL)
