@@ -266,7 +266,7 @@ def test_the_tutorial_can_be_followed(plugin_folder: PluginFolder, tmp_path: Pat
         path.write_text((path.read_text() if is_addition else "") + code, encoding="utf-8")
         followed += follow_commands(after, plugin_folder, tmp_path)
     assert 4 == followed
-    assert "50 passed" in run_tests(tmp_path, plugin_folder)
+    assert "51 passed" in run_tests(tmp_path, plugin_folder)
 
 
 def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> int:
