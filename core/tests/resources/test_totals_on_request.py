@@ -33,18 +33,21 @@ class NoteSchema(Schema):
     id = fields.Integer(dump_only=True)
 
 
+class Plugin:
+    """The plugin of the notes."""
+
+    name = "notes"
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+        """Serve them."""
+        notes = pegboard.Resource("notes", __name__, Note, NoteSchema, noun="note")
+        return [notes.blueprint]
+
+
 @pytest.fixture
 def client(make_app: MakeApp, database_url: str) -> FlaskClient:
     """A client of an app with five notes."""
-    notes = pegboard.Resource("notes", __name__, Note, NoteSchema, noun="note")
-
-    class Plugin:
-        name = "notes"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [notes.blueprint]
-
     app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, RESOURCES_TOTAL="request")
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
@@ -164,6 +167,6 @@ def test_the_document_says_so(client: FlaskClient):
 
 def test_without_the_setting_everybody_is_told(make_app: MakeApp):
     """And the document has no such header."""
-    app = make_app(plugins=["items"])
+    app = make_app(plugins=[Plugin()])
     text = json.dumps(app.test_client().get("/openapi.json").get_json())
     assert "Preference-Applied" not in text
