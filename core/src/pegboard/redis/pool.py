@@ -3,6 +3,7 @@
 import time
 import weakref
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -54,6 +55,7 @@ class ServerChannel:
         # For an app that is no longer used; at the end of the process the system closes them.
         weakref.finalize(self, _close, self._idle).atexit = False
         self._busy: set[Connection] = set()
+        self._losing = Lock()
         self._pipelines: tuple[ServerPipeline, ...] = ()
         self._breaker = CircuitBreaker(name, self._probe, meanwhile=MEANWHILE)
         after_fork(self, ServerChannel.forget)
@@ -168,11 +170,13 @@ class ServerChannel:
 
     def lose(self, connection: Connection, error: Exception) -> ChannelError:
         """Close an acquired connection that failed, and open the breaker."""
-        self._busy.discard(connection)
-        # For a connection that was cut, the breaker was opened when it was.
-        failure = (
-            ChannelError(reason_of(error)) if connection.is_cut else self._trip_and_close(error)
-        )
+        # One after the other: of two that fail at the same moment, the first cuts the second, which
+        # would otherwise open the breaker anew when a probe has closed it already.
+        with self._losing:
+            # For a connection that was cut, the breaker was opened when it was.
+            failure = (
+                ChannelError(reason_of(error)) if connection.is_cut else self._trip_and_close(error)
+            )
         # Only now, so that threads that queue find the breaker open.
         self.discard(connection)
         return failure
@@ -210,6 +214,7 @@ class ServerChannel:
     def forget(self) -> None:
         """Start afresh in a forked process: two processes must not share a connection."""
         self._busy = set()
+        self._losing = Lock()
         self._idle.clear()
         self._permits.reset()
         self._pipelines = ()
