@@ -153,8 +153,10 @@ class TestPreparedFences(TestRedisStrategy):
         """Those of two processes."""
         return [Prepared(strategy) for strategy in processes]
 
-    def test_they_are_remote_fences(self, strategies):
+    def test_they_are_remote_fences(self, strategies, monkeypatch):
         """The event loop may set them, and does so while the state is known."""
+        monkeypatch.setattr(epoch, "TRUST", 60)
+        strategies[0].look_up(KEY)
         assert all(isinstance(one, RemoteFences) for one in strategies)
         assert strategies[0].prepare_fence(Touched(frozenset({KEY}))) is not None
 
