@@ -157,7 +157,7 @@ class TestPreparedFences(TestRedisStrategy):
         """The event loop may set them, and does so while the state is known."""
         monkeypatch.setattr(epoch, "TRUST", 60)
         strategies[0].look_up(KEY)
-        assert all(isinstance(one, RemoteFences) for one in strategies)
+        assert all(isinstance(one._strategy, RemoteFences) for one in strategies)
         assert strategies[0].prepare_fence(Touched(frozenset({KEY}))) is not None
 
 
