@@ -1,8 +1,8 @@
 """A deadline for every call to PostgreSQL, enforced by the client.
 
-The server enforces `statement_timeout`, but a server that hangs does not, and libpq then waits
-until the kernel gives up the connection. One thread per process watches all calls in flight and
-shuts the socket of one that is overdue, so that libpq fails at once.
+The server enforces `statement_timeout`, but a server that does not answer cannot, and libpq then
+waits until the kernel gives up the connection. One thread per process watches all calls in flight
+and shuts the socket of one that is overdue, so that libpq fails at once.
 """
 
 import logging
