@@ -79,6 +79,20 @@ class ToolSchema(Schema):
     size = fields.Integer(load_default=1)
 
 
+class Serving:
+    """A plugin that serves resources."""
+
+    name = "tools"
+
+    def __init__(self, *resources: pegboard.Resource[Any]) -> None:
+        self._resources = resources
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
+        """Serve them."""
+        return [one.blueprint for one in self._resources]
+
+
 @pytest.fixture
 def client(make_app: MakeApp, database_url: str) -> FlaskClient:
     """A client of an app with tools, and with the makers 1 and 2."""
@@ -88,14 +102,7 @@ def client(make_app: MakeApp, database_url: str) -> FlaskClient:
     )
     makers = pegboard.Resource("makers", __name__, Maker, MakerSchema, noun="maker")
 
-    class Plugin:
-        name = "tools"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [tools.blueprint, makers.blueprint]
-
-    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    app = make_app(plugins=[Serving(tools, makers)], DATABASE_URL=database_url, TESTING=True)
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
     client = app.test_client()
@@ -133,14 +140,7 @@ def test_a_step_can_read_what_a_column_gets(make_app: MakeApp, database_url: str
 
     tools = Tools("tools", __name__, Tool, ToolSchema, noun="tool")
 
-    class Plugin:
-        name = "tools"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [tools.blueprint]
-
-    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    app = make_app(plugins=[Serving(tools)], DATABASE_URL=database_url, TESTING=True)
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
     client = app.test_client()
@@ -188,14 +188,7 @@ def test_the_contract_knows_the_calls_of_a_resource_with_a_hyphen(
         "tool-makers", __name__, Maker, MakerSchema, noun="tool-maker", operations=operations
     )
 
-    class Plugin:
-        name = "tools"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [makers.blueprint]
-
-    client = make_app(plugins=[Plugin()], DATABASE_URL=database_url).test_client()
+    client = make_app(plugins=[Serving(makers)], DATABASE_URL=database_url).test_client()
     api = ResourceClient(client, makers, iter(()))
     ResourceContract().test_operations_are_documented(api)
     ResourceContract().test_conditions_of_writes_are_documented(api)
@@ -235,14 +228,7 @@ def test_a_step_is_given_the_same_values_when_a_transaction_is_run_again(
 
     tools = Tools("tools", __name__, Tool, ToolSchema, noun="tool", operations=frozenset(Operation))
 
-    class Plugin:
-        name = "tools"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [tools.blueprint]
-
-    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    app = make_app(plugins=[Serving(tools)], DATABASE_URL=database_url, TESTING=True)
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
     bodies: list[tuple[str, Any]] = [("", {"note": "a"}), ("bulk", [{"note": "a"}])]
@@ -311,14 +297,7 @@ def test_rows_may_be_made_of_several(make_app: MakeApp, database_url: str) -> No
         "makers", __name__, Maker, MakerSchema, noun="maker", operations=operations, export=True
     )
 
-    class Plugin:
-        name = "tools"
-
-        @pegboard.hookimpl
-        def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-            return [makers.blueprint]
-
-    app = make_app(plugins=[Plugin()], DATABASE_URL=database_url, TESTING=True)
+    app = make_app(plugins=[Serving(makers)], DATABASE_URL=database_url, TESTING=True)
     with app.app_context():
         Base.metadata.create_all(pegboard.db.engine)
         tools = [Tool(size=1), Tool(size=2)]
