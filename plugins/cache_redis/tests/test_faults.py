@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import psycopg2
@@ -234,14 +235,17 @@ def test_a_step_of_a_writer_that_is_not_confirmed(
     name: str,
     what: str,
 ):
-    """Lost, late or only its reply lost: the write turns caching off, and is acknowledged."""
+    """Lost, late or only its reply lost: the write turns caching off, and is acknowledged.
+
+    A step of a fast path that is not confirmed is taken once more, if Redis answers again.
+    """
     read(writer)
-    hold = getattr(redis_proxy, what)(digest(name))
+    hold = getattr(redis_proxy, what)(digest(name), times=2)
     began = time.monotonic()
     assert 200 == write(writer)
     assert began + WAIT <= time.monotonic()
     assert 0 < sum(waits) <= WAIT
-    assert 1 == len(hold.caught)
+    assert 1 <= len(hold.caught)
     assert "new" == read(reader)[0]
     hold.release()
     assert "new" == read(reader)[0]
@@ -310,7 +314,8 @@ def test_a_release_that_is_lost_with_the_connection(
         hold.wait()
         execute(
             postgres_url,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            # With time to end, as a connection that is about to end may still be lent.
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         redis_proxy.cut()
@@ -320,7 +325,8 @@ def test_a_release_that_is_lost_with_the_connection(
     wait_until(lambda: 200 == reader.get(ITEM).status_code, "the database is back")
     name, outcome = read(reader)
     assert "new" == name
-    assert "hit" not in outcome
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        assert "hit" not in outcome
 
 
 def lose_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
