@@ -70,7 +70,7 @@ class CompiledStatement:
             raise NotCompilableError(message)
         self.statement: Executable = statement
         self.compiled: Any = compiled
-        self._text = str(compiled)
+        self.text = str(compiled)
         self._dialect = dialect
         self._fixed: Mapping[str, Any] = {
             compiled.bind_names[bind]: bind.effective_value
@@ -99,29 +99,49 @@ class CompiledStatement:
         was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
         value that cannot be sent.
         """
+        cursor = connection.cursor()
+        try:
+            cursor.execute(self.text, self.parameters(values))
+            return self.fetch(cursor)
+        except psycopg2.Error as error:
+            failure = self.failure(error, is_closed=bool(cursor.connection.closed))
+            if failure is error:
+                raise
+            raise failure from error
+        finally:
+            cursor.close()
+
+    def parameters(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters for the driver."""
         parameters = {**self._fixed, **values}
         for name, convert in self._binding.items():
             parameters[name] = convert(parameters[name])
         for name, escaped in self._escaped.items():
             parameters[escaped] = parameters.pop(name)
-        cursor = connection.cursor()
-        try:
-            self._execute(cursor, parameters)
-            self._codes = [column[1] for column in cursor.description]
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
+        return parameters
 
-    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
-        try:
-            cursor.execute(self._text, parameters)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            is_lost = (
-                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
-            )
-            if not is_lost and error.pgcode not in _TOO_LATE:
-                raise
-            raise self._error(error, is_lost=bool(is_lost)) from error
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a cursor that has executed the statement."""
+        self._codes = [column[1] for column in cursor.description]
+        return list(cursor.fetchall())
+
+    def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
+        """Return what `execute` raises for an error; `is_closed` says whether the connection is."""
+        if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return error
+        is_lost = is_closed or error.pgcode is None or error.pgcode.startswith(_LOST)
+        if not is_lost and error.pgcode not in _TOO_LATE:
+            return error
+        found: Any = DBAPIError.instance(
+            self.text,
+            None,
+            error,
+            psycopg2.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=self._dialect,
+        )
+        return found  # type: ignore[no-any-return]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
@@ -142,19 +162,6 @@ class CompiledStatement:
         for place, convert in results:
             values[place] = convert(values[place])
         return self._row(values)
-
-    def _error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
-        """Return the driver's error as SQLAlchemy raises it."""
-        found: Any = DBAPIError.instance(
-            self._text,
-            None,
-            error,
-            psycopg2.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=self._dialect,
-        )
-        return found  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -179,3 +186,14 @@ def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
         else:
             driver.autocommit = False
         proxy.close()
+
+
+def execute_alone(
+    engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a statement as a transaction of its own.
+
+    Raises as `CompiledStatement.execute` and `autocommit` do.
+    """
+    with autocommit(engine) as connection:
+        return statement.execute(connection, values)
