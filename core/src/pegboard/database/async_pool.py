@@ -9,20 +9,17 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from pegboard.database.async_link import Link, Work
 from pegboard.database.connection import AsyncConnection, WatchedConnection
-from pegboard.database.postgresql import PING_LIMIT, READ_ONLY_INTERVAL, TRUSTED_IDLE
 from pegboard.database.statements import CompiledStatement
 
 MOST = 4
@@ -31,25 +28,8 @@ MOST = 4
 TICK = 0.1
 """Seconds between two checks of what is under way."""
 
-_CHECK = "SHOW transaction_read_only"
-
 _EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")
 """The events of a pool by which a plugin may prepare connections."""
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    """A statement that is to be executed."""
-
-    statement: CompiledStatement
-    parameters: Mapping[str, Any]
-    found: asyncio.Future[list[tuple[Any, ...]]]
-    deadline: float
-    """Until when it waits for a connection, by `time.monotonic`."""
-
-    def fail(self, error: Exception) -> None:
-        if not self.found.done():
-            self.found.set_exception(error)
 
 
 class AsyncPool:
@@ -63,9 +43,9 @@ class AsyncPool:
         if isinstance(engine.pool, QueuePool) and engine.dialect.driver == "psycopg2":
             self._size = min(MOST, engine.pool.size() // 2)
             self._timeout = engine.pool.timeout()
-        self._links: set[_Link] = set()
-        self._idle: list[_Link] = []
-        self._queue: deque[_Work] = deque()
+        self._links: set[Link] = set()
+        self._idle: list[Link] = []
+        self._queue: deque[Work] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._disposals = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -87,11 +67,11 @@ class AsyncPool:
         """
         parameters = statement.parameters(values)
         found = self.loop.create_future()
-        work = _Work(statement, parameters, found, time.monotonic() + self._timeout)
+        work = Work(statement, parameters, found, time.monotonic() + self._timeout)
         self.begin(work)
         return await work.found
 
-    def begin(self, work: _Work) -> None:
+    def begin(self, work: Work) -> None:
         """Execute it on a connection that is idle, or as soon as there is one."""
         if self._idle:
             self._idle.pop().run(work)
@@ -101,7 +81,7 @@ class AsyncPool:
         if self._timer is None:
             self._start_timer()
 
-    def put_back(self, link: "_Link") -> None:
+    def put_back(self, link: Link) -> None:
         """Execute what waits for a connection."""
         while self._queue:
             work = self._queue.popleft()
@@ -110,7 +90,7 @@ class AsyncPool:
                 return
         self._idle.append(link)
 
-    def forget(self, link: "_Link") -> None:
+    def forget(self, link: Link) -> None:
         """Have one connection less."""
         self._links.discard(link)
         if link in self._idle:
@@ -146,7 +126,7 @@ class AsyncPool:
             if not self._links:
                 self._fail_queue(error)
             return
-        link = _Link(self, slot, connection)
+        link = Link(self, slot, connection)
         if self._size == 0 or disposals != self._disposals:
             link.end()
             return
@@ -210,134 +190,6 @@ class AsyncPool:
             )
         if self._queue or len(self._idle) < len(self._links):
             self._start_timer()
-
-
-class _Link:
-    """One connection, and the statement that it executes."""
-
-    def __init__(
-        self, pool: AsyncPool, slot: PoolProxiedConnection, connection: AsyncConnection
-    ) -> None:
-        self._pool = pool
-        self._slot = slot
-        self._connection = connection
-        self._socket = connection.fileno()
-        self._is_sending = False
-        self._is_retired = False
-        self._cursor: Any = None
-        """What executes a statement; the connection itself does not keep it alive."""
-        self._then: Callable[[Exception | None], None] | None = None
-        """What to do at the end of the statement; None while there is none."""
-        self._deadline = 0.0
-        self._checked_at = self._used_at = time.monotonic()
-        pool.loop.add_reader(self._socket, self._advance)
-
-    def run(self, work: _Work) -> None:
-        """Execute a statement; first make sure of a connection that lay idle."""
-        now = time.monotonic()
-        if now - self._checked_at < READ_ONLY_INTERVAL and now - self._used_at <= TRUSTED_IDLE:
-            self._run(work)
-        else:
-            self._execute(_CHECK, {}, PING_LIMIT, lambda error: self._go_on(work, error))
-
-    def _go_on(self, work: _Work, error: Exception | None) -> None:
-        """Execute a statement once the server's answer to the check is known."""
-        if error is None and not (
-            self._connection.is_for_writes and self._cursor.fetchone() == ("on",)
-        ):
-            self._checked_at = time.monotonic()
-            self._run(work)
-        else:
-            self.end()
-            self._pool.begin(work)
-
-    def _run(self, work: _Work) -> None:
-        text = self._connection.settings + work.statement.text
-        limit = self._connection.limit
-        self._execute(text, work.parameters, limit, lambda error: self._answer(work, error))
-
-    def _answer(self, work: _Work, error: Exception | None) -> None:
-        statement, is_closed = work.statement, bool(self._connection.closed)
-        if error is None:
-            if not work.found.done():
-                work.found.set_result(statement.fetch(self._cursor))
-        else:
-            if isinstance(error, psycopg2.Error):
-                error = statement.failure(error, is_closed=is_closed)
-            work.fail(error)
-            is_closed |= isinstance(error, DBAPIError) and error.connection_invalidated
-        self._cursor = None
-        if is_closed or self._is_retired:
-            self.end()
-        else:
-            self._used_at = time.monotonic()
-            self._pool.put_back(self)
-
-    def _execute(
-        self,
-        text: str,
-        parameters: Mapping[str, Any],
-        limit: float,
-        then: Callable[[Exception | None], None],
-    ) -> None:
-        self._then = then
-        self._deadline = time.monotonic() + limit
-        self._cursor = self._connection.cursor()
-        try:
-            self._cursor.execute(text, parameters)
-        except Exception as error:  # noqa: BLE001 - also of a value that cannot be sent
-            self._finish(error)
-        else:
-            self._advance()
-
-    def _advance(self) -> None:
-        """Send or receive what can be sent or received now."""
-        try:
-            state = self._connection.poll()
-        except psycopg2.Error as error:
-            self._finish(error)
-            return
-        if self._is_sending != (state == extensions.POLL_WRITE):
-            self._is_sending = not self._is_sending
-            if self._is_sending:
-                self._pool.loop.add_writer(self._socket, self._advance)
-            else:
-                self._pool.loop.remove_writer(self._socket)
-        if state == extensions.POLL_OK:
-            self._finish(None)
-
-    def _finish(self, error: Exception | None) -> None:
-        then, self._then = self._then, None
-        if then is None:  # unexpected input of an idle connection is its end
-            self.end()
-        else:
-            then(error)
-
-    def end_if_overdue(self, now: float) -> None:
-        """End it if its statement takes too long."""
-        if self._then is None or now < self._deadline:
-            return
-        limit = self._connection.limit
-        message = f"the database server did not answer within {limit:g} s"
-        self._connection.on_silence()
-        self._connection.close()
-        self._finish(psycopg2.OperationalError(message))
-
-    def retire(self) -> None:
-        """End it when it has executed its statement."""
-        self._is_retired = True
-        if self._then is None:
-            self.end()
-
-    def end(self) -> None:
-        """Close it, and give the engine's pool its place back."""
-        self._pool.loop.remove_reader(self._socket)
-        if self._is_sending:
-            self._pool.loop.remove_writer(self._socket)
-        self._connection.close()
-        self._slot.invalidate()
-        self._slot.close()
-        self._pool.forget(self)
 
 
 def _has_listeners(engine: Engine) -> bool:

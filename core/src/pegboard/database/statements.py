@@ -88,7 +88,8 @@ class CompiledStatement:
         self._codes: Sequence[Any] = ()
         """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
-        self._row = row_maker(returned)
+        self.named = row_maker(returned)
+        """Makes a named tuple of the values of a row."""
 
     def execute(
         self, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -145,11 +146,14 @@ class CompiledStatement:
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
+        return [*map(self.named, self.values(found))]
+
+    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return the values of the columns in rows that were executed for."""
         if self._results is None:
             self._results = list(self._conversions())
-        if not self._results:
-            return list(map(self._row, found))
-        return [self._converted(row, self._results) for row in found]
+        results = self._results
+        return [self._converted(row, results) for row in found] if results else found
 
     def _conversions(self) -> Iterator[tuple[int, Convert]]:
         for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
@@ -157,11 +161,13 @@ class CompiledStatement:
             if convert is not None:
                 yield place, convert
 
-    def _converted(self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Any:
+    def _converted(
+        self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]
+    ) -> Sequence[Any]:
         values = list(row)
         for place, convert in results:
             values[place] = convert(values[place])
-        return self._row(values)
+        return values
 
 
 @contextmanager

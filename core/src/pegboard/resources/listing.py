@@ -81,6 +81,9 @@ class Reads(Protocol):
     async def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows of a statement."""
 
+    def named(self, statement: Any, row: Any) -> Any:
+        """Return a row of a statement with the values of its columns as attributes."""
+
     async def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
         """Return the number of rows that a request's filters leave, which the statement counts."""
 
@@ -168,7 +171,7 @@ class Listing(Generic[R]):
         links = []
         if len(rows) > wanted.page_size:
             rows.pop()
-            cursor = self.orders.encode(rows[-1])
+            cursor = self.orders.encode(reads.named(request.statements[0], rows[-1]))
             pagination["next_after"] = cursor
             query = self._repeated_query(location) + urlencode({"after": cursor})
             links.append(f'<{location.path}?{query}>; rel="next"')
@@ -315,6 +318,9 @@ class _SessionReads:
             # A relationship that is loaded by a join gives an object several times.
             result = result.scalars().unique()
         return result.all()  # type: ignore[no-any-return]
+
+    def named(self, _: Statement, row: Any) -> Any:
+        return row
 
     async def total(
         self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]

@@ -120,7 +120,13 @@ class _Reads:
         self, statement: CompiledStatement, parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
         """Return the rows of a statement. Raises `UnansweredError`."""
-        return await self._target.read(statement, parameters, self._waiting)
+        found = await self._target.read(statement, parameters, self._waiting)
+        is_positional = self._target.list_encoder.is_positional
+        return statement.values(found) if is_positional else statement.rows(found)
+
+    def named(self, statement: CompiledStatement, row: Any) -> Any:
+        """Return a row with the values of its columns as attributes."""
+        return statement.named(row)
 
     async def total(
         self, wanted: Wanted, statement: CompiledStatement, parameters: Mapping[str, Any]
@@ -155,10 +161,11 @@ class FastGet:
         try:
             if self._lookup is not None:
                 return await waiting.call(partial(self._answer_cached, self._lookup, call, row_id))
-            rows = await self._target.read(self._statement, {ROW_ID: row_id}, waiting)
-            if not rows:
+            found = await self._target.read(self._statement, {ROW_ID: row_id}, waiting)
+            if not found:
                 return None
-            return _entry(await self._target.one(rows[0], waiting)).answer(environ)
+            (row,) = self._statement.rows(found)
+            return _entry(await self._target.one(row, waiting)).answer(environ)
         except UnansweredError:
             return None
 

@@ -156,7 +156,7 @@ class Target:
     async def read(
         self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
     ) -> list[Any]:
-        """Return the rows of a SELECT.
+        """Return the rows of a SELECT, as the driver has them.
 
         Raises `UnansweredError`, and `DBAPIError` if it took too long.
         """
@@ -166,10 +166,10 @@ class Target:
         except _READ_ERRORS as error:
             _give_up(error)
             raise
-        return statement.rows(found)
+        return found
 
     def read_on_thread(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of a SELECT as `read` does; this thread waits for them."""
+        """Return the rows of a SELECT by their names; this thread waits for them."""
         self._check_listeners()
         try:
             found = execute_alone(self.engine, statement, values)
