@@ -66,13 +66,12 @@ class StageRun:
     @property
     def is_non_blocking(self) -> bool:
         """Whether no stage would wait for anything now."""
-        for handler in self.match.handlers:
-            is_non_blocking = getattr(handler, "is_non_blocking", None)
+        for number, is_non_blocking in enumerate(self.match.non_blocking):
             try:
                 if is_non_blocking is None or not is_non_blocking():
                     return False
             except Exception:
-                name = self._name_of(handler)
+                name = self.match.stages[number]
                 logger.exception("the stage %s cannot say whether it would wait", name)
                 return False
         return True
