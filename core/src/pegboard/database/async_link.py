@@ -157,8 +157,12 @@ class Link:
         limit = self._connection.limit
         message = f"the database server did not answer within {limit:g} s"
         self._connection.on_silence()
+        self.cut(psycopg2.OperationalError(message))
+
+    def cut(self, error: Exception) -> None:
+        """End it; its statement fails with an error that does not say whether it was executed."""
         self._connection.close()
-        self._finish(psycopg2.OperationalError(message))
+        self._finish(error)
 
     def retire(self) -> None:
         """End it when it has executed its statement."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -102,9 +103,10 @@ class AsyncPool:
         """Close the connections; what is under way fails."""
         self._size = 0
         event.remove(self.engine, "engine_disposed", self._dispose)
+        error = psycopg2.InterfaceError("the service is stopping")
         for link in [*self._links]:
-            link.end()
-        self._fail_queue(psycopg2.InterfaceError("the service is stopping"))
+            link.cut(error)
+        self._fail_queue(error)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -123,7 +125,7 @@ class AsyncPool:
         try:
             slot, connection = await asyncio.to_thread(self._connect)
         except Exception as error:  # noqa: BLE001 - a plugin's listener may raise any
-            if not self._links:
+            if not self._links and len(self._opening) == 1:
                 self._fail_queue(error)
             return
         link = Link(self, slot, connection)
@@ -162,7 +164,9 @@ class AsyncPool:
 
     def _dispose(self, _: Engine) -> None:
         """Close the connections, from any thread."""
-        if os.getpid() == self._process:  # else they are those of the process that has forked
+        if os.getpid() != self._process:
+            return  # they are those of the process that has forked
+        with suppress(RuntimeError):  # the loop was closed, and the pool was not
             self.loop.call_soon_threadsafe(self._retire)
 
     def _retire(self) -> None:

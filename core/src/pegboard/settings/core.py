@@ -207,8 +207,8 @@ class CoreSettings(Settings):
 
     database_pool_size: int = setting(
         8,
-        doc="Connections to the database that each process keeps; up to four of them, half of all at "
-        "most, belong to the event loop once fast paths are used.",
+        doc="Connections to the database that each process keeps; once fast paths are used, up to "
+        "four of them, half of all at most, belong to the event loop.",
         validate=Range(1, 1000),
     )
     database_max_overflow: int = setting(
