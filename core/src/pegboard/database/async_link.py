@@ -95,9 +95,15 @@ class Link:
 
     def _answer(self, work: Work, error: Exception | None) -> None:
         statement, is_closed = work.statement, bool(self._connection.closed)
+        rows: list[tuple[Any, ...]] = []
+        if error is None:
+            try:
+                rows = statement.fetch(self._cursor)
+            except Exception as refused:  # noqa: BLE001 - also of a value that cannot be read
+                error = refused
         if error is None:
             if not work.found.done():
-                work.found.set_result(statement.fetch(self._cursor))
+                work.found.set_result(rows)
         else:
             if isinstance(error, psycopg2.Error):
                 error = statement.failure(error, is_closed=is_closed)
