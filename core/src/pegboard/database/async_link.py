@@ -1,6 +1,7 @@
 """A connection of an event loop, and the statement that it executes."""
 
 import asyncio
+import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,10 +68,21 @@ class Link:
         """What to do at the end of the statement; None while there is none."""
         self._deadline = 0.0
         self._checked_at = self._used_at = time.monotonic()
+        self._input = select.poll()
+        self._input.register(self._socket, select.POLLIN)
         pool.loop.add_reader(self._socket, self._advance)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no call is made to its server, as it does not answer."""
+        return self._connection.is_refused()
 
     def run(self, work: Work) -> None:
         """Execute a statement; first make sure of a connection that lay idle."""
+        if self._input.poll(0):  # the server has closed it, and the loop has yet to see that
+            self.end()
+            self._pool.begin(work)
+            return
         now = time.monotonic()
         if now - self._checked_at < READ_ONLY_INTERVAL and now - self._used_at <= TRUSTED_IDLE:
             self._run(work)

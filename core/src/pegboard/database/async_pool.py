@@ -74,7 +74,9 @@ class AsyncPool:
 
     def begin(self, work: Work) -> None:
         """Execute it on a connection that is idle, or as soon as there is one."""
-        if self._idle:
+        if self._idle and self._idle[-1].is_refused:
+            work.fail(psycopg2.OperationalError("the database server does not answer"))
+        elif self._idle:
             self._idle.pop().run(work)
         else:
             self._queue.append(work)

@@ -48,6 +48,8 @@ class AsyncConnection(TargetedConnection):
         """Whether its server has to accept writes."""
         self.on_silence: Callable[[], object] = lambda: None
         """Called when a statement has got no answer in time."""
+        self.is_refused: Callable[[], bool] = lambda: False
+        """Returns whether no call is to be made, as the server is known not to answer."""
 
 
 class WatchedConnection(TargetedConnection):

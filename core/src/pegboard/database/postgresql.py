@@ -116,6 +116,7 @@ class Server:
         connection.settings = self.limits.settings()
         connection.is_for_writes = self._connector.wants_writes
         connection.on_silence = self.report_silence
+        connection.is_refused = self.refuses_calls
         return connection
 
     def prefer_none(self) -> None:
@@ -147,7 +148,7 @@ class Server:
         which the pool connects anew, or `psycopg2.OperationalError`. A server that has become
         read-only is left, too, unless `target_session_attrs` asks for such a one.
         """
-        if self._refuses_calls:
+        if self.refuses_calls():
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
@@ -159,7 +160,7 @@ class Server:
         try:
             answer = execute_alone(connection, "SHOW transaction_read_only", PING_LIMIT)
         except psycopg2.Error as error:
-            if self._refuses_calls:
+            if self.refuses_calls():
                 raise
             raise DisconnectionError(str(error)) from error
         if is_due:
@@ -168,8 +169,8 @@ class Server:
                 message = "the server is read-only"
                 raise ReadOnlyConnectionError(message)
 
-    @property
-    def _refuses_calls(self) -> bool:
+    def refuses_calls(self) -> bool:
+        """Return whether a call on an open connection got no answer, so that none is made."""
         return self._is_silent and self._breaker.is_open
 
     def report_silence(self) -> None:
