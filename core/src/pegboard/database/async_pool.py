@@ -120,22 +120,33 @@ class AsyncPool:
         if len(self._links) + len(self._opening) < self._size:
             task = self.loop.create_task(self._open())
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
 
     async def _open(self) -> None:
         disposals = self._disposals
         try:
             slot, connection = await asyncio.to_thread(self._connect)
+        except PoolTimeoutError:
+            # What has waited as long has failed or is about to; what came later goes on waiting.
+            self._end_opening()
+            if self._queue:
+                self._open_another()
+            return
         except Exception as error:  # noqa: BLE001 - a plugin's listener may raise any
-            if not self._links and len(self._opening) == 1:
+            self._end_opening()
+            if not self._links and not self._opening:
                 self._fail_queue(error)
             return
+        self._end_opening()
         link = Link(self, slot, connection)
         if self._size == 0 or disposals != self._disposals:
             link.end()
             return
         self._links.add(link)
         self.put_back(link)
+
+    def _end_opening(self) -> None:
+        task: Any = asyncio.current_task()
+        self._opening.discard(task)
 
     def _connect(self) -> tuple[PoolProxiedConnection, AsyncConnection]:
         """Return a connection, and the one of the engine's pool in whose place it is."""
