@@ -104,7 +104,8 @@ class AsyncPool:
     def close(self) -> None:
         """Close the connections; what is under way fails."""
         self._size = 0
-        event.remove(self.engine, "engine_disposed", self._dispose)
+        if event.contains(self.engine, "engine_disposed", self._dispose):
+            event.remove(self.engine, "engine_disposed", self._dispose)
         error = psycopg2.InterfaceError("the service is stopping")
         for link in [*self._links]:
             link.cut(error)
@@ -213,4 +214,11 @@ def _has_listeners(engine: Engine) -> bool:
     """Return whether functions that are not ours listen to events of the pool."""
     dispatch: Any = engine.pool.dispatch
     functions = chain.from_iterable(getattr(dispatch, name) for name in _EVENTS)
-    return any(not one.__module__.startswith(("pegboard.", "sqlalchemy.")) for one in functions)
+    return not all(map(_is_own, functions))
+
+
+def _is_own(function: Any) -> bool:
+    """Return whether it is ours or SQLAlchemy's, which also wraps those of others."""
+    wrapped = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
+    functions = (function, *filter(callable, wrapped))
+    return all(one.__module__.startswith(("pegboard.", "sqlalchemy.")) for one in functions)
