@@ -31,7 +31,7 @@ from pegboard.cache.strategy import (
     UnconfirmedError,
 )
 from pegboard.cache.writes import Writes
-from pegboard.database import CompiledStatement, autocommit
+from pegboard.database import CompiledStatement, autocommit, ignores, only_reads
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Waiting
 
@@ -112,6 +112,7 @@ class Coherence:
         self._rollback_prepared = dialect.do_rollback_twophase
         self._shared = strategy if isinstance(strategy, SharedStrategy) else None
 
+    @ignores(only_reads)
     def note(
         self,
         connection: Connection,
@@ -151,6 +152,7 @@ class Coherence:
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
+    @ignores(only_reads)
     def executed(
         self,
         connection: Connection,
