@@ -438,6 +438,20 @@ def test_whoever_listens_to_statements_sees_it(name: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
+def test_whoever_executes_statements_gets_it() -> None:
+    """A plugin that sends some to another server, as a listener to the dialect."""
+    seen: list[str] = []
+
+    def take(_cursor: object, text: str, *_: object) -> None:
+        seen.append(text)
+
+    ONE.execute(db.session, id=1)
+    event.listen(db.engine, "do_execute", take)
+    ONE.execute(db.session, id=1)
+    assert 1 == len(seen)
+
+
+@pytest.mark.usefixtures("app")
 def test_whoever_listens_to_the_session_sees_it_and_changes_it() -> None:
     """As a plugin does that shows each user a part of the rows."""
     ONE.execute(db.session, id=1)

@@ -28,6 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DRIVERS = frozenset({"psycopg2", "pysqlite"})
 _EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
+_ERROR = "pegboard_error"
 _IGNORED = "pegboard_ignored"
 _PREPARED = "pegboard_prepared"
 
@@ -162,20 +163,13 @@ class Statement:
         error: BaseException,
     ) -> None:
         """Let SQLAlchemy meet an error where it executes the statement, and do all that it does."""
-
-        def meet(*_: Any) -> None:
-            raise error
-
-        event.listen(connection, "before_cursor_execute", meet)
         try:
-            connection.execute(self._statement, values)
+            connection.execute(self._statement, values, execution_options={_ERROR: error})
         except DBAPIError as met:
             if not met.connection_invalidated or met.orig is error:
                 raise
             # The connection is closed, and SQLAlchemy did not come so far.
             raise driver.error(error, is_lost=True) from error
-        finally:
-            event.remove(connection, "before_cursor_execute", meet)
 
     def _write(self, session: Session, values: Mapping[str, Any]) -> Result[Any]:
         if _concerns(session.dispatch.do_orm_execute, self._entity) or not self._model.is_plain:
@@ -258,17 +252,26 @@ def _is_watched(connection: Connection, session: Session) -> bool:
         return True
     dispatch: Any = connection.dispatch
     listeners = [one for name in _EVENTS for one in getattr(dispatch, name)]
-    listeners += session.dispatch.do_orm_execute
+    listeners += [*session.dispatch.do_orm_execute, *connection.dialect.dispatch.do_execute]
     if _concerns(listeners, None):
         return True
     is_echoing: bool = connection.engine.logger.isEnabledFor(logging.INFO)
     return is_echoing
 
 
+@ignores(only_reads)
+def _meet_error(_cursor: object, _text: object, _values: object, context: Any) -> None:
+    """Raise the error that the statement is executed for, if it is one."""
+    error: BaseException | None = context.execution_options.get(_ERROR)
+    if error is not None:
+        raise error
+
+
 def _prepared(dialect: Dialect) -> WeakKeyDictionary[Statement, _Reading | None]:
     """Return what is known of statements for a dialect, which keeps it as long as it lives."""
     kept = vars(dialect)
     if _PREPARED not in kept:
+        event.listen(dialect, "do_execute", _meet_error)
         kept.setdefault(_PREPARED, WeakKeyDictionary())
     found: WeakKeyDictionary[Statement, _Reading | None] = kept[_PREPARED]
     return found
