@@ -17,6 +17,7 @@ from sqlalchemy import (
     JSON,
     Dialect,
     ForeignKey,
+    Integer,
     LargeBinary,
     Numeric,
     String,
@@ -98,6 +99,17 @@ class Thing(Base):
     loud: Mapped[str | None] = mapped_column(Upper(20))
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("owners.id"))
     owner: Mapped[Owner | None] = relationship()
+
+
+class Draft(Base):
+    """A row that knows how often it was changed."""
+
+    __tablename__ = "drafts"
+
+    text: Mapped[str]
+    version = mapped_column(Integer, nullable=False)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - of SQLAlchemy
 
 
 MADE = datetime(2026, 1, 2, 3, 4, 5, 678901)  # noqa: DTZ001 - as it is stored
@@ -254,7 +266,7 @@ def reads(draw: st.DrawFn) -> tuple[Any, dict[str, Any], dict[str, Any]]:
 
 
 CHECK = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -388,6 +400,23 @@ def test_a_write_of_a_model_goes_past_the_session(no_session: Callable[[], None]
     assert ("four",) == RENAME.execute(db.session, which=added.id, called="four").one()
     assert 1 == REMOVE.execute(db.session, which=added.id).rowcount  # type: ignore[attr-defined]
     db.session.rollback()
+
+
+@pytest.mark.usefixtures("app")
+def test_what_is_none_has_the_default_of_its_column() -> None:
+    """As in an INSERT of a session; and a parameter has its default where it is not given."""
+    assert ADD.execute(db.session, name="three", created_at=None).one().created_at is not None
+    flagged = Statement(select(Thing.name).where(Thing.flag == bindparam("flag", value=True)))
+    for _ in range(2):
+        assert ["two"] == flagged.execute(db.session).scalars().all()
+        assert [] == flagged.execute(db.session, flag=False).scalars().all()
+
+
+@pytest.mark.usefixtures("app")
+def test_a_model_with_versions_gets_one() -> None:
+    """That is for the session to give."""
+    Statement(insert(Draft)).execute(db.session, text="a")
+    assert 1 == db.session.scalar(select(Draft.version))
 
 
 @pytest.mark.usefixtures("app")

@@ -140,7 +140,7 @@ class Statement:
         except BaseException as error:
             self._raise(connection, reading.driver, values, error)
             raise
-        return IteratorResult(reading.row, iter(reading.driver.convert(found)))
+        return IteratorResult(reading.row, iter(reading.driver.values(found)))
 
     def _prepare(self, dialect: Dialect, names: tuple[str, ...]) -> "_Reading | None":
         is_known = len(set(names)) == len(names) == len(self._types)

@@ -111,7 +111,7 @@ class DriverStatement:
         self._codes = [column[1] for column in cursor.description]
         return list(cursor.fetchall())
 
-    def convert(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """Return rows that were fetched, with the values that their columns have in Python."""
         if self._results is None:
             self._results = list(self._conversions())
@@ -194,7 +194,7 @@ class CompiledStatement(DriverStatement):
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
-        return list(map(self._row, self.convert(found)))
+        return list(map(self._row, self.values(found)))
 
 
 @contextmanager
