@@ -22,6 +22,7 @@ from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
 from pegboard.cache.service import Cache, get_cache
+from pegboard.cache.single_write import SingleWrite as SingleWrite
 from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
     CacheStrategy,

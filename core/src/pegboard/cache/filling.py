@@ -66,6 +66,7 @@ class Filling:
 
     def __init__(self, strategy: CacheStrategy) -> None:
         self._strategy = strategy
+        self._remote = strategy if isinstance(strategy, RemoteStrategy) else None
         self._single_flight = SingleFlight()
 
     def look_up(self, source: Source[T]) -> T | Miss:
@@ -74,10 +75,10 @@ class Filling:
 
     async def find(self, source: Source[T], waiting: Waiting) -> T | Miss:
         """Return what is stored, as `look_up` does, and wait as a fast path does."""
-        strategy = self._strategy
-        if not isinstance(strategy, RemoteStrategy) or not strategy.is_non_blocking():
+        remote = self._remote
+        if remote is None or not remote.is_non_blocking():
             return await waiting.call(partial(self.look_up, source))
-        prepared = strategy.prepare(source.key)
+        prepared = remote.prepare(source.key)
         if isinstance(prepared, Miss):
             return prepared
         replies: Sequence[Reply] | ChannelError
@@ -85,7 +86,7 @@ class Filling:
             replies = await waiting.exchange(prepared.commands)
         except ChannelError as error:
             replies = error
-        return _decoded(source, strategy.complete(prepared, replies))
+        return _decoded(source, remote.complete(prepared, replies))
 
     def obtain(self, source: Source[T], found: T | Miss) -> tuple[T, Outcome]:
         """Return what a look-up has found; if that is a `Miss`, read it, and store it if possible.

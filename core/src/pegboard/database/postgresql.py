@@ -13,10 +13,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
-from pegboard.database.targets import SilentError
+from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
@@ -99,6 +99,22 @@ class Server:
             raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
+        connection.connect_async = self.connect_async
+        connection.on_silence = self.report_silence
+        return connection
+
+    def connect_async(self, target: Target) -> AsyncConnection:
+        """Connect to the server of a target as `connect` does, by a connection that never waits."""
+        if self._breaker.is_open:
+            raise self._no_answer()
+        try:
+            connection = self._connector.connect_async(target)
+        except SilentError:
+            self._breaker.trip("nothing connects in time", is_doubtful=True)
+            raise
+        connection.limit = self.limits.statement + TIMEOUT_MARGIN
+        connection.settings = self.limits.settings()
+        connection.is_for_writes = self._connector.wants_writes
         connection.on_silence = self.report_silence
         return connection
 

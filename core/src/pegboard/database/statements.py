@@ -162,7 +162,8 @@ class CompiledStatement(DriverStatement):
         """Compile a statement as `DriverStatement` does; `returned` has the types by name."""
         super().__init__(statement, dialect, [*returned.values()], sent)
         self.statement: Executable = statement
-        self._row = row_maker(returned)
+        self.named = row_maker(returned)
+        """Makes a named tuple of the values of a row."""
 
     def execute(
         self, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -173,28 +174,30 @@ class CompiledStatement(DriverStatement):
         was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
         value that cannot be sent.
         """
-        parameters = self.parameters(values)
         cursor = connection.cursor()
         try:
-            self._execute(cursor, parameters)
+            cursor.execute(self.text, self.parameters(values))
             return self.fetch(cursor)
+        except psycopg2.Error as error:
+            failure = self.failure(error, is_closed=bool(cursor.connection.closed))
+            if failure is error:
+                raise
+            raise failure from error
         finally:
             cursor.close()
 
-    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
-        try:
-            cursor.execute(self.text, parameters)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            is_lost = (
-                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
-            )
-            if not is_lost and error.pgcode not in _TOO_LATE:
-                raise
-            raise self.error(error, is_lost=bool(is_lost)) from error
+    def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
+        """Return what `execute` raises for an error; `is_closed` says whether the connection is."""
+        if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return error
+        is_lost = is_closed or error.pgcode is None or error.pgcode.startswith(_LOST)
+        if not is_lost and error.pgcode not in _TOO_LATE:
+            return error
+        return self.error(error, is_lost=is_lost)
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
-        return list(map(self._row, self.values(found)))
+        return [*map(self.named, self.values(found))]
 
 
 @contextmanager
@@ -219,3 +222,14 @@ def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
         else:
             driver.autocommit = False
         proxy.close()
+
+
+def execute_alone(
+    engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a statement as a transaction of its own.
+
+    Raises as `CompiledStatement.execute` and `autocommit` do.
+    """
+    with autocommit(engine) as connection:
+        return statement.execute(connection, values)

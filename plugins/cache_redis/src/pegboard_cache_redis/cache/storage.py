@@ -57,7 +57,7 @@ class Storage:
         names = self._names_of(state.epoch)
         keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
         keys += [marker for group in touched.groups for marker in names.markers(group)]
-        return [script.call(keys=[key], arguments=arguments) for key in keys]
+        return script.calls(keys, arguments)
 
     @staticmethod
     def confirms(state: EpochState, replies: Sequence[Reply] | ChannelError) -> bool:
