@@ -70,6 +70,7 @@ class DriverStatement:
             message = "the text of the statement, or what it sends, depends on each execution"
             raise NotCompilableError(message)
         self.compiled: Any = compiled
+        """What SQLAlchemy has made of it."""
         self.text = str(compiled)
         self._dialect = dialect
         self._fixed: Mapping[str, Any] = {
@@ -162,6 +163,7 @@ class CompiledStatement(DriverStatement):
         """Compile a statement as `DriverStatement` does; `returned` has the types by name."""
         super().__init__(statement, dialect, [*returned.values()], sent)
         self.statement: Executable = statement
+        """What was compiled."""
         self.named = row_maker(returned)
         """Makes a named tuple of the values of a row."""
 
