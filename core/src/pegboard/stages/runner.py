@@ -95,13 +95,14 @@ class StageRun:
     def _prepare(self) -> list[Command]:
         """Return the commands that the stages want to send to Redis, in one round trip."""
         commands: list[Command] = []
+        call, prepared = self.call, self._prepared
         for handler in self.match.handlers:
             try:
-                wanted = handler.prepare(self.call)
+                wanted = handler.prepare(call)
                 if wanted is None:
                     continue
                 if not isinstance(wanted, Answer):
-                    if not isinstance(wanted, (list, tuple, Sequence)):  # the first are quick
+                    if type(wanted) is not tuple and not isinstance(wanted, Sequence):
                         _refuse(wanted)
                     for command in wanted:
                         if type(command) is not Command:
@@ -111,7 +112,7 @@ class StageRun:
                 wanted = answer_of(error)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
                 wanted = self._bug(handler, error)
-            self._prepared.append((handler, wanted))
+            prepared.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
         return commands
