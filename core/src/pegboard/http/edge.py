@@ -91,6 +91,8 @@ class Edge:
             self._tags.accept(environ)
         if self._cors is not None and (headers := self._cors.preflight(environ)) is not None:
             return EarlyAnswer(PREFLIGHT_STATUS, headers, b"")
+        if "HTTP_ACCEPT_ENCODING" not in environ:
+            return None
         allowed = self.compression.negotiate(environ)
         if allowed.is_identity_refused and allowed.coding is None:
             names = ", ".join((*self.compression.codings, IDENTITY))
