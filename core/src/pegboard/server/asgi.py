@@ -10,14 +10,16 @@ one whose stages, or the middleware of a plugin, may have to wait.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
+from sqlalchemy import Engine
 
 from pegboard.api import LIVENESS_PATH
+from pegboard.database import AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
@@ -73,6 +75,7 @@ class Gateway:
         self._edge = get_edge(app)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
+        self._database: AsyncPool | None = None
         self._exchange: Exchange = self.exchange
         self._is_started = False
         self._runs_stages = False
@@ -97,6 +100,8 @@ class Gateway:
         """Disconnect from Redis and take no further request; those on threads go on."""
         if self._pipeline is not None:
             self._pipeline.close()
+        if self._database is not None:
+            self._database.close()
         self._threads.close()
         self._liveness.close()
 
@@ -170,6 +175,17 @@ class Gateway:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
         return await self._threads.call(function)
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
+        database = self._database
+        if database is None:
+            database = self._database = AsyncPool(engine, asyncio.get_running_loop())
+        if database.is_usable:
+            return await database.execute(statement, values)
+        return await self._threads.call(partial(execute_alone, engine, statement, values))
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
