@@ -86,7 +86,7 @@ class StageRun:
                 if wanted is None:
                     continue
                 if not isinstance(wanted, Answer):
-                    if type(wanted) is not tuple and not isinstance(wanted, Sequence):
+                    if type(wanted) is not tuple and not isinstance(wanted, (list, Sequence)):
                         _refuse(wanted)
                     for command in wanted:
                         if type(command) is not Command:
