@@ -235,7 +235,7 @@ class Coherence:
         self._abandon(info)
 
     def _fence(self, connection: PoolProxiedConnection, writes: Writes) -> None:
-        transaction = self.transaction(connection)
+        transaction = WriterTransaction(connection, self._dialect, self._commit)
         fence = self.strategy.fence(writes.touched(), transaction)
         connection.info[_FENCE] = (fence, transaction)
 
