@@ -5,6 +5,8 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy import String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pegboard
-from pegboard.resources import CRUD, Line
+from pegboard.resources import CRUD, Line, Moment
 from pegboard.testing.fixtures import MakeApp
 
 
@@ -29,6 +31,23 @@ class Parcel(Base):
     name: Mapped[str] = mapped_column(String(20))
 
 
+class Promise(Base):
+    """A row of which the database makes what the driver cannot read."""
+
+    __tablename__ = "promises"
+
+    name: Mapped[str] = mapped_column(String(20))
+    due_at: Mapped[datetime] = mapped_column(server_default=text("'20000-01-01'"))
+
+
+class PromiseSchema(Schema):
+    """A promise."""
+
+    id = fields.Integer(dump_only=True)
+    name = Line(required=True, max_length=20)
+    due_at = Moment(dump_only=True)
+
+
 class ParcelSchema(Schema):
     """A parcel."""
 
@@ -37,17 +56,22 @@ class ParcelSchema(Schema):
 
 
 class Parcels:
-    """A plugin with a resource."""
+    """A plugin with two resources."""
 
     name = "parcels"
 
     @pegboard.hookimpl
     def pegboard_blueprints(self) -> list[pegboard.Blueprint]:
-        """Serve it."""
-        resource = pegboard.Resource(
-            "parcels", __name__, Parcel, ParcelSchema, noun="parcel", operations=CRUD
-        )
-        return [resource.blueprint]
+        """Serve them."""
+        resources: list[pegboard.Resource[Any]] = [
+            pegboard.Resource(
+                "parcels", __name__, Parcel, ParcelSchema, noun="parcel", operations=CRUD
+            ),
+            pegboard.Resource(
+                "promises", __name__, Promise, PromiseSchema, noun="promise", operations=CRUD
+            ),
+        ]
+        return [one.blueprint for one in resources]
 
 
 class Pooler:
@@ -129,3 +153,15 @@ def test_what_may_be_written_is_not_written_again(make_app: MakeApp, pooler: Poo
     with app.app_context():
         names = pegboard.db.session.scalars(text("SELECT name FROM parcels ORDER BY id")).all()
     assert ["a", "b"] == names
+
+
+def test_what_cannot_be_read_was_written_once(make_app: MakeApp, postgres_url: str):
+    """The row is there, and no view tries to write another one."""
+    app = make_app(plugins=[Parcels()], DATABASE_URL=postgres_url)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+    assert 500 == app.test_client().post("/api/promises/", json={"name": "a"}).status_code
+    with app.app_context():
+        used = pegboard.db.session.execute(text("SELECT last_value FROM promises_id_seq")).scalar()
+    assert 1 == used

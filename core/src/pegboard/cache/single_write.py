@@ -15,7 +15,7 @@ from pegboard.cache.acknowledgement import acknowledge
 from pegboard.cache.coherence import Coherence
 from pegboard.cache.invalidation import RowWrites
 from pegboard.cache.strategy import RemoteFences, Touched, UnconfirmedError
-from pegboard.database import CompiledStatement, autocommit
+from pegboard.database import CompiledStatement, UnreadableError, autocommit
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Waiting
 
@@ -111,7 +111,8 @@ class SingleWrite:
 
 def _is_lost(error: Exception) -> bool:
     """Return whether the server may have committed: then the fence stays until it expires."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    is_unanswered = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_unanswered or isinstance(error, UnreadableError)
 
 
 async def _replies(waiting: Waiting, commands: Sequence[Command]) -> Sequence[Reply] | ChannelError:

@@ -10,6 +10,7 @@ from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.statements import (
     CompiledStatement,
     NotCompilableError,
+    UnreadableError,
     autocommit,
     execute_alone,
     row_maker,
@@ -31,6 +32,7 @@ __all__ = [
     "NotCompilableError",
     "ReadOnlyServerError",
     "Statement",
+    "UnreadableError",
     "Violation",
     "WatchedConnection",
     "autocommit",

@@ -67,7 +67,7 @@ class Link:
         self._then: Callable[[Exception | None], None] | None = None
         """What to do at the end of the statement; None while there is none."""
         self._deadline = 0.0
-        self._checked_at = self._used_at = time.monotonic()
+        self._used_at = time.monotonic()
         self._input = select.poll()
         self._input.register(self._socket, select.POLLIN)
         pool.loop.add_reader(self._socket, self._advance)
@@ -84,7 +84,10 @@ class Link:
             self._pool.begin(work)
             return
         now = time.monotonic()
-        if now - self._checked_at < READ_ONLY_INTERVAL and now - self._used_at <= TRUSTED_IDLE:
+        if (
+            now - self._connection.asked_at < READ_ONLY_INTERVAL
+            and now - self._used_at <= TRUSTED_IDLE
+        ):
             self._run(work)
         else:
             self._execute(_CHECK, {}, PING_LIMIT, lambda error: self._go_on(work, error))
@@ -94,7 +97,7 @@ class Link:
         if error is None and not (
             self._connection.is_for_writes and self._cursor.fetchone() == ("on",)
         ):
-            self._checked_at = time.monotonic()
+            self._connection.asked_at = time.monotonic()
             self._run(work)
         else:
             self.end()

@@ -171,6 +171,7 @@ class AsyncPool:
             raise psycopg2.InterfaceError(message)
         driver.close()
         connection = driver.connect_async(driver.target)
+        connection.asked_at = driver.asked_at
         # What SQLAlchemy has registered for the types of this database.
         connection.string_types.update(driver.string_types)
         connection.binary_types.update(driver.binary_types)

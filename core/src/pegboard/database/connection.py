@@ -42,6 +42,8 @@ class AsyncConnection(TargetedConnection):
         super().__init__(*args, **kwargs)
         self.limit = 0.0
         """Seconds that a statement may take."""
+        self.asked_at = time.monotonic()
+        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
         self.settings = ""
         """The statements that precede each statement, in one transaction with it."""
         self.is_for_writes = True

@@ -30,6 +30,10 @@ A pooler such as PgBouncer answers so when its own connection to the server is l
 """
 
 
+class UnreadableError(Exception):
+    """Raised for rows that the driver cannot read, when the statement has been executed."""
+
+
 class NotCompilableError(ValueError):
     """Raised for a statement whose text depends on its values."""
 
@@ -172,9 +176,9 @@ class CompiledStatement(DriverStatement):
     ) -> list[tuple[Any, ...]]:
         """Run the statement with these parameters; returns the rows as the driver has them.
 
-        Raises `DBAPIError` if it took too long, or if it is not known whether it was executed. What
-        was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
-        value that cannot be sent.
+        Raises `DBAPIError` if it took too long, or if it is not known whether it was executed, and
+        `UnreadableError` if it was. What was certainly not executed raises `psycopg2.Error`, or
+        `ValueError` or `OverflowError` for a value that cannot be sent.
         """
         cursor = connection.cursor()
         try:
@@ -187,6 +191,13 @@ class CompiledStatement(DriverStatement):
             raise failure from error
         finally:
             cursor.close()
+
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a cursor that has executed it. Raises `UnreadableError`."""
+        try:
+            return super().fetch(cursor)
+        except Exception as error:
+            raise UnreadableError(str(error)) from error
 
     def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
         """Return what `execute` raises for an error; `is_closed` says whether the connection is."""

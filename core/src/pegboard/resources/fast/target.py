@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pegboard.database import CompiledStatement, row_maker
+from pegboard.database import CompiledStatement, UnreadableError, row_maker
 from pegboard.resources.fast.encoding import RowEncoder
 from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
@@ -168,5 +168,5 @@ class Target:
             if not error.connection_invalidated:
                 raise
             raise UnansweredError from error
-        except (psycopg2.Error, ValueError, OverflowError) as error:
+        except (psycopg2.Error, UnreadableError, ValueError, OverflowError) as error:
             raise UnansweredError from error
