@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from pegboard.database import AsyncPool, CompiledStatement, db
+from pegboard.database import AsyncPool, CompiledStatement, UnreadableError, db
 from pegboard.database.connection import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
@@ -241,7 +241,7 @@ async def test_a_long_answer_is_received_in_parts(pool_of, postgres_url) -> None
 async def test_a_value_that_cannot_be_read_is_an_error(pool_of, postgres_url) -> None:
     """The driver refuses it when it fetches the row; the connection goes on."""
     async with pool_of(postgres_url) as pool:
-        with pytest.raises(ValueError, match="year"):
+        with pytest.raises(UnreadableError, match="year"):
             await pool.run("SELECT timestamp '20000-01-01' AS value", DateTime)
         assert 1 == await pool.run("SELECT 1 AS value")
 
