@@ -15,6 +15,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
 from pegboard.api.declarations import declared_schemas
+from pegboard.api.field_types import client_name
 from pegboard.api.messages import plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort, function_of
 
@@ -162,10 +163,7 @@ def _repeated_in(found: MultiDictProxy, request: Request, schema: Schema) -> dic
 
 def _names(schema: Schema) -> set[str]:
     """Return the names under which a request gives the fields of a schema."""
-    return {
-        name if field.data_key is None else field.data_key
-        for name, field in schema.load_fields.items()
-    }
+    return {client_name(name, field) for name, field in schema.load_fields.items()}
 
 
 def _repeated(args: MultiDict[str, str]) -> set[str]:
