@@ -13,6 +13,7 @@ from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.document import OpenAPIDocument, openapi_blueprint
 from pegboard.api.dumping import quick_schema
+from pegboard.api.field_types import client_name
 from pegboard.api.health import (
     LIVENESS_PATH,
     HealthCheck,
@@ -53,6 +54,7 @@ __all__ = [
     "add_names",
     "add_tags",
     "check_query",
+    "client_name",
     "complaints_about",
     "describe_service",
     "docs_blueprint",

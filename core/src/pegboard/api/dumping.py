@@ -11,6 +11,8 @@ from marshmallow import Schema, fields, missing
 from marshmallow.utils import get_value
 from sqlalchemy import Row
 
+from pegboard.api.field_types import client_name
+
 Write = Callable[[Any], Any]
 Convert = Callable[[Any, str, Any], Any]
 """Takes a value, the name of its field, and the object that it is of."""
@@ -99,7 +101,7 @@ def _writer(schema: Schema) -> Write:
 
 
 def _step(name: str, field: Any) -> _Step:
-    key = name if field.data_key is None else field.data_key
+    key = client_name(name, field)
     attribute = name if field.attribute is None else field.attribute
     kind = type(field)
     is_usual = (

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of fields beside what apispec does."""
+"""What fields are called, and what the OpenAPI document says of them beside what apispec does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,11 @@ from typing import Any
 from marshmallow import fields
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def client_name(name: str, field: fields.Field[Any]) -> str:
+    """Return the name of a field in JSON, and in a query."""
+    return name if field.data_key is None else field.data_key
 
 
 def enum_type(_converter: object, field: fields.Field[Any], ret: Mapping[str, Any]) -> Any:

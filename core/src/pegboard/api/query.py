@@ -15,6 +15,7 @@ from webargs.multidictproxy import MultiDictProxy
 from werkzeug.datastructures import MultiDict
 
 from pegboard.api.declarations import declared_schemas
+from pegboard.api.field_types import client_name
 from pegboard.api.messages import plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort, function_of
 
@@ -136,7 +137,8 @@ def _read_rules(app: Flask, endpoint: str, method: str) -> _Rules | None:
     }
     view_class = getattr(view, "view_class", None)
     is_open = getattr(function, _OPEN, False) or getattr(view_class, _OPEN, False)
-    known = frozenset(documented).union(*map(_names, schemas))
+    declared = (one for schema in schemas for one in schema.load_fields.items())
+    known = frozenset(documented) | {client_name(name, field) for name, field in declared}
     return _Rules(blueprint.ARGUMENTS_PARSER, schemas, documented, is_open, known)
 
 
@@ -156,16 +158,9 @@ def _proxy(parser: FlaskParser, request: Request, schema: Schema) -> MultiDictPr
 
 
 def _repeated_in(found: MultiDictProxy, request: Request, schema: Schema) -> dict[str, list[str]]:
-    single = _names(schema) - found.multiple_keys
+    names = {client_name(name, field) for name, field in schema.load_fields.items()}
+    single = names - found.multiple_keys
     return {name: [_REPEATED] for name in sorted(_repeated(request.args) & single)}
-
-
-def _names(schema: Schema) -> set[str]:
-    """Return the names under which a request gives the fields of a schema."""
-    return {
-        name if field.data_key is None else field.data_key
-        for name, field in schema.load_fields.items()
-    }
 
 
 def _repeated(args: MultiDict[str, str]) -> set[str]:

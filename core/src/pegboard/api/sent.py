@@ -7,6 +7,7 @@ from typing import Any
 from flask import Request, current_app
 
 from pegboard.api.declarations import declared_schemas
+from pegboard.api.field_types import client_name
 from pegboard.http import InvalidJSONError, function_of, load_json
 
 _FIELDS = "_pegboard_fields_by_column"
@@ -73,7 +74,7 @@ def body_fields(request: Request) -> Mapping[str, str]:
     if function is None:
         return {}
     return {
-        field.attribute or name: name if field.data_key is None else field.data_key
+        field.attribute or name: client_name(name, field)
         for schema in declared_schemas(function, {"json", "form"})
         if not schema.many
         for name, field in schema.load_fields.items()

@@ -3,6 +3,7 @@
 What `__all__` lists is public; the other names are for the packages of the core.
 """
 
+from pegboard.api import client_name as client_name
 from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.database import no_time_limit
 from pegboard.http import InvalidJSONError, load_json
@@ -29,7 +30,6 @@ from pegboard.resources.listing import TOTAL_ON_REQUEST as TOTAL_ON_REQUEST
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values
-from pegboard.resources.schemas import client_name as client_name
 from pegboard.resources.steps import Steps
 
 __all__ = [

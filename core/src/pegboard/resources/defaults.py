@@ -17,7 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.resources.schemas import Values, client_name
+from pegboard.api import client_name
+from pegboard.resources.schemas import Values
 
 
 class _Context:

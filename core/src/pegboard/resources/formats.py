@@ -13,10 +13,9 @@ from typing import Any
 from flask.json.provider import DefaultJSONProvider
 from marshmallow import Schema, fields
 
-from pegboard.api import quick_schema
+from pegboard.api import client_name, quick_schema
 from pegboard.http import InvalidJSONError, encode_json, load_json
 from pegboard.resources.fields import Decimal, Moment
-from pegboard.resources.schemas import client_name
 
 _PART_SIZE = 64 * 1024
 _NEEDS_QUOTES = frozenset('",\r\n')

@@ -7,9 +7,9 @@ from typing import Any
 from flask import request
 from marshmallow import Schema, ValidationError
 
-from pegboard.api import plain_messages
+from pegboard.api import client_name, plain_messages
 from pegboard.http import VALIDATION_MESSAGE, abort, read_json
-from pegboard.resources.schemas import Kept, Values, client_name
+from pegboard.resources.schemas import Kept, Values
 
 MEDIA_TYPES = ("application/merge-patch+json", "application/json")
 """The media types of a merge patch."""

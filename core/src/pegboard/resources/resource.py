@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
 from sqlalchemy.sql.visitors import iterate
 from werkzeug.routing import IntegerConverter
 
-from pegboard.api import Blueprint
+from pegboard.api import Blueprint, client_name
 from pegboard.cache import Collection, Dependence
 from pegboard.resources import checks
 from pegboard.resources.conditions import Condition, conditions_of
@@ -25,7 +25,7 @@ from pegboard.resources.overrides import mistakes_in_overrides
 from pegboard.resources.plans import Plans
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
-from pegboard.resources.schemas import ShownFields, client_name, derive
+from pegboard.resources.schemas import ShownFields, derive
 from pegboard.resources.steps import M, Steps
 from pegboard.resources.totals import Totals
 from pegboard.settings import CoreSettings, get_settings

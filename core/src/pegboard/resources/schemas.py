@@ -21,6 +21,7 @@ from marshmallow import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from pegboard.api import client_name
 from pegboard.resources.bounds import bounded_fields
 from pegboard.resources.fields import Line, Text
 
@@ -69,11 +70,6 @@ class ShownFields:
     def field_of(self, attribute: str) -> fields.Field[Any] | None:
         """Return the field of an attribute, if a schema has it."""
         return self._fields[attribute][1] if attribute in self._fields else None
-
-
-def client_name(name: str, field: fields.Field[Any]) -> str:
-    """Return the name of a field in JSON."""
-    return name if field.data_key is None else field.data_key
 
 
 @cache

@@ -8,10 +8,9 @@ from marshmallow import Schema, fields
 from sqlalchemy import DateTime, Enum, Integer, String
 from sqlalchemy.types import TypeEngine
 
-from pegboard.api import quick_schema
+from pegboard.api import client_name, quick_schema
 from pegboard.http import encode_json
 from pegboard.resources.fields import Moment
-from pegboard.resources.schemas import client_name
 
 Encode = Callable[[Any], bytes]
 

@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl
 from marshmallow import RAISE, Schema, ValidationError, missing
 from werkzeug.exceptions import ClientDisconnected
 
+from pegboard.api import client_name
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.fast.encoding import is_pure
-from pegboard.resources.schemas import BULK_HOOK, Values, client_name
+from pegboard.resources.schemas import BULK_HOOK, Values
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
