@@ -145,7 +145,7 @@ class Prepared:
 
     def fill(self, lease: Any, value: bytes, ttl: int) -> bool:
         """Store a value."""
-        return result_of(self._strategy.fill_by(lease, value, ttl, self._send))
+        return bool(result_of(self._strategy.fill_by(lease, value, ttl, self._send)))
 
     def give_back(self, lease: Any) -> None:
         """End a lease."""

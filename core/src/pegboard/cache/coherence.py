@@ -26,6 +26,7 @@ from pegboard.cache.strategy import (
     SharedStrategy,
 )
 from pegboard.cache.writes import Writes
+from pegboard.database import ignores, only_reads
 
 EXTENSION = "pegboard.coherence"
 
@@ -104,6 +105,7 @@ class Coherence:
         self._rollback_prepared = dialect.do_rollback_twophase
         self._shared = strategy if isinstance(strategy, SharedStrategy) else None
 
+    @ignores(only_reads)
     def note(
         self,
         connection: Connection,
@@ -143,6 +145,7 @@ class Coherence:
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
+    @ignores(only_reads)
     def executed(
         self,
         connection: Connection,
@@ -207,7 +210,9 @@ class Coherence:
 
     def _matters(self, writes: Writes) -> bool:
         """Return whether something of what is written may be cached, by any process."""
-        return bool(writes) or (writes.is_elsewhere and self.fences_all())
+        return bool(writes) or (
+            writes.is_elsewhere and self._shared is not None and self.fences_all()
+        )
 
     def fences_all(self) -> bool:
         """Return whether other processes may cache rows of any table."""
@@ -230,7 +235,7 @@ class Coherence:
         self._abandon(info)
 
     def _fence(self, connection: PoolProxiedConnection, writes: Writes) -> None:
-        transaction = self.transaction(connection)
+        transaction = WriterTransaction(connection, self._dialect, self._commit)
         fence = self.strategy.fence(writes.touched(), transaction)
         connection.info[_FENCE] = (fence, transaction)
 
