@@ -1,5 +1,6 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
+from pegboard.database.async_pool import AsyncPool
 from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
@@ -9,6 +10,7 @@ from pegboard.database.statements import (
     CompiledStatement,
     NotCompilableError,
     autocommit,
+    execute_alone,
     row_maker,
 )
 from pegboard.database.transactions import transactional, transactional_made_of
@@ -20,6 +22,7 @@ from pegboard.database.watchdog import no_time_limit
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "SQLITE_LOWER",
+    "AsyncPool",
     "CompiledStatement",
     "DatabaseOptions",
     "Kind",
@@ -32,6 +35,7 @@ __all__ = [
     "availability_hint",
     "check_server",
     "db",
+    "execute_alone",
     "init_database",
     "is_in_memory",
     "no_time_limit",

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
-from pegboard.database.targets import SilentError
+from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
@@ -77,6 +77,8 @@ class Server:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.has_listeners: Callable[[], bool] = lambda: False
+        """Returns whether a plugin listens to the pool, and so may prepare its connections."""
         self._is_silent = False
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
@@ -99,6 +101,24 @@ class Server:
             raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
+        if not self.has_listeners():
+            connection.connect_async = self.connect_async
+        connection.on_silence = self.report_silence
+        return connection
+
+    def connect_async(self, target: Target) -> AsyncConnection:
+        """Connect to the server of a target as `connect` does, by a connection that never waits."""
+        if self._breaker.is_open:
+            raise self._no_answer()
+        try:
+            connection = self._connector.connect_async(target)
+        except SilentError:
+            self._breaker.trip("nothing connects in time", is_doubtful=True)
+            raise
+        connection.limit = self.limits.statement + TIMEOUT_MARGIN
+        connection.settings = self.limits.settings()
+        connection.is_refused = lambda: self._refuses_calls
+        connection.is_for_writes = self._connector.wants_writes
         connection.on_silence = self.report_silence
         return connection
 
@@ -218,6 +238,9 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
     _check_at_checkout(engine, server, give_up=init_failover(engine, server))
     event.listen(engine, "engine_disposed", lambda _: server.prefer_none())
 
+    listeners = _count_listeners(engine)
+    server.has_listeners = lambda: _count_listeners(engine) != listeners
+
     @event.listens_for(engine, "begin")
     def set_limits(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -225,6 +248,14 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
             return
         with closing(driver.cursor()) as cursor:
             cursor.execute(limits.settings())
+
+
+def _count_listeners(engine: Engine) -> int:
+    dispatch: Any = engine.pool.dispatch
+    return sum(len(getattr(dispatch, name)) for name in _POOL_EVENTS)
+
+
+_POOL_EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")
 
 
 def _check_at_checkout(engine: Engine, server: Server, give_up: Callable[[], None]) -> None:

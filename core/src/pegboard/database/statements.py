@@ -70,7 +70,7 @@ class CompiledStatement:
             raise NotCompilableError(message)
         self.statement: Executable = statement
         self.compiled: Any = compiled
-        self._text = str(compiled)
+        self.text = str(compiled)
         self._dialect = dialect
         self._fixed: Mapping[str, Any] = {
             compiled.bind_names[bind]: bind.effective_value
@@ -88,7 +88,8 @@ class CompiledStatement:
         self._codes: Sequence[Any] = ()
         """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
-        self._row = row_maker(returned)
+        self.named = row_maker(returned)
+        """Makes a named tuple of the values of a row."""
 
     def execute(
         self, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -99,54 +100,41 @@ class CompiledStatement:
         was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
         value that cannot be sent.
         """
+        cursor = connection.cursor()
+        try:
+            cursor.execute(self.text, self.parameters(values))
+            return self.fetch(cursor)
+        except psycopg2.Error as error:
+            failure = self.failure(error, is_closed=bool(cursor.connection.closed))
+            if failure is error:
+                raise
+            raise failure from error
+        finally:
+            cursor.close()
+
+    def parameters(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters for the driver."""
         parameters = {**self._fixed, **values}
         for name, convert in self._binding.items():
             parameters[name] = convert(parameters[name])
         for name, escaped in self._escaped.items():
             parameters[escaped] = parameters.pop(name)
-        cursor = connection.cursor()
-        try:
-            self._execute(cursor, parameters)
-            self._codes = [column[1] for column in cursor.description]
-            return list(cursor.fetchall())
-        finally:
-            cursor.close()
+        return parameters
 
-    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
-        try:
-            cursor.execute(self._text, parameters)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            is_lost = (
-                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
-            )
-            if not is_lost and error.pgcode not in _TOO_LATE:
-                raise
-            raise self._error(error, is_lost=bool(is_lost)) from error
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a cursor that has executed the statement."""
+        self._codes = [column[1] for column in cursor.description]
+        return list(cursor.fetchall())
 
-    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return rows that were executed for, as named tuples with the values of the columns."""
-        if self._results is None:
-            self._results = list(self._conversions())
-        if not self._results:
-            return list(map(self._row, found))
-        return [self._converted(row, self._results) for row in found]
-
-    def _conversions(self) -> Iterator[tuple[int, Convert]]:
-        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
-            convert = type_.result_processor(self._dialect, code)
-            if convert is not None:
-                yield place, convert
-
-    def _converted(self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Any:
-        values = list(row)
-        for place, convert in results:
-            values[place] = convert(values[place])
-        return self._row(values)
-
-    def _error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
-        """Return the driver's error as SQLAlchemy raises it."""
+    def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
+        """Return what `execute` raises for an error; `is_closed` says whether the connection is."""
+        if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return error
+        is_lost = is_closed or error.pgcode is None or error.pgcode.startswith(_LOST)
+        if not is_lost and error.pgcode not in _TOO_LATE:
+            return error
         found: Any = DBAPIError.instance(
-            self._text,
+            self.text,
             None,
             error,
             psycopg2.Error,
@@ -155,6 +143,31 @@ class CompiledStatement:
             dialect=self._dialect,
         )
         return found  # type: ignore[no-any-return]
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return rows that were executed for, as named tuples with the values of the columns."""
+        return [*map(self.named, self.values(found))]
+
+    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return the values of the columns in rows that were executed for."""
+        if self._results is None:
+            self._results = list(self._conversions())
+        results = self._results
+        return [self._converted(row, results) for row in found] if results else found
+
+    def _conversions(self) -> Iterator[tuple[int, Convert]]:
+        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
+            convert = type_.result_processor(self._dialect, code)
+            if convert is not None:
+                yield place, convert
+
+    def _converted(
+        self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]
+    ) -> Sequence[Any]:
+        values = list(row)
+        for place, convert in results:
+            values[place] = convert(values[place])
+        return values
 
 
 @contextmanager
@@ -179,3 +192,14 @@ def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
         else:
             driver.autocommit = False
         proxy.close()
+
+
+def execute_alone(
+    engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a statement as a transaction of its own.
+
+    Raises as `CompiledStatement.execute` and `autocommit` do.
+    """
+    with autocommit(engine) as connection:
+        return statement.execute(connection, values)

@@ -190,4 +190,4 @@ def _given_trace(environ: "WSGIEnvironment") -> str | None:
 
 def _new_id() -> str:
     # It must be unique, not secret, and reading the system's randomness is slow.
-    return f"{random.getrandbits(128):032x}"
+    return random.randbytes(16).hex()  # noqa: S311 - see above

@@ -5,13 +5,15 @@ only in how commands for Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flask import Flask, Response
+from sqlalchemy import Engine
 
+from pegboard.database import CompiledStatement, execute_alone
 from pegboard.http import CACHE_CONTROL_KEY, APIError, internal_error
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
@@ -64,13 +66,12 @@ class StageRun:
     @property
     def is_non_blocking(self) -> bool:
         """Whether no stage would wait for anything now."""
-        for handler in self.match.handlers:
-            is_non_blocking = getattr(handler, "is_non_blocking", None)
+        for number, is_non_blocking in enumerate(self.match.non_blocking):
             try:
                 if is_non_blocking is None or not is_non_blocking():
                     return False
             except Exception:
-                name = self._name_of(handler)
+                name = self.match.stages[number]
                 logger.exception("the stage %s cannot say whether it would wait", name)
                 return False
         return True
@@ -284,6 +285,12 @@ class OnThread:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function; returns its result."""
         return function()
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection of the engine's pool."""
+        return execute_alone(engine, statement, values)
 
 
 def _refuse(wanted: object) -> NoReturn:
