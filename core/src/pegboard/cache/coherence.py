@@ -26,6 +26,7 @@ from pegboard.cache.strategy import (
     SharedStrategy,
 )
 from pegboard.cache.writes import Writes
+from pegboard.database import ignores, only_reads
 
 EXTENSION = "pegboard.coherence"
 
@@ -104,6 +105,7 @@ class Coherence:
         self._rollback_prepared = dialect.do_rollback_twophase
         self._shared = strategy if isinstance(strategy, SharedStrategy) else None
 
+    @ignores(only_reads)
     def note(
         self,
         connection: Connection,
@@ -143,6 +145,7 @@ class Coherence:
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
+    @ignores(only_reads)
     def executed(
         self,
         connection: Connection,

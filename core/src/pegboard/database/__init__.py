@@ -5,6 +5,7 @@ from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
+from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.statements import (
     CompiledStatement,
@@ -29,6 +30,7 @@ __all__ = [
     "Model",
     "NotCompilableError",
     "ReadOnlyServerError",
+    "Statement",
     "Violation",
     "WatchedConnection",
     "autocommit",
@@ -36,9 +38,11 @@ __all__ = [
     "check_server",
     "db",
     "execute_alone",
+    "ignores",
     "init_database",
     "is_in_memory",
     "no_time_limit",
+    "only_reads",
     "row_maker",
     "transactional",
     "transactional_made_of",

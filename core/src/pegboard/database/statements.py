@@ -46,30 +46,31 @@ def row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
     return make
 
 
-class CompiledStatement:
-    """A statement for psycopg2, and the rows that it returns.
-
-    The rows are named tuples, as the plain rows of SQLAlchemy are.
-    """
+class DriverStatement:
+    """The text of a statement for a driver, and the conversions of its values and of its rows."""
 
     def __init__(
         self,
         statement: Any,
         dialect: Dialect,
-        returned: Mapping[str, TypeEngine[Any]],
+        returned: Sequence[TypeEngine[Any]],
         sent: Sequence[str] | None = None,
     ) -> None:
         """Compile a statement.
 
-        `returned` are the names and types of its columns in their order. `sent` are the keys of the
-        columns that an INSERT or UPDATE is given. Raises `NotCompilableError`.
+        `returned` are the types of its columns in their order. `sent` are the keys of the columns
+        that an INSERT or UPDATE is given. Raises `NotCompilableError`.
         """
         compiled = statement.compile(dialect=dialect, column_keys=sent)
-        if compiled.post_compile_params or compiled.literal_execute_params:
-            message = "the text of the statement depends on its values"
+        if (
+            compiled.post_compile_params
+            or compiled.literal_execute_params
+            or any(bind.callable is not None for bind in compiled.bind_names)
+        ):
+            message = "the text of the statement, or what it sends, depends on each execution"
             raise NotCompilableError(message)
-        self.statement: Executable = statement
         self.compiled: Any = compiled
+        """What SQLAlchemy has made of it."""
         self.text = str(compiled)
         self._dialect = dialect
         self._fixed: Mapping[str, Any] = {
@@ -84,10 +85,85 @@ class CompiledStatement:
         }
         self._escaped: Mapping[str, str] = compiled.escaped_bind_names or {}
         """The names of parameters that stand otherwise in the text, such as one with a bracket."""
-        self._types = [type_.dialect_impl(dialect) for type_ in returned.values()]
+        self._order: Sequence[str] | None = compiled.positiontup
+        """The names of the parameters by their places, for a driver that wants no names."""
+        self._types = [type_.dialect_impl(dialect) for type_ in returned]
         self._codes: Sequence[Any] = ()
         """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them.
+
+        Raises `KeyError` for one that is missing, and what the type of a parameter raises for one
+        that it does not take.
+        """
+        parameters = {**self._fixed, **values}
+        for name, convert in self._binding.items():
+            parameters[name] = convert(parameters[name])
+        if self._order is not None:
+            return tuple([parameters[name] for name in self._order])
+        for name, escaped in self._escaped.items():
+            parameters[escaped] = parameters.pop(name)
+        return parameters
+
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a cursor that has executed the statement, as the driver has them."""
+        self._codes = [column[1] for column in cursor.description]
+        return list(cursor.fetchall())
+
+    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return rows that were fetched, with the values that their columns have in Python."""
+        if self._results is None:
+            self._results = list(self._conversions())
+        if not self._results:
+            return found
+        return [self._converted(row, self._results) for row in found]
+
+    def _conversions(self) -> Iterator[tuple[int, Convert]]:
+        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
+            convert = type_.result_processor(self._dialect, code)
+            if convert is not None:
+                yield place, convert
+
+    @staticmethod
+    def _converted(row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Sequence[Any]:
+        values = list(row)
+        for place, convert in results:
+            values[place] = convert(values[place])
+        return values
+
+    def error(self, error: BaseException, *, is_lost: bool) -> DBAPIError:
+        """Return the driver's error as SQLAlchemy raises it."""
+        found: Any = DBAPIError.instance(
+            self.text,
+            None,
+            error,
+            self._dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=self._dialect,
+        )
+        return found  # type: ignore[no-any-return]
+
+
+class CompiledStatement(DriverStatement):
+    """A statement for psycopg2, and the rows that it returns.
+
+    The rows are named tuples, as the plain rows of SQLAlchemy are.
+    """
+
+    def __init__(
+        self,
+        statement: Any,
+        dialect: Dialect,
+        returned: Mapping[str, TypeEngine[Any]],
+        sent: Sequence[str] | None = None,
+    ) -> None:
+        """Compile a statement as `DriverStatement` does; `returned` has the types by name."""
+        super().__init__(statement, dialect, [*returned.values()], sent)
+        self.statement: Executable = statement
+        """What was compiled."""
         self.named = row_maker(returned)
         """Makes a named tuple of the values of a row."""
 
@@ -112,20 +188,6 @@ class CompiledStatement:
         finally:
             cursor.close()
 
-    def parameters(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters for the driver."""
-        parameters = {**self._fixed, **values}
-        for name, convert in self._binding.items():
-            parameters[name] = convert(parameters[name])
-        for name, escaped in self._escaped.items():
-            parameters[escaped] = parameters.pop(name)
-        return parameters
-
-    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a cursor that has executed the statement."""
-        self._codes = [column[1] for column in cursor.description]
-        return list(cursor.fetchall())
-
     def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
         """Return what `execute` raises for an error; `is_closed` says whether the connection is."""
         if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
@@ -133,41 +195,11 @@ class CompiledStatement:
         is_lost = is_closed or error.pgcode is None or error.pgcode.startswith(_LOST)
         if not is_lost and error.pgcode not in _TOO_LATE:
             return error
-        found: Any = DBAPIError.instance(
-            self.text,
-            None,
-            error,
-            psycopg2.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=self._dialect,
-        )
-        return found  # type: ignore[no-any-return]
+        return self.error(error, is_lost=is_lost)
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
         return [*map(self.named, self.values(found))]
-
-    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """Return the values of the columns in rows that were executed for."""
-        if self._results is None:
-            self._results = list(self._conversions())
-        results = self._results
-        return [self._converted(row, results) for row in found] if results else found
-
-    def _conversions(self) -> Iterator[tuple[int, Convert]]:
-        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
-            convert = type_.result_processor(self._dialect, code)
-            if convert is not None:
-                yield place, convert
-
-    def _converted(
-        self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]
-    ) -> Sequence[Any]:
-        values = list(row)
-        for place, convert in results:
-            values[place] = convert(values[place])
-        return values
 
 
 @contextmanager

@@ -91,6 +91,8 @@ class Edge:
             self._tags.accept(environ)
         if self._cors is not None and (headers := self._cors.preflight(environ)) is not None:
             return EarlyAnswer(PREFLIGHT_STATUS, headers, b"")
+        if "HTTP_ACCEPT_ENCODING" not in environ:
+            return None
         allowed = self.compression.negotiate(environ)
         if allowed.is_identity_refused and allowed.coding is None:
             names = ", ".join((*self.compression.codings, IDENTITY))
@@ -152,11 +154,12 @@ class Edge:
         """Do as `_complete` has done for an earlier answer of this shape."""
         if shape.vary is not None:
             headers.append(headers.pop(shape.vary))
-        addition = shape.addition(status, headers)
+        kind = shape.kind(status, headers)
+        addition = shape.addition(kind)
         if addition is None:
             kept = len(headers) - (shape.vary is not None)
             may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
-            shape.remember(status, headers, Addition(headers[kept:], may_encode))
+            shape.remember(kind, Addition(headers[kept:], may_encode))
             return may_encode
         if shape.vary is not None:
             headers.pop()

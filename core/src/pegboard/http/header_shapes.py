@@ -4,6 +4,7 @@ Most answers differ in values alone, and what is added to them depends on the na
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from pegboard.http.headers import Headers
@@ -22,8 +23,7 @@ _UNUSUAL = frozenset(
 """Headers whose presence has a say in the others."""
 _MAX_SHAPES, _MAX_KINDS = 1024, 64
 
-_VARY = "Vary: "
-"""What stands before the value of a `Vary` where a shape is remembered by it."""
+_name_of = itemgetter(0)
 
 
 class Places(NamedTuple):
@@ -43,8 +43,12 @@ class Addition(NamedTuple):
     """Whether its body may be sent in a coding."""
 
 
+Kind = tuple[int, str, str]
+"""The status, media type and `Vary` of an answer; empty for what is absent."""
+
+
 class Shape:
-    """Answers whose headers have the same names: additions depend on status and type alone."""
+    """Answers whose headers have the same names: only their kind has a say in what is added."""
 
     __slots__ = ("_additions", "places", "vary")
 
@@ -52,20 +56,22 @@ class Shape:
         self.places = places
         self.vary = vary
         """Where a `Vary` stands, which is moved behind the others."""
-        self._additions: dict[tuple[int, str], Addition] = {}
+        self._additions: dict[Kind, Addition] = {}
 
-    def addition(self, status: int, headers: Headers) -> Addition | None:
-        """Return what is added to such an answer; None if that is not known yet."""
-        return self._additions.get(self._kind(status, headers))
-
-    def remember(self, status: int, headers: Headers, addition: Addition) -> None:
-        """Note what is added to such an answer."""
-        if len(self._additions) < _MAX_KINDS:
-            self._additions[self._kind(status, headers)] = addition
-
-    def _kind(self, status: int, headers: Headers) -> tuple[int, str]:
+    def kind(self, status: int, headers: Headers) -> Kind:
+        """Return the kind of an answer whose `Vary` is its last header."""
         place = self.places.type
-        return status, "" if place is None else headers[place][1]
+        media_type = "" if place is None else headers[place][1]
+        return status, media_type, "" if self.vary is None else headers[-1][1]
+
+    def addition(self, kind: Kind) -> Addition | None:
+        """Return what is added to answers of a kind; None if that is not known yet."""
+        return self._additions.get(kind)
+
+    def remember(self, kind: Kind, addition: Addition) -> None:
+        """Note what is added to answers of a kind."""
+        if len(self._additions) < _MAX_KINDS:
+            self._additions[kind] = addition
 
 
 class Shapes:
@@ -76,15 +82,15 @@ class Shapes:
 
     def find(self, headers: Headers) -> Shape | None:
         """Return the shape of an answer with these headers; None if additions vary."""
-        names = tuple([name if name != "Vary" else _VARY + value for name, value in headers])
+        names = tuple(map(_name_of, headers))
         return self._known.get(names) or self._remember(names)
 
     def _remember(self, names: tuple[str, ...]) -> Shape | None:
         shape = None
-        varying = [place for place, name in enumerate(names) if name.startswith(_VARY)]
-        if len(varying) <= 1 and _UNUSUAL.isdisjoint(map(str.lower, names)):
-            others = [name for name in names if not name.startswith(_VARY)]
-            shape = Shape(places_of(others), varying[0] if varying else None)
+        others = [name for name in names if name != "Vary"]
+        if len(names) - len(others) <= 1 and _UNUSUAL.isdisjoint(map(str.lower, others)):
+            vary = names.index("Vary") if "Vary" in names else None
+            shape = Shape(places_of(others), vary)
             if len(self._known) < _MAX_SHAPES:
                 self._known[names] = shape
         return shape

@@ -4,6 +4,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 """
 
 from pegboard.changes import BulkInsert, Change, Kind, Listener
+from pegboard.database import no_time_limit
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.resources.conditions import conditions_of as conditions_of
 from pegboard.resources.declaration import (
@@ -54,4 +55,5 @@ __all__ = [
     "Text",
     "TransferLimits",
     "load_json",
+    "no_time_limit",
 ]

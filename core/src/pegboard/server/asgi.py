@@ -120,7 +120,7 @@ class Gateway:
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
-            if answer is not None and (stage_run is None or not stage_run.passes_flask):
+            if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
                 status: int | None = await self._send(answer, stage_run, environ, outlet)
             else:
                 if stage_run is not None:

@@ -196,7 +196,10 @@ class Waiting(Protocol):
 
 
 def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that never suspends, as what it waits for does not."""
+    """Return the result of a coroutine that never suspends, as what it waits for does not.
+
+    Its exceptions are raised. Raises `AssertionError` for a coroutine that suspends.
+    """
     try:
         coroutine.send(None)
     except StopIteration as finished:

@@ -1,8 +1,9 @@
 """Reading: a look-up, and on a miss a lease under which the database's answer is stored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from pegboard.cache import Key, Lease, Miss, MissReason
@@ -32,9 +33,14 @@ class PreparedLookup(NamedTuple):
     """A look-up whose commands are not sent yet."""
 
     commands: Sequence[Command]
-    key: Key
     place: KeyPlace
     state: EpochState
+
+
+# Calling the class of a named tuple takes longer.
+_prepared: Callable[[tuple[Sequence[Command], KeyPlace, EpochState]], PreparedLookup] = partial(
+    tuple.__new__, PreparedLookup
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Reader:
         if isinstance(state, Miss):
             return state
         place = self._storage.place(state, key)
-        return PreparedLookup(place.look_up, key, place, state)
+        return _prepared((place.look_up, place, state))
 
     def complete(
         self, prepared: PreparedLookup, replies: Sequence[Reply] | ChannelError
@@ -83,13 +89,13 @@ class Reader:
             return self._bypass(MissReason.FOREIGN_SERVER)
         if type(seal) is not int or writer != server:
             return self._bypass(MissReason.UNAVAILABLE)  # it does not take writes
-        return self._read(prepared, _string(mark), _string(data))
-
-    def _read(self, prepared: PreparedLookup, mark: bytes, data: bytes) -> bytes | Miss:
         known = prepared.place.verified
         if known is not None and known[0] == mark and known[1] == data:
             self._count("hits")
             return known[2]
+        return self._read(prepared, _string(mark), _string(data))
+
+    def _read(self, prepared: PreparedLookup, mark: bytes, data: bytes) -> bytes | Miss:
         kinds = mark[:1] + data[:1]
         if kinds == b"GV":
             try:
@@ -210,6 +216,8 @@ class Reader:
     def _usable(self) -> EpochState | Miss:
         """Return the state if caching is on."""
         state = self._epochs.trusted()
+        if state is not None and state.enabled:
+            return state
         if state is None or state.is_never_on:
             state = self._activation.begin()
         if state is None:

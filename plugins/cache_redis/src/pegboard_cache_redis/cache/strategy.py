@@ -57,7 +57,7 @@ class RedisStrategy:
     def is_non_blocking(self) -> bool:
         """Return whether the state is known, so that `prepare` need not read the database."""
         state = self._epochs.trusted()
-        return state is not None and not state.is_never_on
+        return state is not None and (state.enabled or not state.is_never_on)
 
     def prepare(self, key: Key) -> PreparedLookup | Miss:
         """Return the commands that look up the value, or why there is none."""
