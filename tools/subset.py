@@ -13,11 +13,14 @@ import wheels
 FIRST = "py311"
 """The interpreter for coverage, for exploring models, and for every plugin beside all others."""
 
-BETWEEN = ("py312",)
-"""The interpreters between the oldest and the newest, on which less is run."""
+INTERPRETERS = ("py311", "py312", "py313")
+"""The interpreters of tox.ini, oldest first; the newest that is installed runs every test."""
 
 EXPLORATIONS = "protocol_model or every_interleaving"
 """The tests that explore every order of steps: the same on each interpreter, and long."""
+
+PROCESSES = ("-n", "2", "--dist", "worksteal")
+"""Options for suites: one process alone would wait for servers and other processes for long."""
 
 
 def plugins_of(environment: str) -> list[str]:
@@ -42,18 +45,41 @@ def suites(environment: str) -> list[str]:
     return found
 
 
+def is_newest(environment: str) -> bool:
+    """Return whether no newer interpreter of tox.ini is installed."""
+    place = INTERPRETERS.index(environment.partition("-")[0])
+    return not any(_starts(f"python3.{name[3:]}") for name in INTERPRETERS[place + 1 :])
+
+
+def _starts(program: str) -> bool:
+    """Return whether the interpreter is there; a shim of pyenv may be, and start nothing."""
+    try:
+        return not subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return False
+
+
 def test(environment: str, options: Sequence[str]) -> int:
     """Run the suites; returns the exit status. A `-k` among the options replaces the selection."""
-    is_between = environment.startswith(BETWEEN)
-    marks = "not slow and not faults" if is_between else "not slow"
-    left_out = f"{EXPLORATIONS} or postgresql" if is_between else EXPLORATIONS
-    command = ["-m", "pytest", f"--junit-xml=.tox/reports/{environment}.xml", "-m", marks]
+    found = suites(environment)
+    command = ["-m", "pytest", f"--junit-xml=.tox/reports/{environment}.xml"]
+    if len(found) > 1:
+        command += PROCESSES
+    left_out = []
+    if is_newest(environment):
+        command += ["-m", "not slow"]
+    else:
+        command += ["-m", "not slow and not faults"]
+        left_out.append("postgresql")
     if environment.startswith(FIRST) and len(plugins_of(environment)) <= 1:
         # Each suite runs here once: that is enough for what takes time.
         command = ["-m", "coverage", "run", *command]
+        left_out = [f"{name} and not ({EXPLORATIONS})" for name in left_out]
     else:
-        command += ["-k", f"not ({left_out})"]
-    done = subprocess.run([sys.executable, *command, *suites(environment), *options], check=False)
+        left_out.append(EXPLORATIONS)
+    if left_out:
+        command += ["-k", f"not ({' or '.join(left_out)})"]
+    done = subprocess.run([sys.executable, *command, *found, *options], check=False)
     return done.returncode
 
 

@@ -24,7 +24,7 @@ from pegboard.api.decorator_arguments import (
 )
 from pegboard.api.document import ROOT_SERVERS
 from pegboard.api.dumping import quick_schema
-from pegboard.api.errors import ErrorSchema
+from pegboard.api.errors import ERROR_SCHEMA, ErrorSchema
 from pegboard.api.field_types import enum_type
 from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
@@ -278,7 +278,7 @@ class Blueprint(_DocumentedBlueprint):
 class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
     """The OpenAPI document of one app."""
 
-    ERROR_SCHEMA = ErrorSchema
+    ERROR_SCHEMA = ERROR_SCHEMA  # no class, which would be made anew for each status
     DEFAULT_ERROR_RESPONSE_NAME = None
     """No default error of flask-smorest: `add_answers` documents those of the platform."""
 
@@ -294,7 +294,7 @@ def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
         schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
     )
     api = Api(app, spec_kwargs={"marshmallow_plugin": plugin, "servers": ROOT_SERVERS})
-    converter: Any = plugin.converter
-    converter.add_attribute_function(enum_type)
-    accept_all_names(api, ErrorSchema)
+    api.ma_plugin.converter.add_attribute_function(enum_type)
+    api.spec.components.schema("Error", schema=ErrorSchema)
+    accept_all_names(api, ERROR_SCHEMA)
     return api

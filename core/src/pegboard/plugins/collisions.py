@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pluggy
@@ -193,11 +194,13 @@ def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
         yield UniqueName("table", table, plugin)
 
 
-def _core_rules() -> list[Rule]:
+@cache
+def _core_rules() -> tuple[Rule, ...]:
+    """Return the routes of the core, which Werkzeug compiles once for all apps of a process."""
     scratch = Flask("pegboard", static_folder=None)
     for path in CORE_ROUTES:
         scratch.add_url_rule(path, path)
-    return rules_of(scratch)
+    return tuple(rules_of(scratch))
 
 
 def _rules_of(plugin: Plugin, config: Mapping[str, Any]) -> list[Rule]:
