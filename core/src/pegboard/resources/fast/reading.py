@@ -133,9 +133,9 @@ class _Reads:
     ) -> int:
         """Return the number of rows that a request's filters leave. Raises `UnansweredError`."""
 
-        def count() -> int:
-            (row,) = self._target.read_on_thread(statement, parameters)
-            return getattr(row, TOTAL)  # type: ignore[no-any-return]
+        async def count() -> int:
+            ((total,),) = await self._target.read(statement, parameters, self._waiting)
+            return total  # type: ignore[no-any-return]
 
         cache = get_cache(self._target.app)
         return await self._totals.get_without_flask(cache, wanted, count, self._waiting)
@@ -159,31 +159,21 @@ class FastGet:
         if row_id is None or "HTTP_IF_MATCH" in environ or environ.get("QUERY_STRING"):
             return None
         try:
-            if self._lookup is not None:
-                return await waiting.call(partial(self._answer_cached, self._lookup, call, row_id))
-            found = await self._target.read(self._statement, {ROW_ID: row_id}, waiting)
-            if not found:
-                return None
-            (row,) = self._statement.rows(found)
-            return _entry(await self._target.one(row, waiting)).answer(environ)
+            read = partial(self._read, row_id, waiting)
+            if self._lookup is None:
+                return (await read()).answer(environ)
+            if "HTTP_AUTHORIZATION" in environ:
+                return None  # an answer that might be for one client only
+            return await self._cache.answer_without_flask(
+                self._lookup, environ, call.arguments, read, waiting
+            )
         except UnansweredError:
             return None
 
-    def _answer_cached(self, lookup: Lookup, call: Call, row_id: int) -> Answer | None:
-        if "HTTP_AUTHORIZATION" in call.environ:
-            return None  # an answer that might be for one client only
-        return self._cache.answer_without_flask(
-            lookup, call.environ, call.arguments, lambda: self._read(row_id)
-        )
-
-    def _read(self, row_id: int) -> Entry:
-        rows = self._target.read_on_thread(self._statement, {ROW_ID: row_id})
-        if not rows:
+    async def _read(self, row_id: int, waiting: Waiting) -> Entry:
+        found = await self._target.read(self._statement, {ROW_ID: row_id}, waiting)
+        if not found:
             raise UnansweredError
-        encoder = self._target.encoder
-        encode = partial(encoder.one, rows[0])
-        return _entry(encode() if encoder.is_pure else self._target.in_app(encode))
-
-
-def _entry(body: bytes) -> Entry:
-    return Entry(etag_of(body), [JSON], body)
+        (row,) = self._statement.rows(found)
+        body = await self._target.one(row, waiting)
+        return Entry(etag_of(body), [JSON], body)

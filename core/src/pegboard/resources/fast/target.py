@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pegboard.database import CompiledStatement, execute_alone, row_maker
+from pegboard.database import CompiledStatement, row_maker
 from pegboard.resources.fast.encoding import RowEncoder
 from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
@@ -160,33 +160,13 @@ class Target:
 
         Raises `UnansweredError`, and `DBAPIError` if it took too long.
         """
-        self._check_listeners()
-        try:
-            found = await waiting.execute(self.engine, statement, values)
-        except _READ_ERRORS as error:
-            _give_up(error)
-            raise
-        return found
-
-    def read_on_thread(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of a SELECT by their names; this thread waits for them."""
-        self._check_listeners()
-        try:
-            found = execute_alone(self.engine, statement, values)
-        except _READ_ERRORS as error:
-            _give_up(error)
-            raise
-        return statement.rows(found)
-
-    def _check_listeners(self) -> None:
         if self.is_observed:
             raise UnansweredError
-
-
-_READ_ERRORS = (DBAPIError, psycopg2.Error, ValueError, OverflowError)
-
-
-def _give_up(error: Exception) -> None:
-    """Leave to the view what may go better there, but not what took too long."""
-    if not isinstance(error, DBAPIError) or error.connection_invalidated:
-        raise UnansweredError from error
+        try:
+            return await waiting.execute(self.engine, statement, values)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise UnansweredError from error
+        except (psycopg2.Error, ValueError, OverflowError) as error:
+            raise UnansweredError from error

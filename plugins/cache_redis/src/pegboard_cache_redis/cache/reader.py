@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pegboard.cache import Key, Lease, Miss, MissReason
 from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import Exchange, result_of
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
 from pegboard_cache_redis.cache.epoch import EpochState, EpochStore
@@ -117,19 +118,30 @@ class Reader:
         state = self._usable()
         if isinstance(state, Miss):
             return state
+        return result_of(self._lease(key, state, self._storage.exchange))
+
+    async def lease_by(self, key: Key, exchange: Exchange) -> Lease | bytes | Miss:
+        """Do as `lease`, and wait for `exchange` only; the state has to be known."""
+        state = self._epochs.trusted()
+        if state is None or not state.enabled:
+            return self._bypass(MissReason.STATE_UNKNOWN if state is None else MissReason.DISABLED)
+        return await self._lease(key, state, exchange)
+
+    async def _lease(self, key: Key, state: EpochState, exchange: Exchange) -> Lease | bytes | Miss:
         place = self._storage.place(state, key)
-        found = self._take_lease(key, place, state)
+        found = await self._take_lease(key, place, state, exchange)
         if isinstance(found, InvalidValueError):
-            found = self._take_lease(key, place, state, distrust=found)
+            found = await self._take_lease(key, place, state, exchange, distrust=found)
         if isinstance(found, InvalidValueError):
             return Miss(MissReason.INVALID, may_fill=False)
         return found
 
-    def _take_lease(
+    async def _take_lease(
         self,
         key: Key,
         place: KeyPlace,
         state: EpochState,
+        exchange: Exchange,
         *,
         distrust: InvalidValueError | None = None,
     ) -> Lease | bytes | Miss | InvalidValueError:
@@ -138,7 +150,7 @@ class Reader:
         With `distrust` such a value is replaced.
         """
         token = new_token()
-        value = self._storage.run(
+        value = await self._storage.run(
             state,
             LEASE.call(
                 keys=[place.marker, place.key],
@@ -147,6 +159,7 @@ class Reader:
                     *(self._codec.longest, int(distrust is not None)),
                 ],
             ),
+            exchange,
         )
         if not isinstance(value, list):
             return self._bypass(MissReason.UNAVAILABLE)
@@ -165,20 +178,21 @@ class Reader:
         assert found is not None, "the script compares the generations"
         return found
 
-    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
+    async def fill(self, lease: Lease, value: bytes, ttl: int, exchange: Exchange) -> bool:
         """Store a value if the lease still stands."""
         context: LeaseContext = lease.context
         encoded = self._codec.encode(context.place.key, context.generation, value)
         if encoded is None:
             logger.warning("an answer of %d bytes is too large to be cached", len(value))
-            self.give_back(lease)
+            await self.give_back(lease, exchange)
             return False
-        done = self._storage.run(
+        done = await self._storage.run(
             context.state,
             FILL.call(
                 keys=[context.place.marker, context.place.key],
                 arguments=[lease.token, context.generation, encoded, ttl],
             ),
+            exchange,
         )
         # Followers must not be given what is older than a write whose fence was not confirmed: that
         # turns caching off, and is acknowledged when no process trusts this epoch any more.
@@ -187,12 +201,11 @@ class Reader:
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
-    def give_back(self, lease: Lease) -> None:
+    async def give_back(self, lease: Lease, exchange: Exchange) -> None:
         """End the lease if it still stands."""
         context: LeaseContext = lease.context
-        self._storage.run(
-            context.state, GIVE_BACK.call(keys=[context.place.key], arguments=[lease.token])
-        )
+        command = GIVE_BACK.call(keys=[context.place.key], arguments=[lease.token])
+        await self._storage.run(context.state, command, exchange)
 
     def _usable(self) -> EpochState | Miss:
         """Return the state if caching is on."""
