@@ -119,6 +119,12 @@ class AsyncPool:
         disposals = self._disposals
         try:
             slot, connection = await asyncio.to_thread(self._connect)
+        except PoolTimeoutError:
+            # What has waited as long has failed or is about to; what came later goes on waiting.
+            self._note_opened()
+            if self._queue:
+                self._open_another()
+            return
         except Exception as error:  # noqa: BLE001 - a plugin's listener may raise any
             self._note_opened()
             if not self._links and not self._opening:
