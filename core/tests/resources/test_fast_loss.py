@@ -140,7 +140,10 @@ def pooler(postgres_url: str) -> Iterator[Pooler]:
     pooler.close()
 
 
-@pytest.mark.parametrize("code", [b"08P01", b"08006", b"57P01", b"58000"])
+_CODES = [b"08P01", b"08006", b"57P01", b"58000"]
+
+
+@pytest.mark.parametrize("code", _CODES)
 def test_what_may_be_written_is_not_written_again(make_app: MakeApp, pooler: Pooler, code: bytes):
     """An error that a pooler answers does not say that the statement was not executed."""
     app = make_app(plugins=[Parcels()], DATABASE_URL=pooler.url)
@@ -165,3 +168,23 @@ def test_what_cannot_be_read_was_written_once(make_app: MakeApp, postgres_url: s
     with app.app_context():
         used = pegboard.db.session.execute(text("SELECT last_value FROM promises_id_seq")).scalar()
     assert 1 == used
+
+
+@pytest.mark.parametrize("code", _CODES)
+async def test_nor_on_an_event_loop(make_app: MakeApp, serve: Any, pooler: Pooler, code: bytes):
+    """The next statement has another connection, which answers it."""
+    app = make_app(plugins=[Parcels()], DATABASE_URL=pooler.url)
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+    headers = {"Content-Type": "application/json", "Content-Length": "12"}
+    async with serve(app) as client:
+        statuses = []
+        for name in (b"a", b"b", b"c"):
+            pooler.loses_after = code if name == b"b" else None
+            body = b'{"name":"%s"}' % name
+            answer = await client.ask("/api/parcels/", "POST", headers, body=body)
+            statuses.append(answer.status)
+        assert [201, 503, 201] == statuses
+    with app.app_context():
+        names = pegboard.db.session.scalars(text("SELECT name FROM parcels ORDER BY id")).all()
+    assert ["a", "b", "c"] == names

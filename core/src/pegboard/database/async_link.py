@@ -1,7 +1,6 @@
 """A connection of an event loop, and the statement that it executes."""
 
 import asyncio
-import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from pegboard.database.connection import AsyncConnection
 from pegboard.database.postgresql import PING_LIMIT, READ_ONLY_INTERVAL, TRUSTED_IDLE
 from pegboard.database.statements import CompiledStatement
+from pegboard.database.watchdog import is_readable
 
 _CHECK = "SHOW transaction_read_only"
 
@@ -68,29 +68,27 @@ class Link:
         """What to do at the end of the statement; None while there is none."""
         self._deadline = 0.0
         self._used_at = time.monotonic()
-        self._input = select.poll()
-        self._input.register(self._socket, select.POLLIN)
         pool.loop.add_reader(self._socket, self._advance)
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether no call is made to its server, as it does not answer."""
-        return self._connection.is_refused()
+    def run(self, work: Work) -> bool:
+        """Execute a statement, unless the server does not answer; returns whether it is in use.
 
-    def run(self, work: Work) -> None:
-        """Execute a statement; first make sure of a connection that lay idle."""
-        if self._input.poll(0):  # the server has closed it, and the loop has yet to see that
+        First make sure of a connection that lay idle. One that the server has closed is replaced.
+        """
+        if self._connection.is_refused():
+            work.fail(psycopg2.OperationalError("the database server does not answer"))
+            return False
+        if is_readable(self._connection):
             self.end()
             self._pool.begin(work)
-            return
+            return True
         now = time.monotonic()
-        if (
-            now - self._connection.asked_at < READ_ONLY_INTERVAL
-            and now - self._used_at <= TRUSTED_IDLE
-        ):
+        known_for, idle = now - self._connection.asked_at, now - self._used_at
+        if known_for < READ_ONLY_INTERVAL and idle <= TRUSTED_IDLE:
             self._run(work)
         else:
             self._execute(_CHECK, {}, PING_LIMIT, lambda error: self._go_on(work, error))
+        return True
 
     def _go_on(self, work: Work, error: Exception | None) -> None:
         """Execute a statement once the server's answer to the check is known."""
@@ -110,20 +108,19 @@ class Link:
 
     def _answer(self, work: Work, error: Exception | None) -> None:
         statement, is_closed = work.statement, bool(self._connection.closed)
-        rows: list[tuple[Any, ...]] = []
         if error is None:
             try:
-                rows = statement.fetch(self._cursor)
-            except Exception as refused:  # noqa: BLE001 - also of a value that cannot be read
-                error = refused
-        if error is None:
-            if not work.found.done():
-                work.found.set_result(rows)
-        else:
+                found = statement.fetch(self._cursor)
+            except Exception as unreadable:  # noqa: BLE001 - of a value that the driver cannot read
+                error = unreadable
+            else:
+                if not work.found.done():
+                    work.found.set_result(found)
+        if error is not None:
             if isinstance(error, psycopg2.Error):
                 error = statement.failure(error, is_closed=is_closed)
+                is_closed |= isinstance(error, DBAPIError) and error.connection_invalidated
             work.fail(error)
-            is_closed |= isinstance(error, DBAPIError) and error.connection_invalidated
         self._cursor = None
         if is_closed or self._is_retired:
             self.end()

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 
 import psycopg2
@@ -28,9 +27,6 @@ MOST = 4
 
 TICK = 0.1
 """Seconds between two checks of what is under way."""
-
-_EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")
-"""The events of a pool by which a plugin may prepare connections."""
 
 
 class AsyncPool:
@@ -74,13 +70,12 @@ class AsyncPool:
 
     def begin(self, work: Work) -> None:
         """Execute it on a connection that is idle, or as soon as there is one."""
-        if self._idle and self._idle[-1].is_refused:
-            work.fail(psycopg2.OperationalError("the database server does not answer"))
-        elif self._idle:
-            self._idle.pop().run(work)
-        else:
+        link = self._idle.pop() if self._idle else None
+        if link is None:
             self._queue.append(work)
             self._open_another()
+        elif not link.run(work):
+            self._idle.append(link)
         if self._timer is None:
             self._start_timer()
 
@@ -88,8 +83,7 @@ class AsyncPool:
         """Execute what waits for a connection."""
         while self._queue:
             work = self._queue.popleft()
-            if not work.found.done():
-                link.run(work)
+            if not work.found.done() and link.run(work):
                 return
         self._idle.append(link)
 
@@ -119,8 +113,7 @@ class AsyncPool:
 
     def _open_another(self) -> None:
         if len(self._links) + len(self._opening) < self._size:
-            task = self.loop.create_task(self._open())
-            self._opening.add(task)
+            self._opening.add(self.loop.create_task(self._open()))
 
     async def _open(self) -> None:
         disposals = self._disposals
@@ -128,16 +121,16 @@ class AsyncPool:
             slot, connection = await asyncio.to_thread(self._connect)
         except PoolTimeoutError:
             # What has waited as long has failed or is about to; what came later goes on waiting.
-            self._end_opening()
+            self._note_opened()
             if self._queue:
                 self._open_another()
             return
         except Exception as error:  # noqa: BLE001 - a plugin's listener may raise any
-            self._end_opening()
+            self._note_opened()
             if not self._links and not self._opening:
                 self._fail_queue(error)
             return
-        self._end_opening()
+        self._note_opened()
         link = Link(self, slot, connection)
         if self._size == 0 or disposals != self._disposals:
             link.end()
@@ -145,8 +138,9 @@ class AsyncPool:
         self._links.add(link)
         self.put_back(link)
 
-    def _end_opening(self) -> None:
-        task: Any = asyncio.current_task()
+    def _note_opened(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self._opening.discard(task)
 
     def _connect(self) -> tuple[PoolProxiedConnection, AsyncConnection]:
@@ -161,11 +155,7 @@ class AsyncPool:
 
     def _replaced(self, driver: object) -> AsyncConnection:
         """Close a connection, and return one to the same server that never waits."""
-        if (
-            not isinstance(driver, WatchedConnection)
-            or driver.connect_async is None
-            or _has_listeners(self.engine)
-        ):
+        if not isinstance(driver, WatchedConnection) or driver.connect_async is None:
             self._size = 0
             message = "connections are made or prepared by a plugin"
             raise psycopg2.InterfaceError(message)
@@ -209,17 +199,3 @@ class AsyncPool:
             )
         if self._queue or len(self._idle) < len(self._links):
             self._start_timer()
-
-
-def _has_listeners(engine: Engine) -> bool:
-    """Return whether functions that are not ours listen to events of the pool."""
-    dispatch: Any = engine.pool.dispatch
-    functions = chain.from_iterable(getattr(dispatch, name) for name in _EVENTS)
-    return not all(map(_is_own, functions))
-
-
-def _is_own(function: Any) -> bool:
-    """Return whether it is ours or SQLAlchemy's, which also wraps those of others."""
-    wrapped = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
-    functions = (function, *filter(callable, wrapped))
-    return all(one.__module__.startswith(("pegboard.", "sqlalchemy.")) for one in functions)

@@ -4,7 +4,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg2
@@ -48,10 +48,17 @@ class AsyncConnection(TargetedConnection):
         """The statements that precede each statement, in one transaction with it."""
         self.is_for_writes = True
         """Whether its server has to accept writes."""
+        self.is_refused: Callable[[], bool] = lambda: False
+        """Returns whether no call is to be made, as the server does not answer."""
         self.on_silence: Callable[[], object] = lambda: None
         """Called when a statement has got no answer in time."""
-        self.is_refused: Callable[[], bool] = lambda: False
-        """Returns whether no call is to be made, as the server is known not to answer."""
+
+    @cached_property
+    def poll_of_socket(self) -> select.poll:
+        """What polls the socket for input, once it is connected."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return poll
 
 
 class WatchedConnection(TargetedConnection):

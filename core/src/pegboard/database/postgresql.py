@@ -77,6 +77,8 @@ class Server:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.has_listeners: Callable[[], bool] = lambda: False
+        """Returns whether a plugin listens to the pool, and so may prepare its connections."""
         self._is_silent = False
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
@@ -99,7 +101,8 @@ class Server:
             raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
-        connection.connect_async = self.connect_async
+        if not self.has_listeners():
+            connection.connect_async = self.connect_async
         connection.on_silence = self.report_silence
         return connection
 
@@ -114,9 +117,9 @@ class Server:
             raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings()
+        connection.is_refused = lambda: self._refuses_calls
         connection.is_for_writes = self._connector.wants_writes
         connection.on_silence = self.report_silence
-        connection.is_refused = self.refuses_calls
         return connection
 
     def prefer_none(self) -> None:
@@ -148,7 +151,7 @@ class Server:
         which the pool connects anew, or `psycopg2.OperationalError`. A server that has become
         read-only is left, too, unless `target_session_attrs` asks for such a one.
         """
-        if self.refuses_calls():
+        if self._refuses_calls:
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
@@ -160,7 +163,7 @@ class Server:
         try:
             answer = execute_alone(connection, "SHOW transaction_read_only", PING_LIMIT)
         except psycopg2.Error as error:
-            if self.refuses_calls():
+            if self._refuses_calls:
                 raise
             raise DisconnectionError(str(error)) from error
         if is_due:
@@ -169,8 +172,8 @@ class Server:
                 message = "the server is read-only"
                 raise ReadOnlyConnectionError(message)
 
-    def refuses_calls(self) -> bool:
-        """Return whether a call on an open connection got no answer, so that none is made."""
+    @property
+    def _refuses_calls(self) -> bool:
         return self._is_silent and self._breaker.is_open
 
     def report_silence(self) -> None:
@@ -235,6 +238,9 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
     _check_at_checkout(engine, server, give_up=init_failover(engine, server))
     event.listen(engine, "engine_disposed", lambda _: server.prefer_none())
 
+    listeners = _count_listeners(engine)
+    server.has_listeners = lambda: _count_listeners(engine) != listeners
+
     @event.listens_for(engine, "begin")
     def set_limits(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -242,6 +248,14 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
             return
         with closing(driver.cursor()) as cursor:
             cursor.execute(limits.settings())
+
+
+def _count_listeners(engine: Engine) -> int:
+    dispatch: Any = engine.pool.dispatch
+    return sum(len(getattr(dispatch, name)) for name in _POOL_EVENTS)
+
+
+_POOL_EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")
 
 
 def _check_at_checkout(engine: Engine, server: Server, give_up: Callable[[], None]) -> None:

@@ -52,7 +52,9 @@ def time_is_unlimited() -> bool:
 class Pollable(Protocol):
     """A connection to a server, with an object that polls its socket for input."""
 
-    poll_of_socket: select.poll
+    @property
+    def poll_of_socket(self) -> select.poll:
+        """What polls the socket for input."""
 
     def fileno(self) -> int:
         """Return the file descriptor of the socket."""
