@@ -5,6 +5,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 
 from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.http import InvalidJSONError, load_json
+from pegboard.migrations import create_search_index, drop_search_index
 from pegboard.resources.conditions import conditions_of as conditions_of
 from pegboard.resources.declaration import (
     CRUD,
@@ -53,5 +54,7 @@ __all__ = [
     "Steps",
     "Text",
     "TransferLimits",
+    "create_search_index",
+    "drop_search_index",
     "load_json",
 ]
