@@ -24,6 +24,7 @@ README = ROOT / "README.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
 LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
+STATEMENTS_GUIDE = ROOT / "docs/how-to/statements.md"
 STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
@@ -148,6 +149,22 @@ def test_the_plugin_of_the_cache_guide_passes_its_test(
     install(plugin_folder, CACHE_GUIDE)
     (test,) = (block for block in blocks(CACHE_GUIDE, "python") if "def test_" in block)
     assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
+
+
+def test_the_plugin_of_the_statements_guide_answers(
+    plugin_folder: PluginFolder, make_app: MakeApp, database_url: str
+) -> None:
+    """On both databases; what it writes is seen by others, which had cached it."""
+    name = install(plugin_folder, STATEMENTS_GUIDE)
+    client = make_app(plugins=["items", name], DATABASE_URL=database_url).test_client()
+    for item in ("Hammer", "Saw"):
+        client.post("/api/items/", json={"name": item})
+    for _ in range(2):
+        assert [{"id": 2, "name": "Saw"}] == client.get("/stock/?after=1").json
+        assert "Saw" == client.get("/api/items/2").get_json()["name"]  # and is cached
+    assert {"id": 2, "name": "Plane"} == client.put("/stock/2", json={"name": "Plane"}).json
+    assert "Plane" == client.get("/api/items/2").get_json()["name"]
+    assert 404 == client.put("/stock/9", json={"name": "Plane"}).status_code
 
 
 def test_the_plugin_of_the_stages_guide_shuts_the_service(

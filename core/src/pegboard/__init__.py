@@ -5,11 +5,15 @@ What every plugin needs is here. The rest of the public API is in `pegboard.stag
 `pegboard.annotations` and `pegboard.testing`.
 """
 
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pegboard import resources
 from pegboard.annotations import rate_limit
 from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import cached
-from pegboard.database import Model, db, no_time_limit, transactional, utcnow
+from pegboard.database import Model, Statement, db, transactional, utcnow
 from pegboard.forking import after_fork
 from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
@@ -39,6 +43,7 @@ __all__ = [
     "Resource",
     "Settings",
     "StartupError",
+    "Statement",
     "TestingConfig",
     "abort",
     "after_fork",
@@ -50,7 +55,6 @@ __all__ = [
     "get_settings",
     "hookimpl",
     "hookspec",
-    "no_time_limit",
     "rate_limit",
     "require_preconditions",
     "setting",
@@ -58,3 +62,17 @@ __all__ = [
     "transfer_commands",
     "utcnow",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Return what has moved, for one minor release, with a warning."""
+        if name != "no_time_limit":
+            message = f"module 'pegboard' has no attribute {name!r}"
+            raise AttributeError(message)
+        warnings.warn(
+            "pegboard.no_time_limit goes in 0.2: import it from pegboard.resources",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return resources.no_time_limit

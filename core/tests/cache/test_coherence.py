@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, ForeignKey, String, delete, event, func, insert, select, text, update
+from sqlalchemy import (
+    Engine,
+    ForeignKey,
+    String,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -141,6 +153,44 @@ def test_a_write_is_fenced_committed_and_released(app: Flask, strategy: Recordin
         connection.execute(change())
     assert 3 * WHOLE == strategy.verbs
     assert 3 * [{"notes/1"}] == strategy.fenced
+
+
+CHANGE = pegboard.Statement(
+    update(Note).where(Note.id == bindparam("number")).values(text="new").returning(Note.text)
+)
+READ = pegboard.Statement(select(Note.text).where(Note.id == bindparam("number")))
+TABLE: Any = Note.__table__
+REMOVE = pegboard.Statement(delete(TABLE).where(Note.id == bindparam("number")))
+
+
+def test_statements_that_are_made_once_are_fenced(
+    app: Flask, strategy: RecordingStrategy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of a model, and one of its table; reading goes to the driver, and costs nothing."""
+    for number in (1, 3):
+        assert "new" == CHANGE.execute(db.session, number=number).scalar()
+        db.session.commit()
+    REMOVE.execute(db.session, number=2)
+    db.session.commit()
+    assert 3 * WHOLE == strategy.verbs
+    assert [{"notes/1"}, {"notes/3"}, {"notes/2"}] == strategy.fenced
+    READ.execute(db.session, number=1)
+    monkeypatch.delattr(Session, "execute")
+    assert "new" == READ.execute(db.session, number=1).scalar()
+    db.session.commit()
+    assert [*3 * WHOLE, "commit"] == strategy.verbs
+
+
+def test_a_select_that_is_made_once_and_writes_is_fenced(
+    postgres_app: Flask, strategy: RecordingStrategy
+) -> None:
+    """By a statement inside it, each time."""
+    changed = change().returning(Note.id).cte()
+    repeated = pegboard.Statement(select(changed.c.id))
+    for _ in range(3):
+        assert 1 == repeated.execute(db.session).scalar()
+        db.session.commit()
+    assert 3 * WHOLE == strategy.verbs
 
 
 def test_all_statements_of_a_transaction_have_one_fence(

@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     ForeignKey,
     String,
+    bindparam,
     delete,
     event,
     func,
@@ -795,6 +796,31 @@ def test_a_statement_on_a_model_is_one_change(make: Make, statement: Callable[[]
         assert isinstance(given, tuple) or 1 == result.rowcount
         db.session.commit()
     assert "many Book" == ears.before[-1]
+    assert ["many Book"] == ears.written[-1] == ears.after[-1]
+    assert 2 == len(ears.before) == len(ears.written) == len(ears.after)
+
+
+ALL = pegboard.Statement(select(Book.title))
+RENAME = pegboard.Statement(update(Book).values(title=bindparam("new")).returning(Book.title))
+
+
+NEW_SHELF = pegboard.Statement(insert(Shelf).returning(Shelf.id))
+
+
+def test_a_statement_that_is_made_once_is_one_change(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it writes; others cost as little as without listeners."""
+    ears = Ears([Book])
+    with make(ears.plugin).app_context():
+        create_book()
+        db.session.commit()
+        assert ["Ivanhoe"] == RENAME.execute(db.session, new="Ivanhoe").scalars().all()
+        db.session.commit()
+        ALL.execute(db.session)
+        monkeypatch.delattr(Session, "execute")
+        assert ["Ivanhoe"] == ALL.execute(db.session).scalars().all()
+        assert [1] == NEW_SHELF.execute(db.session, name="a").scalars().all()
     assert ["many Book"] == ears.written[-1] == ears.after[-1]
     assert 2 == len(ears.before) == len(ears.written) == len(ears.after)
 

@@ -13,12 +13,14 @@ from pegboard.cache import (
     Miss,
     MissReason,
     RemoteFences,
+    RemoteFills,
     Touched,
     Transaction,
     get_cache,
 )
 from pegboard.cache.coherence import WriterTransaction
 from pegboard.redis import ChannelError
+from pegboard.stages import result_of
 from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
 from pegboard_cache_redis.cache import epoch
 
@@ -110,7 +112,7 @@ class TestRedisStrategy(CacheStrategyContract):
 
 
 class Prepared:
-    """A strategy whose fences are set and lifted as the event loop does it."""
+    """A strategy whose fences and leases are handled as the event loop does it."""
 
     def __init__(self, strategy: Any) -> None:
         self._strategy = strategy
@@ -137,6 +139,21 @@ class Prepared:
                 return 0.0
         return float(self._strategy.release(fence, transaction))
 
+    def lease(self, key: Key) -> Any:
+        """Ask for a lease."""
+        return result_of(self._strategy.lease_by(key, self._send))
+
+    def fill(self, lease: Any, value: bytes, ttl: int) -> bool:
+        """Store a value."""
+        return bool(result_of(self._strategy.fill_by(lease, value, ttl, self._send)))
+
+    def give_back(self, lease: Any) -> None:
+        """End a lease."""
+        result_of(self._strategy.give_back_by(lease, self._send))
+
+    async def _send(self, commands: Any) -> Any:
+        return self._channel.exchange(commands)
+
     def _exchange(self, commands: Any) -> Any:
         try:
             return self._channel.exchange(commands) if commands else []
@@ -145,19 +162,20 @@ class Prepared:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-class TestPreparedFences(TestRedisStrategy):
-    """The same, with fences that are prepared."""
+class TestBesideTheLoop(TestRedisStrategy):
+    """The same, with fences and leases that no thread waits for."""
 
     @pytest.fixture
     def strategies(self, processes):
         """Those of two processes."""
         return [Prepared(strategy) for strategy in processes]
 
-    def test_they_are_remote_fences(self, strategies, monkeypatch):
-        """The event loop may set them, and does so while the state is known."""
+    def test_the_loop_uses_them(self, strategies, monkeypatch):
+        """It may set fences and fill, and does so while the state is known."""
         monkeypatch.setattr(epoch, "TRUST", 60)
         strategies[0].look_up(KEY)
         assert all(isinstance(one._strategy, RemoteFences) for one in strategies)
+        assert all(isinstance(one._strategy, RemoteFills) for one in strategies)
         assert strategies[0].prepare_fence(Touched(frozenset({KEY}))) is not None
 
 

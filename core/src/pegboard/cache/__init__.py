@@ -22,6 +22,7 @@ from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
 from pegboard.cache.service import Cache, get_cache
+from pegboard.cache.single_write import SingleWrite as SingleWrite
 from pegboard.cache.stage import CacheStage as CacheStage
 from pegboard.cache.strategy import (
     CacheStrategy,
@@ -32,6 +33,7 @@ from pegboard.cache.strategy import (
     PreparedFence,
     PreparedLookup,
     RemoteFences,
+    RemoteFills,
     RemoteStrategy,
     SharedStrategy,
     Touched,
@@ -51,6 +53,7 @@ __all__ = [
     "PreparedFence",
     "PreparedLookup",
     "RemoteFences",
+    "RemoteFills",
     "RemoteStrategy",
     "SharedStrategy",
     "Touched",

@@ -6,34 +6,27 @@ becomes: fence what was touched, commit, release, and return when no reader can 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import psycopg2
 from flask import Flask
 from sqlalchemy import Connection, Dialect, Engine, Executable, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Delete, Insert, Update
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
-from pegboard.cache.invalidation import Tables
+from pegboard.cache.invalidation import RowWrites, Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import (
     CacheStrategy,
-    RemoteFences,
     SharedStrategy,
-    UnconfirmedError,
 )
 from pegboard.cache.writes import Writes
-from pegboard.database import CompiledStatement, autocommit
-from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages import Waiting
+from pegboard.database import ignores, only_reads
 
 EXTENSION = "pegboard.coherence"
 
@@ -101,9 +94,9 @@ class Coherence:
     """What the connections of one engine do at a statement, a commit and a rollback."""
 
     def __init__(self, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:
-        self._engine = engine
+        self.engine = engine
         dialect = self._dialect = engine.dialect
-        self._strategy = strategy
+        self.strategy = strategy
         self._tables = tables
         self._commit = dialect.do_commit
         self._prepare = dialect.do_prepare_twophase
@@ -112,6 +105,7 @@ class Coherence:
         self._rollback_prepared = dialect.do_rollback_twophase
         self._shared = strategy if isinstance(strategy, SharedStrategy) else None
 
+    @ignores(only_reads)
     def note(
         self,
         connection: Connection,
@@ -151,6 +145,7 @@ class Coherence:
             self._abandon(connection.info)
             self._fence(connection.connection, writes)
 
+    @ignores(only_reads)
     def executed(
         self,
         connection: Connection,
@@ -167,99 +162,13 @@ class Coherence:
             note()
         self._release(connection.info)
 
-    def may_execute_alone(self, table: str) -> bool:
-        """Return whether `execute_alone` knows what a statement on a table touches."""
-        return not self._tables.is_referring(table)
+    def row_writes(self, table: str, kind: str) -> RowWrites | None:
+        """Return what writes of one row touch; see `Tables.row_writes`."""
+        return self._tables.row_writes(table, kind)
 
-    async def execute_alone(
-        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
-    ) -> list[tuple[Any, ...]]:
-        """Run an INSERT, UPDATE or DELETE of one row as a transaction of its own.
-
-        Returns the statement's rows, when the write may be acknowledged; if there are none, nothing
-        was written. Raises as `CompiledStatement.execute` does, and `UnconfirmedError`.
-        """
-        writes = Writes()
-        self._tables.note(writes, statement.statement, statement.compiled, [values], None)
-        fences = self._strategy
-        prepared = None
-        if writes and isinstance(fences, RemoteFences):
-            prepared = fences.prepare_fence(writes.touched())
-        if prepared is None or not isinstance(fences, RemoteFences):
-            return await waiting.call(partial(self._execute_waiting, statement, values, writes))
-        fence = fences.complete_fence(prepared, await _replies(waiting, prepared.commands))
-        if fence is None:
-            return await waiting.call(partial(self._execute_waiting, statement, values, writes))
-        rows = await waiting.call(partial(self._execute_fenced, statement, values, fence))
-        if rows:
-            commands = fences.prepare_release(fence)
-            if commands is None or not fences.complete_release(
-                fence, await _replies(waiting, commands)
-            ):
-                await waiting.call(partial(self._release_alone, fence))
-        return rows
-
-    def _execute_waiting(
-        self, statement: CompiledStatement, values: Mapping[str, Any], writes: Writes
-    ) -> list[tuple[Any, ...]]:
-        """Fence, run the statement, release, and wait until it may be acknowledged."""
-        moment = 0.0
-        with autocommit(self._engine) as connection:
-            if not self._matters(writes):
-                return statement.execute(connection, values)
-            transaction = WriterTransaction(connection, self._dialect, self._commit)
-            fence = self._strategy.fence(writes.touched(), transaction)
-            rows = self._execute_under(fence, connection, statement, values)
-            if rows:
-                moment = self._strategy.release(fence, transaction)
-        # With no connection held, as writers that wait must not empty the pool.
-        acknowledge(moment, {})
-        return rows
-
-    def _execute_fenced(
-        self, statement: CompiledStatement, values: Mapping[str, Any], fence: Any
-    ) -> list[tuple[Any, ...]]:
-        is_connected = False
-        try:
-            with autocommit(self._engine) as connection:
-                is_connected = True
-                return self._execute_under(fence, connection, statement, values)
-        except BaseException:
-            if not is_connected:
-                self._strategy.abandon(fence)
-            raise
-
-    def _execute_under(
-        self,
-        fence: Any,
-        connection: PoolProxiedConnection,
-        statement: CompiledStatement,
-        values: Mapping[str, Any],
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement under a fence, which is lifted if nothing was written."""
-        try:
-            rows = statement.execute(connection, values)
-        except DBAPIError as error:
-            # Without an answer, the server may have committed: then the fence expires.
-            if not error.connection_invalidated:
-                self._strategy.abandon(fence)
-            raise
-        except Exception:
-            self._strategy.abandon(fence)
-            raise
-        if not rows:
-            self._strategy.abandon(fence)
-        return rows
-
-    def _release_alone(self, fence: Any) -> None:
-        """Release a fence by statements of its own, where Redis has not confirmed it."""
-        try:
-            with autocommit(self._engine) as connection:
-                transaction = WriterTransaction(connection, self._dialect, self._commit)
-                moment = self._strategy.release(fence, transaction)
-        except (psycopg2.Error, SQLAlchemyError) as error:
-            raise UnconfirmedError(str(error)) from error
-        acknowledge(moment, {})
+    def transaction(self, connection: PoolProxiedConnection) -> WriterTransaction:
+        """Return the transaction of a connection, as a strategy is given it."""
+        return WriterTransaction(connection, self._dialect, self._commit)
 
     def commit(self, connection: PoolProxiedConnection) -> None:
         """Fence, commit, release, acknowledge."""
@@ -297,13 +206,17 @@ class Coherence:
 
     def _release(self, info: dict[Any, Any]) -> None:
         if (fenced := info.pop(_FENCE, None)) is not None:
-            acknowledge(self._strategy.release(*fenced), info)
+            acknowledge(self.strategy.release(*fenced), info)
 
     def _matters(self, writes: Writes) -> bool:
         """Return whether something of what is written may be cached, by any process."""
-        if writes:
-            return True
-        return writes.is_elsewhere and self._shared is not None and self._shared.must_fence_all()
+        return bool(writes) or (
+            writes.is_elsewhere and self._shared is not None and self.fences_all()
+        )
+
+    def fences_all(self) -> bool:
+        """Return whether other processes may cache rows of any table."""
+        return self._shared is not None and self._shared.must_fence_all()
 
     def rollback(self, connection: PoolProxiedConnection) -> None:
         """Forget what was touched."""
@@ -323,7 +236,7 @@ class Coherence:
 
     def _fence(self, connection: PoolProxiedConnection, writes: Writes) -> None:
         transaction = WriterTransaction(connection, self._dialect, self._commit)
-        fence = self._strategy.fence(writes.touched(), transaction)
+        fence = self.strategy.fence(writes.touched(), transaction)
         connection.info[_FENCE] = (fence, transaction)
 
     def _abandon(self, info: dict[Any, Any]) -> None:
@@ -333,14 +246,7 @@ class Coherence:
         connection is lost, the server may have committed: then the fence stays until it expires.
         """
         if (fenced := info.pop(_FENCE, None)) is not None:
-            self._strategy.abandon(fenced[0])
-
-
-async def _replies(waiting: Waiting, commands: Sequence[Command]) -> Sequence[Reply] | ChannelError:
-    try:
-        return await waiting.exchange(commands)
-    except ChannelError as error:
-        return error
+            self.strategy.abandon(fenced[0])
 
 
 def init_coherence(app: Flask, engine: Engine, strategy: CacheStrategy, tables: Tables) -> None:

@@ -121,6 +121,34 @@ class Entry:
         return Answer(200, [*self.headers, etag], self.body)
 
 
+class Answers:
+    """The answers of one entry, made once for all requests that get them."""
+
+    __slots__ = ("_added", "_entry", "_tag", "_unchanged", "_whole")
+
+    def __init__(self, entry: Entry, added: Headers) -> None:
+        """Add further headers to each answer."""
+        self._entry = entry
+        self._added = added
+        self._tag = quote_etag(entry.etag)
+        self._whole = self._make({})
+        self._unchanged = self._make({"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": self._tag})
+
+    def to(self, environ: Mapping[str, Any]) -> Answer:
+        """Return the answer to a GET or HEAD, which must not be changed; see `Entry.answer`."""
+        if "HTTP_IF_MATCH" in environ:
+            return self._make(environ)
+        given = environ.get("HTTP_IF_NONE_MATCH")
+        if given is None:
+            return self._whole
+        return self._unchanged if given == self._tag else self._make(environ)
+
+    def _make(self, environ: Mapping[str, Any]) -> Answer:
+        answer = self._entry.answer(environ)
+        answer.headers.extend(self._added)
+        return answer
+
+
 def _parse(block: bytes) -> Headers:
     headers = []
     for line in block.decode().split("\n") if block else ():

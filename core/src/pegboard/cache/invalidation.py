@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ForeignKey, Table, TableClause
@@ -14,7 +15,7 @@ from pegboard.cache.key_encoding import Kind
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.referring_table import Dependence, ReferringTable
 from pegboard.cache.row_reader import RowReader
-from pegboard.cache.strategy import Key
+from pegboard.cache.strategy import Key, Touched
 from pegboard.cache.writes import Writes
 
 _CASCADES = ("CASCADE", "SET NULL", "SET DEFAULT")
@@ -26,6 +27,25 @@ _DEFINING = re.compile(r"\s*(ALTER|CREATE|DROP|SET|SHOW|PRAGMA|LOCK|COMMENT)\b",
 
 # TRUNCATE and DROP with CASCADE reach the tables that refer to a table.
 _CASCADING = re.compile(r"\b(TRUNCATE|DROP)\b.*\bCASCADE\b", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class RowWrites:
+    """What all writes of one kind touch that change one row of a table by its primary key."""
+
+    lookups: Sequence[Lookup]
+    groups: frozenset[str]
+
+    def touched(self, row_id: object) -> Touched:
+        """Return what is touched with the row of this primary key."""
+        keys, groups = [], self.groups
+        for lookup in self.lookups:
+            key = None if Kind.LOOSE in lookup.kinds else lookup.key((row_id,))
+            if key is None:
+                groups |= {lookup.group}
+            else:
+                keys.append(key)
+        return Touched(frozenset(keys), groups)
 
 
 class Tables:
@@ -70,9 +90,18 @@ class Tables:
         ]
         return hashlib.blake2b(repr(sorted(facts)).encode(), digest_size=6).hexdigest()
 
-    def is_referring(self, name: str) -> bool:
-        """Return whether look-ups depend on foreign keys of a table."""
-        return name in self._referring
+    def row_writes(self, name: str, kind: str) -> RowWrites | None:
+        """Return what an `insert`, `update` or `delete` of one row by its primary key touches.
+
+        None if that depends on the values of its foreign keys.
+        """
+        if name in self._referring:
+            return None
+        groups = set(self._groups.get(name, ()))
+        if kind == "insert":  # nothing is cached of a row that was not there
+            return RowWrites((), frozenset(groups))
+        groups |= self._cascades.get((kind, name), set())
+        return RowWrites(tuple(self._by_row.get(name, ())), frozenset(groups))
 
     def _add_reference(self, dependence: Dependence) -> None:
         table = dependence.reference.table
@@ -126,12 +155,9 @@ class Tables:
         statement: Any,
         compiled: Any,
         parameters: Any,
-        reader: RowReader | None,
+        reader: RowReader,
     ) -> Sequence[Callable[[], None]]:
-        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it.
-
-        `reader` may be None for a table that `is_referring` denies.
-        """
+        """Note what an INSERT, UPDATE or DELETE touches; returns what to call right after it."""
         writes.is_elsewhere = True  # other processes may cache what this statement touches
         after: list[Callable[[], None]] = []
         for name in _targets(statement):
@@ -144,7 +170,6 @@ class Tables:
             else:
                 self._note_rows(name, writes, statement, compiled, parameters)
             if (table := self._referring.get(name)) is not None:
-                assert reader is not None
                 after += table.note(writes, statement, compiled, parameters, reader)
         return after
 

@@ -1,8 +1,7 @@
 """Answering requests for cached views: from the cache, or from the view, whose answer is stored."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +17,7 @@ from pegboard.cache.outcome import Outcome, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
 from pegboard.database import db
 from pegboard.extensions import get_extension
-from pegboard.stages import Answer, Waiting
+from pegboard.stages import Answer, Waiting, result_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,12 +89,13 @@ class Cache:
             response.headers["Cache-Status"] = outcome.cache_status
         return response
 
-    def answer_without_flask(
+    async def answer_without_flask(
         self,
         lookup: Lookup,
         environ: Mapping[str, Any],
         arguments: Mapping[str, Any],
-        read: Callable[[], Entry],
+        read: Callable[[], Awaitable[Entry]],
+        waiting: Waiting,
     ) -> Answer:
         """Answer a request to a cached view: from the cache, or by what `read` returns.
 
@@ -103,13 +103,13 @@ class Cache:
         """
         key = self._key_to_use(lookup, environ, arguments)
         if isinstance(key, MissReason):
-            entry, outcome = read(), bypassed(key)
+            entry, outcome = await read(), bypassed(key)
         else:
             source = _Read(key, lookup, environ, read)
             found: Entry | Miss | None = environ.get(STAGE_MISS)
             if found is None:
-                found = self._filling.look_up(source)
-            entry, outcome = self._filling.obtain(source, found)
+                found = await self._filling.find(source, waiting)
+            entry, outcome = await self._filling.obtain(source, found, waiting)
         answer = entry.answer(environ)
         if self.send_status_header:
             answer.headers.append(("Cache-Status", outcome.cache_status))
@@ -122,21 +122,27 @@ class Cache:
         """
         if not self.serve_hits or collection.group not in self._watched:
             return count()
-        source = _Total(collection, name, count, in_session=True)
-        total, _ = self._filling.obtain(source, self._filling.look_up(source))
+
+        async def read() -> int:
+            return count()
+
+        source = _Total(collection, name, read, in_session=True)
+        total, _ = result_of(self._filling.obtain(source, self._filling.look_up(source)))
         return total
 
     async def total_without_flask(
-        self, collection: Collection, name: str, count: Callable[[], int], waiting: Waiting
+        self,
+        collection: Collection,
+        name: str,
+        count: Callable[[], Awaitable[int]],
+        waiting: Waiting,
     ) -> int:
         """Return a number of rows as `total` does; `count` counts in a transaction of its own."""
         if not self.serve_hits or collection.group not in self._watched:
-            return await waiting.call(count)
+            return await count()
         source = _Total(collection, name, count, in_session=False)
         found = await self._filling.find(source, waiting)
-        if not isinstance(found, Miss):
-            return found
-        total, _ = await waiting.call(partial(self._filling.obtain, source, found))
+        total, _ = await self._filling.obtain(source, found, waiting)
         return total
 
     def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
@@ -145,9 +151,9 @@ class Cache:
             return _call(view, lookup), bypassed(key)
         source = _Answer(key, lookup, view)
         found: Obtained | Miss | None = request.environ.get(STAGE_MISS)
-        return self._filling.obtain(
-            source, self._filling.look_up(source) if found is None else found
-        )
+        if found is None:
+            found = self._filling.look_up(source)
+        return result_of(self._filling.obtain(source, found))
 
 
 class _Answer:
@@ -167,10 +173,10 @@ class _Answer:
     def decode(self, found: bytes) -> Entry | Miss:
         return decode(found, self._form)
 
-    def read(self) -> Obtained:
+    async def read(self) -> Obtained:
         return _call(self._view, self._lookup)
 
-    def read_to_store(self) -> tuple[Obtained, bytes | None]:
+    async def read_to_store(self) -> tuple[Obtained, bytes | None]:
         # What the session still holds may be older than the lease.
         db.session.expire_all()
         response = current_app.make_response(self._view())
@@ -182,7 +188,11 @@ class _Read:
     """An answer that is made without Flask."""
 
     def __init__(
-        self, key: Key, lookup: Lookup, environ: Mapping[str, Any], read: Callable[[], Entry]
+        self,
+        key: Key,
+        lookup: Lookup,
+        environ: Mapping[str, Any],
+        read: Callable[[], Awaitable[Entry]],
     ) -> None:
         self.key = key
         self.prefix = environ.get("SCRIPT_NAME", "").rstrip("/")
@@ -196,8 +206,8 @@ class _Read:
     def decode(self, found: bytes) -> Entry | Miss:
         return decode(found, self._form)
 
-    def read_to_store(self) -> tuple[Entry, bytes]:
-        entry = self.read()
+    async def read_to_store(self) -> tuple[Entry, bytes]:
+        entry = await self.read()
         return entry, entry.encode(self._form)
 
 
@@ -207,7 +217,12 @@ class _Total:
     prefix = ""
 
     def __init__(
-        self, collection: Collection, name: str, read: Callable[[], int], *, in_session: bool
+        self,
+        collection: Collection,
+        name: str,
+        read: Callable[[], Awaitable[int]],
+        *,
+        in_session: bool,
     ) -> None:
         self.key = Key(collection.group, f"total/{name}")
         self.ttl = collection.ttl
@@ -220,8 +235,8 @@ class _Total:
     def decode(self, found: bytes) -> int | Miss:
         return int(found) if found.isdigit() else _unreadable(f"{found!r:.50} is no number of rows")
 
-    def read_to_store(self) -> tuple[int, bytes]:
-        total = self.read()
+    async def read_to_store(self) -> tuple[int, bytes]:
+        total = await self.read()
         return total, b"%d" % total
 
 

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 
 from pegboard.cache.declaration import AnyLookup, declared_of
+from pegboard.cache.entry import Answers
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import HIT
 from pegboard.cache.service import STAGE_MISS, Cache, decode
 from pegboard.cache.strategy import Key, Miss, MissReason, NullStrategy, RemoteStrategy
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
+
+_LAST = "cache.last"
+"""The key in `Call.route_cache` of the value that was found last, and its answers."""
+_SMALL = 1024
+"""The most bytes of such a value."""
 
 
 class CacheStage:
@@ -45,6 +51,9 @@ class LookupHandler:
     def __init__(self, cache: Cache, lookup: AnyLookup) -> None:
         self._cache = cache
         self._lookup = lookup
+        # The answers of a list differ by the query.
+        self._is_of_one_row = isinstance(lookup, Lookup)
+        self._added = [("Cache-Status", HIT.cache_status)] if cache.send_status_header else []
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Return the answer, if it is cached."""
@@ -60,21 +69,29 @@ class LookupHandler:
             return None if isinstance(found, MissReason) else found
         if call.environ.get("QUERY_STRING"):
             return None  # the answer may depend on it
-        name = CacheStage.name
-        if name not in call.route_cache:
-            call.route_cache[name] = self._lookup.key(call.arguments.values())
-        key: Key | None = call.route_cache[name]
+        try:
+            key: Key | None = call.route_cache[CacheStage.name]
+        except KeyError:
+            key = call.route_cache[CacheStage.name] = self._lookup.key(call.arguments.values())
         return key
 
     def _answer(self, call: Call, found: bytes | Miss) -> Answer | None:
-        entry = decode(found, self._lookup.form(call.environ))
-        if isinstance(entry, Miss):
+        environ, remembered = call.environ, call.route_cache
+        last: tuple[bytes, Answers] | None = remembered.get(_LAST)
+        has_prefix = bool(environ.get("SCRIPT_NAME"))
+        if last is not None and last[0] is found and not has_prefix:
+            return last[1].to(environ)
+        entry = decode(found, self._lookup.form(environ))
+        if isinstance(found, Miss) or isinstance(entry, Miss):
             # `Cache.answer` need not look it up again.
-            call.environ[STAGE_MISS] = entry
+            environ[STAGE_MISS] = entry
             return None
-        answer = entry.answer(call.environ)
-        if self._cache.send_status_header:
-            answer.headers.append(("Cache-Status", HIT.cache_status))
+        if self._is_of_one_row and len(found) <= _SMALL and not has_prefix:
+            answers = Answers(entry, self._added)
+            remembered[_LAST] = found, answers
+            return answers.to(environ)
+        answer = entry.answer(environ)
+        answer.headers.extend(self._added)
         return answer
 
 

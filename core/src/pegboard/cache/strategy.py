@@ -35,6 +35,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from sqlalchemy import Executable
 
 from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import Exchange
 
 
 class Key(NamedTuple):
@@ -233,6 +234,25 @@ class RemoteStrategy(Protocol):
 
         Must not wait for anything.
         """
+
+
+@runtime_checkable
+class RemoteFills(Protocol):
+    """A strategy in Redis that can lease and fill without a thread that waits.
+
+    The methods do what `lease`, `fill` and `give_back` do, and wait for nothing but `exchange`,
+    which sends commands to Redis and returns the replies to them, or raises `ChannelError`. They
+    are called while `RemoteStrategy.is_non_blocking` is true.
+    """
+
+    async def lease_by(self, key: Key, exchange: Exchange) -> Lease | bytes | Miss:
+        """Return the right to fill the key, or the value if the key was filled meanwhile."""
+
+    async def fill_by(self, lease: Lease, value: bytes, ttl: int, exchange: Exchange) -> bool:
+        """Store a value for `ttl` seconds; returns whether it was stored."""
+
+    async def give_back_by(self, lease: Lease, exchange: Exchange) -> None:
+        """End a lease under which nothing was stored."""
 
 
 class PreparedFence(Protocol):

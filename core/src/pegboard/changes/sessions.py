@@ -17,7 +17,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from pegboard.changes.declaration import Change, Kind
 from pegboard.changes.listeners import EXTENSION, Audience, Listeners, Registered, get_listeners
 from pegboard.changes.rows import Values, given_up, referring
-from pegboard.database import db
+from pegboard.database import db, ignores
 
 _FLUSH = "pegboard_changes_flush"
 
@@ -148,6 +148,14 @@ def _after_flush_postexec(session: Session, _: object) -> None:
         flush.listeners.written(changes)
 
 
+def _is_untold(model: type[Any] | None) -> bool:
+    """Return whether nobody is told of a statement on a model; None for one that only reads."""
+    listeners = get_listeners()
+    audience = model and listeners and listeners.audience_of_many(model)
+    return not audience or not audience.is_told
+
+
+@ignores(_is_untold)
 def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
     is_dml = execution.is_update or execution.is_delete or execution.is_insert
     if not is_dml or not execution.is_orm_statement or execution.bind_mapper is None:

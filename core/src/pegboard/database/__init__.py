@@ -1,14 +1,17 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
+from pegboard.database.async_pool import AsyncPool
 from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.models import Model, utcnow
+from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.statements import (
     CompiledStatement,
     NotCompilableError,
     autocommit,
+    execute_alone,
     row_maker,
 )
 from pegboard.database.transactions import transactional, transactional_made_of
@@ -20,21 +23,26 @@ from pegboard.database.watchdog import no_time_limit
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "SQLITE_LOWER",
+    "AsyncPool",
     "CompiledStatement",
     "DatabaseOptions",
     "Kind",
     "Model",
     "NotCompilableError",
     "ReadOnlyServerError",
+    "Statement",
     "Violation",
     "WatchedConnection",
     "autocommit",
     "availability_hint",
     "check_server",
     "db",
+    "execute_alone",
+    "ignores",
     "init_database",
     "is_in_memory",
     "no_time_limit",
+    "only_reads",
     "row_maker",
     "transactional",
     "transactional_made_of",

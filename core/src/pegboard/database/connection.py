@@ -22,7 +22,37 @@ _DATA_STATEMENT = re.compile(
 """Statements that PostgreSQL executes in a transaction with others as it does alone."""
 
 
-class WatchedConnection(extensions.connection):
+class TargetedConnection(extensions.connection):
+    """A connection that knows to which of several servers it leads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.target: Mapping[str, str] = {}
+        """The parameters by which libpq finds this server among several."""
+
+    def __repr__(self) -> str:
+        """Do not show the parameters, as the driver's own text does."""
+        return f"<{type(self).__name__} {id(self):#x}, closed: {self.closed}>"
+
+
+class AsyncConnection(TargetedConnection):
+    """A connection that never waits: the owner calls `poll` whenever its socket is ready."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limit = 0.0
+        """Seconds that a statement may take."""
+        self.settings = ""
+        """The statements that precede each statement, in one transaction with it."""
+        self.is_for_writes = True
+        """Whether its server has to accept writes."""
+        self.on_silence: Callable[[], object] = lambda: None
+        """Called when a statement has got no answer in time."""
+        self.is_refused: Callable[[], bool] = lambda: False
+        """Returns whether no call is to be made, as the server is known not to answer."""
+
+
+class WatchedConnection(TargetedConnection):
     """A connection whose calls end within `limit` seconds, or fail and close it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,8 +61,8 @@ class WatchedConnection(extensions.connection):
         """Seconds that a call may take; None is any time."""
         self.settings: Callable[[], str] | None = None
         """Returns the statements that begin each transaction."""
-        self.target: Mapping[str, str] = {}
-        """The parameters by which libpq finds this server among several."""
+        self.connect_async: Callable[[Mapping[str, str]], AsyncConnection] | None = None
+        """Connects to the server of a target by a connection that never waits."""
         self.asked_at = time.monotonic()
         """When it was last known, by `time.monotonic`, whether the server accepts writes."""
         self.on_silence: Callable[[], None] | None = None
@@ -42,10 +72,6 @@ class WatchedConnection(extensions.connection):
         """Called before a commit that is not a statement."""
         self.poll_of_socket = select.poll()
         self.poll_of_socket.register(self.fileno(), select.POLLIN)
-
-    def __repr__(self) -> str:
-        """Do not show the parameters, as the driver's own text does."""
-        return f"<{type(self).__name__} {id(self):#x}, closed: {self.closed}>"
 
     def opening(self, statement: str = "") -> str:
         """Return the settings that have to precede the statement.

@@ -1,12 +1,15 @@
 """Connecting to whichever server of a URL answers, within a limit."""
 
 import math
+import select
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
+from psycopg2 import extensions
 
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.targets import (
     Target,
     connect_in_time,
@@ -58,6 +61,12 @@ class Connector:
         found, _ = connect_in_time(self._connect_to, [target], self._parameters, limit)
         return found
 
+    def connect_async(self, target: Target) -> AsyncConnection:
+        """Connect to the server of a target by a connection that never waits; this waits."""
+        targets = [{**target, "target_session_attrs": "any"}]
+        found, _ = connect_in_time(self._connect_async_to, targets, self._parameters, self._limit)
+        return found
+
     def prefer_none(self) -> None:
         """Try the servers in their own order again, where their names lead by now."""
         self._preferred = None
@@ -75,3 +84,28 @@ class Connector:
         args, kwargs = self._arguments
         connection: WatchedConnection = psycopg2.connect(*args, **{**kwargs, **target})
         return connection
+
+    def _connect_async_to(self, target: Target) -> AsyncConnection:
+        args, kwargs = self._arguments
+        kind = {"connection_factory": AsyncConnection, "async_": True}
+        connection: AsyncConnection = psycopg2.connect(*args, **{**kwargs, **target, **kind})
+        try:
+            _await(connection, self._limit)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _await(connection: AsyncConnection, limit: float) -> None:
+    """Wait until it is connected, as libpq has no limit for one that never waits."""
+    deadline = time.monotonic() + limit
+    while (state := connection.poll()) != extensions.POLL_OK:
+        socket = select.poll()
+        socket.register(connection.fileno(), _AWAITED[state])
+        if not socket.poll(max(deadline - time.monotonic(), 0) * 1000):
+            message = "the database server does not answer"
+            raise psycopg2.OperationalError(message)
+
+
+_AWAITED = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
-from pegboard.database.targets import SilentError
+from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
 
@@ -99,7 +99,24 @@ class Server:
             raise
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
+        connection.connect_async = self.connect_async
         connection.on_silence = self.report_silence
+        return connection
+
+    def connect_async(self, target: Target) -> AsyncConnection:
+        """Connect to the server of a target as `connect` does, by a connection that never waits."""
+        if self._breaker.is_open:
+            raise self._no_answer()
+        try:
+            connection = self._connector.connect_async(target)
+        except SilentError:
+            self._breaker.trip("nothing connects in time", is_doubtful=True)
+            raise
+        connection.limit = self.limits.statement + TIMEOUT_MARGIN
+        connection.settings = self.limits.settings()
+        connection.is_for_writes = self._connector.wants_writes
+        connection.on_silence = self.report_silence
+        connection.is_refused = self.refuses_calls
         return connection
 
     def prefer_none(self) -> None:
@@ -131,7 +148,7 @@ class Server:
         which the pool connects anew, or `psycopg2.OperationalError`. A server that has become
         read-only is left, too, unless `target_session_attrs` asks for such a one.
         """
-        if self._refuses_calls:
+        if self.refuses_calls():
             raise self._no_answer()
         if connection.closed or is_readable(connection):
             message = "the server has closed the connection"
@@ -143,7 +160,7 @@ class Server:
         try:
             answer = execute_alone(connection, "SHOW transaction_read_only", PING_LIMIT)
         except psycopg2.Error as error:
-            if self._refuses_calls:
+            if self.refuses_calls():
                 raise
             raise DisconnectionError(str(error)) from error
         if is_due:
@@ -152,8 +169,8 @@ class Server:
                 message = "the server is read-only"
                 raise ReadOnlyConnectionError(message)
 
-    @property
-    def _refuses_calls(self) -> bool:
+    def refuses_calls(self) -> bool:
+        """Return whether a call on an open connection got no answer, so that none is made."""
         return self._is_silent and self._breaker.is_open
 
     def report_silence(self) -> None:

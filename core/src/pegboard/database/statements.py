@@ -46,31 +46,32 @@ def row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
     return make
 
 
-class CompiledStatement:
-    """A statement for psycopg2, and the rows that it returns.
-
-    The rows are named tuples, as the plain rows of SQLAlchemy are.
-    """
+class DriverStatement:
+    """The text of a statement for a driver, and the conversions of its values and of its rows."""
 
     def __init__(
         self,
         statement: Any,
         dialect: Dialect,
-        returned: Mapping[str, TypeEngine[Any]],
+        returned: Sequence[TypeEngine[Any]],
         sent: Sequence[str] | None = None,
     ) -> None:
         """Compile a statement.
 
-        `returned` are the names and types of its columns in their order. `sent` are the keys of the
-        columns that an INSERT or UPDATE is given. Raises `NotCompilableError`.
+        `returned` are the types of its columns in their order. `sent` are the keys of the columns
+        that an INSERT or UPDATE is given. Raises `NotCompilableError`.
         """
         compiled = statement.compile(dialect=dialect, column_keys=sent)
-        if compiled.post_compile_params or compiled.literal_execute_params:
-            message = "the text of the statement depends on its values"
+        if (
+            compiled.post_compile_params
+            or compiled.literal_execute_params
+            or any(bind.callable is not None for bind in compiled.bind_names)
+        ):
+            message = "the text of the statement, or what it sends, depends on each execution"
             raise NotCompilableError(message)
-        self.statement: Executable = statement
         self.compiled: Any = compiled
-        self._text = str(compiled)
+        """What SQLAlchemy has made of it."""
+        self.text = str(compiled)
         self._dialect = dialect
         self._fixed: Mapping[str, Any] = {
             compiled.bind_names[bind]: bind.effective_value
@@ -84,11 +85,87 @@ class CompiledStatement:
         }
         self._escaped: Mapping[str, str] = compiled.escaped_bind_names or {}
         """The names of parameters that stand otherwise in the text, such as one with a bracket."""
-        self._types = [type_.dialect_impl(dialect) for type_ in returned.values()]
+        self._order: Sequence[str] | None = compiled.positiontup
+        """The names of the parameters by their places, for a driver that wants no names."""
+        self._types = [type_.dialect_impl(dialect) for type_ in returned]
         self._codes: Sequence[Any] = ()
         """The driver's codes of the types, known once the statement was executed."""
         self._results: list[tuple[int, Convert]] | None = None
-        self._row = row_maker(returned)
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them.
+
+        Raises `KeyError` for one that is missing, and what the type of a parameter raises for one
+        that it does not take.
+        """
+        parameters = {**self._fixed, **values}
+        for name, convert in self._binding.items():
+            parameters[name] = convert(parameters[name])
+        if self._order is not None:
+            return tuple([parameters[name] for name in self._order])
+        for name, escaped in self._escaped.items():
+            parameters[escaped] = parameters.pop(name)
+        return parameters
+
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a cursor that has executed the statement, as the driver has them."""
+        self._codes = [column[1] for column in cursor.description]
+        return list(cursor.fetchall())
+
+    def values(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return rows that were fetched, with the values that their columns have in Python."""
+        if self._results is None:
+            self._results = list(self._conversions())
+        if not self._results:
+            return found
+        return [self._converted(row, self._results) for row in found]
+
+    def _conversions(self) -> Iterator[tuple[int, Convert]]:
+        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
+            convert = type_.result_processor(self._dialect, code)
+            if convert is not None:
+                yield place, convert
+
+    @staticmethod
+    def _converted(row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Sequence[Any]:
+        values = list(row)
+        for place, convert in results:
+            values[place] = convert(values[place])
+        return values
+
+    def error(self, error: BaseException, *, is_lost: bool) -> DBAPIError:
+        """Return the driver's error as SQLAlchemy raises it."""
+        found: Any = DBAPIError.instance(
+            self.text,
+            None,
+            error,
+            self._dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=is_lost,
+            dialect=self._dialect,
+        )
+        return found  # type: ignore[no-any-return]
+
+
+class CompiledStatement(DriverStatement):
+    """A statement for psycopg2, and the rows that it returns.
+
+    The rows are named tuples, as the plain rows of SQLAlchemy are.
+    """
+
+    def __init__(
+        self,
+        statement: Any,
+        dialect: Dialect,
+        returned: Mapping[str, TypeEngine[Any]],
+        sent: Sequence[str] | None = None,
+    ) -> None:
+        """Compile a statement as `DriverStatement` does; `returned` has the types by name."""
+        super().__init__(statement, dialect, [*returned.values()], sent)
+        self.statement: Executable = statement
+        """What was compiled."""
+        self.named = row_maker(returned)
+        """Makes a named tuple of the values of a row."""
 
     def execute(
         self, connection: PoolProxiedConnection, values: Mapping[str, Any]
@@ -99,62 +176,30 @@ class CompiledStatement:
         was certainly not executed raises `psycopg2.Error`, or `ValueError` or `OverflowError` for a
         value that cannot be sent.
         """
-        parameters = {**self._fixed, **values}
-        for name, convert in self._binding.items():
-            parameters[name] = convert(parameters[name])
-        for name, escaped in self._escaped.items():
-            parameters[escaped] = parameters.pop(name)
         cursor = connection.cursor()
         try:
-            self._execute(cursor, parameters)
-            self._codes = [column[1] for column in cursor.description]
-            return list(cursor.fetchall())
+            cursor.execute(self.text, self.parameters(values))
+            return self.fetch(cursor)
+        except psycopg2.Error as error:
+            failure = self.failure(error, is_closed=bool(cursor.connection.closed))
+            if failure is error:
+                raise
+            raise failure from error
         finally:
             cursor.close()
 
-    def _execute(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
-        try:
-            cursor.execute(self._text, parameters)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            is_lost = (
-                error.pgcode is None or error.pgcode.startswith(_LOST) or cursor.connection.closed
-            )
-            if not is_lost and error.pgcode not in _TOO_LATE:
-                raise
-            raise self._error(error, is_lost=bool(is_lost)) from error
+    def failure(self, error: psycopg2.Error, *, is_closed: bool) -> Exception:
+        """Return what `execute` raises for an error; `is_closed` says whether the connection is."""
+        if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return error
+        is_lost = is_closed or error.pgcode is None or error.pgcode.startswith(_LOST)
+        if not is_lost and error.pgcode not in _TOO_LATE:
+            return error
+        return self.error(error, is_lost=is_lost)
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """Return rows that were executed for, as named tuples with the values of the columns."""
-        if self._results is None:
-            self._results = list(self._conversions())
-        if not self._results:
-            return list(map(self._row, found))
-        return [self._converted(row, self._results) for row in found]
-
-    def _conversions(self) -> Iterator[tuple[int, Convert]]:
-        for place, (type_, code) in enumerate(zip(self._types, self._codes, strict=True)):
-            convert = type_.result_processor(self._dialect, code)
-            if convert is not None:
-                yield place, convert
-
-    def _converted(self, row: Sequence[Any], results: Iterable[tuple[int, Convert]]) -> Any:
-        values = list(row)
-        for place, convert in results:
-            values[place] = convert(values[place])
-        return self._row(values)
-
-    def _error(self, error: psycopg2.Error, *, is_lost: bool) -> DBAPIError:
-        """Return the driver's error as SQLAlchemy raises it."""
-        found: Any = DBAPIError.instance(
-            self._text,
-            None,
-            error,
-            psycopg2.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=self._dialect,
-        )
-        return found  # type: ignore[no-any-return]
+        return [*map(self.named, self.values(found))]
 
 
 @contextmanager
@@ -179,3 +224,14 @@ def autocommit(engine: Engine) -> Iterator[PoolProxiedConnection]:
         else:
             driver.autocommit = False
         proxy.close()
+
+
+def execute_alone(
+    engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a statement as a transaction of its own.
+
+    Raises as `CompiledStatement.execute` and `autocommit` do.
+    """
+    with autocommit(engine) as connection:
+        return statement.execute(connection, values)

@@ -12,19 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from pegboard.database.connection import WatchedConnection
+from pegboard.database.connection import TargetedConnection
 from pegboard.redaction import redact
 
 Target = Mapping[str, str]
 """Parameters of libpq that name one server; empty for what libpq finds by other ways."""
 
-Connect = Callable[[Target], WatchedConnection]
-"""Connects to a target; the parameters that all targets share are its own."""
+C = TypeVar("C", bound=TargetedConnection)
 
 _OWN_PARAMETERS = ("dsn", "connection_factory", "cursor_factory", "async", "async_")
 _DEFAULT_PORT = "5432"
@@ -91,17 +90,21 @@ def wanted_session(parameters: Mapping[str, str]) -> str:
 
 
 def connect_in_time(
-    connect: Connect, targets: Sequence[Target], parameters: Mapping[str, str], limit: float
-) -> tuple[WatchedConnection, bool]:
+    connect: Callable[[Target], C],
+    targets: Sequence[Target],
+    parameters: Mapping[str, str],
+    limit: float,
+) -> tuple[C, bool]:
     """Connect to one server after the other, in `limit` seconds altogether.
 
+    `connect` is given a target; the parameters that all targets share are its own.
     The time that is left is divided among the targets that are left. A server that is silent for
     its share may still answer while the next ones are tried. Returns the connection, and whether a
     server before it was silent. Raises `SilentError`, or `psycopg2.Error` when all have refused.
     """
     deadline = time.monotonic() + limit
     waiting = deque(targets)
-    running: set[Future[WatchedConnection | list[Target]]] = set()
+    running: set[Future[C | list[Target]]] = set()
     was_silent = False
     failures: dict[str, Exception] = {}
     try:
@@ -135,9 +138,9 @@ def connect_in_time(
 
 
 def _start(
-    connect: Connect, target: Target, parameters: Mapping[str, str]
-) -> "Future[WatchedConnection | list[Target]]":
-    attempt: Future[WatchedConnection | list[Target]] = Future()
+    connect: Callable[[Target], C], target: Target, parameters: Mapping[str, str]
+) -> "Future[C | list[Target]]":
+    attempt: Future[C | list[Target]] = Future()
     threading.Thread(
         target=_attempt,
         args=(attempt, connect, target, parameters),
@@ -148,13 +151,13 @@ def _start(
 
 
 def _attempt(
-    attempt: "Future[WatchedConnection | list[Target]]",
-    connect: Connect,
+    attempt: "Future[C | list[Target]]",
+    connect: Callable[[Target], C],
     target: Target,
     parameters: Mapping[str, str],
 ) -> None:
     """Connect to the target; if its host has several addresses, return a target for each."""
-    connection: WatchedConnection | None = None
+    connection: C | None = None
     try:
         found = _with_addresses(target)
         if len(found) == 1:
@@ -200,7 +203,7 @@ def _is_balanced(parameters: Mapping[str, str]) -> bool:
     return chosen == "random"
 
 
-def _close(attempt: "Future[WatchedConnection | list[Target]]") -> None:
+def _close(attempt: "Future[C | list[Target]]") -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         found = attempt.result()
         if not isinstance(found, list):

@@ -29,7 +29,8 @@ class CodedTags:
         """
         for key in _CONDITIONS:
             given = environ.get(key)
-            if given and (plain := self._pattern.findall(given)):
+            # Tags of the platform are hexadecimal: the first test tells most plain ones.
+            if given and "-" in given and (plain := self._pattern.findall(given)):
                 environ[key] = ", ".join((given, *(f'"{tag}"' for tag in plain)))
 
     def tag(self, tag: str, coding: str) -> str:

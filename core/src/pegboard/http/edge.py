@@ -5,7 +5,7 @@ the one place for the headers that every answer has.
 """
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -26,18 +26,26 @@ from pegboard.http.compression import (
 )
 from pegboard.http.cors import CORS, PREFLIGHT_STATUS
 from pegboard.http.errors import error_body
-from pegboard.http.headers import Headers, add_vary, replace_header
+from pegboard.http.header_shapes import (
+    CONTENT_RANGE,
+    OF_ITS_BYTES,
+    Addition,
+    Places,
+    Shape,
+    Shapes,
+    places_of,
+)
+from pegboard.http.headers import Headers, add_vary
 from pegboard.http.request_line import EarlyAnswer, answer_early
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from _typeshed.wsgi import WSGIEnvironment
 
 EXTENSION = "pegboard.edge"
 
 # Comparing with a member of an enumeration takes longer.
-_OK, _CREATED = HTTPStatus.OK.value, HTTPStatus.CREATED.value
 _NO_CONTENT = HTTPStatus.NO_CONTENT.value
 _MULTIPLE_CHOICES, _NOT_MODIFIED = (
     HTTPStatus.MULTIPLE_CHOICES.value,
@@ -49,51 +57,6 @@ _SECURITY = (
     ("Referrer-Policy", "no-referrer"),
 )
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-_RANGE = "content-range"
-_OF_ITS_BYTES = ("content-encoding", "content-digest", "repr-digest", "digest")
-"""Headers of an answer that must be sent as it is."""
-
-_UNUSUAL_REQUEST = frozenset({"HTTP_AUTHORIZATION", "HTTP_ORIGIN", CACHE_CONTROL_KEY})
-"""What in a request has a say in the headers of its answer."""
-_UNUSUAL_HEADERS = frozenset(
-    {
-        *("cache-control", "expires", "set-cookie", "vary", "content-security-policy"),
-        *("access-control-allow-origin", "accept-ranges", _RANGE),
-        *_OF_ITS_BYTES,
-    }
-)
-"""Headers whose presence has a say in the others."""
-_MAX_SHAPES, _MAX_TYPES = 1024, 64
-
-_VARY = "Vary: "
-"""What stands before the value of a `Vary` where a shape is remembered by it."""
-
-
-class _Places(NamedTuple):
-    """Where the headers stand in an answer that its coding changes; None for one that is absent."""
-
-    type: int | None
-    length: int | None
-    tag: int | None
-    ranges: int | None
-
-
-class _Addition(NamedTuple):
-    """What is added to the headers of an answer."""
-
-    headers: Headers
-    may_encode: bool
-    """Whether its body may be sent in a coding."""
-
-
-class _Shape(NamedTuple):
-    """Answers whose headers have the same names, so that what is added depends on the type only."""
-
-    places: _Places
-    additions: dict[tuple[int, str], _Addition]
-    """What is added, by status and media type."""
-    vary: int | None
-    """Where a `Vary` stands, which is moved behind the others."""
 
 
 class Edge:
@@ -114,8 +77,7 @@ class Edge:
         self._mount = mount
         self._tags = CodedTags(compression.codings)
         self._min_tagged_size = min(compression.min_size, MIN_TAGGED_SIZE)
-        # Most answers differ in values alone, and what is added to them depends on the names.
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._shapes = Shapes()
 
     def enter(self, environ: "WSGIEnvironment") -> EarlyAnswer | None:
         """Prepare a request, once; returns an answer if it must not go on."""
@@ -129,6 +91,8 @@ class Edge:
             self._tags.accept(environ)
         if self._cors is not None and (headers := self._cors.preflight(environ)) is not None:
             return EarlyAnswer(PREFLIGHT_STATUS, headers, b"")
+        if "HTTP_ACCEPT_ENCODING" not in environ:
+            return None
         allowed = self.compression.negotiate(environ)
         if allowed.is_identity_refused and allowed.coding is None:
             names = ", ".join((*self.compression.codings, IDENTITY))
@@ -157,45 +121,50 @@ class Edge:
         allowed = self.compression.negotiate(environ)
         shape = None
         if (
-            status in (_OK, _CREATED)
-            and may_encode
+            may_encode
             and not allowed.is_identity_refused
-            and _UNUSUAL_REQUEST.isdisjoint(environ)
+            and "HTTP_AUTHORIZATION" not in environ
+            and "HTTP_ORIGIN" not in environ
+            and CACHE_CONTROL_KEY not in environ
         ):
-            names = tuple([name if name != "Vary" else _VARY + value for name, value in headers])
-            shape = self._shapes.get(names) or self._remember(names)
-            if shape is not None and shape.vary is not None:
-                headers.append(headers.pop(shape.vary))
-        if shape is None or shape.places.type is None:
+            shape = self._shapes.find(headers)
+        if shape is None:
             may_encode = self._complete(environ, status, headers, allowed, may_encode=may_encode)
+            places = places_of([name for name, _ in headers])
         else:
-            kind = status, headers[shape.places.type][1]
-            addition = shape.additions.get(kind)
-            if addition is None:
-                kept = len(headers) - (shape.vary is not None)
-                may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
-                if len(shape.additions) < _MAX_TYPES:
-                    shape.additions[kind] = _Addition(headers[kept:], may_encode)
-            else:
-                if shape.vary is not None:
-                    headers.pop()
-                headers.extend(addition.headers)
-                may_encode = addition.may_encode
-        if allowed.coding is None or not may_encode:
+            places = shape.places
+            may_encode = self._complete_alike(environ, status, headers, allowed, shape)
+        if not may_encode:
             return None
-        places = _places([name for name, _ in headers]) if shape is None else shape.places
+        if status == _NOT_MODIFIED:
+            self._name_known_tag(environ, headers, places.tag, allowed.coding)
+            return None
+        if allowed.coding is None:
+            return None
         return self._encode(status, headers, places, allowed)
 
-    def _remember(self, names: tuple[str, ...]) -> "_Shape | None":
-        """Remember what answers with headers of these names are like; None if that varies."""
-        shape = None
-        varying = [place for place, name in enumerate(names) if name.startswith(_VARY)]
-        if len(varying) <= 1 and _UNUSUAL_HEADERS.isdisjoint(map(str.lower, names)):
-            others = [name for name in names if not name.startswith(_VARY)]
-            shape = _Shape(_places(others), {}, varying[0] if varying else None)
-            if len(self._shapes) < _MAX_SHAPES:
-                self._shapes[names] = shape
-        return shape
+    def _complete_alike(
+        self,
+        environ: "WSGIEnvironment",
+        status: int,
+        headers: Headers,
+        allowed: Negotiated,
+        shape: Shape,
+    ) -> bool:
+        """Do as `_complete` has done for an earlier answer of this shape."""
+        if shape.vary is not None:
+            headers.append(headers.pop(shape.vary))
+        kind = shape.kind(status, headers)
+        addition = shape.addition(kind)
+        if addition is None:
+            kept = len(headers) - (shape.vary is not None)
+            may_encode = self._complete(environ, status, headers, allowed, may_encode=True)
+            shape.remember(kind, Addition(headers[kept:], may_encode))
+            return may_encode
+        if shape.vary is not None:
+            headers.pop()
+        headers.extend(addition.headers)
+        return addition.may_encode
 
     def _complete(
         self,
@@ -206,7 +175,10 @@ class Edge:
         *,
         may_encode: bool,
     ) -> bool:
-        """Add all headers that do not depend on the coding; returns whether there may be one."""
+        """Add all headers that do not depend on the coding.
+
+        Returns whether there may be one, in a 304 whether there might be one in the 200.
+        """
         found = {name.lower(): value for name, value in headers}
         vary: list[str] = []
         headers.extend(_SECURITY)
@@ -223,11 +195,8 @@ class Edge:
         may_encode = may_encode and self._may_encode(status, found, control, allowed)
         if may_encode:
             vary.append("Accept-Encoding")
-        if _RANGE in found:
+        if CONTENT_RANGE in found:
             may_encode = False  # it is a part of the plain bytes; the whole may be encoded
-        elif status == _NOT_MODIFIED and may_encode:
-            may_encode = False
-            self._name_known_tag(environ, headers, found.get("etag"), allowed.coding)
         if vary or "vary" in found:
             add_vary(headers, vary)
         return may_encode
@@ -255,20 +224,22 @@ class Edge:
             return False
         return status == _NOT_MODIFIED or (
             (allowed.is_identity_refused or is_compressible(found.get("content-type", "")))
-            and not any([name in found for name in _OF_ITS_BYTES])  # noqa: C419 - faster so
+            and not any([name in found for name in OF_ITS_BYTES])  # noqa: C419 - faster so
             and "no-transform" not in directives(control)
         )
 
     def _name_known_tag(
-        self, environ: "WSGIEnvironment", headers: Headers, tag: str | None, coding: Coding | None
+        self, environ: "WSGIEnvironment", headers: Headers, place: int | None, coding: Coding | None
     ) -> None:
-        """Let a 304 name a tag that the client has."""
-        if tag is not None and (given := environ.get("HTTP_IF_NONE_MATCH")):
-            name = None if coding is None else coding.name
-            replace_header(headers, "ETag", self._tags.known_tag(tag, name, given))
+        """Let a 304 name a tag that the client has; `place` is that of its `ETag`."""
+        given = environ.get("HTTP_IF_NONE_MATCH")
+        if place is None or not given or given == (tag := headers[place][1]):
+            return
+        name = None if coding is None else coding.name
+        headers[place] = "ETag", self._tags.known_tag(tag, name, given)
 
     def _encode(
-        self, status: int, headers: Headers, places: _Places, allowed: Negotiated
+        self, status: int, headers: Headers, places: Places, allowed: Negotiated
     ) -> Coding | None:
         """Change the headers to those of the coded answer; returns None if that is not worth it."""
         coding, tag = allowed.coding, places.tag
@@ -287,12 +258,6 @@ class Edge:
         if places.ranges is not None:
             del headers[places.ranges]
         return coding
-
-
-def _places(names: "Sequence[str]") -> _Places:
-    found = {name.lower(): place for place, name in enumerate(names)}
-    known = ("content-type", "content-length", "etag", "accept-ranges")
-    return _Places(*map(found.get, known))
 
 
 def init_edge(app: Flask, edge: Edge) -> None:

@@ -162,10 +162,13 @@ def identify(environ: "WSGIEnvironment") -> str:
 
     Log lines have it, and the trace id, in this context (`contextvars`) and in copies of it.
     """
-    new = _new_id()
-    identifier = environ[REQUEST_ID_KEY] = _given_id(environ) or new
+    # It must be unique, not secret, and reading the system's randomness is slow.
+    new = random.randbytes(16).hex()  # noqa: S311
+    given, trace = environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_TRACEPARENT")
+    identifier: str = given if given and _ACCEPTED_ID.fullmatch(given) else new
+    environ[REQUEST_ID_KEY] = identifier
     request_id.set(identifier)
-    trace_id.set(_given_trace(environ) or new)
+    trace_id.set((_trace_of(trace) if trace else None) or new)
     return identifier
 
 
@@ -177,17 +180,6 @@ def log_request(environ: "WSGIEnvironment", status: str | int, started: float) -
         logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
 
 
-def _given_id(environ: "WSGIEnvironment") -> str | None:
-    given: str | None = environ.get("HTTP_X_REQUEST_ID")
-    return given if given and _ACCEPTED_ID.fullmatch(given) else None
-
-
-def _given_trace(environ: "WSGIEnvironment") -> str | None:
-    traceparent: str | None = environ.get("HTTP_TRACEPARENT")
-    given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return given[1] if given else None
-
-
-def _new_id() -> str:
-    # It must be unique, not secret, and reading the system's randomness is slow.
-    return f"{random.getrandbits(128):032x}"
+def _trace_of(traceparent: str) -> str | None:
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found[1] if found else None

@@ -5,7 +5,7 @@ Redis library; a channel does.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from flask import Flask
@@ -143,6 +143,14 @@ class Script:
         count = 3 + len(keys) + len(arguments)
         rest = _pack_all(len(keys), *keys, *arguments)
         return Command(_encode(keys[0]), b"*%d\r\n%b%b" % (count, self._by_digest, rest), self)
+
+    def calls(self, keys: Iterable[bytes], arguments: Sequence[Argument] = ()) -> list[Command]:
+        """Return a command for each key that runs it with that one key."""
+        head = b"*%d\r\n%b$1\r\n1\r\n" % (4 + len(arguments), self._by_digest)
+        rest = _pack_all(*arguments)
+        return [
+            Command(key, b"%b$%d\r\n%b\r\n%b" % (head, len(key), key, rest), self) for key in keys
+        ]
 
     def in_full(self, packed: bytes) -> bytes:
         """Return a packed call with the text of the script in place of its digest."""

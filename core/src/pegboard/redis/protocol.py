@@ -152,6 +152,7 @@ class PipelinedConnection(asyncio.Protocol):
     def _deliver(self) -> None:
         gets, under_way, server = self._reader.gets, self.under_way, self._server
         replies = self._replies
+        missing = len(under_way[0].commands) - len(replies) if under_way else 0
         while (value := gets()) is not False:
             if not under_way:
                 message = "the server sent a reply to no command"
@@ -159,9 +160,10 @@ class PipelinedConnection(asyncio.Protocol):
             replies.append(_reply((value, server)))
             if isinstance(value, Exception):
                 self._has_errors = True
-            exchange = under_way[0]
-            if len(replies) < len(exchange.commands):
+            missing -= 1
+            if missing:
                 continue
+            exchange = under_way[0]
             if self._has_errors:
                 self._resolve(exchange, replies)
                 self._has_errors = False
@@ -170,6 +172,7 @@ class PipelinedConnection(asyncio.Protocol):
             # Not before: an error that `_resolve` raises fails this exchange as well.
             under_way.popleft()
             replies = self._replies = []
+            missing = len(under_way[0].commands) if under_way else 0
 
     def _resolve(self, exchange: Exchange, replies: list[Reply]) -> None:
         """Send scripts in full that the server does not know; other errors are values."""

@@ -4,6 +4,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 """
 
 from pegboard.changes import BulkInsert, Change, Kind, Listener
+from pegboard.database import no_time_limit
 from pegboard.http import InvalidJSONError, load_json
 from pegboard.migrations import create_search_index, drop_search_index
 from pegboard.resources.conditions import conditions_of as conditions_of
@@ -57,4 +58,5 @@ __all__ = [
     "create_search_index",
     "drop_search_index",
     "load_json",
+    "no_time_limit",
 ]

@@ -62,11 +62,27 @@ class Page(Generic[R]):
     headers: Sequence[tuple[str, str]]
 
 
+@dataclass(eq=False)
+class ListRequest:
+    """A list request, and the statements that answer it."""
+
+    wanted: Wanted
+    location: Location
+    statements: Sequence[Any]
+    """For a page by number the one that counts, and that of the page."""
+    parameters: Mapping[str, Any]
+    told: tuple[int | None, Sequence[tuple[str, str]]] = (None, ())
+    """The last total, and the headers that tell of it."""
+
+
 class Reads(Protocol):
     """Reads the database for a list, by statements as `Listing.prepare` has returned them."""
 
     async def rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows of a statement."""
+
+    def named(self, statement: Any, row: Any) -> Any:
+        """Return a row of a statement with the values of its columns as attributes."""
 
     async def total(self, wanted: Wanted, statement: Any, parameters: Mapping[str, Any]) -> int:
         """Return the number of rows that a request's filters leave, which the statement counts."""
@@ -95,9 +111,10 @@ class Listing(Generic[R]):
     def response(self, wanted: Wanted) -> Response:
         """Return the answer with the rows of the page, and links to other pages."""
         location = Location(f"{request.script_root}{request.path}", request.args)
+        planned = self.request(wanted, location)
         is_asked = is_on_request() and not wanted.is_by_cursor
         is_counted = not is_asked or preference("count") == "exact"
-        page = result_of(self.page(wanted, location, _SessionReads(self), is_counted=is_counted))
+        page = result_of(self.page(planned, _SessionReads(self), is_counted=is_counted))
         response = self.represent.list_response(page.rows, fields=wanted.fields)
         response.headers.extend(page.headers)
         if is_asked:
@@ -106,50 +123,55 @@ class Listing(Generic[R]):
                 response.headers["Preference-Applied"] = "count=exact"
         return response
 
-    async def page(
-        self, wanted: Wanted, location: Location, reads: Reads, *, is_counted: bool
-    ) -> Page[R]:
-        """Return the rows of a page, and links to other pages; a total if it `is_counted`."""
-        if wanted.is_by_cursor:
-            return await self._cursor_page(wanted, location, reads)
-        if is_counted:
-            return await self._counted_page(wanted, location, reads)
-        return await self._uncounted_page(wanted, location, reads)
+    def request(self, wanted: Wanted, location: Location) -> ListRequest:
+        """Return a request with its statements, as `plan` builds them."""
+        return ListRequest(wanted, location, self.plan(wanted), self._parameters(wanted))
 
-    async def _uncounted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
+    async def page(self, request: ListRequest, reads: Reads, *, is_counted: bool) -> Page[R]:
+        """Return the rows of a page, and links to other pages; a total if it `is_counted`."""
+        if request.wanted.is_by_cursor:
+            return await self._cursor_page(request, reads)
+        if is_counted:
+            return await self._counted_page(request, reads)
+        return await self._uncounted_page(request, reads)
+
+    async def _uncounted_page(self, request: ListRequest, reads: Reads) -> Page[R]:
         """Return a page without a total; one row more than wanted shows whether there is a next."""
-        _, page = self.plan(wanted)
+        wanted, (_, page) = request.wanted, request.statements
         place = {_LIMIT: wanted.page_size + 1, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        found = await reads.rows(page, self._parameters(wanted) | place)
+        found = await reads.rows(page, {**request.parameters, **place})
         rows = found[: wanted.page_size]
         pagination = paginate_uncounted(
             wanted.page, wanted.page_size, is_empty=not rows, has_more=len(found) > len(rows)
         )
-        return Page(rows, _headers(pagination, self._links(location, pagination)))
+        return Page(rows, _headers(pagination, self._links(request.location, pagination)))
 
-    async def _counted_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
-        counting, page = self.plan(wanted)
-        parameters = self._parameters(wanted)
-        total = await reads.total(wanted, counting, parameters)
+    async def _counted_page(self, request: ListRequest, reads: Reads) -> Page[R]:
+        wanted, (counting, page) = request.wanted, request.statements
+        total = await reads.total(wanted, counting, request.parameters)
         place = {_LIMIT: wanted.page_size, _OFFSET: (wanted.page - 1) * wanted.page_size}
-        rows = await reads.rows(page, parameters | place)
-        pagination = paginate(total, wanted.page, wanted.page_size)
-        return Page(rows, _headers(pagination, self._links(location, pagination)))
+        rows = await reads.rows(page, {**request.parameters, **place})
+        known, headers = request.told
+        if known != total:
+            pagination = paginate(total, wanted.page, wanted.page_size)
+            headers = _headers(pagination, self._links(request.location, pagination))
+            request.told = (total, headers)
+        return Page(rows, headers)
 
-    async def _cursor_page(self, wanted: Wanted, location: Location, reads: Reads) -> Page[R]:
-        parameters = self._parameters(wanted)
+    async def _cursor_page(self, request: ListRequest, reads: Reads) -> Page[R]:
+        wanted, location = request.wanted, request.location
         # One row more than wanted shows whether there is a next page, without counting.
         rows: list[R] = []
-        for statement in self.plan(wanted):
+        for statement in request.statements:
             left = wanted.page_size + 1 - len(rows)
-            rows += await reads.rows(statement, parameters | {_LIMIT: left})
+            rows += await reads.rows(statement, {**request.parameters, _LIMIT: left})
             if len(rows) > wanted.page_size:
                 break
         pagination: dict[str, Any] = {"page_size": wanted.page_size}
         links = []
         if len(rows) > wanted.page_size:
             rows.pop()
-            cursor = self.orders.encode(rows[-1])
+            cursor = self.orders.encode(reads.named(request.statements[0], rows[-1]))
             pagination["next_after"] = cursor
             query = self._repeated_query(location) + urlencode({"after": cursor})
             links.append(f'<{location.path}?{query}>; rel="next"')
@@ -296,6 +318,9 @@ class _SessionReads:
             # A relationship that is loaded by a join gives an object several times.
             result = result.scalars().unique()
         return result.all()  # type: ignore[no-any-return]
+
+    def named(self, _: Statement, row: Any) -> Any:
+        return row
 
     async def total(
         self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """How many rows a list has: counted, or from the cache."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +29,14 @@ class Totals:
         return get_cache().total(self.collection, self._name(wanted.conditions), count)
 
     async def get_without_flask(
-        self, cache: Cache, wanted: Wanted, count: Callable[[], int], waiting: Waiting
+        self, cache: Cache, wanted: Wanted, count: Callable[[], Awaitable[int]], waiting: Waiting
     ) -> int:
         """Return the total as `get` does, without an app context.
 
-        `count` may wait, and counts in a transaction of its own.
+        `count` counts in a transaction of its own.
         """
         if self.collection is None or wanted.search:
-            return await waiting.call(count)
+            return await count()
         name = self._name(wanted.conditions)
         return await cache.total_without_flask(self.collection, name, count, waiting)
 

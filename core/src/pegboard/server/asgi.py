@@ -10,14 +10,16 @@ one whose stages, or the middleware of a plugin, may have to wait.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
+from sqlalchemy import Engine
 
 from pegboard.api import LIVENESS_PATH
+from pegboard.database import AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
@@ -34,7 +36,7 @@ from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
 from pegboard.server.wsgi_threads import Threads
 from pegboard.settings import CoreSettings, get_settings
-from pegboard.stages import STAGE_RUN, Answer, StageRun, Stages, answer_of
+from pegboard.stages import STAGE_RUN, Answer, Exchange, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -73,6 +75,8 @@ class Gateway:
         self._edge = get_edge(app)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
+        self._database: AsyncPool | None = None
+        self._exchange: Exchange = self.exchange
         self._is_started = False
         self._runs_stages = False
         self.is_draining = False
@@ -87,6 +91,7 @@ class Gateway:
         if channel is not None:
             self._pipeline = channel.pipeline(loop)
             if self._pipeline is not None:
+                self._exchange = self._pipeline.exchange
                 self._pipeline.open()
         # There are servers to which only threads can speak.
         self._runs_stages = channel is None or self._pipeline is not None
@@ -95,6 +100,8 @@ class Gateway:
         """Disconnect from Redis and take no further request; those on threads go on."""
         if self._pipeline is not None:
             self._pipeline.close()
+        if self._database is not None:
+            self._database.close()
         self._threads.close()
         self._liveness.close()
 
@@ -113,7 +120,7 @@ class Gateway:
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
-            if answer is not None and (stage_run is None or not stage_run.passes_flask):
+            if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
                 status: int | None = await self._send(answer, stage_run, environ, outlet)
             else:
                 if stage_run is not None:
@@ -132,34 +139,28 @@ class Gateway:
             if (early := self._edge.enter(environ)) is not None:
                 progress.answer = Answer(*early)
                 return
-            progress.stage_run, progress.answer = await self._run_stages(environ)
+            stages = self._stages
+            if stages is not None:
+                stage_run = stages.begin_non_blocking(environ) if self._runs_stages else None
+                if stage_run is not None:
+                    progress.stage_run = stage_run
+                    progress.answer = await stage_run.run(self._exchange)
+                elif _has_body(environ):
+                    # A request is counted before its body arrives, as it may never do.
+                    run = partial(stages.run, environ)
+                    progress.stage_run, progress.answer = await self._threads.call(run)
             if _has_body(environ):
                 progress.held = await self._receive(progress, environ, receive)
-            stages, stage_run = self._stages, progress.stage_run
-            if progress.answer is None and stages is not None and stage_run is not None:
+            stage_run = progress.stage_run
+            if stage_run is not None and stage_run.fast_path is not None and not progress.answer:
                 # Its answer is sent without the middleware.
+                assert stages is not None
                 progress.answer = await stages.take_fast_path(stage_run, self)
         except APIError as error:
             progress.answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
             progress.answer = answer_of(internal_error(environ))
-
-    async def _run_stages(
-        self, environ: "WSGIEnvironment"
-    ) -> tuple[StageRun | None, Answer | None]:
-        """Return a stage run and its answer; no stage run if a thread has to run the stages."""
-        stages = self._stages
-        if stages is None:
-            return None, None
-        stage_run = stages.begin_non_blocking(environ) if self._runs_stages else None
-        if stage_run is None:
-            if not _has_body(environ):
-                return None, None
-            # A request is counted before its body arrives, as it may never do.
-            return await self._threads.call(partial(stages.run, environ))
-        exchange = stages.exchange if self._pipeline is None else self._pipeline.exchange
-        return stage_run, await stage_run.run(exchange)
 
     async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""
@@ -174,6 +175,17 @@ class Gateway:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
         return await self._threads.call(function)
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
+        database = self._database
+        if database is None:
+            database = self._database = AsyncPool(engine, asyncio.get_running_loop())
+        if database.is_usable:
+            return await database.execute(statement, values)
+        return await self._threads.call(partial(execute_alone, engine, statement, values))
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
@@ -215,9 +227,8 @@ class Gateway:
     ) -> int:
         """Send an answer that needs no thread; returns its status."""
         try:
-            headers = [*answer.headers]
-            if self._stages is not None:
-                headers = self._stages.headers_of(answer, stage_run)
+            stages = self._stages
+            headers = [*answer.headers] if stages is None else stages.headers_of(answer, stage_run)
             coding = self._edge.finish(environ, environ[REQUEST_ID_KEY], answer.status, headers)
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             if coding is not None and body:

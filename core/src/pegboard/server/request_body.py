@@ -30,13 +30,15 @@ class Inlet:
         self._limit = limit
         self._timeout = timeout
         self._held = 0
-        self._arriving: dict[_Body, None] = {}
+        self._arriving: dict[_Arrival, None] = {}
         """The bodies that are being received, the oldest first."""
 
-    def defer(self, environ: "WSGIEnvironment", receive: Receive) -> "_Body":
+    def defer(self, environ: "WSGIEnvironment", receive: Receive) -> None:
         """Let a thread receive a request's body, if its view reads it at all."""
-        body = environ["wsgi.input"] = _Body(receive, asyncio.get_running_loop(), self._timeout)
-        return body
+        environ["wsgi.input"] = _Body(self._begin(receive), is_optional=True)
+
+    def _begin(self, receive: Receive) -> "_Arrival":
+        return _Arrival(receive, asyncio.get_running_loop(), self._timeout)
 
     async def receive(self, environ: "WSGIEnvironment", receive: Receive) -> int:
         """Put a request's body in its environment; returns the bytes held, for `release`.
@@ -44,12 +46,12 @@ class Inlet:
         A body over the limit is left for its view to refuse, or to read. Raises `APIError` for one
         that does not arrive.
         """
-        body = self.defer(environ, receive)
-        body.is_optional = False
+        body = self._begin(receive)
         declared = environ.get("CONTENT_LENGTH") or ""
         is_chunked = "HTTP_TRANSFER_ENCODING" in environ
         length = int(declared) if declared.isdecimal() and not is_chunked else None
         if length is not None and length > self._limit:
+            environ["wsgi.input"] = _Body(body)
             return 0
         parts: list[bytes] = []
         size = 0
@@ -63,17 +65,15 @@ class Inlet:
             body.has_ended = body.has_ended or size == length
         except BaseException:
             self._held -= size
+            environ["wsgi.input"] = _Body(body)
             raise
         finally:
             self._arriving.pop(body, None)
         whole = b"".join(parts)
-        if body.has_ended:
-            environ["wsgi.input"] = io.BytesIO(whole)
-        else:
-            body.push_back(whole)
+        environ["wsgi.input"] = io.BytesIO(whole) if body.has_ended else _Body(body, whole)
         return size
 
-    def _hold(self, body: "_Body", size: int) -> None:
+    def _hold(self, body: "_Arrival", size: int) -> None:
         self._held += size
         if self._held <= MEMORY:
             return
@@ -96,37 +96,36 @@ def is_over(body: object) -> bool:
     """
     if not isinstance(body, _Body):
         return True
-    body.has_ended = body.has_ended or body.is_optional
-    return body.has_ended
+    arrival = body.arrival
+    arrival.has_ended = arrival.has_ended or body.is_optional
+    return arrival.has_ended
 
 
-class _Body(io.RawIOBase):
-    """A body that is still arriving, as a file that a thread reads."""
+class _Arrival:
+    """A body that is still arriving."""
+
+    __slots__ = ("_error", "_loop", "_receive", "_task", "_timeout", "has_ended")
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
         self._receive = receive
         self._loop = loop
         self._timeout = timeout
-        self._waiting = b""
         self.has_ended = False
-        self.is_optional = True
-        """Whether a view is unlikely to read it."""
-        self._pending: asyncio.Timeout | None = None
-        """The time limit of the part that is awaited."""
+        self._task: asyncio.Task[Any] | None = None
+        """What waits for a part."""
         self._error: APIError | None = None
+        """Why no more of it is received."""
+
+    def read(self) -> bytes:
+        """Do as `next`, on a thread, which waits."""
+        return asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
 
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""
         while not self.has_ended:
-            try:
-                async with asyncio.timeout(self._timeout) as self._pending:
-                    message = await self._receive()
-            except TimeoutError:
-                raise self._error or _too_slow(self._timeout) from None
-            finally:
-                self._pending = None
             if self._error is not None:
                 raise self._error
+            message = await self._next_message()
             if message["type"] == "http.disconnect":
                 raise APIError(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
             self.has_ended = not message.get("more_body", False)
@@ -134,15 +133,43 @@ class _Body(io.RawIOBase):
                 return bytes(part)
         return b""
 
+    async def _next_message(self) -> dict[str, Any]:
+        """Receive a message. Raises the error with which `_end` is called meanwhile."""
+        # `asyncio.timeout` costs three times as much.
+        self._task = task = asyncio.current_task()
+        timer = self._loop.call_later(self._timeout, self._expire)
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            if self._error is None or task is None or task.uncancel():
+                raise  # others have cancelled it
+            raise self._error from None
+        finally:
+            timer.cancel()
+            self._task = None
+
+    def _expire(self) -> None:
+        self._end(_too_slow(self._timeout))
+
     def refuse(self) -> None:
         """Receive no more of it."""
-        self._error = _too_many()
-        if self._pending is not None:
-            self._pending.reschedule(self._loop.time())
+        self._end(_too_many())
 
-    def push_back(self, part: bytes) -> None:
-        """Let the reader begin with this."""
-        self._waiting = part
+    def _end(self, error: APIError) -> None:
+        self._error = self._error or error
+        if self._task is not None:
+            self._task.cancel()
+
+
+class _Body(io.RawIOBase):
+    """A body that is still arriving, as a file that a thread reads."""
+
+    def __init__(self, arrival: _Arrival, first: bytes = b"", *, is_optional: bool = False) -> None:
+        """`first` is the part that has come already."""
+        self.arrival = arrival
+        self.is_optional = is_optional
+        """Whether a view is unlikely to read it."""
+        self._waiting = first
 
     def readable(self) -> bool:
         return True
@@ -150,7 +177,7 @@ class _Body(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         target = memoryview(buffer).cast("B")
         if not self._waiting:
-            self._waiting = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
+            self._waiting = self.arrival.read()
         part, self._waiting = self._waiting[: len(target)], self._waiting[len(target) :]
         target[: len(part)] = part
         return len(part)

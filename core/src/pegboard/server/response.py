@@ -79,7 +79,11 @@ class Outlet:
 
 def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
     name, value = header
-    encoded = (_names.get(name) or _encode_name(name), encode_header_value(value))
+    is_plain = value.isascii() and value.isprintable()
+    encoded = (
+        _names.get(name) or _encode_name(name),
+        value.encode() if is_plain else encode_header_value(value),
+    )
     if len(_headers) < _KNOWN:
         _headers[header] = encoded
     return encoded

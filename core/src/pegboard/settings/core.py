@@ -207,7 +207,10 @@ class CoreSettings(Settings):
     )
 
     database_pool_size: int = setting(
-        8, doc="Connections to the database that each process keeps.", validate=Range(1, 1000)
+        8,
+        doc="Connections to the database that each process keeps; once fast paths are used, up to "
+        "four of them, half of all at most, belong to the event loop.",
+        validate=Range(1, 1000),
     )
     database_max_overflow: int = setting(
         0, doc="Connections that a process may open beyond the pool size.", validate=Range(0, 1000)

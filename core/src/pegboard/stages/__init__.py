@@ -11,13 +11,13 @@ from pegboard.stages.contract import (
     Route,
     Stage,
     StageOrder,
+    result_of,
     route_of,
 )
 from pegboard.stages.contract import FastPath as FastPath
 from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import Waiting as Waiting
 from pegboard.stages.contract import answer_of as answer_of
-from pegboard.stages.contract import result_of as result_of
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
@@ -25,15 +25,18 @@ from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
+from pegboard.stages.turns import Exchange
 
 __all__ = [
     "EXEMPT_BLUEPRINTS",
     "Answer",
     "Call",
+    "Exchange",
     "Handler",
     "NonBlockingHandler",
     "Route",
     "Stage",
     "StageOrder",
+    "result_of",
     "route_of",
 ]

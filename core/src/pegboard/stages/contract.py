@@ -12,8 +12,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flask import Flask
+from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
+from pegboard.database import CompiledStatement
 from pegboard.http import (
     HIGHEST_STATUS,
     LOWEST_STATUS,
@@ -187,9 +189,17 @@ class Waiting(Protocol):
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function that may wait; returns its result, or raises its exception."""
 
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
+
 
 def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that never suspends, as what it waits for does not."""
+    """Return the result of a coroutine that never suspends, as what it waits for does not.
+
+    Its exceptions are raised. Raises `AssertionError` for a coroutine that suspends.
+    """
     try:
         coroutine.send(None)
     except StopIteration as finished:

@@ -1,7 +1,7 @@
 """Finds the route that a request matches and the handlers bound to it, and remembers them."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -52,6 +52,8 @@ class Match:
     handlers: tuple[Handler, ...]
     stages: tuple[str, ...]
     """The names of the handlers' stages."""
+    non_blocking: tuple[Callable[[], bool] | None, ...]
+    """What says of each handler whether it would not wait now; None where a thread runs it."""
     passes_flask: bool
     """Whether `after_request` functions of plugins have to see a stage's answer."""
     propagates: bool
@@ -149,6 +151,7 @@ class Matches:
             {},
             handlers=tuple(bound.values()),
             stages=tuple(bound),
+            non_blocking=tuple(getattr(one, "is_non_blocking", None) for one in bound.values()),
             passes_flask=passes_flask,
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
             cache_control=None if route is None else self._cache_control(route),

@@ -57,25 +57,6 @@ class StageRun:
         self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
         self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
 
-    @property
-    def is_non_blocking(self) -> bool:
-        """Whether no stage would wait for anything now."""
-        for handler in self.match.handlers:
-            is_non_blocking = getattr(handler, "is_non_blocking", None)
-            try:
-                if is_non_blocking is None or not is_non_blocking():
-                    return False
-            except Exception:
-                name = self._name_of(handler)
-                logger.exception("the stage %s cannot say whether it would wait", name)
-                return False
-        return True
-
-    @property
-    def passes_flask(self) -> bool:
-        """Whether `after_request` functions of plugins have to see its answer."""
-        return self.match.passes_flask
-
     async def run(self, exchange: Exchange) -> Answer | None:
         """Return the answer of the first stage that gives one; None lets it pass to Flask.
 
@@ -92,13 +73,14 @@ class StageRun:
     def _prepare(self) -> list[Command]:
         """Return the commands that the stages want to send to Redis, in one round trip."""
         commands: list[Command] = []
+        call, prepared = self.call, self._prepared
         for handler in self.match.handlers:
             try:
-                wanted = handler.prepare(self.call)
+                wanted = handler.prepare(call)
                 if wanted is None:
                     continue
                 if not isinstance(wanted, Answer):
-                    if not isinstance(wanted, (list, tuple, Sequence)):  # the first are quick
+                    if type(wanted) is not tuple and not isinstance(wanted, (list, Sequence)):
                         _refuse(wanted)
                     for command in wanted:
                         if type(command) is not Command:
@@ -108,7 +90,7 @@ class StageRun:
                 wanted = answer_of(error)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
                 wanted = self._bug(handler, error)
-            self._prepared.append((handler, wanted))
+            prepared.append((handler, wanted))
             if isinstance(wanted, Answer):
                 break
         return commands
@@ -197,10 +179,9 @@ class Stages:
         The caller runs it.
         """
         match = self._matches.recall(environ)
-        if match is None:
+        if match is None or not _is_non_blocking(match):
             return None
-        stage_run = self._begin(environ, match)
-        return stage_run if stage_run.is_non_blocking else None
+        return self._begin(environ, match)
 
     def _begin(self, environ: "WSGIEnvironment", match: Match) -> StageRun:
         if match.route is not None:
@@ -228,7 +209,7 @@ class Stages:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
             return self._flask_app(call.environ, start_response)
-        if stage_run.passes_flask:
+        if stage_run.match.passes_flask:
             return self._end_through_flask(call, answer, start_response)
         status = _STATUS.get(answer.status) or f"{answer.status} Unknown"
         start_response(status, self.headers_of(answer, stage_run))
@@ -270,6 +251,20 @@ class Stages:
             for name, value in (*answer.headers, *call.headers):
                 response.headers.add(name, value)
             return finish(self._app, context, response)(call.environ, start_response)
+
+
+def _is_non_blocking(match: Match) -> bool:
+    """Return whether no stage would wait for anything now."""
+    asked = None
+    try:
+        for asked in match.non_blocking:
+            if asked is None or not asked():
+                return False
+    except Exception:
+        name = match.stages[match.non_blocking.index(asked)]
+        logger.exception("the stage %s cannot say whether it would wait", name)
+        return False
+    return True
 
 
 def _refuse(wanted: object) -> NoReturn:

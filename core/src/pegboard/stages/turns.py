@@ -1,10 +1,13 @@
 """How fast paths wait, and how many of them are under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sqlalchemy import Engine
+
+from pegboard.database import CompiledStatement, execute_alone
 from pegboard.redis import Command, Reply
 from pegboard.stages.contract import Waiting
 
@@ -27,6 +30,12 @@ class OnThread:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function; returns its result."""
         return function()
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection of the engine's pool."""
+        return execute_alone(engine, statement, values)
 
 
 class Turns:

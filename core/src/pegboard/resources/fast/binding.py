@@ -17,7 +17,7 @@ from pegboard.resources.declaration import Operation
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
 from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
-from pegboard.resources.fast.writing import FastChange, FastCreate, FastDelete
+from pegboard.resources.fast.writing import FastChange, FastCreate, FastDelete, may_write
 from pegboard.resources.kinds import kind_of
 from pegboard.resources.merge import MEDIA_TYPES
 from pegboard.resources.operations import Parts, View
@@ -125,8 +125,8 @@ def _get(target: Target, route: Route) -> FastPath:
     return FastGet(target, lookup_of(route.function))
 
 
-def _delete(target: Target, _: Route) -> FastPath:
-    return FastDelete(target)
+def _delete(target: Target, _: Route) -> FastPath | None:
+    return FastDelete(target) if may_write(target, "delete") else None
 
 
 def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
@@ -137,11 +137,11 @@ def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
 
 def _create(target: Target, _: Route) -> FastPath | None:
     body = _body(target, target.resource.input, "application/json")
-    return None if body is None else FastCreate(target, body)
+    return FastCreate(target, body) if body and may_write(target, "insert") else None
 
 
 def _change(target: Target, body: Body | None, needed: Collection[str] = ()) -> FastPath | None:
-    if body is None:
+    if body is None or not may_write(target, "update"):
         return None
     types = [target.columns[name].type for name in body.attributes]
     # The database cannot compare values of other types, or not as Python does.

@@ -23,6 +23,8 @@ class RowEncoder:
 
     def __init__(self, schema: Schema, types: Mapping[str, TypeEngine[Any]]) -> None:
         """Take the schema of a row, and the types of the rows' values by attribute."""
+        self.is_positional = False
+        """Whether rows need no names, as their values are written in their order."""
         self._plain: Callable[[Any], Any] = quick_schema(schema).dump
         self._encode: Encode = encode_json
         keys = [client_name(name, field) for name, field in schema.dump_fields.items()]
@@ -39,6 +41,7 @@ class RowEncoder:
             )
             and not is_hooked
         ):
+            self.is_positional = True
             self._plain = lambda row: dict(zip(keys, row, strict=False))
             self._encode = _encode_plain
 

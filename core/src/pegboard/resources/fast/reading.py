@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -12,15 +12,21 @@ from pegboard.cache import Entry, Lookup, get_cache
 from pegboard.database import CompiledStatement
 from pegboard.resources.cached_lists import is_usual
 from pegboard.resources.declaration import Comparison
+from pegboard.resources.fast.encoding import is_pure
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
-from pegboard.resources.listing import TOTAL, Listing, Location, is_on_request
+from pegboard.resources.listing import TOTAL, Listing, ListRequest, Location, is_on_request
 from pegboard.resources.plans import Plans
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
 from pegboard.resources.steps import ROW_ID
 from pegboard.resources.totals import Totals
 from pegboard.stages import Answer, Call, Waiting
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_MOST_REQUESTS = 500
 
 
 class FastList:
@@ -39,6 +45,11 @@ class FastList:
             if condition.comparison is Comparison.IN
         }
         """The filters whose statements have a parameter for each value, so that they differ."""
+        self._requests: dict[tuple[str, str, str], ListRequest] = {}
+        """What recent requests have come to, by the parts of their URLs."""
+        self._is_pure = all(
+            is_pure(condition.field) for condition in target.parts.listing.conditions.values()
+        )
         self._listing: Listing[Any] = replace(
             target.parts.listing, plans=Plans(), prepare=self._compile
         )
@@ -53,30 +64,42 @@ class FastList:
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with a page; None for an unusual request."""
         environ = call.environ
-        prefix = prefix_of(environ)
-        if prefix is None or not is_usual(environ):
+        if not is_usual(environ):
             return None
-        pairs = query_of(environ)
-        wanted = self._wanted(pairs)
-        if wanted is None:
-            return None
-        if not self._listing.is_planned(wanted):
-            await waiting.call(partial(self._listing.plan, wanted))
-        location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
+        url = environ["SCRIPT_NAME"], environ["PATH_INFO"], environ["QUERY_STRING"]
+        request = self._requests.get(url)
+        if request is None:
+            request = await self._request(environ, waiting)
+            if request is None:
+                return None
+            if self._is_pure:
+                if len(self._requests) >= _MOST_REQUESTS:
+                    self._requests.clear()
+                self._requests[url] = request
         try:
             reads = _Reads(self._target, self._listing.totals, waiting)
-            page = await self._listing.page(
-                wanted, location, reads, is_counted=not self._is_on_request
-            )
+            page = await self._listing.page(request, reads, is_counted=not self._is_on_request)
         except UnansweredError:
             return None
         headers = [JSON, *page.headers]
-        varying = ["Prefer"] if self._is_on_request and not wanted.is_by_cursor else []
+        is_by_cursor = request.wanted.is_by_cursor
+        varying = ["Prefer"] if self._is_on_request and not is_by_cursor else []
         if self._is_exported:
             varying.append("Accept")
         if varying:
             headers.append(("Vary", ", ".join(varying)))
         return Answer(HTTPStatus.OK, headers, await self._target.many(page.rows, waiting))
+
+    async def _request(self, environ: "WSGIEnvironment", waiting: Waiting) -> ListRequest | None:
+        """Return what a request comes to; None for an unusual one."""
+        prefix, pairs = prefix_of(environ), query_of(environ)
+        wanted = self._wanted(pairs)
+        if prefix is None or wanted is None:
+            return None
+        if not self._listing.is_planned(wanted):
+            await waiting.call(partial(self._listing.plan, wanted))
+        location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
+        return self._listing.request(wanted, location)
 
     def _wanted(self, pairs: Sequence[tuple[str, str]] | None) -> Wanted | None:
         wanted = None if pairs is None else self._query.read(pairs)
@@ -97,15 +120,22 @@ class _Reads:
         self, statement: CompiledStatement, parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
         """Return the rows of a statement. Raises `UnansweredError`."""
-        return await self._waiting.call(partial(self._target.read, statement, parameters))
+        found = await self._target.read(statement, parameters, self._waiting)
+        is_positional = self._target.list_encoder.is_positional
+        return statement.values(found) if is_positional else statement.rows(found)
+
+    def named(self, statement: CompiledStatement, row: Any) -> Any:
+        """Return a row with the values of its columns as attributes."""
+        return statement.named(row)
 
     async def total(
         self, wanted: Wanted, statement: CompiledStatement, parameters: Mapping[str, Any]
     ) -> int:
         """Return the number of rows that a request's filters leave. Raises `UnansweredError`."""
 
-        def count() -> int:
-            return getattr(self._target.read(statement, parameters)[0], TOTAL)  # type: ignore[no-any-return]
+        async def count() -> int:
+            ((total,),) = await self._target.read(statement, parameters, self._waiting)
+            return total  # type: ignore[no-any-return]
 
         cache = get_cache(self._target.app)
         return await self._totals.get_without_flask(cache, wanted, count, self._waiting)
@@ -124,29 +154,26 @@ class FastGet:
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with the row, or 304; None for an unusual request."""
-        return await waiting.call(partial(self._answer, call))
-
-    def _answer(self, call: Call) -> Answer | None:
         environ = call.environ
         row_id = self._target.row_id(call.arguments)
         if row_id is None or "HTTP_IF_MATCH" in environ or environ.get("QUERY_STRING"):
             return None
         try:
+            read = partial(self._read, row_id, waiting)
             if self._lookup is None:
-                return self._read(row_id).answer(environ)
+                return (await read()).answer(environ)
             if "HTTP_AUTHORIZATION" in environ:
                 return None  # an answer that might be for one client only
-            return self._cache.answer_without_flask(
-                self._lookup, environ, call.arguments, lambda: self._read(row_id)
+            return await self._cache.answer_without_flask(
+                self._lookup, environ, call.arguments, read, waiting
             )
         except UnansweredError:
             return None
 
-    def _read(self, row_id: int) -> Entry:
-        rows = self._target.read(self._statement, {ROW_ID: row_id})
-        if not rows:
+    async def _read(self, row_id: int, waiting: Waiting) -> Entry:
+        found = await self._target.read(self._statement, {ROW_ID: row_id}, waiting)
+        if not found:
             raise UnansweredError
-        encoder = self._target.encoder
-        encode = partial(encoder.one, rows[0])
-        body = encode() if encoder.is_pure else self._target.in_app(encode)
+        (row,) = self._statement.rows(found)
+        body = await self._target.one(row, waiting)
         return Entry(etag_of(body), [JSON], body)

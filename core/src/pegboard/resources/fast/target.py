@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pegboard.database import CompiledStatement, autocommit, row_maker
+from pegboard.database import CompiledStatement, row_maker
 from pegboard.resources.fast.encoding import RowEncoder
 from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
@@ -153,20 +153,20 @@ class Target:
         (row_id,) = arguments.values()
         return row_id if 1 <= row_id <= self.resource.largest_id else None
 
-    def read(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of a SELECT.
+    async def read(
+        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
+    ) -> list[Any]:
+        """Return the rows of a SELECT, as the driver has them.
 
         Raises `UnansweredError`, and `DBAPIError` if it took too long.
         """
         if self.is_observed:
             raise UnansweredError
         try:
-            with autocommit(self.engine) as connection:
-                found = statement.execute(connection, values)
+            return await waiting.execute(self.engine, statement, values)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
             raise UnansweredError from error
         except (psycopg2.Error, ValueError, OverflowError) as error:
             raise UnansweredError from error
-        return statement.rows(found)

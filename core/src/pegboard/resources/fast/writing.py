@@ -12,8 +12,8 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Column, bindparam, delete, insert, or_, update
 
-from pegboard.cache import get_coherence
-from pegboard.database import CompiledStatement, autocommit
+from pegboard.cache import SingleWrite, get_coherence
+from pegboard.database import CompiledStatement
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
 from pegboard.resources.kinds import is_returned_as_sent, is_usual
@@ -24,37 +24,41 @@ from pegboard.resources.steps import ROW_ID
 from pegboard.stages import Answer, Call, Waiting
 
 
-class Writer:
-    """Runs statements that commit by themselves."""
+class Write:
+    """A statement that writes one row, and commits by itself."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, kind: str, statement: CompiledStatement) -> None:
+        """`kind` is `insert`, `update` or `delete`; see `may_write`."""
         self._target = target
-        self._coherence = get_coherence(target.app)
+        self._statement = statement
+        self._single: SingleWrite | None = None
+        if (coherence := get_coherence(target.app)) is not None:
+            writes = coherence.row_writes(target.table.name, kind)
+            assert writes is not None
+            self._single = SingleWrite(coherence, writes, statement)
 
-    async def run(
-        self, statement: CompiledStatement, values: Mapping[str, Any], waiting: Waiting
-    ) -> list[Any]:
-        """Return the rows of a statement; none if it has written nothing, as if it is refused.
+    async def run(self, values: Mapping[str, Any], row_id: int | None, waiting: Waiting) -> Any:
+        """Return the row that was written; None if none was, as if the statement is refused.
 
-        Raises as a commit does when the statement took too long, or when it is not known whether
-        it has written.
+        `row_id` is that of a row that is there already. Raises as a commit does when the statement
+        took too long, or when it is not known whether it has written.
         """
         if self._target.is_observed:
-            return []
+            return None
         try:
-            if self._coherence is None:
-                found = await waiting.call(partial(self._execute, statement, values))
+            if self._single is None:
+                found = await waiting.execute(self._target.engine, self._statement, values)
             else:
-                found = await self._coherence.execute_alone(statement, values, waiting)
+                found = await self._single.execute(values, row_id, waiting)
         except (psycopg2.Error, ValueError, OverflowError):
-            return []
-        return statement.rows(found)
+            return None
+        return self._statement.rows(found)[0] if found else None
 
-    def _execute(
-        self, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        with autocommit(self._target.engine) as connection:
-            return statement.execute(connection, values)
+
+def may_write(target: Target, kind: str) -> bool:
+    """Return whether it is known what a write of one row makes stale."""
+    coherence = get_coherence(target.app)
+    return coherence is None or coherence.row_writes(target.table.name, kind) is not None
 
 
 class _Context:
@@ -71,7 +75,7 @@ class _Context:
 class RowStatement:
     """An INSERT or UPDATE that gives certain attributes of a row values, and returns the row."""
 
-    def __init__(self, target: Target, statement: Any, sent: Sequence[str]) -> None:
+    def __init__(self, target: Target, kind: str, statement: Any, sent: Sequence[str]) -> None:
         """`sent` are the attributes whose values are parameters."""
         self._target = target
         self._row = target.row
@@ -99,14 +103,13 @@ class RowStatement:
         returned = [name for name in target.shown if name not in known]
         self._returned = returned or [target.primary]
         columns = [target.columns[name].label(name) for name in self._returned]
-        self._compiled = target.compile(statement.returning(*columns), self._returned)
+        compiled = target.compile(statement.returning(*columns), self._returned)
+        self._write = Write(target, kind, compiled)
 
-    async def run(
-        self, writer: Writer, values: Values, waiting: Waiting, **others: Any
-    ) -> Any | None:
+    async def run(self, values: Values, row_id: int | None, waiting: Waiting) -> Any | None:
         """Return the row that was written; None if none was, or a value is of an unusual type.
 
-        `others` are parameters beside the values, such as the id.
+        `row_id` is that of the row to change.
         """
         if not all(is_usual(values[name], kind) for name, kind in self._kinds.items()):
             return None
@@ -117,10 +120,11 @@ class RowStatement:
             filled = await waiting.call(partial(self._target.in_app, fill))
         parameters = {f"{NEW}{name}": value for name, value in values.items()}
         parameters |= {key: filled[name] for key, name, _ in self._defaults}
-        rows = await writer.run(self._compiled, parameters | others, waiting)
-        if not rows:
+        if row_id is not None:
+            parameters[ROW_ID] = row_id
+        found = await self._write.run(parameters, row_id, waiting)
+        if found is None:
             return None
-        (found,) = rows
         known = {**values, **filled, **dict(zip(self._returned, found, strict=True))}
         return self._row([known[name] for name in self._target.shown])
 
@@ -142,9 +146,12 @@ NEW = "new_"
 class RowStatements:
     """The statements of one operation, each built once for the attributes that a body has."""
 
-    def __init__(self, target: Target, make: Callable[[Mapping[Column[Any], Any]], Any]) -> None:
+    def __init__(
+        self, target: Target, kind: str, make: Callable[[Mapping[Column[Any], Any]], Any]
+    ) -> None:
         """`make` returns the statement, given a parameter for the new value of each column."""
         self._target = target
+        self._kind = kind
         self._make = make
         self._plans = Plans()
 
@@ -162,7 +169,7 @@ class RowStatements:
         new = {
             column: bindparam(f"{NEW}{name}", type_=column.type) for name, column in columns.items()
         }
-        return [RowStatement(self._target, self._make(new), names)]
+        return [RowStatement(self._target, self._kind, self._make(new), names)]
 
 
 class FastCreate:
@@ -171,8 +178,7 @@ class FastCreate:
     def __init__(self, target: Target, body: Body) -> None:
         self._target = target
         self._body = body
-        self._writer = Writer(target)
-        self._statements = RowStatements(target, insert(target.table).values)
+        self._statements = RowStatements(target, "insert", insert(target.table).values)
         self._filled = {
             name
             for name, column in target.columns.items()
@@ -189,7 +195,7 @@ class FastCreate:
         if values is None or any(values[name] is None for name in self._filled & values.keys()):
             return None
         statement = await self._statements.of(values, waiting)
-        row = await statement.run(self._writer, values, waiting)
+        row = await statement.run(values, None, waiting)
         if row is None:
             return None
         body = await self._target.one(row, waiting)
@@ -207,8 +213,7 @@ class FastChange:
         self._needed = frozenset(needed)
         self._target = target
         self._body = body
-        self._writer = Writer(target)
-        self._statements = RowStatements(target, self._update)
+        self._statements = RowStatements(target, "update", self._update)
 
     def _update(self, values: Mapping[Column[Any], Any]) -> Any:
         # A row that would stay as it is keeps its `updated_at`, too.
@@ -224,7 +229,7 @@ class FastChange:
         if not values or not self._needed <= values.keys():
             return None
         statement = await self._statements.of(values, waiting)
-        row = await statement.run(self._writer, values, waiting, **{ROW_ID: row_id})
+        row = await statement.run(values, row_id, waiting)
         if row is None:
             return None
         body = await self._target.one(row, waiting)
@@ -236,10 +241,10 @@ class FastDelete:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._writer = Writer(target)
         statement = delete(target.table).where(target.is_row)
         column = target.columns[target.primary].label(target.primary)
-        self._statement = target.compile(statement.returning(column), [target.primary])
+        compiled = target.compile(statement.returning(column), [target.primary])
+        self._write = Write(target, "delete", compiled)
 
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return 204; None for an unusual request."""
@@ -247,6 +252,6 @@ class FastDelete:
         row_id = self._target.row_id(call.arguments)
         if row_id is None or is_conditional(environ) or environ.get("QUERY_STRING"):
             return None
-        if not await self._writer.run(self._statement, {ROW_ID: row_id}, waiting):
+        if await self._write.run({ROW_ID: row_id}, row_id, waiting) is None:
             return None
         return Answer(HTTPStatus.NO_CONTENT, [], b"")

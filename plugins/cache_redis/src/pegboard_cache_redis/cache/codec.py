@@ -56,10 +56,6 @@ class Codec:
         if not hmac.compare_digest(tag, data[MARK_SIZE:_HEAD]):
             message = "it was not stored by this service for this key"
             raise InvalidValueError(message)
-        return self.content(mark, data)
-
-    def content(self, mark: bytes, data: bytes) -> bytes | None:
-        """Return the value in data with a valid tag; None if it is of another generation."""
         return data[_HEAD:] if data[1:MARK_SIZE] == mark[1:] else None
 
     def _tag(self, key: bytes, generation: bytes, value: bytes) -> bytes:

@@ -22,8 +22,8 @@ class KeyPlace:
     key: bytes
     look_up: tuple[Command, ...]
     """The commands that read both, and one that only a server which takes writes executes."""
-    authentic: bytes | None = None
-    """What was last found there with a valid tag, so that it need not be verified again."""
+    verified: tuple[bytes, bytes, bytes] | None = None
+    """The mark and the data that were last found there with a valid tag, and their value."""
 
 
 class KeyNames:

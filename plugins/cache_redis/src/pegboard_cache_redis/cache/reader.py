@@ -1,12 +1,14 @@
 """Reading: a look-up, and on a miss a lease under which the database's answer is stored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from pegboard.cache import Key, Lease, Miss, MissReason
 from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import Exchange, result_of
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
 from pegboard_cache_redis.cache.epoch import EpochState, EpochStore
@@ -31,9 +33,14 @@ class PreparedLookup(NamedTuple):
     """A look-up whose commands are not sent yet."""
 
     commands: Sequence[Command]
-    key: Key
     place: KeyPlace
     state: EpochState
+
+
+# Calling the class of a named tuple takes longer.
+_prepared: Callable[[tuple[Sequence[Command], KeyPlace, EpochState]], PreparedLookup] = partial(
+    tuple.__new__, PreparedLookup
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Reader:
         if isinstance(state, Miss):
             return state
         place = self._storage.place(state, key)
-        return PreparedLookup(place.look_up, key, place, state)
+        return _prepared((place.look_up, place, state))
 
     def complete(
         self, prepared: PreparedLookup, replies: Sequence[Reply] | ChannelError
@@ -82,6 +89,10 @@ class Reader:
             return self._bypass(MissReason.FOREIGN_SERVER)
         if type(seal) is not int or writer != server:
             return self._bypass(MissReason.UNAVAILABLE)  # it does not take writes
+        known = prepared.place.verified
+        if known is not None and known[0] == mark and known[1] == data:
+            self._count("hits")
+            return known[2]
         return self._read(prepared, _string(mark), _string(data))
 
     def _read(self, prepared: PreparedLookup, mark: bytes, data: bytes) -> bytes | Miss:
@@ -103,11 +114,9 @@ class Reader:
 
     def _decode(self, place: KeyPlace, mark: bytes, data: bytes) -> bytes | None:
         """Decode a value; the tag of a small one is not verified again until it changes."""
-        if data == place.authentic:
-            return self._codec.content(mark, data)
         value = self._codec.decode(place.key, mark, data)
-        if len(data) <= _SMALL:
-            place.authentic = data
+        if value is not None and len(data) <= _SMALL:
+            place.verified = mark, data, value
         return value
 
     def lease(self, key: Key) -> Lease | bytes | Miss:
@@ -115,19 +124,30 @@ class Reader:
         state = self._usable()
         if isinstance(state, Miss):
             return state
+        return result_of(self._lease(key, state, self._storage.exchange))
+
+    async def lease_by(self, key: Key, exchange: Exchange) -> Lease | bytes | Miss:
+        """Do as `lease`, and wait for `exchange` only; the state has to be known."""
+        state = self._epochs.trusted()
+        if state is None or not state.enabled:
+            return self._bypass(MissReason.STATE_UNKNOWN if state is None else MissReason.DISABLED)
+        return await self._lease(key, state, exchange)
+
+    async def _lease(self, key: Key, state: EpochState, exchange: Exchange) -> Lease | bytes | Miss:
         place = self._storage.place(state, key)
-        found = self._take_lease(key, place, state)
+        found = await self._take_lease(key, place, state, exchange)
         if isinstance(found, InvalidValueError):
-            found = self._take_lease(key, place, state, distrust=found)
+            found = await self._take_lease(key, place, state, exchange, distrust=found)
         if isinstance(found, InvalidValueError):
             return Miss(MissReason.INVALID, may_fill=False)
         return found
 
-    def _take_lease(
+    async def _take_lease(
         self,
         key: Key,
         place: KeyPlace,
         state: EpochState,
+        exchange: Exchange,
         *,
         distrust: InvalidValueError | None = None,
     ) -> Lease | bytes | Miss | InvalidValueError:
@@ -136,7 +156,7 @@ class Reader:
         With `distrust` such a value is replaced.
         """
         token = new_token()
-        value = self._storage.run(
+        value = await self._storage.run(
             state,
             LEASE.call(
                 keys=[place.marker, place.key],
@@ -145,6 +165,7 @@ class Reader:
                     *(self._codec.longest, int(distrust is not None)),
                 ],
             ),
+            exchange,
         )
         if not isinstance(value, list):
             return self._bypass(MissReason.UNAVAILABLE)
@@ -163,20 +184,21 @@ class Reader:
         assert found is not None, "the script compares the generations"
         return found
 
-    def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
+    async def fill(self, lease: Lease, value: bytes, ttl: int, exchange: Exchange) -> bool:
         """Store a value if the lease still stands."""
         context: LeaseContext = lease.context
         encoded = self._codec.encode(context.place.key, context.generation, value)
         if encoded is None:
             logger.warning("an answer of %d bytes is too large to be cached", len(value))
-            self.give_back(lease)
+            await self.give_back(lease, exchange)
             return False
-        done = self._storage.run(
+        done = await self._storage.run(
             context.state,
             FILL.call(
                 keys=[context.place.marker, context.place.key],
                 arguments=[lease.token, context.generation, encoded, ttl],
             ),
+            exchange,
         )
         # Followers must not be given what is older than a write whose fence was not confirmed: that
         # turns caching off, and is acknowledged when no process trusts this epoch any more.
@@ -185,16 +207,17 @@ class Reader:
         self._count("fills" if is_stored else "refused_fills")
         return is_stored
 
-    def give_back(self, lease: Lease) -> None:
+    async def give_back(self, lease: Lease, exchange: Exchange) -> None:
         """End the lease if it still stands."""
         context: LeaseContext = lease.context
-        self._storage.run(
-            context.state, GIVE_BACK.call(keys=[context.place.key], arguments=[lease.token])
-        )
+        command = GIVE_BACK.call(keys=[context.place.key], arguments=[lease.token])
+        await self._storage.run(context.state, command, exchange)
 
     def _usable(self) -> EpochState | Miss:
         """Return the state if caching is on."""
         state = self._epochs.trusted()
+        if state is not None and state.enabled:
+            return state
         if state is None or state.is_never_on:
             state = self._activation.begin()
         if state is None:

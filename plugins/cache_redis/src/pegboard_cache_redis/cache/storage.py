@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pegboard.cache import Key, Touched
 from pegboard.redis import Channel, ChannelError, Command, Reply, Script
+from pegboard.stages import Exchange
 from pegboard_cache_redis.cache.epoch import EpochState
 from pegboard_cache_redis.cache.keys import KeyNames, KeyPlace
 
@@ -22,10 +23,15 @@ class Storage:
         """Return where the value of a key is stored in the epoch."""
         return self._names_of(state.epoch).place(key)
 
-    def run(self, state: EpochState, command: Command) -> object:
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands and return the replies; this thread waits. Raises `ChannelError`."""
+        return self._channel.exchange(commands)
+
+    @staticmethod
+    async def run(state: EpochState, command: Command, exchange: Exchange) -> object:
         """Run one command; returns its reply, None if no server of the epoch has replied."""
         try:
-            (reply,) = self._channel.exchange([command])
+            (reply,) = await exchange([command])
         except ChannelError:
             return None
         return reply.value if reply.server in state.servers else None
@@ -57,7 +63,7 @@ class Storage:
         names = self._names_of(state.epoch)
         keys = [names.place(key).key for key in touched.keys if key.group not in touched.groups]
         keys += [marker for group in touched.groups for marker in names.markers(group)]
-        return [script.call(keys=[key], arguments=arguments) for key in keys]
+        return script.calls(keys, arguments)
 
     @staticmethod
     def confirms(state: EpochState, replies: Sequence[Reply] | ChannelError) -> bool:

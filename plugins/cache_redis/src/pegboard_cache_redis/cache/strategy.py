@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pegboard.cache import Key, Lease, Miss, Touched, Transaction
 from pegboard.redis import Channel, ChannelError, Command, Reply
+from pegboard.stages import Exchange, result_of
 from pegboard_cache_redis.cache.activation import Activation
 from pegboard_cache_redis.cache.background import BackgroundRefresh
 from pegboard_cache_redis.cache.codec import Codec
@@ -28,7 +29,7 @@ class RedisStrategy:
         self._stats = Stats(channel, epochs, prefix=prefix)
         self._activation = Activation(channel, epochs, prefix=prefix)
         self._background = BackgroundRefresh(channel, epochs, self._activation, self._stats)
-        storage = Storage(channel, prefix=prefix, longest=codec.longest)
+        storage = self._storage = Storage(channel, prefix=prefix, longest=codec.longest)
         self._reader = Reader(storage, codec, epochs, self._activation, self._stats)
         self._writer = Writer(storage, epochs, self._activation, self._background, self._stats)
 
@@ -56,7 +57,7 @@ class RedisStrategy:
     def is_non_blocking(self) -> bool:
         """Return whether the state is known, so that `prepare` need not read the database."""
         state = self._epochs.trusted()
-        return state is not None and not state.is_never_on
+        return state is not None and (state.enabled or not state.is_never_on)
 
     def prepare(self, key: Key) -> PreparedLookup | Miss:
         """Return the commands that look up the value, or why there is none."""
@@ -75,11 +76,23 @@ class RedisStrategy:
 
     def fill(self, lease: Lease, value: bytes, ttl: int) -> bool:
         """Store a value if the lease still stands."""
-        return self._reader.fill(lease, value, ttl)
+        return result_of(self._reader.fill(lease, value, ttl, self._storage.exchange))
 
     def give_back(self, lease: Lease) -> None:
         """End the lease if it still stands."""
-        self._reader.give_back(lease)
+        result_of(self._reader.give_back(lease, self._storage.exchange))
+
+    async def lease_by(self, key: Key, exchange: Exchange) -> Lease | bytes | Miss:
+        """Do as `lease`, and wait for `exchange` only."""
+        return await self._reader.lease_by(key, exchange)
+
+    async def fill_by(self, lease: Lease, value: bytes, ttl: int, exchange: Exchange) -> bool:
+        """Do as `fill`, and wait for `exchange` only."""
+        return await self._reader.fill(lease, value, ttl, exchange)
+
+    async def give_back_by(self, lease: Lease, exchange: Exchange) -> None:
+        """Do as `give_back`, and wait for `exchange` only."""
+        await self._reader.give_back(lease, exchange)
 
     def fence(self, touched: Touched, transaction: Transaction) -> Fence:
         """Keep anyone from filling what is touched, or turn caching off with the transaction."""

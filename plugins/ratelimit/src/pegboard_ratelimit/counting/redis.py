@@ -1,11 +1,18 @@
 """Counts in Redis, shared by all processes."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from urllib.parse import quote
 
 from pegboard.redis import Command, Script
 from pegboard_ratelimit.counting.storage import StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
+
+_REMEMBERED_CLIENTS = 1024
+
+# Calling the class of a named tuple takes longer.
+_verdict: Callable[[tuple[int, tuple[int, ...]]], Verdict] = partial(tuple.__new__, Verdict)
 
 
 def window_source() -> str:
@@ -35,7 +42,7 @@ class RedisCounter:
     Packing the command is most of the cost of a request here, so all but its key is packed once.
     """
 
-    __slots__ = ("_counting", "_peeking", "_prefix", "_replies")
+    __slots__ = ("_commands", "_counting", "_peeking", "_prefix", "_replies")
 
     def __init__(self, prefix: str, rule: str, limit: Limit) -> None:
         # The rule is quoted so that each rule and client have a key of their own, and because text
@@ -44,16 +51,25 @@ class RedisCounter:
         self._counting = _Template(limit, charge=True)
         self._peeking = _Template(limit, charge=False)
         self._replies = 1 + 2 * len(limit.policies)
+        self._commands: dict[str, Command] = {}
+        """Those that count requests of the clients that were seen last."""
 
     def prepare(self, client: str, *, charge: bool = True) -> Command:
         """Return the command that admits a request of the client and counts it, or refuses it."""
+        if charge and (known := self._commands.get(client)) is not None:
+            return known
         key = (self._prefix + client).encode()
-        return (self._counting if charge else self._peeking).fill(key)
+        command = (self._counting if charge else self._peeking).fill(key)
+        if charge:
+            if len(self._commands) >= _REMEMBERED_CLIENTS:
+                self._commands = {}
+            self._commands[client] = command
+        return command
 
     def complete(self, value: object) -> Verdict:
         """Return the verdict in the reply."""
         if type(value) is list and len(value) == self._replies:
-            return Verdict(value[0], tuple(value[1:]))
+            return _verdict((value[0], tuple(value[1:])))
         message = f"Redis sent an unexpected reply: {value!r}"
         raise StorageError(message)
 

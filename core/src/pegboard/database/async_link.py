@@ -1,0 +1,199 @@
+"""A connection of an event loop, and the statement that it executes."""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psycopg2
+from psycopg2 import extensions
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+
+from pegboard.database.connection import AsyncConnection
+from pegboard.database.postgresql import PING_LIMIT, READ_ONLY_INTERVAL, TRUSTED_IDLE
+from pegboard.database.statements import CompiledStatement
+
+_CHECK = "SHOW transaction_read_only"
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A statement that is to be executed."""
+
+    statement: CompiledStatement
+    parameters: Mapping[str, Any]
+    found: asyncio.Future[list[tuple[Any, ...]]]
+    deadline: float
+    """Until when it waits for a connection, by `time.monotonic`."""
+
+    def fail(self, error: Exception) -> None:
+        """Let it raise an error."""
+        if not self.found.done():
+            self.found.set_exception(error)
+
+
+class Owner(Protocol):
+    """What has several of them."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def begin(self, work: Work) -> None:
+        """Execute a statement on another one."""
+
+    def put_back(self, link: "Link") -> None:
+        """Take one that is free."""
+
+    def forget(self, link: "Link") -> None:
+        """Have one less."""
+
+
+class Link:
+    """One connection, and the statement that it executes."""
+
+    def __init__(
+        self, pool: Owner, slot: PoolProxiedConnection, connection: AsyncConnection
+    ) -> None:
+        self._pool = pool
+        self._slot = slot
+        self._connection = connection
+        self._socket = connection.fileno()
+        self._is_sending = False
+        self._is_retired = False
+        self._cursor: Any = None
+        """What executes a statement; the connection itself does not keep it alive."""
+        self._then: Callable[[Exception | None], None] | None = None
+        """What to do at the end of the statement; None while there is none."""
+        self._deadline = 0.0
+        self._checked_at = self._used_at = time.monotonic()
+        self._input = select.poll()
+        self._input.register(self._socket, select.POLLIN)
+        pool.loop.add_reader(self._socket, self._advance)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no call is made to its server, as it does not answer."""
+        return self._connection.is_refused()
+
+    def run(self, work: Work) -> None:
+        """Execute a statement; first make sure of a connection that lay idle."""
+        if self._input.poll(0):  # the server has closed it, and the loop has yet to see that
+            self.end()
+            self._pool.begin(work)
+            return
+        now = time.monotonic()
+        if now - self._checked_at < READ_ONLY_INTERVAL and now - self._used_at <= TRUSTED_IDLE:
+            self._run(work)
+        else:
+            self._execute(_CHECK, {}, PING_LIMIT, lambda error: self._go_on(work, error))
+
+    def _go_on(self, work: Work, error: Exception | None) -> None:
+        """Execute a statement once the server's answer to the check is known."""
+        if error is None and not (
+            self._connection.is_for_writes and self._cursor.fetchone() == ("on",)
+        ):
+            self._checked_at = time.monotonic()
+            self._run(work)
+        else:
+            self.end()
+            self._pool.begin(work)
+
+    def _run(self, work: Work) -> None:
+        text = self._connection.settings + work.statement.text
+        limit = self._connection.limit
+        self._execute(text, work.parameters, limit, lambda error: self._answer(work, error))
+
+    def _answer(self, work: Work, error: Exception | None) -> None:
+        statement, is_closed = work.statement, bool(self._connection.closed)
+        rows: list[tuple[Any, ...]] = []
+        if error is None:
+            try:
+                rows = statement.fetch(self._cursor)
+            except Exception as refused:  # noqa: BLE001 - also of a value that cannot be read
+                error = refused
+        if error is None:
+            if not work.found.done():
+                work.found.set_result(rows)
+        else:
+            if isinstance(error, psycopg2.Error):
+                error = statement.failure(error, is_closed=is_closed)
+            work.fail(error)
+            is_closed |= isinstance(error, DBAPIError) and error.connection_invalidated
+        self._cursor = None
+        if is_closed or self._is_retired:
+            self.end()
+        else:
+            self._used_at = time.monotonic()
+            self._pool.put_back(self)
+
+    def _execute(
+        self,
+        text: str,
+        parameters: Mapping[str, Any],
+        limit: float,
+        then: Callable[[Exception | None], None],
+    ) -> None:
+        self._then = then
+        self._deadline = time.monotonic() + limit
+        self._cursor = self._connection.cursor()
+        try:
+            self._cursor.execute(text, parameters)
+        except Exception as error:  # noqa: BLE001 - also of a value that cannot be sent
+            self._finish(error)
+        else:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Send or receive what can be sent or received now."""
+        try:
+            state = self._connection.poll()
+        except psycopg2.Error as error:
+            self._finish(error)
+            return
+        if self._is_sending != (state == extensions.POLL_WRITE):
+            self._is_sending = not self._is_sending
+            if self._is_sending:
+                self._pool.loop.add_writer(self._socket, self._advance)
+            else:
+                self._pool.loop.remove_writer(self._socket)
+        if state == extensions.POLL_OK:
+            self._finish(None)
+
+    def _finish(self, error: Exception | None) -> None:
+        then, self._then = self._then, None
+        if then is None:  # unexpected input of an idle connection is its end
+            self.end()
+        else:
+            then(error)
+
+    def end_if_overdue(self, now: float) -> None:
+        """End it if its statement takes too long."""
+        if self._then is None or now < self._deadline:
+            return
+        limit = self._connection.limit
+        message = f"the database server did not answer within {limit:g} s"
+        self._connection.on_silence()
+        self.cut(psycopg2.OperationalError(message))
+
+    def cut(self, error: Exception) -> None:
+        """End it; its statement fails with an error that does not say whether it was executed."""
+        self._connection.close()
+        self._finish(error)
+
+    def retire(self) -> None:
+        """End it when it has executed its statement."""
+        self._is_retired = True
+        if self._then is None:
+            self.end()
+
+    def end(self) -> None:
+        """Close it, and give the engine's pool its place back."""
+        self._pool.loop.remove_reader(self._socket)
+        if self._is_sending:
+            self._pool.loop.remove_writer(self._socket)
+        self._connection.close()
+        self._slot.invalidate()
+        self._slot.close()
+        self._pool.forget(self)

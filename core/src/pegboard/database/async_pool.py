@@ -1,0 +1,224 @@
+"""Connections of an event loop, whose statements wait for no thread.
+
+To hand a statement to a thread and its rows back costs more than the statement: the thread and the
+loop wake each other, and wait for the interpreter's lock. So a server's event loop has a few
+connections of its own, which count as connections of the engine's pool.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from pegboard.database.async_link import Link, Work
+from pegboard.database.connection import AsyncConnection, WatchedConnection
+from pegboard.database.statements import CompiledStatement
+
+MOST = 4
+"""Connections of one loop at most. More do not make it faster, as it sends one at a time."""
+
+TICK = 0.1
+"""Seconds between two checks of what is under way."""
+
+_EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")
+"""The events of a pool by which a plugin may prepare connections."""
+
+
+class AsyncPool:
+    """The connections of one event loop to the database of one engine."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect to nothing yet."""
+        self.engine = engine
+        self.loop = loop
+        self._size, self._timeout = 0, 0.0
+        if isinstance(engine.pool, QueuePool) and engine.dialect.driver == "psycopg2":
+            self._size = min(MOST, engine.pool.size() // 2)
+            self._timeout = engine.pool.timeout()
+        self._links: set[Link] = set()
+        self._idle: list[Link] = []
+        self._queue: deque[Work] = deque()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._disposals = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._process = os.getpid()
+        event.listen(engine, "engine_disposed", self._dispose)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether statements can be executed; otherwise a thread has to."""
+        return self._size > 0
+
+    async def execute(
+        self, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as a transaction of its own.
+
+        Raises as `pegboard.database.execute_alone` does.
+        """
+        parameters = statement.parameters(values)
+        found = self.loop.create_future()
+        work = Work(statement, parameters, found, time.monotonic() + self._timeout)
+        self.begin(work)
+        return await work.found
+
+    def begin(self, work: Work) -> None:
+        """Execute it on a connection that is idle, or as soon as there is one."""
+        if self._idle and self._idle[-1].is_refused:
+            work.fail(psycopg2.OperationalError("the database server does not answer"))
+        elif self._idle:
+            self._idle.pop().run(work)
+        else:
+            self._queue.append(work)
+            self._open_another()
+        if self._timer is None:
+            self._start_timer()
+
+    def put_back(self, link: Link) -> None:
+        """Execute what waits for a connection."""
+        while self._queue:
+            work = self._queue.popleft()
+            if not work.found.done():
+                link.run(work)
+                return
+        self._idle.append(link)
+
+    def forget(self, link: Link) -> None:
+        """Have one connection less."""
+        self._links.discard(link)
+        if link in self._idle:
+            self._idle.remove(link)
+        if self._queue:
+            self._open_another()
+
+    def close(self) -> None:
+        """Close the connections; what is under way fails."""
+        self._size = 0
+        if event.contains(self.engine, "engine_disposed", self._dispose):
+            event.remove(self.engine, "engine_disposed", self._dispose)
+        error = psycopg2.InterfaceError("the service is stopping")
+        for link in [*self._links]:
+            link.cut(error)
+        self._fail_queue(error)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fail_queue(self, error: Exception) -> None:
+        while self._queue:
+            self._queue.popleft().fail(error)
+
+    def _open_another(self) -> None:
+        if len(self._links) + len(self._opening) < self._size:
+            task = self.loop.create_task(self._open())
+            self._opening.add(task)
+
+    async def _open(self) -> None:
+        disposals = self._disposals
+        try:
+            slot, connection = await asyncio.to_thread(self._connect)
+        except PoolTimeoutError:
+            # What has waited as long has failed or is about to; what came later goes on waiting.
+            self._end_opening()
+            if self._queue:
+                self._open_another()
+            return
+        except Exception as error:  # noqa: BLE001 - a plugin's listener may raise any
+            self._end_opening()
+            if not self._links and not self._opening:
+                self._fail_queue(error)
+            return
+        self._end_opening()
+        link = Link(self, slot, connection)
+        if self._size == 0 or disposals != self._disposals:
+            link.end()
+            return
+        self._links.add(link)
+        self.put_back(link)
+
+    def _end_opening(self) -> None:
+        task: Any = asyncio.current_task()
+        self._opening.discard(task)
+
+    def _connect(self) -> tuple[PoolProxiedConnection, AsyncConnection]:
+        """Return a connection, and the one of the engine's pool in whose place it is."""
+        slot = self.engine.pool.connect()
+        try:
+            return slot, self._replaced(slot.driver_connection)
+        except BaseException:
+            slot.invalidate()
+            slot.close()
+            raise
+
+    def _replaced(self, driver: object) -> AsyncConnection:
+        """Close a connection, and return one to the same server that never waits."""
+        if (
+            not isinstance(driver, WatchedConnection)
+            or driver.connect_async is None
+            or _has_listeners(self.engine)
+        ):
+            self._size = 0
+            message = "connections are made or prepared by a plugin"
+            raise psycopg2.InterfaceError(message)
+        driver.close()
+        connection = driver.connect_async(driver.target)
+        # What SQLAlchemy has registered for the types of this database.
+        connection.string_types.update(driver.string_types)
+        connection.binary_types.update(driver.binary_types)
+        return connection
+
+    def _dispose(self, _: Engine) -> None:
+        """Close the connections, from any thread."""
+        if os.getpid() != self._process:
+            return  # they are those of the process that has forked
+        with suppress(RuntimeError):  # the loop was closed, and the pool was not
+            self.loop.call_soon_threadsafe(self._retire)
+
+    def _retire(self) -> None:
+        self._disposals += 1
+        for link in [*self._links]:
+            link.retire()
+
+    def _start_timer(self) -> None:
+        self._due = time.monotonic() + TICK
+        self._timer = self.loop.call_later(TICK, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        """Give up what takes too long.
+
+        A loop that stood still has yet to read what came meanwhile, so its own delay does not
+        count.
+        """
+        now = self._due
+        self._timer = None
+        for link in [*self._links]:
+            link.end_if_overdue(now)
+        while self._queue and self._queue[0].deadline <= now:
+            self._queue.popleft().fail(
+                PoolTimeoutError("No connection to the database became free in time.")
+            )
+        if self._queue or len(self._idle) < len(self._links):
+            self._start_timer()
+
+
+def _has_listeners(engine: Engine) -> bool:
+    """Return whether functions that are not ours listen to events of the pool."""
+    dispatch: Any = engine.pool.dispatch
+    functions = chain.from_iterable(getattr(dispatch, name) for name in _EVENTS)
+    return not all(map(_is_own, functions))
+
+
+def _is_own(function: Any) -> bool:
+    """Return whether it is ours or SQLAlchemy's, which also wraps those of others."""
+    wrapped = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
+    functions = (function, *filter(callable, wrapped))
+    return all(one.__module__.startswith(("pegboard.", "sqlalchemy.")) for one in functions)
