@@ -95,8 +95,8 @@ wheels: .tools/installed ## Build the wheels of all distributions into dist/
 	@$(TOX) run -e build
 
 .PHONY: bench
-bench: .bench/installed ## Compare with other frameworks (BENCH="--quick", BENCH=--help)
-	@.bench/harness/bin/python benchmarks/compare.py $(BENCH)
+bench: .bench/installed ## Compare with other frameworks (BENCH="--quick", BENCH=--help; PART=growth or overload)
+	@.bench/harness/bin/python benchmarks/$(or $(PART),compare).py $(BENCH)
 
 .PHONY: constraints
 constraints: ## Pin anew every version in constraints.txt

@@ -75,6 +75,15 @@ def write(figures: Figures, *, docs: bool) -> None:
         print(f"and {PAGE.relative_to(ROOT)}")
 
 
+def put(part: str, text: str) -> None:
+    """Put the text of a part on the page of the documentation, between its marks."""
+    begin = f"<!-- written by make bench PART={part} -->"
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    print(f"written into {PAGE.relative_to(ROOT)}")
+
+
 def ratio(figures: Figures, peer: str, workload: str, key: str) -> float | None:
     """Return the median, over the rounds, of a figure of a peer to that of the base."""
     ours = _rounds(figures, peer, workload)

@@ -139,7 +139,7 @@ def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     port = str(free_port())
     done = run_pegboard("serve", "--port", port, directory=tmp_path, DATABASE_URL="sqlite:///a.db")
     assert 1 == done.returncode
-    assert "items: the database is at no revision, the newest is items_0002" in done.stdout
+    assert "items: the database is at no revision, the newest is items_0005" in done.stdout
     assert "[PB_DATABASE_BEHIND]" in done.stdout
     assert "pegboard db upgrade" in done.stdout
     assert "pegboard serve --upgrade" in done.stdout

@@ -4,6 +4,7 @@ import socketserver
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
@@ -13,7 +14,7 @@ from flask import Flask
 from psycopg2 import extensions
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extras import DictCursor, NamedTupleCursor, RealDictCursor
-from sqlalchemy import ForeignKey, String, inspect, select, text
+from sqlalchemy import ForeignKey, String, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,7 +29,7 @@ from pegboard.database import (
     transactional,
 )
 from pegboard.database.url import database_url
-from pegboard.testing.processes import run_python
+from pegboard.testing.processes import run_python, wait_until
 
 MakeDatabase = Callable[..., Flask]
 
@@ -402,6 +403,63 @@ def test_many_threads_share_the_pool(database_url: str, make_database: MakeDatab
 
     with ThreadPoolExecutor(8) as threads:
         assert [0] * 8 == list(threads.map(count, range(8)))
+
+
+def test_threads_get_connections_in_their_order(
+    database_url: str, make_database: MakeDatabase
+) -> None:
+    """One that comes when a connection is returned does not overtake those that wait."""
+    app = make_database(database_url, pool_size=1, max_overflow=0, pool_timeout=30.0)
+    with app.app_context():
+        engine = db.engine
+    pool: Any = engine.pool
+    order: list[int] = []
+
+    def is_waiting(count: int) -> bool:
+        return bool(pool._permits.waiting == count)
+
+    def take(number: int) -> None:
+        with engine.connect():
+            order.append(number)
+
+    with ThreadPoolExecutor(5) as threads:
+        with engine.connect():
+            for number in range(5):
+                threads.submit(take, number)
+                wait_until(partial(is_waiting, number + 1), "it waits")
+        take(5)
+
+    assert [0, 1, 2, 3, 4, 5] == order
+
+
+def test_a_connection_that_cannot_be_made_takes_no_place(
+    database_url: str, make_database: MakeDatabase
+) -> None:
+    """Otherwise the pool would be used up after as many attempts."""
+    make_database(database_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    engine = db.engine
+    engine.dispose()
+
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    event.listen(engine, "do_connect", refuse, insert=True)
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            engine.connect()
+    event.remove(engine, "do_connect", refuse)
+    assert 1 == db.session.scalar(text("SELECT 1"))
+
+
+def test_a_lost_connection_is_replaced(postgres_url: str, make_database: MakeDatabase) -> None:
+    """Its place in the pool is free when it is returned."""
+    make_database(postgres_url, pool_size=1, pool_timeout=0.05)
+    for _ in range(3):
+        with db.engine.connect() as connection:
+            connection.invalidate()
+        with db.engine.connect() as connection:
+            connection.detach()
+    assert 1 == db.session.scalar(text("SELECT 1"))
 
 
 FORK_IN_MEMORY = """

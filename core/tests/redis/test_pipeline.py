@@ -21,7 +21,7 @@ from pegboard.redis import (
     command,
     get_channel,
 )
-from pegboard.redis.pipeline import ServerPipeline
+from pegboard.redis.pipeline import MAX_UNDER_WAY, ServerPipeline
 from pegboard.redis.pool import ServerChannel
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
@@ -147,6 +147,37 @@ async def test_what_is_asked_in_one_turn_leaves_together(
         for number, replies in enumerate(await asyncio.gather(*others)):
             assert [b"1", b"%d" % number] == values(replies)
     assert [["SET"], ["GET", "ECHO"] * 16] == redis_proxy.round_trips
+
+
+async def test_no_more_are_under_way_than_are_answered_in_time(
+    new_channel: NewChannel, redis_proxy: RedisProxy
+):
+    """Others queue, and their time-out has not begun; they are sent as replies come."""
+    channel = new_channel(redis_proxy.url)
+
+    async with pipeline_of(channel) as pipeline:
+        del redis_proxy.round_trips[:]
+        with redis_proxy.hold_replies("ECHO", "0") as hold:
+            asked = [pipeline.exchange([echo(f"{n}")]) for n in range(3 * MAX_UNDER_WAY)]
+            await waited(hold.wait)
+            assert [["ECHO"] * MAX_UNDER_WAY] == redis_proxy.round_trips
+            hold.release()
+        for number, replies in enumerate(await asyncio.gather(*asked)):
+            assert [b"%d" % number] == values(replies)
+
+
+async def test_what_queues_fails_with_what_is_under_way(
+    new_channel: NewChannel, own_redis: RedisServer
+):
+    """A server that hangs is waited for once, not by each that queues after the other."""
+    channel = new_channel(own_redis.url, REDIS_TIMEOUT=0.05)
+
+    async with pipeline_of(channel) as pipeline:
+        with own_redis.suspended():
+            asked = [pipeline.exchange([GET]) for _ in range(5 * MAX_UNDER_WAY)]
+            found = await asyncio.gather(*asked, return_exceptions=True)
+            assert channel.is_unavailable
+    assert {"the server did not answer in time"} == {str(one) for one in found}
 
 
 async def test_scripts_are_sent_once(new_channel: NewChannel, redis_proxy: RedisProxy):

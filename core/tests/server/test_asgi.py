@@ -20,7 +20,7 @@ import pegboard
 from pegboard.http.envelope import logger as envelope_logger
 from pegboard.logs import RequestFilter, trace_id
 from pegboard.redis import ChannelError, Command, command, get_channel
-from pegboard.stages import Answer, Call, Route
+from pegboard.stages import Answer, Call, Route, set_fast_path
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.proxy import RedisProxy
 
@@ -924,6 +924,56 @@ async def test_while_all_threads_are_busy_the_loop_answers(make_app: MakeApp, se
             go_on.set()
         answers = [(await visit.answer()).body for visit in visits]
     assert [b"slow"] * 3 == answers
+
+
+THREADS = 2
+
+
+class SlowFastPath:
+    """A fast path that answers when it may."""
+
+    def __init__(self) -> None:
+        self.is_open, self.is_full = asyncio.Event(), asyncio.Event()
+        self.entered: list[str] = []
+        self.under_way = 0
+        self.most = 0
+
+    async def answer(self, call: Call, _waiting: Any) -> Answer | None:
+        """Answer with the query of the request."""
+        query = call.environ["QUERY_STRING"]
+        if query:
+            self.entered.append(query)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            if self.under_way == THREADS:
+                self.is_full.set()
+            await self.is_open.wait()
+            self.under_way -= 1
+        return Answer(200, [], query.encode())
+
+
+async def test_as_many_fast_paths_are_under_way_as_there_are_threads(
+    make_app: MakeApp, serve: Serve
+):
+    """Others wait, in their order, and so hold nothing that would slow down those under way."""
+    path = SlowFastPath()
+    app = make_app(plugins=[Plugin(Script())], THREADS=THREADS)
+
+    @app.get("/fast")
+    def fast() -> str:
+        return "slow"
+
+    set_fast_path(fast, lambda _app, _route: path)
+    async with serve(app) as client:
+        await client.ask("/fast")
+        visits = [client.visit(f"/fast?{number}") for number in range(6)]
+        await path.is_full.wait()
+        visits[3].task.cancel()
+        path.is_open.set()
+        answers = [(await visit.answer()).body for visit in visits if visit is not visits[3]]
+    assert [b"0", b"1", b"2", b"4", b"5"] == answers
+    assert ["0", "1", "2", "4", "5"] == path.entered
+    assert path.most == THREADS
 
 
 # The stop

@@ -335,16 +335,21 @@ def test_a_cursor_that_was_never_given_out_is_valid(client, create, cursor, sort
     assert 200 == client.get(f"/api/items/?after={cursor}&sort={sort}").status_code
 
 
+def _fill(app: Flask, *, created_at: str = "NULL") -> None:
+    """Write 5,000 items; `created_at` is an expression of their numbers n."""
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO items (name, created_at) WITH RECURSIVE numbers(n) AS "  # noqa: S608 - no input
+            "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000) "
+            f"SELECT 'Item ' || n, {created_at} FROM numbers"
+        )
+        connection.exec_driver_sql("ANALYZE")
+
+
 @pytest.mark.parametrize("sort", ["id", "-id", "name", "-name"])
 def test_the_cost_of_a_page_by_cursor_does_not_grow(app, client, sql, sort):
     """An index leads to the place: nothing is sorted, no row is read and thrown away."""
-    with app.app_context(), pegboard.db.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO items (name) WITH RECURSIVE numbers(n) AS "
-            "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000) "
-            "SELECT 'Item ' || n FROM numbers"
-        )
-        connection.exec_driver_sql("ANALYZE")
+    _fill(app)
     first = client.get(f"/api/items/?after=&sort={sort}")
     with sql() as sent:
         client.get(links(first)["next"])
@@ -360,7 +365,54 @@ def test_the_cost_of_a_page_by_cursor_does_not_grow(app, client, sql, sort):
     assert not [word for word in ("TEMP B-TREE", "SCAN", "Sort", "Filter") if word in plan], plan
 
 
+@pytest.mark.parametrize("sort", ["created_at", "-created_at"])
+def test_the_cost_does_not_grow_where_a_sort_key_has_no_value(app, client, sql, sort):
+    """On PostgreSQL the index leads to these rows, too, wherever they are in the table."""
+    with app.app_context():
+        if pegboard.db.engine.dialect.name == "sqlite":
+            pytest.skip("SQLite compares times in a form that no index has")
+    _fill(app, created_at="CASE WHEN n < 2500 THEN timestamp '2024-01-01' + n * interval '1 s' END")
+    cursors = [""]
+    for is_missing in ("true", "false"):
+        url = f"/api/items/?after=&page_size=100&sort={sort}&created_at[null]={is_missing}"
+        cursors += re.findall(r"after=([^>&]+)>", client.get(url).headers["Link"])
+    with sql() as sent:
+        for cursor in cursors:
+            url = f"/api/items/?after={cursor}&sort={sort}"
+            assert 20 == len(client.get(url).json)
+
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        plans = [
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN {one}", parameters).scalars())
+            for one, parameters in sent
+        ]
+
+    for plan in plans:
+        assert "using ix_items_created_at_items_id" in plan
+        assert not [word for word in ("Sort", "Filter") if word in plan], plan
+
+
 # Search
+
+
+def test_search_uses_an_index(app, client, sql):
+    """On PostgreSQL with pg_trgm, whatever case the text has; the count does, too."""
+    with app.app_context():
+        if pegboard.db.engine.dialect.name == "sqlite":
+            pytest.skip("SQLite has no index for parts of texts")
+    _fill(app)
+    with sql() as sent:
+        response = client.get("/api/items/?q=EM 4321")
+    assert ["Item 4321"] == [item["name"] for item in response.json]
+    assert 2 == len(sent)
+
+    with app.app_context(), pegboard.db.engine.begin() as connection:
+        # In a table as small as this one it is cheaper to read all.
+        for kind in ("seqscan", "indexscan"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{kind} = off")
+        for statement, parameters in sent:
+            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+            assert "Index Scan on ix_items_trigrams" in "\n".join(plan)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pegboard.cache import CacheStage, get_cache
 from pegboard.plugins import Collision, Plugin, Registry, settle, titled
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
+from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import Stage, Stages
 
 
@@ -18,7 +19,8 @@ def add_stages(app: Flask) -> Stages:
     It comes before the middleware of plugins, which is thus around it, and may refuse a request
     that a stage would answer.
     """
-    stages = Stages(app, app.wsgi_app, get_channel(app))
+    threads = get_settings(CoreSettings, app).threads
+    stages = Stages(app, app.wsgi_app, get_channel(app), at_once=threads)
     app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
     return stages
 

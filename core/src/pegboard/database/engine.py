@@ -8,8 +8,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import QueuePool
 
+from pegboard.database.fair_pool import pool_class
 from pegboard.database.memory import file_url, keep, stand_in
 from pegboard.database.postgresql import Limits, init_postgresql
 from pegboard.database.sqlite import init_sqlite
@@ -60,18 +60,6 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
     after_fork(engine, _drop_inherited_connections)
 
 
-def _pool_class(timeout: float) -> type[QueuePool]:
-    """Return a pool class with this time-out: `create_engine` would round it to whole seconds."""
-
-    class BoundedPool(QueuePool):
-        def __init__(self, creator: Any, **options: Any) -> None:
-            super().__init__(creator, **{**options, "timeout": timeout})
-
-    # The pool's logger is named after its class, and must remain one of SQLAlchemy's.
-    BoundedPool.__module__ = QueuePool.__module__
-    return BoundedPool
-
-
 def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]) -> dict[str, Any]:
     timeout = options.pool_timeout
     if is_in_memory(url):
@@ -80,7 +68,7 @@ def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]
     bounds: dict[str, Any] = {}
     if "poolclass" not in given and "pool" not in given:
         bounds = {
-            "poolclass": _pool_class(given.get("pool_timeout", timeout)),
+            "poolclass": pool_class(given.get("pool_timeout", timeout)),
             "pool_size": options.pool_size,
             "max_overflow": options.max_overflow,
             # The connection used last is used first, so that those of a peak become idle.

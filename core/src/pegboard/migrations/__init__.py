@@ -16,6 +16,7 @@ from pegboard.migrations.histories import (
     init_migrations,
 )
 from pegboard.migrations.missing import Missing, find_missing
+from pegboard.migrations.search_index import create_search_index, drop_search_index
 from pegboard.migrations.status import PendingHistory, current_heads, pending_histories
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ __all__ = [
     "Orphan",
     "PendingHistory",
     "ReferringTableError",
+    "create_search_index",
     "current_heads",
     "downgrade",
+    "drop_search_index",
     "find_drift",
     "find_missing",
     "find_orphans",

@@ -8,7 +8,7 @@ from typing import Any
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 from flask import current_app
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Index, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
@@ -22,6 +22,7 @@ from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import owned_tables
 from pegboard.migrations.reflection import extend_reflection
 from pegboard.migrations.rendering import render_item
+from pegboard.migrations.search_index import is_search_index
 from pegboard.migrations.table_names import TableName
 
 logger = logging.getLogger(__name__)
@@ -122,14 +123,16 @@ def _configure(**options: Any) -> None:
 
 
 def _include_object(
-    _item: SchemaItem,
+    item: SchemaItem,
     name: str | None,
     _kind: str,
     reflected: bool,  # noqa: FBT001 - Alembic calls it like this
     counterpart: object,
 ) -> bool:
-    added_by_site = reflected and counterpart is None and (name or "").startswith(SITE_PREFIX)
-    return not added_by_site
+    if not reflected or counterpart is not None:
+        return True
+    is_of_site = (name or "").startswith(SITE_PREFIX)
+    return not is_of_site and not (isinstance(item, Index) and is_search_index(item))
 
 
 def _foreign_key_violations(connection: Connection | None) -> Counter[tuple[str, str]]:

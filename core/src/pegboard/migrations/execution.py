@@ -31,6 +31,7 @@ from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
 from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.script_directory import read_script_directory, revision_label
+from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
 logger = logging.getLogger(__name__)
@@ -189,6 +190,7 @@ def _run_revision(
 
     history: History = config.attributes["history"]
     connection: Connection = config.attributes["connection"]
+    config.attributes[REPORT_ATTRIBUTE] = report
     deadline = time.monotonic() + LOCK_CONFLICT_TIMEOUT
     tries = 0
     while True:

@@ -17,6 +17,14 @@ from pegboard.redis.connection import TRUSTED_IDLE, too_late
 from pegboard.redis.handshake import Connected
 from pegboard.redis.protocol import Exchange, PipelinedConnection, Replies
 
+MAX_UNDER_WAY = 64
+"""Exchanges that are sent and not answered, at most; others queue.
+
+A reply's time-out begins when the command is sent. With a thousand requests at once, a thousand
+commands before it took Redis longer than that, so a busy server was taken for one that does not
+answer. More under way raised no throughput.
+"""
+
 _CHECKS = 5
 """How often deadlines are checked within one time-out."""
 
@@ -81,7 +89,7 @@ class ServerPipeline:
         return future
 
     def _flush(self) -> None:
-        """Send the queue, or let it wait for a connection."""
+        """Send what of the queue there is room for, or let it wait for a connection."""
         self._is_flushing = False
         idle = self._clock.tick()
         queue = self._queue
@@ -93,9 +101,10 @@ class ServerPipeline:
             if idle > TRUSTED_IDLE and not connection.under_way and connection.has_input():
                 self.reconnect()
             else:
-                self._queue = []
-                connection.send(queue, self._clock.now + self._timeout)
-                self._start_timer(self._timeout)
+                if (room := MAX_UNDER_WAY - len(connection.under_way)) > 0:
+                    self._queue = queue[room:]
+                    connection.send(queue[:room], self._clock.now + self._timeout)
+                    self._start_timer(self._timeout)
                 return
         self.open()
         deadline = self._clock.now + self._timeout
@@ -137,6 +146,11 @@ class ServerPipeline:
             self._end(str(self._trip_and_close(error)))
         else:  # servers and proxies close idle connections
             self.reconnect()
+
+    def go_on(self) -> None:
+        """Send what waits until there is room, now that replies have come."""
+        if self._queue and not self._is_flushing:
+            self._flush()
 
     def reconnect(self) -> None:
         """Close a connection on which nothing is under way; the queue is sent on another one."""

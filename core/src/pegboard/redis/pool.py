@@ -10,11 +10,11 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pegboard.circuit_breaker import CircuitBreaker
+from pegboard.fair_semaphore import FairSemaphore
 from pegboard.forking import after_fork
 from pegboard.redaction import reason_of
 from pegboard.redis.channel import ChannelError, Command, Reply, command
 from pegboard.redis.connection import Connection, resolve
-from pegboard.redis.fair_semaphore import FairSemaphore
 from pegboard.redis.pipeline import ServerPipeline
 
 if TYPE_CHECKING:

@@ -52,6 +52,9 @@ class Owner(Protocol):
     def enqueue(self, commands: Sequence[Command]) -> Replies:
         """Send commands of an exchange again."""
 
+    def go_on(self) -> None:
+        """Send more, as replies have come."""
+
     def reconnect(self) -> None:
         """Replace a connection that is retiring and has its last reply."""
 
@@ -141,7 +144,9 @@ class PipelinedConnection(asyncio.Protocol):
         except RedisError as error:
             self._report(error)
             return
-        if self.is_retiring and not self.under_way:
+        if not self.is_retiring:
+            self._owner.go_on()
+        elif not self.under_way:
             self._owner.reconnect()
 
     def _deliver(self) -> None:

@@ -7,6 +7,7 @@ from pegboard.api import client_name as client_name
 from pegboard.changes import BulkInsert, Change, Kind, Listener
 from pegboard.database import no_time_limit
 from pegboard.http import InvalidJSONError, load_json
+from pegboard.migrations import create_search_index, drop_search_index
 from pegboard.resources.conditions import conditions_of as conditions_of
 from pegboard.resources.declaration import (
     CRUD,
@@ -54,6 +55,8 @@ __all__ = [
     "Steps",
     "Text",
     "TransferLimits",
+    "create_search_index",
+    "drop_search_index",
     "load_json",
     "no_time_limit",
 ]

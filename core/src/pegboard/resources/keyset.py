@@ -15,9 +15,10 @@ def segments(order: Order, place: Place | None) -> list[Segment]:
     """Return the parts of a list after a place, or all of it, in their order; at most two.
 
     Of an index, rows without a value of the first key are a part of their own: PostgreSQL would not
-    use it for a condition on both with OR, or for an order with these rows first. The values of the
-    place are parameters that `place_parameter` names, so that only which of them are missing has a
-    say in the statement.
+    use it for a condition on both with OR, or for an order with these rows first. Their order names
+    the key all the same, as PostgreSQL would otherwise not read them in the order of the index. The
+    values of the place are parameters that `place_parameter` names, so that only which of them are
+    missing has a say in the statement.
     """
     first, rest = order[0], order[1:]
     clauses = [term.clause() for term in order]
@@ -29,11 +30,11 @@ def segments(order: Order, place: Place | None) -> list[Segment]:
     expression = first.key.expression
     without, having = expression.is_(None), expression.is_not(None)
     if place is None:
-        parts: list[Segment] = [(without, clauses[1:]), (having, plain)]
+        parts: list[Segment] = [(without, plain), (having, plain)]
     elif place[first.key.name] is None:
-        parts = [(and_(without, _after(rest, place)), clauses[1:]), (having, plain)]
+        parts = [(and_(without, _after(rest, place)), plain), (having, plain)]
     else:
-        parts = [(without, clauses[1:]), (and_(having, _after(order, place)), plain)]
+        parts = [(without, plain), (and_(having, _after(order, place)), plain)]
     if first.is_descending:
         parts.reverse()
         if place is not None and place[first.key.name] is None:

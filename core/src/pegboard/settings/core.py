@@ -124,7 +124,8 @@ class CoreSettings(Settings):
     )
     threads: int = setting(
         64,
-        doc="Threads of each worker: requests that Flask answers at once; further ones wait.",
+        doc="Threads of each worker: requests answered at once with Flask or the database; others "
+        "wait.",
         validate=Range(1, 512),
     )
     backlog: int = setting(

@@ -23,9 +23,9 @@ from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
-from pegboard.stages.runner import Exchange
 from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
+from pegboard.stages.turns import Exchange
 
 __all__ = [
     "EXEMPT_BLUEPRINTS",

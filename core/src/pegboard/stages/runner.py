@@ -5,15 +5,13 @@ only in how commands for Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
-from sqlalchemy import Engine
 
-from pegboard.database import CompiledStatement, execute_alone
 from pegboard.http import CACHE_CONTROL_KEY, APIError, internal_error
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
@@ -30,6 +28,7 @@ from pegboard.stages.contract import (
     result_of,
 )
 from pegboard.stages.routing import Match, Matches
+from pegboard.stages.turns import Exchange, OnThread, Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,11 +42,6 @@ STAGE_RUN = "pegboard.stage_run"
 """The key in the WSGI environment of a stage run and its answer, if a server has run the stages."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-
-T = TypeVar("T")
-
-Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
-"""Sends commands to Redis and returns the replies, or raises `ChannelError`."""
 
 
 class StageRun:
@@ -145,7 +139,11 @@ class Stages:
     made before plugins are set up, and `install` gives it the stages afterwards.
     """
 
-    def __init__(self, app: Flask, flask_app: "WSGIApplication", channel: Channel | None) -> None:
+    def __init__(
+        self, app: Flask, flask_app: "WSGIApplication", channel: Channel | None, *, at_once: int
+    ) -> None:
+        """`at_once` bounds the fast paths that are under way on the server's event loop."""
+        self._turns = Turns(at_once)
         self._app = app
         self._flask_app = flask_app
         self.channel = channel
@@ -228,7 +226,8 @@ class Stages:
         if self._app.config["SESSION_COOKIE_NAME"] in stage_run.call.environ.get("HTTP_COOKIE", ""):
             return None  # Flask may have to renew the cookie
         try:
-            return await fast_path.answer(stage_run.call, waiting)
+            async with self._turns.take(waiting):
+                return await fast_path.answer(stage_run.call, waiting)
         except Exception as error:  # noqa: BLE001 - answered as one of the view is
             answer = partial(self._answer_exception, stage_run.call, error)
             return await waiting.call(answer)
@@ -266,27 +265,6 @@ def _is_non_blocking(match: Match) -> bool:
         logger.exception("the stage %s cannot say whether it would wait", name)
         return False
     return True
-
-
-class OnThread:
-    """Waits on the thread of the request."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """Send commands to Redis and return the replies. Raises `ChannelError`."""
-        return await self._exchange(commands)
-
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call a function; returns its result."""
-        return function()
-
-    async def execute(
-        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement on a connection of the engine's pool."""
-        return execute_alone(engine, statement, values)
 
 
 def _refuse(wanted: object) -> NoReturn:

@@ -18,7 +18,11 @@ class Item(Base):
     """Something with a name; other programs may write the table too."""
 
     __tablename__ = "items"
-    __table_args__ = (Index(None, "name", "id"),)
+    __table_args__ = (
+        Index(None, "name", "id"),
+        Index(None, "created_at", "id"),
+        Index(None, "updated_at", "id"),
+    )
 
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     description: Mapped[str | None] = mapped_column(Text)

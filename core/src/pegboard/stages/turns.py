@@ -1,0 +1,63 @@
+"""How fast paths wait, and how many of them are under way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from pegboard.database import CompiledStatement, execute_alone
+from pegboard.redis import Command, Reply
+from pegboard.stages.contract import Waiting
+
+T = TypeVar("T")
+
+Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
+"""Sends commands to Redis and returns the replies, or raises `ChannelError`."""
+
+
+class OnThread:
+    """Waits on the thread of the request."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+        return await self._exchange(commands)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function; returns its result."""
+        return function()
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection of the engine's pool."""
+        return execute_alone(engine, statement, values)
+
+
+class Turns:
+    """Bounds the fast paths that are under way on an event loop; others wait, in their order.
+
+    Threads bound those that have a thread, but not those that exchange something with Redis. A
+    write's fence stands beside those of all other writes under way, and setting it takes Redis
+    longer the more there are: with 1,000 writes at once, so long that Redis was taken for one that
+    does not answer, and the writes per second fell to a sixth.
+    """
+
+    def __init__(self, count: int) -> None:
+        """`count` are under way at most."""
+        self._count = count
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._semaphore = asyncio.Semaphore(count)
+
+    def take(self, waiting: Waiting) -> AbstractAsyncContextManager[None]:
+        """Return a context for one fast path, entered when it is its turn."""
+        if isinstance(waiting, OnThread):
+            return nullcontext()  # there are as many as threads
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a semaphore belongs to one
+            self._loop, self._semaphore = loop, asyncio.Semaphore(self._count)
+        return self._semaphore
