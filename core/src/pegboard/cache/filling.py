@@ -79,15 +79,31 @@ class Filling:
         self._remote = strategy if isinstance(strategy, RemoteStrategy) else None
         self._single_flight = SingleFlight()
 
-    def look_up(self, source: Source[T]) -> T | Miss:
-        """Return what is stored."""
-        return _decoded(source, self._strategy.look_up(source.key))
+    async def obtain(
+        self, source: Source[T], known: Miss | None, waiting: Waiting | None = None
+    ) -> tuple[T, Outcome]:
+        """Return what is stored; if nothing is, read it, and store it if possible.
 
-    async def find(self, source: Source[T], waiting: Waiting) -> T | Miss:
-        """Return what is stored, as `look_up` does, and wait as a fast path does."""
+        `known` is what a look-up has found already. Requests of this process that read the same
+        at the same moment wait for one of them. Without `waiting` this thread waits, and the
+        coroutine never suspends.
+        """
+        found: T | Miss = await self._find(source, waiting) if known is None else known
+        if not isinstance(found, Miss):
+            return found, HIT
+        if not found.may_fill:
+            return await source.read(), bypassed(found.reason)
+        if not source.is_read_anew():
+            return await source.read(), bypassed(MissReason.IN_TRANSACTION)
+        return await self._lead_or_follow(source, self._steps(waiting), _ATTEMPTS)
+
+    async def _find(self, source: Source[T], waiting: Waiting | None) -> T | Miss:
+        """Return what is stored."""
+        if waiting is None:
+            return self._look_up(source)
         remote = self._remote
         if remote is None or not remote.is_non_blocking():
-            return await waiting.call(partial(self.look_up, source))
+            return await waiting.call(partial(self._look_up, source))
         prepared = remote.prepare(source.key)
         if isinstance(prepared, Miss):
             return prepared
@@ -98,21 +114,9 @@ class Filling:
             replies = error
         return _decoded(source, remote.complete(prepared, replies))
 
-    async def obtain(
-        self, source: Source[T], found: T | Miss, waiting: Waiting | None = None
-    ) -> tuple[T, Outcome]:
-        """Return what a look-up has found; if that is a `Miss`, read it, and store it if possible.
-
-        Requests of this process that read the same at the same moment wait for one of them. Without
-        `waiting` this thread waits, and the coroutine never suspends.
-        """
-        if not isinstance(found, Miss):
-            return found, HIT
-        if not found.may_fill:
-            return await source.read(), bypassed(found.reason)
-        if not source.is_read_anew():
-            return await source.read(), bypassed(MissReason.IN_TRANSACTION)
-        return await self._lead_or_follow(source, self._steps(waiting), _ATTEMPTS)
+    def _look_up(self, source: Source[T]) -> T | Miss:
+        """Return what is stored; this thread waits."""
+        return _decoded(source, self._strategy.look_up(source.key))
 
     def _steps(self, waiting: Waiting | None) -> "_Steps":
         fills, remote = self._fills, self._remote
@@ -130,7 +134,7 @@ class Filling:
         await steps.call(flight.wait)
         if flight.result is not None:
             return flight.result, SHARED
-        found = await steps.call(partial(self.look_up, source))
+        found = await steps.call(partial(self._look_up, source))
         if not isinstance(found, Miss):
             return found, HIT
         if flight.is_leased_elsewhere and attempts > 1:

@@ -106,43 +106,28 @@ class Cache:
             entry, outcome = await read(), bypassed(key)
         else:
             source = _Read(key, lookup, environ, read)
-            found: Entry | Miss | None = environ.get(STAGE_MISS)
-            if found is None:
-                found = await self._filling.find(source, waiting)
-            entry, outcome = await self._filling.obtain(source, found, waiting)
+            entry, outcome = await self._filling.obtain(source, environ.get(STAGE_MISS), waiting)
         answer = entry.answer(environ)
         if self.send_status_header:
             answer.headers.append(("Cache-Status", outcome.cache_status))
         return answer
 
-    def total(self, collection: Collection, name: str, count: Callable[[], int]) -> int:
-        """Return a number of rows: from the cache, or by counting them.
-
-        `name` stands for what is counted, and `count` counts in the session of the request.
-        """
-        if not self.serve_hits or collection.group not in self._watched:
-            return count()
-
-        async def read() -> int:
-            return count()
-
-        source = _Total(collection, name, read, in_session=True)
-        total, _ = result_of(self._filling.obtain(source, self._filling.look_up(source)))
-        return total
-
-    async def total_without_flask(
+    async def total(
         self,
         collection: Collection,
         name: str,
         count: Callable[[], Awaitable[int]],
-        waiting: Waiting,
+        waiting: Waiting | None = None,
     ) -> int:
-        """Return a number of rows as `total` does; `count` counts in a transaction of its own."""
+        """Return a number of rows: from the cache, or by counting them.
+
+        `name` stands for what is counted. `count` counts in a transaction of its own; without
+        `waiting` in the session of the request, whose thread waits.
+        """
         if not self.serve_hits or collection.group not in self._watched:
             return await count()
-        source = _Total(collection, name, count, in_session=False)
-        found = await self._filling.find(source, waiting)
-        total, _ = await self._filling.obtain(source, found, waiting)
+        source = _Total(collection, name, count, in_session=waiting is None)
+        total, _ = await self._filling.obtain(source, None, waiting)
         return total
 
     def _obtain(self, lookup: Lookup | ListLookup, view: View) -> tuple[Obtained, Outcome]:
@@ -150,10 +135,7 @@ class Cache:
         if isinstance(key, MissReason):
             return _call(view, lookup), bypassed(key)
         source = _Answer(key, lookup, view)
-        found: Obtained | Miss | None = request.environ.get(STAGE_MISS)
-        if found is None:
-            found = self._filling.look_up(source)
-        return result_of(self._filling.obtain(source, found))
+        return result_of(self._filling.obtain(source, request.environ.get(STAGE_MISS)))
 
 
 class _Answer:

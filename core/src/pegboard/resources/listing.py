@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, or_, sel
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
+from pegboard.cache import get_cache
 from pegboard.database import db
 from pegboard.http import encode_json, preference
 from pegboard.resources.conditions import Condition
@@ -325,10 +326,10 @@ class _SessionReads:
     async def total(
         self, wanted: Wanted, statement: Statement, parameters: Mapping[str, Any]
     ) -> int:
-        def count() -> int:
+        async def count() -> int:
             return db.session.execute(statement, parameters).scalar_one()  # type: ignore[no-any-return]
 
-        return self._listing.totals.get(wanted, count)
+        return await self._listing.totals.get(get_cache(), wanted, count)
 
 
 def _headers(pagination: Mapping[str, Any], links: Sequence[str]) -> list[tuple[str, str]]:

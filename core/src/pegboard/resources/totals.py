@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pegboard.cache import Cache, Collection, get_cache
+from pegboard.cache import Cache, Collection
 from pegboard.resources.conditions import Condition
 from pegboard.resources.query import Wanted
 from pegboard.stages import Waiting
@@ -19,26 +19,21 @@ class Totals:
     """None where nothing is cached."""
     conditions: Mapping[str, Condition]
 
-    def get(self, wanted: Wanted, count: Callable[[], int]) -> int:
+    async def get(
+        self,
+        cache: Cache,
+        wanted: Wanted,
+        count: Callable[[], Awaitable[int]],
+        waiting: Waiting | None = None,
+    ) -> int:
         """Return how many rows the filters and the search of a request leave.
 
-        What is searched for hardly comes twice, so it is always counted.
-        """
-        if self.collection is None or wanted.search:
-            return count()
-        return get_cache().total(self.collection, self._name(wanted.conditions), count)
-
-    async def get_without_flask(
-        self, cache: Cache, wanted: Wanted, count: Callable[[], Awaitable[int]], waiting: Waiting
-    ) -> int:
-        """Return the total as `get` does, without an app context.
-
-        `count` counts in a transaction of its own.
+        What is searched for hardly comes twice, so it is always counted. `count` and `waiting` are
+        those of `Cache.total`.
         """
         if self.collection is None or wanted.search:
             return await count()
-        name = self._name(wanted.conditions)
-        return await cache.total_without_flask(self.collection, name, count, waiting)
+        return await cache.total(self.collection, self._name(wanted.conditions), count, waiting)
 
     def _name(self, filters: Mapping[str, Any]) -> str:
         """Return a name for filters and their values that no others have."""

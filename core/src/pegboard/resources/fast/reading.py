@@ -138,7 +138,7 @@ class _Reads:
             return total  # type: ignore[no-any-return]
 
         cache = get_cache(self._target.app)
-        return await self._totals.get_without_flask(cache, wanted, count, self._waiting)
+        return await self._totals.get(cache, wanted, count, self._waiting)
 
 
 class FastGet:
