@@ -21,6 +21,13 @@ from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
+from pegboard.cache.remote import (
+    PreparedFence,
+    PreparedLookup,
+    RemoteFences,
+    RemoteFills,
+    RemoteStrategy,
+)
 from pegboard.cache.service import Cache, get_cache
 from pegboard.cache.single_write import SingleWrite as SingleWrite
 from pegboard.cache.stage import CacheStage as CacheStage
@@ -30,11 +37,6 @@ from pegboard.cache.strategy import (
     Lease,
     Miss,
     MissReason,
-    PreparedFence,
-    PreparedLookup,
-    RemoteFences,
-    RemoteFills,
-    RemoteStrategy,
     SharedStrategy,
     Touched,
     Transaction,

@@ -21,10 +21,7 @@ from sqlalchemy.sql.selectable import SelectBase, TextualSelect
 from pegboard.cache.acknowledgement import acknowledge, watch_sessions
 from pegboard.cache.invalidation import RowWrites, Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
-from pegboard.cache.strategy import (
-    CacheStrategy,
-    SharedStrategy,
-)
+from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 from pegboard.cache.writes import Writes
 from pegboard.database import ignores, only_reads
 

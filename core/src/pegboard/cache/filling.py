@@ -16,16 +16,9 @@ from pegboard.cache.outcome import (
     bypassed,
     missed,
 )
+from pegboard.cache.remote import RemoteFills, RemoteStrategy
 from pegboard.cache.singleflight import Flight, SingleFlight
-from pegboard.cache.strategy import (
-    CacheStrategy,
-    Key,
-    Lease,
-    Miss,
-    MissReason,
-    RemoteFills,
-    RemoteStrategy,
-)
+from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
 from pegboard.redis import ChannelError, Reply
 from pegboard.stages import Waiting
 

@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pegboard.cache.acknowledgement import acknowledge
 from pegboard.cache.coherence import Coherence
 from pegboard.cache.invalidation import RowWrites
-from pegboard.cache.strategy import RemoteFences, Touched, UnconfirmedError
+from pegboard.cache.remote import RemoteFences
+from pegboard.cache.strategy import Touched, UnconfirmedError
 from pegboard.database import CompiledStatement, UnreadableError, autocommit
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Waiting

@@ -6,8 +6,9 @@ from pegboard.cache.declaration import AnyLookup, declared_of
 from pegboard.cache.entry import Answers
 from pegboard.cache.lookup import Lookup
 from pegboard.cache.outcome import HIT
+from pegboard.cache.remote import RemoteStrategy
 from pegboard.cache.service import STAGE_MISS, Cache, decode
-from pegboard.cache.strategy import Key, Miss, MissReason, NullStrategy, RemoteStrategy
+from pegboard.cache.strategy import Key, Miss, MissReason, NullStrategy
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 
