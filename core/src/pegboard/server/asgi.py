@@ -30,7 +30,7 @@ from pegboard.http import (
     internal_error,
     log_request,
 )
-from pegboard.redis import ChannelError, Command, Reply
+from pegboard.redis import Command, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
@@ -166,11 +166,8 @@ class Gateway:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""
         if self._pipeline is not None:
             return await self._pipeline.exchange(commands)
-        channel = None if self._stages is None else self._stages.channel
-        if channel is None:
-            message = "no REDIS_URL is set"
-            raise ChannelError(message)
-        return await self._threads.call(partial(channel.exchange, commands))
+        assert self._stages is not None  # nothing else asks
+        return await self._threads.call(partial(self._stages.exchange, commands))
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""

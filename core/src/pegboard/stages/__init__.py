@@ -11,12 +11,10 @@ from pegboard.stages.contract import (
     Route,
     Stage,
     StageOrder,
-    result_of,
     route_of,
 )
 from pegboard.stages.contract import FastPath as FastPath
 from pegboard.stages.contract import Headers as Headers
-from pegboard.stages.contract import Waiting as Waiting
 from pegboard.stages.contract import answer_of as answer_of
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
@@ -25,7 +23,8 @@ from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
-from pegboard.stages.turns import Exchange
+from pegboard.stages.waiting import Exchange, result_of
+from pegboard.stages.waiting import Waiting as Waiting
 
 __all__ = [
     "EXEMPT_BLUEPRINTS",

@@ -5,17 +5,15 @@ stages of a route are sent in one round trip; then each stage gets the replies t
 order of the stages. The first that answers ends the request. `Stages`, in `runner`, runs them.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Flask
-from sqlalchemy import Engine
 from werkzeug.routing import Rule
 
-from pegboard.database import CompiledStatement
 from pegboard.http import (
     HIGHEST_STATUS,
     LOWEST_STATUS,
@@ -28,6 +26,7 @@ from pegboard.http import (
 )
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.guards import has_before_hooks
+from pegboard.stages.waiting import Waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 Headers = list[tuple[str, str]]
-
-T = TypeVar("T")
 
 
 class StageOrder(IntEnum):
@@ -178,34 +175,6 @@ class Stage(Protocol):
         requests that match no route. If it raises, that request is a 500, and the next one calls
         it again.
         """
-
-
-class Waiting(Protocol):
-    """How a fast path waits: on the thread of the request, or beside the server's event loop."""
-
-    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """Send commands to Redis and return the replies. Raises `ChannelError`."""
-
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call a function that may wait; returns its result, or raises its exception."""
-
-    async def execute(
-        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
-
-
-def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that never suspends, as what it waits for does not.
-
-    Its exceptions are raised. Raises `AssertionError` for a coroutine that suspends.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: T = finished.value
-        return result
-    raise AssertionError
 
 
 class FastPath(Protocol):

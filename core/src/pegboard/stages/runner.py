@@ -22,13 +22,11 @@ from pegboard.stages.contract import (
     Handler,
     Headers,
     Stage,
-    Waiting,
     answer_of,
     check,
-    result_of,
 )
 from pegboard.stages.routing import Match, Matches
-from pegboard.stages.turns import Exchange, OnThread, Turns
+from pegboard.stages.waiting import Exchange, FastPathLimit, OnThread, Waiting, result_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -143,10 +141,11 @@ class Stages:
         self, app: Flask, flask_app: "WSGIApplication", channel: Channel | None, *, at_once: int
     ) -> None:
         """`at_once` bounds the fast paths that are under way on the server's event loop."""
-        self._turns = Turns(at_once)
+        self._limit = FastPathLimit(at_once)
         self._app = app
         self._flask_app = flask_app
         self.channel = channel
+        self._on_thread = OnThread(self.exchange)
         self._matches = Matches(app)
 
     def install(self, stages: Iterable[Stage]) -> None:
@@ -164,10 +163,10 @@ class Stages:
     def run(self, environ: "WSGIEnvironment") -> tuple[StageRun, Answer | None]:
         """Run the stages of a request on this thread, which may have to wait."""
         stage_run = self._begin(environ, self._matches.find(environ))
-        return stage_run, result_of(stage_run.run(self.exchange))
+        return stage_run, result_of(stage_run.run(self._on_thread.exchange))
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        """Send commands to Redis; the thread waits, as it may if there is a channel."""
+    def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and wait for the replies. Raises `ChannelError`."""
         if self.channel is None:
             message = "no REDIS_URL is set"
             raise ChannelError(message)
@@ -204,7 +203,7 @@ class Stages:
     ) -> Iterable[bytes]:
         call = stage_run.call
         if answer is None and stage_run.fast_path is not None:
-            answer = result_of(self.take_fast_path(stage_run, OnThread(self.exchange)))
+            answer = result_of(self.take_fast_path(stage_run, self._on_thread))
         if answer is None:
             if call.headers:
                 start_response = _adding(call.headers, start_response)
@@ -226,7 +225,7 @@ class Stages:
         if self._app.config["SESSION_COOKIE_NAME"] in stage_run.call.environ.get("HTTP_COOKIE", ""):
             return None  # Flask may have to renew the cookie
         try:
-            async with self._turns.take(waiting):
+            async with self._limit.enter(waiting):
                 return await fast_path.answer(stage_run.call, waiting)
         except Exception as error:  # noqa: BLE001 - answered as one of the view is
             answer = partial(self._answer_exception, stage_run.call, error)

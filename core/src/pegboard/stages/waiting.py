@@ -1,15 +1,14 @@
 """How fast paths wait, and how many of them are under way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Engine
 
 from pegboard.database import CompiledStatement, execute_alone
 from pegboard.redis import Command, Reply
-from pegboard.stages.contract import Waiting
 
 T = TypeVar("T")
 
@@ -17,15 +16,44 @@ Exchange = Callable[[Sequence[Command]], Awaitable[Sequence[Reply]]]
 """Sends commands to Redis and returns the replies, or raises `ChannelError`."""
 
 
+class Waiting(Protocol):
+    """How a fast path waits: on the thread of the request, or beside the server's event loop."""
+
+    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and return the replies. Raises `ChannelError`."""
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function that may wait; returns its result, or raises its exception."""
+
+    async def execute(
+        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
+
+
+def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that never suspends, as what it waits for does not.
+
+    Its exceptions are raised. Raises `AssertionError` for a coroutine that suspends.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise AssertionError
+
+
 class OnThread:
     """Waits on the thread of the request."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Callable[[Sequence[Command]], Sequence[Reply]]) -> None:
+        """`exchange` waits for the replies, and raises `ChannelError` where there are none."""
         self._exchange = exchange
 
     async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""
-        return await self._exchange(commands)
+        return self._exchange(commands)
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function; returns its result."""
@@ -38,7 +66,7 @@ class OnThread:
         return execute_alone(engine, statement, values)
 
 
-class Turns:
+class FastPathLimit:
     """Bounds the fast paths that are under way on an event loop; others wait, in their order.
 
     Threads bound those that have a thread, but not those that exchange something with Redis. A
@@ -53,8 +81,8 @@ class Turns:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._semaphore = asyncio.Semaphore(count)
 
-    def take(self, waiting: Waiting) -> AbstractAsyncContextManager[None]:
-        """Return a context for one fast path, entered when it is its turn."""
+    def enter(self, waiting: Waiting) -> AbstractAsyncContextManager[None]:
+        """Return a context for one fast path, entered when fewer than that are under way."""
         if isinstance(waiting, OnThread):
             return nullcontext()  # there are as many as threads
         loop = asyncio.get_running_loop()
