@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Headers = list[tuple[str, str]]
 """Names and values, in the order in which they are sent."""
@@ -18,6 +19,7 @@ class UnsendableError(Exception):
     """Raised, before anything is sent, for an answer that HTTP cannot carry."""
 
 
+@lru_cache(maxsize=1024)  # each answer has names that others have
 def encode_header_name(name: str) -> bytes:
     """Return a header's name as it is sent, in lower case; raises `UnsendableError`."""
     if not _TOKEN.fullmatch(name) or name.lower() == "transfer-encoding":

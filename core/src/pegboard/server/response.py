@@ -19,7 +19,6 @@ _KNOWN = 1024
 _PIECE = 64 * 1024
 """Bytes that are sent at once: a slow client that takes a piece in time is not given up."""
 
-_names: dict[str, bytes] = {}
 _headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 """Encoded headers. The first ones are kept, among them all that most answers have in common."""
 
@@ -81,16 +80,9 @@ def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:
     name, value = header
     is_plain = value.isascii() and value.isprintable()
     encoded = (
-        _names.get(name) or _encode_name(name),
+        encode_header_name(name),
         value.encode() if is_plain else encode_header_value(value),
     )
     if len(_headers) < _KNOWN:
         _headers[header] = encoded
-    return encoded
-
-
-def _encode_name(name: str) -> bytes:
-    encoded = encode_header_name(name)
-    if len(_names) < _KNOWN:
-        _names[name] = encoded
     return encoded
