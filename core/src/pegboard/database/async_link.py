@@ -12,11 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from pegboard.database.connection import AsyncConnection
-from pegboard.database.postgresql import PING_LIMIT, READ_ONLY_INTERVAL, TRUSTED_IDLE
+from pegboard.database.postgresql import (
+    PING_LIMIT,
+    READ_ONLY_INTERVAL,
+    SHOW_READ_ONLY,
+    TRUSTED_IDLE,
+)
 from pegboard.database.statements import CompiledStatement
 from pegboard.database.watchdog import is_readable
-
-_CHECK = "SHOW transaction_read_only"
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +90,7 @@ class Link:
         if known_for < READ_ONLY_INTERVAL and idle <= TRUSTED_IDLE:
             self._run(work)
         else:
-            self._execute(_CHECK, {}, PING_LIMIT, lambda error: self._go_on(work, error))
+            self._execute(SHOW_READ_ONLY, {}, PING_LIMIT, lambda error: self._go_on(work, error))
         return True
 
     def _go_on(self, work: Work, error: Exception | None) -> None:

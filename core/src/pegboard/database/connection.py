@@ -23,12 +23,23 @@ _DATA_STATEMENT = re.compile(
 
 
 class TargetedConnection(extensions.connection):
-    """A connection that knows to which of several servers it leads."""
+    """A connection that knows what this process knows of its server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.target: Mapping[str, str] = {}
         """The parameters by which libpq finds this server among several."""
+        self.asked_at = time.monotonic()
+        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
+        self.on_silence: Callable[[], object] = lambda: None
+        """Called when a call got no answer in time."""
+
+    @cached_property
+    def poll_of_socket(self) -> select.poll:
+        """What polls the socket for input, once it is connected."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return poll
 
     def __repr__(self) -> str:
         """Do not show the parameters, as the driver's own text does."""
@@ -42,23 +53,12 @@ class AsyncConnection(TargetedConnection):
         super().__init__(*args, **kwargs)
         self.limit = 0.0
         """Seconds that a statement may take."""
-        self.asked_at = time.monotonic()
-        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
         self.settings = ""
         """The statements that precede each statement, in one transaction with it."""
         self.is_for_writes = True
         """Whether its server has to accept writes."""
         self.is_refused: Callable[[], bool] = lambda: False
         """Returns whether no call is to be made, as the server does not answer."""
-        self.on_silence: Callable[[], object] = lambda: None
-        """Called when a statement has got no answer in time."""
-
-    @cached_property
-    def poll_of_socket(self) -> select.poll:
-        """What polls the socket for input, once it is connected."""
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        return poll
 
 
 class WatchedConnection(TargetedConnection):
@@ -72,15 +72,10 @@ class WatchedConnection(TargetedConnection):
         """Returns the statements that begin each transaction."""
         self.connect_async: Callable[[Mapping[str, str]], AsyncConnection] | None = None
         """Connects to the server of a target by a connection that never waits."""
-        self.asked_at = time.monotonic()
-        """When it was last known, by `time.monotonic`, whether the server accepts writes."""
-        self.on_silence: Callable[[], None] | None = None
         self.on_statement: Callable[[str], None] | None = None
         """Called with the text of a statement before it is executed."""
         self.on_commit: Callable[[], None] | None = None
         """Called before a commit that is not a statement."""
-        self.poll_of_socket = select.poll()
-        self.poll_of_socket.register(self.fileno(), select.POLLIN)
 
     def opening(self, statement: str = "") -> str:
         """Return the settings that have to precede the statement.
@@ -107,8 +102,7 @@ class WatchedConnection(TargetedConnection):
             if watchdog.forget(self):
                 raise
             self.close()
-            if self.on_silence is not None:
-                self.on_silence()
+            self.on_silence()
             message = f"the database server did not answer within {seconds:g} s"
             raise psycopg2.OperationalError(message) from error
         except BaseException:
@@ -120,13 +114,13 @@ class WatchedConnection(TargetedConnection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Return a cursor whose calls are watched."""
-        usual: Any = self.cursor_factory
-        if not args and not kwargs and usual is None:  # as SQLAlchemy calls it
+        default: Any = self.cursor_factory
+        if not args and not kwargs and default is None:  # as SQLAlchemy calls it
             return super().cursor(cursor_factory=WatchedCursor)
         given = dict(zip(("name", "cursor_factory", "scrollable", "withhold"), args, strict=False))
         given |= kwargs
         watched = WatchedCursor if given.get("name") is None else WatchedNamedCursor
-        factory = given.get("cursor_factory") or usual
+        factory = given.get("cursor_factory") or default
         return super().cursor(**{**given, "cursor_factory": _watched(watched, factory)})
 
     def commit(self) -> None:

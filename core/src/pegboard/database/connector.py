@@ -36,8 +36,8 @@ class Connector:
     def use(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Take the arguments for this connection and all that follow."""
         # Only so that the thread ends at some time: libpq takes whole seconds, two at least.
-        usual = {"connect_timeout": math.ceil(self._limit) + 1}
-        self._arguments = (args, {**usual, **kwargs, "connection_factory": WatchedConnection})
+        bounded = {"connect_timeout": math.ceil(self._limit) + 1}
+        self._arguments = (args, {**bounded, **kwargs, "connection_factory": WatchedConnection})
 
     def connect(self) -> WatchedConnection:
         """Connect; raises `psycopg2.OperationalError`, as `SilentError` if no server answered."""

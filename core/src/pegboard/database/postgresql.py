@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import psycopg2
 from sqlalchemy import Connection, Engine, event, text
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import AsyncConnection, WatchedConnection
+from pegboard.database.connection import AsyncConnection, TargetedConnection, WatchedConnection
 from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
 from pegboard.database.targets import SilentError, Target
@@ -34,6 +34,11 @@ READ_ONLY_INTERVAL = 5.0
 
 PROBE_INTERVAL = 0.5
 """Seconds between two probes of a server that does not answer."""
+
+SHOW_READ_ONLY = "SHOW transaction_read_only"
+"""Asks a server whether it accepts no writes."""
+
+C = TypeVar("C", bound=TargetedConnection)
 
 
 class ReadOnlyConnectionError(DisconnectionError):
@@ -91,34 +96,32 @@ class Server:
 
         Takes the arguments of `psycopg2.connect`, which may name several servers; see `Connector`.
         """
-        if self._breaker.is_open:
-            raise self._no_answer()
         self._connector.use(args, kwargs)
-        try:
-            connection = self._connector.connect()
-        except SilentError:
-            self._breaker.trip("nothing connects in time", is_doubtful=True)
-            raise
+        connection = self._connected(self._connector.connect)
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
         if not self.has_listeners():
             connection.connect_async = self.connect_async
-        connection.on_silence = self.report_silence
         return connection
 
     def connect_async(self, target: Target) -> AsyncConnection:
         """Connect to the server of a target as `connect` does, by a connection that never waits."""
-        if self._breaker.is_open:
-            raise self._no_answer()
-        try:
-            connection = self._connector.connect_async(target)
-        except SilentError:
-            self._breaker.trip("nothing connects in time", is_doubtful=True)
-            raise
+        connection = self._connected(partial(self._connector.connect_async, target))
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings()
         connection.is_refused = lambda: self._refuses_calls
         connection.is_for_writes = self._connector.wants_writes
+        return connection
+
+    def _connected(self, connect: Callable[[], C]) -> C:
+        """Return a new connection that reports when its server does not answer."""
+        if self._breaker.is_open:
+            raise self._no_answer()
+        try:
+            connection = connect()
+        except SilentError:
+            self._breaker.trip("nothing connects in time", is_doubtful=True)
+            raise
         connection.on_silence = self.report_silence
         return connection
 
@@ -139,7 +142,7 @@ class Server:
             asked = self._connector.connect_again(connection, PING_LIMIT)
             with closing(asked), asked.cursor() as cursor:
                 asked.limit = PING_LIMIT
-                cursor.execute("SHOW transaction_read_only")
+                cursor.execute(SHOW_READ_ONLY)
                 return bool(cursor.fetchone() != ("off",))
         except psycopg2.Error:
             return True
@@ -161,7 +164,7 @@ class Server:
         if not is_due and idle <= TRUSTED_IDLE:
             return
         try:
-            answer = execute_alone(connection, "SHOW transaction_read_only", PING_LIMIT)
+            answer = _ask(connection, SHOW_READ_ONLY, PING_LIMIT)
         except psycopg2.Error as error:
             if self._refuses_calls:
                 raise
@@ -192,7 +195,7 @@ class Server:
                 raise
         else:
             with closing(connection):
-                execute_alone(connection, "SELECT 1", PING_LIMIT)
+                _ask(connection, "SELECT 1", PING_LIMIT)
         self._is_silent = False
 
     def reset(self) -> None:
@@ -207,11 +210,9 @@ class Server:
 _READ_ONLY_STATUS = ("in_hot_standby", "default_transaction_read_only")
 
 
-def execute_alone(
-    connection: WatchedConnection, statement: str, limit: float
-) -> tuple[Any, ...] | None:
+def _ask(connection: WatchedConnection, statement: str, limit: float) -> tuple[Any, ...] | None:
     """Execute a statement outside any transaction, in one round trip; returns its first row."""
-    usual, autocommit = connection.limit, connection.autocommit
+    earlier_limit, autocommit = connection.limit, connection.autocommit
     connection.limit = limit
     connection.autocommit = True
     try:
@@ -220,7 +221,7 @@ def execute_alone(
             row: tuple[Any, ...] | None = cursor.fetchone()
             return row
     finally:
-        connection.limit = usual
+        connection.limit = earlier_limit
         if not connection.closed:
             connection.autocommit = autocommit
 
