@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 _SHARED = "_pegboard_instance"
-_PURE_FIELDS = frozenset(
+_STATELESS_FIELDS = frozenset(
     {
         *(fields.Boolean, fields.Constant, fields.Date, fields.DateTime, fields.Decimal),
         *(fields.Email, fields.Enum, fields.Float, fields.Integer, fields.NaiveDateTime),
@@ -37,23 +37,23 @@ def shared_instance(schema: type[Schema]) -> Schema | None:
     """
     found: Schema | bool | None = vars(schema).get(_SHARED, False)
     if isinstance(found, bool):
-        found = schema() if _is_pure(schema) else None
+        found = schema() if _is_stateless(schema) else None
         setattr(schema, _SHARED, found)
     return found
 
 
-def _is_pure(schema: type[Schema]) -> bool:
+def _is_stateless(schema: type[Schema]) -> bool:
     own = (vars(one) for one in schema.__mro__ if one not in Schema.__mro__)
     return all(
         name == "Meta" or not (callable(value) or hasattr(value, "__get__"))
         for names in own
         for name, value in names.items()
-    ) and all(map(_is_pure_field, schema._declared_fields.values()))  # noqa: SLF001 - nothing public has them
+    ) and all(map(_is_stateless_field, schema._declared_fields.values()))  # noqa: SLF001 - nothing public has them
 
 
-def _is_pure_field(field: fields.Field[Any]) -> bool:
+def _is_stateless_field(field: fields.Field[Any]) -> bool:
     if type(field) is fields.List:
-        return _is_pure_field(field.inner)
+        return _is_stateless_field(field.inner)
     if type(field) is fields.Nested:
-        return isinstance(field.nested, type) and _is_pure(field.nested)
-    return type(field) in _PURE_FIELDS
+        return isinstance(field.nested, type) and _is_stateless(field.nested)
+    return type(field) in _STATELESS_FIELDS

@@ -104,14 +104,14 @@ def _step(name: str, field: Any) -> _Step:
     key = client_name(name, field)
     attribute = name if field.attribute is None else field.attribute
     kind = type(field)
-    is_usual = (
+    is_default = (
         kind.serialize is fields.Field.serialize
         and kind.get_value is fields.Field.get_value
         and field._CHECK_ATTRIBUTE  # noqa: SLF001 - nothing public tells
         and "." not in attribute
     )
     same = None if getattr(field, "as_string", False) else _SAME.get(kind)
-    return _Step(key, attribute, name, field, _convert(field) if is_usual else None, same)
+    return _Step(key, attribute, name, field, _convert(field) if is_default else None, same)
 
 
 def _convert(field: Any) -> Convert:

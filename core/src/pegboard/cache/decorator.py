@@ -70,13 +70,14 @@ def cached_list(
     collection: CachedCollection,
     *,
     ttl: int,
-    is_usual: Callable[[Mapping[str, Any]], bool],
+    ignores_headers: Callable[[Mapping[str, Any]], bool],
     settings: Callable[[], str],
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Cache the lists that a GET view answers with, for at most `ttl` seconds.
 
     An answer depends on the query of its URL, on the `settings` of the app, and on rows of the
-    collection; `is_usual` says of a request's WSGI environment that it depends on no header.
+    collection; `ignores_headers` says, given the WSGI environment of a request,
+    that the answer depends on no header.
     """
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
@@ -84,7 +85,7 @@ def cached_list(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             return get_cache().answer(lookup, lambda: view(*args, **kwargs))
 
-        lookup = ListLookup(collection, ttl, is_usual, settings, run)
+        lookup = ListLookup(collection, ttl, ignores_headers, settings, run)
         declare(run, lookup)
         return run
 

@@ -24,8 +24,8 @@ class ListLookup:
     """The rows of which the lists are."""
     ttl: int
     """How long an answer may be kept, in seconds."""
-    is_usual: Callable[[Mapping[str, Any]], bool]
-    """Whether headers of a request, in its WSGI environment, ask for nothing but the query does."""
+    ignores_headers: Callable[[Mapping[str, Any]], bool]
+    """Whether the answer to a request, given its WSGI environment, depends on no header."""
     settings: Callable[[], str]
     """Returns what answers of the current app depend on besides: its settings, its release."""
     function: Callable[..., Any]
@@ -34,7 +34,7 @@ class ListLookup:
     may_precede = False
     """Code that plugins run for the request always comes first."""
     vary = frozenset({"accept", "prefer"})
-    """What answers may vary by, as `is_usual` looks at it."""
+    """The headers that `ignores_headers` looks at, by which answers may vary."""
 
     @property
     def group(self) -> str:
@@ -53,7 +53,7 @@ class ListLookup:
         The order of parameters does not matter. The same parameters written otherwise have another
         key, and the same answer.
         """
-        if not self.is_usual(environ):
+        if not self.ignores_headers(environ):
             return MissReason.NOT_CACHEABLE
         query: str = environ.get("QUERY_STRING", "")
         if _SEARCH in query or "%" in query:

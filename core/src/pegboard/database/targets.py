@@ -25,7 +25,7 @@ Target = Mapping[str, str]
 
 C = TypeVar("C", bound=TargetedConnection)
 
-_OWN_PARAMETERS = ("dsn", "connection_factory", "cursor_factory", "async", "async_")
+_PSYCOPG2_PARAMETERS = ("dsn", "connection_factory", "cursor_factory", "async", "async_")
 _DEFAULT_PORT = "5432"
 _CHOICES = frozenset({"connect_timeout", "load_balance_hosts", "sslmode", "target_session_attrs"})
 """Parameters that have values which messages may repeat."""
@@ -38,7 +38,7 @@ class SilentError(psycopg2.OperationalError):
 def parameters_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
     """Return libpq's parameters in the arguments of `psycopg2.connect`."""
     dsn = args[0] if args else kwargs.get("dsn")
-    given = {name: value for name, value in kwargs.items() if name not in _OWN_PARAMETERS}
+    given = {name: value for name, value in kwargs.items() if name not in _PSYCOPG2_PARAMETERS}
     try:
         return {name: str(value) for name, value in parse_dsn(make_dsn(dsn, **given)).items()}
     except psycopg2.Error as error:

@@ -112,11 +112,11 @@ def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:
 
 def _commit(session: Session) -> None:
     """Commit without expiring loaded objects, so that the caller can use them without a query."""
-    usual, session.expire_on_commit = session.expire_on_commit, False
+    earlier, session.expire_on_commit = session.expire_on_commit, False
     try:
         session.commit()
     finally:
-        session.expire_on_commit = usual
+        session.expire_on_commit = earlier
 
 
 def _is_transient(error: BaseException) -> bool:

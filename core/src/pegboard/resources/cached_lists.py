@@ -22,11 +22,12 @@ def cached_by(
     declare_collection(view, collection)
     if ttl is None:
         return view
-    return cached_list(collection, ttl=ttl, is_usual=is_usual, settings=settings)(view)
+    decorate = cached_list(collection, ttl=ttl, ignores_headers=ignores_headers, settings=settings)
+    return decorate(view)
 
 
-def is_usual(environ: Mapping[str, Any]) -> bool:
-    """Return whether the answer to a request depends on no header: it is JSON, in the usual form.
+def ignores_headers(environ: Mapping[str, Any]) -> bool:
+    """Return whether the answer to a request depends on no header, which could ask for a file.
 
     `environ` is the WSGI environment.
     """

@@ -86,7 +86,7 @@ def integer_range(type_: TypeEngine[Any]) -> tuple[int, int]:
 def is_returned_as_sent(type_: TypeEngine[Any]) -> bool:
     """Return whether the databases give back a column's value in the form in which it was sent.
 
-    That is, a value for which `is_usual` is true. A `Numeric(8, 2)` makes 1.50 of 1.5, `JSONB`
+    That is, a value for which `is_of_type` is true. A `Numeric(8, 2)` makes 1.50 of 1.5, `JSONB`
     sorts the members of an object, and what a type of an author's own does is not known.
     """
     if isinstance(type_, CHAR | NCHAR) or getattr(type_, "precision", None) is not None:
@@ -96,8 +96,8 @@ def is_returned_as_sent(type_: TypeEngine[Any]) -> bool:
     return isinstance(type_, _RETURNED_AS_SENT) and not getattr(type_, "timezone", False)
 
 
-def is_usual(value: Any, python_type: type) -> bool:
-    """Return whether a value is of a column's Python type, and not one that is converted to it.
+def is_of_type(value: Any, python_type: type) -> bool:
+    """Return whether a value is of a column's Python type, so that the column does not convert it.
 
     For a column of integers the database makes 2 of 1.5, and one of times without a time zone loses
     an offset.

@@ -15,7 +15,7 @@ from pegboard.database import db
 from pegboard.http import abort, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.defaults import LeftOut
-from pegboard.resources.kinds import integer_range, is_returned_as_sent, is_usual
+from pegboard.resources.kinds import integer_range, is_of_type, is_returned_as_sent
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
@@ -151,12 +151,12 @@ class Steps(Generic[M]):
         """Write several rows as `save` does one."""
         db.session.add_all(rows)
         db.session.flush()
-        if self._is_read_again or not all(map(self._is_usual, rows)):
+        if self._is_read_again or not all(map(self._has_typed_values, rows)):
             self._reload(rows)
 
-    def _is_usual(self, row: M) -> bool:
+    def _has_typed_values(self, row: M) -> bool:
         values = vars(row)
-        return all(is_usual(values.get(name), kind) for name, kind in self._python_types)
+        return all(is_of_type(values.get(name), kind) for name, kind in self._python_types)
 
     @cached_property
     def _python_types(self) -> Sequence[tuple[str, type]]:

@@ -27,11 +27,11 @@ from pegboard.stages.guards import has_after_hooks, scopes
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_PLAIN = frozenset({str, int, float, uuid.UUID})
-_PURE = frozenset(
+_IMMUTABLE = frozenset({str, int, float, uuid.UUID})
+_BUILTIN_CONVERTERS = frozenset(
     {BaseConverter.to_python, NumberConverter.to_python, UUIDConverter.to_python, int, float}
 )
-"""Converter functions that always convert a text to the same value."""
+"""Converter functions that are no plugin's: they always convert a text to the same value."""
 
 _REMEMBERED_PATHS = 16_384
 _REMEMBERED_LENGTH = 200
@@ -113,16 +113,16 @@ class Matches:
         if remembered is None:
             return None
         match = remembered.get(path)
-        if match is not None or not self._is_pure:
+        if match is not None or not self._is_builtin:
             return match
         rule, arguments = self._search(method, path)
         bound = self._routes.get(_key(rule, method))
         return bound and self._remember(method, path, bound, arguments)
 
     @cached_property
-    def _is_pure(self) -> bool:
+    def _is_builtin(self) -> bool:
         """Whether the search for a route runs no converter of a plugin."""
-        return all(_is_pure(rule) for rule in self._app.url_map.iter_rules())
+        return all(_is_builtin(rule) for rule in self._app.url_map.iter_rules())
 
     def _search(self, method: str, path: str) -> tuple[Rule | None, Mapping[str, Any]]:
         text = path if path.isascii() else path.encode("latin1").decode(errors="replace")
@@ -200,16 +200,16 @@ def _key(rule: Rule | None, method: str) -> tuple[int, str] | None:
 
 def _is_repeatable(rule: Rule, arguments: Mapping[str, Any]) -> bool:
     """Return whether other requests of the same path can share the arguments: all immutable."""
-    return all(type(value) in _PLAIN for value in arguments.values()) and _is_pure(rule)
+    return all(type(value) in _IMMUTABLE for value in arguments.values()) and _is_builtin(rule)
 
 
-def _is_pure(rule: Rule) -> bool:
+def _is_builtin(rule: Rule) -> bool:
     """Return whether none of a rule's converters is a plugin's.
 
     Such a converter may look something up, or return something mutable.
     """
     return all(
-        getattr(converter.to_python, "__func__", None) in _PURE
-        and getattr(converter, "num_convert", int) in _PURE
+        getattr(converter.to_python, "__func__", None) in _BUILTIN_CONVERTERS
+        and getattr(converter, "num_convert", int) in _BUILTIN_CONVERTERS
         for converter in rule._converters.values()  # noqa: SLF001 - nothing public tells them
     )

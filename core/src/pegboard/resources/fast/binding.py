@@ -26,7 +26,7 @@ from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import FastPath, Route, set_fast_path
 
 _WRITES = frozenset({Operation.CREATE, Operation.REPLACE, Operation.MERGE, Operation.DELETE})
-_OWN = ("pegboard.", "sqlalchemy.orm.mapper")
+_BUILTIN_MODULES = ("pegboard.", "sqlalchemy.orm.mapper")
 """The modules of listeners that every app has."""
 
 
@@ -65,7 +65,7 @@ def _bind(
         engine: Any = session.get_bind(mapper)
         if (
             engine is not db.engine
-            or not _is_usual(app, engine)
+            or not _is_supported(app, engine)
             or _has_foreign(engine, STATEMENT_EVENTS)
             or (operation in _WRITES and _is_watched(mapper, session))
         ):
@@ -81,7 +81,7 @@ def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
     )
 
 
-def _is_usual(app: Flask, engine: Any) -> bool:
+def _is_supported(app: Flask, engine: Any) -> bool:
     options: Mapping[str, Any] = app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
     return (
         (engine.dialect.name, engine.dialect.driver) == ("postgresql", "psycopg2")
@@ -114,7 +114,7 @@ def _is_watched(mapper: Mapper[Any], session: Session) -> bool:
 def _has_foreign(target: Any, events: Sequence[str]) -> bool:
     """Return whether a function that is not ours listens to an event of SQLAlchemy."""
     functions = chain.from_iterable(getattr(target.dispatch, event) for event in events)
-    return any(not getattr(one, "__module__", "").startswith(_OWN) for one in functions)
+    return any(not getattr(one, "__module__", "").startswith(_BUILTIN_MODULES) for one in functions)
 
 
 def _list(target: Target, _: Route) -> FastPath | None:
@@ -132,7 +132,8 @@ def _delete(target: Target, _: Route) -> FastPath | None:
 def _body(target: Target, kind: Any, *media_types: str) -> Body | None:
     limit = get_settings(CoreSettings, target.app).max_content_length
     body = Body(kind(), media_types, limit)
-    return body if body.is_usual and all(one in target.columns for one in body.attributes) else None
+    is_of_columns = target.columns.keys() >= set(body.attributes)
+    return body if body.is_loaded_by_fields and is_of_columns else None
 
 
 def _create(target: Target, _: Route) -> FastPath | None:

@@ -14,7 +14,7 @@ from pegboard.resources.fields import Moment
 
 Encode = Callable[[Any], bytes]
 
-_OWN = frozenset({"marshmallow", "pegboard", "typing"})
+_BUILTIN_PACKAGES = frozenset({"marshmallow", "pegboard", "typing"})
 
 
 class RowEncoder:
@@ -30,7 +30,7 @@ class RowEncoder:
         attributes = [field.attribute or name for name, field in schema.dump_fields.items()]
         hooks = getattr(schema, "_hooks", {})
         is_hooked = any(hooks.get(hook) for hook in ("pre_dump", "post_dump"))
-        self.is_pure = not is_hooked and all(map(is_pure, schema.dump_fields.values()))
+        self.is_builtin = not is_hooked and all(map(is_builtin, schema.dump_fields.values()))
         """Whether no code of a plugin, which may wait or need the app, has a part in it."""
         if (
             attributes == [*types][: len(attributes)]
@@ -59,13 +59,13 @@ _CALLING = (
 """Fields that call functions of a plugin, or have other fields in them."""
 
 
-def is_pure(field: fields.Field[Any]) -> bool:
+def is_builtin(field: fields.Field[Any]) -> bool:
     """Return whether a field converts and checks values by our code and marshmallow's alone."""
     parts = (*type(field).__mro__[:-1], *map(type, field.validators))
     return (
         not isinstance(field, _CALLING)
         and not callable(field.load_default)
-        and all(part.__module__.partition(".")[0] in _OWN for part in parts)
+        and all(part.__module__.partition(".")[0] in _BUILTIN_PACKAGES for part in parts)
     )
 
 

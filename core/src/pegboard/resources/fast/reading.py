@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from pegboard.cache import Entry, Lookup, get_cache
 from pegboard.database import CompiledStatement
-from pegboard.resources.cached_lists import is_usual
+from pegboard.resources.cached_lists import ignores_headers
 from pegboard.resources.declaration import Comparison
-from pegboard.resources.fast.encoding import is_pure
+from pegboard.resources.fast.encoding import is_builtin
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
 from pegboard.resources.listing import TOTAL, Listing, ListRequest, Location, is_on_request
@@ -47,9 +47,10 @@ class FastList:
         """The filters whose statements have a parameter for each value, so that they differ."""
         self._requests: dict[tuple[str, str, str], ListRequest] = {}
         """What recent requests have come to, by the parts of their URLs."""
-        self._is_pure = all(
-            is_pure(condition.field) for condition in target.parts.listing.conditions.values()
+        self._may_remember = all(
+            is_builtin(condition.field) for condition in target.parts.listing.conditions.values()
         )
+        """Whether what requests come to depends on their URLs alone, and on no code of a plugin."""
         self._listing: Listing[Any] = replace(
             target.parts.listing, plans=Plans(), prepare=self._compile
         )
@@ -64,7 +65,7 @@ class FastList:
     async def answer(self, call: Call, waiting: Waiting) -> Answer | None:
         """Return the answer with a page; None for an unusual request."""
         environ = call.environ
-        if not is_usual(environ):
+        if not ignores_headers(environ):
             return None
         url = environ["SCRIPT_NAME"], environ["PATH_INFO"], environ["QUERY_STRING"]
         request = self._requests.get(url)
@@ -72,7 +73,7 @@ class FastList:
             request = await self._request(environ, waiting)
             if request is None:
                 return None
-            if self._is_pure:
+            if self._may_remember:
                 if len(self._requests) >= _MOST_REQUESTS:
                     self._requests.clear()
                 self._requests[url] = request

@@ -10,7 +10,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from pegboard.api import client_name
 from pegboard.http import InvalidJSONError, load_json
-from pegboard.resources.fast.encoding import is_pure
+from pegboard.resources.fast.encoding import is_builtin
 from pegboard.resources.schemas import BULK_HOOK, Values
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Body:
             for name, field in schema.load_fields.items()
         }
         hooks = getattr(schema, "_hooks", {})
-        self.is_usual = (
+        self.is_loaded_by_fields = (
             type(schema).load is Schema.load
             and schema.unknown == RAISE
             and not any(name != BULK_HOOK for hook in _HOOKS for name, *_ in hooks.get(hook, ()))
@@ -78,7 +78,7 @@ class Body:
         )
         """Whether nothing but the fields, one by one, makes the values."""
 
-        self.is_pure = all(is_pure(field) for _, field in self._fields.values())
+        self.is_builtin = all(is_builtin(field) for _, field in self._fields.values())
         """Whether no code of a plugin, which may wait or need the app, has a part in it."""
 
     @property

@@ -114,7 +114,7 @@ class Target:
         self, body: Body, environ: "WSGIEnvironment", waiting: Waiting
     ) -> Values | None:
         """Return the values of a request's body by attribute; None for an unusual one."""
-        if body.is_pure and is_received(environ):
+        if body.is_builtin and is_received(environ):
             return body.values(environ)
         return await waiting.call(partial(self.in_app, partial(body.values, environ)))
 
@@ -130,7 +130,7 @@ class Target:
     async def _encoded(
         self, encoder: RowEncoder, encode: Callable[[], bytes], waiting: Waiting
     ) -> bytes:
-        return encode() if encoder.is_pure else await waiting.call(partial(self.in_app, encode))
+        return encode() if encoder.is_builtin else await waiting.call(partial(self.in_app, encode))
 
     def in_app(self, function: Callable[[], T]) -> T:
         """Call a function of a plugin, which may need the app's context."""

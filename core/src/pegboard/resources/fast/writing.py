@@ -16,7 +16,7 @@ from pegboard.cache import SingleWrite, get_coherence
 from pegboard.database import CompiledStatement
 from pegboard.resources.fast.requests import JSON, Body, is_conditional, prefix_of, tag_header
 from pegboard.resources.fast.target import Target
-from pegboard.resources.kinds import is_returned_as_sent, is_usual
+from pegboard.resources.kinds import is_of_type, is_returned_as_sent
 from pegboard.resources.plans import Plans
 from pegboard.resources.representation import etag_of
 from pegboard.resources.schemas import Values
@@ -87,7 +87,7 @@ class RowStatement:
             for column in draft.prefetch
             if (default := column.default if draft.isinsert else column.onupdate) is not None
         ]
-        self._is_pure = all(
+        self._is_builtin = all(
             not default.is_callable or default.arg.__module__.startswith("pegboard.")
             for _, _, default in self._defaults
         )
@@ -111,10 +111,10 @@ class RowStatement:
 
         `row_id` is that of the row to change.
         """
-        if not all(is_usual(values[name], kind) for name, kind in self._kinds.items()):
+        if not all(is_of_type(values[name], kind) for name, kind in self._kinds.items()):
             return None
         fill = partial(self._filled, values)
-        if self._is_pure:
+        if self._is_builtin:
             filled = fill()
         else:
             filled = await waiting.call(partial(self._target.in_app, fill))
