@@ -41,14 +41,14 @@ def export_response(listing: Listing[Any], wanted: Wanted, form: Format, name: s
     fails before the first of them is answered as any error.
     """
     _refuse_pages(wanted)
-    statement, parameters = listing.everything(wanted)
+    statement, parameters = listing.statements.everything(wanted)
     # Requests that hold one connection and want another could wait for each other.
     db.session.rollback()
     # That of the request ends before the body is read.
     session = db.session.session_factory()
     try:
         with no_time_limit():
-            rows = listing.scroll(session, statement, parameters)
+            rows = listing.statements.scroll(session, statement, parameters)
             parts = listing.represent.writer(wanted.fields).write(rows, form)
             first = next(parts, b"")
     except BaseException:

@@ -18,6 +18,7 @@ from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
 from pegboard.resources.fast import add_fast_path
+from pegboard.resources.list_statements import ListStatements
 from pegboard.resources.listing import Listing
 from pegboard.resources.operations import Parts, add_views
 from pegboard.resources.ordering import Orders, SortKey
@@ -167,15 +168,18 @@ class Resource(Steps[M]):
             plural=words.plural,
         )
         collection = self._collection(conditions, ttl, list_ttl, depends)
-        listing: Listing[M] = Listing(
+        statements: ListStatements[M] = ListStatements(
             rows=self.rows,
             columns=self._columns,
             orders=orders,
             conditions=conditions,
             searched=[one.property.columns[0] for one in search],
+            plans=None if self.overrides("rows") else Plans(),
+        )
+        listing = Listing(
+            statements=statements,
             represent=self.represent,
             repeated=["page_size", "q", "sort", *conditions, "fields"],
-            plans=None if self.overrides("rows") else Plans(),
             totals=Totals(collection, conditions),
         )
         parts = Parts(

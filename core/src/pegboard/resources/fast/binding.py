@@ -76,7 +76,7 @@ def _bind(
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
     """Return whether no step is overridden, and answers show nothing but columns."""
     steps = [name for name, one in vars(Steps).items() if callable(one) and name != "__init__"]
-    return parts.listing.columns is not None and not any(
+    return parts.listing.statements.columns is not None and not any(
         name in vars(resource) or resource.overrides(name) for name in steps
     )
 

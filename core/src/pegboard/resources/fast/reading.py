@@ -15,7 +15,8 @@ from pegboard.resources.declaration import Comparison
 from pegboard.resources.fast.encoding import is_builtin
 from pegboard.resources.fast.requests import JSON, prefix_of, query_of
 from pegboard.resources.fast.target import Target, UnansweredError
-from pegboard.resources.listing import TOTAL, Listing, ListRequest, Location, is_on_request
+from pegboard.resources.list_statements import TOTAL, ListStatements
+from pegboard.resources.listing import Listing, ListRequest, Location, is_on_request
 from pegboard.resources.plans import Plans
 from pegboard.resources.query import Wanted
 from pegboard.resources.representation import etag_of
@@ -39,21 +40,19 @@ class FastList:
         with target.app.app_context():
             sizes = target.parts.query.page_sizes()
         self._query = replace(target.parts.query, page_sizes=lambda: sizes).schema()()
+        conditions = target.parts.listing.statements.conditions
         self._varying = {
-            name
-            for name, condition in target.parts.listing.conditions.items()
-            if condition.comparison is Comparison.IN
+            name for name, condition in conditions.items() if condition.comparison is Comparison.IN
         }
         """The filters whose statements have a parameter for each value, so that they differ."""
         self._requests: dict[tuple[str, str, str], ListRequest] = {}
         """What recent requests have come to, by the parts of their URLs."""
-        self._may_remember = all(
-            is_builtin(condition.field) for condition in target.parts.listing.conditions.values()
-        )
+        self._may_remember = all(is_builtin(one.field) for one in conditions.values())
         """Whether what requests come to depends on their URLs alone, and on no code of a plugin."""
-        self._listing: Listing[Any] = replace(
-            target.parts.listing, plans=Plans(), prepare=self._compile
+        self._statements: ListStatements[Any] = replace(
+            target.parts.listing.statements, plans=Plans(), prepare=self._compile
         )
+        self._listing: Listing[Any] = replace(target.parts.listing, statements=self._statements)
 
     def _compile(self, statement: Any) -> CompiledStatement:
         names = [one.key for one in statement.selected_columns]
@@ -97,8 +96,8 @@ class FastList:
         wanted = self._wanted(pairs)
         if prefix is None or wanted is None:
             return None
-        if not self._listing.is_planned(wanted):
-            await waiting.call(partial(self._listing.plan, wanted))
+        if not self._statements.are_built(wanted):
+            await waiting.call(partial(self._statements.of, wanted))
         location = Location(prefix + environ["PATH_INFO"], dict(pairs or ()))
         return self._listing.request(wanted, location)
 

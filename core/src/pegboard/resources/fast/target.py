@@ -86,7 +86,7 @@ class Target:
     @cached_property
     def listed(self) -> tuple[str, ...]:
         """The attributes that are read of the rows of a list; those of an answer come first."""
-        return tuple(str(one.key) for one in self.parts.listing.columns or ())
+        return tuple(str(one.key) for one in self.parts.listing.statements.columns or ())
 
     @cached_property
     def list_encoder(self) -> RowEncoder:
