@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pegboard.cache.outcome import (
     FILLED_ELSEWHERE,
@@ -16,14 +16,10 @@ from pegboard.cache.outcome import (
     bypassed,
     missed,
 )
-from pegboard.cache.remote import RemoteFills, RemoteStrategy
+from pegboard.cache.remote import RemoteFills, RemoteStrategy, replies_of
 from pegboard.cache.singleflight import Flight, SingleFlight
 from pegboard.cache.strategy import CacheStrategy, Key, Lease, Miss, MissReason
-from pegboard.redis import ChannelError, Reply
 from pegboard.stages import Waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ATTEMPTS = 2
 """How often a request follows the reading of another, at most."""
@@ -100,11 +96,7 @@ class Filling:
         prepared = remote.prepare(source.key)
         if isinstance(prepared, Miss):
             return prepared
-        replies: Sequence[Reply] | ChannelError
-        try:
-            replies = await waiting.exchange(prepared.commands)
-        except ChannelError as error:
-            replies = error
+        replies = await replies_of(waiting, prepared.commands)
         return _decoded(source, remote.complete(prepared, replies))
 
     def _look_up(self, source: Source[T]) -> T | Miss:

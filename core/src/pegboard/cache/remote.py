@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pegboard.cache.strategy import Key, Lease, Miss, Touched
 from pegboard.redis import ChannelError, Command, Reply
-from pegboard.stages import Exchange
+from pegboard.stages import Exchange, Waiting
 
 
 class PreparedLookup(Protocol):
@@ -86,3 +86,13 @@ class RemoteFences(Protocol):
 
     def complete_release(self, fence: Any, replies: Sequence[Reply] | ChannelError) -> bool:
         """Return whether the replies confirm it, so that the write may be acknowledged."""
+
+
+async def replies_of(
+    waiting: Waiting, commands: Sequence[Command]
+) -> Sequence[Reply] | ChannelError:
+    """Return the replies of Redis to commands, or why there are none, as the protocols take it."""
+    try:
+        return await waiting.exchange(commands)
+    except ChannelError as error:
+        return error

@@ -4,7 +4,7 @@ The steps are those of any write: fence, commit, release, acknowledge. But nothi
 what such a statement touches is known before it is executed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pegboard.cache.acknowledgement import acknowledge
 from pegboard.cache.coherence import Coherence
 from pegboard.cache.invalidation import RowWrites
-from pegboard.cache.remote import RemoteFences
+from pegboard.cache.remote import RemoteFences, replies_of
 from pegboard.cache.strategy import Touched, UnconfirmedError
 from pegboard.database import CompiledStatement, UnreadableError, autocommit
-from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Waiting
 
 
@@ -50,14 +49,14 @@ class SingleWrite:
             prepared = fences.prepare_fence(touched)
         if fences is None or prepared is None:
             return await waiting.call(partial(self._execute_waiting, values, touched))
-        fence = fences.complete_fence(prepared, await _replies(waiting, prepared.commands))
+        fence = fences.complete_fence(prepared, await replies_of(waiting, prepared.commands))
         if fence is None:
             return await waiting.call(partial(self._execute_waiting, values, touched))
         rows = await self._execute_under(fence, values, waiting)
         if rows:
             commands = fences.prepare_release(fence)
             if commands is None or not fences.complete_release(
-                fence, await _replies(waiting, commands)
+                fence, await replies_of(waiting, commands)
             ):
                 await waiting.call(partial(self._release, fence))
         return rows
@@ -114,10 +113,3 @@ def _is_lost(error: Exception) -> bool:
     """Return whether the server may have committed: then the fence stays until it expires."""
     is_unanswered = isinstance(error, DBAPIError) and error.connection_invalidated
     return is_unanswered or isinstance(error, UnreadableError)
-
-
-async def _replies(waiting: Waiting, commands: Sequence[Command]) -> Sequence[Reply] | ChannelError:
-    try:
-        return await waiting.exchange(commands)
-    except ChannelError as error:
-        return error
