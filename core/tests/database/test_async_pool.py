@@ -517,7 +517,7 @@ async def run():
     child = os.fork()
     if not child:
         with engine.connect() as one, engine.connect() as other:
-            ours = {c.scalar(statement.statement) for c in (one, other)}
+            ours = {c.scalar(text("SELECT pg_backend_pid()")) for c in (one, other)}
         engine.dispose()
         pool = None
         gc.collect()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Engine, Executable
+from sqlalchemy import Engine
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -58,14 +58,12 @@ class DriverStatement:
         statement: Any,
         dialect: Dialect,
         returned: Sequence[TypeEngine[Any]],
-        sent: Sequence[str] | None = None,
     ) -> None:
         """Compile a statement.
 
-        `returned` are the types of its columns in their order. `sent` are the keys of the columns
-        that an INSERT or UPDATE is given. Raises `NotCompilableError`.
+        `returned` are the types of its columns in their order. Raises `NotCompilableError`.
         """
-        compiled = statement.compile(dialect=dialect, column_keys=sent)
+        compiled = statement.compile(dialect=dialect)
         if (
             compiled.post_compile_params
             or compiled.literal_execute_params
@@ -162,12 +160,9 @@ class CompiledStatement(DriverStatement):
         statement: Any,
         dialect: Dialect,
         returned: Mapping[str, TypeEngine[Any]],
-        sent: Sequence[str] | None = None,
     ) -> None:
         """Compile a statement as `DriverStatement` does; `returned` has the types by name."""
-        super().__init__(statement, dialect, [*returned.values()], sent)
-        self.statement: Executable = statement
-        """What was compiled."""
+        super().__init__(statement, dialect, [*returned.values()])
         self.named = row_maker(returned)
         """Makes a named tuple of the values of a row."""
 
@@ -209,7 +204,7 @@ class CompiledStatement(DriverStatement):
         return self.error(error, is_lost=is_lost)
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return rows that were executed for, as named tuples with the values of the columns."""
+        """Return the rows of `execute` as named tuples of the values that they have in Python."""
         return [*map(self.named, self.values(found))]
 
 

@@ -141,11 +141,9 @@ class Target:
         """Return the types of columns by attribute."""
         return {name: self.columns[name].type for name in names}
 
-    def compile(
-        self, statement: Any, returned: Iterable[str], sent: list[str] | None = None
-    ) -> CompiledStatement:
+    def compile(self, statement: Any, returned: Iterable[str]) -> CompiledStatement:
         """Return a statement for the engine; `returned` are the attributes in its rows."""
-        return CompiledStatement(statement, self.engine.dialect, self.types(returned), sent)
+        return CompiledStatement(statement, self.engine.dialect, self.types(returned))
 
     def row_id(self, arguments: Mapping[str, Any]) -> int | None:
         """Return the id in a URL; None if the column cannot hold it."""
