@@ -60,7 +60,7 @@ class Source(Protocol[T_co]):
 
 
 class Filling:
-    """The readings of one app that are under way, and where their results are stored."""
+    """Fills the cache of one app: reads the database on a miss, and stores the result."""
 
     def __init__(self, strategy: CacheStrategy) -> None:
         self._strategy = strategy

@@ -33,24 +33,24 @@ class Work:
     """Until when it waits for a connection, by `time.monotonic`."""
 
     def fail(self, error: Exception) -> None:
-        """Let it raise an error."""
+        """Have what waits for the rows raise an error."""
         if not self.found.done():
             self.found.set_exception(error)
 
 
 class Owner(Protocol):
-    """What has several of them."""
+    """The pool of a link, as the link calls it."""
 
     loop: asyncio.AbstractEventLoop
 
     def begin(self, work: Work) -> None:
-        """Execute a statement on another one."""
+        """Execute a statement on another connection."""
 
     def put_back(self, link: "Link") -> None:
-        """Take one that is free."""
+        """Take back a connection whose statement has ended."""
 
     def forget(self, link: "Link") -> None:
-        """Have one less."""
+        """Take note that a connection is closed."""
 
 
 class Link:
@@ -66,7 +66,7 @@ class Link:
         self._is_sending = False
         self._is_retired = False
         self._cursor: Any = None
-        """What executes a statement; the connection itself does not keep it alive."""
+        """The cursor of the statement; kept here, as the connection does not keep it alive."""
         self._then: Callable[[Exception | None], None] | None = None
         """What to do at the end of the statement; None while there is none."""
         self._deadline = 0.0
@@ -74,9 +74,10 @@ class Link:
         pool.loop.add_reader(self._socket, self._advance)
 
     def run(self, work: Work) -> bool:
-        """Execute a statement, unless the server does not answer; returns whether it is in use.
+        """Execute a statement; returns whether the connection is in use, or closed, from now on.
 
-        First make sure of a connection that lay idle. One that the server has closed is replaced.
+        A connection that was unused for long is checked first, and replaced if the server has
+        closed it. While the server does not answer, the statement fails at once.
         """
         if self._connection.is_refused():
             work.fail(psycopg2.OperationalError("the database server does not answer"))
@@ -172,7 +173,7 @@ class Link:
             then(error)
 
     def end_if_overdue(self, now: float) -> None:
-        """End it if its statement takes too long."""
+        """Close the connection if its statement takes too long."""
         if self._then is None or now < self._deadline:
             return
         limit = self._connection.limit
@@ -181,18 +182,18 @@ class Link:
         self.cut(psycopg2.OperationalError(message))
 
     def cut(self, error: Exception) -> None:
-        """End it; its statement fails with an error that does not say whether it was executed."""
+        """Close the connection; its statement fails, and may have been executed."""
         self._connection.close()
         self._finish(error)
 
     def retire(self) -> None:
-        """End it when it has executed its statement."""
+        """Close the connection when it has executed its statement."""
         self._is_retired = True
         if self._then is None:
             self.end()
 
     def end(self) -> None:
-        """Close it, and give the engine's pool its place back."""
+        """Close the connection, and give the engine's pool its place back."""
         self._pool.loop.remove_reader(self._socket)
         if self._is_sending:
             self._pool.loop.remove_writer(self._socket)

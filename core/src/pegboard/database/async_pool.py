@@ -33,7 +33,7 @@ class AsyncPool:
     """The connections of one event loop to the database of one engine."""
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect to nothing yet."""
+        """Connect at the first statement."""
         self.engine = engine
         self.loop = loop
         self._size, self._timeout = 0, 0.0
@@ -69,7 +69,7 @@ class AsyncPool:
         return await work.found
 
     def begin(self, work: Work) -> None:
-        """Execute it on a connection that is idle, or as soon as there is one."""
+        """Execute a statement on an idle connection, or as soon as there is one."""
         link = self._idle.pop() if self._idle else None
         if link is None:
             self._queue.append(work)
@@ -80,7 +80,7 @@ class AsyncPool:
             self._start_timer()
 
     def put_back(self, link: Link) -> None:
-        """Execute what waits for a connection."""
+        """Execute the next statement that waits for a connection, if there is one."""
         while self._queue:
             work = self._queue.popleft()
             if not work.found.done() and link.run(work):
@@ -88,7 +88,7 @@ class AsyncPool:
         self._idle.append(link)
 
     def forget(self, link: Link) -> None:
-        """Have one connection less."""
+        """Take note that a connection is closed."""
         self._links.discard(link)
         if link in self._idle:
             self._idle.remove(link)
@@ -184,10 +184,10 @@ class AsyncPool:
         self._timer = self.loop.call_later(TICK, self._end_overdue)
 
     def _end_overdue(self) -> None:
-        """Give up what takes too long.
+        """End statements that take too long.
 
-        A loop that stood still has yet to read what came meanwhile, so its own delay does not
-        count.
+        What the server has sent while the loop stood still is not read yet, so the loop's own delay
+        does not count.
         """
         now = self._due
         self._timer = None

@@ -20,7 +20,7 @@ from pegboard.stages import result_of
 
 PAGINATION = "X-Pagination"
 TOTAL_ON_REQUEST = "request"
-"""The value of `PEGBOARD_RESOURCES_TOTAL` with which a total is told only to those who ask."""
+"""The value of `PEGBOARD_RESOURCES_TOTAL` with which a list has a total only if the client asks."""
 
 _RELATIONS = {
     "first": "first_page",
@@ -44,7 +44,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Page(Generic[R]):
-    """The rows of a page, and the headers that tell of other pages."""
+    """The rows of a page, and the headers with its place in the list and links to other pages."""
 
     rows: Sequence[R]
     headers: Sequence[tuple[str, str]]
@@ -59,8 +59,8 @@ class ListRequest:
     statements: Sequence[Any]
     """For a page by number the one that counts, and that of the page."""
     parameters: Mapping[str, Any]
-    told: tuple[int | None, Sequence[tuple[str, str]]] = (None, ())
-    """The last total, and the headers that tell of it."""
+    counted: tuple[int | None, Sequence[tuple[str, str]]] = (None, ())
+    """The last total, and the headers that were made of it."""
 
 
 class Reads(Protocol):
@@ -130,11 +130,11 @@ class Listing(Generic[R]):
         total = await reads.total(wanted, counting, request.parameters)
         place = {LIMIT: wanted.page_size, OFFSET: (wanted.page - 1) * wanted.page_size}
         rows = await reads.rows(page, {**request.parameters, **place})
-        known, headers = request.told
+        known, headers = request.counted
         if known != total:
             pagination = paginate(total, wanted.page, wanted.page_size)
             headers = _headers(pagination, self._links(request.location, pagination))
-            request.told = (total, headers)
+            request.counted = (total, headers)
         return Page(rows, headers)
 
     async def _cursor_page(self, request: ListRequest, reads: Reads) -> Page[R]:
@@ -173,7 +173,7 @@ class Listing(Generic[R]):
 
 
 def is_on_request(app: Flask | None = None) -> bool:
-    """Return whether the app, or the current app, tells totals only to clients that ask."""
+    """Return whether lists of the app, or the current app, have totals only if clients ask."""
     return get_settings(CoreSettings, app).resources_total == TOTAL_ON_REQUEST
 
 

@@ -2,9 +2,10 @@
 
 A stage counts a request or answers it in microseconds, less than handing a request to a thread
 costs. So the server's event loop runs the stages that never wait, and shares one pipelined
-connection to Redis among all requests under way. The fast path of a resource runs there, too, and
-borrows a thread for its statement. A request that neither answers goes on to a thread, and so does
-one whose stages, or the middleware of a plugin, may have to wait.
+connection to Redis among all requests under way. The fast path of a resource runs there, too: its
+statements are executed on connections of the loop, or by a thread where there can be none. A
+request that neither answers goes on to a thread, and so does one whose stages, or the middleware of
+a plugin, may have to wait.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is usual of a request: its URL, its headers and its body."""
+"""Reads the URL, the headers and the body of a request, as far as a fast path can."""
 
 import io
 from collections.abc import Collection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 JSON = ("Content-Type", "application/json")
 
 MAX_SIZE = 64 * 1024
-"""Bytes of the largest body that is usual."""
+"""Bytes of the largest body that a fast path reads."""
 
 _HOOKS = ("pre_load", "post_load", "validates", "validates_schema")
 

@@ -1,4 +1,4 @@
-"""What the fast paths of one resource in one app have in common."""
+"""A resource of an app as its fast paths need it: columns, encoders, and reading rows."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ STATEMENT_EVENTS = (
     *("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"),
     *("begin", "commit", "rollback"),
 )
-"""The events of an engine that tell of statements."""
+"""The events of an engine at statements and transactions."""
 
 
 def count_listeners(engine: Engine) -> int:
@@ -40,7 +40,7 @@ def count_listeners(engine: Engine) -> int:
 
 
 class UnansweredError(Exception):
-    """Raised when the view has to read: there is no row, no answer, or a listener."""
+    """Raised when the view has to answer: no row, an error, or a listener to statements."""
 
 
 @dataclass(frozen=True)
