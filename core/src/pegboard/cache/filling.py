@@ -84,7 +84,7 @@ class Filling:
             return await source.read(), bypassed(found.reason)
         if not source.is_read_anew():
             return await source.read(), bypassed(MissReason.IN_TRANSACTION)
-        return await self._lead_or_follow(source, self._steps(waiting), _ATTEMPTS)
+        return await self._lead_or_follow(source, self._leases(waiting), _ATTEMPTS)
 
     async def _find(self, source: Source[T], waiting: Waiting | None) -> T | Miss:
         """Return what is stored."""
@@ -103,36 +103,38 @@ class Filling:
         """Return what is stored; this thread waits."""
         return _decoded(source, self._strategy.look_up(source.key))
 
-    def _steps(self, waiting: Waiting | None) -> "_Steps":
+    def _leases(self, waiting: Waiting | None) -> "_Leases":
         fills, remote = self._fills, self._remote
         if waiting is None or fills is None or remote is None or not remote.is_non_blocking():
-            return _Steps(self._strategy, waiting)
-        return _RemoteSteps(self._strategy, waiting, fills)
+            return _Leases(self._strategy, waiting)
+        return _RemoteLeases(self._strategy, waiting, fills)
 
     async def _lead_or_follow(
-        self, source: Source[T], steps: "_Steps", attempts: int
+        self, source: Source[T], leases: "_Leases", attempts: int
     ) -> tuple[T, Outcome]:
         """Read the database, or wait for another request of this process that reads the same."""
         flight, is_leader = self._single_flight.join(source.key, source.prefix)
         if is_leader:
-            return await self._lead(source, steps, flight)
-        await steps.call(flight.wait)
+            return await self._lead(source, leases, flight)
+        await leases.call(flight.wait)
         if flight.result is not None:
             return flight.result, SHARED
-        found = await steps.call(partial(self._look_up, source))
+        found = await leases.call(partial(self._look_up, source))
         if not isinstance(found, Miss):
             return found, HIT
         if flight.is_leased_elsewhere and attempts > 1:
             # Another process is about to fill it; until then only one request asks again.
-            return await self._lead_or_follow(source, steps, attempts - 1)
+            return await self._lead_or_follow(source, leases, attempts - 1)
         return await source.read(), NOT_SHARED
 
-    async def _lead(self, source: Source[T], steps: "_Steps", flight: Flight) -> tuple[T, Outcome]:
+    async def _lead(
+        self, source: Source[T], leases: "_Leases", flight: Flight
+    ) -> tuple[T, Outcome]:
         """Read the database for all followers, unless another process does."""
         try:
-            given = await self._lease(source.key, steps)
+            given = await self._lease(source.key, leases)
             if isinstance(given, Lease):
-                return await self._fill(source, given, steps, flight)
+                return await self._fill(source, given, leases, flight)
             found = _decoded(source, given)
             if not isinstance(found, Miss):
                 return found, FILLED_ELSEWHERE
@@ -143,37 +145,37 @@ class Filling:
             flight.finish()
 
     async def _fill(
-        self, source: Source[T], lease: Lease, steps: "_Steps", flight: Flight
+        self, source: Source[T], lease: Lease, leases: "_Leases", flight: Flight
     ) -> tuple[T, Outcome]:
         """Read the database, and store the result if nothing was written meanwhile."""
         try:
             result, stored = await source.read_to_store()
         except Exception:
-            await steps.give_back(lease)
+            await leases.give_back(lease)
             raise
         if stored is None:
-            await steps.give_back(lease)
+            await leases.give_back(lease)
         # A request that comes from now on may begin after a write that this result does not have,
         # so it must not follow.
         self._single_flight.close(flight)
-        if stored is None or not await steps.fill(lease, stored, source.ttl):
+        if stored is None or not await leases.fill(lease, stored, source.ttl):
             return result, NOT_STORED
         flight.result = result
         return result, STORED
 
-    async def _lease(self, key: Key, steps: "_Steps") -> Lease | bytes | Miss:
+    async def _lease(self, key: Key, leases: "_Leases") -> Lease | bytes | Miss:
         """Ask for a lease, for a moment again and again while another process holds it."""
-        given = await steps.lease(key)
+        given = await leases.lease(key)
         for _ in range(_LEASE_POLLS):
             if not isinstance(given, Miss) or given.reason != MissReason.LEASED:
                 break
-            await steps.call(partial(time.sleep, _LEASE_POLL))
-            given = await steps.lease(key)
+            await leases.call(partial(time.sleep, _LEASE_POLL))
+            given = await leases.lease(key)
         return given
 
 
-class _Steps:
-    """The steps of a filling, by the methods of a strategy, which wait."""
+class _Leases:
+    """The leases of a strategy, by its methods that wait."""
 
     def __init__(self, strategy: CacheStrategy, waiting: Waiting | None) -> None:
         self._strategy = strategy
@@ -192,8 +194,8 @@ class _Steps:
         await self.call(partial(self._strategy.give_back, lease))
 
 
-class _RemoteSteps(_Steps):
-    """The steps of a filling that wait for nothing but replies of Redis."""
+class _RemoteLeases(_Leases):
+    """The leases of a strategy in Redis; only replies are waited for, and by no thread."""
 
     def __init__(self, strategy: CacheStrategy, waiting: Waiting, fills: RemoteFills) -> None:
         super().__init__(strategy, waiting)
