@@ -4,6 +4,7 @@ from pegboard.database.async_pool import AsyncPool
 from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
+from pegboard.database.listeners import count_listeners
 from pegboard.database.models import Model, utcnow
 from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
@@ -38,6 +39,7 @@ __all__ = [
     "autocommit",
     "availability_hint",
     "check_server",
+    "count_listeners",
     "db",
     "execute_alone",
     "ignores",

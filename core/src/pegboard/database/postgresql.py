@@ -16,6 +16,7 @@ from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.connection import AsyncConnection, TargetedConnection, WatchedConnection
 from pegboard.database.connector import Connector
 from pegboard.database.failover import init_failover
+from pegboard.database.listeners import count_listeners
 from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
 from pegboard.forking import after_fork
@@ -239,8 +240,8 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
     _check_at_checkout(engine, server, give_up=init_failover(engine, server))
     event.listen(engine, "engine_disposed", lambda _: server.prefer_none())
 
-    listeners = _count_listeners(engine)
-    server.has_listeners = lambda: _count_listeners(engine) != listeners
+    listeners = count_listeners(engine.pool, _POOL_EVENTS)
+    server.has_listeners = lambda: count_listeners(engine.pool, _POOL_EVENTS) != listeners
 
     @event.listens_for(engine, "begin")
     def set_limits(connection: Connection) -> None:
@@ -249,11 +250,6 @@ def init_postgresql(engine: Engine, limits: Limits) -> None:
             return
         with closing(driver.cursor()) as cursor:
             cursor.execute(limits.settings())
-
-
-def _count_listeners(engine: Engine) -> int:
-    dispatch: Any = engine.pool.dispatch
-    return sum(len(getattr(dispatch, name)) for name in _POOL_EVENTS)
 
 
 _POOL_EVENTS = ("connect", "first_connect", "checkout", "checkin", "reset")

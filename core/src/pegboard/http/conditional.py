@@ -29,12 +29,9 @@ def evaluate_preconditions(
     `etag` is the strong validator of the current representation, without quotes; `if_match` and
     `if_none_match` are the headers' values.
     """
-    if if_match is not None:
-        # A weak tag never matches here (section 13.1.1), nor does an invalid header.
-        if not parse_etags(if_match).contains(etag):
-            return HTTPStatus.PRECONDITION_FAILED
-    elif if_none_match is None:
-        return None
+    # A weak tag never matches If-Match (section 13.1.1), nor does an invalid header.
+    if if_match is not None and not parse_etags(if_match).contains(etag):
+        return HTTPStatus.PRECONDITION_FAILED
     if if_none_match is None:
         return None
     # Most clients send one tag, as they got it; parsing a list takes longer.

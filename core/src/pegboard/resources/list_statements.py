@@ -40,7 +40,7 @@ class ListStatements(Generic[R]):
     orders: Orders
     conditions: Mapping[str, Condition]
     searched: Sequence[ColumnElement[Any]]
-    plans: Plans | None
+    plans: Plans[Sequence[Any]] | None
     """None where the rows are not the same for every client."""
     prepare: Callable[[Statement], Any] = lambda statement: statement
     """Makes of a statement what is kept of it."""

@@ -12,11 +12,11 @@ from sqlalchemy.orm.events import AttributeEvents, InstanceEvents, MapperEvents,
 
 from pegboard.cache import lookup_of
 from pegboard.changes import get_listeners
-from pegboard.database import db
+from pegboard.database import count_listeners, db
 from pegboard.resources.declaration import Operation
 from pegboard.resources.fast.reading import FastGet, FastList
 from pegboard.resources.fast.requests import Body
-from pegboard.resources.fast.target import STATEMENT_EVENTS, Target, count_listeners
+from pegboard.resources.fast.target import STATEMENT_EVENTS, Target
 from pegboard.resources.fast.writing import FastChange, FastCreate, FastDelete, may_write
 from pegboard.resources.kinds import kind_of
 from pegboard.resources.merge import MEDIA_TYPES
@@ -70,7 +70,8 @@ def _bind(
             or (operation in _WRITES and _is_watched(mapper, session))
         ):
             return None
-    return make(Target(app, engine, count_listeners(engine), resource, parts), route)
+    listeners = count_listeners(engine, STATEMENT_EVENTS)
+    return make(Target(app, engine, listeners, resource, parts), route)
 
 
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:

@@ -109,7 +109,7 @@ class FastList:
 
 
 class _Reads:
-    """Reads for one list."""
+    """Reads for one request, by statements that are compiled once."""
 
     def __init__(self, target: Target, totals: Totals, waiting: Waiting) -> None:
         self._target = target

@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Integer, Table, bindparam,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pegboard.database import CompiledStatement, UnreadableError, row_maker
+from pegboard.database import CompiledStatement, UnreadableError, count_listeners, row_maker
 from pegboard.resources.fast.encoding import RowEncoder
 from pegboard.resources.fast.requests import Body, is_received
 from pegboard.resources.operations import Parts
@@ -33,12 +33,6 @@ STATEMENT_EVENTS = (
 """The events of an engine at statements and transactions."""
 
 
-def count_listeners(engine: Engine) -> int:
-    """Return how many functions listen to the statements of an engine."""
-    dispatch: Any = engine.dispatch
-    return sum([len(getattr(dispatch, event)) for event in STATEMENT_EVENTS])
-
-
 class UnansweredError(Exception):
     """Raised when the view has to answer: no row, an error, or a listener to statements."""
 
@@ -57,7 +51,7 @@ class Target:
     @property
     def is_observed(self) -> bool:
         """Whether listeners to statements have come since, as of tests that count them."""
-        return count_listeners(self.engine) != self.listeners
+        return count_listeners(self.engine, STATEMENT_EVENTS) != self.listeners
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:

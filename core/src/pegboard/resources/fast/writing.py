@@ -153,23 +153,23 @@ class RowStatements:
         self._target = target
         self._kind = kind
         self._make = make
-        self._plans = Plans()
+        self._plans: Plans[RowStatement] = Plans()
 
     async def of(self, values: Values, waiting: Waiting) -> RowStatement:
         """Return the statement that gives a row these values."""
         names = tuple(values)
-        plan = self._plans.find(names)
-        if plan is None:  # to build one takes milliseconds
-            plan = await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
-        (statement,) = plan
-        return statement  # type: ignore[no-any-return]
+        found = self._plans.find(names)
+        if found is not None:
+            return found
+        # To build one takes milliseconds.
+        return await waiting.call(partial(self._plans.get, names, partial(self._build, names)))
 
-    def _build(self, names: Sequence[str]) -> list[RowStatement]:
+    def _build(self, names: Sequence[str]) -> RowStatement:
         columns = {name: self._target.columns[name] for name in names}
         new = {
             column: bindparam(f"{NEW}{name}", type_=column.type) for name, column in columns.items()
         }
-        return [RowStatement(self._target, self._kind, self._make(new), names)]
+        return RowStatement(self._target, self._kind, self._make(new), names)
 
 
 class FastCreate:
