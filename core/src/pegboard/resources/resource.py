@@ -1,19 +1,18 @@
 """`Resource`: what a plugin declares and the core carries."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Collection as AnyCollection
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NoReturn
 
 from marshmallow import Schema
-from sqlalchemy import Column, ColumnElement, Row, Table, inspect
-from sqlalchemy.orm import InstrumentedAttribute, QueryableAttribute
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy import Column, Row, inspect
+from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
 from pegboard.api import Blueprint, client_name
-from pegboard.cache import Collection, Dependence
+from pegboard.cache import Dependence
 from pegboard.resources import checks
+from pegboard.resources.cached_lists import collection_of
 from pegboard.resources.conditions import Condition, conditions_of
 from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
 from pegboard.resources.description import Words, id_parameter
@@ -71,7 +70,7 @@ class Resource(Steps[M]):
         noun: str,
         description: str = "",
         url_prefix: str | None = None,
-        operations: AnyCollection[Operation] = CRUD,
+        operations: Collection[Operation] = CRUD,
         sort: Sequence[InstrumentedAttribute[Any]] = (),
         sort_keys: int = _MAX_KEYS,
         search: Sequence[InstrumentedAttribute[Any]] = (),
@@ -167,7 +166,9 @@ class Resource(Steps[M]):
             module=schema.__module__,
             plural=words.plural,
         )
-        collection = self._collection(conditions, ttl, list_ttl, depends)
+        collection = collection_of(
+            model, name, conditions.values(), depends, ttl=ttl, list_ttl=list_ttl
+        )
         statements: ListStatements[M] = ListStatements(
             rows=self.rows,
             columns=self._columns,
@@ -202,23 +203,6 @@ class Resource(Steps[M]):
         for operation, view in add_views(self, parts):
             if fast:
                 add_fast_path(self, parts, operation, view)
-
-    def _collection(
-        self,
-        conditions: Mapping[str, Condition],
-        ttl: int | None,
-        list_ttl: int | None,
-        depends: Dependence,
-    ) -> Collection | None:
-        """Return what of the lists is cached: totals, and themselves if they have a `list_ttl`."""
-        filtered = _tables_in(one.column for one in conditions.values())
-        if list_ttl is None:
-            return None if ttl is None else Collection(self.model, self.name, ttl, filtered)
-        given = [depends] if isinstance(depends, QueryableAttribute | Column) else depends
-        shown = inspect(self.model).column_attrs
-        selected = _tables_in(column for attribute in shown for column in attribute.columns)
-        others = (*filtered, *selected, *given)
-        return Collection(self.model, self.name, list_ttl, others, has_lists=True)
 
     def _list_settings(self) -> str:
         """Return what lists of this app depend on besides: its settings, and the fields shown."""
@@ -299,10 +283,3 @@ class Resource(Steps[M]):
     def _refuse(self, reason: str) -> NoReturn:
         message = f"the resource {self.name}: {reason}"
         raise ResourceError(message)
-
-
-def _tables_in(expressions: Iterable[ColumnElement[Any]]) -> tuple[Table, ...]:
-    """Return the tables of expressions, also those in subqueries."""
-    parts = [part for expression in expressions for part in iterate(expression)]
-    tables = (part.table if isinstance(part, Column) else part for part in parts)
-    return tuple(dict.fromkeys(table for table in tables if isinstance(table, Table)))
