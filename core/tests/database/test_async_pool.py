@@ -18,7 +18,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from pegboard.database import AsyncPool, CompiledStatement, UnreadableError, db
-from pegboard.database.connection import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.servers import PostgresServer
@@ -481,16 +480,10 @@ async def test_what_is_under_way_fails_when_the_connections_are_closed(
 
 
 async def test_types_of_the_database_are_read_as_by_threads(pool_of, postgres_url) -> None:
-    """SQLAlchemy has told the driver how, for each connection of its pool."""
-    async with pool_of(postgres_url) as pool:
-        compiled = text("SELECT '{\"a\": 1}'::jsonb AS value")
-        with pool.engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            assert isinstance(driver, WatchedConnection)
-            with driver.cursor() as cursor:
-                cursor.execute(str(compiled))
-                [[expected]] = cursor.fetchall()
-        assert expected == await pool.run(str(compiled), String)
+    """SQLAlchemy tells the driver how, for each connection of its pool."""
+    config = {"SQLALCHEMY_ENGINE_OPTIONS": {"json_deserializer": lambda found: ["read", found]}}
+    async with pool_of(postgres_url, config=config) as pool:
+        assert ["read", "[1]"] == await pool.run("SELECT '[1]'\\:\\:jsonb AS value", String)
 
 
 FORK = """
