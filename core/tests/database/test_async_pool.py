@@ -343,6 +343,18 @@ async def test_a_statement_whose_connection_is_closed_may_have_been_executed(
         assert pid != await pool.pid()
 
 
+async def test_a_connection_whose_server_a_pooler_has_lost_is_not_used_again(
+    pool_of, postgres_url
+) -> None:
+    """The pooler keeps it open, and answers with an error that does not say what was executed."""
+    async with pool_of(postgres_url) as pool:
+        pid = await pool.pid()
+        with pytest.raises(DBAPIError) as raised:
+            await pool.run("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '08006'; END $$")
+        assert raised.value.connection_invalidated
+        assert pid != await pool.pid()
+
+
 async def test_a_restart_costs_only_statements_under_way(
     pool_of, own_postgres: PostgresServer
 ) -> None:
