@@ -18,7 +18,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from pegboard.database import AsyncPool, CompiledStatement, UnreadableError, db
-from pegboard.database.connection import WatchedConnection
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.servers import PostgresServer
@@ -293,16 +292,17 @@ async def test_settings_are_those_of_other_transactions(pool_of, postgres_url) -
 
 
 async def test_a_cancelled_statement_gets_nobody_elses_rows(pool_of, postgres_url) -> None:
-    """Nor does the statement that waits for its connection get its rows."""
+    """Nor does what waits for its connection; what is cancelled while it waits is not executed."""
+    execute(postgres_url, "CREATE TABLE t (a integer)")
     async with pool_of(postgres_url) as pool:
         await pool.pid()
         cancelled, waits = pool.start(), pool.start("SELECT 2 AS value")
-        also_cancelled = pool.start("SELECT 3 AS value")
+        also_cancelled = pool.start("INSERT INTO t VALUES (3) RETURNING a AS value")
         await asyncio.sleep(0)
         cancelled.cancel()
         also_cancelled.cancel()
         assert 2 == await waits
-        assert 4 == await pool.run("SELECT 4 AS value")
+        assert 0 == await pool.run("SELECT count(*) AS value FROM t")
         for one in (cancelled, also_cancelled):
             with pytest.raises(asyncio.CancelledError):
                 await one
@@ -339,6 +339,18 @@ async def test_a_statement_whose_connection_is_closed_may_have_been_executed(
         await asyncio.to_thread(terminate, postgres_url, pid)
         with pytest.raises(DBAPIError) as raised:
             await running
+        assert raised.value.connection_invalidated
+        assert pid != await pool.pid()
+
+
+async def test_a_connection_whose_server_a_pooler_has_lost_is_not_used_again(
+    pool_of, postgres_url
+) -> None:
+    """The pooler keeps it open, and answers with an error that does not say what was executed."""
+    async with pool_of(postgres_url) as pool:
+        pid = await pool.pid()
+        with pytest.raises(DBAPIError) as raised:
+            await pool.run("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '08006'; END $$")
         assert raised.value.connection_invalidated
         assert pid != await pool.pid()
 
@@ -480,16 +492,10 @@ async def test_what_is_under_way_fails_when_the_connections_are_closed(
 
 
 async def test_types_of_the_database_are_read_as_by_threads(pool_of, postgres_url) -> None:
-    """SQLAlchemy has told the driver how, for each connection of its pool."""
-    async with pool_of(postgres_url) as pool:
-        compiled = text("SELECT '{\"a\": 1}'::jsonb AS value")
-        with pool.engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            assert isinstance(driver, WatchedConnection)
-            with driver.cursor() as cursor:
-                cursor.execute(str(compiled))
-                [[expected]] = cursor.fetchall()
-        assert expected == await pool.run(str(compiled), String)
+    """SQLAlchemy tells the driver how, for each connection of its pool."""
+    config = {"SQLALCHEMY_ENGINE_OPTIONS": {"json_deserializer": lambda found: ["read", found]}}
+    async with pool_of(postgres_url, config=config) as pool:
+        assert ["read", "[1]"] == await pool.run("SELECT '[1]'\\:\\:jsonb AS value", String)
 
 
 FORK = """

@@ -1,5 +1,6 @@
 """Servers that become read-only, as an old primary does after a failover."""
 
+import asyncio
 import shutil
 import subprocess
 from contextlib import closing
@@ -8,10 +9,18 @@ from typing import Any
 import psycopg2
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, Integer, text
+from sqlalchemy.exc import DBAPIError
 
 from pegboard.api import health
-from pegboard.database import db, failover, postgresql
+from pegboard.database import (
+    AsyncPool,
+    CompiledStatement,
+    async_link,
+    db,
+    failover,
+    postgresql,
+)
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
@@ -172,6 +181,40 @@ def test_readers_leave_an_old_primary_too(
         make_read_only(primary.url)
 
         assert 1 == client.get("/rows").json["count"]  # type: ignore[index]
+
+
+def write(engine: Engine) -> None:
+    """Write a row."""
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO rows DEFAULT VALUES"))
+
+
+@pytest.mark.parametrize("is_noticed_by", ["the loop", "a thread"])
+async def test_the_event_loop_leaves_an_old_primary_too(
+    make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch, is_noticed_by: str
+) -> None:
+    """It asks itself, and gives its connections up with those of the pool."""
+    statement = text("SELECT count(*) AS count FROM rows").columns(count=Integer)
+    with Standby(primary) as standby:
+        url = primary.url.replace(f":{primary.port}/", f":{primary.port},127.0.0.1:{standby.port}/")
+        app = make_app(DATABASE_URL=url, DATABASE_POOL_SIZE=2)
+        with app.app_context():
+            engine = db.engine
+        compiled = CompiledStatement(statement, engine.dialect, {"count": Integer()})
+        pool = AsyncPool(engine, asyncio.get_running_loop())
+        assert [(0,)] == await pool.execute(compiled, {})
+        engine.connect().close()  # so that a thread, too, has a connection to the old primary
+        execute(standby.url, "SELECT pg_promote()", "INSERT INTO rows DEFAULT VALUES")
+        make_read_only(primary.url)
+
+        if is_noticed_by == "the loop":
+            monkeypatch.setattr(async_link, "READ_ONLY_INTERVAL", 0)
+            monkeypatch.setattr(postgresql, "READ_ONLY_INTERVAL", 0)
+        else:
+            with pytest.raises(DBAPIError):
+                await asyncio.to_thread(write, engine)
+        assert [(1,)] == await pool.execute(compiled, {})
+        pool.close()
 
 
 def test_of_several_servers_only_one_that_accepts_writes_is_used(
