@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from pegboard.api import LIVENESS_PATH
-from pegboard.database import AsyncPool, CompiledStatement, execute_alone
+from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
@@ -184,7 +185,8 @@ class Gateway:
         if database is None:
             database = self._database = AsyncPool(engine, asyncio.get_running_loop())
         if database.is_usable:
-            return await database.execute(statement, values)
+            with suppress(AllBusyError):
+                return await database.execute(statement, values)
         return await self._threads.call(partial(execute_alone, engine, statement, values))
 
     async def _receive(
