@@ -528,7 +528,7 @@ def test_requests_that_wait_for_locks_do_not_hold_up_others(make_service, postgr
     # A thread finds the route of a URL that is asked for the first time.
     assert 200 == service.ask("GET", "/api/labels/").status_code
 
-    def change(number: int) -> int:
+    def change(number: int) -> Any:
         return service.ask("PUT", f"/api/labels/{number}", json={"name": "x"}).status_code
 
     with (

@@ -40,6 +40,8 @@ from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import STAGE_RUN, Answer, Exchange, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from _typeshed.wsgi import WSGIEnvironment
 
     from pegboard.redis import Pipeline
@@ -176,6 +178,13 @@ class Gateway:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
         return await self._threads.call(function)
+
+    async def wait(self, done: "Future[None]", seconds: float) -> None:
+        """Wait until it is done, for that many seconds at most.
+
+        Takes no thread: else all might wait for a request that needs one itself.
+        """
+        await asyncio.wait([asyncio.wrap_future(done)], timeout=seconds)
 
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]

@@ -30,6 +30,8 @@ from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.guards import has_before_hooks
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from _typeshed.wsgi import WSGIEnvironment
 
 WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -188,6 +190,9 @@ class Waiting(Protocol):
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function that may wait; returns its result, or raises its exception."""
+
+    async def wait(self, done: "Future[None]", seconds: float) -> None:
+        """Wait until it is done, for that many seconds at most."""
 
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
