@@ -1,6 +1,7 @@
 """Statements that an event loop executes on connections of its own."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from pegboard.database import AsyncPool, CompiledStatement, UnreadableError, db
+from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, UnreadableError, db
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.servers import PostgresServer
@@ -38,9 +39,10 @@ MakePool = Callable[..., Any]
 class Pool:
     """The connections of the running loop, and statements to execute on them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, longest_wait: float = math.inf) -> None:
         self.engine = engine
-        self.connections = AsyncPool(engine, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self.connections = AsyncPool(engine, loop, longest_wait=longest_wait)
 
     async def rows(self, statement: str, type_: Any = Integer, **values: Any) -> list[Any]:
         """Return the rows of a statement; its only column is `value`."""
@@ -71,10 +73,10 @@ def pool_of(make_engine_app: Callable[..., Flask]) -> MakePool:
     """Make a pool that is open as long as the block lasts, by default of one connection."""
 
     @asynccontextmanager
-    async def make(url: str, **options: Any) -> AsyncIterator[Pool]:
+    async def make(url: str, longest_wait: float = math.inf, **options: Any) -> AsyncIterator[Pool]:
         app = make_engine_app(url, **{"pool_size": 2, **options})
         with app.app_context():
-            pool = Pool(db.engine)
+            pool = Pool(db.engine, longest_wait)
         try:
             async with asyncio.timeout(WAIT_TIMEOUT):
                 yield pool
@@ -179,6 +181,25 @@ async def test_each_statement_waits_its_own_time(pool_of, postgres_url) -> None:
                 await first
             held[0].close()
             assert 1 == await second
+
+
+async def test_what_waits_for_slow_statements_is_left_to_threads(pool_of, postgres_url) -> None:
+    """After a while, and at once until one of them has ended; none of it has been executed."""
+    execute(postgres_url, "CREATE TABLE t (value integer)")
+    insert = "INSERT INTO t VALUES (1) RETURNING value"
+    async with pool_of(postgres_url, longest_wait=0.1, pool_size=4) as pool:
+        await asyncio.gather(pool.run(SLOW), pool.run(SLOW))
+        slow = [pool.start("SELECT 1 AS value FROM pg_sleep(1)") for _ in range(2)]
+        waits = pool.start(insert)
+        with pytest.raises(AllBusyError):
+            await waits
+        for _ in range(10):
+            with pytest.raises(AllBusyError):
+                await pool.run(insert)
+        assert not any(one.done() for one in slow)
+        assert [1, 1] == await asyncio.gather(*slow)
+        assert 0 == await pool.run("SELECT count(*) AS value FROM t")
+        assert [1, 1] == await asyncio.gather(*(pool.run(insert) for _ in range(2)))
 
 
 @pytest.mark.parametrize(

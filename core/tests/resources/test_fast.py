@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg2
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
@@ -47,7 +49,7 @@ from pegboard.server.asgi import Gateway
 from pegboard.stages import Stages
 from pegboard.testing.databases import fresh_database
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import WAIT_TIMEOUT
+from pegboard.testing.processes import WAIT_TIMEOUT, wait_until
 
 _SERVER_TIME = re.compile(rb"20(?:2[6-9]|[3-9][0-9])-[0-9-]{5}T[0-9:.]{8,15}")
 _OWN_HEADERS = frozenset({"x-request-id", "date", "cache-status", "content-length", "etag"})
@@ -516,6 +518,40 @@ def test_usual_requests_take_the_fast_path(make_service, loop_statements, on_loo
     with service.expecting(fast=1):
         assert status == service.ask(method, path, **options).status_code
     assert on_loop == bool(loop_statements)
+
+
+def test_requests_that_wait_for_locks_do_not_hold_up_others(make_service, postgres_url):
+    """Not even when there are as many as the event loop has connections."""
+    limits = {"DATABASE_LOCK_TIMEOUT": WAIT_TIMEOUT, "DATABASE_STATEMENT_TIMEOUT": WAIT_TIMEOUT}
+    service = make_service(on_loop=True, **limits)
+    with_labels(with_labels(service))
+    # A thread finds the route of a URL that is asked for the first time.
+    assert 200 == service.ask("GET", "/api/labels/").status_code
+
+    def change(number: int) -> Any:
+        return service.ask("PUT", f"/api/labels/{number}", json={"name": "x"}).status_code
+
+    with (
+        ThreadPoolExecutor(4) as threads,
+        closing(psycopg2.connect(postgres_url)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT * FROM labels FOR UPDATE")
+        changes = [threads.submit(change, number) for number in (1, 2, 3, 4)]
+        blocked = "SELECT count(*) = 4 FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: query(cursor, blocked), "all wait")
+        for _ in range(3):
+            assert 200 == service.ask("GET", "/api/labels/").status_code
+        assert not any(one.done() for one in changes)
+        connection.rollback()
+        assert [200] * 4 == [one.result() for one in changes]
+
+
+def query(cursor: Any, statement: str) -> Any:
+    """Return the only value of a statement."""
+    cursor.execute(statement)
+    return cursor.fetchone()[0]
 
 
 @pytest.mark.parametrize(

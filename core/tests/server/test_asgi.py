@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from pegboard.logs import RequestFilter, trace_id
 from pegboard.redis import ChannelError, Command, command, get_channel
 from pegboard.stages import Answer, Call, Route, set_fast_path
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import WAIT_TIMEOUT
 from pegboard.testing.proxy import RedisProxy
 
 LOOP, THREAD = "the event loop", "a thread"
@@ -974,6 +976,50 @@ async def test_as_many_fast_paths_are_under_way_as_there_are_threads(
     assert [b"0", b"1", b"2", b"4", b"5"] == answers
     assert ["0", "1", "2", "4", "5"] == path.entered
     assert path.most == THREADS
+
+
+async def test_a_fast_path_waits_for_another_request_without_a_thread(
+    make_app: MakeApp, serve: Serve
+):
+    """All threads may wait for the same request, which needs one."""
+    done: Future[None] = Future()
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    app = make_app(plugins=[Plugin(Script())])
+
+    class Following:
+        async def answer(self, _call: Call, waiting: Any) -> Answer | None:
+            await waiting.wait(Future(), 0.01)
+            await waiting.wait(done, 60)
+            return answering(b"done")() if done.done() else None
+
+    @app.get("/slow")
+    def slow() -> str:
+        begun.release()
+        go_on.wait()
+        return "slow"
+
+    @app.get("/fast")
+    def fast() -> str:
+        return "slow"
+
+    done.set_result(None)
+    set_fast_path(fast, lambda _app, _route: Following())
+    async with serve(app, threads=2) as client:
+        assert b"done" == (await client.ask("/fast")).body
+        done = Future()
+        slow_visits = [client.visit("/slow") for _ in range(2)]
+        try:
+            for _ in range(2):
+                await asyncio.to_thread(begun.acquire)
+            visits = [client.visit("/fast") for _ in range(3)]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(done.set_result, None)
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                assert [b"done"] * 3 == [(await visit.answer()).body for visit in visits]
+        finally:
+            go_on.set()
+        for visit in slow_visits:
+            await visit.answer()
 
 
 # The stop

@@ -1,10 +1,11 @@
 """Reading the database once for all that ask at the same moment, and storing what was read."""
 
-import time
 from collections.abc import Awaitable, Callable
+from concurrent import futures
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from pegboard.cache import singleflight
 from pegboard.cache.outcome import (
     FILLED_ELSEWHERE,
     HIT,
@@ -116,7 +117,7 @@ class Filling:
         flight, is_leader = self._single_flight.join(source.key, source.prefix)
         if is_leader:
             return await self._lead(source, leases, flight)
-        await leases.call(flight.wait)
+        await leases.wait(flight.done, singleflight.MAX_WAIT)
         if flight.result is not None:
             return flight.result, SHARED
         found = await leases.call(partial(self._look_up, source))
@@ -169,7 +170,7 @@ class Filling:
         for _ in range(_LEASE_POLLS):
             if not isinstance(given, Miss) or given.reason != MissReason.LEASED:
                 break
-            await leases.call(partial(time.sleep, _LEASE_POLL))
+            await leases.wait(futures.Future(), _LEASE_POLL)
             given = await leases.lease(key)
         return given
 
@@ -183,6 +184,12 @@ class _Leases:
 
     async def call(self, function: Callable[[], T]) -> T:
         return function() if self._waiting is None else await self._waiting.call(function)
+
+    async def wait(self, done: "futures.Future[None]", seconds: float) -> None:
+        if self._waiting is None:
+            futures.wait([done], seconds)
+        else:
+            await self._waiting.wait(done, seconds)
 
     async def lease(self, key: Key) -> Lease | bytes | Miss:
         return await self.call(partial(self._strategy.lease, key))

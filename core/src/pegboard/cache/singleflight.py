@@ -4,6 +4,7 @@ The first request of this process is the leader and reads; the others follow and
 """
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 from pegboard.cache.strategy import Key
@@ -15,24 +16,21 @@ MAX_WAIT = 5.0
 class Flight:
     """One reading of the database, by its leader for all followers."""
 
-    __slots__ = ("_done", "is_leased_elsewhere", "place", "result")
+    __slots__ = ("done", "is_leased_elsewhere", "place", "result")
 
     def __init__(self, place: tuple[Key, str]) -> None:
         self.place = place
         """The key that is read, and the path prefix that its answer is for."""
-        self._done = threading.Event()
+        self.done: Future[None] = Future()
+        """What followers wait for, for at most `MAX_WAIT`."""
         self.result: Any = None
         """What the leader has stored; None if it has stored nothing."""
         self.is_leased_elsewhere = False
         """Whether another process held the lease of the key and had not filled it yet."""
 
-    def wait(self) -> None:
-        """Wait until the leader has finished, for at most `MAX_WAIT`."""
-        self._done.wait(MAX_WAIT)
-
     def finish(self) -> None:
         """Wake the followers."""
-        self._done.set()
+        self.done.set_result(None)
 
 
 class SingleFlight:

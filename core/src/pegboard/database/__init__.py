@@ -1,6 +1,6 @@
 """The database: engine, session, base model, transactions, and the time limits of statements."""
 
-from pegboard.database.async_pool import AsyncPool
+from pegboard.database.async_pool import AllBusyError, AsyncPool
 from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
@@ -25,6 +25,7 @@ from pegboard.database.watchdog import no_time_limit
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
     "SQLITE_LOWER",
+    "AllBusyError",
     "AsyncPool",
     "CompiledStatement",
     "DatabaseOptions",

@@ -28,15 +28,28 @@ MOST = 4
 TICK = 0.1
 """Seconds between two checks of what is under way."""
 
+LONGEST_WAIT = 0.1
+"""Seconds that a statement waits for the others at least, before it is left to a thread."""
+
+
+class AllBusyError(Exception):
+    """Raised when all connections of a loop execute what takes long: a thread may have another."""
+
 
 class AsyncPool:
     """The connections of one event loop to the database of one engine."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
-        """Connect at the first statement."""
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
+        """Connect at the first statement; `longest_wait` is until `AllBusyError`, in seconds."""
         self.engine = engine
         self.loop = loop
-        self._size, self._timeout = 0, 0.0
+        self._size, self._timeout, self._longest_wait = 0, 0.0, longest_wait
         if isinstance(engine.pool, QueuePool) and engine.dialect.driver == "psycopg2":
             self._size = min(MOST, engine.pool.size() // 2)
             self._timeout = engine.pool.timeout()
@@ -44,6 +57,8 @@ class AsyncPool:
         self._idle: list[Link] = []
         self._queue: deque[Work] = deque()
         self._opening: set[asyncio.Task[None]] = set()
+        self._is_stalled = False
+        """Whether a statement has waited too long, and none has ended since."""
         self._disposals = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -60,7 +75,7 @@ class AsyncPool:
     ) -> list[tuple[Any, ...]]:
         """Run a statement as a transaction of its own.
 
-        Raises as `pegboard.database.execute_alone` does.
+        Raises as `pegboard.database.execute_alone` does, and `AllBusyError` if it was not executed.
         """
         parameters = statement.parameters(values)
         found = self.loop.create_future()
@@ -71,7 +86,9 @@ class AsyncPool:
     def begin(self, work: Work) -> None:
         """Execute a statement on an idle connection, or as soon as there is one."""
         link = self._idle.pop() if self._idle else None
-        if link is None:
+        if link is None and self._is_stalled:
+            work.fail(AllBusyError())
+        elif link is None:
             self._queue.append(work)
             self._open_another()
         elif not link.run(work):
@@ -81,6 +98,7 @@ class AsyncPool:
 
     def put_back(self, link: Link) -> None:
         """Execute the next statement that waits for a connection, if there is one."""
+        self._is_stalled = False
         while self._queue:
             work = self._queue.popleft()
             if not work.found.done() and link.run(work):
@@ -89,6 +107,7 @@ class AsyncPool:
 
     def forget(self, link: Link) -> None:
         """Take note that a connection is closed."""
+        self._is_stalled = False
         self._links.discard(link)
         if link in self._idle:
             self._idle.remove(link)
@@ -183,6 +202,18 @@ class AsyncPool:
         self._due = time.monotonic() + TICK
         self._timer = self.loop.call_later(TICK, self._end_overdue)
 
+    def _hand_over(self, now: float) -> None:
+        """Leave to threads what has waited too long for others, as for those that wait for locks.
+
+        Else as few of these as there are connections would hold up all requests.
+        """
+        if len(self._links) < self._size:
+            return
+        began = now - self._longest_wait
+        while self._queue and self._queue[0].deadline - self._timeout <= began:
+            self._queue.popleft().fail(AllBusyError())
+            self._is_stalled = True
+
     def _end_overdue(self) -> None:
         """End statements that take too long.
 
@@ -193,6 +224,7 @@ class AsyncPool:
         self._timer = None
         for link in [*self._links]:
             link.end_if_overdue(now)
+        self._hand_over(now)
         while self._queue and self._queue[0].deadline <= now:
             self._queue.popleft().fail(
                 PoolTimeoutError("No connection to the database became free in time.")

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from pegboard.api import LIVENESS_PATH
-from pegboard.database import AsyncPool, CompiledStatement, execute_alone
+from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
@@ -40,6 +41,8 @@ from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import STAGE_RUN, Answer, Exchange, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from _typeshed.wsgi import WSGIEnvironment
 
     from pegboard.redis import Pipeline
@@ -174,6 +177,13 @@ class Gateway:
         """Call a function on a thread, as it may wait; returns its result."""
         return await self._threads.call(function)
 
+    async def wait(self, done: "Future[None]", seconds: float) -> None:
+        """Wait until it is done, for that many seconds at most.
+
+        Takes no thread: else all might wait for a request that needs one itself.
+        """
+        await asyncio.wait([asyncio.wrap_future(done)], timeout=seconds)
+
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
@@ -182,7 +192,8 @@ class Gateway:
         if database is None:
             database = self._database = AsyncPool(engine, asyncio.get_running_loop())
         if database.is_usable:
-            return await database.execute(statement, values)
+            with suppress(AllBusyError):
+                return await database.execute(statement, values)
         return await self._threads.call(partial(execute_alone, engine, statement, values))
 
     async def _receive(

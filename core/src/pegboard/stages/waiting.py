@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent import futures
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +25,9 @@ class Waiting(Protocol):
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function that may wait; returns its result, or raises its exception."""
+
+    async def wait(self, done: "futures.Future[None]", seconds: float) -> None:
+        """Wait until it is done, for that many seconds at most."""
 
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
@@ -58,6 +62,10 @@ class OnThread:
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function; returns its result."""
         return function()
+
+    async def wait(self, done: "futures.Future[None]", seconds: float) -> None:
+        """Wait until it is done, for that many seconds at most."""
+        futures.wait([done], seconds)
 
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
