@@ -140,7 +140,9 @@ class Prepared:
         return float(self._strategy.release(fence, transaction))
 
     def lease(self, key: Key) -> Any:
-        """Ask for a lease."""
+        """Ask for a lease; as it always does where the state has to be read again."""
+        if not self._strategy.is_non_blocking():
+            return self._strategy.lease(key)
         return result_of(self._strategy.lease_by(key, self._send))
 
     def fill(self, lease: Any, value: bytes, ttl: int) -> bool:
