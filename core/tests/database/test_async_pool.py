@@ -274,6 +274,15 @@ async def test_a_value_that_cannot_be_sent_is_an_error(pool_of, postgres_url) ->
         assert 1 == await pool.run("SELECT 1 AS value")
 
 
+async def test_any_number_may_end_while_they_are_sent(pool_of, postgres_url) -> None:
+    """As the value is refused at once, or the server has answered by then; each ends on its own."""
+    async with pool_of(postgres_url) as pool:
+        statements = (pool.run("SELECT :text AS value", String, text="\0") for _ in range(2000))
+        ends = await asyncio.gather(*statements, return_exceptions=True)
+        assert {ValueError} == {type(end) for end in ends}
+        assert 1 == await pool.run("SELECT 1 AS value")
+
+
 @pytest.mark.parametrize(
     "statement, error",
     [

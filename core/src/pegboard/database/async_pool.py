@@ -54,6 +54,8 @@ class AsyncPool:
             self._size = min(MOST, engine.pool.size() // 2)
             self._timeout = engine.pool.timeout()
         self._links: set[Link] = set()
+        self._is_giving = False
+        """Whether connections are being given to statements."""
         self._idle: list[Link] = []
         self._queue: deque[Work] = deque()
         self._opening: set[asyncio.Task[None]] = set()
@@ -97,13 +99,22 @@ class AsyncPool:
             self._start_timer()
 
     def put_back(self, link: Link) -> None:
-        """Execute the next statement that waits for a connection, if there is one."""
+        """Execute the next statements that wait for a connection, if there are any."""
         self._is_stalled = False
-        while self._queue:
-            work = self._queue.popleft()
-            if not work.found.done() and link.run(work):
-                return
         self._idle.append(link)
+        if self._is_giving:
+            return  # a statement was answered while it was sent: without end, one in another
+        self._is_giving = True
+        try:
+            while self._queue and self._idle:
+                work = self._queue.popleft()
+                if work.found.done():
+                    continue
+                link = self._idle.pop()
+                if not link.run(work):
+                    self._idle.append(link)
+        finally:
+            self._is_giving = False
 
     def forget(self, link: Link) -> None:
         """Take note that a connection is closed."""
