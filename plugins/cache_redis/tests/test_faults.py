@@ -286,7 +286,7 @@ def test_a_fill_and_a_fence_that_come_late_in_the_wrong_order(
     read(writer)
     redis.delete(*redis.keys("*:1"))
     fill = redis_proxy.hold_commands(digest("FILL"))
-    fence = redis_proxy.hold_commands(digest("FENCE"))
+    fence = redis_proxy.hold_commands(digest("FENCE"), times=ALL)
     assert "old" == read(reader)[0]
     assert 200 == write(writer)
     fence.release()
