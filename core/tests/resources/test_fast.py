@@ -197,10 +197,13 @@ class Loop:
 
     async def _ask(self, request: Request) -> TestResponse:
         sent: list[dict[str, Any]] = []
-        body = request.get_data()
+        body = [request.get_data()]
+        is_gone = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            if not body:  # the client stays until it is answered
+                await is_gone.wait()
+            return {"type": "http.request", "body": body.pop(), "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
