@@ -19,7 +19,7 @@ import pytest
 
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
-from pegboard.testing.processes import Server, free_port, wait_until
+from pegboard.testing.processes import Server, free_port, is_listening, wait_until
 from pegboard.testing.services import COMMAND, LiveServer, clean_environment, run_pegboard
 
 pytestmark = pytest.mark.slow
@@ -290,11 +290,6 @@ def test_a_request_in_flight_is_finished_before_the_stop(serve):
         wait_until(lambda: not can_connect(server.port), "the service takes no new connection")
         connection.sendall(b'"late"}')
         assert 201 == status_of(receive(connection))[0]
-
-
-def is_listening(process: psutil.Process) -> bool:
-    """Say whether a process still has the service's socket."""
-    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
 
 
 def can_connect(port: int) -> bool:

@@ -66,6 +66,12 @@ class Limits:
     """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
     shutdown_timeout: float
+    worker_timeout: float = 0.0
+    """How long a worker may stand still; 0 for ever, and so in the others."""
+    worker_lifetime: float = 0.0
+    worker_max_requests: int = 0
+    worker_max_rss: int = 0
+    """MiB of memory."""
 
 
 def find_address(host: str, port: int) -> Address:
