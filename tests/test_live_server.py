@@ -38,7 +38,7 @@ def test_a_service_takes_what_an_app_takes(
 ) -> None:
     """Plugins, settings of any type by their keys, headers, and several workers."""
     plugin_folder.add("echo", ECHO)
-    server = live_server(plugins=["echo"], workers=2, ECHO_WORDS=["a,b", "c"], ECHO_LOUD=True)
+    server = live_server(plugins=["echo"], WORKERS=2, ECHO_WORDS=["a,b", "c"], ECHO_LOUD=True)
     answer = server.send("GET", "/echo", headers={"X-Name": "Ada", "Connection": "close"})
     assert (200, "yes") == (answer.status, answer.headers["x-answer"])
     found = answer.json()

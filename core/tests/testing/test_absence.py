@@ -104,5 +104,5 @@ def test_what_is_not_installed_needs_no_hiding(without: Hide) -> None:
 def test_a_misspelled_name_is_told(plugin_folder: PluginFolder, without: Hide) -> None:
     """With the name that was meant, as the test would hide nothing."""
     plugin_folder.add("shop")
-    with pytest.raises(LookupError, match="did you mean example.shop"):
+    with pytest.raises(LookupError, match=r"did you mean example[-_]shop"):
         without("exampel_shop")
