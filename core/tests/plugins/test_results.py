@@ -13,8 +13,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard import HealthCheck, Model, Settings, StartupError, create_app, get_health, hookimpl
 from pegboard.cache import CacheStrategy, Key
-from pegboard.plugins import hooks
-from pegboard.plugins.hooks import PROJECT
+from pegboard.plugins.hooks import CoreHooks
+from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code
 from pegboard.resources import Listener
@@ -131,7 +131,9 @@ WRONG: dict[str, list[Any]] = {
 
 def test_every_hook_has_an_expected_result() -> None:
     """And wrong ones that are tried here."""
-    declared = {name for name in vars(hooks) if hasattr(getattr(hooks, name), f"{PROJECT}_spec")}
+    declared = {
+        name for name in vars(CoreHooks) if hasattr(getattr(CoreHooks, name), f"{PROJECT}_spec")
+    }
     assert declared - {"pegboard_hookspecs"} == EXPECTED.keys() == WRONG.keys()
 
 

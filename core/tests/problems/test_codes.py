@@ -146,6 +146,12 @@ MISTAKES = {
         hook("pegboard_blueprints", "return []")
         + hook("more", "return []").replace("hookimpl", "hookimpl(specname='pegboard_blueprints')")
     ),
+    Code.HOOK_ORDER_CYCLE: Mistake(
+        plugins={
+            name: hook("pegboard_setup", "...").replace("hookimpl", f"hookimpl(before='{other}')")
+            for name, other in (("shop", "stock"), ("stock", "shop"))
+        }
+    ),
     Code.HOOK_SPECIFICATIONS_INVALID: shop(
         hook("pegboard_hookspecs", "import example_shop", "return example_shop")
     ),

@@ -41,7 +41,7 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
@@ -49,7 +49,7 @@ def install_listeners(app: Flask, assembled: Registry) -> None:
     """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
     listeners = [
         Registered(plugin.name, listener)
-        for plugin in assembled.plugins
+        for plugin in assembled.implementing("pegboard_listeners")
         for result in call_with_app(app, assembled, plugin, "pegboard_listeners")
         for listener in result
     ]

@@ -231,6 +231,18 @@ class Code(ProblemCode):
         "it implements pegboard_blueprints twice, and the core takes one result",
         "Keep one of the two implementations.",
     )
+    HOOK_ORDER_CYCLE = (
+        "PB_HOOK_ORDER_CYCLE",
+        (
+            "Implementations of one hook ask by `before` and `after` to be called before one "
+            "another, so none can be called first."
+        ),
+        (
+            "implementations of pegboard_setup are each to be called before the next: shop → stock "
+            "→ shop"
+        ),
+        "Remove a plugin from `before` or `after` of the hook in one of the plugins.",
+    )
     HOOK_SPECIFICATIONS_INVALID = (
         "PB_HOOK_SPECIFICATIONS_INVALID",
         "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read.",
