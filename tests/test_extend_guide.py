@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pegboard import StartupError, create_app
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 
@@ -61,7 +62,15 @@ def test_the_plugins_of_the_guide_extend_each_other(
     client = app.test_client()
     assert {"price": 50} == client.post("/api/shop/anvil").get_json()
     assert {"price": 99} == client.post("/api/shop/hammer").get_json()
-    assert "anvil for 50" in caplog.messages
+    charged = f"{app.name} charges 50 for anvil"
+    assert [charged, "anvil for 50"] == caplog.messages[:2]
+
+
+def test_the_shop_of_the_guide_needs_what_it_requires(installed: list[str]) -> None:
+    """Without the cards there are no payments."""
+    with pytest.raises(StartupError, match=r"pegboard_shop\.payments\.Payments") as caught:
+        create_app({"ENV": "testing"}, plugins=[name for name in installed if name != "cards"])
+    assert ["PB_SERVICE_MISSING"] == [one.code for one in caught.value.problems]
 
 
 @pytest.mark.slow
@@ -72,9 +81,9 @@ def test_mypy_finds_what_the_guide_shows(installed: list[str], plugin_folder: Pl
     (folder / "right.py").write_text(plugin.read_text())
     wrong = plugin.read_text().replace("halve(name: str", "halve(nam: str")
     (folder / "wrong.py").write_text(wrong.replace('name == "anvil"', 'nam == "anvil"'))
-    shop = plugin.parent.with_name("pegboard_shop")
+    others = [plugin.parent.with_name(f"pegboard_{name}") for name in ("shop", "cards")]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "right.py", "wrong.py", shop],
+        [sys.executable, "-m", "mypy", "--strict", "right.py", "wrong.py", *others],
         capture_output=True,
         text=True,
         check=False,

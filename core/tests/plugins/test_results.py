@@ -1,6 +1,6 @@
 """What hooks return: checked for every hook of the core."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("one", check)],
         [HealthCheck("one", lambda _app: None)],  # type: ignore[arg-type,misc]
     ],
+    "pegboard_requires": [None, Sized, "Sized", [Sized, "Sized"], [object()]],
     "pegboard_setup": [object(), False],
     "pegboard_listeners": [None, Listener(written=print), [Listener], [print]],
     "pegboard_client_identity": [
@@ -134,7 +135,8 @@ def test_every_hook_has_an_expected_result() -> None:
     declared = {
         name for name in vars(CoreHooks) if hasattr(getattr(CoreHooks, name), f"{PROJECT}_spec")
     }
-    assert declared - {"pegboard_hookspecs"} == EXPECTED.keys() == WRONG.keys()
+    others = {"pegboard_hookspecs", "pegboard_provides"}
+    assert declared - others == EXPECTED.keys() == WRONG.keys()
 
 
 @pytest.mark.parametrize("hook,result", [(name, one) for name in WRONG for one in WRONG[name]])

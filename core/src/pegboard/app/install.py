@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.app.hook_calls import call_with_app, init_routes
+from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
@@ -27,7 +27,7 @@ _SAME_SCHEMA = "Multiple schemas resolved to the name"
 
 
 def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
-    """Register what all plugins contribute, then call the `pegboard_setup` of each.
+    """Register what all plugins contribute, make their services, then let each set itself up.
 
     Raises `PluginError` for the first plugin that fails.
     """
@@ -41,6 +41,9 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)
+    for plugin in assembled.implementing("pegboard_provides"):
+        with comparing_routes(app, assembled, plugin):
+            assembled.services.make(app, plugin)
     for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
 

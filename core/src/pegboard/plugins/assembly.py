@@ -18,6 +18,7 @@ from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, check_hooks, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
+from pegboard.plugins.services import check_services
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
@@ -110,6 +111,8 @@ def examine(
     config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
     is_complete = len(plugins) == len(candidates)
     problems += find_undeclared_references(plugins, is_complete=is_complete)
+    found += (services := list(check_services(manager, plugins, is_complete=is_complete)))
+    problems += (one for one in services if isinstance(one, Problem))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
     circles, misnamed = order_hooks(manager, registered, skippable)

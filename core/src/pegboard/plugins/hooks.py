@@ -87,6 +87,24 @@ class CoreHooks(HookspecMarker):
 
     @staticmethod
     @_declaration
+    def pegboard_requires() -> Sequence[type]:  # type: ignore[empty-body]
+        """Return the interfaces of the services that the plugin cannot do without.
+
+        Called when the plugin is registered. An interface that no active plugin provides stops the
+        start.
+        """
+
+    @staticmethod
+    @_declaration
+    def pegboard_provides(app: Flask) -> object:
+        """Return a service that other plugins may use, marked with `hookimpl.provides`.
+
+        Called once for each app, before `pegboard_setup` of all plugins, or when another service
+        that is made asks for it.
+        """
+
+    @staticmethod
+    @_declaration
     def pegboard_setup(app: Flask) -> None:
         """Do with the app what no other hook does, such as connecting to signals or extensions.
 
@@ -169,4 +187,7 @@ called later and earlier; a plugin that is not active is no matter.
 With a declaration, as in `@hookimpl(hookspec.pegboard_setup)`, type checkers compare the function,
 which takes all arguments of the hook or none, and may have any name. A method of a plugin's class
 is marked with `@hookimpl.method(hookspec.pegboard_setup)`.
+
+`@hookimpl.provides(Mailer)` marks a function of the app that makes the service with the interface
+`Mailer`, which other plugins get by `get_registry().service(Mailer)`.
 """

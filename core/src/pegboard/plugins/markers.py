@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import pluggy
+from flask import Flask
 
 PROJECT = "pegboard"
 
@@ -15,6 +16,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
+
+PROVIDES = "pegboard_provides"
+"""The hook whose implementations are marked with the interface of what they return."""
 
 _SPEC = f"{PROJECT}_spec"
 _IMPL = f"{PROJECT}_impl"
@@ -61,6 +66,26 @@ class MethodImplementation(Generic[_P, _R]):
     ) -> Callable[Concatenate[Any, _P], _R]:
         """Mark the method, and return it."""
         return cast("Callable[Concatenate[Any, _P], _R]", self._mark(function))
+
+
+class Provider(Generic[_T]):
+    """Marks a function or a method as what makes the service that has an interface."""
+
+    def __init__(self, mark: Callable[[Any], Any]) -> None:
+        self._mark = mark
+
+    @overload
+    def __call__(self, function: Callable[[Flask], _T]) -> Callable[[Flask], _T]: ...
+
+    @overload
+    def __call__(self, function: Callable[[Any, Flask], _T]) -> Callable[[Any, Flask], _T]: ...
+
+    @overload
+    def __call__(self, function: Callable[[], _T]) -> Callable[[], _T]: ...
+
+    def __call__(self, function: Any) -> Any:
+        """Mark the function, and return it."""
+        return self._mark(function)
 
 
 class HookspecMarker:
@@ -136,14 +161,25 @@ class HookimplMarker:
         options = {"before": before, "after": after, "optionalhook": optionalhook}
         return MethodImplementation(_marking({**options, "specname": name}))
 
+    def provides(self, interface: Callable[..., _T], /) -> Provider[_T]:
+        """Return what marks a function of a plugin that makes a service from the app.
 
-def _marking(options: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return what marks a function with options: those of pluggy, and with whom it has an order."""
-    order = {key: _names(options.pop(key, ())) for key in ("before", "after")}
+        `interface` is a class, as a `Protocol`, that says what other plugins may do with it. Raises
+        `TypeError` for what is no class.
+        """
+        if not isinstance(interface, type):
+            message = f"hookimpl.provides is given {interface!r}, which is no class"
+            raise TypeError(message)
+        return Provider(_marking({"specname": PROVIDES}, interface=interface))
+
+
+def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
+    """Return what marks a function with options of pluggy, and with those that are the core's."""
+    more |= {key: _names(options.pop(key, ())) for key in ("before", "after")}
 
     def mark(function: Any) -> Any:
         marked = pluggy.HookimplMarker(PROJECT)(**options)(function)
-        getattr(marked, _IMPL).update(order)
+        getattr(marked, _IMPL).update(more)
         return marked
 
     return mark

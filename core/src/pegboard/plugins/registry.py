@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ParamSpec, TypeVar
 
 import pluggy
@@ -11,6 +12,7 @@ from pegboard.extensions import get_extension
 from pegboard.plugins.contributions import Plugin
 from pegboard.plugins.isolation import Outcome, call_isolated
 from pegboard.plugins.ordering import plugins_in_order
+from pegboard.plugins.services import Services
 from pegboard.problems import Problem
 from pegboard.settings import Settings, Unused, Value
 
@@ -18,6 +20,7 @@ EXTENSION = "pegboard"
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,23 @@ class Registry:
         declares.
         """
         return call_isolated(self.manager, hook, *args, **kwargs)
+
+    @cached_property
+    def services(self) -> Services:
+        """What plugins provide for each other; an app has each once."""
+        return Services(self.manager, self.plugins)
+
+    def service(self, interface: Callable[..., _T]) -> _T:
+        """Return the service with an interface, a class, from whichever plugin provides it.
+
+        Raises `LookupError` if no active plugin does, which cannot be in a plugin that requires it
+        by `pegboard_requires`; and before the services of the app are made.
+        """
+        return self.services.get(interface)
+
+    def find_service(self, interface: Callable[..., _T]) -> _T | None:
+        """Return the service with an interface, as `service` does; None if no plugin has it."""
+        return self.services.get(interface) if interface in self.services else None
 
     def implementing(self, hook: str) -> list[Plugin]:
         """Return the active plugins that implement a hook of the core, in the order of the calls.
