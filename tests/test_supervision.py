@@ -162,6 +162,17 @@ def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve)
     assert "stands still" not in server.output
 
 
+def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve):
+    """When the time for a stop is over: an orphan would keep the port for good."""
+    server = serve(PEGBOARD_SHUTDOWN_TIMEOUT="1")
+    wait_until(lambda: 1 == len(listening(server)), "it serves")
+    begin(server, "/wait")
+    [worker] = listening(server)
+    assert (200, str(worker.pid)) == ask(server, "/pid")
+    os.kill(server.pid, signal.SIGKILL)
+    worker.wait(timeout=30)
+
+
 @pytest.mark.parametrize(
     "settings,reason",
     [

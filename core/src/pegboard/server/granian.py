@@ -29,7 +29,6 @@ from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
 from pegboard.server.pulse import STACKS, Pulse
 from pegboard.server.shutdown import (
-    DRAINING_TIME,
     DrainingLoop,
     die_at_stop,
     drain,
@@ -95,7 +94,7 @@ def run(
         ),
         served=served,
         watch=Watch(limits),
-        workers_kill_timeout=math.ceil(limits.shutdown_timeout + DRAINING_TIME),
+        workers_kill_timeout=limits.kill_timeout,
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
@@ -130,7 +129,7 @@ class Worker:
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        stop_with_parent()
+        stop_with_parent(self.limits.kill_timeout)
         threading.Thread(
             target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
         ).start()
