@@ -197,6 +197,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
                 shutdown_timeout=core.shutdown_timeout,
+                drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
                 worker_lifetime=core.worker_lifetime,
                 worker_max_requests=core.worker_max_requests,
