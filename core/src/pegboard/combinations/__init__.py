@@ -3,3 +3,8 @@
 What chooses combinations is in the distribution tox-pegboard, which needs no service: the extra
 `author` has it.
 """
+
+from pegboard.combinations.runs import COMMAND, Runner
+from pegboard.combinations.shrink import Shrinker, Shrunk
+
+__all__ = ["COMMAND", "Runner", "Shrinker", "Shrunk"]
