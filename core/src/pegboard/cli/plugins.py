@@ -6,6 +6,7 @@ import click
 from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
+from pegboard.cli.compat import compat
 from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.cli.matrix import matrix
@@ -19,6 +20,7 @@ def plugins() -> None:
     """List, diagnose and remove plugins."""
 
 
+plugins.add_command(compat)
 plugins.add_command(matrix)
 
 
