@@ -18,7 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, UnreadableError, db
+from pegboard.database import (
+    AllBusyError,
+    AsyncPool,
+    CompiledStatement,
+    UnreadableError,
+    async_link,
+    db,
+)
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
 from pegboard.testing.servers import PostgresServer
@@ -336,6 +343,31 @@ async def test_a_cancelled_statement_gets_nobody_elses_rows(pool_of, postgres_ur
         for one in (cancelled, also_cancelled):
             with pytest.raises(asyncio.CancelledError):
                 await one
+
+
+async def test_what_is_cancelled_while_its_connection_is_checked_is_not_executed(
+    pool_of, own_postgres: PostgresServer, monkeypatch
+) -> None:
+    """The connection is given to the next statement."""
+    execute(own_postgres.url, "CREATE TABLE t (a integer)")
+    async with pool_of(own_postgres.url) as pool:
+        pid = await pool.pid()
+        monkeypatch.setattr(async_link, "TRUSTED_IDLE", -1.0)  # every connection counts as idle
+        with own_postgres.suspended():
+            cancelled = pool.start("INSERT INTO t VALUES (3) RETURNING a AS value")
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            await asyncio.sleep(0)
+        assert 0 == await pool.run("SELECT count(*) AS value FROM t")
+        assert pid == await pool.pid()
+
+
+async def test_a_connection_is_replaced_after_the_pools_recycle_time(pool_of, postgres_url) -> None:
+    """Of `pool_recycle`, as a connection of a thread is."""
+    for seconds, is_kept in ((0, False), (3600, True)):
+        config = {"SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": seconds}}
+        async with pool_of(postgres_url, config=config) as pool:
+            assert is_kept == (await pool.pid() == await pool.pid())
 
 
 async def test_an_answer_that_a_busy_loop_has_not_read_counts(pool_of, postgres_url) -> None:

@@ -210,8 +210,39 @@ def test_a_database_that_does_not_answer_is_reported_and_nothing_is_trusted(
     monkeypatch.setattr(pegboard.db.engine.dialect, "do_execute", refuse)
     with caplog.at_level(logging.WARNING):
         assert epochs.current() is None
+        assert epochs.current() is None
     assert not epochs.is_missing
     assert ["the state of the cache cannot be read: gone"] == caplog.messages
+
+
+def test_a_database_that_does_not_answer_is_reported_once_a_minute(
+    epochs: EpochStore,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """And at once when it answered in between."""
+
+    def fails(times: int) -> int:
+        with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+            patch.setattr(pegboard.db.engine.dialect, "do_execute", refuse)
+            for _ in range(times):
+                epochs.refresh()
+        count = len(caplog.messages)
+        caplog.clear()
+        return count
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    error = pegboard.db.engine.dialect.loaded_dbapi.OperationalError("gone")
+    assert 1 == fails(3)
+    clock.now += 59
+    assert 0 == fails(3)
+    clock.now += 1
+    assert 1 == fails(3)
+    epochs.refresh()
+    assert 1 == fails(3)
 
 
 FORK = """

@@ -42,6 +42,8 @@ class Owner(Protocol):
     """The pool of a link, as the link calls it."""
 
     loop: asyncio.AbstractEventLoop
+    longest_life: float
+    """Seconds after which a connection is replaced."""
 
     def begin(self, work: Work) -> None:
         """Execute a statement on another connection."""
@@ -70,23 +72,24 @@ class Link:
         self._then: Callable[[Exception | None], None] | None = None
         """What to do at the end of the statement; None while there is none."""
         self._deadline = 0.0
-        self._used_at = time.monotonic()
+        self._opened_at = self._used_at = time.monotonic()
         pool.loop.add_reader(self._socket, self._advance)
 
     def run(self, work: Work) -> bool:
         """Execute a statement; returns whether the connection is in use, or closed, from now on.
 
-        A connection that was unused for long is checked first, and replaced if the server has
-        closed it. While the server does not answer, the statement fails at once.
+        A connection that was unused for long is checked first. One that the server has closed, or
+        that is older than the pool's `pool_recycle`, is replaced. While the server does not answer,
+        the statement fails at once.
         """
         if self._connection.is_refused():
             work.fail(psycopg2.OperationalError("the database server does not answer"))
             return False
-        if is_readable(self._connection):
+        now = time.monotonic()
+        if is_readable(self._connection) or self._is_too_old(now):
             self.end()
             self._pool.begin(work)
             return True
-        now = time.monotonic()
         known_for, idle = now - self._connection.asked_at, now - self._used_at
         if known_for < READ_ONLY_INTERVAL and idle <= TRUSTED_IDLE:
             self._run(work)
@@ -94,16 +97,24 @@ class Link:
             self._execute(SHOW_READ_ONLY, {}, PING_LIMIT, lambda error: self._go_on(work, error))
         return True
 
+    def _is_too_old(self, now: float) -> bool:
+        has_been_used = self._used_at > self._opened_at  # if not, another would be as old
+        return has_been_used and now - self._opened_at > self._pool.longest_life
+
     def _go_on(self, work: Work, error: Exception | None) -> None:
         """Execute a statement once the server's answer to the check is known."""
-        if error is None and not (
+        if error is not None or (
             self._connection.is_for_writes and self._cursor.fetchone() == ("on",)
         ):
-            self._connection.asked_at = time.monotonic()
-            self._run(work)
-        else:
             self.end()
             self._pool.begin(work)
+            return
+        self._connection.asked_at = self._used_at = time.monotonic()
+        if work.found.done():  # it was cancelled meanwhile
+            self._cursor = None
+            self._pool.put_back(self)
+        else:
+            self._run(work)
 
     def _run(self, work: Work) -> None:
         text = self._connection.settings + work.statement.text

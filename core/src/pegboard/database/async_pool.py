@@ -6,6 +6,7 @@ connections of its own, which count as connections of the engine's pool.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
@@ -50,6 +51,9 @@ class AsyncPool:
         self.engine = engine
         self.loop = loop
         self._size, self._timeout, self._longest_wait = 0, 0.0, longest_wait
+        recycle = engine.pool._recycle  # noqa: SLF001 - SQLAlchemy has no public name for it
+        self.longest_life = recycle if recycle >= 0 else math.inf
+        """Seconds after which a connection is replaced."""
         if isinstance(engine.pool, QueuePool) and engine.dialect.driver == "psycopg2":
             self._size = min(MOST, engine.pool.size() // 2)
             self._timeout = engine.pool.timeout()

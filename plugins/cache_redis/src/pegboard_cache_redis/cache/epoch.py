@@ -5,6 +5,7 @@ seconds: then no process takes a value from the cache any more. `activation` dec
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 TRUST = 1.5
 """Seconds for which a process trusts what it has read."""
+
+WARNING_INTERVAL = 60.0
+"""Seconds between two warnings that the state cannot be read."""
 
 WAIT = 1.6
 """Seconds after which no process trusts an earlier state; more than `TRUST`, as clocks differ."""
@@ -83,6 +87,7 @@ class EpochStore:
         self._state: EpochState | None = None
         self._disabled_at: float | None = None
         self._vanished_at: float | None = None
+        self._warned_at = -math.inf
         self.is_missing = False
         """Whether the table or its row is missing, as before the migrations."""
         self.disposals = 0
@@ -131,16 +136,23 @@ class EpochStore:
         except DBAPIError as error:
             if not _is_missing_table(error):
                 self.is_missing = False
-                logger.warning("the state of the cache cannot be read: %s", error.orig)
+                self._warn(error.orig, read_at)
                 return None
             row = None
         except SQLAlchemyError as error:
-            logger.warning("the state of the cache cannot be read: %s", error)
+            self._warn(error, read_at)
             return None
+        self._warned_at = -math.inf
         if row is None:
             self._note_missing()
             return None
         return self.note(row[0], row[1], row[2], read_at)
+
+    def _warn(self, error: BaseException | None, now: float) -> None:
+        """Log that the state cannot be read, but not for each request that asks for it."""
+        if now - self._warned_at >= WARNING_INTERVAL:
+            self._warned_at = now
+            logger.warning("the state of the cache cannot be read: %s", error)
 
     def _note_missing(self) -> None:
         with self._lock:
