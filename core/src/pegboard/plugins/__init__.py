@@ -1,6 +1,13 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
+from pegboard.plugins.collisions import (
+    CORE_BLUEPRINTS,
+    CORE_COMMANDS,
+    LONGEST_NAME,
+    RESERVED_NAMES,
+    is_plugin_name,
+)
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
 from pegboard.plugins.hooks import hookimpl, hookspec
@@ -10,6 +17,10 @@ from pegboard.plugins.requirements import in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
+    "CORE_BLUEPRINTS",
+    "CORE_COMMANDS",
+    "LONGEST_NAME",
+    "RESERVED_NAMES",
     "Candidate",
     "Collision",
     "Plugin",
@@ -25,6 +36,7 @@ __all__ = [
     "in_order",
     "init_registry",
     "installed_plugins",
+    "is_plugin_name",
     "may_skip",
     "rules_of",
     "select_plugins",
