@@ -2,10 +2,17 @@
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
 from pegboard.plugins.contributions import Plugin, call_plugin
-from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
+from pegboard.plugins.discovery import (
+    Candidate,
+    find_exclusion,
+    installed_plugins,
+    select_plugins,
+)
 from pegboard.plugins.hooks import hookimpl, hookspec
+from pegboard.plugins.last_start import changes_since_start, files_of, record_start
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
+from pegboard.plugins.requirements import check_requirements
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
@@ -17,13 +24,18 @@ __all__ = [
     "Skipped",
     "build_registry",
     "call_plugin",
+    "changes_since_start",
+    "check_requirements",
     "examine",
+    "files_of",
+    "find_exclusion",
     "get_registry",
     "hookimpl",
     "hookspec",
     "init_registry",
     "installed_plugins",
     "may_skip",
+    "record_start",
     "rules_of",
     "select_plugins",
     "settle",
