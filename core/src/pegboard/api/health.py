@@ -18,6 +18,7 @@ from flask import Flask
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
+from pegboard import clock
 from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
@@ -88,7 +89,7 @@ class ReadinessSchema(HealthSchema):
 
 
 class _Result(NamedTuple):
-    """What the checks had to say, and when, by `time.monotonic`."""
+    """What the checks had to say, and when, by `clock.monotonic`."""
 
     failing: frozenset[str]
     checked_at: float
@@ -117,7 +118,7 @@ class Health:
         check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
         result = self._result
-        if result is not None and time.monotonic() - result.checked_at < SHARED_FOR:
+        if result is not None and clock.monotonic() - result.checked_at < SHARED_FOR:
             return result.failing
         # Only the first probes wait, as there is no result yet.
         if not self._lock.acquire(timeout=0 if result else OVERDUE):
@@ -139,7 +140,7 @@ class Health:
             self._running = check.name, time.monotonic()
             if not _holds(check, known):
                 failing.add(check.name)
-        return _Result(frozenset(failing), time.monotonic())
+        return _Result(frozenset(failing), clock.monotonic())
 
     def _overdue(self) -> frozenset[str]:
         """Return the name of the check that runs for too long, if any."""

@@ -5,6 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from pegboard.cli.inactive_owners import name_inactive_owners
+from pegboard.cli.matrix import matrix
 from pegboard.cli.plugins_check import check
 from pegboard.cli.plugins_doctor import doctor
 from pegboard.cli.plugins_list import list_plugins, show
@@ -18,6 +19,7 @@ def plugins() -> None:
     """List, diagnose and remove plugins."""
 
 
+plugins.add_command(matrix)
 plugins.add_command(list_plugins)
 plugins.add_command(show)
 plugins.add_command(check)

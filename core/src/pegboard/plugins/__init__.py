@@ -12,7 +12,7 @@ from pegboard.plugins.hooks import hookimpl, hookspec
 from pegboard.plugins.last_start import changes_since_start, files_of, record_start
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
-from pegboard.plugins.requirements import check_requirements
+from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "get_registry",
     "hookimpl",
     "hookspec",
+    "in_order",
     "init_registry",
     "installed_plugins",
     "may_skip",

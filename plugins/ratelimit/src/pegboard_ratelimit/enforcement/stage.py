@@ -6,9 +6,9 @@ says what to do.
 """
 
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import Any
 
+from pegboard import clock
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 from pegboard_ratelimit.counting import Verdict, microseconds
@@ -103,7 +103,7 @@ class LimitHandler:
 
     def is_non_blocking(self) -> bool:
         """Tell whether neither the rules, the storage nor the client's identity can block."""
-        return self._limiter.is_non_blocking and monotonic() < self._limiter.refresher.due
+        return self._limiter.is_non_blocking and clock.monotonic() < self._limiter.refresher.due
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or return the command that has Redis count it."""
@@ -111,7 +111,7 @@ class LimitHandler:
             return None
         limiter = self._limiter
         refresher = limiter.refresher
-        if (now := monotonic()) >= refresher.due:
+        if (now := clock.monotonic()) >= refresher.due:
             refresher.refresh(now)
         plans = self._plans
         if plans.book is not refresher.book:
