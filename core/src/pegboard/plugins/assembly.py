@@ -31,6 +31,7 @@ from pegboard.settings import (
     resolve_settings,
     unknown_settings,
 )
+from pegboard.start_times import timed
 
 
 def build_registry(
@@ -65,6 +66,7 @@ def _is_skippable(plugin: str, core: CoreSettings) -> bool:
     return core.plugins_policy.get(plugin, core.plugins_policy.get("*")) == "skip"
 
 
+@timed("check the plugins")
 def examine(
     candidates: Sequence[Candidate], configuration: Configuration, skipped: Iterable[Problem] = ()
 ) -> tuple[Registry, list[Problem]]:

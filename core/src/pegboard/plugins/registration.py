@@ -16,6 +16,7 @@ from pegboard.plugins.origin import describe_error, line_at_fault
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem
+from pegboard.start_times import step
 
 
 def register(
@@ -29,7 +30,8 @@ def register(
         hint = f"Install {candidate.label} anew, or remove what is left of it."
         return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
-        obj = candidate.load()
+        with step("import", candidate.name):
+            obj = candidate.load()
     # Importing a plugin runs its code, which may fail in any way or end the process.
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         return None, [
