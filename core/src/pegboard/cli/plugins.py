@@ -48,7 +48,10 @@ def remove(name: str, *, yes: bool) -> None:
         message = f"{name} is not installed, and only an active plugin can be removed: {names}."
         raise click.ClickException(message)
     if dependents := registry.dependents(plugin):
-        message = f"{name} is required by {', '.join(dependents)}; remove those first."
+        message = (
+            f"{name} is required by {', '.join(dependents)}; remove the data of each in this order "
+            f"and disable it, as in PEGBOARD_PLUGINS_DISABLED={','.join(dependents)}."
+        )
         raise click.ClickException(message)
     if plugin.migrations is None:
         click.echo(f"{name} has no migrations, and so no data in the database.")
