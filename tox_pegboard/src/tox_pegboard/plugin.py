@@ -95,7 +95,7 @@ class Combinations:
         for definition in env_conf.get_configs():
             if "labels" in definition.keys:
                 definition.overwrite(labels)
-            elif "deps" in definition.keys:
+            elif "deps" in definition.keys and environment.deps:
                 definition.overwrite(
                     PythonDeps("\n".join(dependencies), state.conf.core["tox_root"])
                 )
