@@ -37,7 +37,7 @@ PUBLIC = [
 UNEXPORTED = WRITE_API["unexported"]()
 """The classes that public signatures name and that cannot be imported, by the module."""
 
-OWN_COMMANDS = ("serve", "dev", "plugins", "config", "cache")
+OWN_COMMANDS = ("serve", "dev", "new", "plugins", "config", "cache")
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")

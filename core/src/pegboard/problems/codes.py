@@ -330,6 +330,18 @@ class Code(ProblemCode):
         "products.stock_id refers to table stocks of stock, whose distribution it does not require",
         "Write the other distribution into the dependencies in pyproject.toml.",
     )
+    MODEL_OTHER_DATABASE = (
+        "PB_MODEL_OTHER_DATABASE",
+        (
+            "A foreign key of the plugin's models refers to a table of another plugin whose models "
+            "have another `bind_key`, and so are in another database, which no foreign key reaches."
+        ),
+        (
+            "products.stock_id refers to table stocks of stock, which is in another database: that "
+            "of DATABASE_URL, and not of the bind archive"
+        ),
+        "Keep the id in a column without a foreign key, or give both models one `bind_key`.",
+    )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
