@@ -16,6 +16,7 @@ from pegboard.stages.contract import (
 from pegboard.stages.contract import FastPath as FastPath
 from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import answer_of as answer_of
+from pegboard.stages.contract import check as check
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
