@@ -472,3 +472,8 @@ def test_every_page_is_in_the_contents() -> None:
         str(path.relative_to(ROOT / "docs").with_suffix("")) for path in ROOT.glob("docs/*/*.md")
     }
     assert pages == set(re.findall(r"^[\w-]+/[\w-]+$", index, re.MULTILINE))
+
+
+def test_the_rules_of_the_grade_are_current() -> None:
+    """`python docs/write_grade.py` renews them."""
+    assert not runpy.run_path(str(ROOT / "docs/write_grade.py"))["is_stale"]()

@@ -7,6 +7,7 @@ from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
 from pegboard.cli.diagnosis import diagnose
+from pegboard.cli.grade import grade
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.logs import not_logged
 from pegboard.migrations import find_orphans, remove_history
@@ -16,6 +17,9 @@ from pegboard.plugins import Skipped, get_registry, installed_plugins
 @click.group()
 def plugins() -> None:
     """List, diagnose and remove plugins."""
+
+
+plugins.add_command(grade)
 
 
 @plugins.command(name="list")

@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 
 from pegboard.testing import databases, distributions
 from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.evidence import pytest_collection_modifyitems  # noqa: F401 - pytest calls it
 from pegboard.testing.servers import PostgresServer, RedisServer, redis_program, valkey_program
 from pegboard.testing.services import LiveServer, run_pegboard
 
