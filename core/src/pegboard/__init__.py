@@ -2,7 +2,7 @@
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
 `pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
-`pegboard.annotations` and `pegboard.testing`.
+`pegboard.annotations`, `pegboard.clock` and `pegboard.testing`.
 """
 
 import warnings
@@ -13,7 +13,8 @@ from pegboard.annotations import rate_limit
 from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import cached
-from pegboard.database import Model, Statement, db, transactional, utcnow
+from pegboard.clock import utcnow
+from pegboard.database import Model, Statement, db, transactional
 from pegboard.forking import after_fork
 from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec

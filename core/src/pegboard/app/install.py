@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.app.hook_calls import call_with_app, init_routes
+from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
@@ -18,6 +18,7 @@ from pegboard.plugins import (
     titled,
 )
 from pegboard.problems import Code, PluginError, Problem
+from pegboard.start_times import step, timed
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -26,8 +27,9 @@ _SAME_SCHEMA = "Multiple schemas resolved to the name"
 """How apispec's warning begins when two schemas want one name in the document."""
 
 
+@timed("install the plugins")
 def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
-    """Register what all plugins contribute, then call the `pegboard_setup` of each.
+    """Register what all plugins contribute, make their services, then let each set itself up.
 
     Raises `PluginError` for the first plugin that fails.
     """
@@ -36,20 +38,25 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     routes.add(None, rules_of(app))
     for plugin in assembled.plugins:
         known = len(rules_of(app))
-        _install(plugin, app, api, assembled, schemas)
+        with step("register blueprints", plugin.name):
+            _install(plugin, app, api, assembled, schemas)
         routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing("pegboard_provides"):
+        with comparing_routes(app, assembled, plugin):
+            assembled.services.make(app, plugin)
+    for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
+@timed("listeners")
 def install_listeners(app: Flask, assembled: Registry) -> None:
     """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
     listeners = [
         Registered(plugin.name, listener)
-        for plugin in assembled.plugins
+        for plugin in assembled.implementing("pegboard_listeners")
         for result in call_with_app(app, assembled, plugin, "pegboard_listeners")
         for listener in result
     ]

@@ -32,6 +32,7 @@ from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
 from pegboard.settings import CoreSettings
+from pegboard.start_times import timed
 
 
 def add_documentation(app: Flask) -> OpenAPIDocument:
@@ -42,6 +43,7 @@ def add_documentation(app: Flask) -> OpenAPIDocument:
     return document
 
 
+@timed("OpenAPI document")
 def render_document(
     document: OpenAPIDocument | None,
     app: Flask,
@@ -77,7 +79,7 @@ def _whole_document(
         for operation in operations_of(content, app):
             if operation.rule and hasattr(app.view_functions.get(operation.rule.endpoint), LIST):
                 describe_totals_on_request(operation.content)
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing("pegboard_openapi"):
         call_with_app(app, assembled, plugin, "pegboard_openapi", document=content)
         _check_document(content, app, plugin)
         for operation in operations_of(content, app):

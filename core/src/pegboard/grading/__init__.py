@@ -7,16 +7,16 @@ that serves does not.
 from pegboard.grading.errors import GradeError
 from pegboard.grading.rendering import render_badge, render_json, render_text
 from pegboard.grading.report import RULES, TIERS, Report, Verdict, grade
-from pegboard.grading.rule import Outcome, Rule, Tier
+from pegboard.grading.rule import GradeRule, Outcome, Tier
 from pegboard.grading.subject import claimed_grade
 
 __all__ = [
     "RULES",
     "TIERS",
     "GradeError",
+    "GradeRule",
     "Outcome",
     "Report",
-    "Rule",
     "Tier",
     "Verdict",
     "claimed_grade",

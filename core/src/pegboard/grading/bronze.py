@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pegboard.grading.evidence import Evidence
-from pegboard.grading.rule import Finding, Rule, Tier, failed, judged, not_applicable, passed
+from pegboard.grading.rule import Finding, GradeRule, Tier, failed, judged, not_applicable, passed
 from pegboard.plugins import installed_plugins
 
 FIELDS = ("Summary", "Requires-Python")
@@ -148,7 +148,7 @@ def _bounds(specifiers: SpecifierSet) -> set[str]:
 
 
 RULES = (
-    Rule(
+    GradeRule(
         "starts",
         Tier.BRONZE,
         "An app starts with the plugin and what it requires, and nothing else.",
@@ -156,14 +156,14 @@ RULES = (
         starts,
         may_be_exempt=False,
     ),
-    Rule(
+    GradeRule(
         "quiet-start",
         Tier.BRONZE,
         "Nothing is logged as a warning or an error when it starts.",
         "A warning is for an operator who has something to do; tell what is normal as `INFO`.",
         starts_quietly,
     ),
-    Rule(
+    GradeRule(
         "metadata",
         Tier.BRONZE,
         "Its distribution says what it is, whose, under which licence, and for which Python.",
@@ -171,7 +171,7 @@ RULES = (
         "`requires-python`.",
         has_metadata,
     ),
-    Rule(
+    GradeRule(
         "core-range",
         Tier.BRONZE,
         "Its distribution requires pegboard with a lower and an upper bound.",
@@ -179,7 +179,7 @@ RULES = (
         "then tells an operator that a plugin is too old, before anything of it runs.",
         requires_a_range_of_cores,
     ),
-    Rule(
+    GradeRule(
         "readme",
         Tier.BRONZE,
         "Its readme says how it is installed.",
@@ -187,21 +187,21 @@ RULES = (
         "has the word `install` and the name of the distribution.",
         tells_how_to_install,
     ),
-    Rule(
+    GradeRule(
         "settings-documented",
         Tier.BRONZE,
         "Each setting has a `doc`, and is named in the documentation.",
         "Read are the readme and the files and folders of `docs` in the plugin's table.",
         documents_settings,
     ),
-    Rule(
+    GradeRule(
         "commands-documented",
         Tier.BRONZE,
         "Each command and each of its options has a help text.",
         "The docstring of a command is its help text; options take `help`.",
         documents_commands,
     ),
-    Rule(
+    GradeRule(
         "routes-documented",
         Tier.BRONZE,
         "Each route is in the OpenAPI document, and described there.",
@@ -209,7 +209,7 @@ RULES = (
         "docstring is the summary.",
         documents_routes,
     ),
-    Rule(
+    GradeRule(
         "own-tests",
         Tier.BRONZE,
         "It has tests of its own, and all of them pass.",

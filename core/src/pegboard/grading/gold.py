@@ -10,7 +10,7 @@ from pegboard.grading.evidence import Evidence
 from pegboard.grading.openapi_lint import lint
 from pegboard.grading.rule import (
     Finding,
-    Rule,
+    GradeRule,
     Tier,
     failed,
     judged,
@@ -161,7 +161,7 @@ def _does_something(path: Path, function: str) -> bool:
 
 
 RULES = (
-    Rule(
+    GradeRule(
         "combinations",
         Tier.GOLD,
         "Its tests pass where only the plugins that it requires are installed, and beside others.",
@@ -169,14 +169,14 @@ RULES = (
         "writes the environments.",
         passes_in_combinations,
     ),
-    Rule(
+    GradeRule(
         "lowest-python",
         Tier.GOLD,
         "Its tests pass on the lowest Python that its metadata allows.",
         "That is the lowest version in `requires-python`.",
         passes_on_its_lowest_python,
     ),
-    Rule(
+    GradeRule(
         "budgets",
         Tier.GOLD,
         "If it has routes, a test declares how many statements a request may send.",
@@ -184,7 +184,7 @@ RULES = (
         "`statement_budget` of the testing kit.",
         declares_budgets,
     ),
-    Rule(
+    GradeRule(
         "rows-migrated",
         Tier.GOLD,
         "Each of its revisions goes up, down and up again with rows in the tables, on both "
@@ -192,14 +192,14 @@ RULES = (
         "A test of `MigrationsContract` does that.",
         migrates_rows,
     ),
-    Rule(
+    GradeRule(
         "downgrades",
         Tier.GOLD,
         "Each revision can be taken back.",
         "A `downgrade` that is empty or only raises does not count, if there is an `upgrade`.",
         can_be_downgraded,
     ),
-    Rule(
+    GradeRule(
         "openapi-lint",
         Tier.GOLD,
         "Its part of the OpenAPI document is valid and complete.",
@@ -207,7 +207,7 @@ RULES = (
         "parameters, an answer with a schema, and its errors.",
         has_a_clean_document,
     ),
-    Rule(
+    GradeRule(
         "hooks-documented",
         Tier.GOLD,
         "Each hook that it declares for other plugins has a docstring, and is named in the "
@@ -215,7 +215,7 @@ RULES = (
         "The docstring says when the hook is called, and what it returns.",
         documents_hooks,
     ),
-    Rule(
+    GradeRule(
         "quiet-import",
         Tier.GOLD,
         "Its import opens no connection and no database, starts no thread and no process, and "
@@ -223,7 +223,7 @@ RULES = (
         "Do that in a hook that is given the app, or when it is first used.",
         imports_quietly,
     ),
-    Rule(
+    GradeRule(
         "warnings-are-errors",
         Tier.GOLD,
         "A warning fails its tests.",

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.imports import Import
-from pegboard.grading.rule import Finding, Rule, Tier, failed, judged, not_applicable, passed
+from pegboard.grading.rule import Finding, GradeRule, Tier, failed, judged, not_applicable, passed
 from pegboard.grading.silver import SHOWN, is_marked
 
 PUBLIC = (
@@ -126,14 +126,14 @@ def _private(one: Import) -> str | None:
 
 
 RULES = (
-    Rule(
+    GradeRule(
         "strict-types",
         Tier.PLATINUM,
         "mypy finds no error in it with `--strict`.",
         "Again without the plugin's own configuration.",
         has_strict_types,
     ),
-    Rule(
+    GradeRule(
         "public-imports",
         Tier.PLATINUM,
         "It imports only public names of the core and of other plugins.",
@@ -141,7 +141,7 @@ RULES = (
         "underscore.",
         imports_public_names,
     ),
-    Rule(
+    GradeRule(
         "declared-imports",
         Tier.PLATINUM,
         "Its distribution requires every package that it imports.",
@@ -149,14 +149,14 @@ RULES = (
         "next release.",
         declares_imports,
     ),
-    Rule(
+    GradeRule(
         "no-test-imports",
         Tier.PLATINUM,
         "It imports neither pytest nor `pegboard.testing` when it serves.",
         "A subpackage `testing` of its own may, if nothing imports that when it serves.",
         imports_no_tests,
     ),
-    Rule(
+    GradeRule(
         "fault-tests",
         Tier.PLATINUM,
         "If it uses Redis or the database, a test lets a server fail.",
@@ -164,7 +164,7 @@ RULES = (
         "`own_postgres`, `redis_proxy` and the like).",
         tests_faults,
     ),
-    Rule(
+    GradeRule(
         "performance-budget",
         Tier.PLATINUM,
         "A request for another plugin's route costs no more than the plugin declares.",

@@ -8,10 +8,10 @@ from pegboard.grading import bronze, gold, platinum, silver
 from pegboard.grading.errors import Unavailable
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.options import Options, check_rules
-from pegboard.grading.rule import COUNTED, Finding, Outcome, Rule, Tier, unknown
+from pegboard.grading.rule import COUNTED, Finding, GradeRule, Outcome, Tier, unknown
 from pegboard.grading.subject import find_subject
 
-RULES: tuple[Rule, ...] = (*bronze.RULES, *silver.RULES, *gold.RULES, *platinum.RULES)
+RULES: tuple[GradeRule, ...] = (*bronze.RULES, *silver.RULES, *gold.RULES, *platinum.RULES)
 """All rules, those of the lowest tier first."""
 
 TIERS = tuple(tier.label for tier in Tier if tier)
@@ -22,7 +22,7 @@ TIERS = tuple(tier.label for tier in Tier if tier)
 class Verdict:
     """What became of one rule."""
 
-    rule: Rule
+    rule: GradeRule
     outcome: Outcome
     details: tuple[str, ...]
     """What the checker found, or the reason of an exemption."""
@@ -104,7 +104,7 @@ def grade(
     )
 
 
-def _judge(rule: Rule, evidence: Evidence, options: Options) -> Verdict:
+def _judge(rule: GradeRule, evidence: Evidence, options: Options) -> Verdict:
     try:
         finding = rule.check(evidence)
     except Unavailable as error:
@@ -115,7 +115,7 @@ def _judge(rule: Rule, evidence: Evidence, options: Options) -> Verdict:
     return _exempted(rule, finding, reason)
 
 
-def _exempted(rule: Rule, finding: Finding, reason: str) -> Verdict:
+def _exempted(rule: GradeRule, finding: Finding, reason: str) -> Verdict:
     if finding.outcome in {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
         return Verdict(rule, finding.outcome, finding.details, is_needless=True)
     return Verdict(rule, Outcome.EXEMPT, (reason,))

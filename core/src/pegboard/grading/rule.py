@@ -73,7 +73,7 @@ def judged(mistakes: list[str], fine: str) -> Finding:
 
 
 @dataclass(frozen=True)
-class Rule:
+class GradeRule:
     """One rule of a tier."""
 
     id: str

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.rule import (
     Finding,
-    Rule,
+    GradeRule,
     Tier,
     failed,
     judged,
@@ -133,7 +133,7 @@ def _names(cases: Collection[Case], outcome: str) -> list[str]:
 
 
 RULES = (
-    Rule(
+    GradeRule(
         "plugin-contract",
         Tier.SILVER,
         "A test class inherits `PluginContract`, and its tests pass.",
@@ -141,7 +141,7 @@ RULES = (
         "behind.",
         keeps_plugin_contract,
     ),
-    Rule(
+    GradeRule(
         "migrations-contract",
         Tier.SILVER,
         "If it has tables, a test class inherits `MigrationsContract`, and its tests pass on both "
@@ -149,14 +149,14 @@ RULES = (
         "The contract runs on SQLite and PostgreSQL by itself.",
         keeps_migrations_contract,
     ),
-    Rule(
+    GradeRule(
         "resource-contract",
         Tier.SILVER,
         "Each resource has a test class that inherits `ResourceContract`, and its tests pass.",
         "There are at least as many classes as resources.",
         keeps_resource_contract,
     ),
-    Rule(
+    GradeRule(
         "cache-strategy-contract",
         Tier.SILVER,
         "If it brings a cache strategy, a test class inherits `CacheStrategyContract`, and its "
@@ -164,7 +164,7 @@ RULES = (
         "A plugin that implements `pegboard_cache_strategy` brings one.",
         keeps_if_it_has("pegboard_cache_strategy", "CacheStrategyContract"),
     ),
-    Rule(
+    GradeRule(
         "client-identity-contract",
         Tier.SILVER,
         "If it identifies clients, a test class inherits `ClientIdentityContract`, and its tests "
@@ -172,14 +172,14 @@ RULES = (
         "A plugin that implements `pegboard_client_identity` does.",
         keeps_if_it_has("pegboard_client_identity", "ClientIdentityContract"),
     ),
-    Rule(
+    GradeRule(
         "stage-contract",
         Tier.SILVER,
         "If it brings stages, a test class inherits `StageContract`, and its tests pass.",
         "A plugin that implements `pegboard_stages` brings some.",
         keeps_if_it_has("pegboard_stages", "StageContract"),
     ),
-    Rule(
+    GradeRule(
         "both-databases",
         Tier.SILVER,
         "If it has tables, its own tests pass on SQLite and on PostgreSQL.",
@@ -187,7 +187,7 @@ RULES = (
         "count here.",
         runs_on_both_databases,
     ),
-    Rule(
+    GradeRule(
         "typed",
         Tier.SILVER,
         "It ships `py.typed`, and mypy finds no error in it.",
@@ -195,7 +195,7 @@ RULES = (
         "`--strict` do not count, nor do libraries without types.",
         has_types,
     ),
-    Rule(
+    GradeRule(
         "coverage",
         Tier.SILVER,
         f"Its tests execute at least {LEAST_COVERAGE:.0f} % of it.",

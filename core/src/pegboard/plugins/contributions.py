@@ -1,6 +1,7 @@
 """What a plugin contributes: collected from its hooks, and checked to be of the right type."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pegboard.plugins.origin import describe_error
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import Settings, declarations_of
+from pegboard.start_times import step
 
 _COLLECTED = (
     "pegboard_models",
@@ -26,6 +28,7 @@ _COLLECTED = (
     "pegboard_blueprints",
     "pegboard_commands",
     "pegboard_health_checks",
+    "pegboard_requires",
 )
 """The hooks that say what a plugin has, without an app."""
 
@@ -46,16 +49,20 @@ class Plugin(Candidate):
     """Its commands of the command line."""
     health_checks: tuple[HealthCheck, ...] = ()
     """What `/health/ready` asks."""
+    interfaces: tuple[type, ...] = ()
+    """The interfaces of the services that it requires."""
 
 
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:
     """Call the hook of one plugin; return its result in a list, which is empty if it has none."""
     implementations = getattr(manager.hook, hook).get_hookimpls()
-    return [
-        implementation.function(*(arguments[name] for name in implementation.argnames))
-        for implementation in implementations
-        if implementation.plugin_name == plugin
-    ]
+    results = []
+    for implementation in implementations:
+        if implementation.plugin_name == plugin:
+            with step(hook, plugin):
+                given = (arguments[name] for name in implementation.argnames)
+                results.append(implementation.function(*given))
+    return results
 
 
 def call_plugin(
@@ -67,8 +74,22 @@ def call_plugin(
     The problems of a `StartupError` are kept: one that names a plugin stays that plugin's, the
     others become problems of the plugin that was called.
     """
-    try:
+    with naming_failures(plugin, hook):
         results = call_hook(manager, plugin.name, hook, **arguments)
+    mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
+    if mistakes:
+        code = Code.HOOK_RESULT_INVALID
+        raise PluginError(
+            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
+        )
+    return results
+
+
+@contextmanager
+def naming_failures(plugin: Candidate, hook: str) -> Iterator[None]:
+    """Raise `PluginError` for whatever a hook of a plugin raises, as `call_plugin` does."""
+    try:
+        yield
     except PluginError:
         raise
     except StartupError as error:
@@ -78,13 +99,6 @@ def call_plugin(
         summary = f"{hook} failed: {describe_error(error, plugin.package)}"
         hint = f"Fix the plugin's implementation of {hook}."
         raise PluginError(plugin.problem(Code.HOOK_FAILED, summary, hint)) from error
-    mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
-    if mistakes:
-        code = Code.HOOK_RESULT_INVALID
-        raise PluginError(
-            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
-        )
-    return results
 
 
 def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
@@ -126,6 +140,7 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         blueprints=tuple(found["pegboard_blueprints"] or ()),
         commands=tuple(found["pegboard_commands"] or ()),
         health_checks=tuple(found["pegboard_health_checks"] or ()),
+        interfaces=tuple(found["pegboard_requires"] or ()),
     )
 
 
