@@ -8,6 +8,7 @@ from typing import Any
 import pluggy
 
 from pegboard.plugins.contributions import call_hook
+from pegboard.plugins.core_names import advise
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.hooks import CoreHooks
 from pegboard.plugins.markers import PROJECT, Implementation
@@ -70,6 +71,8 @@ def _remedy(candidate: Candidate, error: BaseException) -> str:
     """Return what to do about an error of importing a plugin, without a full stop."""
     entry_point = candidate.entry_point
     place = line_at_fault(error, candidate.package)
+    if advice := advise(error, candidate, place):
+        return advice
     if entry_point is None:
         return f"Fix {place or candidate.package}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
