@@ -17,6 +17,8 @@ PUBLIC = (
     "pegboard.annotations",
     "pegboard.cache",
     "pegboard.clients",
+    "pegboard.clock",
+    "pegboard.deprecation",
     "pegboard.redis",
     "pegboard.resources",
     "pegboard.stages",

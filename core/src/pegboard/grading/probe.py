@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from flask import Blueprint, Flask
 
 from pegboard.app import create_app
 from pegboard.grading.started import MARK
+from pegboard.migrations import upgrade
 from pegboard.plugins import (
     Candidate,
     Plugin,
@@ -75,7 +77,9 @@ class Warnings(logging.Handler):
 def main(argument: str) -> None:
     """Print the findings as JSON, in the last line of standard output."""
     wanted = json.loads(argument)
-    found = examine(wanted["name"], wanted["needs"], {**DEFAULTS, **wanted["settings"]})
+    with TemporaryDirectory(prefix="pegboard-grade-") as folder:
+        own = {"MIGRATIONS_DIRECTORY": f"{folder}/alembic", **wanted["settings"]}
+        found = examine(wanted["name"], wanted["needs"], {**DEFAULTS, **own})
     sys.stdout.write(f"\n{MARK}{json.dumps(found, default=str)}\n")
 
 
@@ -92,11 +96,14 @@ def examine(name: str, needs: list[str], settings: Mapping[str, Any]) -> dict[st
         app = create_app(settings, plugins=[*needs, name, Neighbour()])
     except StartupError as error:
         return {"problems": [*map(str, error.problems)]}
+    started_with = [*warnings.texts]
+    for one in (without, app):
+        upgrade(one)
     registry = get_registry(app)
     plugin = next(one for one in registry.plugins if one.name == name)
     return {
         "problems": [],
-        "warnings": warnings.texts,
+        "warnings": started_with,
         "effects": effects,
         "test_modules": [one for one in at_run_time if _is_of_tests(one)],
         **_contributions(plugin, registry, app),
