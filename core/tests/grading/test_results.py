@@ -32,9 +32,7 @@ UP_AND_DOWN = "tests/test_it.py::TestIt::test_each_revision_goes_up_down_and_up_
 def subject(plugin_folder: PluginFolder) -> Subject:
     """An installed plugin of which nothing is run."""
     plugin_folder.add("notes", requires=["pegboard"])
-    found = find_subject("notes", TIERS)
-    found.metadata.metadata["Requires-Python"] = ">=3.11"
-    return found
+    return find_subject("notes", TIERS)
 
 
 def case(inside: str = "", **changes: Any) -> str:

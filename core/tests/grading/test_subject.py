@@ -102,7 +102,7 @@ def test_a_source_of_another_plugin_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("notes")
 def test_a_plugin_that_is_not_installed_is_told() -> None:
     """With those that are."""
-    with pytest.raises(
-        GradeError, match="note is not installed; the installed plugins are: .*notes"
-    ):
+    with pytest.raises(GradeError) as caught:
         find_subject("note", TIERS)
+    assert str(caught.value).startswith("note is not installed; the installed plugins are: ")
+    assert "notes" in str(caught.value)
