@@ -2,7 +2,7 @@
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
 `pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
-`pegboard.annotations`, `pegboard.clock` and `pegboard.testing`.
+`pegboard.annotations`, `pegboard.background`, `pegboard.clock` and `pegboard.testing`.
 """
 
 import warnings
