@@ -355,6 +355,8 @@ def test_every_command_that_a_document_shows_exists(path: Path) -> None:
         commands={**create_app(WITHOUT_REDIS).cli.commands, **main.commands, "db": db}
     )
     for line in re.findall(r"(?:^|[;&] )(?:\$ )?pegboard ([a-z].*)", shell, re.MULTILINE):
+        if path.is_relative_to(ROOT / "examples" / line.split()[0]):
+            continue  # a command of an example, which is not installed here
         group: click.Command = known
         for word in line.split():
             if isinstance(group, click.Group):

@@ -1,5 +1,6 @@
 """What README.md and the guides show can be done as it is shown."""
 
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.services import run_pegboard
+from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -254,10 +256,19 @@ def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path:
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_fixtures_pass(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+def test_the_examples_of_the_fixtures_pass(
+    plugin_folder: PluginFolder, make_app: MakeApp, tmp_path: Path
+) -> None:
     """They are the tests of one module, and run in a process of their own."""
+    (tmp_path / "openapi.json").write_text(items_document(make_app), encoding="utf-8")
     printed = run_tests(tmp_path, plugin_folder, "\n".join(blocks(FIXTURES_GUIDE, "python")))
     assert re.search(r"^\d\d passed(, \d skipped)? in", printed, re.MULTILINE), printed
+
+
+def items_document(make_app: MakeApp) -> str:
+    """The snapshot that one of the examples compares."""
+    document = make_app(plugins=["items"]).test_client().get("/openapi.json").get_json()
+    return json.dumps(part_of(document, "/api/items"))
 
 
 def test_every_fixture_has_an_example() -> None:

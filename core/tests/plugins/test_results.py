@@ -1,6 +1,6 @@
 """What hooks return: checked for every hook of the core."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard import HealthCheck, Model, Settings, StartupError, create_app, get_health, hookimpl
 from pegboard.cache import CacheStrategy, Key
-from pegboard.plugins import hooks
-from pegboard.plugins.hooks import PROJECT
+from pegboard.plugins.hooks import CoreHooks
+from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code
 from pegboard.resources import Listener
@@ -106,6 +106,7 @@ WRONG: dict[str, list[Any]] = {
         [HealthCheck("one", check)],
         [HealthCheck("one", lambda _app: None)],  # type: ignore[arg-type,misc]
     ],
+    "pegboard_requires": [None, Sized, "Sized", [Sized, "Sized"], [object()]],
     "pegboard_setup": [object(), False],
     "pegboard_listeners": [None, Listener(written=print), [Listener], [print]],
     "pegboard_client_identity": [
@@ -131,8 +132,11 @@ WRONG: dict[str, list[Any]] = {
 
 def test_every_hook_has_an_expected_result() -> None:
     """And wrong ones that are tried here."""
-    declared = {name for name in vars(hooks) if hasattr(getattr(hooks, name), f"{PROJECT}_spec")}
-    assert declared - {"pegboard_hookspecs"} == EXPECTED.keys() == WRONG.keys()
+    declared = {
+        name for name in vars(CoreHooks) if hasattr(getattr(CoreHooks, name), f"{PROJECT}_spec")
+    }
+    others = {"pegboard_hookspecs", "pegboard_provides"}
+    assert declared - others == EXPECTED.keys() == WRONG.keys()
 
 
 @pytest.mark.parametrize("hook,result", [(name, one) for name in WRONG for one in WRONG[name]])

@@ -48,6 +48,23 @@ def hook(name: str, *lines: str, arguments: str = "") -> str:
     return f"@pegboard.hookimpl\ndef {name}({arguments}):\n{body}"
 
 
+MAILER = """
+from typing import Protocol
+
+class Mailer(Protocol):
+    def send(self, to): ...
+
+"""
+
+
+def provider(interface: str, line: str) -> str:
+    """The code that provides the service of an interface."""
+    return (
+        f"@pegboard.hookimpl.provides({interface})\n"
+        f"def make_{interface.lower()}(app):\n    {line}\n"
+    )
+
+
 def blueprint(name: str, rule: str) -> str:
     """The code of a plugin with one route."""
     return (
@@ -146,6 +163,12 @@ MISTAKES = {
         hook("pegboard_blueprints", "return []")
         + hook("more", "return []").replace("hookimpl", "hookimpl(specname='pegboard_blueprints')")
     ),
+    Code.HOOK_ORDER_CYCLE: Mistake(
+        plugins={
+            name: hook("pegboard_setup", "...").replace("hookimpl", f"hookimpl(before='{other}')")
+            for name, other in (("shop", "stock"), ("stock", "shop"))
+        }
+    ),
     Code.HOOK_SPECIFICATIONS_INVALID: shop(
         hook("pegboard_hookspecs", "import example_shop", "return example_shop")
     ),
@@ -153,6 +176,14 @@ MISTAKES = {
         hook("pegboard_setup", "raise RuntimeError('no licence')", arguments="app")
     ),
     Code.HOOK_RESULT_INVALID: shop(hook("pegboard_blueprints", "return 'blueprint'")),
+    Code.SERVICE_MISSING: shop(MAILER + hook("pegboard_requires", "return [Mailer]")),
+    Code.SERVICE_INVALID: shop(MAILER + provider("Mailer", "return object()")),
+    Code.SERVICE_CYCLE: shop(
+        MAILER
+        + "class Clock: ...\n"
+        + provider("Mailer", "pegboard.get_registry(app).service(Clock)")
+        + provider("Clock", "pegboard.get_registry(app).service(Mailer)")
+    ),
     Code.MIGRATIONS_MISSING: shop(
         MODELS.partition("@pegboard.hookimpl\ndef pegboard_migrations")[0]
     ),
@@ -246,6 +277,9 @@ def two(): ...
         + hook("pegboard_hookspecs", "return sys.modules[__name__]")
     ),
     Code.COLLISION_PROVIDER: both(hook("pegboard_cache_strategy", "return None", arguments="app")),
+    Code.COLLISION_SERVICE: both(
+        "from argparse import Action\n" + provider("Action", "return Action([], 'name')")
+    ),
     Code.COLLISION_STAGE: both(stage("700", name="'NAME'")),
     Code.COLLISION_PLUGIN_NAME: Mistake(
         {"PEGBOARD_PLUGINS": "shop"}, {"shop": "", "other": ""}, names={"other": "shop"}

@@ -129,7 +129,7 @@ def test_a_broken_listener_does_not_undo_what_is_done(client, listener, caplog):
     response = client.post("/api/items/", json={"name": "Hammer"})
 
     errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
-    assert ["plugin listener failed after a commit"] == errors
+    assert ["plugin listener failed in pegboard_items_after_commit"] == errors
     assert 201 == response.status_code
     assert 200 == client.get("/api/items/1").status_code
 

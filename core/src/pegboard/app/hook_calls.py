@@ -1,5 +1,7 @@
 """Calling the hooks that are given the app, to which any of them may add routes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
@@ -23,9 +25,15 @@ def call_with_app(
     Raises `PluginError` as that does, and for routes that the hook has added if they collide with
     others.
     """
+    with comparing_routes(app, assembled, plugin):
+        return call_plugin(assembled.manager, plugin, hook, app=app, **arguments)
+
+
+@contextmanager
+def comparing_routes(app: Flask, assembled: Registry, plugin: Plugin) -> Iterator[None]:
+    """Raise `PluginError` for routes that the block adds for a plugin if they collide."""
     routes: Routes = app.extensions[_EXTENSION]
     known = len(rules_of(app))
-    results = call_plugin(assembled.manager, plugin, hook, app=app, **arguments)
+    yield
     if collisions := routes.add(plugin, rules_of(app)[known:]):
         raise PluginError(*settle(collisions, assembled.skippable))
-    return results

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.app.hook_calls import call_with_app, init_routes
+from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
@@ -27,7 +27,7 @@ _SAME_SCHEMA = "Multiple schemas resolved to the name"
 
 
 def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
-    """Register what all plugins contribute, then call the `pegboard_setup` of each.
+    """Register what all plugins contribute, make their services, then let each set itself up.
 
     Raises `PluginError` for the first plugin that fails.
     """
@@ -41,7 +41,10 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing("pegboard_provides"):
+        with comparing_routes(app, assembled, plugin):
+            assembled.services.make(app, plugin)
+    for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
@@ -49,7 +52,7 @@ def install_listeners(app: Flask, assembled: Registry) -> None:
     """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
     listeners = [
         Registered(plugin.name, listener)
-        for plugin in assembled.plugins
+        for plugin in assembled.implementing("pegboard_listeners")
         for result in call_with_app(app, assembled, plugin, "pegboard_listeners")
         for listener in result
     ]

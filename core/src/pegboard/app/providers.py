@@ -56,7 +56,7 @@ def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Iden
     """Return what identifies clients, in the order of the plugins, each with its plugin's name."""
     return [
         (plugin.name, identify)
-        for plugin in assembled.plugins
+        for plugin in assembled.implementing("pegboard_client_identity")
         for identify in call_with_app(app, assembled, plugin, "pegboard_client_identity")
         if identify is not None
     ]
@@ -64,7 +64,7 @@ def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Iden
 
 def _provided(app: Flask, assembled: Registry, hook: str) -> Any:
     """Return the result of the one plugin that implements a single-provider hook, else None."""
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing(hook):
         for result in call_with_app(app, assembled, plugin, hook):
             return result
     return None

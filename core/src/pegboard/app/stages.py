@@ -37,7 +37,7 @@ def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     stages: list[tuple[Stage, Plugin | None]] = [(stage, None) for stage in own]
     problems: list[Problem] = []
     collisions: list[Collision] = []
-    for plugin in assembled.plugins:
+    for plugin in assembled.implementing("pegboard_stages"):
         for result in call_with_app(app, assembled, plugin, "pegboard_stages"):
             for stage in result:
                 if problem := _stage_problem(stage):

@@ -8,6 +8,7 @@ from flask.cli import ScriptInfo, pass_script_info, with_appcontext
 
 from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
+from pegboard.cli.matrix import matrix
 from pegboard.logs import not_logged
 from pegboard.migrations import find_orphans, remove_history
 from pegboard.plugins import Skipped, get_registry, installed_plugins
@@ -16,6 +17,9 @@ from pegboard.plugins import Skipped, get_registry, installed_plugins
 @click.group()
 def plugins() -> None:
     """List, diagnose and remove plugins."""
+
+
+plugins.add_command(matrix)
 
 
 @plugins.command(name="list")

@@ -6,6 +6,7 @@ from pegboard.plugins.discovery import Candidate, installed_plugins, select_plug
 from pegboard.plugins.hooks import hookimpl, hookspec
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
+from pegboard.plugins.requirements import in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "get_registry",
     "hookimpl",
     "hookspec",
+    "in_order",
     "init_registry",
     "installed_plugins",
     "may_skip",

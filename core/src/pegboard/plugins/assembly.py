@@ -6,16 +6,19 @@ from typing import Any
 
 import pluggy
 
-from pegboard.plugins import hooks
 from pegboard.plugins.collisions import find_collisions, find_same_names, find_wrong_names
 from pegboard.plugins.contributions import Plugin, collect
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.foreign_keys import find_undeclared_references
+from pegboard.plugins.hooks import CoreHooks
 from pegboard.plugins.listed_names import check_listed_names
+from pegboard.plugins.markers import PROJECT
+from pegboard.plugins.ordering import order_hooks
 from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, check_hooks, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
+from pegboard.plugins.services import check_services
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
@@ -76,8 +79,8 @@ def examine(
         *find_same_names(candidates),
         *check_requirements(candidates, reasons),
     ]
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(CoreHooks)
     ordered, cycles = in_order(reversed(candidates))  # of one name the first stays
     problems += cycles
     registered: list[Candidate] = []
@@ -108,10 +111,14 @@ def examine(
     config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
     is_complete = len(plugins) == len(candidates)
     problems += find_undeclared_references(plugins, is_complete=is_complete)
-    collisions, invalid = find_collisions(plugins, manager, config)
-    collisions += (one for one in found if isinstance(one, Collision))
+    found += (services := list(check_services(manager, plugins, is_complete=is_complete)))
+    problems += (one for one in services if isinstance(one, Problem))
     allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
     skippable = find_skippable(ordered, allowed)
+    circles, misnamed = order_hooks(manager, registered, skippable)
+    problems += circles
+    collisions, invalid = find_collisions(plugins, manager, config)
+    collisions += (one for one in found if isinstance(one, Collision))
     mislisted, absent = check_listed_names(
         configuration.core, [one.name for one in candidates], reasons
     )
@@ -119,9 +126,8 @@ def examine(
     failed = {problem.plugin for problem in problems if problem.plugin is not None}
     # A name that a plugin has three times is one problem.
     problems += dict.fromkeys(settle(collisions, skippable, failed))
-    registry = Registry(
-        tuple(plugins), (), skippable, settings, values, manager, (*unused, *absent)
-    )
+    left = (*unused, *absent, *misnamed)
+    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, left)
     return registry, problems
 
 

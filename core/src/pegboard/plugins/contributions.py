@@ -1,6 +1,7 @@
 """What a plugin contributes: collected from its hooks, and checked to be of the right type."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _COLLECTED = (
     "pegboard_blueprints",
     "pegboard_commands",
     "pegboard_health_checks",
+    "pegboard_requires",
 )
 """The hooks that say what a plugin has, without an app."""
 
@@ -46,6 +48,8 @@ class Plugin(Candidate):
     """Its commands of the command line."""
     health_checks: tuple[HealthCheck, ...] = ()
     """What `/health/ready` asks."""
+    interfaces: tuple[type, ...] = ()
+    """The interfaces of the services that it requires."""
 
 
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:
@@ -67,8 +71,22 @@ def call_plugin(
     The problems of a `StartupError` are kept: one that names a plugin stays that plugin's, the
     others become problems of the plugin that was called.
     """
-    try:
+    with naming_failures(plugin, hook):
         results = call_hook(manager, plugin.name, hook, **arguments)
+    mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
+    if mistakes:
+        code = Code.HOOK_RESULT_INVALID
+        raise PluginError(
+            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
+        )
+    return results
+
+
+@contextmanager
+def naming_failures(plugin: Candidate, hook: str) -> Iterator[None]:
+    """Raise `PluginError` for whatever a hook of a plugin raises, as `call_plugin` does."""
+    try:
+        yield
     except PluginError:
         raise
     except StartupError as error:
@@ -78,13 +96,6 @@ def call_plugin(
         summary = f"{hook} failed: {describe_error(error, plugin.package)}"
         hint = f"Fix the plugin's implementation of {hook}."
         raise PluginError(plugin.problem(Code.HOOK_FAILED, summary, hint)) from error
-    mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
-    if mistakes:
-        code = Code.HOOK_RESULT_INVALID
-        raise PluginError(
-            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
-        )
-    return results
 
 
 def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
@@ -126,6 +137,7 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         blueprints=tuple(found["pegboard_blueprints"] or ()),
         commands=tuple(found["pegboard_commands"] or ()),
         health_checks=tuple(found["pegboard_health_checks"] or ()),
+        interfaces=tuple(found["pegboard_requires"] or ()),
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pluggy
 
-from pegboard.plugins import hooks
 from pegboard.plugins.contributions import call_hook
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.hooks import CoreHooks
+from pegboard.plugins.markers import PROJECT, Implementation
 from pegboard.plugins.objects import check_object
 from pegboard.plugins.origin import describe_error, line_at_fault
 from pegboard.plugins.parties import Collision, titled
@@ -128,7 +129,7 @@ def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[
         if manager.parse_hookspec_opts(specifications, name) is not None
     ]
     if not found:
-        message = f"did not find any {hooks.PROJECT!r} hooks in {specifications!r}"
+        message = f"did not find any {PROJECT!r} hooks in {specifications!r}"
         raise ValueError(message)
     return found
 
@@ -167,8 +168,10 @@ def check_hooks(
         if options is None:
             # Only the name of a hook is looked at: another may be a proxy such as `current_app`.
             # Only what `pegboard_hookspecs` returns declares a hook, and none of the core's.
-            if name in known and (
-                hasattr(hooks, name) or (name, getattr(obj, name)) not in declared
+            if isinstance(inspect.getattr_static(obj, name, None), Implementation):
+                yield _marks_nothing(candidate, obj, name)
+            elif name in known and (
+                hasattr(CoreHooks, name) or (name, getattr(obj, name)) not in declared
             ):
                 yield _not_marked(manager, candidate, obj, name)
             continue
@@ -201,6 +204,15 @@ def _not_marked(
         summary = f"{name} has the name of a hook, but is marked as the declaration of one"
         hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
     return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
+
+
+def _marks_nothing(candidate: Candidate, obj: Any, name: str) -> Problem:
+    hook = inspect.getattr_static(obj, name).hook
+    return candidate.problem(
+        Code.HOOK_NOT_MARKED,
+        f"{name} is what marks an implementation of {hook}, and marks no function",
+        f"Put it above the function: @pegboard.hookimpl(...), with the declaration of {hook}.",
+    )
 
 
 def _wrong_arguments(

@@ -1,17 +1,26 @@
 """The registry of an app: its active plugins, and the settings in force."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ParamSpec, TypeVar
 
 import pluggy
 from flask import Flask
 
 from pegboard.extensions import get_extension
 from pegboard.plugins.contributions import Plugin
+from pegboard.plugins.isolation import Outcome, call_isolated
+from pegboard.plugins.ordering import plugins_in_order
+from pegboard.plugins.services import Services
 from pegboard.problems import Problem
 from pegboard.settings import Settings, Unused, Value
 
 EXTENSION = "pegboard"
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,43 @@ class Registry:
     def hook(self) -> pluggy.HookRelay:
         """The hooks, to call those that a plugin declares."""
         return self.manager.hook
+
+    def call_each(
+        self, hook: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> list[Outcome[_R]]:
+        """Call each implementation of a hook by itself, so that one that raises stops no other.
+
+        `hook` is the declaration, whose arguments follow. An error is logged with the plugin and
+        the hook, and is in the outcome. In an app context each is called in one of its own, with
+        another database session: what one leaves undone is not the next one's. The order is that
+        of `hook`; wrappers are not called. Raises `LookupError` for a hook that no active plugin
+        declares.
+        """
+        return call_isolated(self.manager, hook, *args, **kwargs)
+
+    @cached_property
+    def services(self) -> Services:
+        """What plugins provide for each other; an app has each once."""
+        return Services(self.manager, self.plugins)
+
+    def service(self, interface: Callable[..., _T]) -> _T:
+        """Return the service with an interface, a class, from whichever plugin provides it.
+
+        Raises `LookupError` if no active plugin does, which cannot be in a plugin that requires it
+        by `pegboard_requires`; and before the services of the app are made.
+        """
+        return self.services.get(interface)
+
+    def find_service(self, interface: Callable[..., _T]) -> _T | None:
+        """Return the service with an interface, as `service` does; None if no plugin has it."""
+        return self.services.get(interface) if interface in self.services else None
+
+    def implementing(self, hook: str) -> list[Plugin]:
+        """Return the active plugins that implement a hook of the core, in the order of the calls.
+
+        That is the order of the plugins, but for what `before` and `after` say.
+        """
+        return plugins_in_order(self.manager, hook, self.plugins)
 
     def dependents(self, plugin: Plugin) -> list[str]:
         """Return the names of the active plugins whose distributions require this one's."""

@@ -134,21 +134,21 @@ def _is_session_interface(value: Any) -> bool:
     """
     return isinstance(value, SessionInterface) and all(
         getattr(type(value), name) is not getattr(SessionInterface, name)
-        and _is_method_like(getattr(SessionInterface, name), getattr(value, name))
+        and is_method_like(getattr(SessionInterface, name), getattr(value, name))
         for name in ("open_session", "save_session")
     )
 
 
 def _is_strategy(value: Any) -> bool:
     return not isinstance(value, type) and all(
-        _is_method_like(getattr(CacheStrategy, name), getattr(value, name, None))
+        is_method_like(getattr(CacheStrategy, name), getattr(value, name, None))
         if name != "name"
         else hasattr(value, name)
         for name in _STRATEGY
     )
 
 
-def _is_method_like(declared: Callable[..., Any], method: Any) -> bool:
+def is_method_like(declared: Callable[..., Any], method: Any) -> bool:
     """Return whether a method of an object can be called as a class declares it."""
     return callable(method) and _takes_arguments_of(functools.partial(declared, None), method)
 
@@ -179,6 +179,9 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             "generator, without arguments",
             _is_health_check,
         ),
+        "pegboard_requires": _sequence(
+            "the classes that are interfaces of services", lambda value: isinstance(value, type)
+        ),
         "pegboard_setup": _NOTHING,
         "pegboard_listeners": _sequence(
             "objects of pegboard.resources.Listener", lambda value: isinstance(value, Listener)
@@ -206,7 +209,10 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         "pegboard_openapi": _NOTHING,
     }
 )
-"""The hooks that return something to the core; `pegboard_hookspecs` is checked by pluggy."""
+"""The hooks that return something to the core.
+
+`pegboard_hookspecs` is checked by pluggy, and `pegboard_provides` by the interface of the service.
+"""
 
 
 def _shown(value: Any) -> str:

@@ -231,6 +231,18 @@ class Code(ProblemCode):
         "it implements pegboard_blueprints twice, and the core takes one result",
         "Keep one of the two implementations.",
     )
+    HOOK_ORDER_CYCLE = (
+        "PB_HOOK_ORDER_CYCLE",
+        (
+            "Implementations of one hook ask by `before` and `after` to be called before one "
+            "another, so none can be called first."
+        ),
+        (
+            "implementations of pegboard_setup are each to be called before the next: shop → stock "
+            "→ shop"
+        ),
+        "Remove a plugin from `before` or `after` of the hook in one of the plugins.",
+    )
     HOOK_SPECIFICATIONS_INVALID = (
         "PB_HOOK_SPECIFICATIONS_INVALID",
         "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read.",
@@ -256,6 +268,36 @@ class Code(ProblemCode):
         ),
         "pegboard_blueprints returned 'blueprint'",
         "Return what the hook's reference says.",
+    )
+
+    # Services that plugins provide for each other
+
+    SERVICE_MISSING = (
+        "PB_SERVICE_MISSING",
+        "The plugin requires a service, by its interface, and no active plugin provides it.",
+        "it requires the service example_shop.plugin.Mailer, which no active plugin provides",
+        "Install and activate a plugin that provides it, or disable this one too.",
+    )
+    SERVICE_INVALID = (
+        "PB_SERVICE_INVALID",
+        (
+            "What the plugin provides is not what the interface says: it lacks a member, or a "
+            "method takes other arguments; or the marker that names the interface is missing."
+        ),
+        (
+            "pegboard_provides returned for example_shop.plugin.Mailer an object of type object, "
+            "which lacks send"
+        ),
+        "Return an object that has all of the interface.",
+    )
+    SERVICE_CYCLE = (
+        "PB_SERVICE_CYCLE",
+        "To make one service another one is needed, and to make that one the first.",
+        (
+            "services need each other in a circle: example_shop.plugin.Clock → "
+            "example_shop.plugin.Mailer → example_shop.plugin.Clock"
+        ),
+        "Get one of these services later, when it is used.",
     )
 
     # What plugins contribute
@@ -478,6 +520,12 @@ class Code(ProblemCode):
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
             "(example-shop 1.0) too"
         ),
+        "Disable one of the two plugins.",
+    )
+    COLLISION_SERVICE = (
+        "PB_COLLISION_SERVICE",
+        "Two plugins provide a service of one interface, or one plugin does twice.",
+        "service argparse.Action is provided by plugin shop (example-shop 1.0) too",
         "Disable one of the two plugins.",
     )
     COLLISION_STAGE = (

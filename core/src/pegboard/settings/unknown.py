@@ -18,14 +18,14 @@ _TESTING_PREFIX = f"{ENV_PREFIX}TEST_"
 
 @dataclass(frozen=True)
 class Unused:
-    """An environment variable that looks like one of the platform's, and that no setting has."""
+    """A name that has no effect, as an environment variable that looks like one of a setting."""
 
     name: str
-    """As it is spelled in the environment, prefix included."""
+    """As it is spelled where it is given; a variable with its prefix."""
     reason: str
     """Why it is not used, as a part of a sentence."""
     near: str | None = None
-    """The variable that it may be a misspelling of."""
+    """The name that it may be a misspelling of."""
     is_warned: bool = False
     """Whether the start warns of it even if it resembles nothing."""
 

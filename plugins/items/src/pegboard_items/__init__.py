@@ -1,7 +1,7 @@
 """The items resource of Pegboard."""
 
 from pegboard.resources import Kind
-from pegboard_items.events import Change
+from pegboard_items.changes import Change
 from pegboard_items.models import Item
 
 __all__ = ["Change", "Item", "Kind"]

@@ -8,7 +8,7 @@ works without items marks its implementations `@pegboard.hookimpl(optionalhook=T
 from collections.abc import Sequence
 
 import pegboard
-from pegboard_items.events import Change
+from pegboard_items.changes import Change
 
 
 @pegboard.hookspec

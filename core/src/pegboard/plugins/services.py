@@ -1,0 +1,170 @@
+"""Services that plugins provide for each other, by interfaces that name no plugin."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import pluggy
+from flask import Flask
+
+from pegboard.plugins.contributions import Plugin, naming_failures
+from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.markers import PROVIDES
+from pegboard.plugins.parties import Collision, titled
+from pegboard.plugins.results import is_method_like
+from pegboard.problems import Code, PluginError, Problem, StartupError
+
+_T = TypeVar("_T")
+
+
+def check_services(
+    manager: pluggy.PluginManager, plugins: Sequence[Plugin], *, is_complete: bool
+) -> Iterator[Problem | Collision]:
+    """Yield what is wrong with what plugins provide for and require of each other.
+
+    `is_complete` tells that no plugin is missing because of problems of its own, so that a service
+    of none of them is a problem.
+    """
+    providers: dict[type, Plugin] = {}
+    for plugin, interface, _ in _provided(manager, plugins):
+        if interface is None:
+            yield plugin.problem(
+                Code.SERVICE_INVALID,
+                f"an implementation of {PROVIDES} has no interface",
+                "Put @pegboard.hookimpl.provides(Interface) above it.",
+            )
+        elif interface in providers:
+            yield _same_service(interface, plugin, providers[interface])
+        else:
+            providers[interface] = plugin
+    for plugin in plugins if is_complete else ():
+        for interface in plugin.interfaces:
+            if interface not in providers:
+                found = ", ".join(map(_title, providers)) or "none"
+                yield plugin.problem(
+                    Code.SERVICE_MISSING,
+                    f"it requires the service {_title(interface)}, which no active plugin provides",
+                    "Install and activate a plugin that provides it, or disable "
+                    f"{plugin.name} too. Services that there are: {found}.",
+                )
+
+
+class Services:
+    """The services of one app, each made once."""
+
+    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Plugin]) -> None:
+        self._providers = {
+            interface: (plugin, implementation)
+            for plugin, interface, implementation in _provided(manager, plugins)
+        }
+        self._made: dict[type, Any] = {}
+        self._begun: list[type] = []
+        self._app: Flask | None = None
+
+    def __contains__(self, interface: object) -> bool:
+        """Return whether an active plugin provides the service."""
+        return interface in self._providers
+
+    def make(self, app: Flask, plugin: Plugin) -> None:
+        """Make the services of a plugin that are not made yet.
+
+        Raises `PluginError` for one that fails or does not have its interface.
+        """
+        self._app = app
+        for interface, (provider, _) in self._providers.items():
+            if provider is plugin and interface is not None:
+                self.get(interface)
+
+    def get(self, interface: Callable[..., _T]) -> _T:
+        """Return a service. Raises `LookupError` if there is none, or none can be made yet."""
+        wanted = cast("type", interface)
+        if wanted not in self._made:
+            if wanted not in self._providers:
+                message = f"no active plugin provides the service {_title(wanted)}"
+                raise LookupError(message)
+            if self._app is None:
+                message = f"the service {_title(wanted)} is made before pegboard_setup is called"
+                raise LookupError(message)
+            self._made[wanted] = self._make(wanted, self._app)
+        return cast("_T", self._made[wanted])
+
+    def _make(self, interface: type, app: Flask) -> Any:
+        plugin, implementation = self._providers[interface]
+        if interface in self._begun:
+            circle = [*self._begun[self._begun.index(interface) :], interface]
+            summary = f"services need each other in a circle: {' → '.join(map(_title, circle))}"
+            hint = "Get one of these services later, when it is used."
+            raise StartupError([plugin.problem(Code.SERVICE_CYCLE, summary, hint)])
+        self._begun.append(interface)
+        try:
+            with naming_failures(plugin, PROVIDES):
+                service = implementation.function(*([app] if implementation.argnames else []))
+        finally:
+            self._begun.remove(interface)
+        if lacking := _lacks(service, interface):
+            raise PluginError(
+                plugin.problem(
+                    Code.SERVICE_INVALID,
+                    f"{PROVIDES} returned for {_title(interface)} an object of type "
+                    f"{type(service).__qualname__}, which {lacking}",
+                    f"Return an object that is or has all of {_title(interface)}.",
+                )
+            )
+        return service
+
+
+def _provided(
+    manager: pluggy.PluginManager, plugins: Sequence[Plugin]
+) -> Iterator[tuple[Plugin, type | None, pluggy.HookImpl]]:
+    """Yield what plugins provide, in their order: the plugin, the interface, what makes it."""
+    implementations = getattr(manager.hook, PROVIDES).get_hookimpls()
+    for plugin in plugins:
+        for one in implementations:
+            if one.plugin_name == plugin.name:
+                yield plugin, cast("Mapping[str, Any]", one.opts).get("interface"), one
+
+
+def _same_service(interface: type, later: Candidate, earlier: Candidate) -> Collision:
+    if later is earlier:
+        summary, change = f"it provides {_title(interface)} twice", "Remove one of the two"
+        return Collision(Code.COLLISION_SERVICE, later, later, summary, change=change)
+    return Collision(
+        Code.COLLISION_SERVICE,
+        later,
+        earlier,
+        later_summary=f"service {_title(interface)} is provided by {titled(earlier)} too",
+        earlier_summary=f"service {_title(interface)} is provided by {titled(later)} too",
+        change="",
+    )
+
+
+def _lacks(service: object, interface: type) -> str:
+    """Return what keeps an object from being a service of an interface; empty if nothing does."""
+    if not getattr(interface, "_is_protocol", False):
+        return "" if isinstance(service, interface) else f"is no {interface.__qualname__}"
+    missing = [name for name in _members(interface) if not hasattr(service, name)]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    wrong = [
+        name
+        for name in _members(interface)
+        if callable(declared := getattr(interface, name, None))
+        and not is_method_like(declared, getattr(service, name))
+    ]
+    return f"has other arguments in {', '.join(wrong)}" if wrong else ""
+
+
+def _members(interface: type) -> list[str]:
+    """Return the public names that a protocol and those that it extends declare."""
+    return sorted(
+        {
+            name
+            for one in interface.__mro__
+            if one not in (object, Protocol, Generic)
+            for name in (*vars(one), *vars(one).get("__annotations__", ()))
+            if not name.startswith("_")
+        }
+    )
+
+
+def _title(interface: type) -> str:
+    return f"{interface.__module__}.{interface.__qualname__}"

@@ -1,0 +1,306 @@
+"""Services by their interfaces: provided by one plugin, required by others, which name none."""
+
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Protocol, cast
+
+import pytest
+from flask import Flask
+from flask.blueprints import BlueprintSetupState
+
+from pegboard import Blueprint, StartupError, create_app, get_registry, hookimpl, hookspec
+from pegboard.problems import Code
+from pegboard.testing.distributions import PluginFolder
+
+SERVE = hookimpl(hookspec.pegboard_blueprints)
+ALONE = {"ENV": "testing", "CACHE": "none", "SESSIONS": "cookie"}
+
+
+class Mailer(Protocol):
+    """Sends mails."""
+
+    sender: str
+
+    def send(self, to: str, *, text: str) -> None:
+        """Send one."""
+
+
+class UrgentMailer(Mailer, Protocol):
+    """Sends mails that cannot wait."""
+
+    def send_at_once(self, to: str) -> None:
+        """Send one."""
+
+
+class Clock:
+    """Tells the time; an interface need not be a protocol."""
+
+    def now(self) -> int:
+        """Return it."""
+        return 0
+
+
+class SmtpMailer:
+    """Is a mailer by what it has, not by what it inherits."""
+
+    def __init__(self, sender: str = "shop") -> None:
+        self.sender = sender
+        self.sent: list[str] = []
+
+    def send(self, to: str, *, text: str, size: int = 1) -> None:
+        """Keep what would be sent."""
+        self.sent.append(f"{text} to {to}, size {size}")
+
+
+class NoMailer:
+    """Lacks an argument, and has no sender."""
+
+    def send(self, to: str) -> None:
+        """Send nothing."""
+
+
+def plugin(title: str, *provided: Callable[..., object], requires: tuple[type, ...] = ()) -> object:
+    """A plugin that provides and requires services; `provided` are marked functions."""
+    members: dict[str, object] = {
+        f"make_{number}": staticmethod(one) for number, one in enumerate(provided)
+    }
+    if requires:
+        members["pegboard_requires"] = staticmethod(hookimpl(lambda: list(requires)))
+    made: type = type(title.title(), (), {"name": title, **members})
+    return made()
+
+
+def provide(interface: Callable[..., object], service: object) -> Callable[..., object]:
+    """A function that provides a service that there is already."""
+    return hookimpl.provides(interface)(lambda: service)
+
+
+def problems(*plugins, **config):
+    """The problems that keep the service from starting."""
+    with pytest.raises(StartupError) as caught:
+        create_app({**ALONE, **config}, plugins=plugins)
+    return caught.value.problems
+
+
+def test_a_plugin_gets_a_service_and_does_not_know_of_whom() -> None:
+    """In its set-up already, whatever the names; each app has one of its own."""
+    seen = []
+
+    class Asking:
+        name = "asking"
+
+        @hookimpl
+        def pegboard_requires(self):
+            return [Mailer]
+
+        @hookimpl
+        def pegboard_setup(self, app: Flask) -> None:
+            mailer = get_registry(app).service(Mailer)
+            mailer.send("Ada", text="Hello")
+            seen.append(mailer)
+
+    class Providing:
+        name = "providing"
+
+        @hookimpl.provides(Mailer)
+        def make(self, app: Flask) -> SmtpMailer:
+            return SmtpMailer(app.name)
+
+    for _ in range(2):
+        app = create_app(ALONE, plugins=[Asking(), Providing()])
+        assert get_registry(app).service(Mailer) is seen[-1]
+    first, second = map(vars, seen)
+    assert first is not second
+    assert [["Hello to Ada, size 1"]] * 2 == [first["sent"], second["sent"]]
+
+
+def test_a_service_is_made_of_another() -> None:
+    """Whichever comes first; each is made once."""
+    made = []
+
+    @hookimpl.provides(Mailer)
+    def mailer(app: Flask) -> SmtpMailer:
+        made.append("mailer")
+        return SmtpMailer(str(get_registry(app).service(Clock).now()))
+
+    @hookimpl.provides(Clock)
+    def clock() -> Clock:
+        made.append("clock")
+        return Clock()
+
+    app = create_app(ALONE, plugins=[plugin("alpha", mailer), plugin("beta", clock)])
+    assert "0" == get_registry(app).service(Mailer).sender
+    assert ["mailer", "clock"] == made
+
+
+def test_a_service_may_be_absent() -> None:
+    """To a plugin that can do without it is None, to another an error."""
+    registry = get_registry(create_app(ALONE, plugins=[plugin("alpha")]))
+    assert registry.find_service(Mailer) is None
+    with pytest.raises(LookupError, match=r"no active plugin provides the service .*\.Mailer$"):
+        registry.service(Mailer)
+
+
+def test_what_mypy_finds_about_services() -> None:
+    """A provider that does not fit, and a call that the interface does not have."""
+
+    @hookimpl.provides(Mailer)  # type: ignore[arg-type]
+    def wrong(app: Flask) -> NoMailer:
+        return NoMailer()
+
+    app = create_app(ALONE, plugins=[plugin("alpha", provide(Mailer, SmtpMailer()))])
+    mailer = get_registry(app).service(Mailer)
+    with pytest.raises(TypeError):
+        mailer.send("Ada")  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        mailer.sned("Ada")  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="'Mailer', which is no class"):
+        hookimpl.provides("Mailer")  # type: ignore[arg-type]
+
+
+def test_a_service_that_nobody_provides_stops_the_start() -> None:
+    """With what is provided; a plugin that may be skipped is left out."""
+    asking = plugin("asking", requires=(Mailer,))
+    other = plugin("other", provide(Clock, Clock()))
+    (problem,) = problems(asking, other)
+    assert (Code.SERVICE_MISSING, "asking") == (problem.code, problem.plugin)
+    name = f"{__name__}.Mailer"
+    assert f"it requires the service {name}, which no active plugin provides" == problem.summary
+    assert problem.hint == (
+        "Install and activate a plugin that provides it, or disable asking too. Services that "
+        f"there are: {__name__}.Clock."
+    )
+    app = create_app({**ALONE, "PLUGINS_POLICY": "asking=skip"}, plugins=[asking, other])
+    assert ["other"] == [one.name for one in get_registry(app).plugins]
+
+
+def test_a_provider_that_fails_is_the_only_one_blamed(plugin_folder: PluginFolder) -> None:
+    """What requires its service is in order; it is left out with it if both may be skipped."""
+    plugin_folder.add("smtp", "1 / 0")
+    asking = plugin("asking", requires=(Mailer,))
+    assert ["smtp"] == [one.plugin for one in problems(asking, "smtp")]
+    config = {**ALONE, "PLUGINS_POLICY": "*=skip"}
+    skipped = get_registry(create_app(config, plugins=[asking, "smtp"])).skipped
+    assert [("smtp", Code.PLUGIN_IMPORT_FAILED), ("asking", Code.SERVICE_MISSING)] == [
+        (one.plugin, one.code) for one in skipped
+    ]
+
+
+def test_two_providers_of_one_service_stop_the_start() -> None:
+    """One that may be skipped is left out; one plugin may not provide it twice either."""
+    one, two = (plugin(name, provide(Mailer, SmtpMailer(name))) for name in ("one", "two"))
+    (problem,) = problems(one, two)
+    assert Code.COLLISION_SERVICE == problem.code
+    assert f"service {__name__}.Mailer is provided by plugin one too" == problem.summary
+    assert "Disable one of the two plugins." == problem.hint
+    app = create_app({**ALONE, "PLUGINS_POLICY": "one=skip"}, plugins=[one, two])
+    assert "two" == get_registry(app).service(Mailer).sender
+
+    twice = plugin("twice", provide(Mailer, SmtpMailer()), provide(Mailer, SmtpMailer()))
+    (problem,) = problems(twice)
+    assert f"it provides {__name__}.Mailer twice" == problem.summary
+    assert "Remove one of the two." == problem.hint
+
+
+def test_one_interface_may_extend_another() -> None:
+    """Each is a service of its own."""
+    plugins = [plugin("one", provide(Mailer, SmtpMailer("one"))), plugin("two", requires=(Mailer,))]
+    registry = get_registry(create_app(ALONE, plugins=plugins))
+    assert registry.find_service(UrgentMailer) is None
+
+
+@pytest.mark.parametrize(
+    "interface,service,text",
+    [
+        (Mailer, object(), "of type object, which lacks send, sender"),
+        (Mailer, NoMailer(), "of type NoMailer, which lacks sender"),
+        (Mailer, None, "of type NoneType, which lacks send, sender"),
+        (UrgentMailer, SmtpMailer(), "of type SmtpMailer, which lacks send_at_once"),
+        (Clock, SmtpMailer(), "of type SmtpMailer, which is no Clock"),
+    ],
+)
+def test_what_is_no_such_service_stops_the_start(interface, service, text) -> None:
+    """Before anybody uses it."""
+    (problem,) = problems(plugin("one", provide(interface, service)))
+    assert (Code.SERVICE_INVALID, "one") == (problem.code, problem.plugin)
+    name = f"{interface.__module__}.{interface.__qualname__}"
+    assert f"pegboard_provides returned for {name} an object {text}" == problem.summary
+
+
+def test_a_service_with_other_arguments_stops_the_start() -> None:
+    """The method is named."""
+    service = NoMailer()
+    service.sender = "shop"  # type: ignore[attr-defined]
+    (problem,) = problems(plugin("one", provide(Mailer, service)))
+    assert problem.summary.endswith("which has other arguments in send")
+
+
+def test_a_provider_without_an_interface_stops_the_start() -> None:
+    """The marker of an ordinary hook does not say what is provided."""
+    unmarked = hookimpl(specname="pegboard_provides")(SmtpMailer)
+    (problem,) = problems(plugin("one", unmarked))
+    assert "an implementation of pegboard_provides has no interface" == problem.summary
+    assert "Put @pegboard.hookimpl.provides(Interface) above it." == problem.hint
+
+
+def test_services_that_need_each_other_stop_the_start() -> None:
+    """The circle is spelled out, with a plugin of it."""
+
+    @hookimpl.provides(Mailer)
+    def mailer(app: Flask) -> SmtpMailer:
+        return SmtpMailer(str(get_registry(app).service(Clock)))
+
+    @hookimpl.provides(Clock)
+    def clock(app: Flask) -> Clock:
+        get_registry(app).service(Mailer)
+        return Clock()
+
+    (problem,) = problems(plugin("alpha", mailer), plugin("beta", clock))
+    names = [f"{__name__}.{name}" for name in ("Mailer", "Clock", "Mailer")]
+    assert (Code.SERVICE_CYCLE, "alpha") == (problem.code, problem.plugin)
+    assert f"services need each other in a circle: {' → '.join(names)}" == problem.summary
+
+
+def test_a_service_that_cannot_be_made_names_the_plugin_that_makes_it() -> None:
+    """Not the one that asks for it first."""
+
+    @hookimpl.provides(Mailer)
+    def mailer(app: Flask) -> SmtpMailer:
+        return SmtpMailer(str(get_registry(app).service(Clock)))
+
+    @hookimpl.provides(Clock)
+    def clock() -> Clock:
+        sys.exit("no time")
+
+    (problem,) = problems(plugin("alpha", mailer), plugin("beta", clock))
+    assert (Code.HOOK_FAILED, "beta") == (problem.code, problem.plugin)
+    assert problem.summary.startswith("pegboard_provides failed: SystemExit: no time")
+
+
+def test_a_route_that_a_provider_adds_is_compared() -> None:
+    """As that of any other hook that is given the app."""
+
+    @hookimpl.provides(Clock)
+    def clock(app: Flask) -> Clock:
+        app.add_url_rule("/health", "clock", lambda: "")
+        return Clock()
+
+    (problem,) = problems(plugin("alpha", clock))
+    assert Code.COLLISION_ROUTE == problem.code
+
+
+def test_a_service_cannot_be_had_before_it_is_made() -> None:
+    """While blueprints are registered there is an app, and no service yet."""
+    blueprint = Blueprint("early", __name__)
+
+    @blueprint.record
+    def use(state: BlueprintSetupState) -> None:
+        if "pegboard" in state.app.extensions:  # not the app on which routes are compared
+            get_registry(cast("Flask", state.app)).service(Clock)
+
+    early = SimpleNamespace(name="early", serve=SERVE(lambda: [blueprint]))
+    (problem,) = problems(early, plugin("one", provide(Clock, Clock())))
+    assert (
+        f"the service {__name__}.Clock is made before pegboard_setup is called" in problem.summary
+    )

@@ -1,0 +1,14 @@
+"""What the hooks of items tell of a write."""
+
+from dataclasses import dataclass
+
+from pegboard.resources import Kind
+from pegboard_items.models import Item
+
+
+@dataclass(frozen=True)
+class Change:
+    """One item, and what a write does to it."""
+
+    kind: Kind
+    item: Item
