@@ -103,8 +103,13 @@ def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
     """Change a value when it is loaded, which it must not have been yet."""
     for definition in conf.get_configs():
         if key in definition.keys and isinstance(definition, ConfigDynamicDefinition):
-            before = definition.post_process
-            definition.post_process = lambda value: change(before(value) if before else value)
+            definition.post_process = partial(_changed, change, definition.post_process)
+
+
+def _changed(
+    change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any
+) -> Any:
+    return change(before(value) if before else value)
 
 
 def _combinations_asked_for(matrix: Matrix | None, state: State) -> Iterator[str]:
