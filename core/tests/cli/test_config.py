@@ -94,7 +94,11 @@ def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboar
             return [probe]
         """,
     )
-    production = {"PEGBOARD_ENV": "production", "SECRET_KEY": "x" * 32, "DATABASE_URL": "sqlite://"}
+    production = {
+        "PEGBOARD_ENV": "production",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuv",
+        "DATABASE_URL": "sqlite://",
+    }
     assert "debug is False" in pegboard("probe", **production).stdout
     assert "FLASK_DEBUG is on" in pegboard("probe", FLASK_DEBUG="1", **production).stdout
     assert "debug is True" in pegboard("probe", FLASK_DEBUG="0").stdout

@@ -337,6 +337,14 @@ def test_a_proxy_that_is_not_named_is_told_to_the_operator_once(caplog):
     ] == caplog.messages
 
 
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_trust_in_every_address_is_told_to_the_operator(network, caplog):
+    """Once, when the app is built: any client could say that it is another."""
+    behind("10.0.0.0/8", network)
+    [message] = caplog.messages
+    assert message.startswith("PEGBOARD_TRUSTED_PROXIES trusts every address")
+
+
 def test_what_is_remembered_is_bounded():
     """However many clients there are, and however long their headers."""
     clients = behind("1")

@@ -12,7 +12,7 @@ from pegboard.testing.distributions import PluginFolder
 
 PRODUCTION = {
     "PEGBOARD_ENV": "production",
-    "SECRET_KEY": "x" * 32,
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuv",
     "DATABASE_URL": "sqlite://",
 }
 

@@ -12,7 +12,7 @@ from pegboard import (
     get_settings,
 )
 
-SECRET = "x" * 32
+SECRET = "0123456789abcdefghijklmnopqrstuv"
 
 
 def core(config=None):
@@ -117,9 +117,12 @@ def test_a_key_that_the_core_overwrites_is_refused():
     assert "Set DATABASE_URL, from which the core makes it." == problem.hint
 
 
-@pytest.mark.parametrize("secret", ["", "dev", "changeme", "short", SECRET[:31]])
+@pytest.mark.parametrize(
+    "secret",
+    ["", "dev", "changeme", "short", SECRET[:31], "x" * 32, "01" * 20, "passw0rd" * 4],
+)
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
-    """Missing, publicly known or under 32 bytes."""
+    """Missing, publicly known, under 32 bytes, or some characters again and again."""
     monkeypatch.setenv("SECRET_KEY", secret)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     assert "SECRET_KEY" in refused("production")

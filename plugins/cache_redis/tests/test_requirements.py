@@ -12,7 +12,7 @@ from pegboard.cache import get_cache
 @pytest.mark.parametrize("env", ["testing", "production"])
 def test_without_a_url_the_problem_says_what_is_missing_and_how_to_choose(sqlite_url, env):
     """Every way out is named."""
-    given = {"ENV": env, "SECRET_KEY": "x" * 32}
+    given = {"ENV": env, "SECRET_KEY": "0123456789abcdefghijklmnopqrstuv"}
     with pytest.raises(pegboard.StartupError) as caught:
         pegboard.create_app({"DATABASE_URL": sqlite_url, **given}, plugins=["cache_redis"])
     (problem,) = caught.value.problems

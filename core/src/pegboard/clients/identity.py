@@ -51,6 +51,11 @@ class Clients:
         )
         self._keys: dict[tuple[str, str] | str, str] = {}
         self._has_warned = False
+        if any(network.prefixlen == 0 for network in self._proxies.networks):
+            logger.warning(
+                "PEGBOARD_TRUSTED_PROXIES trusts every address, so each client may say that it is "
+                "another: name the networks of the proxies, or their number"
+            )
 
     @property
     def is_non_blocking(self) -> bool:

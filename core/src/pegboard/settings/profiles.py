@@ -16,6 +16,8 @@ from pegboard.start_times import timed
 KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "changeme", "change-me"})
 DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  # noqa: S105 - it is public
 MIN_SECRET_BYTES = 32
+MIN_DISTINCT = 6
+"""Different characters; 32 random digits have fewer once in ten million times."""
 
 _OVERWRITTEN = {"SQLALCHEMY_DATABASE_URI": "DATABASE_URL"}
 """Keys of extensions that the core sets, with the setting that it makes each of."""
@@ -171,6 +173,22 @@ def _overwritten(explicit: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(Code.SETTING_UNKNOWN, summary, hint)
 
 
+def _weakness(key: str) -> str | None:
+    """Return what makes a key one that others may guess; None if nothing is seen."""
+    if not key:
+        return "missing"
+    if (
+        key.lower() in KNOWN_SECRETS
+        or key == DEVELOPMENT_SECRET
+        or len(key.strip().encode()) < MIN_SECRET_BYTES
+    ):
+        return "too short or publicly known"
+    # A text that is found in itself, moved by less than its length, repeats a part of itself.
+    if len(set(key)) < MIN_DISTINCT or key in (key + key)[1:-1]:
+        return "the same few characters again and again"
+    return None
+
+
 def _refusals(
     core: CoreSettings, values: tuple[Value, ...], environment: Mapping[str, str]
 ) -> list[Problem]:
@@ -179,14 +197,12 @@ def _refusals(
         return []
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
-    weak = core.secret_key.lower() in KNOWN_SECRETS or core.secret_key == DEVELOPMENT_SECRET
-    if weak or len(core.secret_key.strip().encode()) < MIN_SECRET_BYTES:
-        found = "is missing" if not core.secret_key else "is too short or publicly known"
+    if (found := _weakness(core.secret_key)) is not None:
         hint = (
             f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-        summary = f"SECRET_KEY {found} in production"
+        summary = f"SECRET_KEY is {found} in production"
         problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
     if origin["database_url"] == "default":
         hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
