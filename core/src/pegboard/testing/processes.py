@@ -18,7 +18,14 @@ import psutil
 
 from pegboard.testing import guard
 
-__all__ = ["Server", "ServerError", "free_port", "run_python", "wait_until"]
+__all__ = [
+    "Server",
+    "ServerError",
+    "free_port",
+    "is_listening",
+    "run_python",
+    "wait_until",
+]
 
 WAIT_TIMEOUT = 60.0
 """Seconds for which tests wait before they fail; generous, as a busy machine is slow."""
@@ -95,13 +102,17 @@ class Server:
         directory: Path,
         environment: Mapping[str, str] | None = None,
         user: tuple[int, int] | None = None,
+        log: Path | None = None,
     ) -> None:
-        """Prepare the server; `user` is the user and the group it runs as."""
+        """Prepare the server; `user` is the user and the group it runs as.
+
+        Its output is appended to `log`, by default a file in its directory.
+        """
         self.port = port
         """The TCP port on 127.0.0.1."""
         self.directory = directory
         """The folder of its files, the log among them."""
-        self.log = directory / "server.log"
+        self.log = log or directory / "server.log"
         self._process: psutil.Process | None = None
         uid, gid = user or (None, None)
         plan = guard.Plan(
@@ -232,3 +243,8 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def is_listening(process: psutil.Process) -> bool:
+    """Say whether a process still has the service's socket."""
+    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
