@@ -40,7 +40,7 @@ class PgBouncer(Server):
         """Write its files; the names of the guide stand for those of the URL."""
         target = urlsplit(url)
         port = free_port()
-        directory = open_directory()
+        directory = _open_directory()
         users = directory / "userlist.txt"
         users.write_text(f'"{target.username}" "{target.password}"\n')
         guide = (ROOT / "docs/how-to/pgbouncer.md").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ as it is.
 
 import shlex
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tox.config.loader.memory import MemoryLoader
@@ -106,9 +107,7 @@ def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
             definition.post_process = partial(_changed, change, definition.post_process)
 
 
-def _changed(
-    change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any
-) -> Any:
+def _changed(change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any) -> Any:
     return change(before(value) if before else value)
 
 
