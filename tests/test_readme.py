@@ -33,6 +33,7 @@ STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
+CONTRACTS_GUIDE = ROOT / "docs/how-to/contracts.md"
 DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
 FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
@@ -274,6 +275,15 @@ def test_the_examples_of_the_fixtures_pass(
     (tmp_path / "openapi.json").write_text(items_document(make_app), encoding="utf-8")
     printed = run_tests(tmp_path, plugin_folder, "\n".join(blocks(FIXTURES_GUIDE, "python")))
     assert re.search(r"^\d\d passed(, \d skipped)? in", printed, re.MULTILINE), printed
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_contracts_pass(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """With the plugins of the guides on stages and on rate limits; in a process of their own."""
+    install(plugin_folder, STAGES_GUIDE)
+    install(plugin_folder, LIMITS_GUIDE)
+    printed = run_tests(tmp_path, plugin_folder, "\n".join(blocks(CONTRACTS_GUIDE, "python")))
+    assert re.search(r"^\d\d passed, \d+ skipped in", printed, re.MULTILINE), printed
 
 
 def items_document(make_app: MakeApp) -> str:
