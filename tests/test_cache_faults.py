@@ -60,7 +60,7 @@ def redis(own_redis: RedisServer) -> Iterator[Redis]:
 def start(live_server: StartService, postgres_url: str, proxy: RedisProxy) -> StartService:
     """Start services on one database and, through the proxy, one Redis."""
 
-    def run(*, upgrade: bool = True, **settings: str) -> LiveServer:
+    def run(*, upgrade: bool = True, **settings: Any) -> LiveServer:
         defaults = {
             "DATABASE_URL": postgres_url,
             "REDIS_URL": proxy.url,

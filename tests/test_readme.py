@@ -1,5 +1,6 @@
 """What README.md and the guides show can be done as it is shown."""
 
+import json
 import os
 import re
 import shlex
@@ -15,9 +16,11 @@ from redis import Redis
 
 import pegboard
 from pegboard.redis import get_channel
+from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.services import run_pegboard
+from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -29,6 +32,8 @@ STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
+DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
+FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
 
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?"
@@ -238,6 +243,45 @@ def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path:
     install(plugin_folder, STAGES_GUIDE)
     _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
     assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
+
+
+def test_the_plugin_of_the_deprecation_guide_passes_its_test(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Its names, arguments and settings work in their former forms."""
+    *code, test = blocks(DEPRECATION_GUIDE, "python")
+    plugin_folder.add("tools", "\n".join(code), package="pegboard_tools")
+    printed = run_tests(tmp_path, plugin_folder, f"import pegboard\n{test}")
+    assert "1 passed" in printed, printed
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_fixtures_pass(
+    plugin_folder: PluginFolder, make_app: MakeApp, tmp_path: Path
+) -> None:
+    """They are the tests of one module, and run in a process of their own."""
+    (tmp_path / "openapi.json").write_text(items_document(make_app), encoding="utf-8")
+    printed = run_tests(tmp_path, plugin_folder, "\n".join(blocks(FIXTURES_GUIDE, "python")))
+    assert re.search(r"^\d\d passed(, \d skipped)? in", printed, re.MULTILINE), printed
+
+
+def items_document(make_app: MakeApp) -> str:
+    """The snapshot that one of the examples compares."""
+    document = make_app(plugins=["items"]).test_client().get("/openapi.json").get_json()
+    return json.dumps(part_of(document, "/api/items"))
+
+
+def test_every_fixture_has_an_example() -> None:
+    """A section of its name, with a test that asks for it or a fixture that overrides it."""
+    found = {name for name in fixtures.__all__ if name[0].islower()}
+    text = FIXTURES_GUIDE.read_text(encoding="utf-8")
+    parts = re.split(r"^### (.*)\n", text, flags=re.MULTILINE)[1:]
+    shown = {
+        name
+        for name, section in zip(parts[::2], parts[1::2], strict=True)
+        if re.search(rf"def test_\w+\(.*\b{name}\b.*\)|def \w+\({name}\)", section)
+    }
+    assert found == shown
 
 
 def run_tests(directory: Path, plugin_folder: PluginFolder, tests: str | None = None) -> str:

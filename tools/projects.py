@@ -14,6 +14,11 @@ def folders() -> list[Path]:
     return [ROOT / "core", *_below("plugins")]
 
 
+def kit() -> list[Path]:
+    """Return the folder of each distribution that is released for authors of plugins alone."""
+    return [ROOT / "tox_pegboard"]
+
+
 def examples() -> list[Path]:
     """Return the folder of each distribution that only teaches."""
     return _below("examples")
@@ -25,7 +30,7 @@ def _below(folder: str) -> list[Path]:
 
 def tables() -> Iterator[dict[str, Any]]:
     """Yield the `project` table of each distribution."""
-    for folder in folders():
+    for folder in (*folders(), *kit()):
         yield tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -36,7 +41,7 @@ def requirements() -> list[str]:
         found.update(table["dependencies"])
         for extra in table.get("optional-dependencies", {}).values():
             found.update(extra)
-    return sorted(line for line in found if not line.startswith("pegboard"))
+    return sorted(line for line in found if not line.startswith(("pegboard", "tox-pegboard")))
 
 
 def tools() -> list[str]:

@@ -61,11 +61,12 @@ def install(names: Sequence[str], options: Sequence[str]) -> int:
 
 
 def _everything() -> list[Path]:
-    return [*projects.folders(), *projects.examples()]
+    return [*projects.folders(), *projects.kit(), *projects.examples()]
 
 
 def _distribution(folder: str) -> str:
-    return "pegboard" if folder == "core" else f"pegboard_{folder}"
+    names = {"core": "pegboard", "tox_pegboard": "tox_pegboard"}
+    return names.get(folder, f"pegboard_{folder}")
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
     """Run one of the commands; returns the exit status."""
     verb, *rest = arguments
     if verb == "build":
-        build(Path(rest[0]), projects.folders())
+        build(Path(rest[0]), [*projects.folders(), *projects.kit()])
         return 0
     end = rest.index("--") if "--" in rest else len(rest)
     return install(rest[:end], rest[end + 1 :])

@@ -14,7 +14,7 @@ from pegboard.server.asgi import Gateway
 from pegboard.testing.processes import WAIT_TIMEOUT
 from pegboard.testing.servers import Certificates
 
-pytest_plugins = ["pegboard.testing.fixtures"]
+pytest_plugins = ["pegboard.testing.fixtures", "pytester"]
 
 logger = logging.getLogger(__name__)
 

@@ -20,29 +20,9 @@ from pegboard.cache import (
 from pegboard.cache.memory import SQLiteVersion
 from pegboard.cache.strategy import NullStrategy
 from pegboard.testing.contracts import KEY, SIBLING, CacheStrategyContract, NoTransaction, lease
+from pegboard.testing.fixtures import Clock
 
 TOUCHED = Touched(keys=frozenset({KEY}))
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        """Return what it shows."""
-        return self.time
-
-    def pass_time(self, seconds: float) -> None:
-        """Set it."""
-        self.time += seconds
-
-
-@pytest.fixture
-def clock():
-    """The clock of the strategies."""
-    return Clock()
 
 
 class TestMemoryStrategy(CacheStrategyContract):
@@ -51,13 +31,13 @@ class TestMemoryStrategy(CacheStrategyContract):
     @pytest.fixture
     def strategies(self, clock):
         """One strategy, as its storage is its own."""
-        strategy = MemoryStrategy(size=100, clock=clock)
+        strategy = MemoryStrategy(size=100)
         return [strategy, strategy]
 
     @pytest.fixture
     def pass_time(self, clock: Clock) -> Callable[[float], None]:
-        """Set the clock."""
-        return clock.pass_time
+        """Move the time of the platform."""
+        return clock.advance
 
 
 class TestMemoryStrategyOnSQLite(CacheStrategyContract):
@@ -66,13 +46,13 @@ class TestMemoryStrategyOnSQLite(CacheStrategyContract):
     @pytest.fixture
     def strategies(self, clock, database):
         """One strategy."""
-        strategy = MemoryStrategy(size=100, version=version_of(database), clock=clock)
+        strategy = MemoryStrategy(size=100, version=version_of(database))
         return [strategy, strategy]
 
     @pytest.fixture
     def pass_time(self, clock: Clock) -> Callable[[float], None]:
-        """Set the clock."""
-        return clock.pass_time
+        """Move the time of the platform."""
+        return clock.advance
 
     @pytest.fixture
     def broken(self, tmp_path) -> CacheStrategy:
@@ -213,10 +193,10 @@ def test_no_more_than_its_size_is_kept():
 
 def test_leases_do_not_pile_up(clock):
     """Those of readers that died are dropped when their time is over."""
-    strategy = MemoryStrategy(size=2, clock=clock)
+    strategy = MemoryStrategy(size=2)
     for number in range(100):
         lease(strategy, Key("notes", str(number)))
-        clock.pass_time(1)
+        clock.advance(1)
     assert 10 > len(strategy._leases)
 
 

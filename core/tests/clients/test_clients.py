@@ -447,3 +447,25 @@ def test_no_plugin_that_declines_makes_requests_wait(make_app: MakeApp):
 
     assert get_clients(make_app(plugins=[Declining()])).is_non_blocking
     assert not get_clients(make_app(plugins=[Knowing("keys", "x_key")])).is_non_blocking
+
+
+def test_identities_that_never_wait_say_so(make_app: MakeApp):
+    """One that does not, and is asked beside another, makes requests wait."""
+
+    class Prompt(Knowing):
+        @pegboard.hookimpl
+        def pegboard_client_identity(self):
+            """Return an object that has what to ask in memory."""
+            return Identity()
+
+    class Identity:
+        is_non_blocking = True
+
+        def __call__(self, environ: Mapping[str, Any]) -> str | None:
+            return environ.get("HTTP_X_USER")
+
+    prompt, other = Prompt("prompt", "x_user"), Knowing("keys", "x_key")
+    clients = get_clients(make_app(plugins=[prompt]))
+    assert clients.is_non_blocking
+    assert "user:alice" == ask(clients, x_user="alice")
+    assert not get_clients(make_app(plugins=[prompt, other])).is_non_blocking

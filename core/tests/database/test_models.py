@@ -20,12 +20,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
+from pegboard.clock import utcnow
 from pegboard.database import (
     DatabaseOptions,
     Model,
     db,
     init_database,
-    utcnow,
 )
 
 MakeDatabase = Callable[..., Flask]

@@ -5,7 +5,6 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 import pegboard
-from pegboard.migrations import downgrade, find_drift, upgrade
 
 
 def test_the_table_is_what_the_contract_says(app):
@@ -27,20 +26,6 @@ def test_the_table_is_what_the_contract_says(app):
         )
         for column in columns
     ]
-
-
-def test_models_and_database_agree(app):
-    """The revisions make what the models say."""
-    assert () == find_drift(app)
-
-
-def test_revisions_can_be_taken_back_and_applied_again(app):
-    """Down to nothing and up to the head."""
-    downgrade(app, "items", "base")
-    with app.app_context():
-        assert not inspect(pegboard.db.engine).has_table("items")
-    upgrade(app)
-    assert () == find_drift(app)
 
 
 def test_the_table_lets_no_item_go_without_a_name(write_rows):

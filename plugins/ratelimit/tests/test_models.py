@@ -5,14 +5,6 @@ from sqlalchemy import inspect
 import pegboard
 
 
-def test_models_and_migrations_agree(make_app, database_url, cli):
-    """Up, down and up again."""
-    app = make_app(plugins=["ratelimit"], DATABASE_URL=database_url)
-    for arguments in (("downgrade", "ratelimit", "base"), ("upgrade",), ("check",)):
-        result = cli("db", *arguments, app=app)
-        assert 0 == result.exit_code, result.output
-
-
 def test_other_programs_need_to_say_only_the_limit(make_app, database_url):
     """The database fills in the rest."""
     app = make_app(plugins=["ratelimit"], DATABASE_URL=database_url)

@@ -18,6 +18,7 @@ from flask import Flask
 from marshmallow import Schema, fields
 from marshmallow.validate import OneOf
 
+from pegboard import clock
 from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
@@ -88,7 +89,7 @@ class ReadinessSchema(HealthSchema):
 
 
 class _Result(NamedTuple):
-    """What the checks had to say, and when, by `time.monotonic`."""
+    """What the checks had to say, and when, by `clock.monotonic`."""
 
     failing: frozenset[str]
     checked_at: float
@@ -102,6 +103,8 @@ class Health:
         """The checks of the core and of all active plugins."""
         self.skipped = skipped
         """The names of the plugins that were left out."""
+        self.is_stopping = False
+        """Whether the process is about to stop, and requests should go to another."""
         self.details: dict[str, Callable[[], Mapping[str, Any]]] = {}
         """The stats that are logged, by the part of the service they are of."""
         self._lock = threading.Lock()
@@ -117,7 +120,7 @@ class Health:
         check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
         result = self._result
-        if result is not None and time.monotonic() - result.checked_at < SHARED_FOR:
+        if result is not None and clock.monotonic() - result.checked_at < SHARED_FOR:
             return result.failing
         # Only the first probes wait, as there is no result yet.
         if not self._lock.acquire(timeout=0 if result else OVERDUE):
@@ -139,7 +142,7 @@ class Health:
             self._running = check.name, time.monotonic()
             if not _holds(check, known):
                 failing.add(check.name)
-        return _Result(frozenset(failing), time.monotonic())
+        return _Result(frozenset(failing), clock.monotonic())
 
     def _overdue(self) -> frozenset[str]:
         """Return the name of the check that runs for too long, if any."""
@@ -223,14 +226,16 @@ def health_blueprint() -> Blueprint:
     def ready() -> tuple[dict[str, Any], int]:
         """Tell whether the service can serve, and which of its checks fail.
 
-        503 is answered while one of the required checks fails.
+        503 is answered while one of the required checks fails, and when the service is about to
+        stop.
         """
         health = get_health()
         failing = health.failing()
         required = [one.name for one in health.checks if one.is_required and one.name in failing]
-        status = HTTPStatus.SERVICE_UNAVAILABLE if required else HTTPStatus.OK
+        reasons = [*required, *(["the service is stopping"] if health.is_stopping else [])]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         body: dict[str, Any] = {
-            "message": f"not ready: {', '.join(required)}" if required else "ready",
+            "message": f"not ready: {', '.join(reasons)}" if reasons else "ready",
             "status": status,
             "checks": {one.name: _FAILING if one.name in failing else _OK for one in health.checks},
             "degraded": sorted(failing.difference(required)),

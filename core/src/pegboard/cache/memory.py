@@ -8,7 +8,6 @@ import os
 import secrets
 import sqlite3
 import threading
-import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from pegboard import clock
 from pegboard.cache.counters import Counters
 from pegboard.cache.strategy import Key, Lease, Miss, MissReason, Touched, Transaction, keys_of
 
@@ -58,12 +58,10 @@ class MemoryStrategy:
         *,
         size: int,
         version: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep at most `size` values; `version` returns another result after writes of others."""
         self._size = size
         self._version = version
-        self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._leases: dict[Key, _Lease] = {}  # in the order of their ends
@@ -76,7 +74,7 @@ class MemoryStrategy:
     def look_up(self, key: Key) -> bytes | Miss:
         """Return the value, or why there is none."""
         entry = self._entries.get(key)
-        if entry is not None and entry.expires_at > self._clock():
+        if entry is not None and entry.expires_at > clock.monotonic():
             # Read last: the value is valid at this moment.
             value, version = entry.value, self._version()
             if (
@@ -92,7 +90,7 @@ class MemoryStrategy:
     def lease(self, key: Key) -> Lease | bytes | Miss:
         """Return the right to fill the key, or the value that another reader stored meanwhile."""
         version = self._version()
-        now = self._clock()
+        now = clock.monotonic()
         with self._lock:
             if self._is_fenced(key, now):
                 return Miss(MissReason.FENCED, may_fill=False)
@@ -131,7 +129,7 @@ class MemoryStrategy:
                 self._counters.add("refused_fills")
                 return False
             generation = self._generations[lease.key.group]
-            self._entries[lease.key] = _Entry(value, version, generation, self._clock() + ttl)
+            self._entries[lease.key] = _Entry(value, version, generation, clock.monotonic() + ttl)
             self._entries.move_to_end(lease.key)
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
@@ -140,7 +138,7 @@ class MemoryStrategy:
 
     def fence(self, touched: Touched, transaction: Transaction) -> Any:  # noqa: ARG002 - not needed
         """Forget what is touched, and keep anyone from filling it."""
-        fence = _Fence(touched, self._clock() + FENCE_TIME)
+        fence = _Fence(touched, clock.monotonic() + FENCE_TIME)
         with self._lock:
             self._forget(touched)
             self._standing.add(fence)
@@ -151,7 +149,7 @@ class MemoryStrategy:
         """Lift the fence; only after its time can anything have been filled, which is forgotten."""
         with self._lock:
             self._standing.discard(fence)
-            if fence.expires_at <= self._clock():
+            if fence.expires_at <= clock.monotonic():
                 self._forget(fence.touched)
         return 0.0
 

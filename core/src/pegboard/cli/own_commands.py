@@ -10,6 +10,8 @@ OWN_COMMANDS = {
     "config": "pegboard.cli.config",
     "db": "pegboard.cli.db",
     "dev": "pegboard.cli.serve",
+    "explain": "pegboard.cli.explain",
+    "new": "pegboard.cli.new",
     "plugins": "pegboard.cli.plugins",
     "serve": "pegboard.cli.serve",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +19,7 @@ from pegboard.database import db
 from pegboard.http import error_body
 from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories
-from pegboard.plugins import get_registry, installed_plugins
+from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
 from pegboard.server import (
@@ -197,9 +198,15 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
                 shutdown_timeout=core.shutdown_timeout,
+                drain_delay=core.drain_delay,
+                worker_timeout=core.worker_timeout,
+                worker_lifetime=core.worker_lifetime,
+                worker_max_requests=core.worker_max_requests,
+                worker_max_rss=core.worker_max_rss,
             )
             announcement = _announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)
+            record_start(Path(app.instance_path), get_registry().plugins)
     return _Checked(
         address,
         limits,
@@ -244,6 +251,7 @@ def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplicatio
         app = info.load_app()
         with app.app_context():
             click.echo(_announcement(address))
+            record_start(Path(app.instance_path), get_registry().plugins)
             try:
                 with explain_database_errors():
                     _require_head(app)

@@ -54,8 +54,8 @@ class Clients:
 
     @property
     def is_non_blocking(self) -> bool:
-        """Whether `client_of` never waits, as no plugin is asked for an identity."""
-        return self._identify is None
+        """Whether `client_of` never waits: no plugin is asked, or only such as never wait."""
+        return self._identify is None or bool(getattr(self._identify, "is_non_blocking", False))
 
     def client_of(self, environ: Mapping[str, Any]) -> str:
         """Return the key of the client that sent a request, given its WSGI environment.
@@ -105,14 +105,26 @@ class Clients:
 
 
 def ask_in_order(functions: Sequence[tuple[str, Identify]]) -> Identify | None:
-    """Return a function that asks several in turn, of which the first that knows a client answers.
+    """Return what asks several functions in turn, of which the first that knows a client answers.
 
     Each comes with the name of its plugin, for the log: an error in one is logged, and the next is
     asked. Returns None if there is none to ask.
     """
+    return _InOrder(functions) if functions else None
 
-    def identify(environ: Mapping[str, Any]) -> str | None:
-        for plugin, function in functions:
+
+class _InOrder:
+    """Asks the functions of plugins."""
+
+    def __init__(self, functions: Sequence[tuple[str, Identify]]) -> None:
+        self._functions = functions
+        self.is_non_blocking = all(
+            getattr(function, "is_non_blocking", False) for _, function in functions
+        )
+        """Whether each of them says that it never waits."""
+
+    def __call__(self, environ: Mapping[str, Any]) -> str | None:
+        for plugin, function in self._functions:
             try:
                 identity = function(environ)
                 if identity and identity_key(identity):
@@ -120,8 +132,6 @@ def ask_in_order(functions: Sequence[tuple[str, Identify]]) -> Identify | None:
             except Exception:
                 logger.exception("plugin %s failed to identify the client", plugin)
         return None
-
-    return identify if functions else None
 
 
 def identity_key(identity: str) -> str:

@@ -5,7 +5,7 @@ from pegboard.database.connection import WatchedConnection
 from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.listeners import count_listeners
-from pegboard.database.models import Model, utcnow
+from pegboard.database.models import Model
 from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.statements import (
@@ -51,6 +51,5 @@ __all__ = [
     "row_maker",
     "transactional",
     "transactional_made_of",
-    "utcnow",
     "violation_of",
 ]

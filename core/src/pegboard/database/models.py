@@ -1,9 +1,9 @@
-"""The base of every model, and the clock of its time columns."""
+"""The base of every model."""
 
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import CheckConstraint, DateTime, Integer, MetaData, Table, func, inspect
@@ -11,6 +11,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.exc import CompileError, UnsupportedCompilationError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pegboard.clock import utcnow
 
 
 def _check_constraint_name(constraint: CheckConstraint, _table: Table) -> str:
@@ -36,11 +38,6 @@ NAMING_CONVENTION: Mapping[str, Any] = {
     "pk": "pk_%(table_name)s",
 }
 """How constraints without a name are named, so that a migration can drop them on any database."""
-
-
-def utcnow() -> datetime:
-    """Return the current time as it is stored: UTC, without a time zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _has_sqlite_ids(table: Table) -> bool:

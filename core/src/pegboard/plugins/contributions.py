@@ -19,6 +19,7 @@ from pegboard.plugins.origin import describe_error, locate_function
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import Settings, declarations_of
+from pegboard.start_times import step
 
 _COLLECTED = (
     "pegboard_models",
@@ -55,11 +56,13 @@ class Plugin(Candidate):
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:
     """Call the hook of one plugin; return its result in a list, which is empty if it has none."""
     implementations = getattr(manager.hook, hook).get_hookimpls()
-    return [
-        implementation.function(*(arguments[name] for name in implementation.argnames))
-        for implementation in implementations
-        if implementation.plugin_name == plugin
-    ]
+    results = []
+    for implementation in implementations:
+        if implementation.plugin_name == plugin:
+            with step(hook, plugin):
+                given = (arguments[name] for name in implementation.argnames)
+                results.append(implementation.function(*given))
+    return results
 
 
 def call_plugin(

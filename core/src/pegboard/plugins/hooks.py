@@ -148,7 +148,8 @@ class CoreHooks(HookspecMarker):
 
         Called once for each app. The function is called for requests, and returns None for an
         unknown client: the function of the next plugin is then asked. An error of it is logged, and
-        counts as None.
+        counts as None. One that never waits has the attribute `is_non_blocking = True`; where
+        another is asked, requests are counted on threads.
         """
 
     @staticmethod

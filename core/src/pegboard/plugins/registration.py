@@ -9,6 +9,7 @@ from typing import Any
 import pluggy
 
 from pegboard.plugins.contributions import call_hook
+from pegboard.plugins.core_names import advise
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.hooks import CoreHooks
 from pegboard.plugins.markers import PROJECT, Implementation
@@ -17,6 +18,7 @@ from pegboard.plugins.origin import describe_error, line_at_fault, locate_functi
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem, StartupError
+from pegboard.start_times import step
 
 
 def register(
@@ -30,7 +32,8 @@ def register(
         hint = f"Install {candidate.label} anew, or remove what is left of it."
         return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
-        obj = candidate.load()
+        with step("import", candidate.name):
+            obj = candidate.load()
     except StartupError as error:
         line = line_at_fault(error, candidate.package)
         place = f", at {line}" if line else ""
@@ -75,6 +78,8 @@ def _remedy(candidate: Candidate, error: BaseException) -> str:
     """Return what to do about an error of importing a plugin, without a full stop."""
     entry_point = candidate.entry_point
     place = line_at_fault(error, candidate.package)
+    if advice := advise(error, candidate, place):
+        return advice
     if entry_point is None:
         return f"Fix {place or candidate.package}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from redis import Redis, RedisCluster
 
+    from pegboard.redis.connection import Connection
+
     Client = Redis | RedisCluster
 
 __all__ = [
@@ -90,6 +92,16 @@ def close_redis(app: Flask) -> None:
         lazy.close()
     if found := channel.get_channel(app):
         found.close()
+
+
+def connection_type() -> "type[Connection]":
+    """Return the class of the channels' connections: the testing kit watches what they send.
+
+    Raises `ImportError` without the redis library.
+    """
+    from pegboard.redis.connection import Connection  # noqa: PLC0415 - as above
+
+    return Connection
 
 
 class _Lazy:

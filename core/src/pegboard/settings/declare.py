@@ -24,15 +24,18 @@ def setting(
     doc: str,
     validate: Validator | Sequence[Validator] = (),
     secret: bool = False,
+    formerly: tuple[str, str] | None = None,
 ) -> Any:
     """Declare one setting of a `Settings` class.
 
     Without a default it is required. `doc` is one line for the reference. `validate` takes
     marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
-    and may be read from the file that the environment variable `<VARIABLE>_FILE` names.
+    and may be read from the file that the environment variable `<VARIABLE>_FILE` names. `formerly`
+    is the former name of the field, and the version in which that goes: a value by the former name
+    still counts, and warns.
     """
     validators = (validate,) if callable(validate) else tuple(validate)
-    metadata = {"doc": doc, "validate": validators, "secret": secret}
+    metadata = {"doc": doc, "validate": validators, "secret": secret, "formerly": formerly}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata, repr=not secret)
     return dataclasses.field(default=default, metadata=metadata, repr=not secret)
@@ -116,6 +119,10 @@ class Declaration:
     """The type that a text is converted to."""
     validators: tuple[Validator, ...]
     """Called with the value in turn; each raises what `setting` allows, or lets it pass."""
+    former: "Declaration | None" = None
+    """The same by its former name, which is deprecated."""
+    gone_in: str = ""
+    """The version in which the former name goes."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -140,22 +147,38 @@ def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declar
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        found.append(
-            Declaration(
-                owner=owner,
-                field=field.name,
-                key=key,
-                variable=key if bare else ENV_PREFIX + key,
-                foreign_variables=settings.foreign_variables.get(field.name, ()),
-                doc=field.metadata.get("doc", ""),
-                secret=field.metadata.get("secret", False),
-                required=default is dataclasses.MISSING,
-                default=default,
-                annotation=hints[field.name],
-                validators=field.metadata.get("validate", ()),
-            )
+        declaration = Declaration(
+            owner=owner,
+            field=field.name,
+            key=key,
+            variable=key if bare else ENV_PREFIX + key,
+            foreign_variables=settings.foreign_variables.get(field.name, ()),
+            doc=field.metadata.get("doc", ""),
+            secret=field.metadata.get("secret", False),
+            required=default is dataclasses.MISSING,
+            default=default,
+            annotation=hints[field.name],
+            validators=field.metadata.get("validate", ()),
         )
+        if formerly := field.metadata.get("formerly"):
+            name, gone_in = formerly
+            declaration = dataclasses.replace(
+                declaration, former=_renamed(declaration, prefix + name.upper()), gone_in=gone_in
+            )
+        found.append(declaration)
     return tuple(found)
+
+
+def _renamed(declaration: Declaration, key: str) -> Declaration:
+    """Return a setting by a former key, without a default: it is asked whether it is set."""
+    is_bare = declaration.variable == declaration.key
+    return dataclasses.replace(
+        declaration,
+        key=key,
+        variable=key if is_bare else ENV_PREFIX + key,
+        foreign_variables=(),
+        default=dataclasses.MISSING,
+    )
 
 
 def get_settings(settings: type[S], app: Flask | None = None) -> S:

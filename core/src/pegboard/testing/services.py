@@ -7,13 +7,18 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
+from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any, Self
 
-from pegboard.testing.processes import Server, free_port
+import psutil
 
-__all__ = ["LiveServer", "run_pegboard"]
+from pegboard.testing.processes import Server, free_port, wait_until
+
+__all__ = ["LiveAnswer", "LiveServer", "run_pegboard"]
 
 COMMAND = [sys.executable, "-c", "from pegboard_command import main; main()"]
 UNPREFIXED_VARIABLES = {
@@ -58,6 +63,22 @@ def run_pegboard(
     )
 
 
+@dataclass(frozen=True)
+class LiveAnswer:
+    """What a service that is a process of its own has answered."""
+
+    status: int
+    """The status code."""
+    headers: Message
+    """The headers; their names may be spelled in any case."""
+    body: bytes
+    """The body as it was sent, compressed if the request has asked for that."""
+
+    def json(self) -> Any:
+        """Return what the body is as JSON; raises `ValueError` if it is none."""
+        return json.loads(self.body)
+
+
 class LiveServer(Server):
     """`pegboard serve` on a free port; settings are environment variables."""
 
@@ -72,23 +93,63 @@ class LiveServer(Server):
                 {"PEGBOARD_ENV": "development", **settings, "HOST": "127.0.0.1", "PORT": str(port)}
             ),
         )
+        self._expected = int(settings.get("WORKERS", "1"))
         self.url = f"http://127.0.0.1:{port}"
         """The service's address, without a slash at the end."""
 
+    @property
+    def workers(self) -> list[int]:
+        """The ids of the processes that serve, without the one that watches them."""
+        return [one.pid for one in psutil.Process(self.pid).children()]
+
+    def start(self) -> Self:
+        """Start the service, and wait until all its workers are there and one of them answers.
+
+        Raises `ServerError` when it does not start.
+        """
+        super().start()
+        wait_until(lambda: len(self.workers) >= self._expected, "all workers have started")
+        return self
+
     def request(
-        self, method: str, path: str, body: object = None, timeout: float = 10
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        timeout: float = 10,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Send a request, its body as JSON; returns the status and the body of the answer.
 
         `timeout` is in seconds. Raises `OSError` when there is no answer in time.
         """
+        answer = self.send(method, path, body, timeout=timeout, headers=headers)
+        return answer.status, answer.body
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        timeout: float = 10,
+        headers: Mapping[str, str] | None = None,
+    ) -> LiveAnswer:
+        """Send a request as `request` does; returns the whole answer.
+
+        Bytes are sent as they are, any other body as JSON. `timeout` is in seconds. Raises
+        `OSError` when there is no answer in time.
+        """
+        text, sent = None, dict(headers or {})
+        if isinstance(body, bytes):
+            text = body
+        elif body is not None:
+            text = json.dumps(body).encode()
+            sent = {"Content-Type": "application/json", **sent}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
-            text, headers = None, {}
-            if body is not None:
-                text, headers = json.dumps(body), {"Content-Type": "application/json"}
-            connection.request(method, path, text, headers)
+            connection.request(method, path, text, sent)
             response = connection.getresponse()
-            return response.status, response.read()
+            return LiveAnswer(response.status, response.headers, response.read())
 
     def answers(self) -> bool:
         """Return whether `/health` answers 200."""

@@ -9,7 +9,8 @@ from marshmallow import Schema, ValidationError, fields, missing
 from sqlalchemy import Select, inspect, select
 from werkzeug.exceptions import HTTPException
 
-from pegboard.database import Model, db, utcnow
+from pegboard.clock import utcnow
+from pegboard.database import Model, db
 from pegboard.resources import Resource, ResourceError, Values, Words, client_name, holds_text
 from pegboard.transfer.files import Columns, RowError
 

@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pegboard.cache import CacheStrategy, Transaction
+from pegboard.testing.contracts.migrations import MigrationsContract
 from pegboard.testing.contracts.operators import Operators
+from pegboard.testing.contracts.plugins import PluginContract
 from pegboard.testing.contracts.readers import Readers
 from pegboard.testing.contracts.resources import ResourceContract
 from pegboard.testing.contracts.schedules import Schedules
@@ -25,7 +27,9 @@ __all__ = [
     "KEY",
     "SIBLING",
     "CacheStrategyContract",
+    "MigrationsContract",
     "NoTransaction",
+    "PluginContract",
     "ResourceContract",
     "lease",
 ]

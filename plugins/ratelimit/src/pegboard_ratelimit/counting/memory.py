@@ -1,12 +1,12 @@
 """Counts in the memory of the process, which is bounded."""
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import NoReturn
 
+from pegboard import clock
 from pegboard_ratelimit.counting.sliding_window import Log, weigh
 from pegboard_ratelimit.counting.storage import StorageError, Verdict
 from pegboard_ratelimit.rules import Limit
@@ -20,7 +20,7 @@ SHARED_RECORDS = 256
 
 def microseconds() -> int:
     """Return the time of the monotonic clock."""
-    return time.monotonic_ns() // 1000
+    return clock.monotonic_ns() // 1000
 
 
 class _Record:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator
 
 from flask import Flask, current_app
@@ -108,7 +107,7 @@ class Limiter:
     def note_failure(self, error: Exception) -> None:
         """Log, once per outage, that requests cannot be counted."""
         with self._lock:
-            self._failed_at = time.monotonic()
+            self._failed_at = pegboard.clock.monotonic()
             is_news, self.is_failing = not self.is_failing, True
         if not is_news:
             return
@@ -126,7 +125,7 @@ class Limiter:
         requests under way are counted and some are not.
         """
         with self._lock:
-            if not self.is_failing or time.monotonic() - self._failed_at < QUIET:
+            if not self.is_failing or pegboard.clock.monotonic() - self._failed_at < QUIET:
                 return
             self.is_failing = False
         logger.info("requests are counted again")

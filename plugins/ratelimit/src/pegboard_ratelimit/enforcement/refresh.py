@@ -6,12 +6,11 @@ of a process, and one after a quiet time, waits for that reading, and only for a
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sqlalchemy import Engine
 
-from pegboard import after_fork
+from pegboard import after_fork, clock
 from pegboard_ratelimit.rules import Rule, RuleBook, StoredRule, in_force, read_rows
 
 logger = logging.getLogger(__name__)
@@ -36,11 +35,9 @@ class RuleRefresher:
         self,
         engine: Engine,
         fixed: Iterable[Rule],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._fixed = tuple(fixed)
-        self._clock = clock
         self._lock = threading.Lock()
         self._reading: threading.Event | None = None
         self._patience = 0.0
@@ -76,7 +73,7 @@ class RuleRefresher:
                 self.due = now + INTERVAL
                 return
         if reading is not None:
-            reading.wait(max(0.0, self._patience - self._clock()))
+            reading.wait(max(0.0, self._patience - clock.monotonic()))
 
     def _begin(self, now: float) -> None:
         self._reading = threading.Event()
@@ -102,7 +99,7 @@ class RuleRefresher:
                     "the rules cannot be read, those last read stay in force: %s", problem
                 )
             self._has_failed = True
-            self.due = self._clock() + INTERVAL
+            self.due = clock.monotonic() + INTERVAL
 
     def load(self) -> None:
         """Read the rules. Raises what the database raises."""
@@ -115,7 +112,7 @@ class RuleRefresher:
         if book != self.book:
             self.book = book
         self._has_failed = False
-        self._read_at = self._clock()
+        self._read_at = clock.monotonic()
         self.due = self._read_at + INTERVAL
 
     def _report(self, rows: Iterable[StoredRule]) -> None:

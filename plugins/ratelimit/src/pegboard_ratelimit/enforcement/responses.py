@@ -3,9 +3,9 @@
 The headers follow draft-ietf-httpapi-ratelimit-headers-11; the older `X-RateLimit-*` can be added.
 """
 
-import time
 from http import HTTPStatus
 
+from pegboard import clock
 from pegboard.stages import Answer, Call
 from pegboard_ratelimit.counting import Verdict
 from pegboard_ratelimit.rules import SECOND, Limit
@@ -59,7 +59,7 @@ class Responses:
 def _legacy(quotas: list[int], numbers: tuple[int, ...]) -> list[tuple[str, str]]:
     """Return the older headers, which can describe only one policy: the one with the least left."""
     nearest = min(range(len(quotas)), key=lambda place: numbers[2 * place])
-    reset = int(time.time()) + numbers[2 * nearest + 1]
+    reset = int(clock.time()) + numbers[2 * nearest + 1]
     values = (quotas[nearest], numbers[2 * nearest], reset)
     return [(header, str(value)) for header, value in zip(LEGACY, values, strict=True)]
 

@@ -6,9 +6,9 @@ says what to do.
 """
 
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import Any
 
+from pegboard import clock
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 from pegboard_ratelimit.counting import Verdict, microseconds
@@ -87,9 +87,23 @@ class LimitHandler:
         self._plans = plans = _RoutePlans(self._limiter, book, rules)
         return plans
 
+    def explain(self) -> Sequence[str]:
+        """Return the rules of the route, the most specific first; reads those of the table."""
+        lines = []
+        try:
+            self._limiter.refresher.load()
+        except Exception as error:  # noqa: BLE001 - the database may be unavailable in many ways
+            reason = " ".join(str(getattr(error, "orig", error)).split())
+            lines.append(f"the rules of the table cannot be read: {reason}")
+        rules = self._limiter.rules_at(self._route)
+        lines += (f"{rule.name}: {rule.in_words}" for rule in rules)
+        if not rules or not rules[-1].clients.is_anyone:
+            lines.append(f"no limit for {'other' if rules else 'any'} clients")
+        return lines
+
     def is_non_blocking(self) -> bool:
         """Tell whether neither the rules, the storage nor the client's identity can block."""
-        return self._limiter.is_non_blocking and monotonic() < self._limiter.refresher.due
+        return self._limiter.is_non_blocking and clock.monotonic() < self._limiter.refresher.due
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or return the command that has Redis count it."""
@@ -97,7 +111,7 @@ class LimitHandler:
             return None
         limiter = self._limiter
         refresher = limiter.refresher
-        if (now := monotonic()) >= refresher.due:
+        if (now := clock.monotonic()) >= refresher.due:
             refresher.refresh(now)
         plans = self._plans
         if plans.book is not refresher.book:

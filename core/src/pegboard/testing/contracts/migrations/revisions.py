@@ -1,0 +1,150 @@
+"""What the revisions of a plugin must do on each database."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pegboard.migrations import find_drift, find_orphans, get_migrate, write_revisions
+from pegboard.testing.contracts.migrations.history import (
+    PluginHistory,
+    ignore,
+    oldest_first,
+)
+from pegboard.testing.contracts.named import BuildApp, Named, RowValues, fail
+
+MakeHistory = Callable[[str], PluginHistory]
+DATABASES = ("sqlite", "postgresql")
+
+
+class Revisions(Named):
+    """Upgrades and downgrades, the models, the tables of others, and both databases alike."""
+
+    @pytest.fixture
+    def make_history(
+        self,
+        request: pytest.FixtureRequest,
+        build: BuildApp,
+        plugin_name: str,
+        row_values: RowValues,
+    ) -> MakeHistory:
+        """Make the plugin's history on the empty database `sqlite` or `postgresql`."""
+
+        def make(database: str) -> PluginHistory:
+            url = request.getfixturevalue(
+                {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[database]
+            )
+            app = build(DATABASE_URL=url)
+            names = {history.name for history in get_migrate(app).histories}
+            if plugin_name not in names:
+                fail(
+                    f"{plugin_name} has no migrations: return their folder from "
+                    "pegboard_migrations, or do not inherit MigrationsContract."
+                )
+            return PluginHistory(app, plugin_name, row_values)
+
+        return make
+
+    @pytest.mark.parametrize("database", DATABASES)
+    def test_each_revision_goes_up_down_and_up_again(
+        self, make_history: MakeHistory, database: str
+    ) -> None:
+        """Each with rows in the tables; down to nothing, and up again."""
+        history = make_history(database)
+        for script in oldest_first([history]):
+            history.fill()
+            history.down(script)
+            history.up(script.revision)
+            history.fill()
+        for script in reversed(history.revisions()):
+            history.down(script)
+        if left := history.tables():
+            fail(
+                f"{history.name}: after the downgrade to base {database} still has "
+                f"{', '.join(map(str, left))}. Drop in the downgrade what the upgrade creates."
+            )
+        history.up()
+        self._check_drift(history)
+
+    @pytest.mark.parametrize("database", DATABASES)
+    def test_models_equal_the_database(self, make_history: MakeHistory, database: str) -> None:
+        """As `pegboard db check` finds it, once all revisions are applied."""
+        history = make_history(database)
+        history.up()
+        self._check_drift(history)
+
+    @staticmethod
+    def _check_drift(history: PluginHistory) -> None:
+        for drift in find_drift(history.app, history.name, report=ignore):
+            fail(
+                f"{history.name}: models and database differ on {history.database}: "
+                f"{'; '.join(drift.differences)}. Write the revision that is missing: pegboard db "
+                f"migrate {history.name}"
+            )
+
+    @pytest.mark.parametrize("database", DATABASES)
+    def test_revisions_touch_own_tables_only(
+        self, make_history: MakeHistory, database: str
+    ) -> None:
+        """Each table that they create has a model or a revision that names it; others stay."""
+        history = make_history(database)
+        before = {str(one) for one in find_orphans(history.app)}
+        others = history.describe_others()
+        history.up()
+        if strange := sorted({str(one) for one in find_orphans(history.app)} - before):
+            fail(
+                f"{history.name}: its revisions leave on {database} what is nobody's: "
+                f"{'; '.join(strange)}. Create each table by op.create_table with a constant name, "
+                "so that pegboard db check and pegboard plugins remove know it."
+            )
+        if changed := sorted(others ^ history.describe_others()):
+            fail(
+                f"{history.name}: its revisions change tables of others on {database}: "
+                f"{'; '.join(changed)}. Leave them to their own revisions."
+            )
+
+    def test_each_revision_leaves_the_same_on_both_databases(
+        self, make_history: MakeHistory
+    ) -> None:
+        """Tables and rows are alike after each; rows are inserted before the next."""
+        histories = [make_history(database) for database in DATABASES]
+        for script in oldest_first(histories):
+            first, second = (history.describe() for history in histories)
+            self._compare(script.revision, first, second)
+            tables = {str(table) for table in histories[0].tables()}
+            rows = [history.rows() for history in histories]
+            for table in sorted(tables):
+                left, right = (
+                    {str(dict(row)) for row in found[table].elements()} for found in rows
+                )
+                self._compare(f"{script.revision} in the rows of {table}", left, right)
+            for history in histories:
+                history.fill()
+
+    @staticmethod
+    def _compare(place: str, sqlite: set[str], postgresql: set[str]) -> None:
+        if sqlite != postgresql:
+            fail(
+                f"what SQLite and PostgreSQL have after {place} differs: only on SQLite "
+                f"{sorted(sqlite - postgresql)}, only on PostgreSQL {sorted(postgresql - sqlite)}. "
+                "Write the revision so that both have the same."
+            )
+
+    @pytest.mark.parametrize("written_on", DATABASES)
+    def test_revisions_written_on_one_database_run_on_the_other(
+        self, make_history: MakeHistory, tmp_path: Path, written_on: str
+    ) -> None:
+        """One that `pegboard db migrate` writes for all models; both have the same afterwards."""
+        folder = tmp_path / "written"
+        folder.mkdir()
+        histories = {database: make_history(database) for database in DATABASES}
+        for history in histories.values():
+            history.use(folder)
+        writer = histories[written_on]
+        if not write_revisions(writer.app, writer.name, "create all", report=ignore):
+            pytest.skip("the plugin has no models")
+        for history in histories.values():
+            history.up()
+            self._check_drift(history)
+        first, second = (histories[database].describe() for database in DATABASES)
+        self._compare(f"a revision written on {written_on}", first, second)

@@ -1,0 +1,212 @@
+"""Rows for the tables that a database has, made up from the columns of the tables."""
+
+import re
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import islice, product
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Enum,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Time,
+    Uuid,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError, SAWarning, StatementError
+from sqlalchemy.types import JSON, TypeEngine
+
+from pegboard.testing.contracts.migrations.structure import TableName
+from pegboard.testing.contracts.named import RowValues
+
+MOST_TRIES = 300
+FIRST_NUMBER = 101
+"""Above the ids that a revision gives to rows of its own."""
+
+_LITERALS = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
+
+
+class RowError(Exception):
+    """Raised when no row can be made up for a table."""
+
+
+class RowMaker:
+    """Fills tables; the rows of one maker have values that no other row of it has."""
+
+    def __init__(self, values: RowValues) -> None:
+        self._values = values
+        self._number = FIRST_NUMBER - 1
+
+    def fill(self, connection: Connection, names: Iterable[TableName]) -> None:
+        """Insert into each table a row with all values, and one with as few as it can have.
+
+        Rows of other tables, to which these refer, are inserted as well. Raises `RowError` if a
+        table stays empty.
+        """
+        metadata = MetaData()
+        with warnings.catch_warnings():
+            # Of types that SQLAlchemy does not know or, as decimals on SQLite, only converts.
+            warnings.simplefilter("ignore", SAWarning)
+            wanted = {(name.schema, name.name) for name in names}
+            for schema, name in sorted(wanted, key=str):
+                Table(name, metadata, schema=schema, autoload_with=connection)
+            for table in metadata.sorted_tables:
+                if (table.schema, table.name) in wanted:
+                    self._insert_two(connection, table)
+
+    def _insert_two(self, connection: Connection, table: Table) -> None:
+        reason = self._insert(connection, table, is_full=True)
+        reason = self._insert(connection, table, is_full=False) or reason
+        if reason and connection.execute(select(table).limit(1)).first() is None:
+            message = f"no row could be made up for the table {table.name}: {reason}"
+            raise RowError(message)
+
+    def _insert(self, connection: Connection, table: Table, *, is_full: bool) -> str:
+        """Insert a row; returns why the database took none."""
+        reason = ""
+        choices = self._choices(connection, table, is_full=is_full)
+        for values in islice(product(*choices.values()), MOST_TRIES):
+            try:
+                with connection.begin_nested():
+                    connection.execute(
+                        insert(table).values(dict(zip(choices, values, strict=True)))
+                    )
+            except (DBAPIError, StatementError) as error:
+                reason = reason or str(error.orig or error).strip()
+            else:
+                return ""
+        return reason
+
+    def _choices(
+        self, connection: Connection, table: Table, *, is_full: bool
+    ) -> dict[str, list[Any]]:
+        """Return the values that each column of a new row may have, the most likely first."""
+        self._number += 1
+        given = self._values.get(table.name, {})
+        referring = dict(_references(table))
+        checks = [
+            one["sqltext"]
+            for one in inspect(connection).get_check_constraints(table.name, schema=table.schema)
+        ]
+        found: dict[str, list[Any]] = {}
+        for column in table.columns:
+            if column.name in given:
+                found[column.name] = [given[column.name]]
+            elif _is_made_by_database(column, connection) or (
+                not is_full and (column.nullable or column.server_default is not None)
+            ):
+                continue
+            elif column.name in referring:
+                found[column.name] = [self._reference(connection, column, referring[column.name])]
+            else:
+                literals = [
+                    one
+                    for check in checks
+                    if re.search(rf"\b{re.escape(column.name)}\b", check)
+                    for one in _literals(check, column.type)
+                ]
+                found[column.name] = [value_of(column.type, self._number), *literals]
+        return found
+
+    def _reference(self, connection: Connection, column: Column[Any], target: Column[Any]) -> Any:
+        """Return the key of a row that a foreign key can refer to, which is inserted if need be."""
+        newest = select(target).order_by(target.desc()).limit(1)
+        value = connection.scalar(newest)
+        if value is None and target.table is not column.table:
+            self._insert(connection, target.table, is_full=True)
+            value = connection.scalar(newest)
+        return value
+
+
+def _references(table: Table) -> Iterator[tuple[str, Column[Any]]]:
+    for key in table.foreign_keys:
+        yield key.parent.name, key.column
+
+
+def _is_made_by_database(column: Column[Any], connection: Connection) -> bool:
+    """Return whether the database numbers or computes the values of the column."""
+    if column.computed is not None or column.identity is not None:
+        return True
+    if column.foreign_keys:
+        return False
+    if connection.dialect.name == "sqlite":
+        return column.table.autoincrement_column is column
+    default = str(getattr(column.server_default, "arg", ""))
+    return default.startswith("nextval(")
+
+
+def _literals(check: str, kind: TypeEngine[Any]) -> Iterator[Any]:
+    """Yield what a check constraint may allow: the literals in it, and their neighbours."""
+    for text, number in _LITERALS.findall(check):
+        if isinstance(kind, Integer | Numeric) and number:
+            yield from (Decimal(number) + one for one in (0, 1, -1))
+        elif isinstance(kind, String) and not number:
+            yield text.replace("''", "'")
+
+
+def value_of(kind: TypeEngine[Any], number: int) -> Any:
+    """Return a value of the type; another number gives another one, where the type has many."""
+    for known, make in _MAKERS.items():
+        if isinstance(kind, known):
+            return make(kind, number)
+    return str(number)
+
+
+def _moment(number: int) -> datetime:
+    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+
+
+def _choice(kind: Any, number: int) -> Any:
+    return kind.enums[number % len(kind.enums)] if kind.enums else None
+
+
+def _decimal(kind: Any, number: int) -> Decimal:
+    return Decimal(number % 10 ** max((kind.precision or 20) - (kind.scale or 0), 1))
+
+
+def _time(kind: Any, number: int) -> datetime:
+    return _moment(number) if kind.timezone else _moment(number).replace(tzinfo=None)
+
+
+def _uuid(kind: Any, number: int) -> uuid.UUID | str:
+    return uuid.UUID(int=number) if kind.as_uuid else uuid.UUID(int=number).hex
+
+
+def _text(kind: Any, number: int) -> str:
+    text = f"text {number}"
+    return text if kind.length is None or kind.length >= len(text) else text[-kind.length :]
+
+
+_MAKERS: dict[Any, Callable[[Any, int], Any]] = {
+    Enum: _choice,
+    Boolean: lambda _kind, number: bool(number % 2),
+    Integer: lambda _kind, number: number,
+    Numeric: _decimal,
+    DateTime: _time,
+    Date: lambda _kind, number: _moment(number * 24 * 60).date(),
+    Time: lambda _kind, number: _moment(number).time(),
+    Interval: lambda _kind, number: timedelta(minutes=number),
+    Uuid: _uuid,
+    LargeBinary: lambda _kind, number: b"%d" % number,
+    JSON: lambda _kind, number: {"number": number},
+    ARRAY: lambda kind, number: [value_of(kind.item_type, number)],
+    String: _text,
+}
+"""What makes a value of a type; an enumeration is a text as well, so the order matters."""

@@ -1,0 +1,123 @@
+"""What tables look like and hold, in sentences that are the same on each database."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Connection, MetaData, Table, inspect, select
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.types import TypeEngine
+
+KINDS = {
+    "Integer": "an integer",
+    "Numeric": "a number",
+    "Float": "a number",
+    "Boolean": "a boolean",
+    "DateTime": "a time",
+    "Interval": "a time",
+    "Date": "a date",
+    "Time": "a time of day",
+    "LargeBinary": "bytes",
+    "JSON": "JSON",
+}
+"""The kinds of types that both databases tell apart; all others are stored as texts by SQLite."""
+
+
+class TableName(NamedTuple):
+    """A table; `schema` is None for the schema that is used where none is named."""
+
+    schema: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+def existing_tables(connection: Connection) -> set[TableName]:
+    """Return the tables of all schemas but the database's own."""
+    inspector = inspect(connection)
+    schemas = {
+        None if name == inspector.default_schema_name else name
+        for name in inspector.get_schema_names()
+        if name != "information_schema"
+    }
+    return {TableName(one, name) for one in schemas for name in inspector.get_table_names(one)}
+
+
+Rows = Counter[tuple[tuple[str, object], ...]]
+
+
+def describe_tables(connection: Connection, tables: Iterable[TableName]) -> set[str]:
+    """Return a sentence for each column, key and index of the tables.
+
+    Indexes of expressions, and those that only PostgreSQL has, are left out.
+    """
+    return {sentence for table in tables for sentence in _describe(connection, table)}
+
+
+def _describe(connection: Connection, name: TableName) -> Iterator[str]:
+    inspector = inspect(connection)
+    options: dict[str, Any] = {"table_name": name.name, "schema": name.schema}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        for column in inspector.get_columns(**options):
+            null = "may be null" if column["nullable"] else "is never null"
+            yield f"{name}.{column['name']} is {_kind(column['type'])} and {null}"
+        primary = ", ".join(inspector.get_pk_constraint(**options)["constrained_columns"])
+        yield f"{name} has the primary key ({primary})"
+        for key in inspector.get_foreign_keys(**options):
+            action = (key.get("options", {}).get("ondelete") or "NO ACTION").lower()
+            target = f"{key['referred_table']} ({', '.join(key['referred_columns'])})"
+            mine = ", ".join(key["constrained_columns"])
+            yield f"{name} ({mine}) refers to {target}, on delete {action}"
+        unique = {tuple(one["column_names"]) for one in inspector.get_unique_constraints(**options)}
+        for index in inspector.get_indexes(**options):
+            if index["unique"] and None not in index["column_names"]:
+                unique.add(tuple(map(str, index["column_names"])))
+        for columns in unique:
+            yield f"{name} has the unique key ({', '.join(columns)})"
+
+
+def _kind(kind: TypeEngine[Any]) -> str:
+    for base in type(kind).__mro__:
+        if base.__name__ in KINDS:
+            return KINDS[base.__name__]
+    return "a text"
+
+
+def read_rows(connection: Connection, name: TableName) -> Rows:
+    """Return the rows of a table, without the ids that the database has numbered.
+
+    Of a column with a server default only whether it is null is told: it may be the time.
+    """
+    table = Table(
+        name.name, MetaData(), schema=name.schema, autoload_with=connection, resolve_fks=False
+    )
+    numbered = {column.name for column in table.primary_key} | {
+        key.parent.name for key in table.foreign_keys
+    }
+    kept = [column for column in table.columns if column.name not in numbered]
+    found: Rows = Counter()
+    for row in connection.execute(select(*kept) if kept else select(table)):
+        values = zip(kept, row if kept else (), strict=True)
+        found[tuple((column.name, _plain(column, value)) for column, value in values)] += 1
+    return found
+
+
+def _plain(column: Column[Any], value: Any) -> object:
+    """Return a value as both databases have it."""
+    match value:
+        case None:
+            return None
+        case _ if column.server_default is not None:
+            return "something"
+        case bool() | int() | float() | Decimal():
+            return float(value)
+        case datetime() | date() | time() | timedelta():
+            return str(value)[:19]
+        case bytes() | memoryview():
+            return bytes(value)
+    return str(value).replace("-", "")

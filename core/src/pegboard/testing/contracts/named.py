@@ -1,0 +1,93 @@
+"""What the contracts of a whole plugin share: its name, its settings, and apps that have it."""
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+import pytest
+from flask import Flask
+
+from pegboard.plugins import Candidate, installed_plugins
+from pegboard.problems import StartupError
+from pegboard.testing.fixtures import MakeApp
+
+BuildApp = Callable[..., Flask]
+"""Builds an app that has the plugin, those that it requires, and the others that are named."""
+
+RowValues = Mapping[str, Mapping[str, object]]
+"""Values by table and column, for rows that cannot be made up from the columns."""
+
+
+def fail(sentence: str) -> NoReturn:
+    """Fail the test with what the author of the plugin has to do, and without a traceback."""
+    pytest.fail(sentence, pytrace=False)
+
+
+def candidate_of(name: str) -> Candidate:
+    """Return the installed plugin of that name; the test fails if there is none."""
+    found = {one.name: one for one in installed_plugins()}
+    if name not in found:
+        names = ", ".join(found) or "none"
+        fail(
+            f"no plugin named {name!r} is installed here, only: {names}. Install the distribution "
+            'of the plugin (pip install -e .), and return from the fixture "plugin_name" the name '
+            "of its entry point in the group pegboard.plugins."
+        )
+    return found[name]
+
+
+def needs_of(name: str) -> list[str]:
+    """Return the names of the installed plugins that a plugin requires, also indirectly."""
+    installed = installed_plugins()
+    wanted = [one for one in installed if one.name == name]
+    for candidate in wanted:
+        requires = candidate.distribution.requires if candidate.distribution else {}
+        wanted += [
+            one
+            for one in installed
+            if one.distribution
+            and one.distribution.canonical_name in requires
+            and one not in wanted
+        ]
+    return sorted(one.name for one in wanted if one.name != name)
+
+
+class Named:
+    """The fixtures of a contract that is about a whole plugin."""
+
+    @pytest.fixture
+    def plugin_name(self) -> str:
+        """The name of the plugin's entry point; to be overridden."""
+        fail('override the fixture "plugin_name": return the name of the plugin\'s entry point')
+
+    @pytest.fixture
+    def plugin_config(self) -> Mapping[str, object]:
+        """Settings that the plugin needs, by their keys as in `app.config`: none.
+
+        Override it if the plugin does not start without them.
+        """
+        return {}
+
+    @pytest.fixture
+    def row_values(self) -> RowValues:
+        """Values by table and column, for rows that cannot be made up from the columns: none."""
+        return {}
+
+    @pytest.fixture
+    def build(
+        self, make_app: MakeApp, plugin_name: str, plugin_config: Mapping[str, object]
+    ) -> BuildApp:
+        """Build an app of the plugin, of those that it requires, and of others by their names."""
+        candidate_of(plugin_name)
+
+        def build(*others: object, upgrade: bool = False, **config: object) -> Flask:
+            names = dict.fromkeys([*needs_of(plugin_name), plugin_name, *others])
+            try:
+                return make_app(plugins=[*names], upgrade=upgrade, **{**plugin_config, **config})
+            except StartupError as error:
+                fail(
+                    f"an app with {', '.join(map(str, names))} does not start: {error}\n"
+                    "Correct the plugin; if it needs settings to start, return them from the "
+                    'fixture "plugin_config".'
+                )
+
+        return build

@@ -1,0 +1,150 @@
+"""What requests cost: the SQL statements and the round trips to Redis that this process sends."""
+
+import gc
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+from werkzeug.test import Client
+
+from pegboard.testing import traffic
+
+_UNCOUNTED = re.compile(
+    r"\s*(--|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|SHOW|SET\b|SELECT 1$)", re.IGNORECASE
+)
+"""Statements about transactions and connections, some of which the drivers send unseen."""
+
+_HANDSHAKE = {"AUTH", "CLIENT", "HELLO", "INFO", "READONLY", "SELECT"}
+"""Commands that begin a connection to Redis."""
+
+
+@dataclass
+class Cost:
+    """What one request has sent, or the code between requests."""
+
+    of: str
+    """The request, as in `GET /api/notes/`; or what else it is the cost of."""
+    statements: list[str] = field(default_factory=list)
+    """The SQL statements, without those that begin and end transactions."""
+    round_trips: list[list[str]] = field(default_factory=list)
+    """The names of the commands of each round trip to Redis, without those that connect."""
+
+
+class Recorder:
+    """Records costs: of each request, and of the code of the block around them."""
+
+    def __init__(self) -> None:
+        """Begin with the block, which this thread runs."""
+        self.requests: list[Cost] = []
+        """The costs of the requests that the test's clients have sent, in their order."""
+        self.block = Cost("the code beside the requests")
+        """The cost of what the thread of the test does beside its requests."""
+        self._current = threading.local()
+        self._current.cost = self.block
+
+    def note_statement(self, text: str) -> None:
+        """Add a statement to the cost of what this thread does; other threads do not count."""
+        cost: Cost | None = getattr(self._current, "cost", None)
+        if cost is not None and not _UNCOUNTED.match(text):
+            cost.statements.append(" ".join(text.split()))
+
+    def note_commands(self, packed: bytes) -> bytes:
+        """Add a round trip to the cost of what this thread does."""
+        cost: Cost | None = getattr(self._current, "cost", None)
+        names = traffic.names_of(packed)
+        if cost is not None and not set(names) <= _HANDSHAKE:
+            cost.round_trips.append(names)
+        return packed
+
+    @contextmanager
+    def within(self, cost: Cost) -> Iterator[None]:
+        """Let what this thread does in a block be of that cost."""
+        before = getattr(self._current, "cost", None)
+        self._current.cost = cost
+        try:
+            yield
+        finally:
+            self._current.cost = before
+
+
+@contextmanager
+def recorded() -> Iterator[Recorder]:
+    """Record for a block what the requests of test clients cost."""
+    recorder = Recorder()
+    send = Client.run_wsgi_app
+
+    def run(client: Client, environ: dict[str, Any], buffered: bool = False) -> Any:  # noqa: FBT001, FBT002 - as it is
+        query = environ.get("QUERY_STRING")
+        path = environ["PATH_INFO"] + (f"?{query}" if query else "")
+        cost = Cost(f"{environ['REQUEST_METHOD']} {path}")
+        recorder.requests.append(cost)
+        with recorder.within(cost):
+            body, *rest = send(client, environ, buffered)
+        return (_Body(body, recorder, cost), *rest)
+
+    with ExitStack() as stack:
+        stack.enter_context(traffic.watched(recorder.note_commands))
+        stack.enter_context(_statements(recorder.note_statement))
+        stack.enter_context(mock.patch.object(Client, "run_wsgi_app", run))
+        yield recorder
+
+
+class _Body:
+    """The body of an answer, whose statements are those of its request."""
+
+    def __init__(self, parts: Iterable[bytes], recorder: Recorder, cost: Cost) -> None:
+        self._body = parts
+        self._parts = iter(parts)
+        self._recorder = recorder
+        self._cost = cost
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._recorder.within(self._cost):
+            return next(self._parts)
+
+    def close(self) -> None:
+        with self._recorder.within(self._cost):
+            getattr(self._body, "close", lambda: None)()
+
+
+@contextmanager
+def _statements(note: Callable[[str], None]) -> Iterator[None]:
+    """Tell of each statement as the driver sends it, which changes nothing in how it is sent."""
+    from psycopg2.extensions import connection as PostgresConnection  # noqa: PLC0415, N812
+
+    known: dict[int, Any] = {}
+
+    def attach(connection: Any, *_: object) -> None:
+        if id(connection) not in known:
+            known[id(connection)] = connection
+            _tell(connection, note)
+
+    event.listen(Pool, "checkout", attach)
+    try:
+        # Those that are in use already.
+        for one in gc.get_objects():
+            if issubclass(type(one), sqlite3.Connection | PostgresConnection):
+                attach(one)
+        yield
+    finally:
+        event.remove(Pool, "checkout", attach)
+        for one in known.values():
+            _tell(one, None)
+
+
+def _tell(connection: Any, note: Callable[[str], None] | None) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        with suppress(sqlite3.ProgrammingError):  # another thread's, or closed
+            connection.set_trace_callback(note)
+    elif hasattr(connection, "on_statement"):
+        connection.on_statement = note

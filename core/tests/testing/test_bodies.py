@@ -1,0 +1,138 @@
+"""Tests of bodies that are made from a schema."""
+
+import enum
+
+import pytest
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+
+from pegboard.resources import Decimal, Line, Moment, Text
+from pegboard.testing.bodies import Bodies, body_of
+
+
+class Color(enum.Enum):
+    """A choice."""
+
+    RED = "r"
+    BLUE = "b"
+
+
+class AuthorSchema(Schema):
+    """What is inside another."""
+
+    name = fields.String(required=True, validate=validate.Length(2, 10))
+
+
+class EverySchema(Schema):
+    """A field of each kind."""
+
+    id = fields.Integer(dump_only=True)
+    line = Line(required=True, max_length=20)
+    text = Text(load_default=None, allow_none=True)
+    price = Decimal(required=True)
+    moment = Moment()
+    count = fields.Integer(strict=True, validate=validate.Range(3, 5))
+    share = fields.Float(validate=validate.Range(0, 1, min_inclusive=False, max_inclusive=False))
+    whole = fields.Integer(validate=validate.And(validate.Range(min=100), validate.Range(max=200)))
+    choice = fields.String(validate=validate.OneOf(["one", "two"]))
+    color = fields.Enum(Color)
+    color_value = fields.Enum(Color, by_value=True)
+    mail = fields.Email(required=True)
+    page = fields.URL()
+    key = fields.UUID()
+    day = fields.Date()
+    time = fields.DateTime(data_key="at")
+    flag = fields.Boolean()
+    code = fields.String(validate=validate.Regexp(r"^[0-9]{5}$"))
+    long = fields.String(validate=validate.Length(min=30, max=40))
+    tags = fields.List(fields.String(validate=validate.Length(max=5)), validate=validate.Length(2))
+    author = fields.Nested(AuthorSchema, required=True)
+    labels = fields.Dict(keys=fields.String(), values=fields.Integer())
+
+
+@pytest.fixture(scope="module")
+def bodies() -> Bodies:
+    """Bodies of all kinds of fields."""
+    return body_of(EverySchema)
+
+
+def test_a_valid_body_has_every_field(bodies: Bodies) -> None:
+    """By the names that clients use, and without those that they cannot send."""
+    assert {} == EverySchema().validate(bodies.valid)
+    names = {field.data_key or name for name, field in EverySchema().load_fields.items()}
+    assert names == set(bodies.valid)
+    assert "id" not in bodies.valid
+    assert {"line", "price", "mail", "author"} == set(bodies.minimal)
+    assert {} == EverySchema().validate(bodies.minimal)
+
+
+def test_each_call_returns_an_object_of_its_own(bodies: Bodies) -> None:
+    """A test may change it, also what is inside."""
+    bodies.valid["author"]["name"] = "changed"
+    assert "changed" != bodies.valid["author"]["name"]
+
+
+def test_each_invalid_body_has_one_wrong_field(bodies: Bodies) -> None:
+    """The schema refuses that one and no other."""
+    for wrong in bodies.invalid:
+        assert {wrong.field.partition(".")[0]} == set(EverySchema().validate(wrong.body)), wrong
+
+
+def test_every_field_is_invalid_in_turn(bodies: Bodies) -> None:
+    """In the ways that its validators and its type give."""
+    found = {str(wrong) for wrong in bodies.invalid}
+    names = {wrong.field for wrong in bodies.invalid}
+    assert {*bodies.valid, "author.name", "author.no_such_field", "no_such_field"} == names
+    assert {
+        "line: missing",
+        "line: too long",
+        "line: an empty text",
+        "line: null",
+        "line: a line break",
+        "count: too small",
+        "count: too large",
+        "share: too small",
+        "whole: too large",
+        "choice: not one of its choices",
+        "color: not one of its choices",
+        "color_value: not one of its choices",
+        "mail: a text",
+        "code: a text",
+        "long: too short",
+        "tags: too short",
+        "author: missing",
+        "author.name: too short",
+        "no_such_field: unknown",
+    } <= found
+    assert "text: null" not in found
+
+
+def test_a_value_that_cannot_be_guessed_is_asked_for() -> None:
+    """With the field, and how to give it."""
+
+    def is_prime(number: int) -> None:
+        if number != 7919:
+            message = "No such prime."
+            raise ValidationError(message)
+
+    class PrimeSchema(Schema):
+        prime = fields.Integer(required=True, validate=is_prime)
+
+    with pytest.raises(LookupError, match=r"prime of PrimeSchema: .* body_of\(PrimeSchema, prime="):
+        body_of(PrimeSchema)
+    assert {"prime": 7919} == body_of(PrimeSchema, prime=7919).valid
+    with pytest.raises(LookupError, match="takes no prim, but prime"):
+        body_of(PrimeSchema, prim=7919)
+
+
+def test_the_example_of_a_field_comes_first() -> None:
+    """It is what the documentation shows."""
+
+    class ToolSchema(Schema):
+        class Meta:
+            unknown = INCLUDE
+
+        name = fields.String(metadata={"example": "Hammer"})
+
+    bodies = body_of(ToolSchema)
+    assert {"name": "Hammer"} == bodies.valid
+    assert "no_such_field" not in {wrong.field for wrong in bodies.invalid}

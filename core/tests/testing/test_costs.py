@@ -1,0 +1,125 @@
+"""Tests of the fixture `statement_budget`."""
+
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Flask, Response, stream_with_context
+from sqlalchemy import text
+
+import pegboard
+from pegboard.redis import command, get_channel, get_redis
+from pegboard.testing.fixtures import Budget, MakeApp
+
+
+@pytest.fixture
+def app(make_app: MakeApp, database_url: str) -> Flask:
+    """An app with a view that sends as many statements as its path says."""
+    app = make_app(DATABASE_URL=database_url)
+
+    @app.get("/<int:number>")
+    def ask(number: int) -> dict[str, Any]:
+        for one in range(number):
+            pegboard.db.session.execute(text(f"SELECT {one + 7}"))
+        return {}
+
+    @app.get("/stream")
+    def stream() -> Response:
+        def parts() -> Iterator[bytes]:
+            for one in range(3):
+                yield str(pegboard.db.session.scalar(text(f"SELECT {one + 7}"))).encode()
+
+        return Response(stream_with_context(parts()))
+
+    return app
+
+
+def test_each_request_has_the_budget(app: Flask, statement_budget: Budget) -> None:
+    """Not all together, and whatever was sent before does not count."""
+    client = app.test_client()
+    client.get("/5")
+    with statement_budget(statements=2) as costs:
+        for _ in range(3):
+            client.get("/2")
+    assert [["SELECT 7", "SELECT 8"]] * 3 == [cost.statements for cost in costs.requests]
+
+
+def test_the_failure_names_the_request_and_lists_its_statements(
+    app: Flask, statement_budget: Budget
+) -> None:
+    """And no other request."""
+    client = app.test_client()
+    with pytest.raises(pytest.fail.Exception) as failed, statement_budget(statements=1):
+        assert [200, 200] == [client.get(path).status_code for path in ("/1", "/2?page=3")]
+    assert (
+        "GET /2?page=3 sent 2 SQL statements; its budget is 1:\n  1. SELECT 7\n  2. SELECT 8"
+    ) == failed.value.msg
+
+
+def test_what_is_sent_while_an_answer_is_read_is_of_its_request(
+    app: Flask, statement_budget: Budget
+) -> None:
+    """A stream of rows is more than its first one."""
+    with statement_budget(statements=3) as costs:
+        assert b"789" == app.test_client().get("/stream").data
+    assert 3 == len(costs.requests[0].statements)
+
+
+def test_code_beside_requests_is_counted(app: Flask, statement_budget: Budget) -> None:
+    """Also on a connection that was in use before."""
+    failure = pytest.raises(pytest.fail.Exception, match="beside the requests sent 1 SQL")
+    with app.app_context():
+        pegboard.db.session.execute(text("SELECT 1 AS begun"))
+        with failure, statement_budget(statements=0):
+            pegboard.db.session.execute(text("SELECT 2 AS more"))
+
+
+def test_other_threads_do_not_count(app: Flask, statement_budget: Budget) -> None:
+    """What runs in the background at times would fail a test at times."""
+
+    def work() -> None:
+        with app.app_context():
+            pegboard.db.session.execute(text("SELECT 7"))
+
+    with statement_budget(statements=0):
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+
+
+def test_a_failure_in_the_block_is_the_failure_of_the_test(
+    app: Flask, statement_budget: Budget
+) -> None:
+    """The budget says nothing then."""
+    with pytest.raises(ZeroDivisionError), statement_budget(statements=0):
+        assert 1 / (200 - app.test_client().get("/3").status_code)
+
+
+def test_round_trips_to_redis_are_counted(
+    make_app: MakeApp, redis_url: str, statement_budget: Budget
+) -> None:
+    """Of channels and of the client; what connects is none, and commands sent together are one."""
+    app = make_app(REDIS_URL=redis_url)
+    channel, client = get_channel(app), get_redis(app)
+    assert channel
+    assert client
+    get = command("GET", "a", key="a")
+    with statement_budget(round_trips=2) as costs:
+        channel.exchange([get, get])
+        client.set("a", "1")
+    assert [["GET", "GET"], ["SET"]] == costs.block.round_trips
+    failure = pytest.raises(
+        pytest.fail.Exception, match=r"sent 2 round trips .* 1:\n  1. GET\n  2. GET"
+    )
+    with failure, statement_budget(round_trips=1):
+        assert (b"1", b"1") == (channel.exchange([get])[0].value, client.get("a"))
+
+
+def test_afterwards_nothing_is_watched(app: Flask, statement_budget: Budget) -> None:
+    """The next test is not slower, and does not count."""
+    with statement_budget() as costs:
+        app.test_client().get("/1")
+    app.test_client().get("/1")
+    assert 1 == len(costs.requests)
+    assert ["SELECT 7"] == costs.requests[0].statements

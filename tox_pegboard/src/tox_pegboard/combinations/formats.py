@@ -1,0 +1,143 @@
+"""A matrix as tox and CI services read it."""
+
+import json
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from tox_pegboard.combinations.environments import Environment, environment_of
+from tox_pegboard.combinations.matrix import Matrix
+from tox_pegboard.combinations.names import name_of
+from tox_pegboard.combinations.values import MatrixError
+
+LIMITS = {"github": 256, "gitlab": 200}
+"""How many jobs of one matrix the service runs."""
+
+
+def render(matrix: Matrix, form: str) -> str:
+    """Return the matrix in one of the formats. Raises `MatrixError` for one that has no room."""
+    if len(matrix.combinations) > LIMITS.get(form, len(matrix.combinations)):
+        message = (
+            f"{len(matrix.combinations)} combinations are more than the {LIMITS[form]} jobs that a "
+            f"matrix of {form} has: use --max-jobs {LIMITS[form]}"
+        )
+        raise MatrixError(message)
+    return FORMATS[form](matrix)
+
+
+def _environments(matrix: Matrix) -> list[Environment]:
+    return [environment_of(one, matrix.space, matrix.settings) for one in matrix.combinations]
+
+
+def _list(matrix: Matrix) -> str:
+    return "".join(f"{name}\n" for name in matrix.by_name)
+
+
+def _json(matrix: Matrix) -> str:
+    document = {
+        "combinations": [
+            {"name": name, "plugins": [*one.plugins], **one.values}
+            for name, one in matrix.by_name.items()
+        ],
+        "always": [one.name for one in matrix.space.always],
+        "plugins": {one.name: sorted(one.needs) for one in matrix.space.plugins},
+        "all_subsets": matrix.has_all_subsets,
+        "left_out": [name_of(one, matrix.space) for one in matrix.left_out],
+        "uncovered": [*matrix.uncovered],
+        "infeasible": [*matrix.infeasible],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _github(matrix: Matrix) -> str:
+    """Return what `strategy: matrix: ${{ fromJSON(…) }}` reads: a line, as outputs have to be."""
+    include = [
+        {"environment": name, "plugins": ",".join(one.plugins), **one.values}
+        for name, one in matrix.by_name.items()
+    ]
+    return json.dumps({"include": include}) + "\n"
+
+
+def _gitlab(matrix: Matrix) -> str:
+    """Return a pipeline of its own, for `trigger: include: - artifact: …`: JSON is YAML."""
+    jobs = [{"TOX_ENVIRONMENT": name, "PYTHON": one.python} for name, one in matrix.by_name.items()]
+    job = {
+        "image": "python:$PYTHON",
+        "parallel": {"matrix": jobs},
+        "script": ["pip install tox-pegboard tox-uv", 'tox run -e "$TOX_ENVIRONMENT"'],
+    }
+    return json.dumps({"combinations": job}, indent=2) + "\n"
+
+
+def _ini(matrix: Matrix) -> str:
+    environments = _environments(matrix)
+    lines = ["[tox]", "min_version = 4.29", *_ini_list("env_list", [e.name for e in environments])]
+    lines.append("skip_missing_interpreters = true")
+    if not matrix.space.always:
+        lines.append("no_package = true")
+    for one in environments:
+        lines += [
+            "",
+            f"[testenv:{one.name}]",
+            f"description = {one.description}",
+            *_ini_list("labels", one.labels),
+            *_ini_list("deps", one.deps),
+            *_ini_list("set_env", [f"{key} = {value}" for key, value in one.set_env.items()]),
+            *_ini_list("commands", one.commands),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _ini_list(key: str, values: "list[str] | tuple[str, ...]") -> list[str]:
+    return [f"{key} =", *(f"    {value}" for value in values)]
+
+
+def _toml(matrix: Matrix) -> str:
+    environments = _environments(matrix)
+    lines = [
+        'min_version = "4.29"',
+        f"env_list = {_toml_value([one.name for one in environments])}",
+        "skip_missing_interpreters = true",
+    ]
+    if not matrix.space.always:
+        lines.append("no_package = true")
+    for one in environments:
+        variables = [f"{key} = {_toml_value(text)}" for key, text in one.set_env.items()]
+        commands = [_toml_command(line) for line in one.commands]
+        lines += [
+            "",
+            f"[env.{json.dumps(one.name)}]",
+            f"description = {_toml_value(one.description)}",
+            f"labels = {_toml_value([*one.labels])}",
+            f"deps = {_toml_value([*one.deps])}",
+            f"set_env = {{ {', '.join(variables)} }}",
+            f"commands = [{', '.join(commands)}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_command(line: str) -> str:
+    """Return a command as TOML has it: words, of which `{posargs}` is a reference."""
+    words = [
+        '{ replace = "posargs", default = [], extend = true }'
+        if word == "{posargs}"
+        else _toml_value(word)
+        for word in shlex.split(line)
+    ]
+    return f"[{', '.join(words)}]"
+
+
+def _toml_value(value: Any) -> str:
+    """Return a text or a list of texts: JSON's are TOML's, but for what is beyond ASCII."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+FORMATS: dict[str, Callable[[Matrix], str]] = {
+    "list": _list,
+    "json": _json,
+    "tox": _ini,
+    "toml": _toml,
+    "github": _github,
+    "gitlab": _gitlab,
+}
+"""What `--format` may say."""

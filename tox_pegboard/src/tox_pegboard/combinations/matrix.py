@@ -1,0 +1,123 @@
+"""Choosing the combinations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tox_pegboard.combinations.cover import Tuple, choose, cover, uncovered
+from tox_pegboard.combinations.names import name_of
+from tox_pegboard.combinations.problem import OFF, ON, Problem, Row, Sets, describe
+from tox_pegboard.combinations.settings import Settings, read_pyproject, read_settings
+from tox_pegboard.combinations.space import build_space
+from tox_pegboard.combinations.values import Combination, MatrixError, Space
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The combinations, and what they leave out."""
+
+    space: Space
+    settings: Settings
+    combinations: tuple[Combination, ...]
+    has_all_subsets: bool
+    """Whether every set of plugins is there that can be installed."""
+    left_out: tuple[Combination, ...] = ()
+    """The combinations that are not there, as there may be no more."""
+    uncovered: tuple[str, ...] = ()
+    """The groups of plugins and values that are only in combinations which are left out."""
+    infeasible: tuple[str, ...] = ()
+    """Plugins that no combination can have, as everything with them is excluded."""
+
+    @cached_property
+    def by_name(self) -> dict[str, Combination]:
+        """The combinations by the names of their environments."""
+        return {name_of(one, self.space): one for one in self.combinations}
+
+
+def read_matrix(
+    root: Path,
+    *,
+    strength: int | None = None,
+    max_jobs: int | None = None,
+    touching: str | None = None,
+) -> Matrix:
+    """Return the matrix of the project in a folder.
+
+    `strength` and `max_jobs` replace what the project says; `touching` leaves only combinations
+    with that plugin. Raises `MatrixError`.
+    """
+    pyproject = read_pyproject(root)
+    settings = read_settings(pyproject)
+    return make_matrix(
+        build_space(root, pyproject, settings),
+        settings,
+        strength=strength or settings.strength,
+        max_jobs=max_jobs or settings.max_jobs,
+        touching=touching,
+    )
+
+
+def make_matrix(
+    space: Space,
+    settings: Settings,
+    *,
+    strength: int = 2,
+    max_jobs: int | None = None,
+    touching: str | None = None,
+) -> Matrix:
+    """Return the matrix of what can be combined. The same input has the same result."""
+    problem = describe(space, settings.subsets)
+    order = {one.name: place for place, one in enumerate(space.plugins)}
+    if touching is not None and touching not in {*order, *(one.name for one in space.always)}:
+        message = f"{touching} is no plugin of the matrix: {', '.join(order) or 'it has none'}"
+        raise MatrixError(message)
+
+    def key(row: Row) -> tuple[Any, ...]:
+        plugins = problem.plugins_of(row)
+        places = sorted(order[name] for name in plugins)
+        axes = [space.axes[axis].index(row[axis]) for axis in space.axes]
+        return len(plugins), places, axes
+
+    rows = sorted(cover(problem, strength), key=key)
+    if not rows:
+        message = "no combination is possible: everything is excluded"
+        raise MatrixError(message)
+    present = frozenset[str]().union(*(problem.plugins_of(row) for row in rows))
+    if touching in order:
+        rows = [row for row in rows if touching in problem.plugins_of(row)]
+    chosen = rows if max_jobs is None else choose(rows, strength, max_jobs)
+    return Matrix(
+        space,
+        settings,
+        tuple(_combination(row, problem, space) for row in chosen),
+        isinstance(problem, Sets),
+        tuple(_combination(row, problem, space) for row in rows if row not in chosen),
+        tuple(
+            dict.fromkeys(_text(one, problem, space) for one in uncovered(rows, chosen, strength))
+        ),
+        tuple(name for name in order if name not in present),
+    )
+
+
+def _combination(row: Mapping[str, str], problem: Problem, space: Space) -> Combination:
+    plugins = problem.plugins_of(row)
+    names = tuple(one.name for one in space.plugins if one.name in plugins)
+    return Combination(names, **{axis: row[axis] for axis in space.axes})
+
+
+def _text(group: Tuple, problem: Problem, space: Space) -> str:
+    """Return a tuple in words, as `items with postgresql`."""
+    parts = []
+    for key, value in sorted(group):
+        if key in space.axes:
+            if len(space.axes[key]) > 1:
+                parts.append(f"{key} {value}")
+        elif value in (ON, OFF):
+            name = space.plugins[int(key.removeprefix("p"))].name
+            parts.append(name if value == ON else f"no {name}")
+        else:
+            names = sorted(problem.plugins_of({key: value}))
+            parts.append("+".join(names) or "no plugin")
+    return " with ".join(parts)

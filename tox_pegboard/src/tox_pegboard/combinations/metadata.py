@@ -1,0 +1,103 @@
+"""Reading what plugins require from packaging metadata, without importing any of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from tox_pegboard.combinations.settings import read_pyproject
+from tox_pegboard.combinations.values import MatrixError
+
+GROUP = "pegboard.plugins"
+CORE = "pegboard"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A distribution with plugins."""
+
+    name: str
+    """The name of its plugin; of several, the distribution's without `pegboard-`."""
+    distribution: str
+    """Its canonical name."""
+    requirement: str
+    """What installs it: its name, or a folder."""
+    requires: Mapping[str, str] = field(default_factory=dict)
+    """The version specifiers of what it requires, by canonical name."""
+    requires_python: str = ""
+
+
+def describe_folder(folder: Path, requirement: str) -> Described | None:
+    """Return the distribution of a folder's pyproject.toml; None if it has no plugin."""
+    project = read_pyproject(folder).get("project", {})
+    entries = project.get("entry-points", {}).get(GROUP, {})
+    if not entries or "name" not in project:
+        return None
+    if {"dependencies", "requires-python"} & {*project.get("dynamic", ())}:
+        message = (
+            f"what {folder / 'pyproject.toml'} requires is dynamic, and can only be read when it "
+            "is installed: name the distribution in plugins of [tool.pegboard.matrix]"
+        )
+        raise MatrixError(message)
+    return _described(
+        project["name"],
+        [*entries],
+        project.get("dependencies", []),
+        str(project.get("requires-python", "")),
+        requirement,
+    )
+
+
+def describe_installed(name: str) -> Described | None:
+    """Return an installed distribution; None if there is none of this name."""
+    try:
+        found = distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return None
+    entries = [one.name for one in found.entry_points if one.group == GROUP]
+    if not entries:
+        message = f"the distribution {name} has no plugin (no entry point of the group {GROUP})"
+        raise MatrixError(message)
+    python = str(found.metadata["Requires-Python"] or "")
+    return _described(name, entries, found.requires or [], python, name)
+
+
+def installed_names() -> list[str]:
+    """Return the names of the installed distributions that have plugins, sorted.
+
+    One whose metadata is broken is left out: `pegboard plugins list` names it.
+    """
+    return sorted({*_names_with_plugins()})
+
+
+def _names_with_plugins() -> Iterator[str]:
+    for found in distributions():
+        try:
+            name: Any = found.metadata["Name"]
+            if name and any(one.group == GROUP for one in found.entry_points):
+                yield canonicalize_name(name)
+        except Exception:  # noqa: BLE001, S112 - what a broken file leads to differs
+            continue
+
+
+def _described(
+    name: str, entries: list[str], lines: list[str], python: str, requirement: str
+) -> Described:
+    canonical = canonicalize_name(name)
+    requires: dict[str, str] = {}
+    for line in lines:
+        try:
+            one = Requirement(line)
+        except InvalidRequirement as error:
+            message = f"{name} requires {line!r}, which is no requirement: {error}"
+            raise MatrixError(message) from error
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            required = canonicalize_name(one.name)
+            both = (requires.get(required), str(one.specifier))
+            requires[required] = ",".join(filter(None, both))
+    short = entries[0] if len(entries) == 1 else canonical.removeprefix("pegboard-")
+    return Described(short, canonical, requirement, requires, python)
