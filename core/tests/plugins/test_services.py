@@ -238,7 +238,11 @@ def test_a_service_with_other_arguments_stops_the_start() -> None:
 
 def test_a_provider_without_an_interface_stops_the_start() -> None:
     """The marker of an ordinary hook does not say what is provided."""
-    unmarked = hookimpl(specname="pegboard_provides")(SmtpMailer)
+
+    @hookimpl(specname="pegboard_provides")
+    def unmarked() -> SmtpMailer:
+        return SmtpMailer()
+
     (problem,) = problems(plugin("one", unmarked))
     assert "an implementation of pegboard_provides has no interface" == problem.summary
     assert "Put @pegboard.hookimpl.provides(Interface) above it." == problem.hint
