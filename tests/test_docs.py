@@ -424,10 +424,11 @@ def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
 
 
 def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
-    """Each block is in a file of `examples/reviews`, line by line, or in one of the tutorial."""
+    """Each block is in a file of `examples/reviews` or of a test, or in one of the tutorial."""
     tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")
     real = [
         *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
+        (ROOT / "core/tests/resources/test_referred.py").read_text(encoding="utf-8"),
         *code_blocks(tutorial, "python"),
     ]
     shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
