@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from pegboard import grading
 from pegboard.cli.grade import grade
 from pegboard.grading import RULES, GradeError, Outcome, Report, Tier, Verdict
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp, RunCLI
 
 Run = Callable[..., Result]
 
@@ -89,3 +91,26 @@ def test_no_other_command_loads_the_rules() -> None:
     code = f"import sys, {modules}; print('pegboard.grading' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "False" == done.stdout.strip()
+
+
+def test_the_lists_of_plugins_tell_what_each_claims(
+    plugin_folder: PluginFolder, make_app: MakeApp, cli: RunCLI
+) -> None:
+    """Nothing is checked for that: it is the table of the plugin."""
+    plugin_folder.add("humble")
+    plugin_folder.add("notes")
+    carried = plugin_folder.path / "example_notes-1.0.dist-info" / "extra_metadata"
+    carried.mkdir()
+    table = '[tool.pegboard.grade]\nclaim = "gold"\n'
+    (carried / "pyproject.toml").write_text(table, encoding="utf-8")
+    app = make_app(plugins=["humble", "notes"])
+    found = json.loads(cli("plugins", "list", "--json", app=app).stdout)["plugins"]
+    claims = {one["name"]: one["claimed_grade"] for one in found}
+    assert (None, "gold") == (claims["humble"], claims["notes"])
+    shown = json.loads(cli("plugins", "show", "notes", "--json", app=app).stdout)
+    assert "gold" == shown["claimed_grade"]
+    assert "claims        gold" in cli("plugins", "show", "notes", app=app).stdout
+    lines = cli("plugins", "list", "--wide", app=app).stdout.splitlines()
+    assert ["CLAIMS", "gold"] == [
+        line.split()[-1] for line in lines if line[:5] in {"NAME ", "notes"}
+    ]
