@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pegboard.grading import TIERS, GradeError, claimed_grade
+from pegboard.grading import TIERS, GradeError, claimed_grades
 from pegboard.grading.errors import Unavailable
 from pegboard.grading.subject import find_subject
 from pegboard.testing.distributions import PluginFolder
@@ -45,7 +45,7 @@ def test_what_it_requires_is_installed_beside_it(plugin_folder: PluginFolder) ->
 @pytest.mark.usefixtures("notes")
 def test_without_its_source_it_has_no_claim_and_no_tests() -> None:
     """As it is from a wheel."""
-    assert claimed_grade("notes", TIERS) is None
+    assert "notes" not in claimed_grades()
     with pytest.raises(Unavailable, match="--source"):
         _ = find_subject("notes", TIERS).source
 
@@ -74,15 +74,24 @@ def test_the_source_of_an_editable_installation_is_found(
         f'{{"url": "{url}", "dir_info": {{"editable": true}}}}', encoding="utf-8"
     )
     assert source == find_subject("notes", TIERS).source
-    assert "gold" == claimed_grade("notes", TIERS)
+    assert "gold" == claimed_grades()["notes"]
 
 
 def test_a_wheel_may_carry_its_claim(notes: PluginFolder) -> None:
     """In the place where hatchling puts it; its tests are not there."""
     metadata = notes.path / "example_notes-1.0.dist-info"
     write_project(metadata / "extra_metadata")
-    assert "gold" == claimed_grade("notes", TIERS)
+    assert "gold" == claimed_grades()["notes"]
     assert find_subject("notes", TIERS).source_folder is None
+
+
+def test_a_claim_with_a_mistake_is_none(notes: PluginFolder) -> None:
+    """What lists all plugins is no place to refuse it; grading the plugin is."""
+    metadata = notes.path / "example_notes-1.0.dist-info"
+    write_project(metadata / "extra_metadata", text=PROJECT.replace("gold", "glod"))
+    assert "notes" not in claimed_grades()
+    with pytest.raises(GradeError, match="did you mean 'gold'"):
+        find_subject("notes", TIERS)
 
 
 @pytest.mark.usefixtures("notes")

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 import pegboard
-from pegboard.cache import get_cache
+from pegboard.testing.fixtures import Clock
 from pegboard.testing.services import run_pegboard
 from pegboard_items import Item
 from pegboard_items.models import table
@@ -172,16 +172,12 @@ def test_a_hit_costs_no_statement(client: Any, cached: Any, sql: Any) -> None:
     assert [] == sent
 
 
-def test_an_answer_is_kept_for_300_seconds(
-    client: Any, cached: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_is_kept_for_300_seconds(client: Any, cached: Any, clock: Clock) -> None:
     """For other programs that write the table, which Pegboard cannot see."""
     url = cached()
-    strategy = get_cache(client.application).strategy
-    now = strategy._clock()  # type: ignore[attr-defined]
-    monkeypatch.setattr(strategy, "_clock", lambda: now + 299)
+    clock.advance(299)
     assert "hit" == told(client.get(url))
-    monkeypatch.setattr(strategy, "_clock", lambda: now + 301)
+    clock.advance(2)
     assert "fwd=miss; stored" == told(client.get(url))
 
 

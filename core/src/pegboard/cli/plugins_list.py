@@ -14,7 +14,7 @@ from pegboard.plugins import Skipped
 from pegboard.settings import nearest_name
 
 _HEADER = ("NAME", "DISTRIBUTION", "STATE", "SCHEMA", "START", "ROUTES", "TABLES")
-_WIDE = ("HOOKS", "SETTINGS", "COMMANDS")
+_WIDE = ("HOOKS", "SETTINGS", "COMMANDS", "CLAIMS")
 
 
 @click.command(name="list")
@@ -25,7 +25,8 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
     """List the installed plugins: active, disabled, or skipped and why.
 
     SCHEMA is where the database is: head, behind, or ahead of the revision files. START is what the
-    plugin's code took while the app was built.
+    plugin's code took while the app was built. CLAIMS is the grade that the plugin claims, which
+    pegboard plugins grade checks.
 
     If the service cannot start, a plugin is enabled or broken instead of active, and the problems
     with the codes that are named follow on standard error; the exit status is 0.
@@ -34,8 +35,11 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
     with no_warnings():
         plugins = report_plugins(found)
     if as_json:
+        grades = _claimed_grades()
         content = {
-            "plugins": [one.as_json() for one in plugins.reports],
+            "plugins": [
+                {**one.as_json(), "claimed_grade": grades.get(one.name)} for one in plugins.reports
+            ],
             "can_start": found.error is None,
             "database_error": plugins.database_error,
         }
@@ -61,7 +65,8 @@ def show(info: ScriptInfo, name: str, *, as_json: bool) -> None:
     if not reports:
         raise unknown_plugin(name, [one.name for one in plugins.reports])
     if as_json:
-        documents = [one.as_json() for one in reports]
+        claim = {"claimed_grade": _claimed_grades().get(name)}
+        documents = [{**one.as_json(), **claim} for one in reports]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
         for report in reports:
@@ -84,7 +89,10 @@ def _diagnose(info: ScriptInfo) -> Diagnosis:
 
 def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
     """Yield the lines of the table; a reason that is too long for its line follows it."""
-    rows: list[Sequence[str]] = [(*_HEADER, *_WIDE)] + [_row(one) for one in reports]
+    grades = _claimed_grades() if wide else {}
+    rows: list[Sequence[str]] = [(*_HEADER, *_WIDE)] + [
+        (*_row(one), grades.get(one.name, "-")) for one in reports
+    ]
     count = len(rows[0]) if wide else fitting_columns(rows, 3)
     lines = [*as_table([row[:count] for row in rows])]
     yield lines[0]
@@ -101,11 +109,18 @@ def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
             yield from wrapped(report.reason)
 
 
+def _claimed_grades() -> dict[str, str]:
+    """Return the grades that plugins claim; `pegboard plugins grade` checks one."""
+    from pegboard.grading import claimed_grades  # noqa: PLC0415 - needed for this alone
+
+    return claimed_grades()
+
+
 def _row(report: PluginReport) -> tuple[str, ...]:
     label = f"{report.distribution or '-'} {report.version or ''}".strip()
     head = (report.name, label, report.state)
     if not report.is_known:
-        return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - len(head)))
+        return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - 1 - len(head)))
     return (
         *head,
         report.migration_state,
@@ -126,6 +141,7 @@ def _details(report: PluginReport) -> Iterator[str]:
         yield from wrapped(report.reason)
     yield f"  distribution  {label} ({kind})"
     yield f"  requires      {', '.join(report.requires) or 'nothing'}"
+    yield f"  claims        {_claimed_grades().get(report.name, 'no grade')}"
     if not report.is_known:
         yield "  It is not imported, so nothing is known of what it would contribute."
         return

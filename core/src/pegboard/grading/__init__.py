@@ -6,9 +6,8 @@ that serves does not.
 
 from pegboard.grading.errors import GradeError
 from pegboard.grading.rendering import render_badge, render_json, render_text
-from pegboard.grading.report import RULES, TIERS, Report, Verdict, grade
+from pegboard.grading.report import RULES, TIERS, Report, Verdict, claimed_grades, grade
 from pegboard.grading.rule import GradeRule, Outcome, Tier
-from pegboard.grading.subject import claimed_grade
 
 __all__ = [
     "RULES",
@@ -19,7 +18,7 @@ __all__ = [
     "Report",
     "Tier",
     "Verdict",
-    "claimed_grade",
+    "claimed_grades",
     "grade",
     "render_badge",
     "render_json",

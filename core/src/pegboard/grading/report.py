@@ -9,7 +9,7 @@ from pegboard.grading.errors import Unavailable
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.options import Options, check_rules
 from pegboard.grading.rule import COUNTED, Finding, GradeRule, Outcome, Tier, unknown
-from pegboard.grading.subject import find_subject
+from pegboard.grading.subject import find_claims, find_subject
 
 RULES: tuple[GradeRule, ...] = (*bronze.RULES, *silver.RULES, *gold.RULES, *platinum.RULES)
 """All rules, those of the lowest tier first."""
@@ -73,6 +73,11 @@ class Report:
                 yield f"it claims {self.claim.label}, and {one.rule.id} is {one.outcome}"
             elif one.rule.id in self.done:
                 yield f"it says that {one.rule.id} is done, and that is {one.outcome}"
+
+
+def claimed_grades() -> dict[str, str]:
+    """Return the tiers that installed plugins claim, by plugin; nothing is checked or imported."""
+    return find_claims(TIERS)
 
 
 def grade(

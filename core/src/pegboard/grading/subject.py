@@ -115,13 +115,26 @@ def find_subject(name: str, tiers: Collection[str], source: Path | None = None) 
     )
 
 
-def claimed_grade(name: str, tiers: Collection[str]) -> str | None:
-    """Return the tier that an installed plugin claims, without checking it.
+def find_claims(tiers: Collection[str]) -> dict[str, str]:
+    """Return the tiers that installed plugins claim, without checking them, by plugin.
 
-    None without a claim, and for a wheel that does not carry its pyproject.toml. Raises
-    `GradeError` as `find_subject` does.
+    One without a claim is left out, as is one whose table has mistakes, and a wheel that does not
+    carry its pyproject.toml.
     """
-    return find_subject(name, tiers).options.claim
+    found = {}
+    for candidate in installed_plugins():
+        if candidate.fault or candidate.distribution is None:
+            continue
+        metadata = distribution(candidate.distribution.name)
+        try:
+            source = _find_source(metadata, None)
+            pyproject = _read(source / "pyproject.toml") if source else _shipped(metadata)
+            claim = read_options(pyproject, tiers).claim
+        except (GradeError, OSError):
+            continue
+        if claim is not None:
+            found[candidate.name] = claim
+    return found
 
 
 def _find_source(metadata: Distribution, source: Path | None) -> Path | None:
