@@ -45,6 +45,10 @@ BY_THE_MACHINE = {
 """Modules that ask for the time of the machine, which no test moves, and what for."""
 
 
+NO_SERVICE = {"cli", "combinations", "grading", "inspection", "scaffold", "testing"}
+"""Packages of commands and tests, which keep nothing for a service."""
+
+
 def asks_the_machine(path: Path) -> bool:
     """Return whether a module calls a function of Python that tells the time."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -65,7 +69,7 @@ def modules() -> Iterator[tuple[str, Path]]:
     core = ROOT / "core/src/pegboard"
     for path in sorted(core.glob("**/*.py")):
         name = path.relative_to(core).as_posix()
-        if name.partition("/")[0] not in {"testing", "clock.py"}:
+        if name.partition("/")[0] not in {*NO_SERVICE, "clock.py"}:
             yield name, path
     for path in sorted(ROOT.glob("plugins/*/src/**/*.py")):
         yield path.relative_to(path.parents[-1]).as_posix().partition("/src/")[2], path
