@@ -158,3 +158,23 @@ def test_scripts_get_the_later_time(redis_url: str, make_app: MakeApp, clock: Cl
     third = told()
     assert 0 <= second - first - 3_600_000 < 60_000
     assert 0 <= third - second - 500 < 60_000
+
+
+def test_shared_results_of_health_checks_get_old(make_app: MakeApp, clock: Clock) -> None:
+    """Probes within a moment share one; the next moment has its own."""
+    runs = []
+
+    class Plugin:
+        name = "ill"
+
+        @pegboard.hookimpl
+        def pegboard_health_checks(self) -> list[pegboard.HealthCheck]:
+            return [pegboard.HealthCheck("ill", lambda: runs.append(1))]
+
+    client = make_app(plugins=[Plugin()]).test_client()
+    found = []
+    for seconds in (0, 0, 60):
+        clock.advance(seconds)
+        client.get("/health/ready")
+        found.append(len(runs))
+    assert [1, 1, 2] == found
