@@ -14,6 +14,7 @@ from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
+from pegboard import deprecation
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.http import error_body
@@ -155,7 +156,7 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
     Their memory is then shared, and what a module does when it is imported, as to bind a port, is
     done once. A plugin that cannot be imported is left to the workers, which report the error.
     """
-    with with_options(options):
+    with with_options(options), deprecation.not_logged():
         for candidate in installed_plugins():
             if candidate.name in names:
                 with suppress(Exception, SystemExit):
