@@ -21,6 +21,7 @@ TIMES = {"monotonic", "monotonic_ns", "time", "time_ns", "now", "utcnow", "today
 """Functions of `time` and `datetime` that tell the time."""
 
 BY_THE_MACHINE = {
+    "background.py": "bounds waiting for a reading",
     "server": "waits for workers and for the end of connections",
     "database/watchdog.py": "bounds calls to the server",
     "database/postgresql.py": "knows the age of connections",
