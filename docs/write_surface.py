@@ -7,6 +7,7 @@ the file only when nothing is: do that when a version has been released.
 """
 
 import hashlib
+import itertools
 import json
 import re
 import runpy
@@ -101,8 +102,9 @@ def read() -> Surface:
 def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> list[str]:
     """Return a line for each change since a release that no new entry names.
 
-    A name counts if an entry has it between backticks, as `Class.member` if it is a member. With a
-    class that is new, or that has gone, its members are told.
+    A name counts if an entry has it between backticks, as `Class.member` if it is a member, where
+    the class may be one that inherits it. With a class that is new, or that has gone, its members
+    are told.
     """
     new = " ".join(one for one in told if hash_of(one) not in released.entries)
     words = [re.findall(r"\w+", code) for code in re.findall(r"`([^`]+)`", new)]
@@ -113,17 +115,20 @@ def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> l
         is_member = owner in released.names or owner in current
         if before == after or (is_member and (owner in released.names) != (owner in current)):
             continue
-        needed = [owner.rpartition(".")[2], last] if is_member else [last]
-        if not any(_follow(one, needed) for one in words):
+        if not any(_names(one, last, is_member=is_member) for one in words):
             what = "is new" if before is None else "has gone" if after is None else "has changed"
             lines.append(f"{name} {what}: {before or ''} -> {after or ''}")
     return lines
 
 
-def _follow(words: list[str], needed: list[str]) -> bool:
-    """Return whether some words are among others, one after the other."""
-    size = len(needed)
-    return any(words[place : place + size] == needed for place in range(len(words)))
+def _names(words: list[str], name: str, *, is_member: bool) -> bool:
+    """Return whether words between backticks name something; a member after a class.
+
+    That may be a class that inherits the member, as `Resource` has those of `Steps`.
+    """
+    if not is_member:
+        return name in words
+    return any(one[0].isupper() and then == name for one, then in itertools.pairwise(words))
 
 
 def missing() -> list[str]:

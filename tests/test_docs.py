@@ -21,7 +21,7 @@ import pytest
 from pegboard import create_app, get_registry
 from pegboard.cli import main
 from pegboard.cli.db import db
-from pegboard.grading import platinum
+from pegboard.plugins import PUBLIC_MODULES
 
 ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "docs/reference/hooks.md"
@@ -484,7 +484,7 @@ def test_every_page_is_in_the_contents() -> None:
 def test_the_grade_knows_the_public_modules() -> None:
     """Those that a plugin may import when it serves: all but the testing kit's."""
     serving = {one for one in WRITE_API["modules"]() if not one.startswith("pegboard.testing")}
-    assert serving == set(platinum.PUBLIC)
+    assert serving == set(PUBLIC_MODULES)
 
 
 def test_the_rules_of_the_grade_are_current() -> None:

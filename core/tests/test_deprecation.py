@@ -1,6 +1,7 @@
 """What is deprecated works, and warns with the plugin that uses it and what takes its place."""
 
 import ast
+import json
 import logging
 import warnings
 from importlib.metadata import version
@@ -12,9 +13,16 @@ from packaging.version import Version
 
 import pegboard
 from pegboard import resources
-from pegboard.deprecation import Deprecation, deprecated, moved_names, renamed_argument
+from pegboard.deprecation import (
+    Deprecation,
+    deprecated,
+    logged_later,
+    moved_names,
+    renamed_argument,
+)
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.services import run_pegboard
 
 SOURCES = Path(__file__).parents[1] / "src/pegboard"
 
@@ -230,3 +238,32 @@ def test_without_use_nothing_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pegboard.create_app({"ENV": "testing"}, plugins=[])
+
+
+def test_a_start_logs_what_is_deprecated_when_its_log_is_set_up(
+    plugin_folder: PluginFolder, sqlite_url: str, tmp_path: Path
+) -> None:
+    """In the form of all lines, although plugins are imported before."""
+    plugin_folder.add("shop", settings(formerly="page_length"))
+    done = run_pegboard(
+        *("config", "check"),
+        directory=tmp_path,
+        DATABASE_URL=sqlite_url,
+        PYTHONPATH=str(plugin_folder.path),
+        PEGBOARD_PLUGINS="shop",
+        PEGBOARD_LOG_FORMAT="json",
+        PEGBOARD_SHOP_PAGE_LENGTH="7",
+    )
+    (line,) = [one for one in done.stdout.splitlines() if "SHOP_PAGE_LENGTH" in one]
+    assert "WARNING" == json.loads(line)["level"]
+
+
+def test_nothing_deprecated_is_logged_of_a_start_that_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The error is what counts."""
+    find = moved_names("shop", {"Bench": Deprecation("pegboard.resources.Resource", "2.0")})
+    failure = pytest.raises(ZeroDivisionError)
+    with pytest.warns(DeprecationWarning, match="Bench"), failure, logged_later():
+        assert 1 / (find("Bench") is not pegboard.Resource)
+    assert not caplog.messages

@@ -10,7 +10,9 @@ import inspect
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import distributions
@@ -28,6 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HOOK = "pegboard_deprecations"
 
 logger = logging.getLogger(__name__)
+
+_collected: ContextVar[list[str] | None] = ContextVar("deprecations", default=None)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,11 @@ def warn(
         f"{user or _title(found.module)} uses {what}, which is deprecated and goes in "
         f"{deprecation.gone_in}: use {deprecation.instead}"
     )
-    _log(message)
+    told = _collected.get()
+    if told is None:
+        _log(message)
+    else:
+        told.append(message)
     registry = sys.modules[found.module].__dict__ if found.module in sys.modules else {}
     warnings.warn_explicit(
         message,
@@ -157,6 +165,32 @@ def warn(
         found.module,
         registry.setdefault("__warningregistry__", {}),
     )
+
+
+@contextmanager
+def logged_later() -> Iterator[None]:
+    """Log what is deprecated and used in a block at its end: a start sets up the log meanwhile.
+
+    Nothing is logged if the block fails.
+    """
+    token = _collected.set([])
+    try:
+        yield
+        told = _collected.get() or []
+    finally:
+        _collected.reset(token)
+    for message in told:
+        _log(message)
+
+
+@contextmanager
+def not_logged() -> Iterator[None]:
+    """Log nothing of what is deprecated and used in a block, as another process logs it."""
+    token = _collected.set([])
+    try:
+        yield
+    finally:
+        _collected.reset(token)
 
 
 def _calling() -> Place:

@@ -21,6 +21,7 @@ TIMES = {"monotonic", "monotonic_ns", "time", "time_ns", "now", "utcnow", "today
 """Functions of `time` and `datetime` that tell the time."""
 
 BY_THE_MACHINE = {
+    "background.py": "bounds waiting for a reading",
     "server": "waits for workers and for the end of connections",
     "database/watchdog.py": "bounds calls to the server",
     "database/postgresql.py": "knows the age of connections",
@@ -45,6 +46,10 @@ BY_THE_MACHINE = {
 """Modules that ask for the time of the machine, which no test moves, and what for."""
 
 
+NO_SERVICE = {"cli", "combinations", "grading", "inspection", "scaffold", "testing"}
+"""Packages of commands and tests, which keep nothing for a service."""
+
+
 def asks_the_machine(path: Path) -> bool:
     """Return whether a module calls a function of Python that tells the time."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -65,7 +70,7 @@ def modules() -> Iterator[tuple[str, Path]]:
     core = ROOT / "core/src/pegboard"
     for path in sorted(core.glob("**/*.py")):
         name = path.relative_to(core).as_posix()
-        if name.partition("/")[0] not in {"testing", "clock.py"}:
+        if name.partition("/")[0] not in {*NO_SERVICE, "clock.py"}:
             yield name, path
     for path in sorted(ROOT.glob("plugins/*/src/**/*.py")):
         yield path.relative_to(path.parents[-1]).as_posix().partition("/src/")[2], path
@@ -154,3 +159,23 @@ def test_scripts_get_the_later_time(redis_url: str, make_app: MakeApp, clock: Cl
     third = told()
     assert 0 <= second - first - 3_600_000 < 60_000
     assert 0 <= third - second - 500 < 60_000
+
+
+def test_shared_results_of_health_checks_get_old(make_app: MakeApp, clock: Clock) -> None:
+    """Probes within a moment share one; the next moment has its own."""
+    runs = []
+
+    class Plugin:
+        name = "ill"
+
+        @pegboard.hookimpl
+        def pegboard_health_checks(self) -> list[pegboard.HealthCheck]:
+            return [pegboard.HealthCheck("ill", lambda: runs.append(1))]
+
+    client = make_app(plugins=[Plugin()]).test_client()
+    found = []
+    for seconds in (0, 0, 60):
+        clock.advance(seconds)
+        client.get("/health/ready")
+        found.append(len(runs))
+    assert [1, 1, 2] == found

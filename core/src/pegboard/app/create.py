@@ -16,6 +16,7 @@ from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
 from pegboard.app.views import check_views
+from pegboard.deprecation import logged_later
 from pegboard.http import Envelope, init_errors
 from pegboard.logs import init_logs
 from pegboard.plugins import (
@@ -38,6 +39,11 @@ def create_app(config: Config = None, *, plugins: Sequence[object] | None = None
     `plugins` is a sequence of plugins' names or plugin objects, which means exactly those; None
     discovers the installed ones. Raises `StartupError` with everything that is wrong.
     """
+    with logged_later():
+        return _assemble(config, plugins)
+
+
+def _assemble(config: Config, plugins: Sequence[object] | None) -> Flask:
     configuration = configure(config)
     candidates = select_plugins(plugins, configuration.core)
     skipped: list[Problem] = []

@@ -11,6 +11,7 @@ import click
 from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
 
+from pegboard import deprecation
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
 from pegboard.logs import init_logs, warnings_once
@@ -92,7 +93,7 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
     Their memory is then shared, and what a module does when it is imported, as to bind a port, is
     done once. A plugin that cannot be imported is left to the workers, which report the error.
     """
-    with with_options(options):
+    with with_options(options), deprecation.not_logged():
         for candidate in installed_plugins():
             if candidate.name in names:
                 with suppress(Exception, SystemExit):

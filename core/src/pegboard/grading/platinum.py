@@ -11,20 +11,7 @@ from pegboard.grading.evidence import Evidence
 from pegboard.grading.imports import Import
 from pegboard.grading.rule import Finding, GradeRule, Tier, failed, judged, not_applicable, passed
 from pegboard.grading.silver import SHOWN, is_marked
-
-PUBLIC = (
-    "pegboard",
-    "pegboard.annotations",
-    "pegboard.background",
-    "pegboard.cache",
-    "pegboard.clients",
-    "pegboard.clock",
-    "pegboard.deprecation",
-    "pegboard.redis",
-    "pegboard.resources",
-    "pegboard.stages",
-)
-"""The modules of the core that a plugin may import when it serves."""
+from pegboard.plugins import PUBLIC_MODULES
 
 FAULT_FIXTURES = frozenset(
     {"own_cluster", "own_postgres", "own_redis", "own_sentinels", "redis_proxy"}
@@ -121,11 +108,11 @@ def _private(one: Import) -> str | None:
         return f"{one.place} imports {'.'.join(parts)}, which is private"
     if one.top != "pegboard" or one.module.startswith("pegboard.testing"):
         return None
-    if one.module not in PUBLIC:
+    if one.module not in PUBLIC_MODULES:
         return f"{one.place} imports {one.module}, which is no public module of the core"
     module = import_module(one.module)
     names = getattr(module, "__all__", ())
-    if one.name and one.name not in names and f"{one.module}.{one.name}" not in PUBLIC:
+    if one.name and one.name not in names and f"{one.module}.{one.name}" not in PUBLIC_MODULES:
         return f"{one.place} imports {one.name} of {one.module}, which is no public name"
     return None
 

@@ -9,6 +9,7 @@ from pegboard.plugins.collisions import (
     is_plugin_name,
 )
 from pegboard.plugins.contributions import Plugin, call_plugin
+from pegboard.plugins.core_names import PUBLIC_MODULES
 from pegboard.plugins.discovery import (
     Candidate,
     find_exclusion,
@@ -26,6 +27,7 @@ __all__ = [
     "CORE_BLUEPRINTS",
     "CORE_COMMANDS",
     "LONGEST_NAME",
+    "PUBLIC_MODULES",
     "RESERVED_NAMES",
     "Candidate",
     "Collision",

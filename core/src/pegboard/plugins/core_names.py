@@ -9,9 +9,10 @@ from packaging.utils import NormalizedName
 
 from pegboard.plugins.discovery import Candidate
 
-PUBLIC = (
+PUBLIC_MODULES = (
     "pegboard",
     "pegboard.annotations",
+    "pegboard.background",
     "pegboard.cache",
     "pegboard.clients",
     "pegboard.clock",
@@ -20,7 +21,7 @@ PUBLIC = (
     "pegboard.resources",
     "pegboard.stages",
 )
-"""The modules that plugins may import."""
+"""The modules that a plugin may import when it serves."""
 
 _IMPORT = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 
@@ -35,13 +36,13 @@ def advise(error: BaseException, candidate: Candidate, place: str | None) -> str
         return None
     module, name = asked
     where = f" at {place}" if place else ""
-    owners = [one for one in PUBLIC if name in _names(one)]
-    if module not in PUBLIC:
-        parents = [one for one in PUBLIC[1:] if module.startswith(f"{one}.")]
-        near = difflib.get_close_matches(module, PUBLIC, n=1)
+    owners = [one for one in PUBLIC_MODULES if name in _names(one)]
+    if module not in PUBLIC_MODULES:
+        parents = [one for one in PUBLIC_MODULES[1:] if module.startswith(f"{one}.")]
+        near = difflib.get_close_matches(module, PUBLIC_MODULES, n=1)
         lead = (
             f"{module} is no public module of this core: import from "
-            f"{', '.join(owners or parents or near or PUBLIC)}{where}"
+            f"{', '.join(owners or parents or near or PUBLIC_MODULES)}{where}"
         )
     elif owners:
         lead = f"{module}.{name} is {owners[0]}.{name} in this core: use that{where}"
