@@ -29,8 +29,6 @@ from pegboard.testing.guard import STOP_TIMEOUT
 from pegboard.testing.processes import Server, ServerError, free_port
 from pegboard.testing.servers import valkey_program
 
-__all__ = ["Services", "development_services"]
-
 S = TypeVar("S", bound="_Kept")
 
 _DATABASE = "pegboard"
