@@ -18,12 +18,13 @@ import pegboard
 from pegboard.redis import get_channel
 from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.services import run_pegboard
 from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+BACKGROUND_GUIDE = ROOT / "docs/how-to/background.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
 LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
@@ -32,6 +33,7 @@ STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
+DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
 FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
 
@@ -155,6 +157,16 @@ def test_the_plugin_of_the_cache_guide_passes_its_test(
     assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
 
 
+def test_the_plugin_of_the_background_guide_passes_its_test(
+    plugin_folder: PluginFolder, make_app: MakeApp, clock: Clock
+) -> None:
+    """The value is read in the background."""
+    install(plugin_folder, BACKGROUND_GUIDE)
+    names: dict[str, Any] = {}
+    exec(blocks(BACKGROUND_GUIDE, "python")[1], names)  # noqa: S102 - it is ours
+    names["test_items_are_counted_again"](make_app, clock)
+
+
 def test_the_plugin_of_the_statements_guide_answers(
     plugin_folder: PluginFolder, make_app: MakeApp, database_url: str
 ) -> None:
@@ -242,6 +254,16 @@ def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path:
     install(plugin_folder, STAGES_GUIDE)
     _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
     assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
+
+
+def test_the_plugin_of_the_deprecation_guide_passes_its_test(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Its names, arguments and settings work in their former forms."""
+    *code, test = blocks(DEPRECATION_GUIDE, "python")
+    plugin_folder.add("tools", "\n".join(code), package="pegboard_tools")
+    printed = run_tests(tmp_path, plugin_folder, f"import pegboard\n{test}")
+    assert "1 passed" in printed, printed
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+logger = logging.getLogger(__name__)
+
 request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
 trace_id: ContextVar[str] = ContextVar("pegboard_trace_id", default="-")
 _told: ContextVar[set[str] | None] = ContextVar("pegboard_told", default=None)
@@ -61,8 +63,10 @@ class MachineFormatter(JsonFormatter):
 class PlatformHandler(logging.StreamHandler[TextIO]):
     """Writes to the current `sys.stderr`, which a test or a server may replace."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: str = "INFO", packages: Iterable[str] = ()) -> None:
         logging.Handler.__init__(self)
+        self.levels = dict.fromkeys(("pegboard", *packages), level)
+        """The configured level of each package that is the platform's or a plugin's."""
         self.addFilter(RequestFilter())
         self.addFilter(_is_new)
 
@@ -77,14 +81,27 @@ def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
 
     `style` is `human` or `json`. All apps of a process share its logging: the last call decides.
     """
-    handler = PlatformHandler()
+    handler = PlatformHandler(level, packages)
     handler.setFormatter(_formatter(style))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, PlatformHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    for package in ("pegboard", *packages):
+    for package in handler.levels:
         logging.getLogger(package).setLevel(level)
+
+
+def toggle_debug() -> None:
+    """Log from DEBUG on, or as configured if that is done already."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PlatformHandler):
+            is_on = logging.getLogger("pegboard").level == logging.DEBUG
+            if is_on:
+                logger.warning("the log has lines from %s on", handler.levels["pegboard"])
+            for package, level in handler.levels.items():
+                logging.getLogger(package).setLevel(level if is_on else logging.DEBUG)
+            if not is_on:
+                logger.warning("the log has lines from DEBUG on")
 
 
 def _formatter(style: str) -> logging.Formatter:

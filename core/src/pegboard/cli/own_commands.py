@@ -11,6 +11,7 @@ OWN_COMMANDS = {
     "db": "pegboard.cli.db",
     "dev": "pegboard.cli.dev",
     "explain": "pegboard.cli.explain",
+    "new": "pegboard.cli.new",
     "plugins": "pegboard.cli.plugins",
     "serve": "pegboard.cli.serve",
 }

@@ -2,6 +2,8 @@
 
 import click
 
+from pegboard.cli.compat import compat
+from pegboard.cli.grade import grade
 from pegboard.cli.matrix import matrix
 from pegboard.cli.plugins_check import check
 from pegboard.cli.plugins_doctor import doctor
@@ -15,6 +17,8 @@ def plugins() -> None:
     """List, diagnose and remove plugins."""
 
 
+plugins.add_command(compat)
+plugins.add_command(grade)
 plugins.add_command(matrix)
 plugins.add_command(list_plugins)
 plugins.add_command(show)

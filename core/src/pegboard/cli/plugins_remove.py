@@ -49,7 +49,10 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
         raise click.ClickException(message)
     dependents = registry.dependents(plugin) + (_broken_dependents(plugin) if found.error else [])
     if dependents:
-        message = f"{name} is required by {', '.join(dependents)}; remove those first."
+        message = (
+            f"{name} is required by {', '.join(dependents)}; remove the data of each in this order "
+            f"and disable it, as in PEGBOARD_PLUGINS_DISABLED={','.join(dependents)}."
+        )
         raise click.ClickException(message)
     if plugin.migrations is None:
         click.echo(f"{name} has no migrations, and so no data in the database.")

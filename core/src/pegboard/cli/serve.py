@@ -135,6 +135,11 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
                 shutdown_timeout=core.shutdown_timeout,
+                drain_delay=core.drain_delay,
+                worker_timeout=core.worker_timeout,
+                worker_lifetime=core.worker_lifetime,
+                worker_max_requests=core.worker_max_requests,
+                worker_max_rss=core.worker_max_rss,
             )
             announced = announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)

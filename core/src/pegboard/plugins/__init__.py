@@ -1,6 +1,13 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
+from pegboard.plugins.collisions import (
+    CORE_BLUEPRINTS,
+    CORE_COMMANDS,
+    LONGEST_NAME,
+    RESERVED_NAMES,
+    is_plugin_name,
+)
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.discovery import (
     Candidate,
@@ -16,6 +23,10 @@ from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
+    "CORE_BLUEPRINTS",
+    "CORE_COMMANDS",
+    "LONGEST_NAME",
+    "RESERVED_NAMES",
     "Candidate",
     "Collision",
     "Plugin",
@@ -35,6 +46,7 @@ __all__ = [
     "in_order",
     "init_registry",
     "installed_plugins",
+    "is_plugin_name",
     "may_skip",
     "record_start",
     "rules_of",

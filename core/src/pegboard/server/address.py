@@ -1,6 +1,7 @@
 """Where the production server listens, and how much it takes on."""
 
 import errno
+import math
 import socket
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pegboard.problems import Code, Problem, StartupError
+
+DRAINING_TIME = 1.0
+"""Seconds that clients get to learn that a connection ends."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,18 @@ class Limits:
     """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
     shutdown_timeout: float
+    drain_delay: float = 0.0
+    worker_timeout: float = 0.0
+    """How long a worker may stand still; 0 for ever, and so in the others."""
+    worker_lifetime: float = 0.0
+    worker_max_requests: int = 0
+    worker_max_rss: int = 0
+    """MiB of memory."""
+
+    @property
+    def kill_timeout(self) -> int:
+        """How long a worker may take to end, once it is told to; then it is killed."""
+        return math.ceil(self.drain_delay + DRAINING_TIME + self.shutdown_timeout)
 
 
 def find_address(host: str, port: int) -> Address:

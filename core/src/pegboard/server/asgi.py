@@ -10,17 +10,19 @@ a plugin, may have to wait.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
 from sqlalchemy import Engine
 
-from pegboard.api import LIVENESS_PATH
+from pegboard.api import LIVENESS_PATH, get_health
 from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
@@ -34,6 +36,7 @@ from pegboard.http import (
 )
 from pegboard.redis import Command, Reply
 from pegboard.server.environ import Scope, environ_of
+from pegboard.server.pulse import Stillness
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
 from pegboard.server.wsgi_threads import Threads
@@ -74,6 +77,7 @@ class Gateway:
         core = get_settings(CoreSettings, app)
         self._inlet = Inlet(limit=core.max_content_length, timeout=core.body_timeout)
         self._timeout = core.body_timeout
+        self._app = app
         self._threads = Threads(app, count=threads)
         self._liveness = Threads(app, count=1)
         self._edge = get_edge(app)
@@ -83,6 +87,11 @@ class Gateway:
         self._exchange: Exchange = self.exchange
         self._is_started = False
         self._runs_stages = False
+        self.requests = 0
+        """How many were taken."""
+        self._stillness = Stillness()
+        self._timeout_of_threads = core.worker_timeout or math.inf
+        self._is_stuck = False
         self.is_draining = False
         """Whether each answer tells its client to use another connection from now on."""
 
@@ -99,6 +108,20 @@ class Gateway:
                 self._pipeline.open()
         # There are servers to which only threads can speak.
         self._runs_stages = channel is None or self._pipeline is not None
+
+    def is_still(self) -> bool:
+        """Return whether requests wait for threads of which none has gone on since the last call.
+
+        If that lasts for `PEGBOARD_WORKER_TIMEOUT`, the process is not alive, and says so.
+        """
+        is_still = self._threads.is_still()
+        since = self._stillness.note(is_still)
+        self._is_stuck = is_still and since >= self._timeout_of_threads
+        return is_still
+
+    def announce_stop(self) -> None:
+        """Have `/health/ready` say that the process is about to stop."""
+        get_health(self._app).is_stopping = True
 
     def close(self) -> None:
         """Disconnect from Redis and take no further request; those on threads go on."""
@@ -117,6 +140,7 @@ class Gateway:
         if not self._is_started:
             self.start(asyncio.get_running_loop())
         started = time.perf_counter()
+        self.requests += 1
         environ = environ_of(scope)
         identify(environ)
         outlet = Outlet(send, self, self._timeout)
@@ -215,8 +239,14 @@ class Gateway:
         self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
     ) -> int | None:
         """Have a thread answer; returns the status if it fails, as then it has logged no line."""
-        # While all threads are busy the process is still alive, and must be able to say so.
-        threads = self._liveness if environ["PATH_INFO"] == LIVENESS_PATH else self._threads
+        threads = self._threads
+        if environ["PATH_INFO"] == LIVENESS_PATH:
+            # While all threads are busy the process is still alive, and must be able to say so.
+            threads = self._liveness
+            if self._is_stuck:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+                answer = Answer.error(status, "No thread of this process goes on.")
+                return await self._send(answer, None, environ, outlet)
         try:
             await threads.serve(environ, receive, outlet)
         except Exception:

@@ -24,17 +24,19 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from pegboard.logs import toggle_debug
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.pulse import STACKS, Pulse
 from pegboard.server.shutdown import (
-    DRAINING_TIME,
     DrainingLoop,
     die_at_stop,
     drain,
     notice_lost_clients,
     stop_with_parent,
 )
-from pegboard.server.supervision import Served, SupervisedServer
+from pegboard.server.supervision import TOGGLE, Served, SupervisedServer
+from pegboard.server.watch import Watch
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -67,7 +69,7 @@ def run(
     meanwhile, and `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
-    os.register_at_fork(after_in_child=die_at_stop)
+    os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
     gc.freeze()
@@ -91,7 +93,8 @@ def run(
             max_buffer_size=MAX_HEADERS,
         ),
         served=served,
-        workers_kill_timeout=math.ceil(limits.shutdown_timeout + DRAINING_TIME),
+        watch=Watch(limits),
+        workers_kill_timeout=limits.kill_timeout,
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
@@ -118,22 +121,24 @@ class Worker:
     limits: Limits
     served: Served
 
-    def __call__(self) -> Gateway:
-        """Return the app to serve."""
+    def __call__(self, pulse: Pulse) -> Gateway:
+        """Return the app to serve; `pulse` is that of this process."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         try:
             gateway = Gateway(self.load(), threads=self.limits.threads)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        stop_with_parent()
+        stop_with_parent(self.limits.kill_timeout)
         threading.Thread(
             target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
         ).start()
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
-        loop.drain = partial(drain, gateway, self.port)
+        loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
+        pulse.start(loop, gateway)
+        signal.signal(TOGGLE, lambda *_: toggle_debug())
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()
@@ -141,6 +146,10 @@ class Worker:
         die_at_stop()
         self.served.set()
         return gateway
+
+    async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
+        # Where another worker goes on there is no need to tell load balancers.
+        await drain(gateway, self.port, 0.0 if pulse.is_replaced else self.limits.drain_delay)
 
 
 @loops.register(_LOOP)
@@ -168,6 +177,13 @@ def _when_listening(address: Address, announce: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)
+
+
+def _restore_handlers() -> None:
+    """Do in a fork what its parent's handlers of signals would do in its place."""
+    die_at_stop()
+    for number in (STACKS, TOGGLE):  # until it can
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _raise_file_limit() -> None:

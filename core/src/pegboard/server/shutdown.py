@@ -31,15 +31,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pegboard.server.address import DRAINING_TIME
 from pegboard.server.response import Stopping
 
 try:
     from uvloop import Loop
 except ImportError:  # not made for every system
     from asyncio import SelectorEventLoop as Loop  # type: ignore[assignment]
-
-DRAINING_TIME = 1.0
-"""Seconds that clients get to learn that a connection ends."""
 
 _TICK = 0.02
 _SO_ATTACH_FILTER = 26
@@ -80,11 +78,15 @@ class DrainingLoop(Loop):
             callback(*args)
 
 
-async def drain(worker: Stopping, port: int) -> None:
+async def drain(worker: Stopping, port: int, delay: float = 0.0) -> None:
     """Take no new connections, and end the open ones as their clients use them.
 
-    Returns when no connection is open, or after `DRAINING_TIME`.
+    For `delay` seconds before, all are served, and probes of readiness are told. Returns when no
+    connection is open, or after `DRAINING_TIME`.
     """
+    if delay:
+        worker.announce_stop()
+        await asyncio.sleep(delay)
     hold_off(port)
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME
@@ -98,14 +100,20 @@ def die_at_stop() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def stop_with_parent() -> None:
-    """Send this process SIGTERM when its parent is gone, from a thread that waits for that."""
+def stop_with_parent(timeout: float = DRAINING_TIME) -> None:
+    """Send this process SIGTERM when its parent is gone, from a thread that waits for that.
+
+    After `timeout` seconds it is killed, as its parent would have done: a view that never returns
+    would keep it for good.
+    """
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
         if parent is not None:
             parent.join()
             os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(timeout)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="pegboard-parent", daemon=True).start()
 

@@ -5,11 +5,16 @@ worker, sent three times by a client that tries again, would take everybody's se
 supervisor outside would only start it again. Here a worker comes back after a pause that grows with
 its deaths in a row, and the service ends only if no worker could ever serve. `SupervisedServer` can
 go when Granian does that by itself.
+
+A worker that stands still is killed, and so comes back; Granian would keep it. One that has served
+enough is replaced as at a reload: Granian's own way waits for each worker, and notices no other's
+death meanwhile.
 """
 
 import logging
 import math
 import mmap
+import os
 import signal
 import sys
 import time
@@ -21,6 +26,10 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
+from pegboard.logs import toggle_debug
+from pegboard.server.pulse import BEAT, STACKS, Pulse
+from pegboard.server.watch import Watch, name_of
+
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -28,6 +37,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 SETTLED = 60.0
 """Seconds after which a worker's earlier deaths no longer count."""
+
+TOGGLE = signal.SIGUSR2
+"""The signal at which a process logs from DEBUG on, and at the next as configured again."""
 
 _POLL = 0.1
 
@@ -57,9 +69,11 @@ class SupervisedServer(MPServer):
     own reload waits for each worker, and notices neither deaths nor signals before its end.
     """
 
-    def __init__(self, *args: Any, served: Served, **options: Any) -> None:
+    def __init__(self, *args: Any, served: Served, watch: Watch, **options: Any) -> None:
         super().__init__(*args, **options)
         self._served = served
+        self._watch = watch
+        self._is_asked_for_stacks = self._is_toggled = False
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
         self._outdated: list[int] = []
@@ -72,10 +86,14 @@ class SupervisedServer(MPServer):
     ) -> None:
         """Replace workers that died, and at SIGHUP all of them, until a signal says to stop."""
         start = partial(self._start_worker, spawn_target, target_loader)
+        for number in (STACKS, TOGGLE):
+            signal.signal(number, self._note_signal)
         while not self.interrupt_signal:
             is_busy = self._due or self._is_reloading
-            self.main_loop_interrupt.wait(_POLL if is_busy else None)
+            self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
             self.main_loop_interrupt.clear()
+            self._obey_signals()
+            self._watch.kill_still()
             while self.interrupt_children:
                 self._note_death(self.interrupt_children.pop())
             if len(self._due) == self.workers and not self._served.is_set():
@@ -87,6 +105,10 @@ class SupervisedServer(MPServer):
                 self._outdated = [*range(self.workers)]
                 self._is_reloading = True
                 logger.info("reloading: %d workers", self.workers)
+            is_quiet = not (self._is_reloading or self._due)
+            if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
+                self._outdated = [old.idx]
+                self._is_reloading = True
             if not self.interrupt_signal:
                 self._replace_dead(start)
                 self._reload_next(start)
@@ -118,6 +140,33 @@ class SupervisedServer(MPServer):
             worker.join(max(0.0, now + _UNTIL_TOLD_AGAIN - time.monotonic()))  # type: ignore[no-untyped-call]
         super()._stop_workers()  # type: ignore[no-untyped-call]
 
+    def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
+        self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]
+    ) -> WorkerProcess:
+        pulse = Pulse()
+        load = partial(callback_loader, pulse)
+        worker: WorkerProcess = super()._spawn_worker(idx, target, load)
+        self._watch.add(worker, pulse)
+        return worker
+
+    def _note_signal(self, number: int, _frame: object) -> None:
+        if number == STACKS:
+            self._is_asked_for_stacks = True
+        else:
+            self._is_toggled = not self._is_toggled
+        self.main_loop_interrupt.set()
+
+    def _obey_signals(self) -> None:
+        """Log the stacks of all workers, or let all log more or less, if a signal asked for it."""
+        if self._is_asked_for_stacks:
+            self._is_asked_for_stacks = False
+            self._watch.log_stacks()
+        if self._is_toggled:
+            self._is_toggled = False
+            toggle_debug()
+            for worker in self._watch.running():
+                os.kill(worker.inner.pid, TOGGLE)
+
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
         worker = self.wrks[index]
@@ -129,9 +178,8 @@ class SupervisedServer(MPServer):
         pause = 0.0 if deaths == 1 else min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE)
         self._due[index] = now + pause
         logger.error(
-            "worker %d (process %d) %s; it is replaced %s",
-            index + 1,
-            worker.inner.pid,
+            "%s %s; it is replaced %s",
+            name_of(worker),
             _describe_exit(worker.inner.exitcode),
             f"in {pause:g} s, as it died {deaths} times in a row" if pause else "at once",
         )
@@ -164,6 +212,7 @@ class SupervisedServer(MPServer):
         elif leaving.stopped_at is None:
             is_replaced = leaving.index not in self._due
             if is_replaced and now - self.wrks[leaving.index].birth >= self.respawn_interval:
+                self._watch.note_replaced(leaving.worker)
                 leaving.worker.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
         elif now - leaving.stopped_at >= (self.workers_kill_timeout or math.inf):

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pegboard.server.request_body import Receive, is_over
 from pegboard.server.response import Outlet
@@ -32,19 +33,51 @@ class Threads:
     def __init__(self, app: "WSGIApplication", *, count: int) -> None:
         self._app = app
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="pegboard-request")
+        self._lock = threading.Lock()
+        self._waiting = 0
+        """How much work no thread has begun."""
+        self._steps = self._seen = 0
+        """How often a thread has gone on, now and when `is_still` was last asked."""
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, copy_context().run, function)
+        return await asyncio.wrap_future(self._submit(function))
 
     async def serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
         """Answer a request."""
-        work = _Work(self._app, environ, outlet, receive)
-        self._executor.submit(copy_context().run, work.run)
+        work = _Work(self._app, environ, outlet, receive, self.note_step)
+        self._submit(work.run)
         whole = await work.done
         if whole is not None:
             await outlet.give(*whole)
+
+    def _submit(self, function: Callable[[], T]) -> "Future[T]":
+        with self._lock:
+            self._waiting += 1
+        future = self._executor.submit(copy_context().run, self._run, function)
+        future.add_done_callback(self._note_cancelled)
+        return future
+
+    def _note_cancelled(self, future: "Future[Any]") -> None:
+        if future.cancelled():  # and so was never begun
+            with self._lock:
+                self._waiting -= 1
+
+    def _run(self, function: Callable[[], T]) -> T:
+        with self._lock:
+            self._waiting -= 1
+            self._steps += 1
+        return function()
+
+    def note_step(self) -> None:
+        """Take note that a thread has gone on; callable from any."""
+        with self._lock:
+            self._steps += 1
+
+    def is_still(self) -> bool:
+        """Return whether work waits for threads of which none has gone on since the last call."""
+        seen, self._seen = self._seen, self._steps
+        return seen == self._seen and self._waiting > 0
 
     def close(self) -> None:
         """Take no further request; those under way are finished."""
@@ -63,9 +96,15 @@ class _Work:
     """One request: its methods run on a thread, its coroutines on the event loop."""
 
     def __init__(
-        self, app: "WSGIApplication", environ: "WSGIEnvironment", outlet: Outlet, receive: Receive
+        self,
+        app: "WSGIApplication",
+        environ: "WSGIEnvironment",
+        outlet: Outlet,
+        receive: Receive,
+        note_step: Callable[[], None],
     ) -> None:
         self._app = app
+        self._note_step = note_step
         self._environ = environ
         self._body = environ["wsgi.input"]
         self._outlet = outlet
@@ -165,3 +204,4 @@ class _Work:
 
     def _await(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        self._note_step()

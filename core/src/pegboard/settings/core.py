@@ -142,6 +142,34 @@ class CoreSettings(Settings):
     shutdown_timeout: float = setting(
         30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
     )
+    drain_delay: float = setting(
+        0.0,
+        doc="How long a stop first goes on serving all, while `/health/ready` is 503, so that load "
+        "balancers send nothing more.",
+        validate=Range(0, 600),
+    )
+    worker_timeout: float = setting(
+        30.0,
+        doc="Longest time that the event loop of a worker, or all threads for which requests wait, "
+        "may stand still; then the worker's stacks are logged and it is replaced. 0: for ever.",
+        validate=Range(0, 3600),
+    )
+    worker_lifetime: float = setting(
+        0.0,
+        doc="Age at which a worker is replaced, without losing a request; 0: never.",
+        validate=Range(0, 31_536_000),
+    )
+    worker_max_requests: int = setting(
+        0,
+        doc="Requests after which a worker is replaced, without losing one; 0: never.",
+        validate=Range(0, 10**12),
+    )
+    worker_max_rss: int = setting(
+        0,
+        doc="Memory (RSS, in MiB) at which a worker is replaced, without losing a request; 0: "
+        "never.",
+        validate=Range(0, 1_048_576),
+    )
     max_content_length: int = setting(
         1024 * 1024, doc="Largest request body, in bytes.", validate=Range(1, 1024**3)
     )

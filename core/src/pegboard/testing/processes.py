@@ -18,7 +18,14 @@ import psutil
 
 from pegboard.testing import guard
 
-__all__ = ["Server", "ServerError", "free_port", "run_python", "wait_until"]
+__all__ = [
+    "Server",
+    "ServerError",
+    "free_port",
+    "is_listening",
+    "run_python",
+    "wait_until",
+]
 
 WAIT_TIMEOUT = 60.0
 """Seconds for which tests wait before they fail; generous, as a busy machine is slow."""
@@ -236,3 +243,8 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def is_listening(process: psutil.Process) -> bool:
+    """Say whether a process still has the service's socket."""
+    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))

@@ -1,0 +1,255 @@
+"""Workers that stand still, or have served enough, and the signals that tell more of them."""
+
+import http.client
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from typing import Any
+
+import psutil
+import pytest
+
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import StartService
+from pegboard.testing.processes import is_listening, wait_until
+from pegboard.testing.services import LiveServer
+
+pytestmark = pytest.mark.slow
+
+STUCK = '''
+import re
+import threading
+import time
+
+import flask
+import pegboard
+
+blueprint = flask.Blueprint("stuck", __name__)
+
+
+@blueprint.get("/pid")
+def pid():
+    import os
+    return str(os.getpid())
+
+
+@blueprint.get("/backtrack")
+def backtrack():
+    """Hold the interpreter's lock for ever."""
+    re.match("(a*)*b", "a" * 60)
+
+
+@blueprint.get("/wait")
+def wait():
+    """Hold a thread for ever."""
+    threading.Event().wait()
+
+
+@blueprint.get("/busy")
+def busy():
+    """Keep the processor busy for longer than a worker may stand still, in Python."""
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        pass
+    return "done"
+
+
+@blueprint.get("/grow")
+def grow():
+    """Take 100 MiB of memory."""
+    grown.append(b"x" * 100 * 2**20)
+    return "grown"
+
+
+grown = []
+
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+'''
+
+
+@pytest.fixture
+def serve(live_server: StartService, plugin_folder: PluginFolder) -> Callable[..., LiveServer]:
+    """Start a service whose views stand still."""
+    plugin_folder.add("stuck", STUCK)
+
+    def run(**settings: Any) -> LiveServer:
+        path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
+        return live_server(PYTHONPATH=path, PEGBOARD_PLUGINS="stuck", **settings)
+
+    return run
+
+
+def ask(server: LiveServer, path: str, timeout: float = 30.0) -> tuple[int, str]:
+    """Get a path on a connection of its own."""
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
+    ) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def begin(server: LiveServer, path: str) -> threading.Thread:
+    """Ask on a thread, for an answer that never comes."""
+
+    def run() -> None:
+        with suppress(OSError, http.client.HTTPException):
+            ask(server, path)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def answers(server: LiveServer) -> bool:
+    """Return whether a view is served at once."""
+    try:
+        return ask(server, "/pid", timeout=0.5)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def listening(server: LiveServer) -> list[psutil.Process]:
+    """Return the workers that serve."""
+    return [one for one in psutil.Process(server.pid).children() if is_listening(one)]
+
+
+def test_a_worker_whose_loop_stands_still_is_replaced(serve):
+    """The log says where its threads were; the other worker is not touched."""
+    server = serve(WORKERS="2", PEGBOARD_WORKER_TIMEOUT="2")
+    wait_until(lambda: 2 == len(listening(server)), "both workers serve")
+    begin(server, "/backtrack")
+    killed = r"worker (\d) \(process (\d+)\) stands still for 2 s, and is killed"
+    wait_until(lambda: bool(re.search(killed, server.output)), "it is killed", timeout=20)
+    assert "in backtrack" in server.output
+    wait_until(lambda: "was killed by SIGKILL; it is replaced at once" in server.output, "replaced")
+    wait_until(lambda: all(answers(server) for _ in range(8)), "all workers serve", timeout=20)
+    assert 1 == len(re.findall(killed, server.output))
+
+
+def test_a_worker_whose_threads_all_stand_still_is_replaced(serve):
+    """While requests wait for one; its probe of liveness fails before."""
+    server = serve(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2")
+    for _ in range(3):
+        begin(server, "/wait")
+    seen = set()
+
+    def is_replaced() -> bool:
+        with suppress(OSError, http.client.HTTPException):
+            seen.add(ask(server, "/health", timeout=1)[0])
+        return "stands still for 2 s, and is killed" in server.output
+
+    wait_until(is_replaced, "it is killed", timeout=20)
+    assert "in wait" in server.output
+    assert 200 in seen
+    wait_until(lambda: answers(server), "a new worker serves", timeout=20)
+
+
+def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve):
+    """However long its views take."""
+    server = serve(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="1", PEGBOARD_SHUTDOWN_TIMEOUT="1")
+    pid = ask(server, "/pid")
+    begin(server, "/wait")
+    assert (200, "done") == ask(server, "/busy")
+    assert pid == ask(server, "/pid")
+    assert "stands still" not in server.output
+
+
+@pytest.fixture
+def delayed(serve) -> LiveServer:
+    """A service of two workers that goes on serving for two seconds of its stop."""
+    server: LiveServer = serve(WORKERS="2", PEGBOARD_DRAIN_DELAY="2")
+    wait_until(lambda: 2 == len(listening(server)), "both workers serve")
+    return server
+
+
+def test_a_stop_is_told_before_anything_ends(delayed: LiveServer):
+    """New connections are served all the same until the delay is over."""
+    assert 200 == ask(delayed, "/health/ready")[0]
+    os.kill(delayed.pid, signal.SIGTERM)
+    wait_until(lambda: 503 == ask(delayed, "/health/ready")[0], "the stop is told")
+    assert "not ready: the service is stopping" in ask(delayed, "/health/ready")[1]
+    assert [200, 200] == [ask(delayed, path)[0] for path in ("/pid", "/health")]
+    wait_until(lambda: not answers(delayed), "the service ends")
+
+
+def test_a_worker_that_is_replaced_does_not_tell_of_a_stop(delayed: LiveServer):
+    """As the service goes on."""
+    os.kill(delayed.pid, signal.SIGHUP)
+
+    def is_reloaded() -> bool:
+        assert 200 == ask(delayed, "/health/ready")[0]
+        return "reloaded" in delayed.output
+
+    wait_until(is_reloaded, "the workers are replaced")
+
+
+def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve):
+    """When the time for a stop is over: an orphan would keep the port for good."""
+    server = serve(PEGBOARD_SHUTDOWN_TIMEOUT="1")
+    wait_until(lambda: 1 == len(listening(server)), "it serves")
+    begin(server, "/wait")
+    [worker] = listening(server)
+    assert (200, str(worker.pid)) == ask(server, "/pid")
+    os.kill(server.pid, signal.SIGKILL)
+    worker.wait(timeout=30)
+
+
+@pytest.mark.parametrize(
+    "settings,reason",
+    [
+        ({"PEGBOARD_WORKER_LIFETIME": "2"}, r"it is \d s old"),
+        ({"PEGBOARD_WORKER_MAX_REQUESTS": "20"}, r"it has taken \d+ requests"),
+        ({"PEGBOARD_WORKER_MAX_RSS": "150"}, r"it has \d+ MiB of memory"),
+    ],
+)
+def test_a_worker_that_has_served_enough_is_replaced(serve, settings: dict[str, str], reason: str):
+    """No request is lost: neither a new one nor one on a connection that is kept."""
+    server = serve(**settings)
+    first = ask(server, "/pid")
+    ask(server, "/grow")
+    kept_connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+
+    def is_replaced(connection: http.client.HTTPConnection) -> bool:
+        connection.request("GET", "/pid")  # reconnects where the last answer said so
+        response = connection.getresponse()
+        kept = response.status, response.read().decode()
+        new = ask(server, "/pid")
+        assert {200} == {kept[0], new[0]}
+        return first not in (kept, new)
+
+    with closing(kept_connection) as connection:
+        wait_until(lambda: is_replaced(connection), "another worker serves", timeout=30)
+    assert re.search(rf"worker 1 \(process {first[1]}\) is replaced, as {reason}", server.output)
+
+
+def test_a_signal_has_the_stacks_of_all_workers_logged(serve):
+    """Nothing else happens to them."""
+    server = serve(WORKERS="2")
+    wait_until(lambda: 2 == len(listening(server)), "both workers serve")
+    workers = listening(server)
+    os.kill(server.pid, signal.SIGUSR1)
+    wait_until(lambda: 2 == len(re.findall("threads of worker", server.output)), "both are logged")
+    assert workers == listening(server)
+    assert "most recent call first" in server.output
+    assert answers(server)
+
+
+def test_a_signal_has_more_logged_until_the_next(serve):
+    """In all workers, and in the process that supervises them."""
+    server = serve(PEGBOARD_LOG_LEVEL="ERROR")
+    for level in ("DEBUG", "ERROR"):
+        os.kill(server.pid, signal.SIGUSR2)
+        wait_until(partial(is_told, server, f"the log has lines from {level} on"), level)
+
+
+def is_told(server: LiveServer, message: str) -> bool:
+    """Return whether the worker and the process above it have logged a message."""
+    return 2 == server.output.count(message)
