@@ -1,6 +1,7 @@
 """What `pegboard explain` says of a request and of a plugin."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +223,24 @@ def test_why_a_plugin_is_not_active_is_explained(
     ]
     done = cli("explain", "lmap", app=app)
     assert "lmap is not installed. Did you mean lamp?" in done.stderr
+
+
+def test_a_stage_explains_itself_as_the_guide_shows(
+    make_app: MakeApp, explain: Any, plugin_folder: PluginFolder
+) -> None:
+    """The code of the guide is run as that of a stage."""
+    guide = (Path(__file__).parents[3] / "docs/how-to/diagnose.md").read_text(encoding="utf-8")
+    _, code = guide.split("```python\n", 1)
+    stage = """
+class Count:
+    name, order = "count", 150
+    def bind(self, route):
+        return Handler()
+
+@pegboard.hookimpl
+def pegboard_stages(app):
+    return [Count()]
+"""
+    plugin_folder.add("count", code.partition("```")[0] + stage)
+    first, *_ = explain(make(make_app, "count"), "GET", "/nowhere")["stages"]
+    assert ["counts the requests of each client"] == first["explanation"]

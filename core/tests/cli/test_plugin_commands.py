@@ -3,6 +3,9 @@
 import json
 import os
 import sys
+import tempfile
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +15,8 @@ from click.testing import CliRunner, Result
 from pegboard.cli import main
 from pegboard.plugins import installed_plugins
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.services import clean_environment, run_pegboard
+from pegboard.testing.processes import Server, free_port, wait_until
+from pegboard.testing.services import COMMAND, LiveServer, clean_environment, run_pegboard
 
 ROOT = Path(__file__).parents[3]
 
@@ -271,3 +275,45 @@ def test_the_commands_of_a_distribution_whose_plugin_is_kept_out_are_not_importe
     settings = {"PYTHONPATH": str(plugin_folder.path), "PEGBOARD_PLUGINS": "shop"}
     done = run_pegboard("routes", directory=tmp_path, **settings)
     assert 0 == done.returncode, done.stdout
+
+
+IMPORTS = """
+import sys
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    @app.get("/modules")
+    def modules():
+        return sorted(name for name in sys.modules if name.startswith(("pegboard.", "example_")))
+"""
+
+
+def test_a_service_is_safe_too_and_loads_nothing_that_only_looks_at_it(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Its workers get the option of the command, and the packages of the commands stay out."""
+    plugin_folder.add("ruin", "1 / 0")
+    plugin_folder.add("eye", IMPORTS)
+    settings = {
+        "PYTHONPATH": str(plugin_folder.path),
+        "PEGBOARD_PLUGINS": "eye",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'a.db'}",
+    }
+    with LiveServer(**settings) as server:
+        modules = json.loads(server.request("GET", "/modules")[1])
+    assert "pegboard.cli.serve" in modules
+    assert not {"pegboard.inspection", "pegboard.testing", "pegboard.cli.dev"} & {*modules}
+    port = free_port()
+    with Server(
+        [*COMMAND, "--safe", "serve"],
+        port=port,
+        directory=Path(tempfile.mkdtemp(prefix="pegboard-")),
+        environment=clean_environment(
+            {**settings, "PEGBOARD_PLUGINS": "eye,ruin", "PORT": str(port)}
+        ),
+    ) as safe:
+        wait_until(lambda: "Plugins: " in safe.output, "the service has started")
+        assert "Plugins: none" in safe.output
+        with closing(HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request("GET", "/modules")
+            assert 404 == connection.getresponse().status

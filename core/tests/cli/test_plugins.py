@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from flask import Flask
 
 from pegboard import db
@@ -195,3 +195,35 @@ def test_a_table_of_a_disabled_plugin_is_not_to_be_dropped(
     else:
         assert "the table is of" not in done.stderr
     assert {"notes", "pins", "pins_of_notes"} <= tables(app)
+
+
+BROKEN = """
+@pegboard.hookimpl
+def pegboard_setup(app):
+    raise ValueError("broken")
+"""
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_plugin_is_removed_while_another_one_keeps_the_service_from_starting(
+    plugin_folder: PluginFolder, sqlite_url: str, make_app: MakeApp
+) -> None:
+    """Unless the other one requires it: its tables may refer to those that would go."""
+    app = make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
+    plugin_folder.add("vault", BROKEN)
+    plugin_folder.add("pins", BROKEN, requires=["pegboard", "example-notes"])
+
+    def remove(others: str) -> Result:
+        settings = {"PEGBOARD_PLUGINS": f"notes,{others}", "DATABASE_URL": sqlite_url}
+        clean = dict.fromkeys(os.environ) | clean_environment(settings)
+        return CliRunner(env=clean).invoke(main, ["plugins", "remove", "notes", "--yes"])
+
+    done = remove("pins")
+    assert (1, True) == (done.exit_code, "notes is required by pins" in done.stderr)
+    assert {"alembic_version_notes", "notes"} == tables(app)
+    done = remove("vault")
+    assert 0 == done.exit_code, done.output
+    assert "this is what could be built without vault" in done.stderr
+    assert set() == tables(app)
+    done = CliRunner(env={"PORT": "many"}).invoke(main, ["plugins", "remove", "notes", "--yes"])
+    assert (1, True) == (done.exit_code, "the service cannot start" in done.stderr)

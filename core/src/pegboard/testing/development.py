@@ -5,7 +5,6 @@ passwords of its own, which stay the same as long as the ports are free.
 """
 
 import fcntl
-import json
 import os
 import secrets
 import shutil
@@ -18,7 +17,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 import psycopg2
@@ -28,6 +27,7 @@ from pegboard.testing import servers
 from pegboard.testing.guard import STOP_TIMEOUT
 from pegboard.testing.processes import Server, ServerError, free_port
 from pegboard.testing.servers import valkey_program
+from pegboard.testing.service_state import read_state, write_state
 
 S = TypeVar("S", bound="_Kept")
 
@@ -68,10 +68,8 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            urls = [str(one.get("url")) for one in _read_state(folder).values()]
-            message = (
-                f"the services of {folder} run already, for another process: {', '.join(urls)}"
-            )
+            urls = [str(one.get("url")) for one in read_state(folder).values()]
+            message = f"another process runs the services of {folder}: {', '.join(urls)}"
             raise ServerError(message) from None
         yield
 
@@ -79,7 +77,7 @@ def _locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def _started(kind: Callable[[Path, int, str], S], folder: Path, name: str) -> Iterator[S]:
     for attempt in range(_ATTEMPTS):
-        state = _read_state(folder).get(name, {})
+        state = read_state(folder).get(name, {})
         password = str(state.get("password") or secrets.token_hex(16))
         port = int(state.get("port") or 0)
         if not port or attempt or _is_taken(port):
@@ -87,16 +85,14 @@ def _started(kind: Callable[[Path, int, str], S], folder: Path, name: str) -> It
         server = kind(folder, port, password)
         try:
             server.start()
-        except ServerError:
+        except BaseException as error:
             server.close()
-            if attempt + 1 < _ATTEMPTS and _is_taken(port):
-                continue
-            raise
-        except BaseException:
-            server.close()
-            raise
+            is_worth_another = isinstance(error, ServerError) and _is_taken(port)
+            if not is_worth_another or attempt + 1 == _ATTEMPTS:
+                raise
+            continue
         with closing(server):
-            _write_state(folder, name, {"port": port, "password": password, "url": server.url})
+            write_state(folder, name, {"port": port, "password": password, "url": server.url})
             yield server
         return
 
@@ -301,23 +297,3 @@ def _is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
-
-
-def _read_state(folder: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads((folder / "services.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write_state(folder: Path, name: str, state: dict[str, Any]) -> None:
-    content = json.dumps({**_read_state(folder), name: state}, indent=2)
-    written = folder / "services.json.new"
-    with open(written, "w", encoding="utf-8", opener=_private) as file:
-        file.write(content)
-    written.replace(folder / "services.json")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
