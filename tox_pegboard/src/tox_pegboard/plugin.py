@@ -6,6 +6,7 @@ as it is.
 
 import shlex
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tox.config.loader.memory import MemoryLoader
@@ -103,8 +104,11 @@ def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
     """Change a value when it is loaded, which it must not have been yet."""
     for definition in conf.get_configs():
         if key in definition.keys and isinstance(definition, ConfigDynamicDefinition):
-            before = definition.post_process
-            definition.post_process = lambda value: change(before(value) if before else value)
+            definition.post_process = partial(_changed, definition.post_process, change)
+
+
+def _changed(before: Callable[[Any], Any] | None, change: Callable[[Any], Any], value: Any) -> Any:
+    return change(before(value) if before else value)
 
 
 def _combinations_asked_for(matrix: Matrix | None, state: State) -> Iterator[str]:
