@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from pegboard.testing.distributions import PluginFolder
+
+ROOT = Path(__file__).parents[3]
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -168,3 +172,27 @@ def test_what_is_asked_for_wrongly_is_told(
     done = pegboard(*arguments, "audit")
     assert 1 == done.returncode
     assert f"there is no sdist pegboard_audit-1.0.tar.gz in {sdists}" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds the distributions")
+def test_our_own_tests_run_from_an_sdist(pegboard: Run, tmp_path: Path) -> None:
+    """Those of items against this core, as its users would install it."""
+    for folder, kind in (("core", "wheel"), ("plugins/items", "sdist")):
+        command = [
+            "uv",
+            "build",
+            "--quiet",
+            f"--{kind}",
+            "--out-dir",
+            str(tmp_path),
+            str(ROOT / folder),
+        ]
+        subprocess.run(command, check=True)
+    (core,) = tmp_path.glob("pegboard-*.whl")
+    arguments = ["--against", f"pegboard[testing] @ {core.as_uri()}", "--sdists", str(tmp_path)]
+    tests = ["-p", "pegboard.testing.fixtures", "tests/test_schemas.py", "tests/test_settings.py"]
+
+    done = pegboard("plugins", "compat", *arguments, "--plugin", "items", "--", *tests)
+
+    assert 0 == done.returncode, done.stdout
+    assert "pegboard-items 0.1.0: passed (" in done.stdout
