@@ -18,12 +18,13 @@ import pegboard
 from pegboard.redis import get_channel
 from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.services import run_pegboard
 from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+BACKGROUND_GUIDE = ROOT / "docs/how-to/background.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
 LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
@@ -154,6 +155,16 @@ def test_the_plugin_of_the_cache_guide_passes_its_test(
     install(plugin_folder, CACHE_GUIDE)
     (test,) = (block for block in blocks(CACHE_GUIDE, "python") if "def test_" in block)
     assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
+
+
+def test_the_plugin_of_the_background_guide_passes_its_test(
+    plugin_folder: PluginFolder, make_app: MakeApp, clock: Clock
+) -> None:
+    """The value is read in the background."""
+    install(plugin_folder, BACKGROUND_GUIDE)
+    names: dict[str, Any] = {}
+    exec(blocks(BACKGROUND_GUIDE, "python")[1], names)  # noqa: S102 - it is ours
+    names["test_items_are_counted_again"](make_app, clock)
 
 
 def test_the_plugin_of_the_statements_guide_answers(

@@ -2,7 +2,8 @@
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
 `pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
-`pegboard.annotations`, `pegboard.clock`, `pegboard.deprecation` and `pegboard.testing`.
+`pegboard.annotations`, `pegboard.background`, `pegboard.clock`, `pegboard.deprecation` and
+`pegboard.testing`.
 """
 
 from typing import TYPE_CHECKING

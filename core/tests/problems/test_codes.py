@@ -305,10 +305,12 @@ def two(): ...
 OF_COMMANDS = {
     Code.ADDRESS_UNAVAILABLE,
     Code.DATABASE_BEHIND,
+    Code.DATABASE_DIFFERS,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
     Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
+    Code.MIGRATION_HEADS,
 }
 """Those that only commands find; they have tests with the commands."""
 

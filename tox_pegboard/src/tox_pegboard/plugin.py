@@ -104,10 +104,10 @@ def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
     """Change a value when it is loaded, which it must not have been yet."""
     for definition in conf.get_configs():
         if key in definition.keys and isinstance(definition, ConfigDynamicDefinition):
-            definition.post_process = partial(_changed, definition.post_process, change)
+            definition.post_process = partial(_changed, change, definition.post_process)
 
 
-def _changed(before: Callable[[Any], Any] | None, change: Callable[[Any], Any], value: Any) -> Any:
+def _changed(change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any) -> Any:
     return change(before(value) if before else value)
 
 

@@ -5,6 +5,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from pegboard.cli.compat import compat
+from pegboard.cli.grade import grade
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.cli.matrix import matrix
 from pegboard.cli.plugins_check import check
@@ -21,6 +22,7 @@ def plugins() -> None:
 
 
 plugins.add_command(compat)
+plugins.add_command(grade)
 plugins.add_command(matrix)
 plugins.add_command(list_plugins)
 plugins.add_command(show)

@@ -1,5 +1,6 @@
 """Why a plugin cannot be written or updated."""
 
+import shlex
 from collections.abc import Sequence
 
 
@@ -8,16 +9,24 @@ class ScaffoldError(Exception):
 
 
 class ConflictError(ScaffoldError):
-    """A step of the template changes lines that its author has changed, too."""
+    """A step of the template changes or removes what the author of the plugin has changed."""
 
-    def __init__(self, title: str, files: Sequence[str]) -> None:
-        self.files = tuple(files)
+    def __init__(self, title: str, changed: Sequence[str], removed: Sequence[str]) -> None:
+        self.changed = tuple(changed)
         """The files in which both changes stand, relative to the folder of the plugin."""
-        names = "\n".join(f"  {name}" for name in files)
-        super().__init__(
-            f"{title!r} changes what you have changed, too:\n{names}\n"
-            "Each has both between <<<<<<< and >>>>>>>. Keep what is right, then run\n"
-            f"    git add --all . && git commit --message {title!r}\n"
-            "    pegboard new --update\n"
-            "or give the step up: git reset --hard && git clean --force ."
-        )
+        self.removed = tuple(removed)
+        """The files that the step removes; they are still there."""
+        lines = [f"{title!r} meets changes of yours."]
+        if changed:
+            lines.append("Both stand in these, between <<<<<<< and >>>>>>>; keep what is right:")
+            lines += (f"  {name}" for name in changed)
+        if removed:
+            lines.append("It removes these, which you have changed; remove them, or keep them:")
+            lines += (f"  {name}" for name in removed)
+        lines += [
+            "Then run",
+            f"    git add --all . && git commit --message {shlex.quote(title)}",
+            "    pegboard new --update",
+            "or give the step up: git reset --hard && git clean -d --force .",
+        ]
+        super().__init__("\n".join(lines))

@@ -1,11 +1,12 @@
 """Bringing a plugin up to date with the template, one commit for each step."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pegboard.scaffold.errors import ConflictError, ScaffoldError
 from pegboard.scaffold.git import git
@@ -33,7 +34,7 @@ def update(folder: Path, *, template: Template = shipped_template) -> Iterator[S
     none that `pegboard new` wrote, or git has changes of it that are not committed.
     """
     folder = folder.resolve()
-    current = _version_of(folder, template)
+    current = _version_of(_read_answers(folder), folder, template)
     _require_clean(folder)
     if current == template.version:
         return
@@ -41,16 +42,19 @@ def update(folder: Path, *, template: Template = shipped_template) -> Iterator[S
         template.write_repository(Path(scratch) / REPOSITORY)
         for version in range(current + 1, template.version + 1):
             title = template.title_of(version)
+            answers = _read_answers(folder)
             _apply(folder, Path(scratch), version)
-            if files := _conflicts(folder):
-                raise ConflictError(title, files)
+            removed = _restore_edited(folder, Path(scratch), version - 1, answers)
+            changed = _listed(folder, "U")
+            if changed or removed:
+                raise ConflictError(title, changed, removed)
             git(folder, "add", "--all", ".", own=True)
             git(folder, "commit", "--quiet", "--message", title, "--", ".", own=True)
             yield Step(version, title)
 
 
-def _version_of(folder: Path, template: Template) -> int:
-    """Return the version of the template that the plugin is at."""
+def _read_answers(folder: Path) -> dict[str, Any]:
+    """Return what the plugin's author has answered, and at which version the plugin is."""
     path = folder / ANSWERS
     if not path.is_file():
         message = (
@@ -60,12 +64,23 @@ def _version_of(folder: Path, template: Template) -> int:
         raise ScaffoldError(message)
     import yaml  # noqa: PLC0415 - copier requires it
 
-    answers = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = answers.get("_commit") if isinstance(answers, dict) else None
-    if not str(found).isdecimal() or int(str(found)) < 1:
-        message = f"{path} does not say at which version of the template the plugin is (_commit)."
+    try:
+        answers = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise ScaffoldError(message) from error
+    return answers if isinstance(answers, dict) else {}
+
+
+def _version_of(answers: Mapping[str, Any], folder: Path, template: Template) -> int:
+    found = str(answers.get("_commit"))
+    if not found.isdecimal() or int(found) < 1:
+        message = (
+            f"{folder / ANSWERS} does not say at which version of the template the plugin is "
+            "(_commit)."
+        )
         raise ScaffoldError(message)
-    current = int(str(found))
+    current = int(found)
     if current > template.version:
         message = (
             f"{folder.name} was written by a newer Pegboard (version {current} of the template, "
@@ -110,6 +125,42 @@ def _apply(folder: Path, scratch: Path, version: int) -> None:
         raise ScaffoldError(message) from error
 
 
-def _conflicts(folder: Path) -> list[str]:
-    listed = git(folder, "diff", "--name-only", "--relative", "--diff-filter=U", own=True)
+def _restore_edited(
+    folder: Path, scratch: Path, version: int, answers: Mapping[str, Any]
+) -> list[str]:
+    """Restore the removed files that are not as the version of the template before wrote them."""
+    removed = _listed(folder, "D", "HEAD")
+    if not removed:
+        return []
+    import copier  # noqa: PLC0415 - as above
+
+    before = scratch / f"written-{version}"
+    given = {name: value for name, value in answers.items() if not name.startswith("_")}
+    copier.run_copy(
+        str(scratch / REPOSITORY),
+        before,
+        given,
+        vcs_ref=str(version),
+        defaults=True,
+        quiet=True,
+    )
+    edited = [
+        name
+        for name in removed
+        if (before / name).is_file()
+        and (before / name).read_text("utf-8") != git(folder, "show", f"HEAD:./{name}", own=True)
+    ]
+    if edited:
+        git(folder, "checkout", "HEAD", "--", *edited, own=True)
+    return edited
+
+
+def _listed(folder: Path, state: str, *since: str) -> list[str]:
+    """Return the files that are in a state (of `git diff --diff-filter`) since a commit."""
+    listed = git(
+        folder,
+        *("-c", "core.quotePath=false", "diff", "--name-only", "--relative", "--no-renames"),
+        *(f"--diff-filter={state}", *since, "--", "."),
+        own=True,
+    )
     return sorted(set(listed.splitlines()))

@@ -1,6 +1,7 @@
 """Declaring typed settings, and reading those of an app."""
 
 import dataclasses
+import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 from flask import Flask
 
 from pegboard.extensions import get_extension
+from pegboard.problems import Code, Problem, StartupError
 
 ENV_PREFIX = "PEGBOARD_"
 
@@ -39,6 +41,22 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata, repr=not secret)
 
 
+_VALUES = (str, int, float, bool, list, tuple, dict, dataclasses.Field)
+
+
+def _untyped_fields(cls: type) -> list[str]:
+    """Return the names that look like settings, and would be none for want of an annotation."""
+    typed = {*inspect.get_annotations(cls), *inspect.get_annotations(Settings)}
+    return [
+        name
+        for name, value in vars(cls).items()
+        if name not in typed
+        and name.islower()
+        and not name.startswith("_")
+        and isinstance(value, _VALUES)
+    ]
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
 class Settings:
     """Base of the one class in which a plugin declares its settings.
@@ -57,8 +75,18 @@ class Settings:
     """Further variables, by field, that count where its own is not set; for the core only."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the subclass a frozen dataclass."""
+        """Make it a frozen dataclass. Raises `StartupError` for a field without a type."""
         super().__init_subclass__(**kwargs)
+        if untyped := _untyped_fields(cls):
+            raise StartupError(
+                Problem(
+                    Code.SETTINGS_CLASS_INVALID,
+                    f"its setting {name} of {cls.__qualname__} has no type",
+                    f"Write it with its type, as in {name}: int = pegboard.setting(...); or "
+                    "ClassVar[int] for what is no setting.",
+                )
+                for name in untyped
+            )
         dataclass(frozen=True, kw_only=True)(cls)
 
 

@@ -17,6 +17,7 @@ from pegboard.stages.contract import (
 from pegboard.stages.contract import FastPath as FastPath
 from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import answer_of as answer_of
+from pegboard.stages.contract import check as check
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.guards import Hook as Hook
 from pegboard.stages.guards import after_hooks as after_hooks

@@ -1,16 +1,16 @@
 """Create the table.
 
-Revision {{ name }}_0001.
+Revision notes_0001.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-TABLE = "{{ name }}"
-BY_TITLE = "ix_{{ name }}_title_id"
-BY_TIME = "ix_{{ name }}_created_at_id"
+TABLE = "notes"
+BY_TITLE = "ix_notes_title_id"
+BY_TIME = "ix_notes_created_at_id"
 
-revision = "{{ name }}_0001"
+revision = "notes_0001"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column(
             "updated_at", sa.DateTime(), server_default=sa.func.current_timestamp(), nullable=True
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_{{ name }}"),
+        sa.PrimaryKeyConstraint("id", name="pk_notes"),
         sqlite_autoincrement=True,
     )
     op.create_index(BY_TITLE, TABLE, ["title", "id"])
