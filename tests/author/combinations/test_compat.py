@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from pegboard.testing.distributions import PluginFolder
+
+ROOT = Path(__file__).parents[3]
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -116,14 +120,16 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Failures are named by their ids; a known one has its reason, a needless one is told."""
-    if program == "pip":
-        monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
     publish("audit", TESTS)
     publish("mail", None)
     publish("old", TESTS, core="<9")
     arguments = ["--against", core, "--sdists", str(sdists)]
     names = ["--plugin", "audit", "--plugin", "mail", "--plugin", "old"]
-
+    if program == "pip":
+        monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
+        done = pegboard("plugins", "compat", *arguments, *names[:2])
+        assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped)" in done.stdout
+        return  # the rest is the same
     done = pegboard("plugins", "compat", *arguments, *names)
 
     assert 1 == done.returncode
@@ -132,8 +138,6 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
     assert "pegboard-mail 1.0: not tested\n  the sdist of pegboard-mail 1.0 has no" in done.stdout
     assert "pegboard-old 1.0: not tested\n" in done.stdout
     assert "pegboard_old-1.0 cannot be installed with" in done.stdout
-    if program == "pip":
-        return  # the rest is the same
     known = tmp_path / "known.txt"
     known.write_text(
         "pegboard-audit tests/test_it.py::TestLog::test_order[*]  # waits for 1.1\n"
@@ -168,3 +172,27 @@ def test_what_is_asked_for_wrongly_is_told(
     done = pegboard(*arguments, "audit")
     assert 1 == done.returncode
     assert f"there is no sdist pegboard_audit-1.0.tar.gz in {sdists}" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds the distributions")
+def test_our_own_tests_run_from_an_sdist(pegboard: Run, tmp_path: Path) -> None:
+    """Those of items against this core, as its users would install it."""
+    for folder, kind in (("core", "wheel"), ("plugins/items", "sdist")):
+        command = [
+            "uv",
+            "build",
+            "--quiet",
+            f"--{kind}",
+            "--out-dir",
+            str(tmp_path),
+            str(ROOT / folder),
+        ]
+        subprocess.run(command, check=True)
+    (core,) = tmp_path.glob("pegboard-*.whl")
+    arguments = ["--against", f"pegboard[testing] @ {core.as_uri()}", "--sdists", str(tmp_path)]
+    tests = ["-p", "pegboard.testing.fixtures", "tests/test_schemas.py", "tests/test_settings.py"]
+
+    done = pegboard("plugins", "compat", *arguments, "--plugin", "items", "--", *tests)
+
+    assert 0 == done.returncode, done.stdout
+    assert "pegboard-items 0.1.0: passed (" in done.stdout

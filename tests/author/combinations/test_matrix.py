@@ -106,7 +106,7 @@ def pairs(space: Space, found: list[Combination]) -> set[frozenset[object]]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(space=spaces(), subsets=st.sampled_from([1, 4, 16]), strength=st.integers(1, 3))
 def test_every_pair_that_is_possible_is_covered(space: Space, subsets: int, strength: int) -> None:
     """Whatever plugins require and what is excluded; and nothing impossible is chosen."""
@@ -129,7 +129,7 @@ def test_every_pair_that_is_possible_is_covered(space: Space, subsets: int, stre
         assert {one.plugins for one in possible} == {one.plugins for one in found.combinations}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(space=spaces(), count=st.integers(1, 6))
 def test_what_a_bound_leaves_out_is_named(space: Space, count: int) -> None:
     """There are no more combinations than the bound, and what only others have is listed."""

@@ -22,7 +22,7 @@ from pegboard.plugins import installed_plugins
 
 
 @dataclass(frozen=True)
-class CompatResult:
+class TestedDistribution:
     """How the tests of a distribution ended, beside what is excluded."""
 
     name: str
@@ -122,7 +122,9 @@ def _distributions(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     yield from sorted(found.items())
 
 
-def _result(runner: Compat, known: tuple[Exclusion, ...], name: str, version: str) -> CompatResult:
+def _result(
+    runner: Compat, known: tuple[Exclusion, ...], name: str, version: str
+) -> TestedDistribution:
     tests, problem = None, None
     failures: tuple[str | None, ...] = (None,)
     try:
@@ -132,14 +134,16 @@ def _result(runner: Compat, known: tuple[Exclusion, ...], name: str, version: st
         problem = str(error)
     needed = [one for one in known if any(one.covers(name, test) for test in failures)]
     left = tuple(test for test in failures if not any(one.covers(name, test) for one in needed))
-    return CompatResult(name, version, tests, problem, tuple(one.reason for one in needed), left)
+    return TestedDistribution(
+        name, version, tests, problem, tuple(one.reason for one in needed), left
+    )
 
 
-def _all_failures(result: CompatResult) -> tuple[str | None, ...]:
+def _all_failures(result: TestedDistribution) -> tuple[str | None, ...]:
     return result.tests.failed if result.tests else (None,)
 
 
-def _show(results: list[CompatResult]) -> None:
+def _show(results: list[TestedDistribution]) -> None:
     for one in results:
         click.echo(f"{one.name} {one.version}: {one.outcome}{_counts(one)}")
         if one.problem:
@@ -150,7 +154,7 @@ def _show(results: list[CompatResult]) -> None:
             click.echo(f"  excluded: {reason}")
 
 
-def _counts(result: CompatResult) -> str:
+def _counts(result: TestedDistribution) -> str:
     tests = result.tests
     if tests is None:
         return ""
@@ -158,7 +162,7 @@ def _counts(result: CompatResult) -> str:
 
 
 def _document(
-    results: list[CompatResult], stale: list[Exclusion], folder: Path
+    results: list[TestedDistribution], stale: list[Exclusion], folder: Path
 ) -> dict[str, object]:
     return {
         "distributions": [

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -13,6 +14,29 @@ from pegboard.testing.servers import PostgresServer, RedisServer
 
 DATABASE_VARIABLE = "PEGBOARD_TEST_DATABASE_URL"
 REDIS_VARIABLE = "PEGBOARD_TEST_REDIS_URL"
+DATABASE_KIND_VARIABLE = "PEGBOARD_TEST_DATABASE"
+REDIS_KIND_VARIABLE = "PEGBOARD_TEST_REDIS"
+
+
+def database_kinds() -> list[str]:
+    """Return `sqlite` and `postgresql`, or the one that `PEGBOARD_TEST_DATABASE` names."""
+    return _chosen(DATABASE_KIND_VARIABLE, ["sqlite", "postgresql"])
+
+
+def redis_kinds() -> list[str]:
+    """Return `valkey` and `redis`, or the one that `PEGBOARD_TEST_REDIS` names; none for `none`."""
+    chosen = _chosen(REDIS_KIND_VARIABLE, ["valkey", "redis", "none"])
+    return [one for one in chosen if one != "none"]
+
+
+def _chosen(variable: str, kinds: list[str]) -> list[str]:
+    kind = os.environ.get(variable)
+    if kind is None:
+        return kinds
+    if kind not in kinds:
+        message = f"{variable} is {kind!r}, and must be one of {', '.join(kinds)}"
+        raise ValueError(message)
+    return [kind]
 
 
 @contextmanager
@@ -29,17 +53,17 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def redis() -> Iterator[str]:
+def redis(program: Path | None = None) -> Iterator[str]:
     """Yield the URL of a Redis database that may be emptied.
 
-    It is `PEGBOARD_TEST_REDIS_URL`, else that of a server which is started for the block. Each
-    worker of pytest-xdist gets a database of its own.
+    It is `PEGBOARD_TEST_REDIS_URL`, else that of a server which is started for the block, of the
+    program if one is given. Each worker of pytest-xdist gets a database of its own.
     """
     if url := os.environ.get(REDIS_VARIABLE):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
         yield _with_path(url, worker.removeprefix("gw"))
         return
-    with RedisServer() as server:
+    with RedisServer(program=program) as server:
         yield server.url
 
 

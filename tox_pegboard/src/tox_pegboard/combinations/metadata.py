@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tox_pegboard.combinations.settings import read_pyproject
 from tox_pegboard.combinations.values import MatrixError
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 GROUP = "pegboard.plugins"
 CORE = "pegboard"
@@ -58,12 +61,18 @@ def describe_installed(name: str) -> Described | None:
         found = distribution(name)
     except (PackageNotFoundError, ValueError):
         return None
-    entries = [one.name for one in found.entry_points if one.group == GROUP]
+    try:
+        entries = [one.name for one in found.entry_points if one.group == GROUP]
+        # The type that it declares lacks `get`, and a subscript warns of what is not there.
+        metadata = cast("Message", found.metadata)
+        requires, python = found.requires or [], str(metadata.get("Requires-Python", ""))
+    except Exception as error:
+        message = f"the metadata of {name} is broken: {type(error).__name__}: {error}"
+        raise MatrixError(message) from error
     if not entries:
         message = f"the distribution {name} has no plugin (no entry point of the group {GROUP})"
         raise MatrixError(message)
-    python = str(found.metadata["Requires-Python"] or "")
-    return _described(name, entries, found.requires or [], python, name)
+    return _described(name, entries, requires, python, name)
 
 
 def installed_names() -> list[str]:
@@ -77,7 +86,7 @@ def installed_names() -> list[str]:
 def _names_with_plugins() -> Iterator[str]:
     for found in distributions():
         try:
-            name: Any = found.metadata["Name"]
+            name = cast("Message", found.metadata).get("Name")
             if name and any(one.group == GROUP for one in found.entry_points):
                 yield canonicalize_name(name)
         except Exception:  # noqa: BLE001, S112 - what a broken file leads to differs
