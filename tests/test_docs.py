@@ -21,6 +21,7 @@ import pytest
 from pegboard import create_app, get_registry
 from pegboard.cli import main
 from pegboard.cli.db import db
+from pegboard.grading import platinum
 
 ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "docs/reference/hooks.md"
@@ -423,10 +424,11 @@ def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
 
 
 def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
-    """Each block is in a file of `examples/reviews`, line by line, or in one of the tutorial."""
+    """Each block is in a file of `examples/reviews` or of a test, or in one of the tutorial."""
     tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")
     real = [
         *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
+        (ROOT / "core/tests/resources/test_referred.py").read_text(encoding="utf-8"),
         *(f"\n{code}" for code in code_blocks(tutorial, "python")),
     ]
     shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
@@ -477,3 +479,14 @@ def test_every_page_is_in_the_contents() -> None:
         str(path.relative_to(ROOT / "docs").with_suffix("")) for path in ROOT.glob("docs/*/*.md")
     }
     assert pages == set(re.findall(r"^[\w-]+/[\w-]+$", index, re.MULTILINE))
+
+
+def test_the_grade_knows_the_public_modules() -> None:
+    """Those that a plugin may import when it serves: all but the testing kit's."""
+    serving = {one for one in WRITE_API["modules"]() if not one.startswith("pegboard.testing")}
+    assert serving == set(platinum.PUBLIC)
+
+
+def test_the_rules_of_the_grade_are_current() -> None:
+    """`python docs/write_grade.py` renews them."""
+    assert not runpy.run_path(str(ROOT / "docs/write_grade.py"))["is_stale"]()

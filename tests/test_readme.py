@@ -18,11 +18,12 @@ import pegboard
 from pegboard.redis import get_channel
 from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+BACKGROUND_GUIDE = ROOT / "docs/how-to/background.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
 LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
@@ -31,6 +32,7 @@ STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
+DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
 FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
 
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?"
@@ -153,6 +155,16 @@ def test_the_plugin_of_the_cache_guide_passes_its_test(
     assert "1 passed" in run_tests(tmp_path, plugin_folder, test)
 
 
+def test_the_plugin_of_the_background_guide_passes_its_test(
+    plugin_folder: PluginFolder, make_app: MakeApp, clock: Clock
+) -> None:
+    """The value is read in the background."""
+    install(plugin_folder, BACKGROUND_GUIDE)
+    names: dict[str, Any] = {}
+    exec(blocks(BACKGROUND_GUIDE, "python")[1], names)  # noqa: S102 - it is ours
+    names["test_items_are_counted_again"](make_app, clock)
+
+
 def test_the_plugin_of_the_statements_guide_answers(
     plugin_folder: PluginFolder, make_app: MakeApp, database_url: str
 ) -> None:
@@ -240,6 +252,16 @@ def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path:
     install(plugin_folder, STAGES_GUIDE)
     _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
     assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
+
+
+def test_the_plugin_of_the_deprecation_guide_passes_its_test(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Its names, arguments and settings work in their former forms."""
+    *code, test = blocks(DEPRECATION_GUIDE, "python")
+    plugin_folder.add("tools", "\n".join(code), package="pegboard_tools")
+    printed = run_tests(tmp_path, plugin_folder, f"import pegboard\n{test}")
+    assert "1 passed" in printed, printed
 
 
 @pytest.mark.slow

@@ -162,6 +162,35 @@ def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve)
     assert "stands still" not in server.output
 
 
+@pytest.fixture
+def delayed(serve) -> LiveServer:
+    """A service of two workers that goes on serving for two seconds of its stop."""
+    server: LiveServer = serve(WORKERS="2", PEGBOARD_DRAIN_DELAY="2")
+    wait_until(lambda: 2 == len(listening(server)), "both workers serve")
+    return server
+
+
+def test_a_stop_is_told_before_anything_ends(delayed: LiveServer):
+    """New connections are served all the same until the delay is over."""
+    assert 200 == ask(delayed, "/health/ready")[0]
+    os.kill(delayed.pid, signal.SIGTERM)
+    wait_until(lambda: 503 == ask(delayed, "/health/ready")[0], "the stop is told")
+    assert "not ready: the service is stopping" in ask(delayed, "/health/ready")[1]
+    assert [200, 200] == [ask(delayed, path)[0] for path in ("/pid", "/health")]
+    wait_until(lambda: not answers(delayed), "the service ends")
+
+
+def test_a_worker_that_is_replaced_does_not_tell_of_a_stop(delayed: LiveServer):
+    """As the service goes on."""
+    os.kill(delayed.pid, signal.SIGHUP)
+
+    def is_reloaded() -> bool:
+        assert 200 == ask(delayed, "/health/ready")[0]
+        return "reloaded" in delayed.output
+
+    wait_until(is_reloaded, "the workers are replaced")
+
+
 def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve):
     """When the time for a stop is over: an orphan would keep the port for good."""
     server = serve(PEGBOARD_SHUTDOWN_TIMEOUT="1")

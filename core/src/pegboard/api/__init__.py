@@ -8,7 +8,7 @@ from pegboard.api.blueprint import (
     functions_inside,
     init_api,
 )
-from pegboard.api.data_errors import complaints_about, init_data_errors
+from pegboard.api.data_errors import MISSING_COMPLAINT, complaints_about, init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
 from pegboard.api.document import OpenAPIDocument, openapi_blueprint
@@ -41,6 +41,7 @@ __all__ = [
     "ASSETS",
     "LIVENESS_PATH",
     "MAX_PAGE",
+    "MISSING_COMPLAINT",
     "Api",
     "Blueprint",
     "Decoration",

@@ -31,9 +31,12 @@ _CONFLICTS = {
 
 _MISSING_MESSAGE = "The request refers to something that does not exist."
 
+MISSING_COMPLAINT = "There is nothing that this refers to."
+"""What is said of a field that refers to no row."""
+
 _COMPLAINTS = {
     Kind.DUPLICATE: "Is in use already.",
-    Kind.MISSING: "There is nothing that this refers to.",
+    Kind.MISSING: MISSING_COMPLAINT,
     Kind.NULL: "Must not be null or missing.",
     Kind.CHECK: "This value is not allowed.",
     Kind.TOO_LONG: "Too long.",

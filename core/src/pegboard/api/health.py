@@ -103,6 +103,8 @@ class Health:
         """The checks of the core and of all active plugins."""
         self.skipped = skipped
         """The names of the plugins that were left out."""
+        self.is_stopping = False
+        """Whether the process is about to stop, and requests should go to another."""
         self.details: dict[str, Callable[[], Mapping[str, Any]]] = {}
         """The stats that are logged, by the part of the service they are of."""
         self._lock = threading.Lock()
@@ -224,14 +226,16 @@ def health_blueprint() -> Blueprint:
     def ready() -> tuple[dict[str, Any], int]:
         """Tell whether the service can serve, and which of its checks fail.
 
-        503 is answered while one of the required checks fails.
+        503 is answered while one of the required checks fails, and when the service is about to
+        stop.
         """
         health = get_health()
         failing = health.failing()
         required = [one.name for one in health.checks if one.is_required and one.name in failing]
-        status = HTTPStatus.SERVICE_UNAVAILABLE if required else HTTPStatus.OK
+        reasons = [*required, *(["the service is stopping"] if health.is_stopping else [])]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         body: dict[str, Any] = {
-            "message": f"not ready: {', '.join(required)}" if required else "ready",
+            "message": f"not ready: {', '.join(reasons)}" if reasons else "ready",
             "status": status,
             "checks": {one.name: _FAILING if one.name in failing else _OK for one in health.checks},
             "degraded": sorted(failing.difference(required)),

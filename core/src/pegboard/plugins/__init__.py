@@ -9,11 +9,17 @@ from pegboard.plugins.collisions import (
     is_plugin_name,
 )
 from pegboard.plugins.contributions import Plugin, call_plugin
-from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
+from pegboard.plugins.discovery import (
+    Candidate,
+    find_exclusion,
+    installed_plugins,
+    select_plugins,
+)
 from pegboard.plugins.hooks import hookimpl, hookspec
+from pegboard.plugins.last_start import changes_since_start, files_of, record_start
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
-from pegboard.plugins.requirements import in_order
+from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
@@ -29,7 +35,11 @@ __all__ = [
     "Skipped",
     "build_registry",
     "call_plugin",
+    "changes_since_start",
+    "check_requirements",
     "examine",
+    "files_of",
+    "find_exclusion",
     "get_registry",
     "hookimpl",
     "hookspec",
@@ -38,6 +48,7 @@ __all__ = [
     "installed_plugins",
     "is_plugin_name",
     "may_skip",
+    "record_start",
     "rules_of",
     "select_plugins",
     "settle",

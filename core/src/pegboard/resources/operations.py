@@ -160,7 +160,7 @@ def _add_bulk_create(resource: Steps[Any], parts: Parts) -> View:
     @transactional
     def view(sent: Sequence[Values]) -> Response:
         resource.permit_write(Operation.BULK_CREATE)
-        rows = [resource.make({**values}) for values in sent]
+        rows = resource.make_all(sent)
         resource.save_all(rows)
         return resource.represent.list_response(rows, HTTPStatus.CREATED)
 

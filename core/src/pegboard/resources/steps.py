@@ -1,6 +1,6 @@
 """The steps of which the operations of a resource are made, and from which views can be."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Generic, NoReturn, TypeVar
@@ -10,9 +10,9 @@ from marshmallow import Schema
 from sqlalchemy import Select, bindparam, inspect, select
 from sqlalchemy.orm import DeclarativeBase
 
-from pegboard.api import Blueprint
+from pegboard.api import MISSING_COMPLAINT, Blueprint
 from pegboard.database import db
-from pegboard.http import abort, require_preconditions
+from pegboard.http import VALIDATION_MESSAGE, APIError, abort, require_preconditions
 from pegboard.resources.declaration import Operation
 from pegboard.resources.defaults import LeftOut
 from pegboard.resources.kinds import integer_range, is_of_type, is_returned_as_sent
@@ -27,6 +27,19 @@ ROW_ID = "row_id"
 
 _RELOADED = 500
 """Rows that are reloaded by one statement."""
+
+_RESOURCE = "_pegboard_resource"
+
+
+def note_resource(view: Callable[..., Any], resource: "Steps[Any]") -> None:
+    """Note at the view of an operation whose it is."""
+    setattr(view, _RESOURCE, resource)
+
+
+def resource_of(view: Callable[..., Any]) -> "Steps[Any] | None":
+    """Return the resource of which a view, also below other decorators, is an operation."""
+    found: Steps[Any] | None = getattr(view, _RESOURCE, None)
+    return found
 
 
 class Steps(Generic[M]):
@@ -112,6 +125,18 @@ class Steps(Generic[M]):
         """Return a row that the client may see; ends the request with 404 if there is none."""
         return self._first(row_id, self._of(row_id))
 
+    def find_referred(self, row_id: int, field: str) -> M:
+        """Return a row that a body refers to; ends the request with 422 if there is none.
+
+        For `make` and `change` of a resource whose rows refer to these. `field` is what clients
+        call the field that refers. A row that the client may not see is as one that is not there.
+        """
+        row = self._seek(row_id, self._of(row_id)) if self._is_id(row_id) else None
+        if row is None:
+            errors = {field: [MISSING_COMPLAINT]}
+            abort(HTTPStatus.UNPROCESSABLE_ENTITY, VALIDATION_MESSAGE, errors=errors)
+        return row
+
     def lock(self, row_id: int, operation: Operation | None = None) -> M:
         """Return a row that nobody else changes until this transaction ends.
 
@@ -139,6 +164,18 @@ class Steps(Generic[M]):
         else:
             statement = statement.with_for_update(of=self.model)
         return self._first(row_id, statement.execution_options(populate_existing=True))
+
+    def make_all(self, rows: Sequence[Values]) -> list[M]:
+        """Return new rows as `make` does one; the fields that it refuses get the row's place."""
+        made = []
+        for place, values in enumerate(rows):
+            try:
+                made.append(self.make({**values}))
+            except APIError as error:
+                if error.errors:
+                    error.errors = {str(place): error.errors}
+                raise
+        return made
 
     def save(self, row: M) -> None:
         """Write a row, new or changed, within the transaction.
@@ -202,10 +239,14 @@ class Steps(Generic[M]):
         return self.rows().where(self._primary.column == bindparam(ROW_ID))
 
     def _first(self, row_id: int, statement: Select[tuple[M]]) -> M:
-        row: Any = db.session.execute(statement, {ROW_ID: row_id}).scalars().first()
+        row = self._seek(row_id, statement)
         if row is None:
             self.not_found(row_id)
-        return row  # type: ignore[no-any-return]  # mypy takes it for a tuple
+        return row
+
+    def _seek(self, row_id: int, statement: Select[tuple[M]]) -> M | None:
+        found: Any = db.session.execute(statement, {ROW_ID: row_id}).scalars().first()
+        return found  # type: ignore[no-any-return]  # mypy takes it for a tuple
 
     @cached_property
     def largest_id(self) -> int:
@@ -214,8 +255,11 @@ class Steps(Generic[M]):
 
     def check_id(self, row_id: int) -> None:
         """End the request with 404 for a number that is no id, before the database fails on it."""
-        if not 1 <= row_id <= self.largest_id:
+        if not self._is_id(row_id):
             self.not_found(row_id)
+
+    def _is_id(self, row_id: int) -> bool:
+        return 1 <= row_id <= self.largest_id
 
     def not_found(self, row_id: int) -> NoReturn:
         """End the request with 404."""

@@ -70,6 +70,7 @@ class Limits:
     """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
     shutdown_timeout: float
+    drain_delay: float = 0.0
     worker_timeout: float = 0.0
     """How long a worker may stand still; 0 for ever, and so in the others."""
     worker_lifetime: float = 0.0
@@ -80,7 +81,7 @@ class Limits:
     @property
     def kill_timeout(self) -> int:
         """How long a worker may take to end, once it is told to; then it is killed."""
-        return math.ceil(self.shutdown_timeout + DRAINING_TIME)
+        return math.ceil(self.drain_delay + DRAINING_TIME + self.shutdown_timeout)
 
 
 def find_address(host: str, port: int) -> Address:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import Flask
 from sqlalchemy import Engine
 
-from pegboard.api import LIVENESS_PATH
+from pegboard.api import LIVENESS_PATH, get_health
 from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
 from pegboard.http import (
     REQUEST_ID_KEY,
@@ -77,6 +77,7 @@ class Gateway:
         core = get_settings(CoreSettings, app)
         self._inlet = Inlet(limit=core.max_content_length, timeout=core.body_timeout)
         self._timeout = core.body_timeout
+        self._app = app
         self._threads = Threads(app, count=threads)
         self._liveness = Threads(app, count=1)
         self._edge = get_edge(app)
@@ -117,6 +118,10 @@ class Gateway:
         since = self._stillness.note(is_still)
         self._is_stuck = is_still and since >= self._timeout_of_threads
         return is_still
+
+    def announce_stop(self) -> None:
+        """Have `/health/ready` say that the process is about to stop."""
+        get_health(self._app).is_stopping = True
 
     def close(self) -> None:
         """Disconnect from Redis and take no further request; those on threads go on."""

@@ -135,7 +135,7 @@ class Worker:
         ).start()
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
-        loop.drain = partial(drain, gateway, self.port)
+        loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
         pulse.start(loop, gateway)
         signal.signal(TOGGLE, lambda *_: toggle_debug())
@@ -146,6 +146,10 @@ class Worker:
         die_at_stop()
         self.served.set()
         return gateway
+
+    async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
+        # Where another worker goes on there is no need to tell load balancers.
+        await drain(gateway, self.port, 0.0 if pulse.is_replaced else self.limits.drain_delay)
 
 
 @loops.register(_LOOP)

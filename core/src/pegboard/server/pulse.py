@@ -41,7 +41,7 @@ class Pulse:
 
     def __init__(self) -> None:
         """Make it before the worker forks."""
-        self._shared = memoryview(mmap.mmap(-1, 16)).cast("Q")
+        self._shared = memoryview(mmap.mmap(-1, 24)).cast("Q")
         self._stacks = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the service
 
     @property
@@ -54,9 +54,14 @@ class Pulse:
         """How many requests the worker has taken."""
         return self._shared[1]
 
-    def reset(self) -> None:
-        """Prepare it for a worker that is about to start."""
-        self._shared[0] = self._shared[1] = 0
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another worker has taken the place of this one, which is about to stop."""
+        return bool(self._shared[2])
+
+    def note_replaced(self) -> None:
+        """Let the worker know that another one has taken its place."""
+        self._shared[2] = 1
 
     def start(self, loop: asyncio.AbstractEventLoop, worker: Moving) -> None:
         """Beat from now on, in the worker."""

@@ -28,6 +28,9 @@ class Stopping(Protocol):
 
     is_draining: bool
 
+    def announce_stop(self) -> None:
+        """Have `/health/ready` say that the process is about to stop."""
+
 
 class Outlet:
     """Sends the answer of one request."""

@@ -78,11 +78,15 @@ class DrainingLoop(Loop):
             callback(*args)
 
 
-async def drain(worker: Stopping, port: int) -> None:
+async def drain(worker: Stopping, port: int, delay: float = 0.0) -> None:
     """Take no new connections, and end the open ones as their clients use them.
 
-    Returns when no connection is open, or after `DRAINING_TIME`.
+    For `delay` seconds before, all are served, and probes of readiness are told. Returns when no
+    connection is open, or after `DRAINING_TIME`.
     """
+    if delay:
+        worker.announce_stop()
+        await asyncio.sleep(delay)
     hold_off(port)
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME

@@ -212,6 +212,7 @@ class SupervisedServer(MPServer):
         elif leaving.stopped_at is None:
             is_replaced = leaving.index not in self._due
             if is_replaced and now - self.wrks[leaving.index].birth >= self.respawn_interval:
+                self._watch.note_replaced(leaving.worker)
                 leaving.worker.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
         elif now - leaving.stopped_at >= (self.workers_kill_timeout or math.inf):

@@ -28,6 +28,10 @@ class Watch:
         """Look after a worker from now on."""
         self._watched[worker] = _Watched(pulse)
 
+    def note_replaced(self, worker: WorkerProcess) -> None:
+        """Let a worker know, before it is stopped, that another one has taken its place."""
+        self._watched[worker].pulse.note_replaced()
+
     def running(self) -> list[WorkerProcess]:
         """Return the workers that can serve, or could while they stand still."""
         for worker in [*self._watched]:

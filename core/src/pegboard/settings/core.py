@@ -142,6 +142,12 @@ class CoreSettings(Settings):
     shutdown_timeout: float = setting(
         30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
     )
+    drain_delay: float = setting(
+        0.0,
+        doc="How long a stop first goes on serving all, while `/health/ready` is 503, so that load "
+        "balancers send nothing more.",
+        validate=Range(0, 600),
+    )
     worker_timeout: float = setting(
         30.0,
         doc="Longest time that the event loop of a worker, or all threads for which requests wait, "
@@ -298,6 +304,9 @@ class CoreSettings(Settings):
     )
     plugins_disabled: tuple[str, ...] = setting(
         (), doc="Plugins that are disabled, comma-separated; they are not imported."
+    )
+    safe: bool = setting(
+        default=False, doc="Have no third-party plugin: only those that are Pegboard's own."
     )
     plugins_policy: dict[str, str] = setting(
         {},

@@ -1,20 +1,16 @@
 """Who the tenants are, as this process has last read them."""
 
 import hashlib
-import logging
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Flask, current_app
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 import pegboard
+from pegboard.background import Refreshed
 from pegboard_tenants.models import Tenant
-
-logger = logging.getLogger(__name__)
 
 _EXTENSION = "pegboard_tenants"
 _SCHEME = "bearer "
@@ -33,60 +29,28 @@ class Known:
 class Directory:
     """The tenants by the digests of their keys, read again every few seconds."""
 
-    def __init__(self, engine: Engine, max_age: float) -> None:
-        self._engine = engine
-        self._max_age = max_age
-        self._by_digest: Mapping[str, Known] | None = None
-        self._due = 0.0
-        self._lock = threading.Lock()
-        pegboard.after_fork(self, Directory.reset)
-
-    def reset(self) -> None:
-        """Start afresh in a forked process, where another thread may have had the lock."""
-        self._lock = threading.Lock()
-        self._due = 0.0
+    def __init__(self, app: Flask, every: float) -> None:
+        self._by_digest = Refreshed(app, read_tenants, every=every)
 
     def is_fresh(self) -> bool:
-        """Return whether the tenants need not be read now."""
-        return self._by_digest is not None and time.monotonic() < self._due
-
-    def refresh(self) -> None:
-        """Read the tenants, if they are not fresh.
-
-        One request does it; the others go on with those last read, and wait only if there are none.
-        """
-        if self.is_fresh() or not self._lock.acquire(blocking=self._by_digest is None):
-            return
-        try:
-            if not self.is_fresh():
-                self._read()
-        finally:
-            self._lock.release()
-
-    def _read(self) -> None:
-        columns = (Tenant.key_digest, Tenant.id, Tenant.name, Tenant.disabled)
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(select(*columns)).all()
-        except Exception as error:
-            if self._by_digest is None:
-                raise
-            logger.warning("the tenants cannot be read, those last read count: %s", error)
-        else:
-            self._by_digest = {
-                digest: Known(number, name, frozenset(disabled))
-                for digest, number, name, disabled in rows
-            }
-        self._due = time.monotonic() + self._max_age
+        """Return whether the tenants need not be read or waited for now."""
+        return self._by_digest.is_fresh()
 
     def find(self, environ: Mapping[str, Any]) -> Known | None:
         """Return the tenant whose key a request has, given its WSGI environment."""
         authorization: str = environ.get("HTTP_AUTHORIZATION", "")
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             return None
-        if self._by_digest is None:
-            self.refresh()
-        return (self._by_digest or {}).get(digest_of(authorization[len(_SCHEME) :].strip()))
+        return self._by_digest.get().get(digest_of(authorization[len(_SCHEME) :].strip()))
+
+
+def read_tenants() -> Mapping[str, Known]:
+    """Return the tenants by the digests of their keys."""
+    columns = (Tenant.key_digest, Tenant.id, Tenant.name, Tenant.disabled)
+    return {
+        digest: Known(number, name, frozenset(disabled))
+        for digest, number, name, disabled in pegboard.db.session.execute(select(*columns))
+    }
 
 
 def digest_of(key: str) -> str:
@@ -94,10 +58,9 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
-def init_directory(app: Flask, max_age: float) -> None:
+def init_directory(app: Flask, every: float) -> None:
     """Give the app its directory, which is read at the first request."""
-    with app.app_context():
-        app.extensions[_EXTENSION] = Directory(pegboard.db.engine, max_age)
+    app.extensions[_EXTENSION] = Directory(app, every)
 
 
 def get_directory(app: Flask | None = None) -> Directory:

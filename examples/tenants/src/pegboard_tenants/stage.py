@@ -46,7 +46,6 @@ class TenantHandler:
 
     def prepare(self, call: Call) -> Answer | None:
         """Find the tenant."""
-        self._directory.refresh()
         if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in call.environ and call.method == "OPTIONS":
             return None  # a preflight of a browser, which has no key
         plugin = self.plugin_at(call)
