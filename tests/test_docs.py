@@ -429,7 +429,7 @@ def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
     real = [
         *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
         (ROOT / "core/tests/resources/test_referred.py").read_text(encoding="utf-8"),
-        *code_blocks(tutorial, "python"),
+        *(f"\n{code}" for code in code_blocks(tutorial, "python")),
     ]
     shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
     assert shown

@@ -19,7 +19,6 @@ from pegboard.redis import get_channel
 from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import Clock, MakeApp
-from pegboard.testing.services import run_pegboard
 from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +35,6 @@ TEST_GUIDE = ROOT / "docs/how-to/test.md"
 CONTRACTS_GUIDE = ROOT / "docs/how-to/contracts.md"
 DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
 FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
-TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
 
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{6})?"
 
@@ -320,56 +318,6 @@ def run_tests(directory: Path, plugin_folder: PluginFolder, tests: str | None = 
         text=True,
         check=False,
     ).stdout
-
-
-@pytest.mark.slow
-def test_the_tutorial_can_be_followed(plugin_folder: PluginFolder, tmp_path: Path) -> None:
-    """Its files make a plugin, its commands print what it shows, and its tests pass."""
-    text = TUTORIAL.read_text(encoding="utf-8")
-    project = tomllib.loads(blocks(TUTORIAL, "toml")[0])["project"]
-    package = plugin_folder.add(
-        "notes",
-        version=project["version"],
-        requires=project["dependencies"],
-        distribution=project["name"],
-        package="pegboard_notes",
-    )
-    (package / "migrations").mkdir()
-    (tmp_path / "tests").mkdir()
-    followed = 0
-    for name, code, after in re.findall(
-        r"`([\w/]+\.py)`[^`]*\n\n```python\n(.*?)^```(?=(.*?)(?:^```python|\Z))",
-        text,
-        re.MULTILINE | re.DOTALL,
-    ):
-        is_test = name.startswith("tests/")
-        path = tmp_path / name if is_test else package / name.removeprefix("src/pegboard_notes/")
-        is_addition = "/" not in name
-        path.write_text((path.read_text() if is_addition else "") + code, encoding="utf-8")
-        followed += follow_commands(after, plugin_folder, tmp_path)
-    assert 4 == followed
-    assert "51 passed" in run_tests(tmp_path, plugin_folder)
-
-
-def follow_commands(text: str, plugin_folder: PluginFolder, directory: Path) -> int:
-    """Run the commands that work on plugins and the database; compare what they print.
-
-    Returns how many these are. `text` is what stands between two files of a tutorial.
-    """
-    commands = re.findall(r"^\$ pegboard ((?:plugins|db) .*)\n(.*)\n", text, re.MULTILINE)
-    for command, shown in commands:
-        done = run_pegboard(
-            *shlex.split(command),
-            directory=directory,
-            PYTHONPATH=str(plugin_folder.path),
-            PEGBOARD_PLUGINS="notes",  # no other is installed in a tutorial
-        )
-        assert 0 == done.returncode, done.stdout
-        begin, _, end = shown.partition("…")
-        assert any(
-            line.startswith(begin) and line.endswith(end) for line in done.stdout.splitlines()
-        ), done.stdout
-    return len(commands)
 
 
 def test_the_plugin_of_the_limits_guide_names_and_counts_clients(

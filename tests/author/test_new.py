@@ -230,6 +230,14 @@ def test_the_options_of_the_command_are_the_questions() -> None:
     assert asked == {name: options[name] for name in options if name not in names}
 
 
+def test_the_guide_has_every_option() -> None:
+    """And the command of the guide works."""
+    guide = (Path(__file__).parents[2] / "docs/how-to/new-plugin.md").read_text("utf-8")
+    options = {text for option in main.commands["new"].params for text in option.opts}
+    shown = set(re.findall(r"`(--[a-z-]+)", guide)) | {"name", "--update"}
+    assert options | {"--no-table"} >= shown >= options
+
+
 def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     """By the questions of the template; what is given by an option is not asked."""
     if sys.platform == "win32":

@@ -15,6 +15,7 @@ from pegboard.cli import main
 from pegboard.scaffold import ConflictError, ScaffoldError, Template, find_names, shipped_template
 
 TOOL = runpy.run_path(str(Path(__file__).parents[2] / "tools/template_step.py"))
+GUIDE = Path(__file__).parents[2] / "docs/how-to/new-plugin.md"
 MODELS = "src/pegboard_notes/models.py"
 IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 
@@ -178,7 +179,10 @@ def test_a_step_that_is_given_up_leaves_nothing(
     monkeypatch.setattr(scaffold.update, "__kwdefaults__", {"template": make_template(second)})
     done = CliRunner().invoke(main, ["new", "--update", "--into", str(plugin)])
     assert 1 == done.exit_code
-    assert done.output.startswith("Error: 'Step 2' meets changes of yours.")
+    (shown,) = re.findall(
+        r"^```text\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert shown == done.output
     assert (plugin / "notes/SECURITY.md").exists()
     (command,) = re.findall(r"or give the step up: (.*)", done.output)
     subprocess.run(command, shell=True, cwd=plugin, check=True, stdout=subprocess.DEVNULL)  # noqa: S602 - it is ours

@@ -35,6 +35,7 @@ CORE_COMMANDS = (
     "config",
     "db",
     "dev",
+    "explain",
     "new",
     "openapi",
     "plugins",

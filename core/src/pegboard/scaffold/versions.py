@@ -52,6 +52,9 @@ class Template:
                     if old.name != ".git":
                         shutil.rmtree(old) if old.is_dir() else old.unlink()
                 shutil.copytree(source, folder, dirs_exist_ok=True)
+                # Files of two versions may be alike in all that the index knows of them but the
+                # content, as copies keep the time of the original: git would not read them again.
+                (folder / ".git/index").unlink(missing_ok=True)
                 git(folder, "add", "--all", "--force", ".")
                 git(folder, "commit", "--quiet", "--no-verify", "--message", str(version))
                 git(folder, "tag", str(version))
