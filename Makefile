@@ -120,11 +120,12 @@ clean: ## Remove environments and what tools leave; data in instance/ stays
 		--editable './core[redis]' $(foreach plugin,$(PLUGINS),--editable ./plugins/$(plugin))
 	@touch $@
 
-.tools/installed: constraints.txt
+.tools/installed: constraints.txt tox_pegboard/pyproject.toml
 	@set -e; $(FIND_PYTHON); \
 	echo "Installing tox into .tools with $$("$$python" --version) ..."; \
 	"$$python" -m venv --clear .tools
-	@.tools/bin/python $(PIP_INSTALL) tox tox-uv
+	@.tools/bin/python $(PIP_INSTALL) hatchling editables tox tox-uv
+	@.tools/bin/python $(PIP_INSTALL) --no-build-isolation --editable ./tox_pegboard
 	@touch $@
 
 .bench/installed: core/pyproject.toml constraints.txt benchmarks/requirements.txt

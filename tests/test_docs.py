@@ -21,6 +21,7 @@ import pytest
 from pegboard import create_app, get_registry
 from pegboard.cli import main
 from pegboard.cli.db import db
+from pegboard.grading import platinum
 
 ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "docs/reference/hooks.md"
@@ -37,7 +38,7 @@ PUBLIC = [
 UNEXPORTED = WRITE_API["unexported"]()
 """The classes that public signatures name and that cannot be imported, by the module."""
 
-OWN_COMMANDS = ("serve", "dev", "plugins", "config", "cache")
+OWN_COMMANDS = ("serve", "dev", "new", "plugins", "config", "cache")
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "core/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")
@@ -478,3 +479,14 @@ def test_every_page_is_in_the_contents() -> None:
         str(path.relative_to(ROOT / "docs").with_suffix("")) for path in ROOT.glob("docs/*/*.md")
     }
     assert pages == set(re.findall(r"^[\w-]+/[\w-]+$", index, re.MULTILINE))
+
+
+def test_the_grade_knows_the_public_modules() -> None:
+    """Those that a plugin may import when it serves: all but the testing kit's."""
+    serving = {one for one in WRITE_API["modules"]() if not one.startswith("pegboard.testing")}
+    assert serving == set(platinum.PUBLIC)
+
+
+def test_the_rules_of_the_grade_are_current() -> None:
+    """`python docs/write_grade.py` renews them."""
+    assert not runpy.run_path(str(ROOT / "docs/write_grade.py"))["is_stale"]()

@@ -73,6 +73,19 @@ def test_the_shop_of_the_guide_needs_what_it_requires(installed: list[str]) -> N
     assert ["PB_SERVICE_MISSING"] == [one.code for one in caught.value.problems]
 
 
+def test_the_foreign_key_of_the_guide_is_that_of_an_example() -> None:
+    """Which has tests of its own."""
+    (code,) = (code for code in blocks("python") if "class Review" in code)
+    namespace: dict[str, Any] = {"__name__": "guide"}
+    exec(code, namespace)  # noqa: S102 - it is ours
+    models = GUIDE.parents[2] / "examples/reviews/src/pegboard_reviews/models.py"
+    assert set(code.splitlines()[-5:]) - set(models.read_text(encoding="utf-8").splitlines()) == {
+        '    """What somebody thinks of an item."""'
+    }
+    (key,) = namespace["Review"].__table__.foreign_keys
+    assert "items" == key.column.table.name
+
+
 @pytest.mark.slow
 def test_mypy_finds_what_the_guide_shows(installed: list[str], plugin_folder: PluginFolder) -> None:
     """Nothing in the guide's own code; a wrong name in the code of one that implements."""

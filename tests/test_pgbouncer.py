@@ -18,7 +18,7 @@ from pegboard.testing.databases import execute
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI, StartService
 from pegboard.testing.processes import Server, free_port, wait_until
-from pegboard.testing.servers import PostgresServer, _open_directory, _ordinary_user
+from pegboard.testing.servers import PostgresServer, _open_directory, ordinary_user
 from pegboard.testing.services import LiveServer
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,7 @@ class PgBouncer(Server):
             configuration = configuration.replace(old, new)
         file = directory / "pgbouncer.ini"
         file.write_text(configuration)
-        user = _ordinary_user() if os.geteuid() == 0 else None
+        user = ordinary_user() if os.geteuid() == 0 else None
         if user:
             os.chown(directory, *user)
         super().__init__([program, str(file)], port=port, directory=directory, user=user)

@@ -33,6 +33,7 @@ STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
 LIMITS_GUIDE = ROOT / "docs/how-to/rate-limits.md"
 TEST_GUIDE = ROOT / "docs/how-to/test.md"
+DEPRECATION_GUIDE = ROOT / "docs/how-to/deprecate.md"
 FIXTURES_GUIDE = ROOT / "docs/how-to/fixtures.md"
 TUTORIAL = ROOT / "docs/tutorial/first-plugin.md"
 
@@ -253,6 +254,16 @@ def test_the_tests_of_the_test_guide_pass(plugin_folder: PluginFolder, tmp_path:
     install(plugin_folder, STAGES_GUIDE)
     _, tests, gate, *_ = blocks(TEST_GUIDE, "python")
     assert "3 passed" in run_tests(tmp_path, plugin_folder, tests + gate)
+
+
+def test_the_plugin_of_the_deprecation_guide_passes_its_test(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Its names, arguments and settings work in their former forms."""
+    *code, test = blocks(DEPRECATION_GUIDE, "python")
+    plugin_folder.add("tools", "\n".join(code), package="pegboard_tools")
+    printed = run_tests(tmp_path, plugin_folder, f"import pegboard\n{test}")
+    assert "1 passed" in printed, printed
 
 
 @pytest.mark.slow

@@ -1,20 +1,17 @@
-"""Install the plugins that the name of a tox environment lists, or run the tests that apply.
+"""Install the plugins of a combination, or run the tests that apply.
 
-`py311-core-items-ratelimit` is the core with these two plugins and no other.
+tox-pegboard makes an environment for each subset of the plugins, and says in `PEGBOARD_TEST_SUBSET`
+which one it is: the core with these and no other.
 """
 
+import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 
 import projects
 import wheels
-
-FIRST = "py311"
-"""The interpreter for coverage, for exploring models, and for every plugin beside all others."""
-
-INTERPRETERS = ("py311", "py312", "py313")
-"""The interpreters of tox.ini, oldest first; the newest that is installed runs every test."""
 
 EXPLORATIONS = "protocol_model or every_interleaving"
 """The tests that explore every order of steps: the same on each interpreter, and long."""
@@ -22,33 +19,51 @@ EXPLORATIONS = "protocol_model or every_interleaving"
 PROCESSES = ("-n", "2", "--dist", "worksteal")
 """Options for suites: one process alone would wait for servers and other processes for long."""
 
-
-def plugins_of(environment: str) -> list[str]:
-    """Return the plugins that the environment's name lists."""
-    return environment.split("-")[2:]
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def install(environment: str, options: Sequence[str]) -> int:
+def interpreters() -> list[str]:
+    """Return the versions of Python that are tested, oldest first.
+
+    The first has the coverage, explores models, and tests every plugin beside all others; the
+    newest that is installed runs every test.
+    """
+    text = (projects.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    versions: list[str] = tomllib.loads(text)["tool"]["pegboard"]["matrix"]["pythons"]
+    return versions
+
+
+def plugins() -> list[str]:
+    """Return the plugins of this environment."""
+    return os.environ["PEGBOARD_TEST_SUBSET"].split()
+
+
+def install(options: Sequence[str]) -> int:
     """Install the core and the plugins, each as its users get it; returns the exit status."""
-    return wheels.install(["core", *plugins_of(environment)], options)
+    return wheels.install(["core", *plugins()], options)
 
 
-def suites(environment: str) -> list[str]:
+def suites() -> list[str]:
     """Return the folders of the suites that apply, and the test of the combination."""
-    plugins = plugins_of(environment)
+    names = plugins()
     found = ["tests/test_combinations.py"]
-    if not plugins:
+    if not names:
         found.append("core/tests")
-    is_everything = len(plugins) == len(projects.folders()) - 1
-    if len(plugins) == 1 or (is_everything and environment.startswith(FIRST)):
-        found += [f"plugins/{name}/tests" for name in plugins]
+    is_everything = len(names) == len(projects.folders()) - 1
+    if len(names) == 1 or (is_everything and is_first()):
+        found += [f"plugins/{name}/tests" for name in names]
     return found
 
 
-def is_newest(environment: str) -> bool:
-    """Return whether no newer interpreter of tox.ini is installed."""
-    place = INTERPRETERS.index(environment.partition("-")[0])
-    return not any(_starts(f"python3.{name[3:]}") for name in INTERPRETERS[place + 1 :])
+def is_first() -> bool:
+    """Return whether this is the interpreter that has the coverage."""
+    return interpreters()[0] == RUNNING
+
+
+def is_newest() -> bool:
+    """Return whether no newer interpreter that is tested is installed."""
+    versions = interpreters()
+    return not any(_starts(f"python{one}") for one in versions[versions.index(RUNNING) + 1 :])
 
 
 def _starts(program: str) -> bool:
@@ -59,19 +74,19 @@ def _starts(program: str) -> bool:
         return False
 
 
-def test(environment: str, options: Sequence[str]) -> int:
+def test(options: Sequence[str]) -> int:
     """Run the suites; returns the exit status. A `-k` among the options replaces the selection."""
-    found = suites(environment)
-    command = ["-m", "pytest", f"--junit-xml=.tox/reports/{environment}.xml"]
+    found = suites()
+    command = ["-m", "pytest", f"--junit-xml=.tox/reports/{os.environ['TOX_ENV_NAME']}.xml"]
     if len(found) > 1:
         command += PROCESSES
     left_out = []
-    if is_newest(environment):
+    if is_newest():
         command += ["-m", "not slow"]
     else:
         command += ["-m", "not slow and not faults"]
         left_out.append("postgresql")
-    if environment.startswith(FIRST) and len(plugins_of(environment)) <= 1:
+    if is_first() and len(plugins()) <= 1:
         # Each suite runs here once: that is enough for what takes time.
         command = ["-m", "coverage", "run", *command]
         left_out = [f"{name} and not ({EXPLORATIONS})" for name in left_out]
@@ -84,5 +99,5 @@ def test(environment: str, options: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    verb, name, *rest = sys.argv[1:]
-    sys.exit(install(name, rest) if verb == "install" else test(name, rest))
+    verb, *rest = sys.argv[1:]
+    sys.exit(install(rest) if verb == "install" else test(rest))

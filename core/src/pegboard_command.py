@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
+from time import perf_counter
 
 FILE = "entry_points.txt"
+
+import_seconds = 0.0
+"""How long the import of Pegboard took."""
 
 
 def main() -> None:
@@ -19,6 +23,7 @@ def main() -> None:
     # What is imported stays: to look at it for garbage took a fifth of the time of the imports, and
     # would be done again by each process that is forked.
     gc.disable()
+    began = perf_counter()
     try:
         entry_points()
         from pegboard.cli import main as run  # noqa: PLC0415 - importing it may fail
@@ -32,6 +37,8 @@ def main() -> None:
         )
     finally:
         gc.enable()
+        global import_seconds  # noqa: PLW0603 - of the one process that runs the command
+        import_seconds = perf_counter() - began
     gc.freeze()
     run()
 

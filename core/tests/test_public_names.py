@@ -14,7 +14,7 @@ def test_there_are_as_many_names_as_may_be() -> None:
 
 def test_what_has_moved_is_found_where_it_was() -> None:
     """For one release, with the place where it is."""
-    with pytest.warns(DeprecationWarning, match="import it from pegboard.resources"):
+    with pytest.warns(DeprecationWarning, match=r"goes in 0.2: use pegboard.resources.no_time"):
         moved = getattr(pegboard, "no_time_limit")  # noqa: B009 - type checkers know no old name
     assert resources.no_time_limit is moved
 

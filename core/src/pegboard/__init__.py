@@ -2,19 +2,19 @@
 
 What every plugin needs is here. The rest of the public API is in `pegboard.stages`,
 `pegboard.cache`, `pegboard.redis`, `pegboard.clients`, `pegboard.resources`,
-`pegboard.annotations`, `pegboard.background`, `pegboard.clock` and `pegboard.testing`.
+`pegboard.annotations`, `pegboard.background`, `pegboard.clock`, `pegboard.deprecation` and
+`pegboard.testing`.
 """
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pegboard import resources
 from pegboard.annotations import rate_limit
 from pegboard.api import Blueprint, HealthCheck, NotReadyError, get_health
 from pegboard.app import create_app
 from pegboard.cache import cached
 from pegboard.clock import utcnow
 from pegboard.database import Model, Statement, db, transactional
+from pegboard.deprecation import Deprecation, moved_names
 from pegboard.forking import after_fork
 from pegboard.http import abort, require_preconditions
 from pegboard.plugins import get_registry, hookimpl, hookspec
@@ -65,15 +65,6 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """Return what has moved, for one minor release, with a warning."""
-        if name != "no_time_limit":
-            message = f"module 'pegboard' has no attribute {name!r}"
-            raise AttributeError(message)
-        warnings.warn(
-            "pegboard.no_time_limit goes in 0.2: import it from pegboard.resources",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return resources.no_time_limit
+    __getattr__ = moved_names(
+        __name__, {"no_time_limit": Deprecation("pegboard.resources.no_time_limit", "0.2")}
+    )

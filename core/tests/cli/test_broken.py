@@ -1,5 +1,6 @@
 """What the commands show and how they exit when the service cannot start."""
 
+import json
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_the_plugins_and_the_settings_are_shown_with_what_is_broken(run, fault: 
     """The problems follow on standard error; what needs an app, and `config check`, fails."""
     plugins = run("plugins list", **FAULTS[fault])
     settings = run("config show", **FAULTS[fault])
-    assert "shop  example-shop 2.1  " in plugins.stdout
+    assert "shop example-shop 2.1 " in " ".join(plugins.stdout.split())
     assert {"PORT", "SHOP_PAGE_SIZE"} <= {line.split()[0] for line in settings.stdout.splitlines()}
     for done in (plugins, settings):
         assert 0 == done.exit_code
@@ -108,15 +109,18 @@ def test_the_plugins_and_the_settings_are_shown_with_what_is_broken(run, fault: 
 def test_each_plugin_is_told_its_state_while_the_service_cannot_start(run) -> None:
     """Nothing is active; what is fine is enabled, what is not says why."""
     done = run(
-        "plugins list",
+        "plugins list --json",
         PEGBOARD_PLUGINS="shop,vault,ruin",
         PEGBOARD_PLUGINS_POLICY="ruin=skip",
         PEGBOARD_SHOP_ENDPOINT="",
     )
-    states = {line.split()[0]: line.split(maxsplit=3)[3] for line in done.stdout.splitlines()}
-    assert "broken: PB_SETTING_MISSING" == states["shop"]
-    assert "enabled" == states["vault"]
-    assert states["ruin"].startswith("skipped: it cannot be imported: ZeroDivisionError")
+    states = {
+        one["name"]: (one["state"], one["reason"]) for one in json.loads(done.stdout)["plugins"]
+    }
+    assert ("broken", "PB_SETTING_MISSING") == states["shop"]
+    assert ("enabled", None) == states["vault"]
+    assert "skipped" == states["ruin"][0]
+    assert states["ruin"][1].startswith("it cannot be imported: ZeroDivisionError")
     assert 1 == done.output.count("missing setting SHOP_ENDPOINT")
     assert "Set PEGBOARD_SHOP_ENDPOINT." in done.stderr
 
@@ -126,7 +130,8 @@ def test_a_plugin_that_fails_in_another_file_is_told_which(run, plugin_folder) -
     folder = plugin_folder.add("library", "from example_library import resource")
     (folder / "resource.py").write_text("shelves = 1\nraise ValueError('no noun')\n")
     done = run("plugins list", PEGBOARD_PLUGINS="library")
-    assert "library  example-library 1.0  broken: PB_PLUGIN_IMPORT_FAILED\n" in done.stdout
+    told = " ".join(done.stdout.split())
+    assert "library example-library 1.0 broken: PB_PLUGIN_IMPORT_FAILED " in told
     assert 1 == done.output.count("no noun")
     assert "Fix example_library/resource.py:2, or disable the plugin" in done.stderr
     assert "example_library.plugin" not in done.output

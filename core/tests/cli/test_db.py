@@ -97,7 +97,7 @@ def test_one_plugin_is_meant_by_its_name(run: Run) -> None:
         ("upgrade notes nope", "notes: there is no revision nope"),
         ("upgrade notes head more", "more than a plugin and a revision: more"),
         ("current nots", "nots names no history"),
-        ("check", "notes: add table notes\ntags: add table tags\n"),
+        ("check", "notes: add table notes [PB_DATABASE_DIFFERS]\n"),
         ("edit", "no name names no history"),
     ],
 )

@@ -664,7 +664,7 @@ def test_behind_means_different(assemble: Assemble, notes: Plugin) -> None:
         "notes: the database is at no revision, not notes_0001; run pegboard db upgrade notes"
         == str(found)
     )
-    with pytest.raises(MigrationError, match="run pegboard db upgrade notes first"):
+    with pytest.raises(MigrationError, match="Run pegboard db upgrade notes first"):
         write_revisions(app)
 
 

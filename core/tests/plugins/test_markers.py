@@ -147,7 +147,9 @@ def test_what_mypy_finds_stops_the_start_too(function: object, text: str) -> Non
     )
     with pytest.raises(StartupError) as caught:
         create_app(ALONE, plugins=[shop])
-    assert [("shop", text)] == [(one.plugin, one.summary) for one in caught.value.problems]
+    assert [("shop", text)] == [
+        (one.plugin, one.summary.partition(", at ")[0]) for one in caught.value.problems
+    ]
 
 
 def test_a_marker_that_marks_nothing_stops_the_start(plugin_folder: PluginFolder) -> None:

@@ -202,6 +202,18 @@ MISTAKES = {
             ).replace("class ", "from example_stock.plugin import Product as Stock\nclass ", 1),
         }
     ),
+    Code.MODEL_OTHER_DATABASE: Mistake(
+        plugins={
+            "stock": MODELS.replace("products", "stocks"),
+            "shop": MODELS.replace(
+                '"products"\n',
+                '"products"\n    stock_id = sqlalchemy.Column(sqlalchemy.ForeignKey(Stock.id))\n',
+            )
+            .replace("    pass", "    metadata = sqlalchemy.MetaData(info={'bind_key': 'archive'})")
+            .replace("class ", "from example_stock.plugin import Product as Stock\nclass ", 1),
+        },
+        requires={"shop": "example-stock"},
+    ),
     Code.BLUEPRINT_INVALID: shop(blueprint("shop", "/<nope:key>")),
     Code.STAGE_INVALID: shop(stage("100", name="''")),
     Code.CACHED_DUPLICATE_NAME: cached(
@@ -293,10 +305,12 @@ def two(): ...
 OF_COMMANDS = {
     Code.ADDRESS_UNAVAILABLE,
     Code.DATABASE_BEHIND,
+    Code.DATABASE_DIFFERS,
     Code.DATABASE_INCOMPLETE,
     Code.DATABASE_UNAVAILABLE,
     Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
+    Code.MIGRATION_HEADS,
 }
 """Those that only commands find; they have tests with the commands."""
 

@@ -93,15 +93,6 @@ def test_looking_remembers_no_client(storage):
     assert 0 == remembered(storage)
 
 
-def test_a_counter_that_is_made_anew_has_not_forgotten(storage):
-    """A rule that is read again, or has another quota, goes on where it was."""
-    storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice")
-
-    assert storage.counter("rule", Limit((Policy(1, 60),))).prepare("alice").wait
-    assert (3, 60) == storage.counter("rule", Limit((Policy(5, 60),))).prepare("alice").numbers
-    assert (4, 60) == storage.counter("other", Limit((Policy(5, 60),))).prepare("alice").numbers
-
-
 def test_threads_do_not_overrun_the_limit():
     """By the real clock: of eight requests at once of each of many clients, three are admitted."""
     counter = MemoryStorage().counter("rule", Limit((Policy(3, 60),)))

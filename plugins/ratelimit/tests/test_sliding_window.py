@@ -224,13 +224,6 @@ def test_looking_changes_nothing(ask):
     assert (2, 60, 1, 1) == ask("alice", limit).numbers
 
 
-def test_clients_are_counted_apart(ask):
-    """What one has used is nobody else's matter."""
-    limit = Limit((Policy(1, 60),))
-
-    assert [0, 60_000_000, 0] == [ask(client, limit).wait for client in ("a", "a", "b")]
-
-
 def test_a_steady_client_below_the_limit_is_never_refused(ask, clock):
     """Although its requests follow each other so closely that they are counted in runs."""
     limit = Limit((Policy(55, 60),))

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from click.testing import CliRunner
+
+from pegboard.cli import main
 
 PLUGIN = """
 [project]
@@ -67,18 +70,12 @@ def tox(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def pegboard(tmp_path: Path) -> Run:
-    """Runs `pegboard` in the project's folder."""
+def pegboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `pegboard` in the project's folder, in this process."""
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        program = "from pegboard_command import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        monkeypatch.chdir(tmp_path)
+        found = CliRunner().invoke(main, arguments)
+        return subprocess.CompletedProcess(arguments, found.exit_code, found.stdout, found.stderr)
 
     return run

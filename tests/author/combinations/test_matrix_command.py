@@ -10,9 +10,6 @@ from subprocess import CompletedProcess
 
 import pytest
 import yaml
-from click.testing import CliRunner
-
-from pegboard.cli import main
 
 Project = Callable[..., Path]
 Run = Callable[..., CompletedProcess[str]]
@@ -155,35 +152,23 @@ def test_the_configuration_of_the_page_makes_environments(
     ],
 )
 def test_a_mistake_in_the_table_is_named(
-    project: Project, table: str, message: str, run_matrix: Run
+    project: Project, pegboard: Run, table: str, message: str
 ) -> None:
     """The key, its value, and what is right."""
     root = project("plugins = []" if "plugins" not in table else "", items="")
     path = root / "pyproject.toml"
     path.write_text(path.read_text() + table)
 
-    done = run_matrix(root)
+    done = pegboard("plugins", "matrix", "--format", "tox")
     assert 1 == done.returncode
     assert message in " ".join(done.stderr.split())
 
 
-@pytest.fixture
-def run_matrix() -> Run:
-    """Runs the command in this process, on the project of a folder."""
-
-    def run(root: Path) -> CompletedProcess[str]:
-        arguments = ["plugins", "matrix", "--format", "tox", "--project", str(root)]
-        found = CliRunner().invoke(main, arguments)
-        return CompletedProcess(arguments, found.exit_code, found.stdout, found.stderr)
-
-    return run
-
-
 def test_without_the_extra_it_says_what_to_install(
-    project: Project, run_matrix: Run, monkeypatch: pytest.MonkeyPatch
+    project: Project, pegboard: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with a traceback."""
-    root = project(MATRIX, items="", audit="pegboard-items")
+    project(MATRIX, items="", audit="pegboard-items")
     monkeypatch.setitem(sys.modules, "tox_pegboard", None)
 
-    assert "Run pip install 'pegboard[author]'." in run_matrix(root).stderr
+    assert "Run pip install 'pegboard[author]'." in pegboard("plugins", "matrix").stderr

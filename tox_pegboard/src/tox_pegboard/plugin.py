@@ -5,10 +5,12 @@ as it is.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tox.config.loader.memory import MemoryLoader
+from tox.config.of_type import ConfigDynamicDefinition
 from tox.config.sets import ConfigSet, EnvConfigSet
 from tox.config.types import EnvList
 from tox.plugin import impl
@@ -61,11 +63,8 @@ class Combinations:
             raise HandledError(str(error)) from error
         if self._matrix is None:
             return
-        listed: EnvList = core_conf["env_list"]
-        names = [*dict.fromkeys((*listed, *self._matrix.by_name))]
-        for definition in core_conf.get_configs():
-            if "env_list" in definition.keys:
-                definition.overwrite(EnvList(names))
+        names = self._matrix.by_name
+        _change(core_conf, "env_list", lambda one: EnvList([*dict.fromkeys((*one, *names))]))
 
     @impl
     def tox_add_env_config(self, env_conf: EnvConfigSet, state: State) -> None:
@@ -90,16 +89,26 @@ class Combinations:
         commands = [one.replace("{posargs}", arguments) for one in environment.commands]
         values: dict[str, Any] = {"description": environment.description, "commands": commands}
         env_conf.loaders.append(MemoryLoader(**values))
-        labels: set[str] = {*env_conf["labels"], *environment.labels}
-        dependencies = [*env_conf["deps"].lines(), *environment.deps]
-        for definition in env_conf.get_configs():
-            if "labels" in definition.keys:
-                definition.overwrite(labels)
-            elif "deps" in definition.keys:
-                definition.overwrite(
-                    PythonDeps("\n".join(dependencies), state.conf.core["tox_root"])
-                )
+        _change(env_conf, "labels", lambda labels: {*labels, *environment.labels})
+        if environment.deps:
+            root = state.conf.core["tox_root"]
+            _change(
+                env_conf,
+                "deps",
+                lambda deps: PythonDeps("\n".join((*deps.lines(), *environment.deps)), root),
+            )
         env_conf["set_env"].update(environment.set_env, override=False)
+
+
+def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
+    """Change a value when it is loaded, which it must not have been yet."""
+    for definition in conf.get_configs():
+        if key in definition.keys and isinstance(definition, ConfigDynamicDefinition):
+            definition.post_process = partial(_changed, change, definition.post_process)
+
+
+def _changed(change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any) -> Any:
+    return change(before(value) if before else value)
 
 
 def _combinations_asked_for(matrix: Matrix | None, state: State) -> Iterator[str]:

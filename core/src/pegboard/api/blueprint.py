@@ -30,6 +30,7 @@ from pegboard.api.messages import plain_messages
 from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
 from pegboard.api.status_names import accept_all_names
 from pegboard.http import abort, encode_json, read_json
+from pegboard.start_times import timed
 
 OPENAPI_VERSION = "3.0.3"
 MAX_PAGE = 1_000_000
@@ -283,6 +284,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
     """No default error of flask-smorest: `add_answers` documents those of the platform."""
 
 
+@timed("API")
 def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
     """Create the app's API; `plugin_packages` maps an import package to its plugin's name.
 

@@ -10,8 +10,10 @@ from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import init_redis
 from pegboard.settings import CoreSettings
+from pegboard.start_times import timed
 
 
+@timed("database, Redis, migrations")
 def init_backends(app: Flask, core: CoreSettings, assembled: Registry) -> None:
     """Set up the database, Redis and the migrations; connects to nothing yet.
 

@@ -18,6 +18,7 @@ from pegboard.plugins import (
     titled,
 )
 from pegboard.problems import Code, PluginError, Problem
+from pegboard.start_times import step, timed
 
 if TYPE_CHECKING:
     from flask_smorest import Blueprint as DocumentedBlueprint
@@ -26,6 +27,7 @@ _SAME_SCHEMA = "Multiple schemas resolved to the name"
 """How apispec's warning begins when two schemas want one name in the document."""
 
 
+@timed("install the plugins")
 def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     """Register what all plugins contribute, make their services, then let each set itself up.
 
@@ -36,7 +38,8 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     routes.add(None, rules_of(app))
     for plugin in assembled.plugins:
         known = len(rules_of(app))
-        _install(plugin, app, api, assembled, schemas)
+        with step("register blueprints", plugin.name):
+            _install(plugin, app, api, assembled, schemas)
         routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
@@ -48,6 +51,7 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         call_with_app(app, assembled, plugin, "pegboard_setup")
 
 
+@timed("listeners")
 def install_listeners(app: Flask, assembled: Registry) -> None:
     """Give the app the listeners of all plugins. Raises `PluginError` for a plugin that fails."""
     listeners = [

@@ -32,6 +32,7 @@ from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
 from pegboard.settings import CoreSettings
+from pegboard.start_times import timed
 
 
 def add_documentation(app: Flask) -> OpenAPIDocument:
@@ -42,6 +43,7 @@ def add_documentation(app: Flask) -> OpenAPIDocument:
     return document
 
 
+@timed("OpenAPI document")
 def render_document(
     document: OpenAPIDocument | None,
     app: Flask,

@@ -18,10 +18,12 @@ from pegboard.clients import Identify, TrustedProxies, ask_in_order, init_client
 from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
+from pegboard.start_times import timed
 
 logger = logging.getLogger(__name__)
 
 
+@timed("clients, sessions, cache")
 def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
     """Set up client identity, sessions and the cache, after all views are registered.
 

@@ -20,12 +20,14 @@ from pegboard.http import JSONProvider, Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
 from pegboard.stages import MATCH, Match
+from pegboard.start_times import timed
 
 _MOST_HOSTS = 256
 _COROUTINE_MARKS = frozenset({"_is_coroutine_marker", "_is_coroutine_mark"})
 """What `inspect.markcoroutinefunction` sets on a function, in Python 3.12 and later."""
 
 
+@timed("make the app")
 def new_service(configuration: Configuration, assembled: Registry) -> "Service":
     """Return an app that has its configuration, the settings of plugins included."""
     app = Service("pegboard", static_folder=None, instance_path=str(Path.cwd() / "instance"))

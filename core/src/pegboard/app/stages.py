@@ -10,7 +10,8 @@ from pegboard.plugins import Collision, Plugin, Registry, settle, titled
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
 from pegboard.settings import CoreSettings, get_settings
-from pegboard.stages import Stage, Stages
+from pegboard.stages import Stage, Stages, init_stages
+from pegboard.start_times import timed
 
 
 def add_stages(app: Flask) -> Stages:
@@ -21,10 +22,12 @@ def add_stages(app: Flask) -> Stages:
     """
     threads = get_settings(CoreSettings, app).threads
     stages = Stages(app, app.wsgi_app, get_channel(app), at_once=threads)
+    init_stages(app, stages)
     app.wsgi_app = stages  # type: ignore[method-assign]  # Flask's way to add middleware
     return stages
 
 
+@timed("stages")
 def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
     """Let the middleware run the stages of the core and of all plugins.
 

@@ -6,8 +6,10 @@ from pegboard.app.callable_views import find_uncallable_views
 from pegboard.app.decorated_views import find_missed_decorations
 from pegboard.plugins import Registry
 from pegboard.problems import PluginError, StartupError
+from pegboard.start_times import timed
 
 
+@timed("check the views")
 def check_views(app: Flask, assembled: Registry) -> None:
     """Check that each view can be called, and that what decorates it has an effect.
 

@@ -29,21 +29,34 @@ class CacheStage:
 
     def bind(self, route: Route | None) -> "LookupHandler | RemoteLookupHandler | None":
         """Return the handler that looks up the answers of a route; None if it is not cached."""
-        if route is None or route.method not in {"GET", "HEAD"}:
-            return None
-        lookup = declared_of(route.function)
-        if (
-            lookup is None
-            or not self._cache.serve_hits
-            or isinstance(self._cache.strategy, NullStrategy)
-        ):
-            return None
-        is_outermost = lookup.function is route.function
-        if not lookup.may_precede and (route.has_before_hooks or not is_outermost):
+        lookup = None if route is None else declared_of(route.function)
+        if lookup is None or self.why_not(route) is not None:
             return None
         if isinstance(self._cache.strategy, RemoteStrategy):
             return RemoteLookupHandler(self._cache, lookup, self._cache.strategy)
         return LookupHandler(self._cache, lookup)
+
+    def why_not(self, route: Route | None) -> str | None:
+        """Return why no answer of a route is given from the cache by this stage; None if it is."""
+        if route is None or route.method not in {"GET", "HEAD"}:
+            return "no route matches" if route is None else "only GET and HEAD are cached"
+        lookup = declared_of(route.function)
+        if lookup is None:
+            return "the view does not declare that it is cached"
+        if not self._cache.serve_hits:
+            return "PEGBOARD_CACHE is none"
+        if isinstance(self._cache.strategy, NullStrategy):
+            return "there is no cache: no plugin provides one, and the database is not SQLite"
+        return None if lookup.may_precede else self._after_what(lookup, route)
+
+    @staticmethod
+    def _after_what(lookup: AnyLookup, route: Route) -> str | None:
+        """Return what has to see a request before an answer may be given; None if nothing has."""
+        if route.has_before_hooks:
+            return "code of a plugin runs before or around the view, and may refuse the request"
+        if lookup.function is not route.function:
+            return "a decorator above pegboard.cached may refuse the request"
+        return None
 
 
 class LookupHandler:

@@ -6,17 +6,22 @@ distribution.
 
 import platform
 from contextlib import nullcontext
-from importlib.metadata import version
-from typing import Any
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask.cli import FlaskGroup, ScriptInfo
+from packaging.utils import canonicalize_name
 
 from pegboard.app import create_app
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.cli.diagnosis import Diagnosis, diagnose
 from pegboard.cli.own_commands import OWN_COMMANDS, ImportedCommands
 from pegboard.logs import no_warnings
+from pegboard.plugins import find_exclusion, installed_plugins
+from pegboard.settings import configure, with_options
+
+if TYPE_CHECKING:
+    from pegboard.inspection import Diagnosis
 
 
 class PlatformGroup(FlaskGroup):
@@ -29,6 +34,27 @@ class PlatformGroup(FlaskGroup):
         """Run the command."""
         with explain_database_errors():
             return super().invoke(ctx)
+
+    def _load_plugin_commands(self) -> None:
+        """Load the commands that distributions add to `flask`.
+
+        Not those of a distribution whose plugin the settings keep out: it must not be imported.
+        """
+        if self._loaded_plugin_commands:
+            return
+        core = configure().core
+        known: dict[str, bool] = {}
+        for plugin in installed_plugins():
+            if plugin.distribution is not None:
+                name = plugin.distribution.canonical_name
+                # One distribution may have several plugins.
+                known[name] = known.get(name, False) or find_exclusion(plugin, core) is None
+        for entry_point in entry_points(group="flask.commands"):
+            # Of a distribution with broken metadata there may be no name.
+            name = canonicalize_name(getattr(entry_point.dist, "name", None) or "")
+            if known.get(name, True):
+                self.add_command(entry_point.load(), entry_point.name)
+        self._loaded_plugin_commands = True
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -68,7 +94,10 @@ class PlatformGroup(FlaskGroup):
         return sorted(names | found.commands.keys())
 
 
-def _diagnose(ctx: click.Context) -> Diagnosis:
+def _diagnose(ctx: click.Context) -> "Diagnosis":
+    # Not loaded by a command that only serves.
+    from pegboard.cli.diagnosis import diagnose  # noqa: PLC0415 - as above
+
     return diagnose(ctx.ensure_object(ScriptInfo))
 
 
@@ -78,6 +107,11 @@ def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) ->
     libraries = ", ".join(f"{name} {version(name)}" for name in ("Flask", "SQLAlchemy"))
     click.echo(f"Pegboard {version('pegboard')} (Python {platform.python_version()}, {libraries})")
     ctx.exit()
+
+
+def _keep_safe(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        ctx.with_resource(with_options({"SAFE": True}))
 
 
 main = PlatformGroup(
@@ -94,7 +128,15 @@ main = PlatformGroup(
             expose_value=False,
             callback=_print_version,
             help="Print the version of Pegboard.",
-        )
+        ),
+        click.Option(
+            ["--safe"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_keep_safe,
+            help="Have no third-party plugin, for any command (PEGBOARD_SAFE).",
+        ),
     ],
     help="Serve and operate a service made of plugins.",
 )

@@ -97,8 +97,7 @@ def _warn_of_drift(name: str | None) -> None:
         click.echo(f"Warning: the models and the database cannot be compared: {error}", err=True)
         return
     for drift in found:
-        click.echo(f"Warning: {drift}", err=True)
-        click.echo(f"    No revision does this: pegboard db migrate {drift.history}", err=True)
+        click.echo(f"Warning: {drift.as_problem()}", err=True)
 
 
 @db.command(context_settings=SIGNED)
@@ -191,7 +190,7 @@ def check(*, plugin: str | None) -> None:
     """Exit with 1 and print every difference if the models and the database differ."""
     found = migrations.find_drift(_app(), plugin, report=click.echo)
     for difference in found:
-        click.echo(str(difference))
+        click.echo(str(difference.as_problem()))
     if found:
         sys.exit(1)
     click.echo("The models and the database agree.")

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pegboard.cli.shrinking import Shrinking
+from pegboard.combinations import COMMAND
+
 if TYPE_CHECKING:
     from tox_pegboard.combinations import Matrix
 
@@ -35,7 +38,23 @@ FORMATS = ("list", "json", "tox", "toml", "github", "gitlab")
     default=".",
     help="The folder whose pyproject.toml says what is combined.  [default: this one]",
 )
-def matrix(
+@click.option("--shrink", metavar="NAME", help="Find the smallest set of its plugins that fails.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --shrink: run each set so often; it fails if any of its runs does.",
+)
+@click.option(
+    "--max-runs",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="With --shrink: about so many runs, and no more.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def matrix(  # noqa: PLR0913 - one argument for each option
     *,
     form: str,
     is_json: bool,
@@ -43,16 +62,32 @@ def matrix(
     touching: str | None,
     max_jobs: int | None,
     project: Path,
+    shrink: str | None,
+    repeat: int,
+    max_runs: int,
+    command: tuple[str, ...],
 ) -> None:
     """Print the combinations of plugins that a project tests.
 
     All sets of plugins while they are few; else none, each alone with what it requires, all, and
     as many more as every pair needs. They are made of `[tool.pegboard.matrix]` in pyproject.toml,
     else of all installed plugins.
+
+    With --shrink and the name of a combination that fails, run COMMAND for smaller and smaller
+    sets of its plugins; in COMMAND {environment} stands for the name of the set's environment and
+    {plugins} for its plugins. Without COMMAND that is: tox run -e {environment}
     """
     kit = import_kit()
+    if command and shrink is None:
+        message = f"What is not an option is a command, and only --shrink runs one: {command[0]}"
+        raise click.UsageError(message)
     try:
         found = kit.read_matrix(project, strength=strength, max_jobs=max_jobs, touching=touching)
+        if shrink is not None:
+            shrinking = Shrinking(kit, found, shrink, project)
+            shrinking.run(command or COMMAND, repeat, max_runs)
+            shrinking.show(is_json=is_json)
+            return
         text = kit.render(found, "json" if is_json else form)
     except kit.MatrixError as error:
         raise click.ClickException(str(error)) from error

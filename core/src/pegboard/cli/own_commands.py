@@ -9,7 +9,9 @@ OWN_COMMANDS = {
     "cache": "pegboard.cli.cache",
     "config": "pegboard.cli.config",
     "db": "pegboard.cli.db",
-    "dev": "pegboard.cli.serve",
+    "dev": "pegboard.cli.dev",
+    "explain": "pegboard.cli.explain",
+    "new": "pegboard.cli.new",
     "plugins": "pegboard.cli.plugins",
     "serve": "pegboard.cli.serve",
 }

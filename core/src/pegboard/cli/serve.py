@@ -1,24 +1,21 @@
-"""`pegboard serve` and `pegboard dev`: the production server and the development server."""
+"""`pegboard serve`: the production server."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
-from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.database import db
-from pegboard.http import error_body
 from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories
-from pegboard.plugins import get_registry, installed_plugins
+from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.redis import close_redis
 from pegboard.server import (
@@ -30,9 +27,6 @@ from pegboard.server import (
     run,
 )
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 UPGRADE_HINT = "Run pegboard db upgrade, or start with pegboard serve --upgrade."
 
@@ -72,62 +66,6 @@ def serve(
     init_logs(checked.log_level, checked.log_format, ())
     load_quietly = partial(_load_quietly, load, checked.warnings)
     run(load_quietly, checked.address, checked.limits, partial(click.echo, checked.announcement))
-
-
-@click.command()
-@click.option("--host", help="Address to listen on (HOST).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (PORT).")
-@pass_script_info
-def dev(info: ScriptInfo, *, host: str | None, port: int | None) -> None:
-    """Serve for development: start again whenever a module changes.
-
-    This is Werkzeug's server. Its reloader watches every imported module, wherever a plugin is
-    installed from, and needs no further library. Its debugger stays off: each error is answered in
-    the platform's format, and its trace is in the log.
-    """
-    app: WSGIApplication | None = None
-    with with_options({"HOST": host, "PORT": port}):
-        core = configure().core
-        address = Address(core.host, core.port)
-        if is_running_from_reloader():
-            app = _load_for_development(info, address)
-    if app is None:
-        # Werkzeug binds it, and hands the socket on to the process that serves.
-        address = find_address(address.ip, address.port)
-    run_simple(
-        address.ip,
-        address.port,
-        app or Broken("not built"),
-        use_reloader=True,
-        threaded=True,
-        request_handler=_RequestHandler,
-    )
-
-
-class Broken:
-    """A WSGI app in place of one that could not be built."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-
-    def __call__(
-        self, _environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Answer 503 with the message."""
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        body = error_body(status, self._message)
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [body]
-
-
-class _RequestHandler(WSGIRequestHandler):
-    """Leaves logging to the app, and the version out of the `Server` header."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
-
-    def version_string(self) -> str:
-        return "pegboard"
 
 
 def _import_drivers(options: Mapping[str, object]) -> None:
@@ -190,7 +128,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 from pegboard.migrations import upgrade  # noqa: PLC0415
 
                 upgrade(app, report=click.echo)
-            _require_head(app)
+            require_head(app)
             limits = Limits(
                 workers=core.workers,
                 threads=core.threads,
@@ -203,12 +141,13 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 worker_max_requests=core.worker_max_requests,
                 worker_max_rss=core.worker_max_rss,
             )
-            announcement = _announcement(address)
+            announced = announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)
+            record_start(Path(app.instance_path), get_registry().plugins)
     return _Checked(
         address,
         limits,
-        announcement,
+        announced,
         core.log_level,
         core.log_format,
         plugins,
@@ -243,24 +182,8 @@ def _load_quietly(load: Callable[[], Flask], warnings: frozenset[str]) -> Flask:
         return load()
 
 
-def _load_for_development(info: ScriptInfo, address: Address) -> "WSGIApplication":
-    """Return the app, or if it cannot be built one that says why, until a file changes."""
-    try:
-        app = info.load_app()
-        with app.app_context():
-            click.echo(_announcement(address))
-            try:
-                with explain_database_errors():
-                    _require_head(app)
-            except StartupError as error:
-                click.echo(f"Warning: {error.format_message()}", err=True)
-    except click.ClickException as error:
-        error.show()
-        return Broken(error.format_message())
-    return app
-
-
-def _require_head(app: Flask) -> None:
+def require_head(app: Flask) -> None:
+    """Raise `StartupError` if the database is behind, or lacks a table or column of the models."""
     if behind := pending_histories(app):
         raise StartupError(
             Problem(
@@ -275,7 +198,8 @@ def _require_head(app: Flask) -> None:
         raise StartupError(one.as_problem() for one in missing)
 
 
-def _announcement(address: Address) -> str:
+def announcement(address: Address) -> str:
+    """Return what is printed when the service starts."""
     lines = [f"Pegboard serves at {address.url}"]
     if get_settings(CoreSettings).api_docs:
         lines.append(f"Documentation: {address.url}/docs")

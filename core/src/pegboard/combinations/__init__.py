@@ -3,3 +3,22 @@
 What chooses combinations is in the distribution tox-pegboard, which needs no service: the extra
 `author` has it.
 """
+
+from pegboard.combinations.compat import Compat, CompatError, Outcome
+from pegboard.combinations.exclusions import Exclusion, ExclusionError, read_exclusions, unneeded
+from pegboard.combinations.runs import COMMAND, Runner
+from pegboard.combinations.shrink import Shrinker, Shrunk
+
+__all__ = [
+    "COMMAND",
+    "Compat",
+    "CompatError",
+    "Exclusion",
+    "ExclusionError",
+    "Outcome",
+    "Runner",
+    "Shrinker",
+    "Shrunk",
+    "read_exclusions",
+    "unneeded",
+]

@@ -17,7 +17,13 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.missing import Missing, find_missing
 from pegboard.migrations.search_index import create_search_index, drop_search_index
-from pegboard.migrations.status import PendingHistory, current_heads, pending_histories
+from pegboard.migrations.status import (
+    HistoryState,
+    PendingHistory,
+    current_heads,
+    history_states,
+    pending_histories,
+)
 
 if TYPE_CHECKING:
     from pegboard.migrations.alembic_errors import translate_alembic_errors
@@ -39,6 +45,7 @@ __all__ = [
     "SITE_HISTORY",
     "Drift",
     "History",
+    "HistoryState",
     "MigrationError",
     "Missing",
     "Orphan",
@@ -52,6 +59,7 @@ __all__ = [
     "find_missing",
     "find_orphans",
     "get_migrate",
+    "history_states",
     "init_migrations",
     "pending_histories",
     "read_script_directory",

@@ -1,6 +1,6 @@
 """Alembic's errors turned into the error of every migration command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from alembic.script.revision import MultipleHeads, ResolutionError, RevisionError
@@ -8,6 +8,14 @@ from alembic.util import CommandError
 from sqlalchemy.exc import CompileError
 
 from pegboard.migrations.errors import MigrationError
+from pegboard.problems import Code, Problem
+
+
+def two_heads(history_name: str, heads: Sequence[str]) -> MigrationError:
+    """Return the error of a history that has several newest revisions."""
+    summary = f"{' and '.join(sorted(heads))} are both the newest revision"
+    hint = f"Merge them with pegboard db merge {history_name}."
+    return MigrationError(str(Problem(Code.MIGRATION_HEADS, summary, hint, history_name)))
 
 
 @contextmanager
@@ -19,11 +27,7 @@ def translate_alembic_errors(history_name: str) -> Iterator[None]:
     try:
         yield
     except MultipleHeads as error:
-        message = (
-            f"{history_name}: {' and '.join(error.heads)} are both the newest revision; merge them "
-            f"with pegboard db merge {history_name}"
-        )
-        raise MigrationError(message) from error
+        raise two_heads(history_name, error.heads) from error
     except ResolutionError as error:
         message = f"{history_name}: there is no revision {error.argument}"
         raise MigrationError(message) from error

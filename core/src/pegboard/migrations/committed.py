@@ -48,8 +48,12 @@ class Committed:
         self._committing: dict[Connection, list[str]] = {}
 
     def before(self, connection: Connection) -> None:
-        """Note that a call follows, so that the commit before it has succeeded."""
-        self._add(self._committing.pop(connection, []))
+        """Note that a call follows, so that the commit before it has succeeded.
+
+        On PostgreSQL it may be a query by which the commit is checked before it is sent.
+        """
+        if connection.dialect.name != "postgresql" or not _is_in_transaction(connection):
+            self._add(self._committing.pop(connection, []))
 
     def after(self, connection: Connection, statement: str) -> None:
         """Note that a statement was executed."""
@@ -62,7 +66,7 @@ class Committed:
 
     def commit(self, connection: Connection) -> None:
         """Note that a commit begins."""
-        self.before(connection)
+        self._add(self._committing.pop(connection, []))
         self._committing[connection] = self._pending.pop(connection, [])
 
     def rollback(self, connection: Connection) -> None:

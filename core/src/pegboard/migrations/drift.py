@@ -16,6 +16,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.types import TypeEngine
 
 from pegboard.database import db, no_time_limit
+from pegboard.migrations.alembic_errors import two_heads
 from pegboard.migrations.comparison import comparison_of
 from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE
 from pegboard.migrations.histories import (
@@ -27,6 +28,7 @@ from pegboard.migrations.lock import Report
 from pegboard.migrations.script_directory import read_script_directory
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 from pegboard.migrations.table_names import TableName
+from pegboard.problems import Code, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +39,23 @@ class Drift:
 
     history: str
     differences: tuple[str, ...]
+    is_behind: bool = False
+    """Whether revisions wait to be applied, which is the one difference then."""
+
+    def as_problem(self) -> Problem:
+        """Return it as a problem, with a hint."""
+        code = Code.DATABASE_BEHIND if self.is_behind else Code.DATABASE_DIFFERS
+        hint = (
+            f"Run pegboard db upgrade {self.history}."
+            if self.is_behind
+            else "No revision does this, which would make the database what the models say: write "
+            f"one with pegboard db migrate {self.history}, or change the models."
+        )
+        return Problem(code, "; ".join(self.differences), hint, self.history)
 
     def __str__(self) -> str:
-        return f"{self.history}: {'; '.join(self.differences)}"
+        text = f"{self.history}: {'; '.join(self.differences)}"
+        return f"{text}; run pegboard db upgrade {self.history}" if self.is_behind else text
 
 
 def find_drift(
@@ -56,7 +72,7 @@ def find_drift(
             with comparison_config(history) as config:
                 behind = describe_pending(history, config)
                 if differences := [behind] if behind else _compare(config, report):
-                    found.append(Drift(history.name, tuple(differences)))
+                    found.append(Drift(history.name, tuple(differences), behind is not None))
     return tuple(found)
 
 
@@ -70,7 +86,10 @@ def comparison_config(history: History) -> Iterator[Config]:
 
 
 def describe_pending(history: History, config: Config) -> str | None:
-    """Say which upgrade the database needs first; None if it is at head."""
+    """Say which upgrade the database needs first; None if it is at head.
+
+    Raises `MigrationError` if there are several heads.
+    """
     directory = read_script_directory(config)
     connection = config.attributes["connection"]
     current = current_heads(connection, history)
@@ -79,8 +98,9 @@ def describe_pending(history: History, config: Config) -> str | None:
     heads = directory.get_heads()
     if set(heads) == set(current):
         return None
-    place = f"the database is at {', '.join(current) or 'no revision'}, not {', '.join(heads)}"
-    return f"{place}; run pegboard db upgrade {history.name}"
+    if len(heads) > 1:
+        raise two_heads(history.name, heads)
+    return f"the database is at {', '.join(current) or 'no revision'}, not {', '.join(heads)}"
 
 
 def _compare(config: Config, report: Report) -> list[str]:

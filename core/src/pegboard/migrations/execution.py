@@ -29,7 +29,7 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
-from pegboard.migrations.referring import reject_foreign_keys_to
+from pegboard.migrations.referring import reject_foreign_keys_of, reject_foreign_keys_to
 from pegboard.migrations.script_directory import read_script_directory, revision_label
 from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
@@ -55,11 +55,15 @@ def upgrade(
 
     Several processes may call it at once: one does the work, the others wait for it. A revision
     that fails is rolled back, the revisions before it stay applied, and `MigrationError` is raised.
-    A revision that touches a table of another plugin fails, unless `allow_foreign` is true.
+    A revision that touches a table of another plugin fails, unless `allow_foreign` is true. So does
+    one history alone whose models refer to a table of another plugin that is not there yet.
     `report` is called with one line per revision.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
-        for history in get_migrate().select(name):
+        migrate = get_migrate()
+        for history in migrate.select(name):
+            if name is not None and revision in {"head", "heads"}:
+                reject_foreign_keys_of(history, migrate, connection)
             config = _configuration(history, connection, allow_foreign=allow_foreign)
             _upgrade_history(config, revision, report)
 

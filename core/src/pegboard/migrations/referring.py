@@ -1,4 +1,4 @@
-"""Foreign keys that would refer to nothing once the tables of a history are gone."""
+"""Foreign keys that would refer to nothing: to tables that are dropped, or not made yet."""
 
 from collections.abc import Collection
 
@@ -48,6 +48,31 @@ def reject_foreign_keys_to(
                     raise _error(history, table, referred, migrate)
     finally:
         connection.rollback()
+
+
+def reject_foreign_keys_of(history: History, migrate: Migrate, connection: Connection) -> None:
+    """Raise `MigrationError` if a table of another history is missing that the models refer to.
+
+    SQLite would take such a reference, and refuse each later write; PostgreSQL says less.
+    """
+    tables = history.metadata.tables.values() if history.metadata is not None else ()
+    owners = {one.metadata: one.name for one in migrate.histories if one is not history}
+    referred = {
+        TableName.of(key.column.table.schema, key.column.table.name): (table, owner)
+        for table in tables
+        for key in table.foreign_keys
+        if (owner := owners.get(key.column.table.metadata)) is not None
+    }
+    existing = existing_tables(connection, {one.schema for one in referred}) if referred else set()
+    connection.rollback()
+    for name, (table, owner) in referred.items():
+        if name not in existing:
+            message = (
+                f"{history.name}: its table {table.name} refers to table {name} of {owner}, which "
+                f"the database does not have; run pegboard db upgrade {owner} first, or pegboard "
+                "db upgrade for all plugins in their order"
+            )
+            raise MigrationError(message)
 
 
 def _error(

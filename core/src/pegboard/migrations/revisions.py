@@ -33,6 +33,7 @@ from pegboard.migrations.histories import (
 from pegboard.migrations.lock import Report
 from pegboard.migrations.operations import make_portable
 from pegboard.migrations.script_directory import read_script_directory
+from pegboard.problems import Code, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -145,8 +146,9 @@ def _write_one(
     history: History, config: Config, message: str | None, report: Report
 ) -> Path | None:
     if behind := describe_pending(history, config):
-        reason = f"{history.name}: {behind} first"
-        raise MigrationError(reason)
+        hint = f"Run pegboard db upgrade {history.name} first."
+        problem = Problem(Code.DATABASE_BEHIND, behind, hint, history.name)
+        raise MigrationError(str(problem))
     found: list[str] = []
     by_hand: list[str] = []
 

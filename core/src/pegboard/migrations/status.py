@@ -1,7 +1,9 @@
 """Which revision the database is at, compared with the revision files."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from flask import Flask
 from sqlalchemy import Connection, column, inspect, select, table
@@ -64,6 +66,43 @@ def _pending(migrate: Migrate, connection: Connection) -> tuple[PendingHistory, 
         if set(current) != revisions.heads and revisions.known.issuperset(current):
             head = ", ".join(sorted(revisions.heads))
             found.append(PendingHistory(history.name, ", ".join(current) or None, head))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class HistoryState:
+    """Where a database is in a history, compared with the revision files."""
+
+    history: str
+    """The name of the history."""
+    current: tuple[str, ...]
+    """The revisions that the database is at."""
+    heads: tuple[str, ...]
+    """The newest revisions of the files."""
+    state: Literal["head", "behind", "ahead"]
+    """Whether an upgrade would do something, or the database knows revisions without a file."""
+
+
+def history_states(app: Flask) -> tuple[HistoryState, ...]:
+    """Return the state of each history; changes nothing, and makes no file of SQLite."""
+    from pegboard.migrations.script_directory import read_revisions  # noqa: PLC0415 - as above
+
+    found = []
+    with ensure_app_context(app):
+        migrate, url = get_migrate(), db.engine.url
+        is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+        has_database = not is_file or Path(str(url.database)).exists()
+        with db.engine.connect() if has_database else nullcontext() as connection:
+            for history in migrate.histories:
+                current = current_heads(connection, history) if connection else ()
+                revisions = migrate.read(history, read_revisions)
+                state: Literal["head", "behind", "ahead"] = "behind"
+                if set(current) == revisions.heads:
+                    state = "head"
+                elif not revisions.known.issuperset(current):
+                    state = "ahead"
+                heads = tuple(sorted(revisions.heads))
+                found.append(HistoryState(history.name, current, heads, state))
     return tuple(found)
 
 

@@ -1,15 +1,32 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
+from pegboard.plugins.collisions import (
+    CORE_BLUEPRINTS,
+    CORE_COMMANDS,
+    LONGEST_NAME,
+    RESERVED_NAMES,
+    is_plugin_name,
+)
 from pegboard.plugins.contributions import Plugin, call_plugin
-from pegboard.plugins.discovery import Candidate, installed_plugins, select_plugins
+from pegboard.plugins.discovery import (
+    Candidate,
+    find_exclusion,
+    installed_plugins,
+    select_plugins,
+)
 from pegboard.plugins.hooks import hookimpl, hookspec
+from pegboard.plugins.last_start import changes_since_start, files_of, record_start
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
-from pegboard.plugins.requirements import in_order
+from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
 
 __all__ = [
+    "CORE_BLUEPRINTS",
+    "CORE_COMMANDS",
+    "LONGEST_NAME",
+    "RESERVED_NAMES",
     "Candidate",
     "Collision",
     "Plugin",
@@ -18,14 +35,20 @@ __all__ = [
     "Skipped",
     "build_registry",
     "call_plugin",
+    "changes_since_start",
+    "check_requirements",
     "examine",
+    "files_of",
+    "find_exclusion",
     "get_registry",
     "hookimpl",
     "hookspec",
     "in_order",
     "init_registry",
     "installed_plugins",
+    "is_plugin_name",
     "may_skip",
+    "record_start",
     "rules_of",
     "select_plugins",
     "settle",

@@ -8,6 +8,7 @@ import pluggy
 
 from pegboard.plugins.collisions import find_collisions, find_same_names, find_wrong_names
 from pegboard.plugins.contributions import Plugin, collect
+from pegboard.plugins.deprecations import warn_of_deprecated_hooks
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.foreign_keys import find_undeclared_references
 from pegboard.plugins.hooks import CoreHooks
@@ -31,6 +32,7 @@ from pegboard.settings import (
     resolve_settings,
     unknown_settings,
 )
+from pegboard.start_times import timed
 
 
 def build_registry(
@@ -65,6 +67,7 @@ def _is_skippable(plugin: str, core: CoreSettings) -> bool:
     return core.plugins_policy.get(plugin, core.plugins_policy.get("*")) == "skip"
 
 
+@timed("check the plugins")
 def examine(
     candidates: Sequence[Candidate], configuration: Configuration, skipped: Iterable[Problem] = ()
 ) -> tuple[Registry, list[Problem]]:
@@ -99,6 +102,7 @@ def examine(
     for candidate in ordered:
         if (obj := objects[candidate.name]) is not None:
             found += check_hooks(manager, candidate, obj, unread, declared)
+            warn_of_deprecated_hooks(manager, candidate, obj)
     # One that pluggy refuses is checked twice.
     problems += dict.fromkeys(one for one in found if isinstance(one, Problem))
     plugins = []

@@ -35,6 +35,7 @@ CORE_COMMANDS = (
     "config",
     "db",
     "dev",
+    "new",
     "openapi",
     "plugins",
     "routes",
@@ -82,12 +83,16 @@ class UniqueName:
     """None is the core."""
 
 
+def is_plugin_name(name: str) -> bool:
+    """Return whether a plugin can have this name, in settings and revisions too."""
+    return _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
+
+
 def find_wrong_names(candidates: Iterable[Candidate]) -> Iterator[Problem]:
     """Yield a problem for each candidate whose name cannot be that of settings and revisions."""
     for candidate in candidates:
         name = candidate.name
-        is_right = _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
-        if is_right or candidate.fault is not None:
+        if is_plugin_name(name) or candidate.fault is not None:
             continue
         where = "attribute `name` of the plugin" if candidate.entry_point is None else "entry point"
         yield candidate.problem(

@@ -15,10 +15,11 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.origin import describe_error
+from pegboard.plugins.origin import describe_error, locate_function
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.settings import Settings, declarations_of
+from pegboard.start_times import step
 
 _COLLECTED = (
     "pegboard_models",
@@ -55,11 +56,13 @@ class Plugin(Candidate):
 def call_hook(manager: pluggy.PluginManager, plugin: str, hook: str, **arguments: Any) -> list[Any]:
     """Call the hook of one plugin; return its result in a list, which is empty if it has none."""
     implementations = getattr(manager.hook, hook).get_hookimpls()
-    return [
-        implementation.function(*(arguments[name] for name in implementation.argnames))
-        for implementation in implementations
-        if implementation.plugin_name == plugin
-    ]
+    results = []
+    for implementation in implementations:
+        if implementation.plugin_name == plugin:
+            with step(hook, plugin):
+                given = (arguments[name] for name in implementation.argnames)
+                results.append(implementation.function(*given))
+    return results
 
 
 def call_plugin(
@@ -75,11 +78,17 @@ def call_plugin(
         results = call_hook(manager, plugin.name, hook, **arguments)
     mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
     if mistakes:
-        code = Code.HOOK_RESULT_INVALID
+        code, place = Code.HOOK_RESULT_INVALID, _place_of(manager, plugin.name, hook)
         raise PluginError(
-            *(plugin.problem(code, f"{hook} {mistake.text}", mistake.hint) for mistake in mistakes)
+            *(plugin.problem(code, f"{hook} {one.text}{place}", one.hint) for one in mistakes)
         )
     return results
+
+
+def _place_of(manager: pluggy.PluginManager, plugin: str, hook: str) -> str:
+    """Return where a plugin implements a hook, as `locate_function` does."""
+    found = getattr(manager.hook, hook).get_hookimpls()
+    return next((locate_function(one.function) for one in found if one.plugin_name == plugin), "")
 
 
 @contextmanager

@@ -8,6 +8,14 @@ from types import FunctionType, ModuleType
 from pegboard.plugins.metadata import Distribution, InstalledPlugin, read_plugins
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
+from pegboard.start_times import timed
+
+FIRST_PARTY = frozenset({"pegboard-cache-redis", "pegboard-items", "pegboard-ratelimit"})
+"""The distributions of Pegboard's own plugins, which `--safe` keeps.
+
+The package index gives each of these names to one owner; an author's name in the metadata could be
+anybody's.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,11 @@ class Candidate:
         """Its name, with name and version of its distribution."""
         return f"{self.name} ({self.label})" if self.label else self.name
 
+    @property
+    def is_first_party(self) -> bool:
+        """Whether it is Pegboard's own, by the name of its distribution."""
+        return self.distribution is not None and self.distribution.canonical_name in FIRST_PARTY
+
     def load(self) -> object:
         """Return the plugin object; imports an entry point."""
         return self.obj if self.entry_point is None else self.entry_point.load()
@@ -69,6 +82,7 @@ def installed_plugins() -> tuple[Candidate, ...]:
     return tuple(sorted(found, key=lambda candidate: (candidate.name, str(candidate.distribution))))
 
 
+@timed("find the plugins")
 def select_plugins(plugins: Sequence[object] | None, core: CoreSettings) -> tuple[Candidate, ...]:
     """Return the plugins that an app is to have.
 
@@ -78,11 +92,8 @@ def select_plugins(plugins: Sequence[object] | None, core: CoreSettings) -> tupl
     """
     if plugins is None:
         installed = installed_plugins()
-        names = {candidate.name for candidate in installed}
-        wanted = names if core.plugins is None else set(core.plugins)
-        _require_installed(wanted, installed, "PEGBOARD_PLUGINS")
-        allowed = wanted - set(core.plugins_disabled)
-        return tuple(candidate for candidate in installed if candidate.name in allowed)
+        _require_installed(set(core.plugins or ()), installed, "PEGBOARD_PLUGINS")
+        return tuple(one for one in installed if find_exclusion(one, core) is None)
     if isinstance(plugins, str):
         summary = f"create_app(plugins={plugins!r}) is given a text in place of a list"
         hint = f"Write create_app(plugins={[one.strip() for one in plugins.split(',')]!r})."
@@ -94,7 +105,18 @@ def select_plugins(plugins: Sequence[object] | None, core: CoreSettings) -> tupl
     _require_installed(wanted, installed, "create_app(plugins=…)")
     named = [candidate for candidate in installed if candidate.name in wanted]
     objects = [_from_object(one, installed) for one in plugins if not isinstance(one, str)]
-    return (*named, *objects)
+    return tuple(one for one in (*named, *objects) if one.is_first_party or not core.safe)
+
+
+def find_exclusion(candidate: Candidate, core: CoreSettings) -> str | None:
+    """Return the setting that keeps an installed plugin out, as a sentence; None if none does."""
+    if core.safe and not candidate.is_first_party:
+        return "PEGBOARD_SAFE (--safe) has no third-party plugin"
+    if candidate.name in core.plugins_disabled:
+        return "PEGBOARD_PLUGINS_DISABLED names it"
+    if core.plugins is not None and candidate.name not in core.plugins:
+        return "PEGBOARD_PLUGINS does not name it"
+    return None
 
 
 def _require_installed(wanted: set[str], installed: Iterable[Candidate], origin: str) -> None:

@@ -1,6 +1,7 @@
 """Foreign keys to tables of other plugins, whose revisions must be applied before."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Code, Problem
@@ -9,7 +10,9 @@ from pegboard.problems import Code, Problem
 def find_undeclared_references(
     plugins: Sequence[Plugin], *, is_complete: bool
 ) -> Iterator[Problem]:
-    """Yield a problem for each foreign key to a table of a plugin that is not required.
+    """Yield a problem for each foreign key to a table of a plugin that cannot be kept.
+
+    That is a table of a plugin that is not required, or one in another database.
 
     Histories are applied in the order of requirements, and PostgreSQL refuses a reference to a
     table that does not exist yet. `is_complete` tells that no plugin is missing because of problems
@@ -23,7 +26,15 @@ def find_undeclared_references(
                     continue
                 place = f"{table.name}.{key.parent.name} refers to table {referred.name}"
                 owner = next((one for one in plugins if one.metadata is referred.metadata), None)
-                if owner is None and is_complete:
+                if owner is not None and _bind(plugin) != _bind(owner):
+                    yield plugin.problem(
+                        Code.MODEL_OTHER_DATABASE,
+                        f"{place} of {owner.name}, which is in another database: that of "
+                        f"{_described(owner)}, and not of {_described(plugin)}",
+                        "Keep the id in a column without a foreign key, or give both models one "
+                        "`bind_key`.",
+                    )
+                elif owner is None and is_complete:
                     yield plugin.problem(
                         Code.MODEL_REQUIREMENT_MISSING,
                         f"{place}, which is of no active plugin",
@@ -38,6 +49,16 @@ def find_undeclared_references(
                         f"Write {owner.distribution.name!r} into the dependencies in "
                         "pyproject.toml, and install the plugin anew.",
                     )
+
+
+def _bind(plugin: Plugin) -> Any:
+    """Return the bind of Flask-SQLAlchemy in whose database a plugin's tables are."""
+    return plugin.metadata.info.get("bind_key") if plugin.metadata is not None else None
+
+
+def _described(plugin: Plugin) -> str:
+    bind = _bind(plugin)
+    return "DATABASE_URL" if bind is None else f"the bind {bind}"
 
 
 def _requires(plugin: Plugin, owner: Plugin, plugins: Sequence[Plugin]) -> bool:

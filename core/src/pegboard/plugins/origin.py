@@ -1,5 +1,6 @@
 """Where in a plugin's files an error arose."""
 
+import inspect
 from pathlib import Path
 from traceback import walk_tb
 from typing import NamedTuple
@@ -36,6 +37,15 @@ def locate_error(error: BaseException, package: str) -> str:
     return f", at {own[-1].text}" + (f", raised in {raised.text}" if raised != own[-1] else "")
 
 
+def locate_function(function: object) -> str:
+    """Return where a function is defined, as in `, at shop/plugin.py:12`; empty if it is in C."""
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    if code is None:
+        return ""
+    module = str(getattr(function, "__module__", ""))
+    return f", at {_shown(_below(Path(code.co_filename), module), code.co_firstlineno)}"
+
+
 def line_at_fault(error: BaseException, package: str) -> str | None:
     """Return the innermost line of a plugin's package that an error came through, if any."""
     own = [place.text for place in _places(error, package) if place.package == package]
@@ -48,8 +58,7 @@ def _places(error: BaseException, package: str) -> list[_Place]:
     for frame, line in walk_tb(error.__traceback__):
         file, module = Path(frame.f_code.co_filename), str(frame.f_globals.get("__name__", ""))
         if not file.name.startswith("<") and module.partition(".")[0] != "importlib":
-            depth = module.count(".") + (2 if file.name == "__init__.py" else 1)
-            places.append(_Place(module.partition(".")[0], _shown(file.parts[-depth:], line)))
+            places.append(_Place(module.partition(".")[0], _shown(_below(file, module), line)))
     if isinstance(error, SyntaxError) and error.filename:
         parts = Path(error.filename).parts
         if package in parts:
@@ -58,6 +67,11 @@ def _places(error: BaseException, package: str) -> list[_Place]:
         else:
             places.append(_Place("", _shown(parts[-1:], error.lineno or 0)))
     return places
+
+
+def _below(file: Path, module: str) -> tuple[str, ...]:
+    """Return the parts of a file's path below the folder that holds the module's package."""
+    return file.parts[-(module.count(".") + (2 if file.name == "__init__.py" else 1)) :]
 
 
 def _shown(parts: tuple[str, ...], line: int) -> str:

@@ -3,19 +3,22 @@
 import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pluggy
 
 from pegboard.plugins.contributions import call_hook
+from pegboard.plugins.core_names import advise
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.hooks import CoreHooks
 from pegboard.plugins.markers import PROJECT, Implementation
 from pegboard.plugins.objects import check_object
-from pegboard.plugins.origin import describe_error, line_at_fault
+from pegboard.plugins.origin import describe_error, line_at_fault, locate_function
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.results import EXPECTED
-from pegboard.problems import Code, Problem
+from pegboard.problems import Code, Problem, StartupError
+from pegboard.start_times import step
 
 
 def register(
@@ -29,7 +32,14 @@ def register(
         hint = f"Install {candidate.label} anew, or remove what is left of it."
         return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
-        obj = candidate.load()
+        with step("import", candidate.name):
+            obj = candidate.load()
+    except StartupError as error:
+        line = line_at_fault(error, candidate.package)
+        place = f", at {line}" if line else ""
+        return None, [
+            replace(candidate.adopt(one), summary=one.summary + place) for one in error.problems
+        ]
     # Importing a plugin runs its code, which may fail in any way or end the process.
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         return None, [
@@ -68,6 +78,8 @@ def _remedy(candidate: Candidate, error: BaseException) -> str:
     """Return what to do about an error of importing a plugin, without a full stop."""
     entry_point = candidate.entry_point
     place = line_at_fault(error, candidate.package)
+    if advice := advise(error, candidate, place):
+        return advice
     if entry_point is None:
         return f"Fix {place or candidate.package}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
@@ -189,7 +201,7 @@ def check_hooks(
         hint = f"Did you mean {near[0]}? " if near else ""
         yield candidate.problem(
             Code.HOOK_UNKNOWN,
-            f"it implements {hook}, which is no hook",
+            f"it implements {hook}, which is no hook{locate_function(getattr(obj, name))}",
             f"{hint}The hooks: {', '.join(sorted(known))}. A hook of a plugin that may be absent "
             "is implemented with @pegboard.hookimpl(optionalhook=True).",
         )
@@ -198,11 +210,13 @@ def check_hooks(
 def _not_marked(
     manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
 ) -> Problem:
-    summary = f"{name} has the name of a hook, but is not marked as an implementation"
+    state = "is not marked as an implementation"
     hint = "Put @pegboard.hookimpl above it."
     if manager.parse_hookspec_opts(obj, name) is not None:
-        summary = f"{name} has the name of a hook, but is marked as the declaration of one"
+        state = "is marked as the declaration of one"
         hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
+    place = locate_function(getattr(obj, name))
+    summary = f"{name} has the name of a hook, but {state}{place}"
     return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
 
 
@@ -231,7 +245,8 @@ def _wrong_arguments(
         if _lacks_self(function, known):
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
-                f"{hook} is a method of {type(obj).__name__} without self",
+                f"{hook} is a method of {type(obj).__name__} without self"
+                f"{locate_function(function)}",
                 "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
             )
             continue
@@ -239,7 +254,8 @@ def _wrong_arguments(
         if wrong:
             yield candidate.problem(
                 Code.HOOK_ARGUMENTS_INVALID,
-                f"{hook} takes {', '.join(wrong)}, which the hook does not give",
+                f"{hook} takes {', '.join(wrong)}, which the hook does not give"
+                f"{locate_function(function)}",
                 f"Its arguments are {', '.join(known)}; take these or fewer."
                 if known
                 else "The hook has no arguments; take none.",

@@ -98,16 +98,21 @@ class Registry:
         return plugins_in_order(self.manager, hook, self.plugins)
 
     def dependents(self, plugin: Plugin) -> list[str]:
-        """Return the names of the active plugins whose distributions require this one's."""
+        """Return the names of the active plugins whose distributions require this one's.
+
+        Also those that do so by way of others; each comes before those that it requires, which is
+        the order in which their data can be removed.
+        """
         if plugin.distribution is None:
             return []
-        return [
-            other.name
-            for other in self.plugins
-            if other.distribution
-            and other is not plugin
-            and plugin.distribution.canonical_name in other.distribution.requires
-        ]
+        needed = {plugin.distribution.canonical_name}
+        found = []
+        for other in self.plugins:  # each after those that it requires
+            one = other.distribution
+            if one and other is not plugin and needed & one.requires.keys():
+                needed.add(one.canonical_name)
+                found.append(other.name)
+        return found[::-1]
 
     def owner_of(self, endpoint: str, module: str) -> Plugin | None:
         """Return the plugin that a view belongs to: by its blueprint, else by its module."""

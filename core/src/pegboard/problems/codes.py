@@ -52,8 +52,8 @@ class Code(ProblemCode):
     SETTINGS_CLASS_INVALID = (
         "PB_SETTINGS_CLASS_INVALID",
         (
-            "The class that a plugin returns from `pegboard_settings` has annotations that cannot"
-            " be evaluated."
+            "The class in which a plugin declares its settings has a field without a type, or "
+            "annotations that cannot be evaluated."
         ),
         "its settings cannot be read: NameError: name 'Missing' is not defined",
         "Fix the annotations of the plugin's Settings class.",
@@ -204,7 +204,7 @@ class Code(ProblemCode):
             "The plugin implements a hook that nobody declares. It is probably misspelled, or "
             "belongs to a plugin that is not active."
         ),
-        "it implements pegboard_blueprint, which is no hook",
+        "it implements pegboard_blueprint, which is no hook, at example_shop/plugin.py:2",
         (
             "Correct the name. A hook of a plugin that may be absent is implemented with "
             "@pegboard.hookimpl(optionalhook=True)."
@@ -216,13 +216,19 @@ class Code(ProblemCode):
             "A function of the plugin has the name of a hook, and would never be called, as it "
             "lacks the marker `hookimpl`, or has `hookspec` in its place."
         ),
-        "pegboard_setup has the name of a hook, but is not marked as an implementation",
+        (
+            "pegboard_setup has the name of a hook, but is not marked as an implementation, at "
+            "example_shop/plugin.py:2"
+        ),
         "Put @pegboard.hookimpl above it.",
     )
     HOOK_ARGUMENTS_INVALID = (
         "PB_HOOK_ARGUMENTS_INVALID",
         "An implementation takes an argument that its hook does not have.",
-        "pegboard_setup takes application, which the hook does not give",
+        (
+            "pegboard_setup takes application, which the hook does not give, at "
+            "example_shop/plugin.py:2"
+        ),
         "Its arguments are app; take these or fewer.",
     )
     HOOK_IMPLEMENTED_TWICE = (
@@ -266,7 +272,7 @@ class Code(ProblemCode):
             "part, or a folder that does not exist. A generator or an async function returns "
             "nothing that the core could use."
         ),
-        "pegboard_blueprints returned 'blueprint'",
+        "pegboard_blueprints returned 'blueprint', at example_shop/plugin.py:2",
         "Return what the hook's reference says.",
     )
 
@@ -329,6 +335,18 @@ class Code(ProblemCode):
         ),
         "products.stock_id refers to table stocks of stock, whose distribution it does not require",
         "Write the other distribution into the dependencies in pyproject.toml.",
+    )
+    MODEL_OTHER_DATABASE = (
+        "PB_MODEL_OTHER_DATABASE",
+        (
+            "A foreign key of the plugin's models refers to a table of another plugin whose models "
+            "have another `bind_key`, and so are in another database, which no foreign key reaches."
+        ),
+        (
+            "products.stock_id refers to table stocks of stock, which is in another database: that "
+            "of DATABASE_URL, and not of the bind archive"
+        ),
+        "Keep the id in a column without a foreign key, or give both models one `bind_key`.",
     )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
@@ -576,6 +594,28 @@ class Code(ProblemCode):
             "Write the missing revision with pegboard db migrate NAME and apply it with pegboard "
             "db upgrade NAME, or restore what was dropped."
         ),
+    )
+    DATABASE_DIFFERS = (
+        "PB_DATABASE_DIFFERS",
+        (
+            "All migrations have been applied, and the database is not what the models say: a "
+            "revision makes a table or a column that no model has, makes it otherwise, or is "
+            "missing. The message says what a revision had to do; an upgrade only warns."
+        ),
+        "remove table drafts",
+        (
+            "Write the missing revision with pegboard db migrate NAME, or change the models to "
+            "what the revisions make."
+        ),
+    )
+    MIGRATION_HEADS = (
+        "PB_MIGRATION_HEADS",
+        (
+            "Two revisions of a plugin follow the same one, or none, as when two branches of a "
+            "repository each got one: which is the newest is not known, and nothing is applied."
+        ),
+        "notes_0002 and notes_0003 are both the newest revision",
+        "Merge them with pegboard db merge NAME.",
     )
     FOREIGN_TABLE = (
         "PB_FOREIGN_TABLE",

@@ -26,7 +26,7 @@ from pegboard.resources.plans import Plans
 from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import ShownFields, derive
-from pegboard.resources.steps import M, Steps
+from pegboard.resources.steps import M, Steps, note_resource
 from pegboard.resources.totals import Totals
 from pegboard.settings import CoreSettings, get_settings
 
@@ -201,6 +201,7 @@ class Resource(Steps[M]):
             is_exported=export,
         )
         for operation, view in add_views(self, parts):
+            note_resource(view, self)
             if fast:
                 add_fast_path(self, parts, operation, view)
 

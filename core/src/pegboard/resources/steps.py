@@ -1,6 +1,6 @@
 """The steps of which the operations of a resource are made, and from which views can be."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Generic, NoReturn, TypeVar
@@ -27,6 +27,19 @@ ROW_ID = "row_id"
 
 _RELOADED = 500
 """Rows that are reloaded by one statement."""
+
+_RESOURCE = "_pegboard_resource"
+
+
+def note_resource(view: Callable[..., Any], resource: "Steps[Any]") -> None:
+    """Note at the view of an operation whose it is."""
+    setattr(view, _RESOURCE, resource)
+
+
+def resource_of(view: Callable[..., Any]) -> "Steps[Any] | None":
+    """Return the resource of which a view, also below other decorators, is an operation."""
+    found: Steps[Any] | None = getattr(view, _RESOURCE, None)
+    return found
 
 
 class Steps(Generic[M]):

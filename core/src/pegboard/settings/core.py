@@ -305,6 +305,9 @@ class CoreSettings(Settings):
     plugins_disabled: tuple[str, ...] = setting(
         (), doc="Plugins that are disabled, comma-separated; they are not imported."
     )
+    safe: bool = setting(
+        default=False, doc="Have no third-party plugin: only those that are Pegboard's own."
+    )
     plugins_policy: dict[str, str] = setting(
         {},
         doc="What to do if a plugin has a problem: name=abort or name=skip; * is all others.",

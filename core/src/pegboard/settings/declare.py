@@ -1,6 +1,7 @@
 """Declaring typed settings, and reading those of an app."""
 
 import dataclasses
+import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 from flask import Flask
 
 from pegboard.extensions import get_extension
+from pegboard.problems import Code, Problem, StartupError
 
 ENV_PREFIX = "PEGBOARD_"
 
@@ -22,18 +24,37 @@ def setting(
     doc: str,
     validate: Validator | Sequence[Validator] = (),
     secret: bool = False,
+    formerly: tuple[str, str] | None = None,
 ) -> Any:
     """Declare one setting of a `Settings` class.
 
     Without a default it is required. `doc` is one line for the reference. `validate` takes
     marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
-    and may be read from the file that the environment variable `<VARIABLE>_FILE` names.
+    and may be read from the file that the environment variable `<VARIABLE>_FILE` names. `formerly`
+    is the former name of the field, and the version in which that goes: a value by the former name
+    still counts, and warns.
     """
     validators = (validate,) if callable(validate) else tuple(validate)
-    metadata = {"doc": doc, "validate": validators, "secret": secret}
+    metadata = {"doc": doc, "validate": validators, "secret": secret, "formerly": formerly}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata, repr=not secret)
     return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+
+
+_VALUES = (str, int, float, bool, list, tuple, dict, dataclasses.Field)
+
+
+def _untyped_fields(cls: type) -> list[str]:
+    """Return the names that look like settings, and would be none for want of an annotation."""
+    typed = {*inspect.get_annotations(cls), *inspect.get_annotations(Settings)}
+    return [
+        name
+        for name, value in vars(cls).items()
+        if name not in typed
+        and name.islower()
+        and not name.startswith("_")
+        and isinstance(value, _VALUES)
+    ]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
@@ -54,8 +75,18 @@ class Settings:
     """Further variables, by field, that count where its own is not set; for the core only."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the subclass a frozen dataclass."""
+        """Make it a frozen dataclass. Raises `StartupError` for a field without a type."""
         super().__init_subclass__(**kwargs)
+        if untyped := _untyped_fields(cls):
+            raise StartupError(
+                Problem(
+                    Code.SETTINGS_CLASS_INVALID,
+                    f"its setting {name} of {cls.__qualname__} has no type",
+                    f"Write it with its type, as in {name}: int = pegboard.setting(...); or "
+                    "ClassVar[int] for what is no setting.",
+                )
+                for name in untyped
+            )
         dataclass(frozen=True, kw_only=True)(cls)
 
 
@@ -88,6 +119,10 @@ class Declaration:
     """The type that a text is converted to."""
     validators: tuple[Validator, ...]
     """Called with the value in turn; each raises what `setting` allows, or lets it pass."""
+    former: "Declaration | None" = None
+    """The same by its former name, which is deprecated."""
+    gone_in: str = ""
+    """The version in which the former name goes."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -112,22 +147,38 @@ def declarations_of(settings: type[Settings], owner: str | None) -> tuple[Declar
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        found.append(
-            Declaration(
-                owner=owner,
-                field=field.name,
-                key=key,
-                variable=key if bare else ENV_PREFIX + key,
-                foreign_variables=settings.foreign_variables.get(field.name, ()),
-                doc=field.metadata.get("doc", ""),
-                secret=field.metadata.get("secret", False),
-                required=default is dataclasses.MISSING,
-                default=default,
-                annotation=hints[field.name],
-                validators=field.metadata.get("validate", ()),
-            )
+        declaration = Declaration(
+            owner=owner,
+            field=field.name,
+            key=key,
+            variable=key if bare else ENV_PREFIX + key,
+            foreign_variables=settings.foreign_variables.get(field.name, ()),
+            doc=field.metadata.get("doc", ""),
+            secret=field.metadata.get("secret", False),
+            required=default is dataclasses.MISSING,
+            default=default,
+            annotation=hints[field.name],
+            validators=field.metadata.get("validate", ()),
         )
+        if formerly := field.metadata.get("formerly"):
+            name, gone_in = formerly
+            declaration = dataclasses.replace(
+                declaration, former=_renamed(declaration, prefix + name.upper()), gone_in=gone_in
+            )
+        found.append(declaration)
     return tuple(found)
+
+
+def _renamed(declaration: Declaration, key: str) -> Declaration:
+    """Return a setting by a former key, without a default: it is asked whether it is set."""
+    is_bare = declaration.variable == declaration.key
+    return dataclasses.replace(
+        declaration,
+        key=key,
+        variable=key if is_bare else ENV_PREFIX + key,
+        foreign_variables=(),
+        default=dataclasses.MISSING,
+    )
 
 
 def get_settings(settings: type[S], app: Flask | None = None) -> S:

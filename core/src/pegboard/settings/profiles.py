@@ -11,6 +11,7 @@ from typing import Any
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings.core import CoreSettings
 from pegboard.settings.resolve import Sources, Value, resolve_settings
+from pegboard.start_times import timed
 
 KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "changeme", "change-me"})
 DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  # noqa: S105 - it is public
@@ -86,6 +87,7 @@ class Configuration:
     """What is wrong with the core's settings; the service must not start with any."""
 
 
+@timed("read the settings of the core")
 def configure(config: Config = None, environment: Mapping[str, str] | None = None) -> Configuration:
     """Read the core's settings from `config`, the argument of `create_app`, and the environment.
 
@@ -114,8 +116,12 @@ def configure(config: Config = None, environment: Mapping[str, str] | None = Non
 
 @contextmanager
 def with_options(options: Mapping[str, Any]) -> Iterator[None]:
-    """Set settings from the options of a command, by their keys; None means not given."""
-    token = _options.set({key: value for key, value in options.items() if value is not None})
+    """Set settings from the options of a command, by their keys; None means not given.
+
+    They are added to those that are set already.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    token = _options.set({**_options.get(), **given})
     try:
         yield
     finally:

@@ -3,12 +3,13 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError
 
+from pegboard.deprecation import Deprecation, warn
 from pegboard.problems import Code, Problem
 from pegboard.settings.convert import convert, holds_text, spell
 from pegboard.settings.declare import Declaration, S, declarations_of
@@ -123,10 +124,10 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
 
 
 def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
-    if declaration.key in sources.options:
-        return sources.options[declaration.key], f"option --{declaration.field}"
-    if declaration.key in sources.explicit:
-        return sources.explicit[declaration.key], "create_app"
+    given = ((sources.options, f"option --{declaration.field}"), (sources.explicit, "create_app"))
+    for values, origin in given:
+        if declaration.key in values:
+            return values[declaration.key], origin
     for variable in (declaration.variable, *declaration.foreign_variables):
         text = sources.environment.get(variable)
         # A number called `port` is not meant by the variables that Kubernetes sets for a Service.
@@ -134,18 +135,40 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
         if text is not None and not (is_link and not holds_text(declaration.annotation)):
             return text, f"environment {variable}"
     if declaration.secret and (file := sources.environment.get(f"{declaration.variable}_FILE")):
-        try:
-            return Path(file).read_text(encoding="utf-8").strip(), f"file {file}"
-        except (OSError, UnicodeDecodeError) as error:
-            variable = f"{declaration.variable}_FILE"
-            # It may be the URL itself.
-            summary = f"setting {declaration.key}: cannot read {_masked(file)}, named by {variable}"
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            hint = f"{reason}. Name a readable UTF-8 file."
-            raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
+        return _read(file, declaration), f"file {file}"
+    if (former := _find_former(declaration, sources)) is not None:
+        return former
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
     return declaration.default, "default"
+
+
+def _read(file: str, declaration: Declaration) -> str:
+    """Return what stands in the file of a secret."""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        variable = f"{declaration.variable}_FILE"
+        # It may be the URL itself.
+        summary = f"setting {declaration.key}: cannot read {_masked(file)}, named by {variable}"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        hint = f"{reason}. Name a readable UTF-8 file."
+        raise _SettingError(Code.SETTING_FILE_UNREADABLE, summary, hint) from None
+
+
+def _find_former(declaration: Declaration, sources: Sources) -> tuple[Any, str] | None:
+    """Return the value of a setting that is given by its former name, and warn of that."""
+    if declaration.former is None:
+        return None
+    raw, origin = _find(declaration.former, replace(sources, options={}, defaults={}))
+    if raw is dataclasses.MISSING:
+        return None
+    warn(
+        f"{declaration.former.key} ({origin})",
+        Deprecation(declaration.key, declaration.gone_in),
+        user=f"the configuration of {declaration.owner or 'the core'}",
+    )
+    return raw, origin
 
 
 def _quotes(message: str, secret: str) -> bool:

@@ -73,8 +73,9 @@ class _Names:
         self, declared: tuple[Declaration, ...], prefixes: Mapping[str, str], sources: Sources
     ) -> None:
         self.declared = declared
-        self.keys = {one.key for one in declared}
-        self.variables = {name: one for one in declared for name in one.variables}
+        former = [one.former for one in declared if one.former is not None]
+        self.keys = {one.key for one in (*declared, *former)}
+        self.variables = {name: one for one in (*declared, *former) for name in one.variables}
         self._prefixes = prefixes
         self._sources = sources
         self._core = {

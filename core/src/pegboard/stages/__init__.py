@@ -6,6 +6,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 from pegboard.stages.contract import (
     Answer,
     Call,
+    ExplainedHandler,
     Handler,
     NonBlockingHandler,
     Route,
@@ -16,13 +17,19 @@ from pegboard.stages.contract import (
 from pegboard.stages.contract import FastPath as FastPath
 from pegboard.stages.contract import Headers as Headers
 from pegboard.stages.contract import answer_of as answer_of
+from pegboard.stages.contract import check as check
 from pegboard.stages.contract import set_fast_path as set_fast_path
+from pegboard.stages.guards import Hook as Hook
+from pegboard.stages.guards import after_hooks as after_hooks
+from pegboard.stages.guards import before_hooks as before_hooks
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
+from pegboard.stages.runner import get_stages as get_stages
+from pegboard.stages.runner import init_stages as init_stages
 from pegboard.stages.waiting import Exchange, result_of
 from pegboard.stages.waiting import Waiting as Waiting
 
@@ -31,6 +38,7 @@ __all__ = [
     "Answer",
     "Call",
     "Exchange",
+    "ExplainedHandler",
     "Handler",
     "NonBlockingHandler",
     "Route",

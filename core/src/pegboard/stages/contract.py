@@ -150,6 +150,13 @@ class NonBlockingHandler(Handler, Protocol):
         """Return whether `prepare` would not wait now; if it would, a thread runs the stages."""
 
 
+class ExplainedHandler(Handler, Protocol):
+    """A handler that `pegboard explain METHOD PATH` asks what it does."""
+
+    def explain(self) -> Sequence[str]:
+        """Return what the stage does at its route, in lines for people; may read the database."""
+
+
 class Stage(Protocol):
     """What sees a request before Flask does; a plugin returns its stages from `pegboard_stages`.
 
@@ -188,8 +195,8 @@ class FastPath(Protocol):
         """
 
 
-BindFastPath = Callable[[Flask, Route], FastPath | None]
-"""Returns the fast path of a route of an app; None if all requests are unusual there."""
+BindFastPath = Callable[[Flask, Route], FastPath | str]
+"""Returns the fast path of a route of an app; else why all requests are unusual there."""
 
 _FAST_PATH = "_pegboard_fast_path"
 

@@ -3,7 +3,9 @@
 An early answer of a stage skips them, so it is allowed only where that changes nothing.
 """
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -30,21 +32,45 @@ _AS_VIEW = frozenset(
 """The code objects of the view functions that `View.as_view` makes."""
 
 
+@dataclass(frozen=True)
+class Hook:
+    """Code of a plugin that acts on the requests of a view, or on its answers."""
+
+    kind: str
+    """How it does, as in `before_request`."""
+    function: object
+    """What is called; its module tells whose it is."""
+
+
 def has_before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> bool:
     """Return whether code of a plugin runs before or around a view, and may refuse a request."""
-    return (
-        any(name in vars(app) for name in _REPLACEABLE)
-        or not _opens_any(app.session_interface)
-        or _is_hooked(app, endpoint)
-        or _is_wrapped(view)
-    )
+    return any(True for _ in before_hooks(app, endpoint, view))
 
 
 def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
     """Return whether code of a plugin runs after requests."""
-    return "process_response" in vars(app) or any(
-        app.after_request_funcs.get(scope) for scope in scopes(endpoint)
-    )
+    return any(True for _ in after_hooks(app, endpoint))
+
+
+def before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> Iterator[Hook]:
+    """Yield the code that runs before or around a view, and may refuse a request."""
+    for name in _REPLACEABLE:
+        if name in vars(app):
+            yield Hook(f"in place of Flask.{name}", vars(app)[name])
+    if not _opens_any(app.session_interface):
+        yield Hook("session interface", app.session_interface)
+    yield from _functions(app, endpoint)
+    if _is_wrapped(view):
+        yield Hook("around the view", view)
+
+
+def after_hooks(app: Flask, endpoint: str | None) -> Iterator[Hook]:
+    """Yield the code that runs after requests, and may change their answers."""
+    if "process_response" in vars(app):
+        yield Hook("in place of Flask.process_response", vars(app)["process_response"])
+    for scope in scopes(endpoint):
+        for function in app.after_request_funcs.get(scope, ()):
+            yield Hook("after_request", function)
 
 
 def scopes(endpoint: str | None) -> list[str | None]:
@@ -58,11 +84,21 @@ def _opens_any(sessions: SessionInterface) -> bool:
     return type(sessions) is SecureCookieSessionInterface or getattr(sessions, "opens_any", False)
 
 
-def _is_hooked(app: Flask, endpoint: str) -> bool:
-    per_scope = (app.before_request_funcs, app.url_value_preprocessors, app.teardown_request_funcs)
-    if any(functions.get(scope) for functions in per_scope for scope in scopes(endpoint)):
-        return True
-    return any(signal.receivers for signal in _SIGNALS if hasattr(signal, "receivers"))
+def _functions(app: Flask, endpoint: str) -> Iterator[Hook]:
+    per_scope: Mapping[str, Mapping[Any, Iterable[object]]] = {
+        "before_request": app.before_request_funcs,
+        "url_value_preprocessor": app.url_value_preprocessors,
+        "teardown_request": app.teardown_request_funcs,
+    }
+    for kind, functions in per_scope.items():
+        for scope in scopes(endpoint):
+            for function in functions.get(scope, ()):
+                yield Hook(kind, function)
+    for signal in _SIGNALS:
+        for receiver in getattr(signal, "receivers", {}).values():
+            # Blinker keeps a weak reference unless it was told otherwise.
+            function = receiver() if isinstance(receiver, weakref.ref) else receiver
+            yield Hook(f"signal {signal.name}", function)
 
 
 def _is_wrapped(view: Callable[..., Any]) -> bool:

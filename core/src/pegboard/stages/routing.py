@@ -62,6 +62,8 @@ class Match:
     """The `Cache-Control` that the view's author has set for its answers."""
     fast_path: FastPath | None = None
     """What answers usual requests in place of the view."""
+    why_ordinary: str | None = None
+    """Why nothing does; None if there is a fast path."""
     route_cache: dict[str, Any] = field(default_factory=dict)
     """See `Call.route_cache`."""
 
@@ -84,13 +86,14 @@ class Matches:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._adapter = app.url_map.bind("")
-        self._stages: list[Stage] = []
+        self.stages: list[Stage] = []
+        """The stages in their order."""
         self._routes: dict[tuple[int, str] | None, Match] = {}
         self._matches: dict[str, dict[str, Match]] = {method: {} for method in METHODS}
 
     def install(self, stages: Iterable[Stage]) -> None:
         """Bind these stages from now on, in place of any earlier ones."""
-        self._stages = sorted(stages, key=lambda stage: stage.order)
+        self.stages = sorted(stages, key=lambda stage: stage.order)
         self._routes.clear()
         for remembered in self._matches.values():
             remembered.clear()
@@ -137,7 +140,7 @@ class Matches:
         bound: dict[str, Handler] = {}
         has_failed = False
         if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
-            for stage in self._stages:
+            for stage in self.stages:
                 try:
                     handler = stage.bind(route)
                 except Exception as error:  # noqa: BLE001 - the run of the stages reports it
@@ -146,6 +149,7 @@ class Matches:
                     bound[stage.name] = handler
         endpoint = None if route is None else route.endpoint
         passes_flask = has_after_hooks(self._app, endpoint)
+        fast_path = "no route matches" if route is None else self._fast_path(route)
         match = Match(
             route,
             {},
@@ -155,16 +159,24 @@ class Matches:
             passes_flask=passes_flask,
             propagates=bool(self._app.config["PROPAGATE_EXCEPTIONS"]),
             cache_control=None if route is None else self._cache_control(route),
-            fast_path=None if route is None or passes_flask else self._fast_path(route),
+            fast_path=None if isinstance(fast_path, str) else fast_path,
+            why_ordinary=fast_path if isinstance(fast_path, str) else None,
         )
         # The next request binds again what has failed.
         return match if has_failed else self._routes.setdefault(_key(rule, method), match)
 
-    def _fast_path(self, route: Route) -> FastPath | None:
+    def _fast_path(self, route: Route) -> FastPath | str:
+        """Return what may answer in place of the view; else why only the view does."""
         bind = fast_path_of(route.function)
+        if bind is None:
+            return "the view is not that of a resource's operation, or is decorated"
         # Flask itself answers OPTIONS, which Werkzeug matches with the view of another method.
-        if bind is None or route.has_before_hooks or route.method == "OPTIONS":
-            return None
+        if route.method == "OPTIONS":
+            return "Flask answers OPTIONS"
+        if route.has_before_hooks:
+            return "code of a plugin runs before or around the view"
+        if has_after_hooks(self._app, route.endpoint):
+            return "code of a plugin runs after the view"
         return bind(self._app, route)
 
     def _cache_control(self, route: Route) -> str | None:

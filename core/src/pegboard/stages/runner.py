@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flask import Flask, Response
 
+from pegboard.extensions import get_extension
 from pegboard.http import CACHE_CONTROL_KEY, APIError, internal_error
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
@@ -40,6 +41,8 @@ STAGE_RUN = "pegboard.stage_run"
 """The key in the WSGI environment of a stage run and its answer, if a server has run the stages."""
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+_EXTENSION = "pegboard.stages"
 
 
 class StageRun:
@@ -152,6 +155,15 @@ class Stages:
     def install(self, stages: Iterable[Stage]) -> None:
         """Run these stages from now on, in place of any earlier ones."""
         self._matches.install(stages)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The stages in their order."""
+        return self._matches.stages
+
+    def match(self, method: str, path: str) -> Match:
+        """Return what requests of a method and a path match."""
+        return self._matches.find({"REQUEST_METHOD": method, "PATH_INFO": path})
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -279,3 +291,14 @@ def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse
         return start_response(status, given, exc_info)
 
     return start
+
+
+def init_stages(app: Flask, stages: Stages) -> None:
+    """Keep the middleware of the app, for those that look at it."""
+    app.extensions[_EXTENSION] = stages
+
+
+def get_stages(app: Flask | None = None) -> Stages:
+    """Return the middleware of the app, by default of the current app."""
+    stages: Stages = get_extension(app, _EXTENSION, "get_stages(app)")
+    return stages

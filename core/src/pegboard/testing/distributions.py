@@ -40,8 +40,10 @@ from alembic import op
 revision, down_revision = "{name}_0001", None
 
 def upgrade():
+    now = sa.func.current_timestamp()
     op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("created_at", sa.DateTime), sa.Column("updated_at", sa.DateTime))
+        sa.Column("created_at", sa.DateTime, server_default=now),
+        sa.Column("updated_at", sa.DateTime, server_default=now), sqlite_autoincrement=True)
 {upgrade}
 
 def downgrade():

@@ -102,13 +102,17 @@ class Server:
         directory: Path,
         environment: Mapping[str, str] | None = None,
         user: tuple[int, int] | None = None,
+        log: Path | None = None,
     ) -> None:
-        """Prepare the server; `user` is the user and the group it runs as."""
+        """Prepare the server; `user` is the user and the group it runs as.
+
+        Its output is appended to `log`, by default a file in its directory.
+        """
         self.port = port
         """The TCP port on 127.0.0.1."""
         self.directory = directory
         """The folder of its files, the log among them."""
-        self.log = directory / "server.log"
+        self.log = log or directory / "server.log"
         self._process: psutil.Process | None = None
         uid, gid = user or (None, None)
         plan = guard.Plan(

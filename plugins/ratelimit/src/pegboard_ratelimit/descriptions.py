@@ -5,7 +5,7 @@ from datetime import datetime
 from flask import current_app
 
 from pegboard_ratelimit.enforcement import matches_any_route
-from pegboard_ratelimit.rules import METHODS, Rule, StoredRule
+from pegboard_ratelimit.rules import Rule, StoredRule
 
 NO_ROUTE = "matches no route"
 """What is said of a rule without effect."""
@@ -13,16 +13,7 @@ NO_ROUTE = "matches no route"
 
 def describe(rule: Rule) -> str:
     """Return what a rule says, without its name."""
-    parts = [str(rule.limit) if rule.limit else "no limit"]
-    if not rule.clients.is_anyone:
-        parts.append(f"for {rule.clients}")
-    if rule.methods:
-        parts.append(" ".join(name for name in METHODS if name in rule.methods))
-    if not rule.routes.is_anywhere:
-        parts.append(f"at {rule.routes.text}")
-    if rule.on_failure:
-        parts.append(f"on failure {rule.on_failure}")
-    return ", ".join(parts)
+    return rule.in_words
 
 
 def describe_row(row: StoredRule, now: datetime) -> str:

@@ -55,23 +55,34 @@ def _bind(
     make: "Make",
     app: Flask,
     route: Route,
-) -> FastPath | None:
-    """Return the fast path of an operation; None if something makes all its requests unusual."""
-    if not get_settings(CoreSettings, app).resources_fast or not _is_plain(resource, parts):
-        return None
+) -> FastPath | str:
+    """Return the fast path of an operation; else what makes all its requests unusual."""
+    if not get_settings(CoreSettings, app).resources_fast:
+        return "PEGBOARD_RESOURCES_FAST is off"
+    if not _is_plain(resource, parts):
+        return "the resource overrides a step, or shows more than columns"
     mapper = inspect(resource.model)
     with app.app_context():
         session = db.session()
         engine: Any = session.get_bind(mapper)
-        if (
-            engine is not db.engine
-            or not _is_supported(app, engine)
-            or _has_foreign(engine, STATEMENT_EVENTS)
-            or (operation in _WRITES and _is_watched(mapper, session))
-        ):
-            return None
+        if reason := _unsupported(app, engine):
+            return reason
+        if operation in _WRITES and _is_watched(mapper, session):
+            return "a listener, or a feature of the ORM, takes part in writes of its model"
     listeners = count_listeners(engine, STATEMENT_EVENTS)
-    return make(Target(app, engine, listeners, resource, parts), route)
+    found = make(Target(app, engine, listeners, resource, parts), route)
+    return found or f"{operation.name.lower()} of this resource needs what only the view does"
+
+
+def _unsupported(app: Flask, engine: Any) -> str | None:
+    """Return why no statement of a fast path can run on an engine."""
+    if engine is not db.engine:
+        return "its model is in another database"
+    if not _is_supported(app, engine):
+        return "the database is not PostgreSQL by psycopg2 with the platform's options"
+    if _has_foreign(engine, STATEMENT_EVENTS):
+        return "code of a plugin listens to the statements of the engine"
+    return None
 
 
 def _is_plain(resource: Steps[Any], parts: Parts) -> bool:

@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pegboard.cache import CacheStrategy, Transaction
+from pegboard.testing.contracts.clients import ClientIdentityContract
 from pegboard.testing.contracts.migrations import MigrationsContract
 from pegboard.testing.contracts.operators import Operators
 from pegboard.testing.contracts.plugins import PluginContract
 from pegboard.testing.contracts.readers import Readers
 from pegboard.testing.contracts.resources import ResourceContract
 from pegboard.testing.contracts.schedules import Schedules
+from pegboard.testing.contracts.stages import StageContract
 from pegboard.testing.contracts.steps import KEY, SIBLING, NoTransaction, lease
 from pegboard.testing.contracts.writers import Writers
 
@@ -27,10 +29,12 @@ __all__ = [
     "KEY",
     "SIBLING",
     "CacheStrategyContract",
+    "ClientIdentityContract",
     "MigrationsContract",
     "NoTransaction",
     "PluginContract",
     "ResourceContract",
+    "StageContract",
     "lease",
 ]
 

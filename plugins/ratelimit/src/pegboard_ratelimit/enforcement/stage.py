@@ -87,6 +87,20 @@ class LimitHandler:
         self._plans = plans = _RoutePlans(self._limiter, book, rules)
         return plans
 
+    def explain(self) -> Sequence[str]:
+        """Return the rules of the route, the most specific first; reads those of the table."""
+        lines = []
+        try:
+            self._limiter.refresher.load()
+        except Exception as error:  # noqa: BLE001 - the database may be unavailable in many ways
+            reason = " ".join(str(getattr(error, "orig", error)).split())
+            lines.append(f"the rules of the table cannot be read: {reason}")
+        rules = self._limiter.rules_at(self._route)
+        lines += (f"{rule.name}: {rule.in_words}" for rule in rules)
+        if not rules or not rules[-1].clients.is_anyone:
+            lines.append(f"no limit for {'other' if rules else 'any'} clients")
+        return lines
+
     def is_non_blocking(self) -> bool:
         """Tell whether neither the rules, the storage nor the client's identity can block."""
         return self._limiter.is_non_blocking and clock.monotonic() < self._limiter.refresher.due

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from pegboard.stages import Route
 from pegboard_ratelimit.rules.limits import Limit, parse_limit
 from pegboard_ratelimit.rules.matching import (
+    METHODS,
     ClientPattern,
     Rank,
     RoutePattern,
@@ -69,6 +70,20 @@ class Rule:
     def rank(self) -> tuple[Rank, Rank, bool, Source, int]:
         """How specific it is: first by clients, then by routes, then by methods."""
         return (self.clients.rank, self.routes.rank, bool(self.methods), self.source, self.number)
+
+    @property
+    def in_words(self) -> str:
+        """What it says, without its name."""
+        parts = [str(self.limit) if self.limit else "no limit"]
+        if not self.clients.is_anyone:
+            parts.append(f"for {self.clients}")
+        if self.methods:
+            parts.append(" ".join(name for name in METHODS if name in self.methods))
+        if not self.routes.is_anywhere:
+            parts.append(f"at {self.routes.text}")
+        if self.on_failure:
+            parts.append(f"on failure {self.on_failure}")
+        return ", ".join(parts)
 
     def covers(self, route: Route | None) -> bool:
         """Tell whether it covers a route for some client; None is a request without a route."""

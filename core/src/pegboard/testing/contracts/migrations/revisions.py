@@ -56,7 +56,6 @@ class Revisions(Named):
             history.down(script)
             history.up(script.revision)
             history.fill()
-        self._check_drift(history)
         for script in reversed(history.revisions()):
             history.down(script)
         if left := history.tables():

@@ -65,7 +65,8 @@ class Code:
     def codes(self) -> Iterator[ProblemCode]:
         """Yield the codes of problems that the package declares."""
         for kind in ProblemCode.__subclasses__():
-            if kind.__module__.partition(".")[0] == self.package:
+            module = sys.modules.get(kind.__module__)
+            if kind.__module__.partition(".")[0] == self.package and kind in vars(module).values():
                 yield from kind
 
 

@@ -23,7 +23,7 @@ class Documented(Installed):
         return source.documents() if source else None
 
     @pytest.fixture
-    def code(self, build: BuildApp, plugin_name: str) -> Code:
+    def source_code(self, build: BuildApp, plugin_name: str) -> Code:
         """The source code of the plugin."""
         build()  # imports it
         return Code(candidate_of(plugin_name).package)
@@ -49,7 +49,7 @@ class Documented(Installed):
                 )
 
     def test_its_hooks_are_documented_and_used(
-        self, build: BuildApp, plugin_name: str, code: Code, documents: str | None
+        self, build: BuildApp, plugin_name: str, source_code: Code, documents: str | None
     ) -> None:
         """Each hook of its own has a docstring and a place in the documents, and is called."""
         hooks = _own_hooks(build, plugin_name)
@@ -66,18 +66,18 @@ class Documented(Installed):
                     f"the hook {name} of {plugin_name} is not documented: name it in the README, "
                     "or in a page that the README links to"
                 )
-            if not code.uses(name):
+            if not source_code.uses(name):
                 fail(
                     f"the hook {name} of {plugin_name} is declared, and never called: call "
                     f"pegboard.get_registry(app).hook.{name}(...), or remove it"
                 )
 
-    def test_its_failures_are_named(self, plugin_name: str, code: Code) -> None:
+    def test_its_failures_are_named(self, plugin_name: str, source_code: Code) -> None:
         """Each problem has a code of the plugin with a hint, each log line the plugin's logger."""
-        if places := [*code.unnamed_failures()]:
+        if places := [*source_code.unnamed_failures()]:
             fail(f"failures of {plugin_name} do not say whose they are: {'; '.join(places)}")
         prefix = f"{plugin_name.upper()}_"
-        for one in code.codes():
+        for one in source_code.codes():
             if not one.startswith(prefix) or one in set(CoreCode):
                 fail(
                     f"the code {one.value} of {plugin_name} may be another plugin's: begin it with "
@@ -86,7 +86,7 @@ class Documented(Installed):
             for text in ("meaning", "example", "hint"):
                 if not getattr(one, text).strip():
                     fail(f"the code {one.value} of {plugin_name} has no {text}: write it")
-            if not code.uses(one.name):
+            if not source_code.uses(one.name):
                 fail(f"the code {one.value} of {plugin_name} is never used: remove it")
 
 

@@ -10,7 +10,7 @@ import pytest
 from pegboard.testing.contracts.named import Named, candidate_of, fail, needs_of
 from pegboard.testing.contracts.plugins.source import Source, Wheel, build_once, run_probe
 
-_REPORTS = pytest.StashKey[dict[str, dict[str, Any]]]()
+_REPORTS = pytest.StashKey[dict[type, dict[str, Any]]]()
 
 
 class Installed(Named):
@@ -43,15 +43,14 @@ class Installed(Named):
         plugin_name: str,
         plugin_config: Mapping[str, object],
     ) -> dict[str, Any]:
-        """What the plugin has done in a process of its own, as `pegboard.testing.probe` saw it."""
+        """What the plugin has done in one process of its own, as the probe saw it."""
         candidate_of(plugin_name)
         reports = request.config.stash.setdefault(_REPORTS, {})
         plugins = [*needs_of(plugin_name), plugin_name]
-        key = f"{plugin_name} {wheel and wheel.folder} {plugin_config}"
-        if key not in reports:
+        if request.cls not in reports:
             task = {"plugin": plugin_name, "plugins": plugins, "config": {**plugin_config}}
-            reports[key] = run_probe(task, wheel.folder if wheel else None)
-        return reports[key]
+            reports[request.cls] = run_probe(task, wheel.folder if wheel else None)
+        return reports[request.cls]
 
     def test_it_installs_from_its_wheel(
         self,
@@ -85,14 +84,14 @@ class Installed(Named):
 
     def test_it_leaves_the_process_as_it_is(self, report: dict[str, Any], plugin_name: str) -> None:
         """Neither its import nor an app changes what all code of the process shares."""
-        if report["error"]:
-            fail(f"{plugin_name} does not start in a process of its own: {report['error']}")
         if report["changed"]:
             fail(
                 f"{plugin_name} changes what all apps of a process share: "
                 f"{'; '.join(report['changed'])}. Keep it in app.extensions[{plugin_name!r}], and "
                 "use the hooks in place of replacing functions of others"
             )
+        if report["error"]:
+            fail(f"{plugin_name} does not start in a process of its own: {report['error']}")
 
     def test_it_works_after_a_fork(self, report: dict[str, Any], plugin_name: str) -> None:
         """A process that was forked after the app was built answers as its parent."""

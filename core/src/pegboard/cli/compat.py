@@ -1,0 +1,177 @@
+"""`pegboard plugins compat`: the tests of installed plugins against another core."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pegboard.combinations import (
+    Compat,
+    CompatError,
+    Exclusion,
+    ExclusionError,
+    Outcome,
+    read_exclusions,
+    unneeded,
+)
+from pegboard.plugins import installed_plugins
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the tests of a distribution ended, beside what is excluded."""
+
+    name: str
+    version: str
+    tests: Outcome | None
+    """None if they could not be run."""
+    problem: str | None
+    """Why they could not be run."""
+    excluded: tuple[str, ...]
+    """The reasons of exclusions that were needed."""
+    failures: tuple[str | None, ...]
+    """What is not excluded: ids of tests, or None if none could be run."""
+
+    @property
+    def outcome(self) -> str:
+        """One of `passed`, `excluded`, `failed` and `not tested`."""
+        if self.failures:
+            return "failed" if self.tests else "not tested"
+        return "excluded" if self.excluded else "passed"
+
+
+@click.command()
+@click.option(
+    "--against",
+    multiple=True,
+    required=True,
+    metavar="DIST",
+    help="What is installed with each plugin: a requirement, a wheel or a folder. Repeatable.",
+)
+@click.option(
+    "--plugin", "names", multiple=True, help="Only this plugin's distribution. Repeatable."
+)
+@click.option(
+    "--exclude",
+    "exclusions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of known failures, each line with its reason.",
+)
+@click.option(
+    "--sdists",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with the sdists.  [default: pip downloads them]",
+)
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON document.")
+@click.argument("arguments", nargs=-1)
+def compat(
+    *,
+    against: tuple[str, ...],
+    names: tuple[str, ...],
+    exclusions: Path | None,
+    sdists: Path | None,
+    is_json: bool,
+    arguments: tuple[str, ...],
+) -> None:
+    """Run the tests of the installed plugins, from their sdists, against another core.
+
+    Each distribution gets an environment of its own, with its extra or dependency group `test` (or
+    `tests`, `testing`, `dev`). ARGUMENTS behind -- are pytest's. The exit status is 1 if a test
+    fails, or cannot be run, that no line of the file of exclusions names.
+    """
+    try:
+        known = read_exclusions(exclusions) if exclusions else ()
+    except ExclusionError as error:
+        raise click.ClickException(str(error)) from error
+    folder = Path(tempfile.mkdtemp(prefix="pegboard-compat-"))
+    wanted = [*_distributions(names)]
+    local = tuple(str(Path(one).resolve()) if Path(one).exists() else one for one in against)
+    runner = Compat(folder, local, sdists, arguments)
+    results = []
+    for name, version in wanted:
+        click.echo(f"{name} {version} ...", err=True)
+        results.append(_result(runner, known, name, version))
+    failures = [(one.name, test) for one in results for test in _all_failures(one)]
+    stale = unneeded(known, failures, {name for name, _ in wanted})
+    if is_json:
+        click.echo(json.dumps(_document(results, stale, folder), indent=2))
+    else:
+        _show(results)
+    for exclusion in stale:
+        click.echo(f"No longer fails, remove the line: {exclusion}", err=True)
+    click.echo(f"Output and environments: {folder}", err=True)
+    sys.exit(any(one.failures for one in results))
+
+
+def _distributions(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    installed = installed_plugins()
+    for name in names:
+        if name not in {one.name for one in installed}:
+            known = ", ".join(sorted(one.name for one in installed))
+            message = f"{name} is not installed; there are: {known}"
+            raise click.ClickException(message)
+    found = {
+        one.distribution.canonical_name: one.distribution.version
+        for one in installed
+        if one.distribution is not None and (not names or one.name in names)
+    }
+    yield from sorted(found.items())
+
+
+def _result(runner: Compat, known: tuple[Exclusion, ...], name: str, version: str) -> Result:
+    tests, problem = None, None
+    failures: tuple[str | None, ...] = (None,)
+    try:
+        tests = runner.run(name, version)
+        failures = tests.failed
+    except CompatError as error:
+        problem = str(error)
+    needed = [one for one in known if any(one.covers(name, test) for test in failures)]
+    left = tuple(test for test in failures if not any(one.covers(name, test) for one in needed))
+    return Result(name, version, tests, problem, tuple(one.reason for one in needed), left)
+
+
+def _all_failures(result: Result) -> tuple[str | None, ...]:
+    return result.tests.failed if result.tests else (None,)
+
+
+def _show(results: list[Result]) -> None:
+    for one in results:
+        click.echo(f"{one.name} {one.version}: {one.outcome}{_counts(one)}")
+        if one.problem:
+            click.echo(f"  {one.problem}")
+        for test in filter(None, one.failures):
+            click.echo(f"  failed: {test}")
+        for reason in one.excluded:
+            click.echo(f"  excluded: {reason}")
+
+
+def _counts(result: Result) -> str:
+    tests = result.tests
+    if tests is None:
+        return ""
+    return f" ({tests.passed} passed, {len(tests.failed)} failed, {tests.skipped} skipped)"
+
+
+def _document(results: list[Result], stale: list[Exclusion], folder: Path) -> dict[str, object]:
+    return {
+        "distributions": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "outcome": one.outcome,
+                "passed": one.tests.passed if one.tests else 0,
+                "skipped": one.tests.skipped if one.tests else 0,
+                "failed": [*one.tests.failed] if one.tests else [],
+                "problem": one.problem,
+                "excluded": [*one.excluded],
+            }
+            for one in results
+        ],
+        "unneeded_exclusions": [str(one) for one in stale],
+        "folder": str(folder),
+    }

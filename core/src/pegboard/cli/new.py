@@ -1,0 +1,86 @@
+"""`pegboard new`: write the distribution of a new plugin, or bring one up to date."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pegboard import scaffold
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--update", is_flag=True, help="Bring the plugin in the folder up to date instead.")
+@click.option("--into", type=click.Path(path_type=Path), help="The folder of the plugin.")
+@click.option("--distribution", help="The name of the distribution, by default pegboard-NAME.")
+@click.option("--package", help="The name of the import package, by default pegboard_NAME.")
+@click.option("--noun", help="What one row is called, by default NAME in the singular.")
+@click.option("--description", help="What the plugin does, in one line.")
+@click.option("--author", help="Who writes it.")
+@click.option("--table/--no-table", default=None, help="A table in the database.")
+@click.option("--resource/--no-resource", default=None, help="A REST resource over its rows.")
+@click.option("--cache/--no-cache", default=None, help="Answers for one row that are cached.")
+@click.option("--hooks/--no-hooks", default=None, help="Hooks of its own.")
+@click.option("--tox", type=click.Choice(["ini", "toml"]), help="tox.ini or tox.toml.")
+@click.option("--ci", type=click.Choice(["github", "gitlab", "none"]), help="Where tests run.")
+@click.option(
+    "--license",
+    type=click.Choice(["MIT", "Apache-2.0", "BSD-3-Clause", "none"]),
+    help="The license.",
+)
+@click.option("--defaults", is_flag=True, help="Ask nothing: what is not given has its default.")
+def new(  # noqa: PLR0913 - each is an option of the command
+    *,
+    name: str | None,
+    update: bool,
+    into: Path | None,
+    distribution: str | None,
+    package: str | None,
+    noun: str | None,
+    defaults: bool,
+    **answers: Any,
+) -> None:
+    """Write the distribution of a new plugin NAME: code, tests, migration, tox and CI.
+
+    On a terminal it asks what is not given by an option.
+    """
+    given = {key: value for key, value in answers.items() if value is not None}
+    try:
+        if update:
+            others = {"NAME": name, "--distribution": distribution, "--package": package}
+            _update(into or Path(), {**others, "--noun": noun, **given})
+        elif name is None:
+            message = "name the plugin, as in: pegboard new notes"
+            raise click.UsageError(message)
+        else:
+            names = scaffold.find_names(name, distribution=distribution, package=package, noun=noun)
+            _create(names, into or Path(names.distribution), given, asks=not defaults)
+    except scaffold.ScaffoldError as error:
+        raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name not in {"copier", "yaml"}:
+            raise
+        message = "pegboard new needs copier: pip install 'pegboard[author]'"
+        raise click.ClickException(message) from error
+
+
+def _create(names: scaffold.Names, folder: Path, answers: dict[str, Any], *, asks: bool) -> None:
+    scaffold.create(names, folder, answers, asks=asks and sys.stdin.isatty())
+    click.echo(f"The plugin {names.name} is in {folder}. Next:")
+    click.echo(f"    cd {folder}")
+    click.echo("    git init && git add --all && git commit --message 'Begin'")
+    click.echo("    pip install --editable '.[test]' && pytest")
+    click.echo("    tox")
+
+
+def _update(folder: Path, others: dict[str, Any]) -> None:
+    if rest := sorted(key for key, value in others.items() if value is not None):
+        message = f"--update asks nothing, and takes no {rest[0].removeprefix('--')}."
+        raise click.UsageError(message)
+    steps = list[scaffold.Step]()
+    for step in scaffold.update(folder):
+        click.echo(f"{step.version}: {step.title} (committed)")
+        steps.append(step)
+    if not steps:
+        click.echo("The plugin is up to date.")

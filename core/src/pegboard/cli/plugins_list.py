@@ -1,0 +1,153 @@
+"""`pegboard plugins list` and `show`: what is installed, and what each plugin contributes."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import click
+from flask.cli import ScriptInfo, pass_script_info
+
+from pegboard.cli.diagnosis import diagnose
+from pegboard.cli.tables import WIDTH, as_table, fitting_columns, milliseconds, wrapped
+from pegboard.inspection import Diagnosis, PluginReport, report_plugins
+from pegboard.logs import no_warnings, not_logged
+from pegboard.plugins import Skipped
+from pegboard.settings import nearest_name
+
+_HEADER = ("NAME", "DISTRIBUTION", "STATE", "SCHEMA", "START", "ROUTES", "TABLES")
+_WIDE = ("HOOKS", "SETTINGS", "COMMANDS")
+
+
+@click.command(name="list")
+@click.option("--wide", is_flag=True, help="All columns, and each plugin in one line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@pass_script_info
+def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
+    """List the installed plugins: active, disabled, or skipped and why.
+
+    SCHEMA is where the database is: head, behind, or ahead of the revision files. START is what the
+    plugin's code took while the app was built.
+
+    If the service cannot start, a plugin is enabled or broken instead of active, and the problems
+    with the codes that are named follow on standard error; the exit status is 0.
+    """
+    found = _diagnose(info)
+    with no_warnings():
+        plugins = report_plugins(found)
+    if as_json:
+        content = {
+            "plugins": [one.as_json() for one in plugins.reports],
+            "can_start": found.error is None,
+            "database_error": plugins.database_error,
+        }
+        click.echo(json.dumps(content, indent=2))
+    else:
+        for line in _lines(plugins.reports, wide=wide):
+            click.echo(line)
+    if plugins.database_error and any(one.has_migrations for one in plugins.reports):
+        click.echo(f"The database cannot be asked: {plugins.database_error}", err=True)
+    found.show_error()
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@pass_script_info
+def show(info: ScriptInfo, name: str, *, as_json: bool) -> None:
+    """Show everything that is known of the plugin NAME."""
+    found = _diagnose(info)
+    with no_warnings():
+        plugins = report_plugins(found)
+    reports = [one for one in plugins.reports if one.name == name]
+    if not reports:
+        raise unknown_plugin(name, [one.name for one in plugins.reports])
+    if as_json:
+        documents = [one.as_json() for one in reports]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    else:
+        for report in reports:
+            for line in _details(report):
+                click.echo(line)
+    found.show_error()
+
+
+def unknown_plugin(name: str, names: Sequence[str]) -> click.ClickException:
+    """Return the error of a command that is given a name which no installed plugin has."""
+    near = nearest_name(name, names)
+    hint = f" Did you mean {near}?" if near else f" There are: {', '.join(names) or 'none'}."
+    return click.ClickException(f"{name} is not installed.{hint}")
+
+
+def _diagnose(info: ScriptInfo) -> Diagnosis:
+    with not_logged(Skipped), no_warnings():
+        return diagnose(info)
+
+
+def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
+    """Yield the lines of the table; a reason that is too long for its line follows it."""
+    rows: list[Sequence[str]] = [(*_HEADER, *_WIDE)] + [_row(one) for one in reports]
+    count = len(rows[0]) if wide else fitting_columns(rows, 3)
+    lines = [*as_table([row[:count] for row in rows])]
+    yield lines[0]
+    for report, line in zip(reports, lines[1:], strict=True):
+        if not report.reason:
+            yield line
+            continue
+        start = line[: line.index(report.state, len(f"{report.name}  "))] + report.state
+        whole = f"{start}: {report.reason}"
+        if wide or len(whole) <= WIDTH:
+            yield whole
+        else:
+            yield start
+            yield from wrapped(report.reason)
+
+
+def _row(report: PluginReport) -> tuple[str, ...]:
+    label = f"{report.distribution or '-'} {report.version or ''}".strip()
+    head = (report.name, label, report.state)
+    if not report.is_known:
+        return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - len(head)))
+    return (
+        *head,
+        report.migration_state,
+        "-" if report.start is None else f"{report.start.seconds * 1000:.0f} ms",
+        str(len(report.routes)),
+        str(len(report.tables)),
+        str(len(report.hooks)),
+        str(len(report.settings)),
+        str(len(report.commands)),
+    )
+
+
+def _details(report: PluginReport) -> Iterator[str]:
+    label = f"{report.distribution} {report.version}" if report.distribution else "-"
+    kind = "Pegboard's own" if report.is_first_party else "third-party"
+    yield f"{report.name}: {report.state}"
+    if report.reason:
+        yield from wrapped(report.reason)
+    yield f"  distribution  {label} ({kind})"
+    yield f"  requires      {', '.join(report.requires) or 'nothing'}"
+    if not report.is_known:
+        yield "  It is not imported, so nothing is known of what it would contribute."
+        return
+    if report.start is not None:
+        parts = report.start.steps.values()
+        told = ", ".join(f"{one.name} {milliseconds(one.seconds)}" for one in parts)
+        yield f"  start         {milliseconds(report.start.seconds)}"
+        yield from wrapped(told, " " * 16)
+    if report.migrations:
+        at = ", ".join(report.migrations.current) or "no revision"
+        newest = ", ".join(report.migrations.heads) or "none"
+        yield f"  migrations    {report.migrations.state}: at {at}, newest {newest}"
+    else:
+        yield f"  migrations    {'unknown' if report.has_migrations else 'none'}"
+    sections = {
+        "hooks": report.hooks,
+        "routes": report.routes,
+        "tables": report.tables,
+        "settings": report.settings,
+        "commands": report.commands,
+        "health checks": report.health_checks,
+    }
+    for title, entries in sections.items():
+        yield f"  {title:<13} {entries[0] if entries else 'none'}"
+        yield from (f"                {entry}" for entry in entries[1:])

@@ -1,0 +1,234 @@
+"""The third tier: combinations, budgets, data that survives, a clean document."""
+
+import ast
+import re
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+
+from pegboard.grading.evidence import Evidence
+from pegboard.grading.openapi_lint import lint
+from pegboard.grading.rule import (
+    Finding,
+    GradeRule,
+    Tier,
+    failed,
+    judged,
+    not_applicable,
+    passed,
+    unknown,
+)
+from pegboard.grading.silver import DATABASES
+
+OLDEST_PYTHON = 11
+NEWEST_PYTHON = 30
+"""Minor versions of Python 3 among which the lowest is looked for."""
+
+
+def passes_in_combinations(evidence: Evidence) -> Finding:
+    """Check that its tests pass alone, and beside other plugins."""
+    subject = evidence.subject
+    alone = frozenset({subject.name, *subject.needs})
+    sets = {case.plugins for case in evidence.suite.passed}
+    mistakes = []
+    if alone not in sets:
+        mistakes.append(f"no results where only {', '.join(sorted(alone))} was installed")
+    if not any(alone < one for one in sets):
+        mistakes.append("no results where other plugins were installed, too")
+    if mistakes and evidence.is_one_run:
+        return unknown(f"needs results of several environments (--results): {mistakes[0]}")
+    return judged(mistakes, f"{len(sets)} combinations of installed plugins")
+
+
+def passes_on_its_lowest_python(evidence: Evidence) -> Finding:
+    """Check that there are results of the lowest Python that its metadata allows."""
+    allowed = SpecifierSet(evidence.subject.metadata.metadata["Requires-Python"] or "")
+    lowest = next(
+        (
+            f"3.{minor}"
+            for minor in range(OLDEST_PYTHON, NEWEST_PYTHON)
+            if f"3.{minor}.99" in allowed
+        ),
+        None,
+    )
+    if lowest is None:
+        return failed("its metadata allows no Python that Pegboard supports")
+    versions = sorted({case.python for case in evidence.suite.passed}, key=_minor)
+    if lowest in versions:
+        return passed(f"results of Python {', '.join(versions)}")
+    text = f"no results of Python {lowest}; there are those of {', '.join(versions) or 'none'}"
+    return unknown(f"{text} (--results)") if evidence.is_one_run else failed(text)
+
+
+def declares_budgets(evidence: Evidence) -> Finding:
+    """Check that a test counts what a request sends."""
+    if not evidence.started.routes:
+        return not_applicable("it has no routes")
+    cases = [
+        case
+        for case in evidence.suite.passed
+        if any("budget" in name for name in case.fixtures | case.marks)
+    ]
+    names = {case.name for case in cases}
+    if not names:
+        return failed("no test declares a budget: use the fixture statement_budget")
+    return passed(f"{len(names)} tests declare a budget")
+
+
+def migrates_rows(evidence: Evidence) -> Finding:
+    """Check that the contract's test with rows passed on both databases."""
+    if not evidence.started.tables:
+        return not_applicable("it has no tables")
+    passing = {
+        database
+        for case in evidence.suite.of_contract("MigrationsContract")
+        if case.outcome == "passed" and re.search("up.*down", case.name.rpartition("::")[2])
+        for database in case.databases
+    }
+    missing = [one for one in DATABASES if one not in passing]
+    if missing:
+        text = "the test of MigrationsContract that goes up and down with rows has not passed on"
+        return failed(f"{text} {' or '.join(missing)}")
+    return passed("each revision goes up, down and up again with rows in the tables")
+
+
+def can_be_downgraded(evidence: Evidence) -> Finding:
+    """Check that each revision has a downgrade that does something."""
+    if not evidence.started.migrations:
+        return not_applicable("it has no migrations")
+    revisions = sorted(Path(evidence.started.migrations).glob("*.py"))
+    mistakes = [
+        f"{path.name}: its downgrade does nothing, or refuses"
+        for path in revisions
+        if not _does_something(path, "downgrade") and _does_something(path, "upgrade")
+    ]
+    return judged(mistakes, f"{len(revisions)} revisions can be downgraded")
+
+
+def has_a_clean_document(evidence: Evidence) -> Finding:
+    """Check its part of the OpenAPI document."""
+    started = evidence.started
+    if not started.operations:
+        return not_applicable("it has no routes in the OpenAPI document")
+    return judged(lint(started.document, started.operations), "nothing to complain of")
+
+
+def documents_hooks(evidence: Evidence) -> Finding:
+    """Check that each hook that it declares has a docstring, and is named in its documentation."""
+    hooks = evidence.started.hookspecs
+    if not hooks:
+        return not_applicable("it declares no hooks")
+    texts = evidence.texts
+    mistakes = [f"{name} has no docstring" for name, text in hooks.items() if not text.strip()]
+    mistakes += [
+        f"{name} is not named in the readme or the pages of `docs`"
+        for name in hooks
+        if name not in texts
+    ]
+    return judged(mistakes, f"{len(hooks)} hooks are documented")
+
+
+def imports_quietly(evidence: Evidence) -> Finding:
+    """Check that its import does nothing but define things."""
+    return judged([*evidence.started.effects], "its import has no effects")
+
+
+def fails_on_warnings(evidence: Evidence) -> Finding:
+    """Check that pytest is configured to fail on warnings."""
+    cases = evidence.suite.passed
+    if not cases:
+        return failed("there are no results of tests")
+    if all(case.raises_warnings for case in cases):
+        return passed("a warning fails its tests")
+    return failed('set filterwarnings = ["error"] in [tool.pytest.ini_options]')
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
+
+
+def _does_something(path: Path, function: str) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            empty = (ast.Pass, ast.Raise, ast.Return)
+            return any(
+                not isinstance(one, empty)
+                and not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+                for one in node.body
+            )
+    return False
+
+
+RULES = (
+    GradeRule(
+        "combinations",
+        Tier.GOLD,
+        "Its tests pass where only the plugins that it requires are installed, and beside others.",
+        "Hand over the reports of all environments by `--results`; `pegboard plugins matrix` "
+        "writes the environments.",
+        passes_in_combinations,
+    ),
+    GradeRule(
+        "lowest-python",
+        Tier.GOLD,
+        "Its tests pass on the lowest Python that its metadata allows.",
+        "That is the lowest version in `requires-python`.",
+        passes_on_its_lowest_python,
+    ),
+    GradeRule(
+        "budgets",
+        Tier.GOLD,
+        "If it has routes, a test declares how many statements a request may send.",
+        "A test that uses a fixture or a marker whose name has `budget` in it counts, as "
+        "`statement_budget` of the testing kit.",
+        declares_budgets,
+    ),
+    GradeRule(
+        "rows-migrated",
+        Tier.GOLD,
+        "Each of its revisions goes up, down and up again with rows in the tables, on both "
+        "databases.",
+        "A test of `MigrationsContract` does that.",
+        migrates_rows,
+    ),
+    GradeRule(
+        "downgrades",
+        Tier.GOLD,
+        "Each revision can be taken back.",
+        "A `downgrade` that is empty or only raises does not count, if there is an `upgrade`.",
+        can_be_downgraded,
+    ),
+    GradeRule(
+        "openapi-lint",
+        Tier.GOLD,
+        "Its part of the OpenAPI document is valid and complete.",
+        "The document is valid OpenAPI; each call has an id of its own, a described tag, described "
+        "parameters, an answer with a schema, and its errors.",
+        has_a_clean_document,
+    ),
+    GradeRule(
+        "hooks-documented",
+        Tier.GOLD,
+        "Each hook that it declares for other plugins has a docstring, and is named in the "
+        "documentation.",
+        "The docstring says when the hook is called, and what it returns.",
+        documents_hooks,
+    ),
+    GradeRule(
+        "quiet-import",
+        Tier.GOLD,
+        "Its import opens no connection and no database, starts no thread and no process, and "
+        "writes no file.",
+        "Do that in a hook that is given the app, or when it is first used.",
+        imports_quietly,
+    ),
+    GradeRule(
+        "warnings-are-errors",
+        Tier.GOLD,
+        "A warning fails its tests.",
+        'Set `filterwarnings = ["error"]` in `[tool.pytest.ini_options]`: what is deprecated then '
+        "shows before it is gone.",
+        fails_on_warnings,
+    ),
+)

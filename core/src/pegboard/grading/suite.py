@@ -1,0 +1,171 @@
+"""The results of a plugin's own tests: of a run of them here, or of reports that are given.
+
+Each test says in the JUnit report of pytest what `pegboard.testing.evidence` writes of it: to which
+distribution it belongs, which contracts its class inherits, on which databases it runs.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET  # the reports are pytest's
+
+from packaging.utils import canonicalize_name
+
+from pegboard.grading.coverage_data import Coverage, combine, settings_file
+from pegboard.grading.errors import GradeError, Unavailable
+from pegboard.grading.processes import run_python
+from pegboard.grading.subject import Subject
+
+PROPERTY = "pegboard"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test in one environment."""
+
+    name: str
+    """The id of the test, seen from its distribution."""
+    outcome: str
+    """One of passed, failed, skipped."""
+    group: str
+    """The class that the test is in, or empty."""
+    contracts: frozenset[str]
+    """The names of the contracts that have it, if its class inherits them and it is theirs."""
+    replaces: frozenset[str]
+    """The names of the contracts of which it replaces a test by its own."""
+    databases: frozenset[str]
+    """The databases that it says it runs on: sqlite, postgresql."""
+    fixtures: frozenset[str]
+    """The fixtures of the testing kit that it asks for."""
+    marks: frozenset[str]
+    """Its markers."""
+    python: str
+    """The version of Python, as in 3.11."""
+    plugins: frozenset[str]
+    """The names of the plugins that were installed."""
+    raises_warnings: bool
+    """Whether a warning would have failed it."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """All results of a plugin's own tests."""
+
+    cases: tuple[Case, ...]
+    coverage: Coverage | None
+    """None if no coverage was given with the reports."""
+    problem: str | None = None
+    """What kept the tests from running, if they did not."""
+
+    @property
+    def passed(self) -> tuple[Case, ...]:
+        """The results of the tests that passed."""
+        return tuple(case for case in self.cases if case.outcome == "passed")
+
+    @property
+    def failed(self) -> tuple[Case, ...]:
+        """The results of the tests that failed."""
+        return tuple(case for case in self.cases if case.outcome == "failed")
+
+    def of_contract(self, contract: str) -> tuple[Case, ...]:
+        """Return the results of the tests of a contract."""
+        return tuple(case for case in self.cases if contract in case.contracts)
+
+    def replaced_of(self, contract: str) -> list[str]:
+        """Return the names of the tests that replace one of a contract."""
+        return sorted({case.name for case in self.cases if contract in case.replaces})
+
+
+def run_suite(subject: Subject) -> Suite:
+    """Run the plugin's tests once, with coverage. Raises `Unavailable` without the source."""
+    folders = [one for one in subject.options.tests if (subject.source / one).exists()]
+    if not folders:
+        return Suite((), None)
+    with tempfile.TemporaryDirectory(prefix="pegboard-grade-") as name:
+        folder = Path(name)
+        report = folder / "report.xml"
+        settings = settings_file(subject, folder)
+        run = ["-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-q"]
+        options = ["-p", "pegboard.testing.evidence", f"--junit-xml={report}", "--tb=line"]
+        done = run_python(subject, [*run, *options, *folders], folder=subject.source)
+        if not report.exists():
+            lines = (done.errors or done.output).strip().splitlines()
+            text = lines[-1] if lines else f"exit status {done.status}"
+            return Suite((), None, f"the tests cannot be run: {text}")
+        cases = tuple(_cases(report, subject))
+        return Suite(cases, combine(subject, [*folder.glob("data.*")], folder))
+
+
+def read_suite(subject: Subject, paths: Sequence[Path]) -> Suite:
+    """Read reports and coverage data; a path is that of a file or of a folder that holds files.
+
+    Raises `GradeError` for a path that is not there.
+    """
+    if missing := [str(path) for path in paths if not path.exists()]:
+        message = f"there are no results at {', '.join(missing)}; run the tests first"
+        raise GradeError(message)
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.iterdir()) if path.is_dir() else [path])
+        if file.is_file()
+    ]
+    reports = [file for file in files if file.suffix == ".xml"]
+    cases = tuple(case for report in reports for case in _cases(report, subject))
+    if not cases:
+        message = (
+            f"no test of {subject.distribution} is in the results: give reports of pytest "
+            "--junit-xml whose tests load pegboard.testing.fixtures"
+        )
+        raise Unavailable(message)
+    data = [file for file in files if _is_coverage(file)]
+    if not data:
+        return Suite(cases, None)
+    with tempfile.TemporaryDirectory(prefix="pegboard-grade-") as name:
+        return Suite(cases, combine(subject, data, Path(name)))
+
+
+def _is_coverage(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(15) == b"SQLite format 3"
+
+
+def _cases(report: Path, subject: Subject) -> Iterator[Case]:
+    own = canonicalize_name(subject.distribution)
+    try:
+        root = ET.parse(report).getroot()  # noqa: S314 - as above
+    except ET.ParseError as error:
+        message = f"{report} is no report of pytest: {error}"
+        raise GradeError(message) from error
+    for case in root.iter("testcase"):
+        found = {
+            one.get("name"): one.get("value", "") for one in case.iterfind("properties/property")
+        }
+        if PROPERTY in found:
+            evidence = json.loads(found[PROPERTY])
+            if canonicalize_name(evidence["distribution"]) == own:
+                yield _case(case, evidence)
+
+
+def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
+    tags = {child.tag for child in case}
+    if tags & {"failure", "error"}:
+        outcome = "failed"
+    else:
+        outcome = "skipped" if "skipped" in tags else "passed"
+    return Case(
+        evidence["name"],
+        outcome,
+        evidence["class"],
+        frozenset(evidence["contracts"]),
+        frozenset(evidence["replaces"]),
+        frozenset(evidence["databases"]),
+        frozenset(evidence["fixtures"]),
+        frozenset(evidence["marks"]),
+        evidence["python"],
+        frozenset(evidence["plugins"]),
+        evidence["raises_warnings"],
+    )

@@ -1,0 +1,31 @@
+"""Reading what a service is made of, and why, also of one that cannot start; prints nothing."""
+
+from pegboard.inspection.activity import Activity, explain_plugin
+from pegboard.inspection.diagnosis import Diagnosis, Partial, diagnose
+from pegboard.inspection.findings import (
+    Finding,
+    find_changes,
+    find_doubled,
+    find_leftovers,
+    find_unread,
+)
+from pegboard.inspection.plugin_report import PluginReport, Plugins, report_plugins
+from pegboard.inspection.request_report import RequestReport, explain_request
+
+__all__ = [
+    "Activity",
+    "Diagnosis",
+    "Finding",
+    "Partial",
+    "PluginReport",
+    "Plugins",
+    "RequestReport",
+    "diagnose",
+    "explain_plugin",
+    "explain_request",
+    "find_changes",
+    "find_doubled",
+    "find_leftovers",
+    "find_unread",
+    "report_plugins",
+]

@@ -1,0 +1,154 @@
+"""Why a plugin is active or not: what its metadata, the settings and its requirements say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pegboard.inspection.diagnosis import Diagnosis
+from pegboard.inspection.plugin_report import metadata_path
+from pegboard.plugins import Candidate, check_requirements, find_exclusion
+from pegboard.problems import Problem
+from pegboard.settings import CoreSettings, Value, configure
+
+_LISTS = {
+    "allow-list": "plugins",
+    "deny-list": "plugins_disabled",
+    "safe": "safe",
+    "policy": "plugins_policy",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that is asked before a plugin is active."""
+
+    about: str
+    """What is asked, in one word."""
+    is_met: bool
+    text: str
+    """The answer, in one line."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Why a plugin is active or not."""
+
+    name: str
+    label: str | None
+    """Name and version of its distribution."""
+    state: str
+    reasons: tuple[Reason, ...]
+    hints: tuple[str, ...]
+    """What to do for it to be active."""
+
+
+def explain_plugin(found: Diagnosis, candidate: Candidate) -> Activity:
+    """Return why a plugin is active or not. A plugin that a list keeps out is not imported."""
+    reasons = [*_reasons(found, candidate)]
+    core = configure().core
+    hints = [one.hint for one in _problems(found, candidate)]
+    hints += _how_to_admit(candidate, core)
+    state, _ = found.told_state(candidate)
+    return Activity(
+        candidate.name, candidate.label, state, tuple(reasons), tuple(dict.fromkeys(hints))
+    )
+
+
+def _reasons(found: Diagnosis, candidate: Candidate) -> Iterator[Reason]:
+    yield from _metadata(candidate)
+    configuration = configure()
+    core = configuration.core
+    values = {one.declaration.field: one for one in configuration.values}
+    yield from _lists(candidate, core, values)
+    exclusion = find_exclusion(candidate, core)
+    yield from _requirements(candidate, found)
+    told = [*_problems(found, candidate)]
+    if exclusion is not None:
+        text = "not imported, and nothing of it is run"
+        yield Reason("import", found.has(candidate), text)
+    elif candidate.fault is None:
+        for problem in told:
+            yield Reason("check", is_met=False, text=f"{problem.summary} [{problem.code}]")
+        if not told and found.has(candidate):
+            yield Reason("check", is_met=True, text="imported, its hooks and settings are right")
+        elif not told:
+            text = "create_app was given other plugins (plugins=…)"
+            yield Reason("create_app", is_met=False, text=text)
+    others = [one for one in (found.error.problems if found.error else ()) if one not in told]
+    if others:
+        names = ", ".join(sorted({one.plugin or "the core" for one in others}))
+        yield Reason("service", is_met=False, text=f"it cannot start, because of: {names}")
+
+
+def _metadata(candidate: Candidate) -> Iterator[Reason]:
+    kind = "Pegboard's own" if candidate.is_first_party else "third-party"
+    where = metadata_path(candidate)
+    text = f"{candidate.label or 'no distribution'}, {kind}" + (f", in {where}" if where else "")
+    yield Reason("metadata", candidate.fault is None, candidate.fault or text)
+    if candidate.entry_point is not None:
+        package = candidate.package
+        try:
+            is_there = find_spec(package) is not None  # a package that has no dot is not imported
+        except (ImportError, ValueError):
+            is_there = False
+        value = candidate.entry_point.value
+        text = f"{candidate.name} = {value}"
+        yield Reason("entry point", is_there, text if is_there else f"{text}: no {package}")
+
+
+def _lists(candidate: Candidate, core: CoreSettings, values: dict[str, Value]) -> Iterator[Reason]:
+    name = candidate.name
+    policy = core.plugins_policy.get(name, core.plugins_policy.get("*", "abort"))
+    facts = {
+        "allow-list": (
+            core.plugins is None or name in core.plugins,
+            "PEGBOARD_PLUGINS is not set: every installed plugin may be active"
+            if core.plugins is None
+            else f"PEGBOARD_PLUGINS is {','.join(core.plugins) or 'empty'}",
+        ),
+        "deny-list": (
+            name not in core.plugins_disabled,
+            f"PEGBOARD_PLUGINS_DISABLED is {','.join(core.plugins_disabled) or 'empty'}",
+        ),
+        "safe": (
+            candidate.is_first_party or not core.safe,
+            f"PEGBOARD_SAFE (--safe) is {'on' if core.safe else 'off'}",
+        ),
+        "policy": (True, f"{policy} if it has a problem"),
+    }
+    for about, (is_met, text) in facts.items():
+        origin = values[_LISTS[about]].origin
+        yield Reason(about, is_met, text if origin == "default" else f"{text} ({origin})")
+
+
+def _requirements(candidate: Candidate, found: Diagnosis) -> Iterator[Reason]:
+    distribution = candidate.distribution
+    if distribution is None:
+        return
+    active = [one for one in found.registry.plugins if one.name != candidate.name]
+    skipped = {one.plugin or "": one for one in found.registry.skipped}
+    unmet = {
+        problem.summary.removeprefix("it requires ").partition(",")[0].strip(): problem
+        for problem in check_requirements([*active, candidate], skipped)
+        if problem.plugin == candidate.name
+    }
+    for problem in unmet.values():
+        yield Reason("requirement", is_met=False, text=f"{problem.summary} [{problem.code}]")
+    if not unmet:
+        texts = ", ".join(sorted(map(str, distribution.requires.values()))) or "nothing"
+        yield Reason("requirement", is_met=True, text=texts)
+
+
+def _problems(found: Diagnosis, candidate: Candidate) -> Iterator[Problem]:
+    for problem in found.problems:
+        if problem.plugin == candidate.name and problem.distribution in {None, candidate.label}:
+            yield problem
+
+
+def _how_to_admit(candidate: Candidate, core: CoreSettings) -> Iterator[str]:
+    if core.safe and not candidate.is_first_party:
+        yield "Start without --safe and PEGBOARD_SAFE."
+    if candidate.name in core.plugins_disabled:
+        yield f"Take {candidate.name} off PEGBOARD_PLUGINS_DISABLED."
+    if core.plugins is not None and candidate.name not in core.plugins:
+        yield f"Add {candidate.name} to PEGBOARD_PLUGINS."

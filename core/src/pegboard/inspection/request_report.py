@@ -1,0 +1,299 @@
+"""What happens to a request of a method and a path, and what its client may expect."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
+
+from pegboard.annotations import RateLimit, rate_limit_of
+from pegboard.cache import CacheStage, declared_of, get_cache
+from pegboard.http import METHODS
+from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
+from pegboard.resources import STEPS, resource_of
+from pegboard.stages import (
+    EXEMPT_BLUEPRINTS,
+    Hook,
+    Match,
+    Route,
+    after_hooks,
+    before_hooks,
+    get_stages,
+)
+
+_TRANSACTION = "pegboard.transactional"
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """A stage at one route."""
+
+    name: str
+    order: int
+    owner: Owner
+    is_bound: bool
+    """Whether it does anything there."""
+    explanation: tuple[str, ...]
+    """What it does, if it says so."""
+
+
+@dataclass(frozen=True)
+class GuardReport:
+    """Code that sees the request before the view, or the answer after it."""
+
+    kind: str
+    what: str
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class ExpectedAnswer:
+    """An answer that a client may get."""
+
+    status: str
+    description: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RequestReport:
+    """What happens to a request."""
+
+    method: str
+    path: str
+    outcome: str
+    """The route, or what the client gets where none matches."""
+    route: str | None
+    endpoint: str | None
+    view: str | None
+    """Module and name of the function."""
+    owner: Owner | None
+    arguments: Mapping[str, Any]
+    stages: tuple[StageReport, ...]
+    limit: str
+    is_cached: bool
+    cache: str
+    """For how long an answer is cached, or why it is not."""
+    guards: tuple[GuardReport, ...]
+    transaction: str
+    has_fast_path: bool
+    path_taken: str
+    """Which fast path answers, or why the ordinary view does."""
+    answers: tuple[ExpectedAnswer, ...]
+    is_documented: bool
+    """Whether the answers are those of the OpenAPI document."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "outcome": self.outcome,
+            "route": self.route,
+            "endpoint": self.endpoint,
+            "view": self.view,
+            "plugin": self.owner and self.owner.name,
+            "arguments": {name: str(value) for name, value in self.arguments.items()},
+            "stages": [
+                {
+                    "name": one.name,
+                    "order": one.order,
+                    "plugin": one.owner.name,
+                    "acts": one.is_bound,
+                    "explanation": list(one.explanation),
+                }
+                for one in self.stages
+            ],
+            "limit": self.limit,
+            "cache": {"cached": self.is_cached, "explanation": self.cache},
+            "guards": [
+                {"kind": one.kind, "what": one.what, "plugin": one.owner.name}
+                for one in self.guards
+            ],
+            "transaction": self.transaction,
+            "fast_path": {"has": self.has_fast_path, "explanation": self.path_taken},
+            "answers": [
+                {"status": one.status, "description": one.description, "headers": [*one.headers]}
+                for one in self.answers
+            ],
+            "documented": self.is_documented,
+        }
+
+
+def explain_request(app: Flask, method: str, path: str) -> RequestReport:
+    """Return what happens to a request; the path may have a query, which is left out."""
+    path = path.partition("?")[0]
+    stages = get_stages(app)
+    with app.app_context():
+        match = stages.match(method, path)
+        route = match.route
+        wrappers = tuple(wrappers_of(app, route.function)) if route else ()
+        is_cached, cache = _cache(app, route)
+        view = route and app.view_functions[route.endpoint]
+        outcome = _outcome(app, method, path, route)
+        answers = tuple(_answers(app, route, match) if route else _answers_unmatched(outcome))
+        return RequestReport(
+            method=method,
+            path=path,
+            outcome=outcome,
+            route=route.rule.rule if route else None,
+            endpoint=route.endpoint if route else None,
+            view=describe(route.function) if route else None,
+            owner=owner_of(app, view, route.endpoint) if route and view else None,
+            arguments=match.arguments,
+            stages=tuple(_stages(app, match)),
+            limit=_limit(app, route),
+            is_cached=is_cached,
+            cache=cache,
+            guards=tuple(_guards(app, route, wrappers)),
+            transaction=_transaction(route, wrappers),
+            has_fast_path=match.fast_path is not None,
+            path_taken=(
+                match.why_ordinary
+                or f"usual requests are answered by {type(match.fast_path).__name__}, without Flask"
+            ),
+            answers=answers,
+            is_documented=bool(route and _operation(app, route)),
+        )
+
+
+def _outcome(app: Flask, method: str, path: str, route: Route | None) -> str:
+    if route is not None:
+        return f"{route.method} {route.rule.rule}"
+    try:
+        app.url_map.bind("").match(path, method)
+    except RequestRedirect as error:
+        return f"{error.code} Permanent Redirect to {urlsplit(error.new_url).path}"
+    except MethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return f"405 Method Not Allowed: this path has {allowed}"
+    except HTTPException:
+        pass
+    if method not in METHODS:
+        return f"405 Method Not Allowed: {method} is no method of this service"
+    return "404 Not Found: no route matches"
+
+
+def _stages(app: Flask, match: Match) -> Iterator[StageReport]:
+    bound = dict(zip(match.stages, match.handlers, strict=True))
+    for stage in get_stages(app).stages:
+        lines: tuple[str, ...] = ()
+        explain = getattr(bound.get(stage.name), "explain", None)
+        if explain is not None:
+            try:
+                lines = tuple(map(str, explain()))
+            except Exception as error:  # noqa: BLE001 - code of a plugin may fail in any way
+                lines = (f"it cannot say what it does: {type(error).__name__}: {error}",)
+        yield StageReport(
+            stage.name, int(stage.order), owner_of(app, stage), stage.name in bound, lines
+        )
+
+
+def _limit(app: Flask, route: Route | None) -> str:
+    """Return the limit that is noted at the view; what is enforced the stage says."""
+    if route is None:
+        return "none is noted, as no route matches"
+    if route.blueprint in EXEMPT_BLUEPRINTS:
+        return "never limited: no stage sees health and documentation"
+    for place, target in (
+        ("the view", route.function),
+        ("the view", route.view),
+        ("the class", getattr(route.view, "view_class", None)),
+        ("the blueprint", app.blueprints.get(route.blueprint or "")),
+    ):
+        found: RateLimit | None = rate_limit_of(target)
+        if found is not None:
+            return f"{found.limit or 'exempt'}, noted at {place}"
+    return "none is noted at the view or its blueprint"
+
+
+def _cache(app: Flask, route: Route | None) -> tuple[bool, str]:
+    cache = get_cache(app)
+    reason = CacheStage(cache).why_not(route)
+    lookup = declared_of(route.function) if route else None
+    if lookup is None or route is None:
+        return False, reason or ""
+    what = f"{lookup.ttl} s by {cache.strategy.name}, of {lookup.group}"
+    if reason is None:
+        return True, f"{what}: answered before Flask"
+    if reason.startswith(("code of a plugin", "a decorator")):
+        return True, f"{what}: looked up by the view, as {reason}"
+    return False, f"it declares {lookup.ttl} s, but {reason}"
+
+
+def _guards(
+    app: Flask, route: Route | None, wrappers: tuple[Wrapper, ...]
+) -> Iterator[GuardReport]:
+    if route is None:
+        for hook in after_hooks(app, None):
+            yield _guard(app, hook)
+        return
+    for hook in before_hooks(app, route.endpoint, app.view_functions[route.endpoint]):
+        yield _guard(app, hook)
+    for wrapper in wrappers:
+        yield GuardReport("decorator", wrapper.name, wrapper.owner)
+    resource = resource_of(route.function)
+    for name in STEPS:
+        if resource is not None and resource.overrides(name):
+            method = getattr(type(resource), name)
+            yield GuardReport(f"step {name}", describe(method), owner_of(app, method))
+    for hook in after_hooks(app, route.endpoint):
+        yield _guard(app, hook)
+
+
+def _guard(app: Flask, hook: Hook) -> GuardReport:
+    return GuardReport(hook.kind, describe(hook.function), owner_of(app, hook.function))
+
+
+def _transaction(route: Route | None, wrappers: tuple[Wrapper, ...]) -> str:
+    if route is None:
+        return "none, as no view runs"
+    if any(one.name == _TRANSACTION for one in wrappers):
+        return (
+            "one: committed when the view returns, rolled back when it raises, and run again up to "
+            "three times after a deadlock"
+        )
+    return "none of the platform: what the view does not commit itself is rolled back at the end"
+
+
+def _operation(app: Flask, route: Route) -> Mapping[str, Any] | None:
+    """Return what the OpenAPI document says of a route."""
+    from flask_smorest.spec.plugins import FlaskPlugin  # noqa: PLC0415 - slow to import
+
+    api = app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
+    document: Mapping[str, Any] = api.spec.to_dict()
+    item = document["paths"].get(FlaskPlugin.flaskpath2openapi(route.rule.rule), {})
+    method = "get" if route.method == "HEAD" else route.method.lower()
+    found: Mapping[str, Any] | None = item.get(method)
+    return found and {**found, "responses": _resolved(found.get("responses", {}), document)}
+
+
+def _resolved(responses: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    components = document.get("components", {})
+    return {
+        str(status): components.get("responses", {}).get(one["$ref"].rpartition("/")[2], {})
+        if "$ref" in one
+        else one
+        for status, one in responses.items()
+    }
+
+
+def _answers(app: Flask, route: Route, match: Match) -> Iterator[ExpectedAnswer]:
+    operation = _operation(app, route)
+    if operation is None:
+        if match.handlers:
+            yield ExpectedAnswer("4XX, 5XX", "what a stage, or the view, answers", ())
+        return
+    for status, response in sorted(operation["responses"].items()):
+        headers = tuple(sorted(response.get("headers", {})))
+        yield ExpectedAnswer(status, " ".join(response.get("description", "").split()), headers)
+
+
+def _answers_unmatched(outcome: str) -> Iterator[ExpectedAnswer]:
+    status = HTTPStatus(int(outcome.partition(" ")[0]))
+    headers = {HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",), HTTPStatus.NOT_FOUND: ()}
+    yield ExpectedAnswer(str(status.value), status.phrase, headers.get(status, ("Location",)))

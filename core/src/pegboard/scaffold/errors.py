@@ -1,0 +1,32 @@
+"""Why a plugin cannot be written or updated."""
+
+import shlex
+from collections.abc import Sequence
+
+
+class ScaffoldError(Exception):
+    """Nothing was written; the message says why, and what to do."""
+
+
+class ConflictError(ScaffoldError):
+    """A step of the template changes or removes what the author of the plugin has changed."""
+
+    def __init__(self, title: str, changed: Sequence[str], removed: Sequence[str]) -> None:
+        self.changed = tuple(changed)
+        """The files in which both changes stand, relative to the folder of the plugin."""
+        self.removed = tuple(removed)
+        """The files that the step removes; they are still there."""
+        lines = [f"{title!r} meets changes of yours."]
+        if changed:
+            lines.append("Both stand in these, between <<<<<<< and >>>>>>>; keep what is right:")
+            lines += (f"  {name}" for name in changed)
+        if removed:
+            lines.append("It removes these, which you have changed; remove them, or keep them:")
+            lines += (f"  {name}" for name in removed)
+        lines += [
+            "Then run",
+            f"    git add --all . && git commit --message {shlex.quote(title)}",
+            "    pegboard new --update",
+            "or give the step up: git reset --hard && git clean -d --force .",
+        ]
+        super().__init__("\n".join(lines))

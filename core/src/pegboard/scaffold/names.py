@@ -1,0 +1,156 @@
+"""The names of a new plugin, and why some cannot be used."""
+
+import builtins
+import keyword
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+
+from packaging.utils import canonicalize_name
+
+from pegboard.plugins import (
+    CORE_BLUEPRINTS,
+    CORE_COMMANDS,
+    LONGEST_NAME,
+    RESERVED_NAMES,
+    installed_plugins,
+    is_plugin_name,
+)
+from pegboard.scaffold.errors import ScaffoldError
+from pegboard.settings import CoreSettings, declarations_of
+
+FIRST_PARTY = ("cache_redis", "items", "observe", "ratelimit")
+"""Plugins that Pegboard's maintainers publish, whether or not they are installed."""
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_CLASSES = {
+    *("Any", "Base", "Change", "DeclarativeBase", "Filter", "Flask", "FlaskClient", "Index"),
+    *("Line", "Listener", "MakeApp", "Mapped", "Moment", "Operation", "Path", "Resource"),
+    *("ResourceContract", "RunCLI", "Schema", "Sequence", "StartupError", "String", "Text"),
+    *("Callable", "Iterator", "Mapping", "Add"),
+}
+"""The names that the written modules import or define beside the class of the model."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a plugin and its parts are called."""
+
+    name: str
+    """The plugin: the name of its entry point, its table and its routes."""
+    distribution: str
+    """What is installed."""
+    package: str
+    """What is imported."""
+    noun: str
+    """What one row is called, as in `work_order`."""
+
+
+def find_names(
+    name: str,
+    *,
+    distribution: str | None = None,
+    package: str | None = None,
+    noun: str | None = None,
+) -> Names:
+    """Return the names of a new plugin; raises `ScaffoldError` if one cannot be used.
+
+    By default the distribution of `work_orders` is `pegboard-work-orders`, its package
+    `pegboard_work_orders`, and one row a `work_order`.
+    """
+    distribution = distribution or f"pegboard-{name.replace('_', '-')}"
+    package = package or f"pegboard_{name}"
+    noun = noun or _singular(name)
+    if faults := list(_faults(Names(name, distribution, package, noun))):
+        raise ScaffoldError("\n".join(faults))
+    return Names(name, distribution, package, noun)
+
+
+def _singular(name: str) -> str:
+    if re.search("[^aeiou_]ies$", name):
+        return f"{name[:-3]}y"
+    return name[:-1] if re.search("[a-z0-9](?<![sui])s$", name) else name
+
+
+def _faults(names: Names) -> Iterator[str]:
+    """Yield a sentence for each name that cannot be used; of the plugin's name the first only."""
+    plugin = next(_plugin_faults(names.name), None)
+    if plugin is not None:
+        yield plugin
+        return  # the others are made from it
+    yield from _distribution_faults(names.distribution)
+    yield from _package_faults(names.package)
+    yield from _noun_faults(names.noun)
+
+
+def _plugin_faults(name: str) -> Iterator[str]:
+    if not is_plugin_name(name):
+        near = re.sub(r"[^a-z0-9]+", "_", name.lower().removeprefix("pegboard-")).strip("_")
+        meant = f" Did you mean {near}?" if near != name and is_plugin_name(near) else ""
+        yield (
+            f"{name!r} cannot be the name of a plugin: it is made of lower-case letters, digits "
+            f"and underscores, begins with a letter, and has at most {LONGEST_NAME} characters."
+            f"{meant}"
+        )
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        yield f"{name} is a keyword of Python: choose another name."
+    if name in RESERVED_NAMES:
+        yield f"{name} means something else in the commands that take a plugin's name."
+    if name in {*CORE_BLUEPRINTS, *CORE_COMMANDS}:
+        yield f"{name} is a command or a part of the core: choose another name."
+    if name in FIRST_PARTY:
+        yield f"{name} is a plugin of Pegboard itself: pip install pegboard-{_dashed(name)}."
+    for plugin in installed_plugins():
+        if plugin.name == name:
+            yield f"{name} is installed already, as {plugin.label}: choose another name."
+    prefix = f"{name.upper()}_"
+    for declaration in declarations_of(CoreSettings, None):
+        if declaration.key.startswith(prefix):
+            yield (
+                f"the settings of a plugin {name} would begin with {prefix}, as "
+                f"{declaration.key} of the core does: choose another name."
+            )
+
+
+def _distribution_faults(name: str) -> Iterator[str]:
+    if not _DISTRIBUTION.fullmatch(name):
+        yield (
+            f"{name!r} cannot be the name of a distribution: it is made of letters, digits, and "
+            "between them dots, dashes and underscores. Choose one by --distribution."
+        )
+        return
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return
+    yield (
+        f"a distribution {canonicalize_name(name)} is installed already ({found.version}). "
+        "Choose another by --distribution."
+    )
+
+
+def _package_faults(name: str) -> Iterator[str]:
+    another = "Choose another by --package."
+    if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
+        yield f"{name!r} cannot be imported: it is no name of Python, or a keyword. {another}"
+    elif name in sys.stdlib_module_names:
+        yield f"{name} is a module of Python's standard library. {another}"
+    elif find_spec(name) is not None:
+        yield f"a package {name} is installed already. {another}"
+
+
+def _noun_faults(noun: str) -> Iterator[str]:
+    another = "Say by --noun what one row is called, as in --noun work_order."
+    if not is_plugin_name(noun) or keyword.iskeyword(noun):
+        yield f"{noun!r} cannot be what one row is called. {another}"
+        return
+    model = "".join(part.capitalize() for part in noun.split("_"))
+    if model in _CLASSES or hasattr(builtins, model) or keyword.iskeyword(model):
+        yield f"the class of a {noun} would be called {model}, which is taken. {another}"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,224 @@
+"""What `pegboard explain` says of a request and of a plugin."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp, RunCLI
+
+SHOP = """
+import functools
+from marshmallow import Schema, fields
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from pegboard.resources import Resource
+
+class Base(pegboard.Model, DeclarativeBase):
+    pass
+
+class Order(Base):
+    __tablename__ = "orders"
+    name: Mapped[str] = mapped_column()
+
+class Orders(Resource):
+    def permit_write(self, operation, row=None):
+        pegboard.abort(403)
+
+class OrderSchema(Schema):
+    id = fields.Integer(dump_only=True)
+    name = fields.String(required=True)
+
+orders = Orders("orders", __name__, Order, OrderSchema, noun="order", ttl=60)
+blueprint = pegboard.Blueprint("shop", __name__)
+
+def checked(view):
+    @functools.wraps(view)
+    def run(*args, **kwargs):
+        return view(*args, **kwargs)
+    return run
+
+@blueprint.post("/api/shop/<int:number>")
+@pegboard.rate_limit("5/minute")
+@blueprint.response(204)
+@pegboard.transactional
+@checked
+def sell(number):
+    pass
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint, orders.blueprint]
+
+@pegboard.hookimpl
+def pegboard_models():
+    return Base
+
+@pegboard.hookimpl
+def pegboard_migrations():
+    from pathlib import Path
+    return Path(__file__).parent
+"""
+
+GUARD = """
+@pegboard.hookimpl
+def pegboard_setup(app):
+    app.before_request(refuse)
+    app.after_request(lambda response: response)
+
+def refuse():
+    return None
+
+class Watch:
+    name, order = "watch", 250
+    def bind(self, route):
+        return self if route and route.method == "GET" else None
+    def prepare(self, call):
+        return None
+    def complete(self, call, replies):
+        return None
+    def explain(self):
+        return ["it watches"]
+
+@pegboard.hookimpl
+def pegboard_stages(app):
+    return [Watch()]
+"""
+
+
+@pytest.fixture
+def shop(plugin_folder: PluginFolder) -> None:
+    """Install a plugin with a resource and a view, and one that guards every view."""
+    plugin_folder.add("shop", SHOP)
+    plugin_folder.add("guard", GUARD)
+
+
+@pytest.fixture
+def explain(cli: RunCLI):
+    """Run the command, and return its document."""
+
+    def explain(app: Flask, *words: str) -> dict[str, Any]:
+        done = cli("explain", *words, "--json", app=app)
+        assert 0 == done.exit_code, done.output
+        content: dict[str, Any] = json.loads(done.stdout)
+        return content
+
+    return explain
+
+
+def make(make_app: MakeApp, *plugins: str, **config: object) -> Flask:
+    """Return an app whose database has no tables."""
+    return make_app(plugins=plugins, upgrade=False, **config)
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_request_is_explained(make_app: MakeApp, explain: Any) -> None:
+    """Its route and owner, limit, decorators and whose, transaction, and answers."""
+    app = make(make_app, "shop")
+    found = explain(app, "post", "/api/shop/7?x=1")
+    assert ("POST /api/shop/<int:number>", "shop", {"number": "7"}) == (
+        found["outcome"],
+        found["plugin"],
+        found["arguments"],
+    )
+    assert "example_shop.plugin.sell" == found["view"]
+    assert "5/minute, noted at the view" == found["limit"]
+    assert found["transaction"].startswith("one: committed when the view returns")
+    assert [("pegboard.transactional", "core"), ("example_shop.plugin.checked", "shop")] == [
+        (one["what"], one["plugin"]) for one in found["guards"] if one["plugin"] in {"core", "shop"}
+    ]
+    assert {"cached": False, "explanation": "only GET and HEAD are cached"} == found["cache"]
+    answers = {one["status"]: one["headers"] for one in found["answers"]}
+    assert {"204", "404", "503"} <= {*answers}
+    assert "X-Request-ID" in answers["204"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_resource_is_explained(make_app: MakeApp, explain: Any) -> None:
+    """Whether it is cached, why it has no fast path, and which steps its class overrides."""
+    app = make(make_app, "shop")
+    found = explain(app, "GET", "/api/orders/3")
+    assert found["cache"]["explanation"].startswith("60 s by memory, of orders:")
+    assert found["cache"]["cached"]
+    assert "the resource overrides a step" in found["fast_path"]["explanation"]
+    found = explain(app, "DELETE", "/api/orders/3")
+    step = {"kind": "step permit_write", "what": "example_shop.plugin.Orders.permit_write"}
+    assert {**step, "plugin": "shop"} in found["guards"]
+    assert "403" in {one["status"] for one in found["answers"]}
+    off = make(make_app, "shop", CACHE="none")
+    assert {
+        "cached": False,
+        "explanation": "it declares 60 s, but PEGBOARD_CACHE is none",
+    } == explain(off, "GET", "/api/orders/3")["cache"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_another_plugin_does_to_a_request_is_its(make_app: MakeApp, explain: Any) -> None:
+    """Its hooks of Flask, and its stage, which says what it does; the cache waits for it."""
+    app = make(make_app, "guard", "shop")
+    found = explain(app, "GET", "/api/orders/3")
+    assert ["before_request", "after_request"] == [
+        one["kind"] for one in found["guards"] if one["plugin"] == "guard"
+    ]
+    assert [("watch", "guard", True, ["it watches"]), ("cache", "core", False, [])] == [
+        (one["name"], one["plugin"], one["acts"], one["explanation"]) for one in found["stages"]
+    ]
+    assert "looked up by the view, as code of a plugin runs before" in found["cache"]["explanation"]
+
+
+@pytest.mark.parametrize(
+    "method,path,outcome",
+    [
+        ("GET", "/nowhere", "404 Not Found: no route matches"),
+        ("POST", "/api/orders", "308 Permanent Redirect to /api/orders/"),
+        ("PUT", "/api/shop/7", "405 Method Not Allowed: this path has OPTIONS, POST"),
+        ("BREW", "/health", "405 Method Not Allowed: this path has GET, HEAD, OPTIONS"),
+        ("HEAD", "/health", "HEAD /health"),
+        ("OPTIONS", "/api/shop/7", "OPTIONS /api/shop/<int:number>"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_the_outcome_is_that_of_the_request(
+    make_app: MakeApp, explain: Any, method: str, path: str, outcome: str
+) -> None:
+    """Also where no route matches: it is compared with what the client gets."""
+    app = make(make_app, "shop")
+    found = explain(app, method, path)
+    assert outcome == found["outcome"]
+    if outcome[0].isdigit():
+        status = app.test_client().open(path, method=method).status_code
+        assert [str(status)] == [one["status"] for one in found["answers"]]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_request_is_told_to_people(make_app: MakeApp, cli: RunCLI) -> None:
+    """In sections; one word that begins with a slash is read."""
+    done = cli("explain", "/api/orders/3", app=make(make_app, "shop"))
+    assert done.stdout.startswith("GET /api/orders/3: GET /api/orders/<row_id:order_id>\n")
+    assert "  cache        60 s by memory" in done.stdout
+    assert "  stages, in order\n    300  cache (core)\n" in done.stdout
+    done = cli("explain", "GET", "api/orders", app=make(make_app, "shop"))
+    assert (2, True) == (done.exit_code, "begins with a slash" in done.stderr)
+
+
+@pytest.mark.usefixtures("shop")
+def test_why_a_plugin_is_not_active_is_explained(
+    make_app: MakeApp, cli: RunCLI, explain: Any, plugin_folder: PluginFolder
+) -> None:
+    """One that was not given, one whose requirement is not met, and one that is not there."""
+    plugin_folder.add("lamp", requires=["pegboard", "example-shop>=9", "example-bulb"])
+    app = make(make_app, "shop")
+    reasons = {one["about"]: one["is_met"] for one in explain(app, "shop")["reasons"]}
+    assert all(reasons.values())
+    assert {"metadata", "entry point", "allow-list", "deny-list", "policy", "requirement"} <= {
+        *reasons
+    }
+    found = explain(app, "lamp")
+    assert "disabled" == found["state"]
+    unmet = [one["text"] for one in found["reasons"] if not one["is_met"]]
+    assert ["example-bulb", "example-shop>=9", "create_app"] == [
+        text.removeprefix("it requires ").partition(",")[0].partition(" ")[0] for text in unmet
+    ]
+    done = cli("explain", "lmap", app=app)
+    assert "lmap is not installed. Did you mean lamp?" in done.stderr

@@ -1,0 +1,139 @@
+"""What a report says: grades, contradictions, and its three forms."""
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pegboard.grading import RULES, Outcome, Report, Tier, Verdict
+from pegboard.grading.options import Options
+from pegboard.grading.rendering import render_badge, render_json, render_text
+from pegboard.grading.report import _judge
+from pegboard.grading.rule import failed, passed, unknown
+
+FINE = tuple(Verdict(rule, Outcome.PASSED, ("fine",)) for rule in RULES)
+
+
+def report(
+    *failing: str, claim: Tier | None = None, done: tuple[str, ...] = (), outcome: str = "failed"
+) -> Report:
+    """A report in which some rules are not passed."""
+    verdicts = tuple(
+        replace(one, outcome=Outcome(outcome), details=("here",)) if one.rule.id in failing else one
+        for one in FINE
+    )
+    return Report(
+        "notes",
+        "acme-notes",
+        "1.0",
+        has_source=True,
+        verdicts=verdicts,
+        claim=claim,
+        done=frozenset(done),
+    )
+
+
+@pytest.mark.parametrize(
+    "failing,expected",
+    [
+        ((), Tier.PLATINUM),
+        (("strict-types",), Tier.GOLD),
+        (("budgets", "strict-types"), Tier.SILVER),
+        (("typed",), Tier.BRONZE),
+        (("starts",), Tier.NONE),
+    ],
+)
+def test_the_grade_is_the_highest_of_which_no_rule_is_left(
+    failing: tuple[str, ...], expected: Tier
+) -> None:
+    """Nor of a tier below it."""
+    assert expected == report(*failing).grade
+
+
+@pytest.mark.parametrize(
+    "outcome,expected",
+    [
+        ("exempt", Tier.PLATINUM),
+        ("not applicable", Tier.PLATINUM),
+        ("unknown", Tier.SILVER),
+        ("failed", Tier.SILVER),
+    ],
+)
+def test_what_is_exempt_counts_and_what_is_unknown_does_not(outcome: str, expected: Tier) -> None:
+    """A rule that could not be checked is not passed."""
+    assert expected == report("budgets", outcome=outcome).grade
+
+
+@pytest.mark.parametrize("outcome", ["failed", "unknown"])
+def test_a_false_claim_is_a_contradiction(outcome: str) -> None:
+    """For each rule of the tier and below; not for those above."""
+    found = report("typed", "budgets", claim=Tier.SILVER, outcome=outcome)
+    assert (f"it claims silver, and typed is {outcome}",) == found.contradictions
+    assert not report("budgets", claim=Tier.SILVER).contradictions
+
+
+def test_a_false_done_is_a_contradiction() -> None:
+    """Also above the tier that is claimed."""
+    found = report("budgets", claim=Tier.BRONZE, done=("budgets", "typed"))
+    assert ("it says that budgets is done, and that is failed",) == found.contradictions
+
+
+@pytest.mark.parametrize(
+    "finding,outcome,is_needless",
+    [
+        (failed("here"), Outcome.EXEMPT, False),
+        (unknown("needs the source"), Outcome.EXEMPT, False),
+        (passed("fine"), Outcome.PASSED, True),
+    ],
+)
+def test_an_exemption_counts_only_where_it_is_needed(finding, outcome, is_needless) -> None:
+    """Its reason is shown; where the plugin passes, it is told instead."""
+    rule = replace(RULES[1], check=lambda _: finding)
+    verdict = _judge(rule, None, Options(exempt={rule.id: "It has none of that."}))  # type: ignore[arg-type]
+    assert (outcome, is_needless) == (verdict.outcome, verdict.is_needless)
+    expected = finding.details if is_needless else ("It has none of that.",)
+    assert expected == verdict.details
+
+
+def test_the_text_names_each_rule_and_its_section() -> None:
+    """And ends with what is not so."""
+    text = render_text(report("typed", claim=Tier.PLATINUM))
+    assert "notes (acme-notes 1.0): bronze" == text.splitlines()[0]
+    for rule in RULES:
+        assert f" {rule.id} " in text
+    assert "FAILED   typed" in text
+    assert "how-to/grade.md#typed" in text
+    assert "it claims platinum, and typed is failed" == text.splitlines()[-1].strip()
+
+
+def test_the_json_is_one_document() -> None:
+    """With all that the text has."""
+    found = json.loads(render_json(report("typed", claim=Tier.GOLD)))
+    assert ("notes", "bronze", "gold") == (found["plugin"], found["grade"], found["claim"])
+    assert ["it claims gold, and typed is failed"] == found["contradictions"]
+    assert [rule.id for rule in RULES] == [one["id"] for one in found["rules"]]
+    (typed,) = [one for one in found["rules"] if one["id"] == "typed"]
+    assert ("silver", "failed", ["here"]) == (typed["tier"], typed["outcome"], typed["details"])
+
+
+@pytest.mark.parametrize("failing", ["starts", "typed", "budgets", "strict-types", "none"])
+def test_the_badge_is_a_picture_that_screen_readers_can_tell(failing: str) -> None:
+    """In well-formed SVG, wide enough for its texts; a name is escaped."""
+    graded = replace(report(failing), plugin='notes"<&')
+    root = ET.fromstring(render_badge(graded))  # noqa: S314 - our own
+    space = "{http://www.w3.org/2000/svg}"
+    assert f"{space}svg" == root.tag
+    title = f'pegboard notes"<&: {graded.grade.label}'
+    assert title == root.findtext(f"{space}title")
+    assert title == root.get("aria-label")
+    *_, last = root.iter(f"{space}text")
+    assert int(last.get("x", 0)) + int(last.get("textLength", 0)) < int(root.get("width", 0))
+
+
+def test_every_rule_is_on_its_page() -> None:
+    """Each has a name of its own, a tier, a sentence and a section."""
+    assert len(RULES) == len({rule.id for rule in RULES})
+    assert 33 == len(RULES)
+    assert sorted(RULES, key=lambda rule: rule.tier) == list(RULES)
+    assert all(rule.sentence.endswith(".") and rule.advice.endswith(".") for rule in RULES)

@@ -1,0 +1,108 @@
+"""Finding the plugin that is graded, and its source."""
+
+from pathlib import Path
+
+import pytest
+
+from pegboard.grading import TIERS, GradeError, claimed_grade
+from pegboard.grading.errors import Unavailable
+from pegboard.grading.subject import find_subject
+from pegboard.testing.distributions import PluginFolder
+
+PROJECT = '[project]\nname = "{name}"\n\n[tool.pegboard.grade]\nclaim = "gold"\n'
+
+
+def write_project(folder: Path, name: str = "Example.Notes", text: str = PROJECT) -> Path:
+    """Write a pyproject.toml into a folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "pyproject.toml").write_text(text.format(name=name), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def notes(plugin_folder: PluginFolder) -> PluginFolder:
+    """A folder with an installed plugin whose import would fail."""
+    plugin_folder.add("notes", "raise ValueError")
+    return plugin_folder
+
+
+def test_a_plugin_is_not_imported_to_be_found(notes: PluginFolder) -> None:
+    """Its package and the version of its distribution are known without that."""
+    subject = find_subject("notes", TIERS)
+    assert notes.path / "example_notes" == subject.folder
+    assert ("example-notes", "1.0", ()) == (subject.distribution, subject.version, subject.needs)
+
+
+def test_what_it_requires_is_installed_beside_it(plugin_folder: PluginFolder) -> None:
+    """Also what that requires; other plugins are not."""
+    plugin_folder.add("base")
+    plugin_folder.add("notes", requires=["pegboard", "example-base"])
+    plugin_folder.add("tags", requires=["pegboard", "example-notes"])
+    plugin_folder.add("other")
+    assert ("base", "notes") == find_subject("tags", TIERS).needs
+
+
+@pytest.mark.usefixtures("notes")
+def test_without_its_source_it_has_no_claim_and_no_tests() -> None:
+    """As it is from a wheel."""
+    assert claimed_grade("notes", TIERS) is None
+    with pytest.raises(Unavailable, match="--source"):
+        _ = find_subject("notes", TIERS).source
+
+
+@pytest.mark.usefixtures("notes")
+def test_the_source_is_named_or_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the distribution counts as an index compares it."""
+    source = write_project(tmp_path / "source")
+    subject = find_subject("notes", TIERS, source)
+    assert (source, "gold") == (subject.source, subject.options.claim)
+    monkeypatch.chdir(source)
+    assert source == find_subject("notes", TIERS).source
+    monkeypatch.chdir(write_project(tmp_path / "other", "other"))
+    assert find_subject("notes", TIERS).source_folder is None
+
+
+def test_the_source_of_an_editable_installation_is_found(
+    notes: PluginFolder, tmp_path: Path
+) -> None:
+    """Installers write where it was."""
+    source = write_project(tmp_path / "with space")
+    url = source.as_uri()
+    (notes.path / "example_notes-1.0.dist-info/direct_url.json").write_text(
+        f'{{"url": "{url}", "dir_info": {{"editable": true}}}}', encoding="utf-8"
+    )
+    assert source == find_subject("notes", TIERS).source
+    assert "gold" == claimed_grade("notes", TIERS)
+
+
+def test_a_wheel_may_carry_its_claim(notes: PluginFolder) -> None:
+    """In the place where hatchling puts it; its tests are not there."""
+    metadata = notes.path / "example_notes-1.0.dist-info"
+    write_project(metadata / "extra_metadata")
+    assert "gold" == claimed_grade("notes", TIERS)
+    assert find_subject("notes", TIERS).source_folder is None
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_source_of_another_plugin_is_refused(tmp_path: Path) -> None:
+    """And that of another version, as its tests are those of other code."""
+    with pytest.raises(GradeError, match="is not the source of example-notes"):
+        find_subject("notes", TIERS, write_project(tmp_path / "other", "other"))
+    with pytest.raises(GradeError, match="is not the source of example-notes"):
+        find_subject("notes", TIERS, tmp_path / "absent")
+    text = '[project]\nname = "example-notes"\nversion = "2.0"\n'
+    with pytest.raises(GradeError, match=r"source of example-notes 2.0, and 1.0 is installed"):
+        find_subject("notes", TIERS, write_project(tmp_path / "newer", text=text))
+    with pytest.raises(GradeError, match="cannot be read"):
+        find_subject("notes", TIERS, write_project(tmp_path / "broken", text="= 1"))
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_plugin_that_is_not_installed_is_told() -> None:
+    """With those that are."""
+    with pytest.raises(GradeError) as caught:
+        find_subject("note", TIERS)
+    assert str(caught.value).startswith("note is not installed; the installed plugins are: ")
+    assert "notes" in str(caught.value)

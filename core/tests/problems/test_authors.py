@@ -1,0 +1,348 @@
+"""What the author of a plugin does wrong, and the whole message of each mistake.
+
+A message names the plugin, the place, what to do, and the code, under which the page of problems
+has a section (`docs/reference/problems.md`, which is written from the codes).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pegboard import StartupError, create_app
+from pegboard.problems import Code
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp, RunCLI
+
+PAGE = Path(__file__).parents[3] / "docs/reference/problems.md"
+ALONE: dict[str, Any] = {"ENV": "testing", "CACHE": "none", "SESSIONS": "cookie"}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Plugins of which one is wrong, and what a start says of it."""
+
+    code: Code
+    summary: str
+    """What is wrong, and where."""
+    hint: str
+    """What to do; up to an ellipsis."""
+    shop: str = ""
+    """The code of the plugin that is named."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The code of other plugins."""
+    requires: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What a plugin requires beside pegboard."""
+    target: str | None = None
+    """What the entry point of shop names, if it is not the module."""
+    version: str = "1.0"
+    owner: str = "shop (example-shop 1.0)"
+
+
+def hook(signature: str, line: str = "...", mark: str = "pegboard.hookimpl") -> str:
+    """The code of an implementation of a hook."""
+    return f"@{mark}\ndef {signature}:\n    {line}\n"
+
+
+def blueprint(name: str, rule: str) -> str:
+    """The code of a plugin with one route."""
+    return (
+        f"blueprint = pegboard.Blueprint({name!r}, __name__)\n"
+        f"blueprint.add_url_rule({rule!r}, 'view', lambda **_: '')\n"
+    ) + hook("pegboard_blueprints()", "return [blueprint]")
+
+
+MODELS = """
+from sqlalchemy.orm import DeclarativeBase
+
+class Base(pegboard.Model, DeclarativeBase): ...
+
+class Product(Base):
+    __tablename__ = "products"
+
+""" + hook("pegboard_models()", "return Base")
+SETTINGS = """
+class ShopSettings(pegboard.Settings):
+    page_size = pegboard.setting(20, doc="Products on a page.")
+
+""" + hook("pegboard_settings()", "return ShopSettings")
+OBJECT = "class Shop:\n    @pegboard.hookimpl\n    def pegboard_setup(self): ...\n"
+STRATEGY = hook("pegboard_cache_strategy(app)")
+SERVICE = "class Mailer: ...\n" + hook("pegboard_requires()", "return [Mailer]")
+
+MISTAKES = {
+    "a missing marker": Mistake(
+        Code.HOOK_NOT_MARKED,
+        (
+            "pegboard_setup has the name of a hook, but is not marked as an "
+            "implementation, at example_shop/plugin.py:2"
+        ),
+        ("Put @pegboard.hookimpl above it."),
+        "def pegboard_setup(app): ...\n" + hook("pegboard_commands()", "return []"),
+    ),
+    "a misspelled hook": Mistake(
+        Code.HOOK_UNKNOWN,
+        ("it implements pegboard_blueprint, which is no hook, at example_shop/plugin.py:2"),
+        ("Did you mean pegboard_blueprints? The hooks: …"),
+        hook("pegboard_blueprint()", "return []"),
+    ),
+    "wrong arguments": Mistake(
+        Code.HOOK_ARGUMENTS_INVALID,
+        (
+            "pegboard_setup takes application, which the hook does not give, at "
+            "example_shop/plugin.py:2"
+        ),
+        ("Its arguments are app; take these or fewer."),
+        hook("pegboard_setup(application)"),
+    ),
+    "a wrong result": Mistake(
+        Code.HOOK_RESULT_INVALID,
+        ("pegboard_blueprints returned 'blueprint', at example_shop/plugin.py:2"),
+        ("Return a list of objects of flask.Blueprint or pegboard.Blueprint."),
+        hook("pegboard_blueprints()", "return 'blueprint'"),
+    ),
+    "an import error": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        (
+            "it cannot be imported: ModuleNotFoundError: No module named 'stripe', "
+            "at example_shop/plugin.py:3"
+        ),
+        ("Fix example_shop/plugin.py:3, or disable the plugin (PEGBOARD_PLUGINS_DISABLED)."),
+        "\nimport stripe\n",
+    ),
+    "a route of another, spelled otherwise": Mistake(
+        Code.COLLISION_ROUTE,
+        (
+            "its route GET /things/<name> and the route GET /things/<int:thing_id> "
+            "of plugin lager (example-lager 1.0) both match /things/1"
+        ),
+        ("Change the path in one of the two, shop or lager, or disable one of the two plugins."),
+        blueprint("shop", "/things/<name>"),
+        {"lager": blueprint("lager", "/things/<int:thing_id>")},
+    ),
+    "a table without migrations": Mistake(
+        Code.MIGRATIONS_MISSING,
+        ("it has models of products, but no migrations to create them"),
+        ("Return the folder of its revisions from pegboard_migrations."),
+        MODELS,
+    ),
+    "a setting without a type": Mistake(
+        Code.SETTINGS_CLASS_INVALID,
+        ("its setting page_size of ShopSettings has no type, at example_shop/plugin.py:3"),
+        (
+            "Write it with its type, as in page_size: int = pegboard.setting(...); "
+            "or ClassVar[int] for what is no setting."
+        ),
+        SETTINGS,
+    ),
+    "a cyclic requirement": Mistake(
+        Code.PLUGIN_REQUIREMENT_CYCLE,
+        ("plugins require each other in a circle: shop → stock → shop"),
+        ("Drop one of these requirements from a distribution's metadata."),
+        others={"stock": ""},
+        requires={"shop": ["example-stock"], "stock": ["example-shop"]},
+    ),
+    "a blueprint that is taken": Mistake(
+        Code.COLLISION_BLUEPRINT,
+        ("blueprint docs belongs to the core already"),
+        ("Rename it in shop."),
+        blueprint("docs", "/products"),
+    ),
+    "a second strategy": Mistake(
+        Code.COLLISION_PROVIDER,
+        (
+            "single-provider strategy pegboard_cache_strategy belongs to plugin "
+            "lager (example-lager 1.0) too"
+        ),
+        ("Disable one of the two plugins."),
+        STRATEGY,
+        {"lager": STRATEGY},
+    ),
+    "a class in place of an instance": Mistake(
+        Code.PLUGIN_OBJECT_INVALID,
+        ("example_shop.plugin:Shop is a class, whose hooks need an object"),
+        (
+            "Write plugin = Shop() in example_shop.plugin, and "
+            "example_shop.plugin:plugin in the entry point."
+        ),
+        OBJECT,
+        target="example_shop.plugin:Shop",
+    ),
+    "an entry point to no module": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        ("it cannot be imported: ModuleNotFoundError: No module named 'example_shop.plugins'"),
+        (
+            "Name in the entry point shop a module that there is, in place of "
+            "example_shop.plugins, or disable the plugin "
+            "(PEGBOARD_PLUGINS_DISABLED)."
+        ),
+        target="example_shop.plugins",
+    ),
+    "an entry point to no attribute": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        (
+            "it cannot be imported: AttributeError: module 'example_shop.plugin' "
+            "has no attribute 'shop'"
+        ),
+        ("Fix example_shop.plugin:shop, or disable the plugin (PEGBOARD_PLUGINS_DISABLED)."),
+        target="example_shop.plugin:shop",
+    ),
+    "an entry point to no hooks": Mistake(
+        Code.PLUGIN_OBJECT_INVALID,
+        ("the module example_shop has no hooks"),
+        (
+            "Mark its hooks with @pegboard.hookimpl, or name in the entry point the "
+            "module or the object that has them."
+        ),
+        target="example_shop",
+    ),
+    "an invalid version": Mistake(
+        Code.PLUGIN_METADATA_INVALID,
+        ("its metadata in {path}/example_shop-one.dist-info is broken: 'one' is no version"),
+        ("Install example-shop one anew, or remove what is left of it."),
+        version="one",
+        owner="shop (example-shop one)",
+    ),
+    "a service that nobody provides": Mistake(
+        Code.SERVICE_MISSING,
+        ("it requires the service example_shop.plugin.Mailer, which no active plugin provides"),
+        (
+            "Install and activate a plugin that provides it, or disable shop too. "
+            "Services that there are: none."
+        ),
+        SERVICE,
+    ),
+    "a cycle in before and after": Mistake(
+        Code.HOOK_ORDER_CYCLE,
+        (
+            "implementations of pegboard_setup are each to be called before the "
+            "next: shop → stock → shop"
+        ),
+        ("Remove a plugin from before= or after= of pegboard_setup in one of the plugins."),
+        hook("pegboard_setup()", mark="pegboard.hookimpl(before='stock')"),
+        {"stock": hook("pegboard_setup()", mark="pegboard.hookimpl(before='shop')")},
+    ),
+}
+
+
+OF_MIGRATIONS = {
+    Code.DATABASE_DIFFERS,
+    Code.DATABASE_INCOMPLETE,
+    Code.FOREIGN_TABLE,
+    Code.MIGRATION_HEADS,
+}
+"""What no start finds, as it reads no revisions, but each command that does."""
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_stops_the_start_and_is_explained(plugin_folder: PluginFolder, name: str) -> None:
+    """By the plugin, the place, the hint and the code; nothing else is said."""
+    mistake = MISTAKES[name]
+    plugins = {"shop": mistake.shop, **mistake.others}
+    for plugin, code in plugins.items():
+        plugin_folder.add(
+            plugin,
+            code,
+            requires=["pegboard", *mistake.requires.get(plugin, ())],
+            target=mistake.target if plugin == "shop" else None,
+            version=mistake.version if plugin == "shop" else "1.0",
+        )
+    with pytest.raises(StartupError) as caught:
+        create_app({**ALONE, "PLUGINS": ",".join(plugins)})
+    summary = mistake.summary.format(path=plugin_folder.path)
+    hint, ellipsis, _ = mistake.hint.partition("…")
+    expected = f"{mistake.owner}: {summary} [{mistake.code}]\n    {hint}"
+    (problem,) = caught.value.problems
+    assert expected == (str(problem)[: len(expected)] if ellipsis else str(problem))
+
+
+def section(code: Code) -> str:
+    """What the page of problems has for a code."""
+    return PAGE.read_text(encoding="utf-8").partition(f"### {code}\n")[2].partition("\n### ")[0]
+
+
+@pytest.mark.parametrize("code", sorted({one.code for one in MISTAKES.values()} | OF_MIGRATIONS))
+def test_each_code_has_a_section_on_the_page_of_problems(code: Code) -> None:
+    """With what it means, an example of the message, and the hint."""
+    assert code.meaning in section(code)
+    assert f"{code.example} [{code}]" in section(code)
+    assert code.hint in section(code)
+
+
+EXTRA = 'op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))'
+COLUMN = "color: Mapped[str | None]"
+
+
+@pytest.fixture
+def run(make_app: MakeApp, cli: RunCLI, database_url: str) -> Callable[[str], str]:
+    """Run a command with the plugins shop and stock; return what it prints."""
+
+    def run(line: str) -> str:
+        plugins = ["shop", "stock"]
+        app = make_app(plugins=plugins, upgrade=False, DATABASE_URL=database_url, **ALONE)
+        return cli(*line.split(), app=app).output
+
+    return run
+
+
+def test_a_table_of_a_migration_without_a_model(
+    plugin_folder: PluginFolder, run: Callable[[str], str]
+) -> None:
+    """An upgrade warns of it, and a check fails."""
+    plugin_folder.add_table("stock")
+    plugin_folder.add_table("shop", upgrade=EXTRA)
+    upgraded, checked = run("db upgrade"), run("db check")
+    assert "Warning: shop: remove table extra; " in upgraded
+    for output in (upgraded, checked):
+        (line, hint) = output[output.index("shop: remove") :].splitlines()[:2]
+        assert line.endswith(f"[{Code.DATABASE_DIFFERS}]")
+        assert hint == (
+            "    No revision does this, which would make the database what the models say: write "
+            "one with pegboard db migrate shop, or change the models."
+        )
+
+
+def test_a_column_of_a_model_without_a_migration(
+    plugin_folder: PluginFolder, run: Callable[[str], str]
+) -> None:
+    """An upgrade fails, as requests would."""
+    plugin_folder.add_table("stock")
+    plugin_folder.add_table("shop", columns=COLUMN)
+    assert run("db upgrade").endswith(
+        "shop: its models need what the database lacks: column shop.color "
+        f"[{Code.DATABASE_INCOMPLETE}]\n    If no revision creates it, write one with pegboard db "
+        "migrate shop, and apply it with pegboard db upgrade shop. If it was dropped by hand, "
+        "restore it.\n"
+    )
+
+
+def test_a_migration_that_touches_a_table_of_another_plugin(
+    plugin_folder: PluginFolder, run: Callable[[str], str]
+) -> None:
+    """The revision with its file, the table and its owner are named; nothing of it stays."""
+    plugin_folder.add_table("shop")
+    plugin_folder.add_table("stock", upgrade='op.execute("DELETE FROM shop")')
+    output = run("db upgrade")
+    assert "Error: stock: revision stock_0001 failed and was rolled back" in output
+    assert "example_stock/migrations/stock_0001.py" in output
+    assert "committed:" not in output
+    assert (
+        f"stock: it touches table shop, which belongs to shop [{Code.FOREIGN_TABLE}]\n"
+        "    A revision of stock touches only tables of stock. If this one is meant to do more, "
+        "repeat the command with --allow-foreign."
+    ) in output
+
+
+@pytest.mark.parametrize("command", ["upgrade", "check", "migrate shop"])
+def test_two_heads(plugin_folder: PluginFolder, run: Callable[[str], str], command: str) -> None:
+    """Whatever is done with the newest revision."""
+    plugin_folder.add_table("stock")
+    folder = plugin_folder.add_table("shop") / "migrations"
+    second = (folder / "shop_0001.py").read_text().replace("shop_0001", "shop_0002")
+    (folder / "shop_0002.py").write_text(second)
+    assert run(f"db {command}").endswith(
+        f"shop: shop_0001 and shop_0002 are both the newest revision [{Code.MIGRATION_HEADS}]\n"
+        "    Merge them with pegboard db merge shop.\n"
+    )

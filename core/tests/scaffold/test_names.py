@@ -1,0 +1,134 @@
+"""The names of a new plugin."""
+
+from pathlib import Path
+
+import pytest
+
+from pegboard.scaffold import Names, ScaffoldError, find_names
+from pegboard.scaffold.names import FIRST_PARTY
+
+ROOT = Path(__file__).parents[3]
+
+
+def fault(name: str, **given: str) -> str:
+    """What is wrong with the names of a plugin."""
+    with pytest.raises(ScaffoldError) as caught:
+        find_names(name, **given)
+    return str(caught.value)
+
+
+def test_the_other_names_are_made_from_that_of_the_plugin():
+    """And each can be given."""
+    expected = Names("work_orders", "pegboard-work-orders", "pegboard_work_orders", "work_order")
+    assert expected == find_names("work_orders")
+    given = find_names("notes", distribution="acme.Notes", package="acme_notes", noun="memo")
+    assert Names("notes", "acme.Notes", "acme_notes", "memo") == given
+
+
+@pytest.mark.parametrize(
+    "name,noun",
+    [
+        ("notes", "note"),
+        ("stories", "story"),
+        ("kitchen", "kitchen"),
+        ("glass", "glass"),
+        ("status", "status"),
+        ("analysis", "analysis"),
+        ("s", "s"),
+        ("a_s", "a_s"),
+    ],
+)
+def test_one_row_is_called_by_the_singular(name, noun):
+    """Where the name of the plugin is a plural."""
+    assert noun == find_names(name).noun
+
+
+@pytest.mark.parametrize(
+    "name,near",
+    [
+        ("my-notes", "my_notes"),
+        ("Notes", "notes"),
+        ("pegboard-notes", "notes"),
+        ("my notes", "my_notes"),
+        ("2notes", ""),
+        ("", ""),
+        ("nötes", "n_tes"),
+        ("n" * 44, ""),
+        ("../notes", "notes"),
+    ],
+)
+def test_a_name_that_no_plugin_can_have_is_refused(name, near):
+    """With the rule, and one that is near."""
+    told = fault(name)
+    assert told.startswith(f"{name!r} cannot be the name of a plugin: it is made of lower-case")
+    assert told.endswith(f"Did you mean {near}?" if near else "characters.")
+
+
+@pytest.mark.parametrize(
+    "name,reason",
+    [
+        ("class", "class is a keyword of Python"),
+        ("match", "match is a keyword of Python"),
+        ("site", "site means something else in the commands that take a plugin's name"),
+        ("db", "db is a command or a part of the core"),
+        ("new", "new is a command or a part of the core"),
+        ("health", "health is a command or a part of the core"),
+        ("items", "items is a plugin of Pegboard itself: pip install pegboard-items"),
+        ("cache_redis", "is a plugin of Pegboard itself: pip install pegboard-cache-redis"),
+        ("redis", "the settings of a plugin redis would begin with REDIS_, as REDIS_"),
+        ("command", "a package pegboard_command is installed already"),
+        ("s_", "'pegboard-s-' cannot be the name of a distribution"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(name, reason):
+    """By Python, by the core, or by what is published."""
+    assert reason in fault(name)
+
+
+def test_the_name_of_an_installed_plugin_is_refused(plugin_folder):
+    """With the distribution that has it."""
+    plugin_folder.add("notes", version="1.2")
+    assert "notes is installed already, as example-notes 1.2: choose another name." == fault(
+        "notes"
+    )
+
+
+def test_an_installed_distribution_and_its_package_are_refused(plugin_folder):
+    """Each with the option that chooses another."""
+    plugin_folder.add("other", distribution="pegboard-notes")
+    told = fault("notes").splitlines()
+    assert "a distribution pegboard-notes is installed already (1.0)" in told[0]
+    assert "Choose another by --distribution." in told[0]
+    assert told[1].startswith("a package pegboard_notes is installed already. Choose another by")
+
+
+@pytest.mark.parametrize(
+    "option,value,reason",
+    [
+        ("distribution", "-notes", "'-notes' cannot be the name of a distribution"),
+        ("distribution", "a/b", "cannot be the name of a distribution"),
+        ("distribution", "nötes", "cannot be the name of a distribution"),
+        ("distribution", "Flask", "a distribution flask is installed already"),
+        ("package", "my-notes", "'my-notes' cannot be imported"),
+        ("package", "class", "'class' cannot be imported: it is no name of Python, or a keyword."),
+        ("package", "acme.notes", "'acme.notes' cannot be imported"),
+        ("package", "json", "json is a module of Python's standard library"),
+        ("package", "flask", "a package flask is installed already"),
+        ("noun", "Note", "'Note' cannot be what one row is called"),
+        ("noun", "class", "'class' cannot be what one row is called"),
+        ("noun", "none", "the class of a none would be called None, which is taken"),
+        ("noun", "exception", "would be called Exception, which is taken"),
+        ("noun", "text", "would be called Text, which is taken"),
+    ],
+)
+def test_each_name_that_is_given_is_checked(option, value, reason):
+    """And the message says by which option another is chosen."""
+    told = fault("notes", **{option: value})
+    assert reason in told
+    assert f"--{option}" in told
+
+
+def test_the_plugins_of_this_repository_are_known():
+    """Also where they are not installed."""
+    folders = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert set() == folders - set(FIRST_PARTY)

@@ -1,0 +1,233 @@
+"""Each rule of `MigrationsContract` fails for a plugin that breaks it, and says what to do."""
+
+from textwrap import dedent, indent
+
+import pytest
+
+from pegboard.testing.broken_rules import breaks
+from pegboard.testing.contracts import MigrationsContract
+from pegboard.testing.distributions import PluginFolder
+
+WALK = "test_each_revision_goes_up_down_and_up_again"
+MODELS = "test_models_equal_the_database"
+OWN = "test_revisions_touch_own_tables_only"
+ALIKE = "test_each_revision_leaves_the_same_on_both_databases"
+WRITTEN = "test_revisions_written_on_one_database_run_on_the_other"
+
+SECOND = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "notes_0002", "notes_0001"
+
+
+def upgrade():
+{upgrade}
+
+
+def downgrade():
+{downgrade}
+"""
+
+
+def add_notes(
+    folder: PluginFolder, upgrade: str, downgrade: str = "pass", columns: str = ""
+) -> str:
+    """Write a plugin with a table and a second revision; returns its name."""
+    module = folder.add_table("notes", columns=columns)
+    source = SECOND.format(
+        upgrade=indent(dedent(upgrade), "    "), downgrade=indent(dedent(downgrade), "    ")
+    )
+    (module / "migrations" / "notes_0002.py").write_text(source, encoding="utf-8")
+    return "notes"
+
+
+class TestNotes(MigrationsContract):
+    """A plugin that keeps the contract: with an enumeration, a check, a key to itself, defaults."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """It adds columns of many kinds to a table that has rows."""
+        add = """
+            with op.batch_alter_table("notes") as batch:
+                batch.add_column(sa.Column("color", sa.Enum("red", "blue", name="color")))
+                batch.add_column(sa.Column("stars", sa.Integer, sa.CheckConstraint(
+                    "stars BETWEEN 1 AND 5", name="stars"), server_default="1",
+                    nullable=False))
+                batch.add_column(sa.Column("price", sa.Numeric(6, 2)))
+                batch.add_column(sa.Column("parent_id", sa.Integer))
+                batch.create_foreign_key("fk_notes_parent_id_notes", "notes", ["parent_id"], ["id"])
+        """
+        drop = """
+            with op.batch_alter_table("notes") as batch:
+                batch.drop_constraint("fk_notes_parent_id_notes", type_="foreignkey")
+                batch.drop_constraint("stars", type_="check")
+                for name in ("parent_id", "price", "stars", "color"):
+                    batch.drop_column(name)
+        """
+        columns = """
+            color: Mapped[str | None] = mapped_column(sqlalchemy.Enum("red", "blue", name="color"))
+            stars: Mapped[int] = mapped_column(sqlalchemy.CheckConstraint(
+                "stars BETWEEN 1 AND 5", name="stars"), server_default="1")
+            price: Mapped[float | None] = mapped_column(sqlalchemy.Numeric(6, 2))
+            parent_id: Mapped[int | None] = mapped_column(sqlalchemy.ForeignKey("notes.id"))
+        """
+        return add_notes(plugin_folder, add, drop, columns)
+
+
+@breaks(MigrationsContract, WALK, "the upgrade to notes_0002 fails", database="sqlite")
+class TestAnUpgradeThatFails:
+    """It runs what there is not."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Drop a column that no revision has made."""
+        return add_notes(plugin_folder, "op.execute('UPDATE notes SET color = 1')")
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    "the upgrade to notes_0002 fails on sqlite where its tables have rows",
+    database="sqlite",
+)
+class TestAColumnThatRowsCannotHave:
+    """A column without a default is never null: only an empty table can get it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Rows would need a value."""
+        return add_notes(
+            plugin_folder,
+            """
+            with op.batch_alter_table("notes") as batch:
+                batch.add_column(sa.Column("color", sa.Text, nullable=False))
+            """,
+            columns="color: Mapped[str] = mapped_column(sqlalchemy.Text)",
+        )
+
+
+@breaks(MigrationsContract, WALK, "the downgrade of notes_0002 fails", database="sqlite")
+class TestADowngradeThatFails:
+    """It drops what there is not."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Nothing was made."""
+        return add_notes(plugin_folder, "pass", "op.drop_table('labels')")
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    "after the downgrade to base sqlite still has labels. Drop in the downgrade",
+    database="sqlite",
+)
+class TestADowngradeThatForgets:
+    """The table stays, and the next upgrade finds it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The second upgrade would fail if it did not look."""
+        return add_notes(
+            plugin_folder, "op.execute('CREATE TABLE IF NOT EXISTS labels (id integer)')"
+        )
+
+
+@breaks(MigrationsContract, MODELS, "add column notes.color", database="sqlite")
+class TestAModelWithoutARevision:
+    """A column of the model is in no revision."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The revision was not written."""
+        plugin_folder.add_table(
+            "notes", columns="color: Mapped[str] = mapped_column(sqlalchemy.Text)"
+        )
+        return "notes"
+
+
+@breaks(MigrationsContract, OWN, "it touches table tags, which belongs to tags", database="sqlite")
+class TestARevisionOfAnotherPluginsTable:
+    """It changes the table of a plugin that it requires."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """It drops a row of the other."""
+        plugin_folder.add_table("tags")
+        plugin_folder.add_table(
+            "notes",
+            requires=["pegboard", "example-tags"],
+            upgrade='op.execute("ALTER TABLE tags ADD COLUMN color text")',
+        )
+        return "notes"
+
+
+@breaks(MigrationsContract, OWN, "table notes_log: belongs to no active", database="sqlite")
+class TestATableThatIsNobodys:
+    """A table without a model, by SQL: no command knows it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Its name is made while the revision runs."""
+        return add_notes(
+            plugin_folder,
+            'op.execute(" ".join(["CREATE TABLE", "notes_" + "log", "(id integer)"]))',
+        )
+
+
+@breaks(MigrationsContract, ALIKE, "notes.color is a text and is never null")
+class TestARevisionOfOneDatabase:
+    """A column is another on PostgreSQL."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Only there it may not be null."""
+        return add_notes(
+            plugin_folder,
+            """
+            is_null = op.get_bind().dialect.name == "sqlite"
+            op.add_column("notes", sa.Column("color", sa.Text, nullable=is_null, server_default=""))
+            """,
+        )
+
+
+@breaks(MigrationsContract, ALIKE, "in the rows of notes")
+class TestARevisionOfTheRowsOfOneDatabase:
+    """Rows are changed only on PostgreSQL."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Their times are lost there."""
+        return add_notes(
+            plugin_folder,
+            """
+            if op.get_bind().dialect.name == "postgresql":
+                op.execute("UPDATE notes SET created_at = NULL")
+            """,
+        )
+
+
+@breaks(MigrationsContract, WRITTEN, "fails on sqlite", written_on="postgresql")
+class TestAModelOfOneDatabase:
+    """What is written for it on PostgreSQL does not run on SQLite."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """A type that only PostgreSQL has."""
+        plugin_folder.add_table(
+            "notes",
+            columns="words: Mapped[list[str]] = mapped_column(sqlalchemy.ARRAY(sqlalchemy.Text))",
+        )
+        return "notes"
+
+
+@breaks(MigrationsContract, MODELS, "notes has no migrations", database="sqlite")
+class TestAPluginWithoutMigrations:
+    """The contract is not for it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """It has no table."""
+        plugin_folder.add("notes")
+        return "notes"

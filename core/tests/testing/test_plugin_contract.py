@@ -1,0 +1,556 @@
+"""Each rule of `PluginContract` fails for a plugin that breaks it, and says what to do."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pegboard.testing.broken_rules import breaks
+from pegboard.testing.contracts import PluginContract
+from pegboard.testing.contracts.plugins.source import Source, Wheel
+from pegboard.testing.distributions import PluginFolder
+
+ALONE = "test_it_starts_alone"
+BESIDE = "test_it_starts_beside_every_installed_plugin"
+TWO = "test_it_works_in_two_apps_at_once"
+KEEPS = "test_it_keeps_nothing_of_an_app"
+FORGOTTEN = "test_an_app_that_is_not_used_is_forgotten"
+IMPORT = "test_its_import_asks_no_server"
+PROCESS = "test_it_leaves_the_process_as_it_is"
+FORK = "test_it_works_after_a_fork"
+SETTINGS = "test_its_settings_are_documented"
+HOOKS = "test_its_hooks_are_documented_and_used"
+FAILURES = "test_its_failures_are_named"
+REMOVAL = "test_its_removal_leaves_nothing"
+WHEEL = "test_it_installs_from_its_wheel"
+
+
+class Written:
+    """A plugin with the code of a subclass."""
+
+    code = ""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Write the plugin."""
+        plugin_folder.add("notes", self.code)
+        return "notes"
+
+
+class TestNotes(PluginContract):
+    """A plugin that keeps the contract, beside another that comes before it or after it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """It has a table, a setting, a hook and a failure of its own."""
+        plugin_folder.add_table("labels")
+        module = plugin_folder.add_table("notes")
+        with (module / "plugin.py").open("a", encoding="utf-8") as file:
+            file.write(
+                dedent('''
+                from example_notes import plugin
+
+                class Code(pegboard.ProblemCode):
+                    NO_PEN = ("NOTES_NO_PEN", "There is no pen.", "there is none", "Buy one.")
+
+                class NotesSettings(pegboard.Settings):
+                    pens: int = pegboard.setting(1, doc="How many pens there are.")
+
+                @pegboard.hookspec
+                def notes_pens(app):
+                    """Return more pens."""
+
+                @pegboard.hookimpl
+                def pegboard_hookspecs():
+                    return plugin
+
+                @pegboard.hookimpl
+                def pegboard_settings():
+                    return NotesSettings
+
+                @pegboard.hookimpl
+                def pegboard_setup(app):
+                    pens = pegboard.get_registry(app).hook.notes_pens(app=app)
+                    app.extensions["notes"] = pens
+                    if not pegboard.get_settings(NotesSettings, app).pens:
+                        problem = pegboard.Problem(Code.NO_PEN, "no pen", Code.NO_PEN.hint)
+                        raise pegboard.StartupError([problem])
+                ''')
+            )
+        return "notes"
+
+
+@breaks(PluginContract, ALONE, "notes alone: an app with notes answers /health/ready by 503")
+class TestNotReady(Written):
+    """Its own check fails."""
+
+    code = """
+        def check():
+            raise pegboard.NotReadyError("no pen")
+
+        @pegboard.hookimpl
+        def pegboard_health_checks():
+            return [pegboard.HealthCheck("pen", check)]
+    """
+
+
+@breaks(PluginContract, ALONE, "an app with notes does not start")
+class TestNoStart(Written):
+    """It needs a setting, which the tests do not give."""
+
+    code = """
+        class NotesSettings(pegboard.Settings):
+            pens: int = pegboard.setting(doc="How many pens there are.")
+
+        @pegboard.hookimpl
+        def pegboard_settings():
+            return NotesSettings
+    """
+
+
+class Beside:
+    """Two plugins, of which one fails when it comes at another place."""
+
+    place = ""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Labels say when they are set up; notes look whether they were."""
+        plugin_folder.add(
+            "labels",
+            """
+            @pegboard.hookimpl
+            def pegboard_setup(app):
+                app.extensions["labels"] = 1
+                app.extensions["set up"] = [*app.extensions.get("set up", []), "labels"]
+            """,
+        )
+        plugin_folder.add(
+            "notes",
+            f"""
+            @pegboard.hookimpl
+            def pegboard_setup(app):
+                names = {{one.name for one in pegboard.get_registry(app).plugins}}
+                if "labels" in names and ("labels" in app.extensions) {self.place}:
+                    raise RuntimeError("at the wrong place")
+            """,
+        )
+        return "notes"
+
+
+@breaks(PluginContract, BESIDE, "notes before labels: the app does not start")
+class TestNotFirst(Beside):
+    """It needs what the other has made, and does not require it."""
+
+    place = "is False"
+
+
+@breaks(PluginContract, BESIDE, "labels before notes: the app does not start")
+class TestNotSecond(Beside):
+    """It does not bear what the other has made."""
+
+    place = "is True"
+
+
+@breaks(PluginContract, TWO, "does not start")
+class TestOneAppOnly(Written):
+    """It can be set up once."""
+
+    code = """
+        done = []
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            if done:
+                raise RuntimeError("there is an app")
+            done.append(1)
+    """
+
+
+@breaks(PluginContract, TWO, "the first answers otherwise than one alone: /notes 500")
+class TestLastAppOnly(Written):
+    """Its view serves the app that was built last."""
+
+    code = """
+        import flask
+
+        apps = []
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            apps[:] = [app]
+
+        @pegboard.hookimpl
+        def pegboard_blueprints():
+            blueprint = flask.Blueprint("notes", __name__)
+
+            @blueprint.get("/notes")
+            def notes():
+                assert apps[0] is flask.current_app._get_current_object()
+                return {}
+
+            return [blueprint]
+    """
+
+
+@breaks(PluginContract, KEEPS, "building one changes example_notes.plugin.apps")
+class TestListOfApps(Written):
+    """A list in its module grows with each app."""
+
+    code = """
+        apps = {}
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            apps[id(app)] = len(apps)
+    """
+
+
+@breaks(PluginContract, FORGOTTEN, "notes keeps an app that is not used any more")
+class TestKeptApp(Written):
+    """A closure in another library's list keeps it."""
+
+    code = """
+        import atexit
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            atexit.register(lambda: app.name)
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, IMPORT, "the statement 'SELECT 1' at example_notes/plugin.py, line 5")
+class TestQueryAtImport(Written):
+    """It reads a database while it is imported."""
+
+    code = """
+        import sqlalchemy
+        with sqlalchemy.create_engine("sqlite://").connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, IMPORT, "socket.getaddrinfo")
+class TestNetworkAtImport(Written):
+    """It asks a server while it is imported, which there is not."""
+
+    code = """
+        import contextlib, socket
+        with contextlib.suppress(OSError):
+            socket.create_connection(("localhost", 9), timeout=0.1)
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, PROCESS, "os.environ['NOTES'] was")
+class TestChangedProcess(Written):
+    """It sets a variable of all apps, which was another."""
+
+    @pytest.fixture(autouse=True)
+    def _variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NOTES", "before")
+
+    code = """
+        import os
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            os.environ["NOTES"] = "after"
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, PROCESS, "flask.app.Flask.make_response is another function")
+class TestReplacedFunction(Written):
+    """It changes Flask for all apps."""
+
+    code = """
+        import flask
+        make_response = flask.Flask.make_response
+        flask.Flask.make_response = lambda self, value: make_response(self, value)
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, FORK, "answers otherwise: /notes. Threads, locks and connections")
+class TestNoFork(Written):
+    """Its view works only in the process that has built the app."""
+
+    code = """
+        import os
+        import flask
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            app.extensions["notes"] = os.getpid()
+
+        @pegboard.hookimpl
+        def pegboard_blueprints():
+            blueprint = flask.Blueprint("notes", __name__)
+
+            @blueprint.get("/notes")
+            def notes():
+                assert flask.current_app.extensions["notes"] == os.getpid()
+                return {}
+
+            return [blueprint]
+    """
+
+
+class Setting(Written):
+    """A plugin with a setting, and its documents."""
+
+    code = """
+        class NotesSettings(pegboard.Settings):
+            pens: int = pegboard.setting(1, doc="How many pens there are.")
+
+        @pegboard.hookimpl
+        def pegboard_settings():
+            return NotesSettings
+    """
+
+    @pytest.fixture
+    def documents(self) -> str:
+        """They do not name it."""
+        return "# Notes"
+
+
+@breaks(PluginContract, SETTINGS, "PEGBOARD_NOTES_PENS of notes is not documented: name it in the")
+class TestUndocumentedSetting(Setting):
+    """No page names it."""
+
+
+@breaks(PluginContract, SETTINGS, "pens of notes does not say what it means: write setting(")
+class TestUnexplainedSetting(Setting):
+    """Its line says nothing."""
+
+    code = Setting.code.replace("How many pens there are.", "Pens")
+
+
+class Hook(Written):
+    """A plugin with a hook of its own."""
+
+    docstring = '"""Return more pens."""'
+    call = "pegboard.get_registry(app).hook.notes_pens(app=app)"
+    documents_text: str | None = None
+
+    @pytest.fixture
+    def documents(self) -> str | None:
+        """The documents, if there are any."""
+        return self.documents_text
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Write the plugin."""
+        plugin_folder.add(
+            "notes",
+            f"""
+            import sys
+
+            @pegboard.hookspec
+            def notes_pens(app):
+                {self.docstring}
+
+            @pegboard.hookimpl
+            def pegboard_hookspecs():
+                return sys.modules[__name__]
+
+            @pegboard.hookimpl
+            def pegboard_setup(app):
+                {self.call}
+            """,
+        )
+        return "notes"
+
+
+@breaks(PluginContract, HOOKS, "the hook notes_pens of notes has no docstring")
+class TestHookWithoutDocstring(Hook):
+    """Nobody knows when it is called."""
+
+    docstring = "pass"
+
+
+@breaks(PluginContract, HOOKS, "the hook notes_pens of notes is declared, and never called")
+class TestUnusedHook(Hook):
+    """Who implements it waits in vain."""
+
+    call = "pass"
+
+
+@breaks(PluginContract, HOOKS, "the hook notes_pens of notes is not documented")
+class TestUndocumentedHook(Hook):
+    """No page names it."""
+
+    documents_text = "# Notes"
+
+
+@breaks(PluginContract, FAILURES, "line 6: pegboard_setup raises RuntimeError. Raise pegboard.Sta")
+class TestFailureWithoutCode(Written):
+    """Its error has no code and no hint."""
+
+    code = """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            if not app.name:
+                raise RuntimeError("no name")
+    """
+
+
+@breaks(PluginContract, FAILURES, "logging.warning logs without a name")
+class TestLogWithoutName(Written):
+    """Its lines are of the root logger."""
+
+    code = """
+        import logging
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            logging.warning("no pen")
+    """
+
+
+@breaks(PluginContract, FAILURES, "the code 'NO_PEN' of a Problem is not declared")
+class TestUndeclaredCode(Written):
+    """Its code is a text."""
+
+    code = """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            if not app.name:
+                raise pegboard.StartupError([pegboard.Problem("NO_PEN", "no pen", "Buy one.")])
+    """
+
+
+class Coded(Written):
+    """A plugin with a code."""
+
+    code = """
+        class Code(pegboard.ProblemCode):
+            NO_PEN = ("NOTES_NO_PEN", "There is no pen.", "there is none", "Buy one.")
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            app.extensions["notes"] = Code.NO_PEN
+    """
+
+
+@breaks(PluginContract, FAILURES, "the code NO_PEN of notes may be another plugin's: begin it with")
+class TestForeignCode(Coded):
+    """The code does not begin with the plugin's name."""
+
+    code = Coded.code.replace("NOTES_NO_PEN", "NO_PEN")
+
+
+@breaks(PluginContract, FAILURES, "the code NOTES_NO_PEN of notes has no hint: write it")
+class TestCodeWithoutHint(Coded):
+    """Nobody knows what to do."""
+
+    code = Coded.code.replace("Buy one.", " ")
+
+
+@breaks(PluginContract, FAILURES, "the code NOTES_NO_PEN of notes is never used: remove it")
+class TestUnusedCode(Coded):
+    """It is in the list of problems in vain."""
+
+    code = Coded.code.replace("Code.NO_PEN", "1")
+
+
+@breaks(
+    PluginContract, REMOVAL, "remove notes leaves on sqlite: table notes_log", database="sqlite"
+)
+class TestLeftTable:
+    """A table that no downgrade drops."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """It is made by SQL, so that no command knows of it."""
+        upgrade = 'op.execute(" ".join(["CREATE TABLE", "notes_" + "log", "(id integer)"]))'
+        plugin_folder.add_table("notes", upgrade=upgrade)
+        return "notes"
+
+
+@breaks(PluginContract, REMOVAL, "leaves on postgresql: function notes_now", database="postgresql")
+class TestLeftFunction:
+    """A function in PostgreSQL that no downgrade drops."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """SQLite has no functions."""
+        make = "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
+        plugin_folder.add_table("notes", upgrade=f"op.execute({make!r})")
+        return "notes"
+
+
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "example-notes"
+version = "1.0"
+dependencies = ["pegboard"]
+
+[project.entry-points."pegboard.plugins"]
+notes = "example_notes.plugin"
+
+[tool.hatch.build.targets.wheel]
+packages = ["example_notes"]
+exclude = ["migrations"]
+"""
+
+
+@pytest.mark.slow
+@breaks(PluginContract, WHEEL, "it lacks example_notes/migrations/notes_0001.py: include them")
+class TestIncompleteWheel:
+    """A wheel without the migrations, which work as long as the folder is on the path."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The folder of the distribution is that of the packages."""
+        pytest.importorskip("hatchling")
+        plugin_folder.add_table("notes")
+        (plugin_folder.path / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+        return "notes"
+
+    @pytest.fixture
+    def source(self, plugin_name: str, plugin_folder: PluginFolder) -> Source | None:
+        """As for a test in that folder."""
+        return Source.find(plugin_folder.path / "tests" / "test_notes.py", plugin_name)
+
+
+@pytest.mark.parametrize(
+    "tag,metadata,entries,says",
+    [
+        ("cp26-cp26-win32", [], "notes = example_notes", "it is for other machines"),
+        ("py3-none-any", ["Requires-Python: <3"], "notes = example_notes", "it requires Python <3"),
+        ("py3-none-any", ["Requires-Dist: pegboard-items"], "notes = x", "does not require pegb"),
+        ("py3-none-any", [], "other = example_notes", "it has no entry point notes in the group"),
+    ],
+)
+def test_a_wheel_that_cannot_be_used_is_told(
+    tmp_path: Path, tag: str, metadata: Sequence[str], entries: str, says: str
+) -> None:
+    """Its tags, the Python and the core that it requires, and its entry point."""
+    path = tmp_path / f"example_notes-1.0-{tag}.whl"
+    requires = [] if metadata else ["Requires-Dist: pegboard"]
+    head = ["Metadata-Version: 2.1", "Name: example-notes", "Version: 1.0"]
+    with zipfile.ZipFile(path, "w") as archive:
+        folder = "example_notes-1.0.dist-info"
+        archive.writestr(f"{folder}/METADATA", "\n".join([*head, *requires, *metadata, ""]))
+        archive.writestr(f"{folder}/entry_points.txt", f"[pegboard.plugins]\n{entries}\n")
+    wheel = Wheel(path, tmp_path / "unpacked")
+    mistakes = [*wheel.mistakes("notes", "example_notes", Source(tmp_path))]
+    assert any(says in one for one in mistakes), mistakes
+
+
+def test_a_plugin_that_is_not_installed_is_told(request: pytest.FixtureRequest) -> None:
+    """With those that are."""
+    from pegboard.testing.contracts.named import candidate_of  # noqa: PLC0415
+
+    with pytest.raises(pytest.fail.Exception, match="no plugin named 'nothing' is installed here"):
+        candidate_of("nothing")

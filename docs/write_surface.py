@@ -1,0 +1,145 @@
+"""Write docs/surface.json: the public API as the last release has it.
+
+What has changed since then must be named in the section "Plugin API" of the CHANGELOG's newest
+version, in an entry that is new since then: names, members and signatures of Python, hooks,
+settings and codes of problems. A test compares; this script prints what is not named, and writes
+the file only when nothing is: do that when a version has been released.
+"""
+
+import hashlib
+import json
+import re
+import runpy
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "docs/surface.json"
+CHANGELOG = ROOT / "CHANGELOG.md"
+HOOKS = ROOT / "docs/reference/hooks.md"
+
+API = runpy.run_path(str(ROOT / "docs/write_api.py"))
+SETTINGS = runpy.run_path(str(ROOT / "docs/write_settings.py"))
+PROBLEMS = runpy.run_path(str(ROOT / "docs/write_problems.py"))
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The public API, and the entries of the CHANGELOG that tell of it."""
+
+    names: Mapping[str, str]
+    """What each name is, as its signature; the name of a member has that of its class before it."""
+    entries: frozenset[str]
+    """The entries, each as the hash of its text."""
+
+
+def names() -> dict[str, str]:
+    """Return the public API as it is in the source."""
+    return dict([*_python(), *_hooks(), *_settings(), *_codes()])
+
+
+def _python() -> Iterator[tuple[str, str]]:
+    unexported = API["unexported"]()
+    for module in API["modules"]():
+        found = [API["find"](module, name) for name in API["names_of"](module)]
+        for definition in [*found, *unexported[module]]:
+            name = f"{module}.{definition.name}"
+            yield name, _plain(API["head"](definition))
+            if hasattr(definition.node, "bases"):
+                for member in definition.members:
+                    if member.is_documented:
+                        shown = API["item"](member, {}).partition("\n")[0].rstrip("\\")
+                        yield f"{name}.{member.name}", _plain(shown)
+
+
+def _hooks() -> Iterator[tuple[str, str]]:
+    """Yield the hooks as their reference shows them, which another test compares with the code."""
+    text = HOOKS.read_text(encoding="utf-8")
+    for name, signature in re.findall(
+        r"^### (\w+)\n\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ):
+        yield f"hook.{name}", _plain(signature)
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    for owner in SETTINGS["OWNERS"]:
+        for one in SETTINGS["declared"](owner):
+            yield f"setting.{one.variable}", f"{one.annotation} = {SETTINGS['default'](one)}"
+
+
+def _codes() -> Iterator[tuple[str, str]]:
+    for codes in PROBLEMS["OWNERS"].values():
+        for code in codes:
+            yield f"code.{code}", ""
+
+
+def _plain(code: str) -> str:
+    return " ".join(code.split())
+
+
+def entries() -> list[str]:
+    """Return the entries of the section "Plugin API" of the newest version."""
+    newest = CHANGELOG.read_text(encoding="utf-8").split("\n## ")[1]
+    section = newest.partition("\n### Plugin API\n")[2].partition("\n### ")[0]
+    return [_plain(one) for one in section.split("\n- ")[1:]]
+
+
+def hash_of(entry: str) -> str:
+    """Return what the file keeps of an entry."""
+    return hashlib.sha256(entry.encode()).hexdigest()[:16]
+
+
+def read() -> Surface:
+    """Return what the file has."""
+    stored: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return Surface(stored["names"], frozenset(stored["entries"]))
+
+
+def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> list[str]:
+    """Return a line for each change since a release that no new entry names.
+
+    A name counts if an entry has it between backticks, as `Class.member` if it is a member. With a
+    class that is new, or that has gone, its members are told.
+    """
+    new = " ".join(one for one in told if hash_of(one) not in released.entries)
+    words = [re.findall(r"\w+", code) for code in re.findall(r"`([^`]+)`", new)]
+    lines = []
+    for name in sorted({*released.names, *current}):
+        before, after = released.names.get(name), current.get(name)
+        owner, _, last = name.rpartition(".")
+        is_member = owner in released.names or owner in current
+        if before == after or (is_member and (owner in released.names) != (owner in current)):
+            continue
+        needed = [owner.rpartition(".")[2], last] if is_member else [last]
+        if not any(_follow(one, needed) for one in words):
+            what = "is new" if before is None else "has gone" if after is None else "has changed"
+            lines.append(f"{name} {what}: {before or ''} -> {after or ''}")
+    return lines
+
+
+def _follow(words: list[str], needed: list[str]) -> bool:
+    """Return whether some words are among others, one after the other."""
+    size = len(needed)
+    return any(words[place : place + size] == needed for place in range(len(words)))
+
+
+def missing() -> list[str]:
+    """Return what has changed since the last release and is not in the CHANGELOG."""
+    return unnamed(read(), names(), entries())
+
+
+def main() -> None:
+    """Print what is not named, else write the file."""
+    if FILE.exists() and (lines := missing()):
+        print(*lines, sep="\n")
+        sys.exit('Name these in an entry of "Plugin API" in CHANGELOG.md.')
+    surface = {"entries": sorted(map(hash_of, entries())), "names": dict(sorted(names().items()))}
+    FILE.write_text(f"{json.dumps(surface, indent=0, ensure_ascii=False)}\n", encoding="utf-8")
+    print(f"{FILE.name} written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`pegboard plugins compat`: own tests of plugins, from their sdists, against a core."""
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from pegboard.testing.distributions import PluginFolder
+
+Run = Callable[..., CompletedProcess[str]]
+
+BACKEND = """
+import pathlib, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name = "{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
+        metadata = pathlib.Path("METADATA").read_text()
+        wheel.writestr("{name}-1.0.dist-info/METADATA", metadata)
+        wheel.writestr("{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("{name}-1.0.dist-info/RECORD", "")
+        wheel.writestr("{name}.py", "")
+    return name
+"""
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "{name}"
+version = "1.0"
+dependencies = ["pegboard{core}"]
+
+[project.optional-dependencies]
+test = ["six"]
+"""
+METADATA = """Metadata-Version: 2.1
+Name: {name}
+Version: 1.0
+Requires-Dist: pegboard{core}
+Provides-Extra: test
+Requires-Dist: six; extra == "test"
+"""
+
+
+@pytest.fixture
+def sdists(tmp_path: Path) -> Path:
+    """A folder of sdists."""
+    folder = tmp_path / "sdists"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> str:
+    """The wheel of a core that has a version, and nothing else."""
+    path = tmp_path / "pegboard-9.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        metadata = "Metadata-Version: 2.1\nName: pegboard\nVersion: 9.0\n"
+        wheel.writestr("pegboard-9.0.dist-info/METADATA", metadata)
+        wheel.writestr("pegboard-9.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("pegboard-9.0.dist-info/RECORD", "")
+    return str(path)
+
+
+@pytest.fixture
+def publish(plugin_folder: PluginFolder, sdists: Path) -> Callable[..., None]:
+    """Installs a plugin's distribution, and writes its sdist with a module of tests."""
+
+    def publish(name: str, tests: str | None, core: str = ">=0.1") -> None:
+        plugin_folder.add(name, distribution=f"pegboard-{name}", version="1.0")
+        stem = f"pegboard_{name}"
+        files = {
+            "pyproject.toml": PYPROJECT.format(name=stem, core=core),
+            "backend.py": BACKEND.format(name=stem),
+            "METADATA": METADATA.format(name=stem, core=core),
+        }
+        if tests is not None:
+            files["tests/test_it.py"] = tests
+        with tarfile.open(sdists / f"{stem}-1.0.tar.gz", "w:gz") as archive:
+            for path, text in files.items():
+                member = tarfile.TarInfo(f"{stem}-1.0/{path}")
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+
+    return publish
+
+
+TESTS = """
+import pytest
+import six
+from importlib.metadata import version
+
+def test_core(): assert "9.0" == version("pegboard")
+class TestLog:
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_order(self, number): assert number == 1
+"""
+
+
+@pytest.mark.parametrize("program", ["uv", "pip"])
+def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtures
+    publish: Callable[..., None],
+    sdists: Path,
+    core: str,
+    pegboard: Run,
+    tmp_path: Path,
+    program: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Failures are named by their ids; a known one has its reason, a needless one is told."""
+    if program == "pip":
+        monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
+    publish("audit", TESTS)
+    publish("mail", None)
+    publish("old", TESTS, core="<9")
+    arguments = ["--against", core, "--sdists", str(sdists)]
+    names = ["--plugin", "audit", "--plugin", "mail", "--plugin", "old"]
+
+    done = pegboard("plugins", "compat", *arguments, *names)
+
+    assert 1 == done.returncode
+    assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped)" in done.stdout
+    assert "  failed: tests/test_it.py::TestLog::test_order[2]\n" in done.stdout
+    assert "pegboard-mail 1.0: not tested\n  the sdist of pegboard-mail 1.0 has no" in done.stdout
+    assert "pegboard-old 1.0: not tested\n" in done.stdout
+    assert "pegboard_old-1.0 cannot be installed with" in done.stdout
+    if program == "pip":
+        return  # the rest is the same
+    known = tmp_path / "known.txt"
+    known.write_text(
+        "pegboard-audit tests/test_it.py::TestLog::test_order[*]  # waits for 1.1\n"
+        "pegboard-audit tests/test_it.py::test_core  # was mended\n"
+        "pegboard-old  # is for older cores\n"
+        "pegboard-mail  # has none\n"
+    )
+    done = pegboard("plugins", "compat", *arguments, *names, "--exclude", str(known), "--json")
+
+    document = json.loads(done.stdout)
+    assert 0 == done.returncode
+    assert ["excluded"] * 3 == [one["outcome"] for one in document["distributions"]]
+    assert [f"{known}:2: pegboard-audit tests/test_it.py::test_core"] == document[
+        "unneeded_exclusions"
+    ]
+    assert f"No longer fails, remove the line: {known}:2" in done.stderr
+
+
+def test_what_is_asked_for_wrongly_is_told(
+    publish: Callable[..., None], sdists: Path, core: str, pegboard: Run, tmp_path: Path
+) -> None:
+    """A reason that is missing, a plugin or an sdist that is not there; nothing is run."""
+    publish("audit", TESTS)
+    known = tmp_path / "known.txt"
+    known.write_text("pegboard-audit\n")
+    (sdists / "pegboard_audit-1.0.tar.gz").unlink()
+    arguments = ["plugins", "compat", "--against", core, "--sdists", str(sdists), "--plugin"]
+
+    done = pegboard(*arguments, "audit", "--exclude", str(known))
+    assert f"{known}:1: pegboard-audit has no reason" in done.stderr
+    assert "nothing is not installed; there are: audit" in pegboard(*arguments, "nothing").stderr
+    done = pegboard(*arguments, "audit")
+    assert 1 == done.returncode
+    assert f"there is no sdist pegboard_audit-1.0.tar.gz in {sdists}" in done.stdout

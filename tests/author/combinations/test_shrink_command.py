@@ -1,0 +1,79 @@
+"""`pegboard plugins matrix --shrink`, with tox and with other commands."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+Project = Callable[..., Path]
+Run = Callable[..., CompletedProcess[str]]
+
+FACTOR = f"py3{sys.version_info.minor}"
+MATRIX = """
+plugins = ["./items", "./audit", "./mail", "./search"]
+commands = ["python check.py"]
+install = false
+"""
+CHECK = """
+import os, sys
+sys.exit({'audit', 'mail'} <= {*os.environ['PEGBOARD_TEST_SUBSET'].split()})
+"""
+
+
+def test_tox_runs_smaller_sets_until_none_fails(project: Project, pegboard: Run) -> None:
+    """Also sets that are not in the matrix; audit never comes without items."""
+    root = project(
+        MATRIX + "subsets = 1\nmax_jobs = 1\n",
+        items="",
+        audit="pegboard-items",
+        mail="",
+        search="pegboard-mail",
+    )
+    (root / "check.py").write_text(CHECK)
+    (root / "tox.ini").write_text("[tox]\nno_package = true\n")
+
+    done = pegboard("plugins", "matrix", "--shrink", f"{FACTOR}-core-all")
+
+    assert f"{FACTOR}-core-items-audit-mail: audit, items, mail\n" == done.stdout, done.stderr
+
+
+def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) -> None:
+    """What was run is on standard error, with the files that have the output."""
+    root = project(MATRIX, items="", audit="pegboard-items", mail="", search="pegboard-mail")
+    (root / "check.py").write_text(CHECK)
+    name = f"{FACTOR}-core-items-audit-mail-search"
+    command = [sys.executable, "check.py", "{environment}", "{plugins}"]
+
+    done = pegboard("plugins", "matrix", "--shrink", name, "--", *command)
+
+    assert f"{FACTOR}-core-items-audit-mail: audit, items, mail\n" == done.stdout
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("failed with 1: audit, items, mail, search (")
+    log = Path(first.rpartition("(")[2].removesuffix(")"))
+    assert f"check.py {name} audit,items,mail,search" in log.read_text()
+    assert "It is the smallest set" in done.stderr
+
+    shown = pegboard("plugins", "matrix", "--json", "--shrink", name, "--", *command)
+    document = json.loads(shown.stdout)
+    assert ["audit", "items", "mail"] == document["plugins"]
+    assert (True, False, 1) == (document["is_smallest"], document["is_flaky"], document["status"])
+    assert {"plugins": [], "statuses": [0]} in document["runs"]
+
+
+def test_what_cannot_be_shrunk_is_told(project: Project, pegboard: Run) -> None:
+    """What passes, what is no combination, a command that is not there, one without --shrink."""
+    project(MATRIX, items="", audit="pegboard-items", mail="", search="pegboard-mail")
+    name = f"{FACTOR}-core-items-mail"
+    runs = {
+        "It did not fail in 1 runs": ("--shrink", name, "--", sys.executable, "-c", ""),
+        "no-command cannot be run: No such file": ("--shrink", name, "--", "no-command"),
+        "py3-none is no combination": ("--shrink", "py3-none"),
+        "audit without items cannot be": ("--shrink", f"{FACTOR}-core-audit"),
+        "only --shrink runs one: pytest": ("pytest",),
+    }
+    for message, arguments in runs.items():
+        done = pegboard("plugins", "matrix", *arguments)
+        assert done.returncode
+        assert "" == done.stdout
+        assert message in done.stderr

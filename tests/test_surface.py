@@ -1,0 +1,88 @@
+"""The public API does not change without an entry under "Plugin API" in the CHANGELOG."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+SCRIPT = runpy.run_path(str(Path(__file__).parent.parent / "docs/write_surface.py"))
+Surface, unnamed, hash_of = SCRIPT["Surface"], SCRIPT["unnamed"], SCRIPT["hash_of"]
+
+RELEASED = {
+    "pegboard.cached": "def cached(ttl: int)",
+    "pegboard.Blueprint": "class Blueprint",
+    "pegboard.Blueprint.get": "get(path: str)",
+    "hook.pegboard_setup": "def pegboard_setup(app)",
+    "setting.PEGBOARD_CACHE": "str = auto",
+    "code.PB_HOOK_UNKNOWN": "",
+}
+OLD_ENTRY = "`cached` caches, `Blueprint.get` routes, `pegboard_setup`, `PEGBOARD_CACHE`."
+
+CHANGES = {
+    "a signature": (
+        {"pegboard.cached": "def cached(ttl: float)"},
+        "`pegboard.cached` takes floats.",
+    ),
+    "a name": ({"pegboard.clock": "def clock()"}, "`clock()` is the time."),
+    "a member": ({"pegboard.Blueprint.get": "get(rule: str)"}, "`Blueprint.get` takes a rule."),
+    "a member more": ({"pegboard.Blueprint.put": "put()"}, "`pegboard.Blueprint.put(path)`."),
+    "a hook": ({"hook.pegboard_setup": "def pegboard_setup(app, it)"}, "`pegboard_setup` gets it."),
+    "a default": ({"setting.PEGBOARD_CACHE": "str = memory"}, "`PEGBOARD_CACHE=memory`."),
+    "a code": ({"code.PB_NEW": ""}, "`PB_NEW` tells of it."),
+    "a class with members": (
+        {"pegboard.Tool": "class Tool", "pegboard.Tool.use": "use()"},
+        "`pegboard.Tool` is new.",
+    ),
+}
+
+
+def test_every_change_of_the_public_api_is_in_the_changelog() -> None:
+    """Name each in an entry of the section "Plugin API", between backticks.
+
+    When a version has been released, `python docs/write_surface.py` takes its API as the new
+    beginning.
+    """
+    assert [] == SCRIPT["missing"]()
+
+
+def test_the_surface_has_each_kind_of_name() -> None:
+    """Python, members, fixtures, hooks of the core and of plugins, settings, codes."""
+    assert {
+        "pegboard.cached",
+        "pegboard.resources.Steps.lock",
+        "pegboard.testing.fixtures.make_app",
+        "pegboard.testing.fixtures.MakeApp.__call__",
+        "hook.pegboard_setup",
+        "hook.pegboard_items_before_write",
+        "setting.PEGBOARD_RATELIMIT_DEFAULT",
+        "code.PB_HOOK_UNKNOWN",
+    } <= set(SCRIPT["names"]())
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_is_found_until_a_new_entry_names_it(kind: str) -> None:
+    """An entry of the last release does not count, whatever it names."""
+    changed, entry = CHANGES[kind]
+    released = Surface(RELEASED, frozenset([hash_of(OLD_ENTRY)]))
+    current = {**RELEASED, **changed}
+    found = [line.partition(" ")[0] for line in unnamed(released, current, [OLD_ENTRY])]
+    assert [next(iter(changed))] == found
+    assert [] == unnamed(released, current, [OLD_ENTRY, entry])
+    assert [] == unnamed(released, RELEASED, [OLD_ENTRY])
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_what_goes_is_found(name: str) -> None:
+    """A name, a member, a hook, a setting, a code."""
+    released = Surface(RELEASED, frozenset())
+    current = {
+        key: value for key, value in RELEASED.items() if key != name and f"{name}." not in key
+    }
+    (line,) = unnamed(released, current, [])
+    assert line.startswith(f"{name} has gone")
+
+
+def test_a_name_without_backticks_is_not_named() -> None:
+    """It may be a word of the language."""
+    released = Surface(RELEASED, frozenset())
+    assert unnamed(released, {**RELEASED, "pegboard.cached": "def cached()"}, ["What was cached."])
