@@ -15,6 +15,7 @@ from pegboard.grading.silver import SHOWN, is_marked
 PUBLIC = (
     "pegboard",
     "pegboard.annotations",
+    "pegboard.background",
     "pegboard.cache",
     "pegboard.clients",
     "pegboard.clock",

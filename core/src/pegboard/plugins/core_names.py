@@ -12,6 +12,7 @@ from pegboard.plugins.discovery import Candidate
 PUBLIC = (
     "pegboard",
     "pegboard.annotations",
+    "pegboard.background",
     "pegboard.cache",
     "pegboard.clients",
     "pegboard.clock",
