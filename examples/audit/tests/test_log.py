@@ -1,7 +1,7 @@
 """What is in the log: all that is written, and only what is committed."""
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 from werkzeug.exceptions import HTTPException
 
 import pegboard
@@ -134,15 +134,17 @@ def test_the_log_is_only_added_to(app, client, logged):
     assert ["user:ada"] == [one["who"] for one in logged()]
 
 
-def test_an_entry_costs_one_statement(app, client):
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_entries_cost_one_statement(make_app, plugins, database_url, statement_budget):
     """For one row and for a hundred."""
-    statements: list[str] = []
-    with app.app_context():
-        event.listen(
-            pegboard.db.engine,
-            "before_cursor_execute",
-            lambda _connection, _cursor, statement, *_: statements.append(statement),
-        )
+    client = make_app(plugins=plugins, DATABASE_URL=database_url).test_client()
     client.post("/api/items/", json={"name": "Hammer"})
-    client.post("/api/items/bulk", json=[{"name": f"Peg {number}"} for number in range(100)])
-    assert 2 == sum("INTO audit_entries" in statement for statement in statements)
+    for body, path in (
+        ({"name": "Anvil"}, "/api/items/"),
+        ([{"name": f"Peg {number}"} for number in range(100)], "/api/items/bulk"),
+    ):
+        with statement_budget(statements=2) as costs:
+            assert 201 == client.post(path, json=body).status_code
+        assert ["items", "audit_entries"] == [
+            statement.partition("INTO ")[2].split()[0] for statement in costs.requests[0].statements
+        ]
