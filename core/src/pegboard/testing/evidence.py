@@ -58,7 +58,9 @@ def _evidence(item: pytest.Item, folder: Path) -> dict[str, Any]:
     owner: type | None = getattr(item, "cls", None)
     arguments = getattr(getattr(item, "callspec", None), "params", {})
     names = {*getattr(item, "fixturenames", ())}
-    databases = {value for value in arguments.values() if value in DATABASES}
+    databases = {
+        value for value in arguments.values() if isinstance(value, str) and value in DATABASES
+    }
     databases |= {"postgresql"} if names & {"postgres_url", "own_postgres"} else set()
     if "sqlite_url" in names or (not databases and names & {"make_app", "make_shared_app"}):
         databases.add("sqlite")
