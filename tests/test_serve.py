@@ -134,6 +134,22 @@ def test_it_says_where_it_serves_and_which_plugins_are_active(service: LiveServe
     assert "\nPlugins: items (pegboard-items " in service.output
 
 
+def test_every_line_of_a_json_log_is_json(start, tmp_path: Path):
+    """From the start to the stop, what an upgrade has done as well; the times are in UTC."""
+    database = {"DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    command = (script("pegboard"), "serve", "--port", "{port}", "--upgrade")
+    server = start(*command, PEGBOARD_LOG_FORMAT="json", **database)
+    wait_until(lambda: "Plugins: " in server.output, "it names the plugins")
+    assert 404 == get(server.port, "/nothing")[0]
+    server.stop()
+    lines = [json.loads(line) for line in server.output.splitlines()]
+    messages = [line["message"] for line in lines]
+    assert f"Pegboard serves at http://127.0.0.1:{server.port}" in messages
+    assert any("items_0001" in message for message in messages)
+    assert any("/nothing" in message for message in messages)
+    assert all(line["time"].endswith("Z") for line in lines)
+
+
 def test_it_does_not_start_on_a_schema_that_is_behind(tmp_path: Path):
     """It names each plugin and its revision, and the hint."""
     port = str(free_port())

@@ -1,5 +1,6 @@
 """`pegboard serve`: the production server."""
 
+import logging
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from pegboard.server import (
     run,
 )
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
+
+logger = logging.getLogger(__name__)
 
 UPGRADE_HINT = "Run pegboard db upgrade, or start with pegboard serve --upgrade."
 
@@ -66,7 +69,18 @@ def serve(
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
     load_quietly = partial(_load_quietly, load, checked.warnings)
-    run(load_quietly, checked.address, checked.limits, partial(click.echo, checked.announcement))
+    announce = partial(_report(checked.log_format), checked.announcement)
+    run(load_quietly, checked.address, checked.limits, announce)
+
+
+def _report(log_format: str) -> Callable[[str], None]:
+    """Return what tells an operator of the start: as lines of the log, if others read that."""
+
+    def log(text: str) -> None:
+        for line in text.splitlines():
+            logger.info("%s", line)
+
+    return log if log_format == "json" else click.echo
 
 
 def _import_drivers(options: Mapping[str, object]) -> None:
@@ -128,7 +142,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 # Imports Alembic, which a service whose database is at head does without.
                 from pegboard.migrations import upgrade  # noqa: PLC0415
 
-                upgrade(app, report=click.echo)
+                upgrade(app, report=_report(core.log_format))
             require_head(app)
             limits = Limits(
                 workers=core.workers,
