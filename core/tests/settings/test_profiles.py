@@ -1,5 +1,6 @@
 """The three configurations, and which source of a value wins."""
 
+import flask
 import pytest
 
 from pegboard import (
@@ -126,6 +127,40 @@ def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", secret)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     assert "SECRET_KEY" in refused("production")
+
+
+def test_earlier_keys_are_taken_until_they_are_removed(tmp_path, monkeypatch):
+    """From a file, as the key itself: a cookie that was signed with one is still good."""
+    earlier, current = SECRET, SECRET[::-1]
+    file = tmp_path / "earlier"
+    file.write_text(f"{'another-key-of-thirty-two-bytes-or-so'},{earlier}\n")
+
+    def client_of(key, *, has_earlier):
+        if has_earlier:
+            monkeypatch.setenv("SECRET_KEY_FALLBACKS_FILE", str(file))
+        else:
+            monkeypatch.delenv("SECRET_KEY_FALLBACKS_FILE", raising=False)
+        app = create_app({"SECRET_KEY": key, "DATABASE_URL": "sqlite://"}, plugins=[])
+        app.add_url_rule("/set", "set", lambda: flask.session.setdefault("user", "1"))
+        app.add_url_rule("/get", "get", lambda: str(flask.session.get("user")))
+        return app.test_client()
+
+    old = client_of(earlier, has_earlier=False)
+    old.get("/set")
+    seen = {}
+    for has_earlier in (True, False):
+        new = client_of(current, has_earlier=has_earlier)
+        new.set_cookie("session", old.get_cookie("session").value)
+        seen[has_earlier] = new.get("/get").text
+    assert {True: "1", False: "None"} == seen
+
+
+def test_production_refuses_a_weak_earlier_key(monkeypatch):
+    """What it has signed would still be taken."""
+    monkeypatch.setenv("SECRET_KEY", SECRET)
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"{SECRET[::-1]},changeme")
+    assert "SECRET_KEY_FALLBACKS is too short" in refused("production")
 
 
 def test_production_refuses_the_secret_of_development(monkeypatch):

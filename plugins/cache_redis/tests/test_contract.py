@@ -23,6 +23,7 @@ from pegboard.redis import ChannelError
 from pegboard.stages import result_of
 from pegboard.testing.contracts import KEY, CacheStrategyContract, lease
 from pegboard_cache_redis.cache import epoch
+from pegboard_cache_redis.cache.codec import Codec, InvalidValueError
 
 WARM = Key("warm", "up")
 
@@ -193,6 +194,16 @@ def test_a_value_under_another_key_is_no_value(strategies, server):
     assert Miss(MissReason.INVALID) == other.look_up(key)
     assert one.fill(lease(one, key), b"other", 300)
     assert b"other" == other.look_up(key)
+
+
+def test_values_outlive_a_change_of_the_secret():
+    """A process that knows the other's secret takes its values, and the other takes none."""
+    old = Codec("earlier", max_size=100)
+    new = Codec("current", max_size=100, earlier=["before", "earlier"])
+    mark = b"G" + b"g" * 16
+    assert b"value" == new.decode(b"key", mark, old.encode(b"key", mark, b"value") or b"")
+    with pytest.raises(InvalidValueError, match="another SECRET_KEY"):
+        old.decode(b"key", mark, new.encode(b"key", mark, b"value") or b"")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

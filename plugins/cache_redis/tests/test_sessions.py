@@ -208,7 +208,7 @@ def test_an_id_is_only_good_where_it_was_signed(app, desk, make_app, redis_url):
 
 
 def test_a_session_outlives_a_change_of_the_secret(app, desk, make_app, redis_url):
-    """The old secret is one of Flask's `SECRET_KEY_FALLBACKS`; what is written is sealed anew."""
+    """The old secret is one of `SECRET_KEY_FALLBACKS`; what is written is sealed anew."""
     client = app.test_client()
     desk.run(client, put(user=1))
     config = {

@@ -74,7 +74,10 @@ class CoreSettings(Settings):
     """
 
     bare_variables = frozenset(
-        {"secret_key", "database_url", "redis_url", "cors_origins", "host", "port", "workers"}
+        {
+            *("secret_key", "secret_key_fallbacks", "database_url", "redis_url", "cors_origins"),
+            *("host", "port", "workers"),
+        }
     )
     # The variable of gunicorn and of many platforms.
     foreign_variables = MappingProxyType({"workers": ("WEB_CONCURRENCY",)})
@@ -88,6 +91,11 @@ class CoreSettings(Settings):
     testing: bool = setting(default=False, doc="Let exceptions reach the test client.")
     secret_key: str = setting(
         "", doc="Key that signs sessions and cursors; in production 32 bytes or more.", secret=True
+    )
+    secret_key_fallbacks: tuple[str, ...] = setting(
+        (),
+        doc="Earlier keys, comma-separated: what they have signed is still taken, and signed anew.",
+        secret=True,
     )
     database_url: str = setting(
         "sqlite:///pegboard.db", doc="SQLAlchemy URL of the database.", secret=True

@@ -197,12 +197,14 @@ def _refusals(
         return []
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
-    if (found := _weakness(core.secret_key)) is not None:
+    weaknesses = [("SECRET_KEY", _weakness(core.secret_key))]
+    weaknesses += [("SECRET_KEY_FALLBACKS", _weakness(key)) for key in core.secret_key_fallbacks]
+    for name, found in [(name, found) for name, found in weaknesses if found is not None]:
         hint = (
-            f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
+            f"Set {name} or {name}_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-        summary = f"SECRET_KEY is {found} in production"
+        summary = f"{name} is {found} in production"
         problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
     if origin["database_url"] == "default":
         hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."

@@ -22,7 +22,16 @@ __all__ = ["LiveAnswer", "LiveServer", "run_pegboard"]
 
 COMMAND = [sys.executable, "-c", "from pegboard_command import main; main()"]
 UNPREFIXED_VARIABLES = {
-    *("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ORIGINS", "HOST", "PORT", "WORKERS"),
+    *(
+        "SECRET_KEY",
+        "SECRET_KEY_FALLBACKS",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "CORS_ORIGINS",
+        "HOST",
+        "PORT",
+        "WORKERS",
+    ),
     *("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_PORT", "WEB_CONCURRENCY"),
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 FORMAT = 1
 """The version of values and keys, raised with each change of their form.
@@ -25,11 +26,12 @@ class InvalidValueError(ValueError):
 class Codec:
     """Encodes values, and decodes only what it has encoded for the same key and generation."""
 
-    def __init__(self, secret: str, *, max_size: int) -> None:
-        """Derive the key of the tags from the service's secret; sizes in bytes."""
-        purpose = f"pegboard-cache-{FORMAT}".encode()
-        key = hmac.digest(secret.encode(), purpose, "sha256")
-        self._keyed = hashlib.blake2b(digest_size=_TAG_SIZE, key=key)
+    def __init__(self, secret: str, *, max_size: int, earlier: Iterable[str] = ()) -> None:
+        """Derive the keys of the tags from the service's secrets; sizes in bytes.
+
+        What was stored with one of the `earlier` secrets is decoded, too.
+        """
+        self._keyed, *self._earlier = map(_keyed, (secret, *earlier))
         self._max_size = max_size
         self.longest = _HEAD + max_size
         """The most bytes that a stored value has."""
@@ -39,7 +41,7 @@ class Codec:
         if len(value) > self._max_size:
             return None
         generation = mark[1:]
-        return b"".join((_KIND, generation, self._tag(key, generation, value), value))
+        return b"".join((_KIND, generation, _tag(self._keyed, key, generation, value), value))
 
     def decode(self, key: bytes, mark: bytes, data: bytes) -> bytes | None:
         """Return the value; None if it is of another generation.
@@ -52,15 +54,27 @@ class Codec:
         if len(data) < _HEAD or not data.startswith(_KIND):
             message = "it is not a value"
             raise InvalidValueError(message)
-        tag = self._tag(key, data[1:MARK_SIZE], data[_HEAD:])
-        if not hmac.compare_digest(tag, data[MARK_SIZE:_HEAD]):
-            message = "it was not stored by this service for this key"
+        generation, tag, value = data[1:MARK_SIZE], data[MARK_SIZE:_HEAD], data[_HEAD:]
+        if not hmac.compare_digest(_tag(self._keyed, key, generation, value), tag) and not any(
+            hmac.compare_digest(_tag(keyed, key, generation, value), tag) for keyed in self._earlier
+        ):
+            message = (
+                "it was not stored by this service for this key, or by a process with another "
+                "SECRET_KEY"
+            )
             raise InvalidValueError(message)
-        return data[_HEAD:] if data[1:MARK_SIZE] == mark[1:] else None
+        return value if generation == mark[1:] else None
 
-    def _tag(self, key: bytes, generation: bytes, value: bytes) -> bytes:
-        tag = self._keyed.copy()
-        tag.update(key)
-        tag.update(generation)  # its length is fixed, so nothing can move across the boundary
-        tag.update(value)
-        return tag.digest()
+
+def _keyed(secret: str) -> "hashlib.blake2b":
+    purpose = f"pegboard-cache-{FORMAT}".encode()
+    key = hmac.digest(secret.encode(), purpose, "sha256")
+    return hashlib.blake2b(digest_size=_TAG_SIZE, key=key)
+
+
+def _tag(keyed: "hashlib.blake2b", key: bytes, generation: bytes, value: bytes) -> bytes:
+    tag = keyed.copy()
+    tag.update(key)
+    tag.update(generation)  # its length is fixed, so nothing can move across the boundary
+    tag.update(value)
+    return tag.digest()

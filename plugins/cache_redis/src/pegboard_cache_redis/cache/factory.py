@@ -41,7 +41,9 @@ def make_strategy(app: Flask) -> RedisStrategy | None:
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     epochs = EpochStore(engine, f"{settings.prefix}:{FORMAT}")
-    codec = Codec(core.secret_key, max_size=settings.max_value_bytes)
+    codec = Codec(
+        core.secret_key, max_size=settings.max_value_bytes, earlier=core.secret_key_fallbacks
+    )
     return RedisStrategy(channel or NullChannel(), epochs, codec, prefix=settings.prefix)
 
 

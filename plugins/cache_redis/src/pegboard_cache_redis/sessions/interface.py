@@ -230,7 +230,7 @@ def make_session_interface(app: Flask) -> RedisSessionInterface | None:
         return None
     settings = pegboard.get_settings(CacheRedisSettings, app)
     core = pegboard.get_settings(pegboard.CoreSettings, app)
-    secrets = [core.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())]
+    secrets = [core.secret_key, *core.secret_key_fallbacks]
     store = SessionStore(
         channel, FieldCodec(secrets), prefix=settings.prefix, max_bytes=settings.session_max_bytes
     )
