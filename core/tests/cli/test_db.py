@@ -10,7 +10,7 @@ from flask import Flask
 
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI
-from pegboard.testing.services import clean_environment
+from pegboard.testing.services import clean_environment, run_pegboard
 
 
 @pytest.fixture
@@ -225,3 +225,20 @@ def test_a_file_that_cannot_be_the_database_is_explained(
     assert 1 == result.exit_code
     assert hint in " ".join(result.output.split())
     assert "Start the database" not in result.output
+
+
+def test_a_migration_needs_no_secret_of_the_service(
+    plugin_folder: PluginFolder, tmp_path: Path
+) -> None:
+    """Production refuses to serve without a key, and migrates all the same."""
+    settings = {
+        "PEGBOARD_ENV": "production",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'pegboard.db'}",
+        "PEGBOARD_PLUGINS": "notes",
+        "PYTHONPATH": str(plugin_folder.path),
+    }
+    plugin_folder.add_table("notes")
+    done = run_pegboard("db", "upgrade", directory=tmp_path, **settings)
+    assert 0 == done.returncode, done.stdout
+    refused = run_pegboard("serve", "--port", "0", directory=tmp_path, **settings)
+    assert "PB_PRODUCTION_SECRET_KEY" in refused.stdout

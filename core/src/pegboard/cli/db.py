@@ -4,6 +4,7 @@ The module changes Flask-Migrate's own group, which Flask-Migrate adds to each a
 """
 
 import importlib
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ from pegboard.migrations import (
     read_script_directory,
     translate_alembic_errors,
 )
+from pegboard.settings import configure, with_options
 
 # Imported by name as the published types of Flask-Migrate lack this module.
 db: click.Group = importlib.import_module("flask_migrate.cli").db
@@ -48,6 +50,18 @@ db: click.Group = importlib.import_module("flask_migrate.cli").db
 @click.pass_context
 def _begin(context: click.Context, x_arg: Sequence[str]) -> None:
     note_x(context, None, x_arg)
+    context.with_resource(with_options(_in_place_of_needless()))
+
+
+def _in_place_of_needless() -> dict[str, str]:
+    """Return settings for those that are missing, and that nothing but requests needs.
+
+    Production refuses to serve without them, but the step of a deployment that migrates need not
+    know the secrets of the service. Writes invalidate cached answers all the same, by the database.
+    """
+    core = configure().core
+    found = {} if core.secret_key else {"SECRET_KEY": secrets.token_urlsafe(32)}
+    return found if core.redis_url else {**found, "SESSIONS": "cookie", "CACHE": "none"}
 
 
 db.callback = _begin
