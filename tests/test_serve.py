@@ -1078,13 +1078,13 @@ def pegboard_setup(app): ...
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_plugin_that_binds_a_port_when_it_is_imported_can_be_served(
-    serve, plugin_folder: PluginFolder, workers: str
+    serve, plugin_folder: PluginFolder, monkeypatch: pytest.MonkeyPatch, workers: str
 ):
     """No two processes import it at one time, and workers share what their parent has bound."""
     plugin_folder.add("binding", BINDING)
+    monkeypatch.setenv("METRICS_PORT", str(free_port()))
     server = serve(
         WORKERS=workers,
-        METRICS_PORT=str(free_port()),
         PYTHONPATH=str(plugin_folder.path),
         PEGBOARD_PLUGINS="binding",
     )
