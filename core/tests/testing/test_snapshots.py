@@ -64,7 +64,7 @@ def module(pytester: pytest.Pytester) -> Path:
 
 def test_a_snapshot_is_written_and_compared(pytester: pytest.Pytester, module: Path) -> None:
     """Missing it fails with the option that writes it, a difference with its place."""
-    run = ("-p", "no:cacheprovider", "-W", "ignore")
+    run = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "ignore")
     file = module.parent / "openapi.json"
     missing = pytester.runpytest_inprocess(*run)
     missing.stdout.fnmatch_lines(
