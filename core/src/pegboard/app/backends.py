@@ -4,11 +4,11 @@ from pathlib import Path
 
 from flask import Flask
 
-from pegboard.database import DatabaseOptions, init_database
+from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.migrations import History, init_migrations
 from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import init_redis
+from pegboard.redis import close_redis, init_redis
 from pegboard.settings import CoreSettings
 from pegboard.start_times import timed
 
@@ -22,6 +22,15 @@ def init_backends(app: Flask, core: CoreSettings, assembled: Registry) -> None:
     _init_database(app, core)
     init_redis(app, core.redis_url, timeout=core.redis_timeout, pool_size=core.redis_pool_size)
     init_migrations(app, _histories(assembled), Path(core.migrations_directory))
+
+
+def disconnect(app: Flask) -> None:
+    """Close the connections of an app to the database and to Redis."""
+    with app.app_context():
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
+    close_redis(app)
 
 
 def _init_database(app: Flask, core: CoreSettings) -> None:

@@ -1,8 +1,8 @@
 """`pegboard serve`: the production server."""
 
 import logging
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Container, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -13,13 +13,12 @@ from flask import Flask
 from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard import deprecation
+from pegboard.app import disconnect
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.database import db
 from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import close_redis
 from pegboard.server import (
     Address,
     Limits,
@@ -135,7 +134,9 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
     with explain_database_errors():
         with warnings_once(warnings):
             app = load()
-        with app.app_context(), _disconnecting(app):
+        with ExitStack() as stack:
+            stack.callback(disconnect, app)
+            stack.enter_context(app.app_context())
             core = get_settings(CoreSettings)
             address = find_address(core.host, core.port)
             if upgrade_first:
@@ -168,18 +169,6 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
         plugins,
         frozenset(warnings),
     )
-
-
-@contextmanager
-def _disconnecting(app: Flask) -> Iterator[None]:
-    """Close the connections to the database and to Redis in the end."""
-    try:
-        yield
-    finally:
-        db.session.remove()
-        for engine in db.engines.values():
-            engine.dispose()
-        close_redis(app)
 
 
 def _load(

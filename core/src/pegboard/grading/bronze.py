@@ -30,16 +30,16 @@ def starts_quietly(evidence: Evidence) -> Finding:
 
 def has_metadata(evidence: Evidence) -> Finding:
     """Check the metadata of the distribution."""
-    metadata = evidence.subject.metadata.metadata
-    missing = [field for field in FIELDS if not metadata[field]]
+    subject = evidence.subject
+    missing = [name for name in FIELDS if not subject.field(name)]
     alternatives = {
         "Author or Maintainer": ("Author", "Author-email", "Maintainer", "Maintainer-email"),
         "License-Expression or License": ("License-Expression", "License"),
     }
-    for title, fields in alternatives.items():
-        if not any(metadata[field] for field in fields):
+    for title, names in alternatives.items():
+        if not any(subject.field(name) for name in names):
             missing.append(title)
-    if not evidence.subject.description.strip():
+    if not subject.description.strip():
         missing.append("Description, from the readme")
     return judged(
         [f"the metadata has no {one}" for one in missing], "all that a package index shows"

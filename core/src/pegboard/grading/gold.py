@@ -42,7 +42,7 @@ def passes_in_combinations(evidence: Evidence) -> Finding:
 
 def passes_on_its_lowest_python(evidence: Evidence) -> Finding:
     """Check that there are results of the lowest Python that its metadata allows."""
-    allowed = SpecifierSet(evidence.subject.metadata.metadata["Requires-Python"] or "")
+    allowed = SpecifierSet(evidence.subject.field("Requires-Python"))
     lowest = next(
         (
             f"3.{minor}"

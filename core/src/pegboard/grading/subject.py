@@ -66,12 +66,17 @@ class Subject:
         """The version of its distribution."""
         return self.metadata.version
 
+    def field(self, name: str) -> str:
+        """Return a field of the metadata; empty if it is not there."""
+        # It is an `email.message.Message`, which the declared type does not say.
+        found: str = cast("Message", self.metadata.metadata).get(name, "")
+        return found
+
     @property
     def description(self) -> str:
         """The readme, as the metadata of its distribution has it."""
-        # It is an `email.message.Message`, which the declared type does not say.
         metadata = cast("Message", self.metadata.metadata)
-        text = metadata.get_payload() or metadata["Description"] or ""
+        text = metadata.get_payload() or self.field("Description")
         return text if isinstance(text, str) else ""
 
     @cached_property

@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
+from typing import cast
 
 import click
 from flask import Flask
 
-from pegboard.app import create_app
+from pegboard.app import create_app, disconnect
 from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import (
     Candidate,
@@ -147,6 +148,12 @@ class Diagnosis:
             for plugin in self.registry.plugins
             for command in plugin.commands
         }
+
+    def disconnect(self) -> None:
+        """Close the connections of what was built."""
+        built: Partial | None = vars(self).get("partial")
+        for app in {self.app, built.app if built else None} - {None}:
+            disconnect(cast("Flask", app))
 
     def show_error(self) -> None:
         """Print to standard error why the service cannot start, if so."""
