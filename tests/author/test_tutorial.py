@@ -117,12 +117,16 @@ class Reader:
 
     @staticmethod
     def compare(printed: str, shown: str) -> None:
-        """Each line that is shown is printed; `…` stands for what differs."""
+        """Each line that is shown is printed; `…` stands for what differs.
+
+        The columns of a table are as wide as the longest name, which may be another's here.
+        """
+        lines = [re.sub(r"(?<=\S) {2,}", "  ", line) for line in printed.splitlines()]
         for line in shown.splitlines():
-            begin, _, end = line.partition("…")
-            assert any(
-                found.startswith(begin) and found.endswith(end) for found in printed.splitlines()
-            ), f"{line}\n---\n{printed}"
+            begin, _, end = re.sub(r"(?<=\S) {2,}", "  ", line).partition("…")
+            assert any(found.startswith(begin) and found.endswith(end) for found in lines), (
+                f"{line}\n---\n{printed}"
+            )
 
     def send(self, plugin_folder: PluginFolder) -> None:
         """Send the requests, and compare the answers but for times."""
