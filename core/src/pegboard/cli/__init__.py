@@ -13,7 +13,7 @@ import click
 from flask.cli import FlaskGroup, ScriptInfo
 from packaging.utils import canonicalize_name
 
-from pegboard.app import create_app
+from pegboard.app import create_app, disconnect
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.cli.own_commands import OWN_COMMANDS, ImportedCommands
 from pegboard.logs import no_warnings
@@ -31,9 +31,14 @@ class PlatformGroup(FlaskGroup):
     """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with explain_database_errors():
-            return super().invoke(ctx)
+        """Run the command, and close the connections of its app at the end."""
+        try:
+            with explain_database_errors():
+                return super().invoke(ctx)
+        finally:
+            app = ctx.ensure_object(ScriptInfo)._loaded_app  # noqa: SLF001 - to load it is no use now
+            if app is not None:
+                disconnect(app)
 
     def _load_plugin_commands(self) -> None:
         """Load the commands that distributions add to `flask`.

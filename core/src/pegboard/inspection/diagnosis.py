@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
-from typing import cast
 
 import click
 from flask import Flask
@@ -150,10 +149,10 @@ class Diagnosis:
         }
 
     def disconnect(self) -> None:
-        """Close the connections of what was built."""
+        """Close the connections of an app that was built in place of the service's."""
         built: Partial | None = vars(self).get("partial")
-        for app in {self.app, built.app if built else None} - {None}:
-            disconnect(cast("Flask", app))
+        if built is not None and built.app is not self.app:
+            disconnect(built.app)
 
     def show_error(self) -> None:
         """Print to standard error why the service cannot start, if so."""
