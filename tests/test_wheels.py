@@ -152,7 +152,8 @@ def test_service_runs_with_no_checkout_in_sight(installation: Installation) -> N
     assert ["cache_redis", "items", "ratelimit"] == sorted(
         line.split()[0] for line in listed.splitlines() if "  active  " in line
     )
-    assert "sessions are in signed cookies" in installation.run("pegboard", "db", "upgrade")
+    assert "sessions are in signed cookies" in installation.run("pegboard", "config", "check")
+    installation.run("pegboard", "db", "upgrade")
 
     with installation.serving() as port:
         status, body = call(port, "POST", "/api/items/", {"name": "from a wheel"})
