@@ -208,6 +208,7 @@ def _run_revision(
         except Exception as error:
             if not connection.invalidated:
                 connection.rollback()
+                committed.roll_back_rest(connection)
             committed.finish()
             remains = _remains(committed, connection)
             # What was committed would fail when it is repeated.
