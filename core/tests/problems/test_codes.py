@@ -311,6 +311,7 @@ OF_COMMANDS = {
     Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
     Code.MIGRATION_HEADS,
+    Code.TLS_UNUSABLE,
 }
 """Those that only commands find; they have tests with the commands."""
 
