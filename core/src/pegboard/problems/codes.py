@@ -564,6 +564,15 @@ class Code(ProblemCode):
         "cannot listen on 0.0.0.0 port 8000: Address already in use",
         "Stop what listens there, or choose another PORT.",
     )
+    TLS_UNUSABLE = (
+        "PB_TLS_UNUSABLE",
+        (
+            "`pegboard serve` cannot speak TLS with the certificate and the key that it is given: "
+            "a file cannot be read, they do not belong together, or the password is not the key's."
+        ),
+        "setting TLS_KEY: cannot read /run/secrets/tls.key: Permission denied",
+        "Name a file that the service may read.",
+    )
     DATABASE_URL_INVALID = (
         "PB_DATABASE_URL_INVALID",
         "DATABASE_URL is not the URL of a PostgreSQL or SQLite database that can be used here.",
