@@ -25,6 +25,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
 from pegboard.logs import toggle_debug
+from pegboard.redis import get_fleet_keys
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
 from pegboard.server.notify import Supervisor
@@ -145,7 +146,8 @@ class Worker:
                 self.tls.check()  # a reload reads the files anew
             if self.key is not None:
                 self.key.refresh()
-            gateway = Gateway(self.load(), threads=self.limits.threads)
+            app = self.load()
+            gateway = Gateway(app, threads=self.limits.threads)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
@@ -158,6 +160,8 @@ class Worker:
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
         pulse.start(loop, gateway)
+        if keys := get_fleet_keys(app):
+            keys.watch()
         signal.signal(TOGGLE, lambda *_: toggle_debug())
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
