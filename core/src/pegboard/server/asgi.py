@@ -36,10 +36,9 @@ from pegboard.http import (
 )
 from pegboard.redis import Command, Reply
 from pegboard.server.environ import Scope, environ_of
-from pegboard.server.pulse import Stillness
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.response import Outlet, Send
-from pegboard.server.wsgi_threads import Threads
+from pegboard.server.wsgi_threads import RequestThreads
 from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import STAGE_RUN, Answer, Exchange, StageRun, Stages, answer_of
 
@@ -78,8 +77,9 @@ class Gateway:
         self._inlet = Inlet(limit=core.max_content_length, timeout=core.body_timeout)
         self._timeout = core.body_timeout
         self._app = app
-        self._threads = Threads(app, count=threads)
-        self._liveness = Threads(app, count=1)
+        self._threads = RequestThreads(
+            app, count=threads, stuck_after=core.worker_timeout or math.inf
+        )
         self._edge = get_edge(app)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
@@ -89,9 +89,6 @@ class Gateway:
         self._runs_stages = False
         self.requests = 0
         """How many were taken."""
-        self._stillness = Stillness()
-        self._timeout_of_threads = core.worker_timeout or math.inf
-        self._is_stuck = False
         self.is_draining = False
         """Whether each answer tells its client to use another connection from now on."""
 
@@ -114,10 +111,7 @@ class Gateway:
 
         If that lasts for `PEGBOARD_WORKER_TIMEOUT`, the process is not alive, and says so.
         """
-        is_still = self._threads.is_still()
-        since = self._stillness.note(is_still)
-        self._is_stuck = is_still and since >= self._timeout_of_threads
-        return is_still
+        return self._threads.is_still()
 
     def announce_stop(self) -> None:
         """Have `/health/ready` say that the process is about to stop."""
@@ -130,7 +124,6 @@ class Gateway:
         if self._database is not None:
             self._database.close()
         self._threads.close()
-        self._liveness.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -173,10 +166,11 @@ class Gateway:
                 if stage_run is not None:
                     progress.stage_run = stage_run
                     progress.answer = await stage_run.run(self._exchange)
-                elif _has_body(environ):
-                    # A request is counted before its body arrives, as it may never do.
+                elif _has_body(environ) or self._threads.are_busy:
+                    # A request is counted before its body arrives, as it may never do, and what a
+                    # stage answers does not wait for views.
                     run = partial(stages.run, environ)
-                    progress.stage_run, progress.answer = await self._threads.call(run)
+                    progress.stage_run, progress.answer = await self._threads.run_stages(run)
             if _has_body(environ):
                 progress.held = await self._receive(progress, environ, receive)
             stage_run = progress.stage_run
@@ -239,16 +233,14 @@ class Gateway:
         self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
     ) -> int | None:
         """Have a thread answer; returns the status if it fails, as then it has logged no line."""
-        threads = self._threads
-        if environ["PATH_INFO"] == LIVENESS_PATH:
-            # While all threads are busy the process is still alive, and must be able to say so.
-            threads = self._liveness
-            if self._is_stuck:
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                answer = Answer.error(status, "No thread of this process goes on.")
-                return await self._send(answer, None, environ, outlet)
+        # While all threads are busy the process is still alive, and must be able to say so.
+        is_probe = environ["PATH_INFO"] == LIVENESS_PATH
+        if is_probe and self._threads.is_stuck:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            answer = Answer.error(status, "No thread of this process goes on.")
+            return await self._send(answer, None, environ, outlet)
         try:
-            await threads.serve(environ, receive, outlet)
+            await self._threads.serve(environ, receive, outlet, is_probe=is_probe)
         except Exception:
             if outlet.has_begun:
                 raise  # the server logs it

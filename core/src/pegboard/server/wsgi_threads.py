@@ -1,57 +1,53 @@
-"""Runs a WSGI app (PEP 3333) on threads, for requests that the event loop does not answer."""
+"""The threads of a worker, for what its event loop does not do."""
 
 import asyncio
-import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pegboard.server.request_body import Receive, is_over
+from pegboard.server.pulse import Stillness
+from pegboard.server.request_body import Receive
 from pegboard.server.response import Outlet
+from pegboard.server.wsgi_work import Work
 
 if TYPE_CHECKING:
-    from _typeshed import OptExcInfo
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_DISCONNECT = "http.disconnect"
+_FOR_STAGES = 4
 
 
 class Threads:
-    """Serves requests of a WSGI app, at most `count` at once; others wait.
+    """Runs functions on threads, at most `count` at once; others wait.
 
     A thread works in a copy of the caller's context (`contextvars`), so its log lines have the
     request's id.
     """
 
-    def __init__(self, app: "WSGIApplication", *, count: int) -> None:
-        self._app = app
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="pegboard-request")
+    def __init__(self, *, count: int, name: str = "pegboard-request") -> None:
+        self._count = count
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting = 0
         """How much work no thread has begun."""
+        self._running = 0
         self._steps = self._seen = 0
         """How often a thread has gone on, now and when `is_still` was last asked."""
 
+    @property
+    def are_busy(self) -> bool:
+        """Whether what is submitted now has to wait for a thread."""
+        return self._waiting + self._running >= self._count
+
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
-        return await asyncio.wrap_future(self._submit(function))
+        return await asyncio.wrap_future(self.submit(function))
 
-    async def serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
-        """Answer a request."""
-        work = _Work(self._app, environ, outlet, receive, self.note_step)
-        self._submit(work.run)
-        whole = await work.done
-        if whole is not None:
-            await outlet.give(*whole)
-
-    def _submit(self, function: Callable[[], T]) -> "Future[T]":
+    def submit(self, function: Callable[[], T]) -> "Future[T]":
+        """Call a function on a thread as soon as one is free."""
         with self._lock:
             self._waiting += 1
         future = self._executor.submit(copy_context().run, self._run, function)
@@ -66,8 +62,13 @@ class Threads:
     def _run(self, function: Callable[[], T]) -> T:
         with self._lock:
             self._waiting -= 1
+            self._running += 1
             self._steps += 1
-        return function()
+        try:
+            return function()
+        finally:
+            with self._lock:
+                self._running -= 1
 
     def note_step(self) -> None:
         """Take note that a thread has gone on; callable from any."""
@@ -80,128 +81,59 @@ class Threads:
         return seen == self._seen and self._waiting > 0
 
     def close(self) -> None:
-        """Take no further request; those under way are finished."""
+        """Take no further work; what is under way is finished."""
         self._executor.shutdown(wait=False)
 
 
-class _Whole(NamedTuple):
-    """An answer whose body is one part, sent with one message."""
+class RequestThreads:
+    """The threads that answer the requests of a WSGI app.
 
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
+    Apart from these are a few for what must not wait for a view: whether the process is alive, and
+    stages, which count a request or answer it.
+    """
 
-
-class _Work:
-    """One request: its methods run on a thread, its coroutines on the event loop."""
-
-    def __init__(
-        self,
-        app: "WSGIApplication",
-        environ: "WSGIEnvironment",
-        outlet: Outlet,
-        receive: Receive,
-        note_step: Callable[[], None],
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", *, count: int, stuck_after: float) -> None:
+        """`stuck_after` is for how many seconds all may stand still while requests wait."""
         self._app = app
-        self._note_step = note_step
-        self._environ = environ
-        self._body = environ["wsgi.input"]
-        self._outlet = outlet
-        self._receive = receive
-        self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[_Whole | None] = self._loop.create_future()
-        """The answer; None when it was sent in parts."""
-        self._status = 0
-        self._headers: list[tuple[str, str]] = []
-        self._written: list[bytes] = []
-        self._is_begun = False
-        self._watch: asyncio.Task[None] | None = None
-        self._is_gone = False
+        self._threads = Threads(count=count)
+        self._liveness = Threads(count=1, name="pegboard-liveness")
+        self._stages = Threads(count=_FOR_STAGES, name="pegboard-stages")
+        self._stillness = Stillness()
+        self._stuck_after = stuck_after
+        self.is_stuck = False
+        """Whether requests have waited for so long while no thread went on."""
 
-    def run(self) -> None:
-        """Answer the request; call it on a thread."""
-        try:
-            chunks = self._app(self._environ, self._start)
-            try:
-                self._send(chunks)
-            finally:
-                if (close := getattr(chunks, "close", None)) is not None:
-                    close()
-        except Exception as error:  # noqa: BLE001 - the event loop raises it
-            self._loop.call_soon_threadsafe(self._fail, error)
-        except BaseException as error:  # noqa: BLE001 - a view that exits does not end the process
-            ended = RuntimeError(f"a view ended with {error!r}")
-            ended.__cause__ = error
-            self._loop.call_soon_threadsafe(self._fail, ended)
+    @property
+    def are_busy(self) -> bool:
+        """Whether a request that comes now has to wait for a thread."""
+        return self._threads.are_busy
 
-    def _fail(self, error: Exception) -> None:
-        if self.done.done():
-            logger.error("an answer was given, and could not be closed", exc_info=error)
-        else:
-            self.done.set_exception(error)
-        if self._watch is not None:
-            self._watch.cancel()
+    def is_still(self) -> bool:
+        """Return whether requests wait for threads of which none went on since the last call."""
+        is_still = self._threads.is_still()
+        self.is_stuck = self._stillness.note(is_still) >= self._stuck_after and is_still
+        return is_still
 
-    def _start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
-    ) -> Callable[[bytes], object]:
-        if exc_info is not None and self._is_begun:
-            raise exc_info[1] or RuntimeError(status)
-        self._status, self._headers = int(status[:3]), headers
-        return self._written.append
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function on a thread, as it may wait; returns its result."""
+        return await self._threads.call(function)
 
-    def _send(self, chunks: Iterable[bytes]) -> None:
-        parts = iter(chunks)
-        first = next(parts, None)
-        body = self._with_written(first or b"")
-        if not self._status:
-            message = "the app answers without a status"
-            raise RuntimeError(message)
-        if first is None or self._is_whole(body):
-            whole = _Whole(self._status, self._headers, body)
-            self._loop.call_soon_threadsafe(self.done.set_result, whole)
-            return
-        self._is_begun = True
-        self._await(self._begin())
-        for part in chain((body,), map(self._with_written, parts)):
-            if self._is_gone:
-                break
-            if part:
-                self._await(self._outlet.go_on(part))
-        self._await(self._end())
+    async def run_stages(self, function: Callable[[], T]) -> T:
+        """Call a function that runs stages, without waiting for a view; returns its result."""
+        return await (self._stages if self.are_busy else self._threads).call(function)
 
-    def _with_written(self, part: bytes) -> bytes:
-        """Return a part, preceded by what the app has passed to `write` (PEP 3333)."""
-        if not self._written:
-            return part
-        written = b"".join(self._written)
-        self._written.clear()
-        return written + part
+    async def serve(
+        self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet, *, is_probe: bool
+    ) -> None:
+        """Answer a request; `is_probe` says whether it asks for nothing but a sign of life."""
+        threads = self._liveness if is_probe else self._threads
+        work = Work(self._app, environ, outlet, receive, threads.note_step)
+        threads.submit(work.run)
+        whole = await work.done
+        if whole is not None:
+            await outlet.give(*whole)
 
-    def _is_whole(self, body: bytes) -> bool:
-        return any(
-            name.lower() == "content-length" and value == str(len(body))
-            for name, value in self._headers
-        )
-
-    async def _begin(self) -> None:
-        await self._outlet.begin(self._status, self._headers)
-        if is_over(self._body):  # otherwise the watch would take the body from the view
-            self._watch = self._loop.create_task(self._watch_client())
-
-    async def _watch_client(self) -> None:
-        """Note when the client disconnects, so that no more parts are made."""
-        while (await self._receive())["type"] != _DISCONNECT:
-            pass
-        self._is_gone = True
-
-    async def _end(self) -> None:
-        await self._outlet.end()
-        if self._watch is not None:
-            self._watch.cancel()
-        self.done.set_result(None)
-
-    def _await(self, coroutine: Coroutine[None, None, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        self._note_step()
+    def close(self) -> None:
+        """Take no further request; those under way are finished."""
+        for threads in (self._threads, self._liveness, self._stages):
+            threads.close()
