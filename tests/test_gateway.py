@@ -59,7 +59,7 @@ def address(number: int) -> dict[str, str]:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths for which a thread was needed."""
-    from pegboard.server.wsgi_threads import RequestThreads  # noqa: PLC0415 - to look inside
+    from pegboard.server.request_threads import RequestThreads  # noqa: PLC0415 - to look inside
 
     paths: list[str] = []
     serve = RequestThreads.serve

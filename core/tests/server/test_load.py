@@ -1,5 +1,7 @@
 """A gateway with more to do than its threads can: what waits, what is refused, what is dropped."""
 
+import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from flask import Flask
 
 import pegboard
+from pegboard.resources import no_time_limit
 from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import WAIT_TIMEOUT
@@ -93,3 +96,115 @@ async def test_a_stage_that_waits_answers_while_all_threads_are_busy(
         assert {"a"} >= set(held.begun)
         held.go.release(2)
         assert [b"a", b"b"] == [(await visit.answer()).body for visit in (first, second)]
+
+
+async def test_too_many_waiting_requests_are_refused_at_once(
+    assemble: Callable[..., Flask], held: Held, serve: Serve
+):
+    """In the platform's format; what needs no thread of a view is answered all the same."""
+    async with serve(assemble(QUEUE=1), threads=1) as client:
+        first, second = client.visit("/held/a"), client.visit("/held/b")
+        refused = await client.ask("/held/c", headers={"Origin": "https://app.example"})
+        assert (503, "1") == (refused.status, refused.header("Retry-After"))
+        assert json.loads(refused.body) == {
+            "message": "Too many requests are waiting at the moment. Try again.",
+            "status": 503,
+        }
+        assert refused.header("X-Request-Id")
+        assert [200, 200] == [(await client.ask(path)).status for path in ("/greeting", "/health")]
+        held.go.release(2)
+        assert [b"a", b"b"] == [(await visit.answer()).body for visit in (first, second)]
+        assert 1 == client.gateway._threads.stats()["refused"]
+        held.go.release()
+        assert b"d" == (await client.ask("/held/d")).body
+    assert ["a", "b", "d"] == held.begun
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 100])
+async def test_a_request_whose_client_has_gone_is_not_begun(
+    assemble: Callable[..., Flask],
+    held: Held,
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
+    body: bytes,
+):
+    """It leaves its place in the queue, and nothing of it stays in memory."""
+    caplog.set_level(logging.DEBUG, "pegboard.server")
+    async with serve(assemble(QUEUE=1), threads=1) as client:
+        first = client.visit("/held/a")
+        method, headers = ("POST", {"Content-Length": str(len(body))}) if body else ("GET", {})
+        for _ in range(3):
+            gone = client.visit("/held/gone", method, headers).bring(body, more=False)
+            await gone.until_asked(2)
+            gone.leave()
+            await gone.task
+            assert [] == gone.sent
+        threads = client.gateway._threads
+        assert (3, 0) == (threads.stats()["dropped"], threads.stats()["waiting"])
+        assert 3 == caplog.text.count("the client has gone before its request was begun")
+        waiting = client.visit("/held/b")
+        held.go.release(2)
+        assert [b"a", b"b"] == [(await visit.answer()).body for visit in (first, waiting)]
+    assert ["a", "b"] == held.begun
+    assert not threads._threads._jobs
+    assert threads._threads._spare <= 1
+
+
+async def test_a_request_is_answered_within_the_time_that_its_client_asks_for(
+    assemble: Callable[..., Flask], held: Held, serve: Serve
+):
+    """By 503 if it was not begun, else by 504; what the view answers later is lost."""
+    async with serve(assemble(), threads=1) as client:
+        begun = client.visit("/held/a", headers={"Request-Timeout": "300ms"})
+        waiting = client.visit("/held/b", headers={"Request-Timeout": "0.01"})
+        refused, late = await waiting.answer(), await begun.answer()
+        assert (503, "1") == (refused.status, refused.header("Retry-After"))
+        message = "It was not the request's turn within its time of 0.01 s. Try again."
+        assert {"message": message, "status": 503} == json.loads(refused.body)
+        message = "The request was not answered within its time of 0.3 s."
+        assert (504, message) == (late.status, json.loads(late.body)["message"])
+        assert 2 == client.gateway._threads.stats()["late"]
+        held.go.release(2)
+        assert b"c" == (await client.ask("/held/c")).body
+    assert ["a", "c"] == held.begun
+
+
+@pytest.mark.parametrize("asked", [None, "60", "1m", "soon", "-1", "1h", "1e-9", "", "0x1"])
+async def test_the_setting_is_the_longest_time(
+    assemble: Callable[..., Flask], held: Held, serve: Serve, asked: str | None
+):
+    """A client may ask for less of it; what cannot be understood is ignored."""
+    async with serve(assemble(REQUEST_TIMEOUT=0.1), threads=1) as client:
+        headers = {} if asked is None else {"Request-Timeout": asked}
+        answer = await client.ask("/held/a", headers=headers)
+        assert 504 == answer.status
+        assert b"within its time of 0.1 s." in answer.body
+        held.go.release()
+
+
+@pytest.mark.parametrize("how", ["in parts", "without a limit"])
+async def test_an_answer_that_may_take_long_is_not_given_up(
+    assemble: Callable[..., Flask], held: Held, serve: Serve, how: str
+):
+    """Because it has begun, or as its view says so."""
+    app = assemble(REQUEST_TIMEOUT=0.1)
+
+    @app.get("/parts")
+    def parts() -> Iterator[str]:
+        yield "begun, "
+        held.go.acquire(timeout=WAIT_TIMEOUT)
+        yield "ended"
+
+    @app.get("/long")
+    def long() -> str:
+        with no_time_limit():
+            held.go.acquire(timeout=WAIT_TIMEOUT)
+        return "begun, ended"
+
+    async with serve(app) as client:
+        visit = client.visit("/parts" if how == "in parts" else "/long")
+        visit.bring(b"", more=False)
+        late = await client.ask("/held/a")  # its time begins later, and is over before
+        assert 504 == late.status
+        held.go.release(2)
+        assert b"begun, ended" == (await visit.answer()).body

@@ -25,8 +25,10 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from pegboard.logs import toggle_debug
+from pegboard.server import connections
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.connections import ConnectionLimits, ConnectionWatch
 from pegboard.server.pulse import STACKS, Pulse
 from pegboard.server.shutdown import (
     DrainingLoop,
@@ -89,7 +91,8 @@ def run(
         # This bounds the connections of a worker, idle ones included, and not the requests.
         backpressure=limits.backlog,
         http1_settings=HTTP1Settings(
-            header_read_timeout=math.ceil(limits.header_timeout * 1000),
+            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
+            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
             max_buffer_size=MAX_HEADERS,
         ),
         served=served,
@@ -138,6 +141,7 @@ class Worker:
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
         pulse.start(loop, gateway)
+        self._watch_connections(gateway, loop)
         signal.signal(TOGGLE, lambda *_: toggle_debug())
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
@@ -146,6 +150,14 @@ class Worker:
         die_at_stop()
         self.served.set()
         return gateway
+
+    def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        limits = ConnectionLimits(
+            header_timeout=self.limits.header_timeout,
+            per_client=self.limits.connections_per_client,
+            proxies=gateway.trusted_proxies,
+        )
+        ConnectionWatch(self.port, limits, gateway.serving).start(loop)
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
@@ -157,6 +169,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop = DrainingLoop()
     asyncio.set_event_loop(loop)
     return loop
+
+
+def _header_read_timeout(limits: Limits) -> float:
+    if not connections.IS_POSSIBLE:
+        return limits.header_timeout
+    return max(limits.header_timeout, limits.keep_alive_timeout)
 
 
 def _when_listening(address: Address, announce: Callable[[], None]) -> None:

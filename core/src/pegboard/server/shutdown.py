@@ -157,11 +157,14 @@ def count_connections(port: int) -> int:
     """Return how many connections to a port this process has open; elsewhere than on Linux 1."""
     if sys.platform != "linux":
         return 1
-    return sum(_is_connected(endpoint) for endpoint in _endpoints(port))
+    return sum(_is_connected(endpoint) for _, endpoint in endpoints(port))
 
 
-def _endpoints(port: int) -> Iterator[socket.socket]:
-    """Yield this process's TCP sockets on a port, which Granian keeps to itself."""
+def endpoints(port: int) -> Iterator[tuple[int, socket.socket]]:
+    """Yield this process's TCP sockets on a port, which Granian keeps to itself.
+
+    Each by its descriptor, and as a socket that is closed after its turn.
+    """
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only the names are wanted
         with suppress(OSError):  # closed meanwhile
             if not stat.S_ISSOCK(Path("/proc/self/fd", name).stat().st_mode):
@@ -170,11 +173,11 @@ def _endpoints(port: int) -> Iterator[socket.socket]:
                 if endpoint.family in {socket.AF_INET, socket.AF_INET6} and (
                     endpoint.getsockname()[1] == port
                 ):
-                    yield endpoint
+                    yield int(name), endpoint
 
 
 def _listeners(port: int) -> Iterator[socket.socket]:
-    for endpoint in _endpoints(port):
+    for _, endpoint in endpoints(port):
         if endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             yield endpoint
 

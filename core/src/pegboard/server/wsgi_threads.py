@@ -2,70 +2,112 @@
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pegboard.server.pulse import Stillness
-from pegboard.server.request_body import Receive
-from pegboard.server.response import Outlet
-from pegboard.server.wsgi_work import Work
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TypeVar
 
 T = TypeVar("T")
 
-_FOR_STAGES = 4
+
+class Job:
+    """What is to be done on a thread, in a copy of the context (`contextvars`) of its caller.
+
+    So its log lines have the request's id.
+    """
+
+    __slots__ = ("_context", "_function")
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        """Prepare it; `function` raises nothing."""
+        self._function = function
+        self._context: Context = copy_context()
+
+    def run(self) -> None:
+        """Do it."""
+        self._context.run(self._function)
 
 
 class Threads:
-    """Runs functions on threads, at most `count` at once; others wait.
+    """Does jobs, at most `count` at once; others wait in their order, and can be withdrawn.
 
-    A thread works in a copy of the caller's context (`contextvars`), so its log lines have the
-    request's id.
+    Unlike an executor of the standard library it keeps nothing of what is withdrawn: clients that
+    come and go while all threads are busy would fill the memory.
     """
 
     def __init__(self, *, count: int, name: str = "pegboard-request") -> None:
         self._count = count
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._lock = threading.Lock()
-        self._waiting = 0
-        """How much work no thread has begun."""
+        self._jobs: OrderedDict[Job, None] = OrderedDict()
+        """What no thread has begun."""
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        """Has a turn for each job, in which a thread does the first that waits."""
+        self._spare = 0
+        """Turns whose jobs were withdrawn."""
         self._running = 0
         self._steps = self._seen = 0
         """How often a thread has gone on, now and when `is_still` was last asked."""
 
     @property
+    def waiting(self) -> int:
+        """How many jobs no thread has begun."""
+        return len(self._jobs)
+
+    @property
+    def running(self) -> int:
+        """How many jobs threads do."""
+        return self._running
+
+    @property
     def are_busy(self) -> bool:
         """Whether what is submitted now has to wait for a thread."""
-        return self._waiting + self._running >= self._count
+        return self._running + len(self._jobs) >= self._count
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
-        return await asyncio.wrap_future(self.submit(function))
+        future: Future[T] = Future()
+        job = Job(partial(_call_for, future, function))
+        self.submit(job)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self.withdraw(job)
+            raise
 
-    def submit(self, function: Callable[[], T]) -> "Future[T]":
-        """Call a function on a thread as soon as one is free."""
+    def submit(self, job: Job) -> None:
+        """Do a job as soon as a thread is free. Raises `RuntimeError` after `close`."""
         with self._lock:
-            self._waiting += 1
-        future = self._executor.submit(copy_context().run, self._run, function)
-        future.add_done_callback(self._note_cancelled)
-        return future
+            self._jobs[job] = None
+            is_turn_spare = self._spare > 0
+            self._spare -= is_turn_spare
+        if not is_turn_spare:
+            try:
+                self._executor.submit(self._do_first)
+            except RuntimeError:
+                del self._jobs[job]
+                raise
 
-    def _note_cancelled(self, future: "Future[Any]") -> None:
-        if future.cancelled():  # and so was never begun
-            with self._lock:
-                self._waiting -= 1
-
-    def _run(self, function: Callable[[], T]) -> T:
+    def withdraw(self, job: Job) -> bool:
+        """Do not do a job; returns whether no thread has begun it."""
         with self._lock:
-            self._waiting -= 1
+            if job not in self._jobs:
+                return False
+            del self._jobs[job]
+            self._spare += 1
+        return True
+
+    def _do_first(self) -> None:
+        with self._lock:
+            if not self._jobs:
+                self._spare -= 1
+                return
+            job, _ = self._jobs.popitem(last=False)
             self._running += 1
             self._steps += 1
         try:
-            return function()
+            job.run()
         finally:
             with self._lock:
                 self._running -= 1
@@ -76,64 +118,26 @@ class Threads:
             self._steps += 1
 
     def is_still(self) -> bool:
-        """Return whether work waits for threads of which none has gone on since the last call."""
+        """Return whether jobs wait for threads of which none has gone on since the last call."""
         seen, self._seen = self._seen, self._steps
-        return seen == self._seen and self._waiting > 0
+        return seen == self._seen and self.waiting > 0
 
     def close(self) -> None:
-        """Take no further work; what is under way is finished."""
+        """Take no further job; those that were submitted are done."""
         self._executor.shutdown(wait=False)
 
+    def join(self) -> None:
+        """Close, and wait until all is done."""
+        self._executor.shutdown()
 
-class RequestThreads:
-    """The threads that answer the requests of a WSGI app.
 
-    Apart from these are a few for what must not wait for a view: whether the process is alive, and
-    stages, which count a request or answer it.
-    """
-
-    def __init__(self, app: "WSGIApplication", *, count: int, stuck_after: float) -> None:
-        """`stuck_after` is for how many seconds all may stand still while requests wait."""
-        self._app = app
-        self._threads = Threads(count=count)
-        self._liveness = Threads(count=1, name="pegboard-liveness")
-        self._stages = Threads(count=_FOR_STAGES, name="pegboard-stages")
-        self._stillness = Stillness()
-        self._stuck_after = stuck_after
-        self.is_stuck = False
-        """Whether requests have waited for so long while no thread went on."""
-
-    @property
-    def are_busy(self) -> bool:
-        """Whether a request that comes now has to wait for a thread."""
-        return self._threads.are_busy
-
-    def is_still(self) -> bool:
-        """Return whether requests wait for threads of which none went on since the last call."""
-        is_still = self._threads.is_still()
-        self.is_stuck = self._stillness.note(is_still) >= self._stuck_after and is_still
-        return is_still
-
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call a function on a thread, as it may wait; returns its result."""
-        return await self._threads.call(function)
-
-    async def run_stages(self, function: Callable[[], T]) -> T:
-        """Call a function that runs stages, without waiting for a view; returns its result."""
-        return await (self._stages if self.are_busy else self._threads).call(function)
-
-    async def serve(
-        self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet, *, is_probe: bool
-    ) -> None:
-        """Answer a request; `is_probe` says whether it asks for nothing but a sign of life."""
-        threads = self._liveness if is_probe else self._threads
-        work = Work(self._app, environ, outlet, receive, threads.note_step)
-        threads.submit(work.run)
-        whole = await work.done
-        if whole is not None:
-            await outlet.give(*whole)
-
-    def close(self) -> None:
-        """Take no further request; those under way are finished."""
-        for threads in (self._threads, self._liveness, self._stages):
-            threads.close()
+def _call_for(future: "Future[T]", function: Callable[[], T]) -> None:
+    """Give a future the result of a function."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - what waits for the result raises it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -6,16 +6,17 @@ from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from pegboard.server.request_body import Receive, is_over
+from pegboard.deadline import lift_deadline
+from pegboard.server.client import Client, ClientGoneError
+from pegboard.server.request_body import is_over
 from pegboard.server.response import Outlet
+from pegboard.server.wsgi_threads import Job, Threads
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
-
-_DISCONNECT = "http.disconnect"
 
 
 class Whole(NamedTuple):
@@ -34,27 +35,55 @@ class Work:
         app: "WSGIApplication",
         environ: "WSGIEnvironment",
         outlet: Outlet,
-        receive: Receive,
-        note_step: Callable[[], None],
+        client: Client,
     ) -> None:
         self._app = app
-        self._note_step = note_step
         self._environ = environ
         self._body = environ["wsgi.input"]
         self._outlet = outlet
-        self._receive = receive
+        self._client = client
         self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[Whole | None] = self._loop.create_future()
-        """The answer; None when it was sent in parts."""
+        self._done: asyncio.Future[Whole | None] = self._loop.create_future()
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._written: list[bytes] = []
         self._is_begun = False
-        self._watch: asyncio.Task[None] | None = None
         self._is_gone = False
 
-    def run(self) -> None:
-        """Answer the request; call it on a thread."""
+    async def answer_on(self, threads: Threads) -> Whole | None:
+        """Return the answer, made on a thread; None when it was sent in parts.
+
+        While the request waits for a thread, its client is watched. Raises `ClientGoneError`, and
+        what the app raises.
+        """
+        self._threads = threads
+        is_waiting = threads.are_busy
+        job = self._job = Job(self._run)
+        threads.submit(job)
+        if is_waiting:
+            self._watch_client()
+        try:
+            return await self._done
+        except asyncio.CancelledError:
+            threads.withdraw(job)
+            raise
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the answer has been sent."""
+        return self._outlet.has_begun
+
+    def withdraw(self) -> bool:
+        """Do not begin the request; returns whether no thread has begun it."""
+        return self._threads.withdraw(self._job)
+
+    def give_up(self, error: Exception) -> None:
+        """Have `answer_on` raise an error, whatever becomes of the answer."""
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _run(self) -> None:
+        """Answer the request, on a thread."""
         try:
             chunks = self._app(self._environ, self._start)
             try:
@@ -70,12 +99,10 @@ class Work:
             self._loop.call_soon_threadsafe(self._fail, ended)
 
     def _fail(self, error: Exception) -> None:
-        if self.done.done():
+        if self._done.done():
             logger.error("an answer was given, and could not be closed", exc_info=error)
         else:
-            self.done.set_exception(error)
-        if self._watch is not None:
-            self._watch.cancel()
+            self._done.set_exception(error)
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -94,9 +121,10 @@ class Work:
             raise RuntimeError(message)
         if first is None or self._is_whole(body):
             whole = Whole(self._status, self._headers, body)
-            self._loop.call_soon_threadsafe(self.done.set_result, whole)
+            self._loop.call_soon_threadsafe(self._finish, whole)
             return
         self._is_begun = True
+        lift_deadline()  # parts may be made for as long as the client takes them
         self._await(self._begin())
         for part in chain((body,), map(self._with_written, parts)):
             if self._is_gone:
@@ -120,22 +148,35 @@ class Work:
         )
 
     async def _begin(self) -> None:
+        if self._done.done():  # its time was over
+            self._is_gone = True
+            return
         await self._outlet.begin(self._status, self._headers)
-        if is_over(self._body):  # otherwise the watch would take the body from the view
-            self._watch = self._loop.create_task(self._watch_client())
+        if is_over(self._body):
+            self._watch_client()
 
-    async def _watch_client(self) -> None:
-        """Note when the client disconnects, so that no more parts are made."""
-        while (await self._receive())["type"] != _DISCONNECT:
-            pass
+    def _watch_client(self) -> None:
+        if (watch := self._client.watch()) is not None:
+            watch.add_done_callback(self._note_gone)
+
+    def _note_gone(self, watch: "asyncio.Task[None]") -> None:
+        """Note that the client has gone, so that no more parts are made, or none at all."""
+        if watch.cancelled():
+            return
         self._is_gone = True
+        if self.withdraw():
+            self.give_up(ClientGoneError())
 
     async def _end(self) -> None:
+        if self._done.done():
+            return
         await self._outlet.end()
-        if self._watch is not None:
-            self._watch.cancel()
-        self.done.set_result(None)
+        self._finish(None)
+
+    def _finish(self, answer: Whole | None) -> None:
+        if not self._done.done():
+            self._done.set_result(answer)
 
     def _await(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        self._note_step()
+        self._threads.note_step()
