@@ -1,9 +1,11 @@
 """A gateway with more to do than its threads can: what waits, what is refused, what is dropped."""
 
+import asyncio
+import io
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import flask
@@ -11,7 +13,12 @@ import pytest
 from flask import Flask
 
 import pegboard
+from pegboard.deadline import Deadline
+from pegboard.http import APIError
 from pegboard.resources import no_time_limit
+from pegboard.server.client import Client, ClientGoneError
+from pegboard.server.request_threads import RequestThreads
+from pegboard.server.waiting import Backends, OnLoop
 from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import WAIT_TIMEOUT
@@ -208,3 +215,45 @@ async def test_an_answer_that_may_take_long_is_not_given_up(
         assert 504 == late.status
         held.go.release(2)
         assert b"begun, ended" == (await visit.answer()).body
+
+
+@pytest.fixture
+async def turns(assemble: Callable[..., Flask]) -> AsyncIterator[Callable[..., OnLoop]]:
+    """Make requests that wait for their turn on the event loop."""
+    threads = RequestThreads(assemble(), count=1, queue=9, stuck_after=9.0)
+    backends = Backends(None, threads, queue=1)
+
+    def make(gone: asyncio.Event, seconds: float = 60.0) -> OnLoop:
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        client = Client({"wsgi.input": io.BytesIO()}, receive)
+        return OnLoop(backends, client, Deadline(seconds))
+
+    yield make
+    threads.close()
+
+
+async def test_a_request_that_waits_for_its_turn_on_the_loop_is_given_up_as_well(
+    turns: Callable[..., OnLoop],
+):
+    """When its client has gone, its time is over, or too many wait; else it gets its turn."""
+    semaphore, gone, never = asyncio.Semaphore(1), asyncio.Event(), asyncio.Event()
+    await turns(never).acquire(semaphore)
+    dropped = asyncio.create_task(turns(gone).acquire(semaphore))
+    await asyncio.sleep(0)
+    with pytest.raises(APIError, match="Too many requests are waiting"):
+        await turns(never).acquire(semaphore)
+    gone.set()
+    with pytest.raises(ClientGoneError):
+        await dropped
+    with pytest.raises(APIError, match=r"within its time of 0\.01 s"):
+        await turns(never, 0.01).acquire(semaphore)
+    waiting = asyncio.create_task(turns(never).acquire(semaphore))
+    await asyncio.sleep(0)
+    semaphore.release()
+    await waiting
+    assert semaphore.locked()
+    semaphore.release()
+    assert not semaphore.locked()

@@ -170,7 +170,11 @@ class _Connection:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether something has come after what was last sent."""
+        """Whether something has come after what was last sent.
+
+        The kernel tells times to some milliseconds. An answer that is given faster than that counts
+        as the last; so does one behind which the next request begins at once, and then stops.
+        """
         return self.is_new or self.received_ago < self.answered_ago
 
     @property
