@@ -165,6 +165,8 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 threads=core.threads,
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
+                keep_alive_timeout=core.keep_alive_timeout,
+                connections_per_client=core.connections_per_client,
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,

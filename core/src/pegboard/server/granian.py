@@ -26,8 +26,10 @@ from granian.log import LogLevels
 
 from pegboard.logs import toggle_debug
 from pegboard.redis import get_fleet_keys
+from pegboard.server import connections
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.connections import ConnectionLimits, ConnectionWatch
 from pegboard.server.notify import Supervisor
 from pegboard.server.pulse import STACKS, Pulse
 from pegboard.server.shutdown import (
@@ -94,7 +96,8 @@ def run(
         # This bounds the connections of a worker, idle ones included, and not the requests.
         backpressure=limits.backlog,
         http1_settings=HTTP1Settings(
-            header_read_timeout=math.ceil(limits.header_timeout * 1000),
+            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
+            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
             max_buffer_size=MAX_HEADERS,
         ),
         http2_settings=HTTP2Settings(max_headers_size=MAX_HEADERS),
@@ -160,6 +163,7 @@ class Worker:
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
         pulse.start(loop, gateway)
+        self._watch_connections(gateway, loop)
         if keys := get_fleet_keys(app):
             keys.watch()
         signal.signal(TOGGLE, lambda *_: toggle_debug())
@@ -170,6 +174,16 @@ class Worker:
         die_at_stop()
         self.served.set()
         return gateway
+
+    def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        if isinstance(self.address, UnixAddress):
+            return  # its clients are proxies of this machine
+        limits = ConnectionLimits(
+            header_timeout=self.limits.header_timeout,
+            per_client=self.limits.connections_per_client,
+            proxies=gateway.trusted_proxies,
+        )
+        ConnectionWatch(self.address, limits, gateway.serving).start(loop)
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
@@ -183,6 +197,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop = DrainingLoop()
     asyncio.set_event_loop(loop)
     return loop
+
+
+def _header_read_timeout(limits: Limits) -> float:
+    if not connections.IS_POSSIBLE:
+        return limits.header_timeout
+    return max(limits.header_timeout, limits.keep_alive_timeout)
 
 
 def _when_serving(

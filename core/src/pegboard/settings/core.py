@@ -157,16 +157,39 @@ class CoreSettings(Settings):
         "wait.",
         validate=Range(1, 512),
     )
+    queue: int = setting(
+        1000,
+        doc="Requests of each worker that may wait for their turn; others get their 503 at once.",
+        validate=Range(0, 65535),
+    )
     backlog: int = setting(
         1024, doc="Connections that may wait to be accepted.", validate=Range(128, 65535)
     )
     header_timeout: float = setting(
         10.0, doc="Longest time until a request's headers have arrived.", validate=Range(0.1, 300)
     )
+    keep_alive_timeout: float = setting(
+        75.0,
+        doc="How long a connection may be idle between two requests; longer than those of load "
+        "balancers in front.",
+        validate=Range(1, 3600),
+    )
+    connections_per_client: int = setting(
+        256,
+        doc="Connections of each worker that one address may have, trusted proxies excepted; of "
+        "more the unused ones are closed. 0: any number.",
+        validate=Range(0, 65535),
+    )
     body_timeout: float = setting(
         30.0,
         doc="Longest pause of a client in sending or receiving a body.",
         validate=Range(0.1, 3600),
+    )
+    request_timeout: float = setting(
+        30.0,
+        doc="Longest time from a request's arrival to the beginning of its answer; its client may "
+        "ask for less by the header Request-Timeout.",
+        validate=Range(0.01, 3600),
     )
     shutdown_timeout: float = setting(
         30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
