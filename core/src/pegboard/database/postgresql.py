@@ -20,6 +20,7 @@ from pegboard.database.connection import (
     WatchedConnection,
 )
 from pegboard.database.connector import Connector
+from pegboard.database.credentials import Credentials
 from pegboard.database.failover import init_failover
 from pegboard.database.listeners import count_listeners
 from pegboard.database.targets import SilentError, Target
@@ -97,7 +98,7 @@ class Server:
     that got no answer: the postmaster can hang while the backends still work.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, credentials: Credentials | None = None) -> None:
         self.limits = limits
         self.has_listeners: Callable[[], bool] = lambda: False
         """Returns whether a plugin listens to the pool, and so may prepare its connections."""
@@ -105,7 +106,7 @@ class Server:
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
         )
-        self._connector = Connector(limits.connect)
+        self._connector = Connector(limits.connect, credentials)
         after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
@@ -244,13 +245,14 @@ def _ask(connection: WatchedConnection, statement: str, limit: float) -> tuple[A
             connection.autocommit = autocommit
 
 
-def init_postgresql(engine: Engine, limits: Limits) -> None:
+def init_postgresql(engine: Engine, limits: Limits, credentials: Credentials | None = None) -> None:
     """Set the time limits of the engine's transactions, and UTC as their time zone.
 
+    `credentials` are tried where the server refuses those of the engine's URL.
     With another driver than psycopg2, and on connections that a plugin's own code makes, only the
     limits that the server enforces hold.
     """
-    server = Server(limits)
+    server = Server(limits, credentials)
     if engine.dialect.driver == "psycopg2":
         # Not by the event `do_connect`, whose first listener to connect is the last one called.
         engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]

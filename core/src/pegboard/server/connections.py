@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pegboard.clients import TrustedProxies, read_address
+from pegboard.server.address import Address
 from pegboard.server.shutdown import endpoints
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class ConnectionLimits:
     """Seconds in which the headers of a request must arrive."""
     per_client: int
     """Connections of one address; 0 is any number."""
+    is_http2: bool
+    """Whether clients may speak HTTP/2, and so send what is no request."""
     proxies: TrustedProxies
     """Who may have any number, as it speaks for many clients."""
 
@@ -60,9 +63,11 @@ class ConnectionLimits:
 class ConnectionWatch:
     """The thread that closes connections of one worker."""
 
-    def __init__(self, port: int, limits: ConnectionLimits, serving: Collection[Peer]) -> None:
+    def __init__(
+        self, address: Address, limits: ConnectionLimits, serving: Collection[Peer]
+    ) -> None:
         """Prepare it; `serving` are the clients of requests that are under way, for the loop."""
-        self._port = port
+        self._address = address
         self._limits = limits
         self._serving = serving
         self._unanswered: dict[Peer, float] = {}
@@ -101,7 +106,7 @@ class ConnectionWatch:
                 on_loop(partial(self._close, connections, reason))
 
     def _connections(self) -> "Iterator[_Connection]":
-        for descriptor, endpoint in endpoints(self._port):
+        for descriptor, endpoint in endpoints(self._address):
             try:
                 peer = _peer_of(endpoint)
                 info = endpoint.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE_OF_INFO)
@@ -116,6 +121,8 @@ class ConnectionWatch:
             return False
         if one.is_new:
             return one.answered_ago >= limit
+        if self._limits.is_http2:
+            return False
         return one.answered_ago >= limit and now - self._unanswered[one.peer] >= limit
 
     def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":
