@@ -120,7 +120,7 @@ def run(
         logging.getLogger("_granian").setLevel(logging.WARNING)
         _when_serving(address, served, announce, supervisor)
 
-    worker = Worker(load, address, tls, key, limits, served)
+    worker = Worker(load, address, tls, key, limits, served, transport.http2)
     try:
         with address.reserved(limits.backlog) as listener:
             server.listener = listener
@@ -140,6 +140,8 @@ class Worker:
     """That of the certificate, if it is encrypted."""
     limits: Limits
     served: Served
+    http2: bool
+    """Whether clients may speak HTTP/2."""
 
     def __call__(self, pulse: Pulse) -> Gateway:
         """Return the app to serve; `pulse` is that of this process."""
@@ -182,6 +184,7 @@ class Worker:
             header_timeout=self.limits.header_timeout,
             per_client=self.limits.connections_per_client,
             proxies=gateway.trusted_proxies,
+            is_http2=self.http2,
         )
         ConnectionWatch(self.address, limits, gateway.serving).start(loop)
 
