@@ -32,8 +32,8 @@ from pegboard.http import (
     get_edge,
     identify,
     internal_error,
-    log_request,
 )
+from pegboard.observation import get_observers
 from pegboard.redis import Command, Reply
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.pulse import Stillness
@@ -81,6 +81,7 @@ class Gateway:
         self._threads = Threads(app, count=threads)
         self._liveness = Threads(app, count=1)
         self._edge = get_edge(app)
+        self._observers = get_observers(app)
         self._stages = _outermost_stages(app)
         self._pipeline: Pipeline | None = None
         self._database: AsyncPool | None = None
@@ -143,21 +144,21 @@ class Gateway:
         self.requests += 1
         environ = environ_of(scope)
         identify(environ)
+        self._observers.begin(environ)
         outlet = Outlet(send, self, self._timeout)
         progress = _Progress()
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
             if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
-                status: int | None = await self._send(answer, stage_run, environ, outlet)
+                await self._send(answer, stage_run, environ, outlet)
             else:
                 if stage_run is not None:
                     environ[STAGE_RUN] = stage_run, answer
-                status = await self._serve(environ, receive, outlet)
+                await self._serve(environ, receive, outlet)
         finally:
             self._inlet.release(progress.held)
-        if status is not None:
-            log_request(environ, status, started)
+            self._observers.end(environ, outlet.status, outlet.size, started)
 
     async def _advance(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
@@ -235,10 +236,8 @@ class Gateway:
             return 0
         return await self._inlet.receive(environ, receive)
 
-    async def _serve(
-        self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
-    ) -> int | None:
-        """Have a thread answer; returns the status if it fails, as then it has logged no line."""
+    async def _serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
+        """Have a thread answer."""
         threads = self._threads
         if environ["PATH_INFO"] == LIVENESS_PATH:
             # While all threads are busy the process is still alive, and must be able to say so.
@@ -246,7 +245,8 @@ class Gateway:
             if self._is_stuck:
                 status = HTTPStatus.SERVICE_UNAVAILABLE
                 answer = Answer.error(status, "No thread of this process goes on.")
-                return await self._send(answer, None, environ, outlet)
+                await self._send(answer, None, environ, outlet)
+                return
         try:
             await threads.serve(environ, receive, outlet)
         except Exception:
@@ -254,8 +254,7 @@ class Gateway:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             # Without headers of stages, which may be why it has failed.
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return None
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _send(
         self,
@@ -263,8 +262,8 @@ class Gateway:
         stage_run: StageRun | None,
         environ: "WSGIEnvironment",
         outlet: Outlet,
-    ) -> int:
-        """Send an answer that needs no thread; returns its status."""
+    ) -> None:
+        """Send an answer that needs no thread."""
         try:
             stages = self._stages
             headers = [*answer.headers] if stages is None else stages.headers_of(answer, stage_run)
@@ -278,8 +277,7 @@ class Gateway:
             if outlet.has_begun:
                 raise
             logger.exception("a stage has added a header that cannot be sent")
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return answer.status
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _encode(self, coding: Coding, body: bytes) -> bytes:
         compression = self._edge.compression
