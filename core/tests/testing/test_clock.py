@@ -38,6 +38,7 @@ BY_THE_MACHINE = {
     "circuit_breaker.py": "waits for a server",
     "deadline.py": "bounds requests",
     "http/envelope.py": "measures requests",
+    "logs.py": "knows when a request was answered",
     "api/health.py": "knows how long a check has been running, and when stats were logged",
     "migrations/execution.py": "bounds waiting for a lock",
     "pegboard_cache_redis/cache/epoch.py": "trusts what other processes may have changed",

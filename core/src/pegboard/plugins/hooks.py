@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
 from pegboard.changes import Listener
+from pegboard.observation import Observer
 from pegboard.plugins.markers import HookimplMarker, HookspecMarker
 from pegboard.settings import Settings
 from pegboard.stages import Stage
@@ -158,6 +159,15 @@ class CoreHooks(HookspecMarker):
         """Return the stages that see requests before Flask does.
 
         Called once for each app, after `pegboard_setup` of all plugins.
+        """
+
+    @staticmethod
+    @_declaration
+    def pegboard_observers(app: Flask) -> Sequence[Observer]:  # type: ignore[empty-body]
+        """Return what is told of every request and its answer, whoever gives it.
+
+        Called once for each app, after `pegboard_stages`. The observers themselves are called while
+        the app serves, in the order of the plugins.
         """
 
     @staticmethod
