@@ -173,8 +173,10 @@ def build_once(source: Source, plugin: str, shared: Path) -> Wheel:
 def run_probe(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Run `pegboard.testing.probe` where the plugin comes from that folder; return its report."""
     path = os.pathsep.join([*([str(folder)] if folder else []), *filter(None, sys.path)])
+    # A copy of the plugin is not measured: `coverage report` would miss its source.
+    left_out = ("PEGBOARD_", "COVERAGE_PROCESS_") if folder else ("PEGBOARD_",)
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")
+        name: value for name, value in os.environ.items() if not name.startswith(left_out)
     }
     done = subprocess.run(
         [sys.executable, "-m", "pegboard.testing.probe", json.dumps(task, default=str)],
