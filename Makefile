@@ -30,11 +30,10 @@ endef
 PIP_INSTALL := -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 TOX := PATH="$(PATH):$(subst $(SPACE),:,$(PYENV_BIN))" .tools/bin/python -m tox
 
-# Runs all environments, or those of the options, and says at the end how many tests passed. One more
-# than there are cores, as the tests often wait for servers.
+# Runs all environments, or those of the options, and says at the end how many tests passed.
 define RUN
 .tools/bin/python tools/summary.py --clear; status=0; \
-$(TOX) run-parallel --parallel $$(($$(getconf _NPROCESSORS_ONLN) + 1)) $(OPTIONS) || status=$$?; \
+$(TOX) run-parallel --parallel auto $(OPTIONS) || status=$$?; \
 .tools/bin/python tools/summary.py; exit $$status
 endef
 

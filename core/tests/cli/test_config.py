@@ -1,6 +1,7 @@
 """`pegboard config` and `pegboard plugins`: what an operator sees."""
 
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,12 @@ def test_plugins_list_says_what_is_active_and_what_is_not(plugin_folder, pegboar
     assert ("broken", "example-broken 1.0", "skipped") in rows
     assert "it cannot be imported" in " ".join(text.split())
     assert "[PB_PLUGIN_IMPORT_FAILED]" in text
+
+
+@pytest.mark.skipif(bool(entry_points(group="pegboard.plugins")), reason="plugins are installed")
+def test_plugins_list_without_a_plugin_says_what_to_do(pegboard):
+    """A head without rows would leave a stranger with nothing."""
+    assert "No plugin is installed" in pegboard("plugins", "list").stdout
 
 
 WARNING = """

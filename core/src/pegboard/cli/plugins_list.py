@@ -44,9 +44,13 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
             "database_error": plugins.database_error,
         }
         click.echo(json.dumps(content, indent=2))
-    else:
+    elif plugins.reports:
         for line in _lines(plugins.reports, wide=wide):
             click.echo(line)
+    else:
+        click.echo(
+            "No plugin is installed: install one, as pegboard-items, or write one by pegboard new."
+        )
     if plugins.database_error and any(one.has_migrations for one in plugins.reports):
         click.echo(f"The database cannot be asked: {plugins.database_error}", err=True)
     found.show_error()
