@@ -24,10 +24,11 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from pegboard.logs import toggle_debug
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.companion import Companion, Leash
 from pegboard.server.pulse import STACKS, Pulse
+from pegboard.server.roster import TOGGLE, LevelFollower, Roster
 from pegboard.server.shutdown import (
     DrainingLoop,
     die_at_stop,
@@ -35,7 +36,7 @@ from pegboard.server.shutdown import (
     notice_lost_clients,
     stop_with_parent,
 )
-from pegboard.server.supervision import TOGGLE, Served, SupervisedServer
+from pegboard.server.supervision import Served, SupervisedServer
 from pegboard.server.watch import Watch
 
 if TYPE_CHECKING:
@@ -62,18 +63,20 @@ def run(
     address: Address,
     limits: Limits,
     announce: Callable[[], None],
+    manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `StartupError` if the port was taken
-    meanwhile, and `SystemExit` if no worker ever served.
+    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
+    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
+    `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
     gc.freeze()
-    served = Served()
+    served, roster = Served(), Roster(limits.workers)
     server = SupervisedServer(
         "pegboard:create_app",
         address=address.ip,
@@ -93,7 +96,11 @@ def run(
             max_buffer_size=MAX_HEADERS,
         ),
         served=served,
-        watch=Watch(limits),
+        watch=Watch(limits, roster),
+        roster=roster,
+        companion=Companion(
+            "the process of the management port", partial(manage, roster) if manage else None
+        ),
         workers_kill_timeout=limits.kill_timeout,
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
@@ -104,12 +111,13 @@ def run(
         logging.getLogger("_granian").setLevel(logging.WARNING)
         _when_listening(address, announce)
 
-    worker = Worker(load, address.port, limits, served)
+    worker = Worker(load, address.port, limits, served, roster)
     try:
         with address.reserved():
             server.serve(target_loader=worker, wrap_loader=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        roster.close()
 
 
 @dataclass(frozen=True)
@@ -120,10 +128,12 @@ class Worker:
     port: int
     limits: Limits
     served: Served
+    roster: Roster
 
     def __call__(self, pulse: Pulse) -> Gateway:
         """Return the app to serve; `pulse` is that of this process."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        pulse.begin()
         try:
             gateway = Gateway(self.load(), threads=self.limits.threads)
         except click.ClickException as error:
@@ -137,8 +147,14 @@ class Worker:
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        pulse.start(loop, gateway)
-        signal.signal(TOGGLE, lambda *_: toggle_debug())
+        level = LevelFollower(self.roster)
+
+        def follow(*_: object) -> None:
+            level.follow()
+            pulse.note_log_level(level.level)
+
+        pulse.start(loop, gateway, follow)
+        signal.signal(TOGGLE, follow)
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()
