@@ -15,7 +15,15 @@ from pegboard.management.service import ServedService
 from pegboard.server import Address, Limits, Roster
 from pegboard.testing.fixtures import MakeApp
 
-LIMITS = Limits(workers=1, threads=1, backlog=1, header_timeout=1, shutdown_timeout=1)
+LIMITS = Limits(
+    workers=1,
+    threads=1,
+    backlog=1,
+    header_timeout=1,
+    keep_alive_timeout=1,
+    connections_per_client=1,
+    shutdown_timeout=1,
+)
 
 
 class ShopSettings(pegboard.Settings):

@@ -69,7 +69,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     app = new_service(configuration, assembled)
     init_registry(app, assembled)
     init_logs(core.log_level, core.log_format, assembled.packages)
-    init_backends(app, core, assembled)
+    init_backends(app, configuration, assembled)
 
     api = init_api(app, assembled.packages)
     init_errors(app)

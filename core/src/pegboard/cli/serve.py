@@ -21,10 +21,13 @@ from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.server import (
+    TLS,
     Address,
     Limits,
+    Transport,
+    UnixAddress,
     call_isolated,
-    find_address,
+    find_endpoint,
     import_server,
     run,
 )
@@ -72,7 +75,7 @@ def serve(
     report = _report(checked.log_format)
     if checked.management is None:
         announce = partial(report, checked.announcement)
-        run(load_quietly, checked.address, checked.limits, announce)
+        run(load_quietly, checked.address, checked.transport, checked.limits, announce)
     else:
         _run_managed(load_quietly, checked, checked.management, report)
 
@@ -95,7 +98,14 @@ def _run_managed(
     announce = partial(report, f"{checked.announcement}\nManagement: {opened.url}")
     serve_operators = partial(manage, load, opened, checked.address, checked.limits)
     try:
-        run(load_worker, checked.address, checked.limits, announce, serve_operators)
+        run(
+            load_worker,
+            checked.address,
+            checked.transport,
+            checked.limits,
+            announce,
+            serve_operators,
+        )
     finally:
         opened.remove()
 
@@ -145,7 +155,8 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
 class _Checked:
     """What the process that starts the workers needs to know of the service."""
 
-    address: Address
+    address: Address | UnixAddress
+    transport: Transport
     limits: Limits
     management: Endpoint | None
     """Where the management port is to be; None for none."""
@@ -168,7 +179,18 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             stack.callback(disconnect, app)
             stack.enter_context(app.app_context())
             core = get_settings(CoreSettings)
-            address = find_address(core.host, core.port)
+            transport = Transport(
+                TLS.find(
+                    core.tls_certificate, core.tls_key, core.tls_key_password, core.tls_min_version
+                ),
+                http2=core.http2,
+            )
+            address = find_endpoint(
+                core.host,
+                core.port,
+                scheme="https" if transport.tls else "http",
+                mode=int(core.socket_mode, 8),
+            )
             if upgrade_first:
                 # Imports Alembic, which a service whose database is at head does without.
                 from pegboard.migrations import upgrade  # noqa: PLC0415
@@ -180,6 +202,8 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 threads=core.threads,
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
+                keep_alive_timeout=core.keep_alive_timeout,
+                connections_per_client=core.connections_per_client,
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
@@ -192,6 +216,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             record_start(Path(app.instance_path), get_registry().plugins)
     return _Checked(
         address,
+        transport,
         limits,
         parse_endpoint(core.management),
         announced,
@@ -233,11 +258,12 @@ def require_head(app: Flask) -> None:
         raise StartupError(one.as_problem() for one in missing)
 
 
-def announcement(address: Address) -> str:
+def announcement(address: Address | UnixAddress) -> str:
     """Return what is printed when the service starts."""
     lines = [f"Pegboard serves at {address.url}"]
     if get_settings(CoreSettings).api_docs:
-        lines.append(f"Documentation: {address.url}/docs")
+        place = address.url if isinstance(address, Address) else ""
+        lines.append(f"Documentation: {place}/docs")
     plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)

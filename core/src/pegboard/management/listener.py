@@ -11,7 +11,7 @@ from typing import Any
 
 from pegboard.http import Endpoint
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.server import Address
+from pegboard.server import Address, UnixAddress
 
 _BACKLOG = 128
 _MODE = 0o660
@@ -41,7 +41,7 @@ class ManagementSocket:
             Path(self.endpoint.path).unlink(missing_ok=True)
 
 
-def open_socket(endpoint: Endpoint, service: Address) -> ManagementSocket:
+def open_socket(endpoint: Endpoint, service: Address | UnixAddress) -> ManagementSocket:
     """Listen; raises `StartupError` if that is impossible, or the service listens there."""
     if endpoint.path:
         return _open_unix(endpoint)
@@ -59,8 +59,10 @@ def open_socket(endpoint: Endpoint, service: Address) -> ManagementSocket:
     return ManagementSocket(listener, Endpoint(str(host), int(port)))
 
 
-def _require_another(host: str, port: int, service: Address) -> None:
+def _require_another(host: str, port: int, service: Address | UnixAddress) -> None:
     """Raise `OSError` if both would listen on one port of an address; Linux would not notice."""
+    if isinstance(service, UnixAddress):
+        return
     everywhere = any(ipaddress.ip_address(one).is_unspecified for one in (host, service.ip))
     if port and port == service.port and (everywhere or host == service.ip):
         raise OSError(errno.EADDRINUSE, "the service itself listens there")

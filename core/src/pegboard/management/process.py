@@ -9,7 +9,7 @@ from pegboard.management.app import management_app
 from pegboard.management.http_server import ManagementServer
 from pegboard.management.listener import ManagementSocket
 from pegboard.management.service import ServedService
-from pegboard.server import Address, Leash, LevelFollower, Limits, Roster
+from pegboard.server import Address, Leash, LevelFollower, Limits, Roster, UnixAddress
 
 _BEAT = 1.0
 
@@ -17,7 +17,7 @@ _BEAT = 1.0
 def manage(
     build: Callable[[], Flask],
     opened: ManagementSocket,
-    address: Address,
+    address: Address | UnixAddress,
     limits: Limits,
     roster: Roster,
     leash: Leash,

@@ -11,7 +11,7 @@ from flask import Flask
 from pegboard.api import CheckResult, HealthCheck, get_health
 from pegboard.app import disconnect
 from pegboard.inspection import Diagnosis, diagnose
-from pegboard.server import Address, Limits, Roster
+from pegboard.server import Address, Limits, Roster, UnixAddress
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,11 @@ class ServedService:
     """The service as this process sees it: its workers, and an app of its own."""
 
     def __init__(
-        self, build: Callable[[], Flask], address: Address, limits: Limits, roster: Roster
+        self,
+        build: Callable[[], Flask],
+        address: Address | UnixAddress,
+        limits: Limits,
+        roster: Roster,
     ) -> None:
         self._build = build
         self._address = address

@@ -198,8 +198,9 @@ hookimpl = HookimplMarker()
 called later and earlier; a plugin that is not active is no matter.
 
 With a declaration, as in `@hookimpl(hookspec.pegboard_setup)`, type checkers compare the function,
-which takes all arguments of the hook or none, and may have any name. A method of a plugin's class
-is marked with `@hookimpl.method(hookspec.pegboard_setup)`.
+which takes all arguments of the hook or none, and may have any name. The start refuses arguments
+with defaults, `*` and `**`, which pluggy never gives, and type checkers allow. A method of a
+plugin's class is marked with `@hookimpl.method(hookspec.pegboard_setup)`.
 
 `@hookimpl.provides(Mailer)` marks a function of the app that makes the service with the interface
 `Mailer`, which other plugins get by `get_registry().service(Mailer)`.
