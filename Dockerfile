@@ -1,20 +1,22 @@
 # Wheels are built and installed in the first stage; the second holds only what runs.
-ARG PYTHON=3.13
+# `make digests` pins it, and the images of compose.yaml, to what their tags name at the time.
+ARG BASE=python:3.13-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 WORKDIR /source
-COPY constraints.txt ./
+COPY deploy/requirements.txt deploy/requirements-build.txt ./
 COPY core core
 COPY plugins plugins
 # The environment has no pip of its own: nothing can be installed into a running container.
 RUN export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-    && python -m pip install --constraint constraints.txt hatchling \
+    && python -m pip install --require-hashes --requirement requirements-build.txt \
     && python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./core ./plugins/* \
     && python -m venv --without-pip /opt/pegboard \
-    && python -m pip --python /opt/pegboard/bin/python install --constraint constraints.txt \
-        /wheels/*.whl hiredis redis
+    && python -m pip --python /opt/pegboard/bin/python install --require-hashes \
+        --requirement requirements.txt \
+    && python -m pip --python /opt/pegboard/bin/python install --no-deps /wheels/*.whl
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 LABEL org.opencontainers.image.title="Pegboard" \
       org.opencontainers.image.description="A Flask platform assembled from plugins" \
       org.opencontainers.image.licenses="MIT"

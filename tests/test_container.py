@@ -113,7 +113,8 @@ def image(tmp_path: Path) -> Path:
     context = tmp_path / "context"
     for name in ("core", "plugins"):
         shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("tests"))
-    shutil.copy(ROOT / "constraints.txt", context)
+    for lock in (ROOT / "deploy").glob("requirements*.txt"):
+        shutil.copy(lock, context)
     stage = (ROOT / "Dockerfile").read_text().partition("\nFROM ")[2].partition("\nFROM ")[0]
     command = re.search(r"^RUN (.*?[^\\])\n(?!\s)", f"{stage}\n\n", re.DOTALL | re.MULTILINE)
     assert command

@@ -314,6 +314,7 @@ OF_COMMANDS = {
     Code.MIGRATION_DIVERGED,
     Code.MIGRATION_HEADS,
     Code.SECRET_KEYS_DIFFER,
+    Code.TLS_UNUSABLE,
 }
 """Those that only commands or services find; they have tests with these."""
 

@@ -20,10 +20,13 @@ from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.server import (
+    TLS,
     Address,
     Limits,
+    Transport,
+    UnixAddress,
     call_isolated,
-    find_address,
+    find_endpoint,
     import_server,
     run,
 )
@@ -69,7 +72,7 @@ def serve(
     init_logs(checked.log_level, checked.log_format, ())
     load_quietly = partial(_load_quietly, load, checked.warnings)
     announce = partial(_report(checked.log_format), checked.announcement)
-    run(load_quietly, checked.address, checked.limits, announce)
+    run(load_quietly, checked.address, checked.transport, checked.limits, announce)
 
 
 def _report(log_format: str) -> Callable[[str], None]:
@@ -117,7 +120,8 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
 class _Checked:
     """What the process that starts the workers needs to know of the service."""
 
-    address: Address
+    address: Address | UnixAddress
+    transport: Transport
     limits: Limits
     announcement: str
     log_level: str
@@ -138,7 +142,18 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             stack.callback(disconnect, app)
             stack.enter_context(app.app_context())
             core = get_settings(CoreSettings)
-            address = find_address(core.host, core.port)
+            transport = Transport(
+                TLS.find(
+                    core.tls_certificate, core.tls_key, core.tls_key_password, core.tls_min_version
+                ),
+                http2=core.http2,
+            )
+            address = find_endpoint(
+                core.host,
+                core.port,
+                scheme="https" if transport.tls else "http",
+                mode=int(core.socket_mode, 8),
+            )
             if upgrade_first:
                 # Imports Alembic, which a service whose database is at head does without.
                 from pegboard.migrations import upgrade  # noqa: PLC0415
@@ -150,6 +165,8 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 threads=core.threads,
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
+                keep_alive_timeout=core.keep_alive_timeout,
+                connections_per_client=core.connections_per_client,
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
@@ -162,6 +179,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             record_start(Path(app.instance_path), get_registry().plugins)
     return _Checked(
         address,
+        transport,
         limits,
         announced,
         core.log_level,
@@ -202,11 +220,12 @@ def require_head(app: Flask) -> None:
         raise StartupError(one.as_problem() for one in missing)
 
 
-def announcement(address: Address) -> str:
+def announcement(address: Address | UnixAddress) -> str:
     """Return what is printed when the service starts."""
     lines = [f"Pegboard serves at {address.url}"]
     if get_settings(CoreSettings).api_docs:
-        lines.append(f"Documentation: {address.url}/docs")
+        place = address.url if isinstance(address, Address) else ""
+        lines.append(f"Documentation: {place}/docs")
     plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)

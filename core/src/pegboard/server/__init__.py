@@ -3,13 +3,26 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.server.address import Address, Limits, find_address
+from pegboard.server.address import Address, Limits, find_address, find_endpoint
 from pegboard.server.isolated import call_isolated
+from pegboard.server.tls import TLS, Transport
+from pegboard.server.unix_socket import UnixAddress
 
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["Address", "Limits", "call_isolated", "find_address", "import_server", "run"]
+__all__ = [
+    "TLS",
+    "Address",
+    "Limits",
+    "Transport",
+    "UnixAddress",
+    "call_isolated",
+    "find_address",
+    "find_endpoint",
+    "import_server",
+    "run",
+]
 
 
 def import_server() -> None:
@@ -19,7 +32,8 @@ def import_server() -> None:
 
 def run(
     load: Callable[[], "Flask"],
-    address: Address,
+    address: Address | UnixAddress,
+    transport: Transport,
     limits: Limits,
     announce: Callable[[], None],
 ) -> None:
@@ -31,4 +45,4 @@ def run(
     # Imported here because it takes 4 MB, which no other command needs.
     from pegboard.server import granian  # noqa: PLC0415
 
-    granian.run(load, address, limits, announce)
+    granian.run(load, address, transport, limits, announce)

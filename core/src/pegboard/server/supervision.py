@@ -17,6 +17,7 @@ import mmap
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,10 +25,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
 from pegboard.logs import toggle_debug
+from pegboard.server.notify import Supervisor
 from pegboard.server.pulse import BEAT, STACKS, Pulse
+from pegboard.server.unix_socket import UnixListener
 from pegboard.server.watch import Watch, name_of
 
 logger = logging.getLogger(__name__)
@@ -69,10 +73,23 @@ class SupervisedServer(MPServer):
     own reload waits for each worker, and notices neither deaths nor signals before its end.
     """
 
-    def __init__(self, *args: Any, served: Served, watch: Watch, **options: Any) -> None:
+    listener: UnixListener | None = None
+    """The Unix socket from which all workers accept; without it each has a socket of its own."""
+
+    def __init__(
+        self,
+        *args: Any,
+        served: Served,
+        watch: Watch,
+        supervisor: Supervisor,
+        drain_delay: float = 0.0,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self._served = served
         self._watch = watch
+        self._supervisor = supervisor
+        self._drain_delay = drain_delay
         self._is_asked_for_stacks = self._is_toggled = False
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
@@ -80,6 +97,15 @@ class SupervisedServer(MPServer):
         self._leaving: _Leaving | None = None
         self._is_reloading = False
         self._is_useless = False
+
+    def _init_shared_socket(self) -> None:
+        if self.listener is None:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]
+            return
+        self._sso = self.listener.socket
+        # The types that Granian declares have no arguments here, and know nothing but None.
+        make: Any = SocketHolder
+        self._shd: Any = make(self._sso.fileno(), True, self.backlog)  # noqa: FBT003
 
     def _serve_loop(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]
@@ -93,6 +119,7 @@ class SupervisedServer(MPServer):
             self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
             self.main_loop_interrupt.clear()
             self._obey_signals()
+            self._supervisor.tell_alive()
             self._watch.kill_still()
             while self.interrupt_children:
                 self._note_death(self.interrupt_children.pop())
@@ -104,6 +131,7 @@ class SupervisedServer(MPServer):
                 self.reload_signal = False
                 self._outdated = [*range(self.workers)]
                 self._is_reloading = True
+                self._supervisor.tell_reloading()
                 logger.info("reloading: %d workers", self.workers)
             is_quiet = not (self._is_reloading or self._due)
             if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
@@ -121,6 +149,11 @@ class SupervisedServer(MPServer):
         Granian takes each death that it has not handled for a failure, such as that of a worker
         which got the same signal as the service.
         """
+        self._supervisor.tell_stopping()
+        if self.listener is not None:
+            # Workers go on with those who have connected; new ones are served for the delay.
+            removal = threading.Timer(self._drain_delay, self.listener.remove)
+            removal.start() if self._drain_delay else self.listener.remove()
         with suppress(SystemExit):
             super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         if exit_code or self._is_useless:
@@ -206,6 +239,7 @@ class SupervisedServer(MPServer):
                 start(index)
             elif self._is_reloading and not self._due:
                 self._is_reloading = False
+                self._supervisor.tell_ready()
                 logger.info("reloaded")
         elif not leaving.worker.inner.is_alive():
             self._leaving = None
