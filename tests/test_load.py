@@ -82,7 +82,8 @@ def serve(
     plugin_folder.add("held", HELD.replace("PORT", str(holder.port)))
 
     def run(plugins: str = "held", **settings: Any) -> LiveServer:
-        return live_server(PEGBOARD_PLUGINS=plugins, **settings)
+        has_tables = plugins != "held"
+        return live_server(upgrade=has_tables, PEGBOARD_PLUGINS=plugins, **settings)
 
     return run
 

@@ -12,7 +12,7 @@ from pegboard.http.conditional import (
 )
 from pegboard.http.cors import CORS, parse_origin
 from pegboard.http.edge import Edge, get_edge, init_edge
-from pegboard.http.envelope import Envelope, identify, log_request
+from pegboard.http.envelope import ANSWERED_KEY, Envelope, identify, log_request
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
@@ -40,6 +40,7 @@ from pegboard.http.strict_json import InvalidJSONError, load_json
 from pegboard.http.view_methods import function_of
 
 __all__ = [
+    "ANSWERED_KEY",
     "CACHE_CONTROL_KEY",
     "CORS",
     "HIGHEST_STATUS",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ANSWERED_KEY = "pegboard.is_answered"
+"""The key in the WSGI environment of a request that a server has answered, and logged, itself."""
+
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # W3C Trace Context, section 3.2: version, trace id, parent id and flags; all zeros are invalid.
 _TRACEPARENT = re.compile(
@@ -69,7 +72,8 @@ class Envelope:
             response = response_of(internal_error(environ))
             body, _, headers = response.get_wsgi_response(environ)
             body = answer.replace(_INTERNAL_ERROR, headers, body)
-        log_request(environ, answer.status[:3] or "-", started)
+        if ANSWERED_KEY not in environ:
+            log_request(environ, answer.status[:3] or "-", started)
         return body
 
     def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
