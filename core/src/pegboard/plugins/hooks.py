@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
 from pegboard.changes import Listener
+from pegboard.observation import Observer
 from pegboard.plugins.markers import HookimplMarker, HookspecMarker
 from pegboard.settings import Settings
 from pegboard.stages import Stage
@@ -162,6 +163,15 @@ class CoreHooks(HookspecMarker):
 
     @staticmethod
     @_declaration
+    def pegboard_observers(app: Flask) -> Sequence[Observer]:  # type: ignore[empty-body]
+        """Return what is told of every request and its answer, whoever gives it.
+
+        Called once for each app, after `pegboard_stages`. The observers themselves are called while
+        the app serves, in the order of the plugins.
+        """
+
+    @staticmethod
+    @_declaration
     def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
         """Add to the OpenAPI document, in place, what holds for the whole service.
 
@@ -186,8 +196,9 @@ hookimpl = HookimplMarker()
 called later and earlier; a plugin that is not active is no matter.
 
 With a declaration, as in `@hookimpl(hookspec.pegboard_setup)`, type checkers compare the function,
-which takes all arguments of the hook or none, and may have any name. A method of a plugin's class
-is marked with `@hookimpl.method(hookspec.pegboard_setup)`.
+which takes all arguments of the hook or none, and may have any name. The start refuses arguments
+with defaults, `*` and `**`, which pluggy never gives, and type checkers allow. A method of a
+plugin's class is marked with `@hookimpl.method(hookspec.pegboard_setup)`.
 
 `@hookimpl.provides(Mailer)` marks a function of the app that makes the service with the interface
 `Mailer`, which other plugins get by `get_registry().service(Mailer)`.

@@ -30,8 +30,8 @@ from pegboard.http import (
     get_edge,
     identify,
     internal_error,
-    log_request,
 )
+from pegboard.observation import get_observers
 from pegboard.server.client import Client, ClientGoneError
 from pegboard.server.environ import Scope, environ_of
 from pegboard.server.request_body import Inlet, Receive
@@ -84,6 +84,7 @@ class Gateway:
         )
         get_health(app).details["requests"] = self._threads.stats
         self._edge = get_edge(app)
+        self._observers = get_observers(app)
         self._stages = _outermost_stages(app)
         self._backends = Backends(self._stages, self._threads, queue=core.queue)
         self._request_timeout = core.request_timeout
@@ -128,29 +129,28 @@ class Gateway:
         self.requests += 1
         environ = environ_of(scope)
         identify(environ)
+        self._observers.begin(environ)
         outlet = Outlet(send, self, self._timeout)
         progress = _Progress(scope["client"])
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
             if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
-                status: int | None = await self._send(answer, stage_run, environ, outlet)
+                await self._send(answer, stage_run, environ, outlet)
             else:
                 if stage_run is not None:
                     environ[STAGE_RUN] = stage_run, answer
                 waits = self._waits(progress, environ, receive)
-                status = await self._serve(environ, outlet, waits)
+                await self._serve(environ, outlet, waits)
         except ClientGoneError:
             logger.debug("the client has gone before its request was begun")
-            return
         finally:
             self._inlet.release(progress.held)
             if progress.waits is not None:
                 progress.waits.client.forget()
             if progress.is_listed and progress.peer is not None:
                 self._unlist(progress.peer)
-        if status is not None:
-            log_request(environ, status, started)
+            self._observers.end(environ, outlet.status, outlet.size, started)
 
     async def _advance(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
@@ -224,22 +224,21 @@ class Gateway:
             return 0
         return await self._inlet.receive(environ, receive)
 
-    async def _serve(self, environ: "WSGIEnvironment", outlet: Outlet, waits: OnLoop) -> int | None:
-        """Have a thread answer; returns the status if it fails, as then it has logged no line."""
+    async def _serve(self, environ: "WSGIEnvironment", outlet: Outlet, waits: OnLoop) -> None:
+        """Have a thread answer."""
         try:
             await self._threads.serve(environ, outlet, waits.client, waits.deadline)
         except ClientGoneError:
             raise
         except APIError as error:
             stage_run, _ = environ.get(STAGE_RUN) or (None, None)
-            return await self._send(answer_of(error), stage_run, environ, outlet)
+            await self._send(answer_of(error), stage_run, environ, outlet)
         except Exception:
             if outlet.has_begun:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             # Without headers of stages, which may be why it has failed.
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return None
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _send(
         self,
@@ -247,8 +246,8 @@ class Gateway:
         stage_run: StageRun | None,
         environ: "WSGIEnvironment",
         outlet: Outlet,
-    ) -> int:
-        """Send an answer that needs no thread; returns its status."""
+    ) -> None:
+        """Send an answer that needs no thread."""
         try:
             stages = self._stages
             headers = [*answer.headers] if stages is None else stages.headers_of(answer, stage_run)
@@ -262,8 +261,7 @@ class Gateway:
             if outlet.has_begun:
                 raise
             logger.exception("a stage has added a header that cannot be sent")
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return answer.status
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _encode(self, coding: Coding, body: bytes) -> bytes:
         compression = self._edge.compression

@@ -22,12 +22,19 @@ class Job:
 
     def __init__(self, function: Callable[[], object]) -> None:
         """Prepare it; `function` raises nothing."""
-        self._function = function
+        self._function: Callable[[], object] | None = function
         self._context: Context = copy_context()
 
     def run(self) -> None:
-        """Do it."""
-        self._context.run(self._function)
+        """Do it, once."""
+        function = self._function
+        self.forget()
+        if function is not None:
+            self._context.run(function)
+
+    def forget(self) -> None:
+        """Let go of the function: what it belongs to often holds the job, which were a cycle."""
+        self._function = None
 
 
 class Threads:
@@ -96,6 +103,7 @@ class Threads:
                 return False
             del self._jobs[job]
             self._spare += 1
+        job.forget()
         return True
 
     def _do_first(self) -> None:

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from pegboard.deadline import lift_deadline
-from pegboard.http import ANSWERED_KEY
 from pegboard.server.client import Client, ClientGoneError
 from pegboard.server.request_body import is_over
 from pegboard.server.response import Outlet
@@ -80,7 +79,6 @@ class Work:
 
     def give_up(self, error: Exception) -> None:
         """Have `answer_on` raise an error, whatever becomes of the answer."""
-        self._environ[ANSWERED_KEY] = True
         if not self._done.done():
             self._done.set_exception(error)
 

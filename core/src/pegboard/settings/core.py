@@ -257,6 +257,12 @@ class CoreSettings(Settings):
     log_format: str = setting(
         "human", doc="Format of log lines: human or json.", validate=OneOf(("human", "json"))
     )
+    access_log_share: float = setting(
+        1.0,
+        doc="Share of the requests that get a line in the log, 0 to 1; answers from 500 on always "
+        "do.",
+        validate=Range(0, 1),
+    )
     api_title: str = setting(
         "Pegboard", doc="Title of the OpenAPI document.", validate=Length(1, 200)
     )
