@@ -120,7 +120,7 @@ def test_cached_answers_and_limits_need_no_thread(serve, holder: Holder, redis_u
     with send(server, "/held/a"), send(server, "/held/b"):
         assert {"a", "b"} == {holder.begun(), holder.begun()}
         # Longer than the rules and the state of the cache are valid.
-        end = time.monotonic() + 4.5
+        end = time.monotonic() + 2.6
         with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)) as one:
             while time.monotonic() < end:
                 one.request("GET", ITEM)
