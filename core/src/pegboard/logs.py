@@ -19,6 +19,9 @@ request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
 trace_id: ContextVar[str] = ContextVar("pegboard_trace_id", default="-")
 _told: ContextVar[set[str] | None] = ContextVar("pegboard_told", default=None)
 
+LEVELS = ("", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""The levels from which on can be logged; the first one is as configured."""
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))} | {
     0x2028: "\\u2028",
     0x2029: "\\u2029",
@@ -167,17 +170,14 @@ def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
         logging.getLogger(package).setLevel(level)
 
 
-def toggle_debug() -> None:
-    """Log from DEBUG on, or as configured if that is done already."""
+def set_level(level: str | None) -> None:
+    """Log from this level on, one of `LEVELS`; None is as configured."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, PlatformHandler):
-            is_on = logging.getLogger("pegboard").level == logging.DEBUG
-            if is_on:
-                logger.warning("the log has lines from %s on", handler.levels["pegboard"])
-            for package, level in handler.levels.items():
-                logging.getLogger(package).setLevel(level if is_on else logging.DEBUG)
-            if not is_on:
-                logger.warning("the log has lines from DEBUG on")
+            logging.getLogger("pegboard").setLevel(logging.DEBUG)
+            logger.warning("the log has lines from %s on", level or handler.levels["pegboard"])
+            for package, configured in handler.levels.items():
+                logging.getLogger(package).setLevel(level or configured)
 
 
 def _formatter(style: str) -> logging.Formatter:

@@ -36,6 +36,7 @@ BY_THE_MACHINE = {
     "redis": "bounds exchanges, and knows the age of connections",
     "cache/acknowledgement.py": "waits until no other process has an older value",
     "circuit_breaker.py": "waits for a server",
+    "deadline.py": "bounds requests",
     "http/envelope.py": "measures requests",
     "logs.py": "knows when a request was answered",
     "api/health.py": "knows how long a check has been running, and when stats were logged",

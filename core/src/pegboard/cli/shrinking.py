@@ -14,9 +14,6 @@ from pegboard.combinations import Runner, Shrinker, Shrunk
 if TYPE_CHECKING:
     from tox_pegboard.combinations import Combination, Matrix
 
-LONGEST_NAME = 200
-"""The plugins that the name of an environment lists; it is a folder's name as well."""
-
 
 class Shrinking:
     """A combination that fails, and what was found out about it."""
@@ -112,7 +109,7 @@ class Shrinking:
     def _environment(self, plugins: frozenset[str]) -> str:
         space = self._matrix.space
         combination = self._kit.checked(plugins | self._always, self._start.values, space)
-        return str(self._kit.name_of(combination, space, LONGEST_NAME))
+        return str(self._kit.name_of(combination, space))
 
     def _tell(self, text: str) -> None:
         click.echo(text, err=True)

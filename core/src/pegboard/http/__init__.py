@@ -12,6 +12,7 @@ from pegboard.http.conditional import (
 )
 from pegboard.http.cors import CORS, parse_origin
 from pegboard.http.edge import Edge, get_edge, init_edge
+from pegboard.http.endpoint import OFF, Endpoint, parse_endpoint
 from pegboard.http.envelope import Envelope, identify
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
@@ -48,6 +49,7 @@ __all__ = [
     "METHODS",
     "NOT_FOUND_MESSAGE",
     "NO_HOST_MESSAGE",
+    "OFF",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
@@ -57,6 +59,7 @@ __all__ = [
     "Compression",
     "EarlyAnswer",
     "Edge",
+    "Endpoint",
     "Envelope",
     "InvalidJSONError",
     "JSONProvider",
@@ -80,6 +83,7 @@ __all__ = [
     "init_errors",
     "internal_error",
     "load_json",
+    "parse_endpoint",
     "parse_origin",
     "preference",
     "read_json",

@@ -221,7 +221,8 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
 )
 """The hooks that return something to the core.
 
-`pegboard_hookspecs` is checked by pluggy, and `pegboard_provides` by the interface of the service.
+`pegboard_hookspecs` is checked by pluggy, `pegboard_provides` by the interface of the service, and
+`pegboard_metrics` where it is called.
 """
 
 

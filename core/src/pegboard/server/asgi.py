@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -89,7 +90,7 @@ class Gateway:
         self._request_timeout = core.request_timeout
         self._is_started = False
         self.trusted_proxies = TrustedProxies.parse(core.trusted_proxies)
-        self.serving: set[tuple[str, str]] = set()
+        self.serving: Counter[tuple[str, str]] = Counter()
         """The clients for whose requests more is done than the stages do."""
         self.requests = 0
         """How many were taken."""
@@ -147,8 +148,8 @@ class Gateway:
             self._inlet.release(progress.held)
             if progress.waits is not None:
                 progress.waits.client.forget()
-            if progress.is_listed:
-                self.serving.discard(progress.peer)
+            if progress.is_listed and progress.peer is not None:
+                self._unlist(progress.peer)
             self._observers.end(environ, outlet.status, outlet.size, started)
 
     async def _advance(
@@ -198,9 +199,14 @@ class Gateway:
         return progress.waits
 
     def _list(self, progress: _Progress) -> None:
-        if progress.peer is not None:
+        if progress.peer is not None and not progress.is_listed:
             progress.is_listed = True
-            self.serving.add(progress.peer)
+            self.serving[progress.peer] += 1
+
+    def _unlist(self, peer: tuple[str, str]) -> None:
+        self.serving[peer] -= 1
+        if not self.serving[peer]:
+            del self.serving[peer]
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive

@@ -54,6 +54,8 @@ class ConnectionLimits:
     """Seconds in which the headers of a request must arrive."""
     per_client: int
     """Connections of one address; 0 is any number."""
+    is_http2: bool
+    """Whether clients may speak HTTP/2, and so send what is no request."""
     proxies: TrustedProxies
     """Who may have any number, as it speaks for many clients."""
 
@@ -119,6 +121,8 @@ class ConnectionWatch:
             return False
         if one.is_new:
             return one.answered_ago >= limit
+        if self._limits.is_http2:
+            return False
         return one.answered_ago >= limit and now - self._unanswered[one.peer] >= limit
 
     def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":

@@ -175,7 +175,7 @@ def count_connections(address: Address | UnixAddress) -> int:
 def endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.socket]]:
     """Yield this process's sockets of an address, which Granian keeps to itself.
 
-    Each by its descriptor, and as a socket that is closed after its turn.
+    Each is a copy, with the file descriptor of the original.
     """
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only the names are wanted
         with suppress(OSError):  # closed meanwhile

@@ -7,7 +7,14 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
 from pegboard.clients import PROXY_HEADERS, TrustedProxies, parse_prefix
-from pegboard.http import UnsendableError, encode_header_name, parse_origin
+from pegboard.http import (
+    OFF,
+    UnsendableError,
+    encode_header_name,
+    parse_endpoint,
+    parse_origin,
+)
+from pegboard.logs import LEVELS
 from pegboard.settings.checks import check_mode
 from pegboard.settings.declare import Settings, Validator, setting
 
@@ -17,7 +24,7 @@ def _port(value: int) -> None:
 
 
 def _level(value: str) -> None:
-    OneOf(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))(value)
+    OneOf(LEVELS[1:])(value)
 
 
 def _each(check: Callable[[str], object]) -> Validator:
@@ -47,6 +54,13 @@ def _header_name(name: str) -> None:
 def _prefix(value: str) -> None:
     try:
         parse_prefix(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _endpoint(value: str) -> None:
+    try:
+        parse_endpoint(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 
@@ -164,6 +178,12 @@ class CoreSettings(Settings):
     )
     backlog: int = setting(
         1024, doc="Connections that may wait to be accepted.", validate=Range(128, 65535)
+    )
+    management: str = setting(
+        OFF,
+        doc="Where `pegboard serve` tells operators of itself: off, or an address: 9000 (of the "
+        "loopback), 0.0.0.0:9000, [::1]:9000 or unix:/path. Whoever reaches it may do all it can.",
+        validate=_endpoint,
     )
     header_timeout: float = setting(
         10.0, doc="Longest time until a request's headers have arrived.", validate=Range(0.1, 300)
