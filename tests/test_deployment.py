@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pegboard import CoreSettings
+from pegboard.plugins.discovery import FIRST_PARTY
 from pegboard.settings import configure
 
 ROOT = Path(__file__).parent.parent
@@ -180,7 +181,7 @@ def test_the_bill_of_materials_is_that_of_the_lock() -> None:
     assert "CycloneDX" == bill["bomFormat"]
     listed = {normal(one["name"]): one for one in bill["components"]}
     versions = locked("requirements.txt")
-    ours = {"pegboard", "pegboard-cache-redis", "pegboard-items", "pegboard-ratelimit"}
+    ours = {"pegboard", *FIRST_PARTY}
     assert ours <= listed.keys()
     for name in listed.keys() - ours:
         assert versions[name] == listed[name]["version"]
