@@ -78,13 +78,10 @@ class Envelope:
             self.watcher.end(environ, HTTPStatus.INTERNAL_SERVER_ERROR.value, 0, started)
             raise
 
-        def end(size: int) -> None:
-            self.watcher.end(environ, int(answer.status[:3]), size, started)
-
-        size = answer.known_size
-        if size is None:
-            return _Counted(body, end)
-        end(size)
+        end = partial(self.watcher.end, environ, int(answer.status[:3]))
+        if answer.size is None:
+            return _Counted(body, partial(end, started=started))
+        end(answer.size, started)
         return body
 
     def _answer(
@@ -160,20 +157,13 @@ class _Answer:
         self._begin: Callable[[], object] = lambda: None
         self._is_short = False
         self._written: list[bytes] = []
-        self._size: int | None = None
         self._is_returned = False
         self.status = ""
         """The status with which the answer has begun."""
-
-    @property
-    def known_size(self) -> int | None:
+        self.size: int | None = None
         """How many bytes of a body are sent; None if that is not known before it is."""
-        return 0 if self.is_head or self.status[:3] in _WITHOUT_BODY else self._size
-
-    @property
-    def is_head(self) -> bool:
+        self.is_head = environ["REQUEST_METHOD"] == "HEAD"
         """Whether the client gets no body."""
-        return bool(self._environ["REQUEST_METHOD"] == "HEAD")
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -181,8 +171,11 @@ class _Answer:
         """Begin the answer (PEP 3333); one that is compressed begins when its length is known."""
         self.status = status
         length = next((value for name, value in headers if name.lower() == "content-length"), None)
-        self._size = int(length) if length is not None else None
-        self._is_short = self._size is not None and self._size <= MAX_WHOLE_SIZE
+        self._is_short = length is not None and int(length) <= MAX_WHOLE_SIZE
+        if self.is_head or status[:3] in _WITHOUT_BODY:
+            self.size = 0
+        else:
+            self.size = int(length) if length is not None else None
         self._coding = self._edge.finish(
             self._environ,
             self._identifier,
@@ -217,7 +210,7 @@ class _Answer:
         close = getattr(body, "close", None)
         if not self._is_short:
             self._begin()
-            self._size = None
+            self.size = None
             return ClosingIterator(compress_parts(parts, coding), close)
         try:
             whole = b"".join(parts)
@@ -225,8 +218,8 @@ class _Answer:
             if close is not None:
                 close()
         encoded = self._edge.compression.encode(coding, whole)
-        self._size = len(encoded)
-        self._headers.append(("Content-Length", str(self._size)))
+        self.size = len(encoded)
+        self._headers.append(("Content-Length", str(self.size)))
         self._begin()
         return [encoded]
 

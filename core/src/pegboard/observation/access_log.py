@@ -3,14 +3,10 @@
 import logging
 import random
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from pegboard.clients import Clients
 from pegboard.logs import RequestRecord
-from pegboard.observation.contract import Observation
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from pegboard.observation.contract import Observation, Observer
 
 logger = logging.getLogger("pegboard.access")
 
@@ -19,16 +15,13 @@ _LONGEST_AGENT = 200
 _FIRST_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
 
 
-class AccessLog:
+class AccessLog(Observer):
     """An observer that logs one line for each request."""
 
     def __init__(self, clients: Clients, share: float) -> None:
         """`share` of the requests, 0 to 1, get a line; answers from 500 on always have one."""
         self._clients = clients
         self._share = share
-
-    def begin(self, _environ: "WSGIEnvironment", /) -> None:
-        """Do nothing."""
 
     def end(self, observation: Observation, /) -> None:
         """Log the line."""

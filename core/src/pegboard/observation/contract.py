@@ -1,6 +1,6 @@
 """What an observer is told of each answer of a service."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pegboard.stages import Route
 
@@ -47,8 +47,8 @@ class Observation:
         """Whether the cache had the answer; None where it was not asked."""
 
 
-class Observer(Protocol):
-    """Sees every request at its beginning and at its end, whoever answers it.
+class Observer:
+    """Base of what sees every request at its beginning and at its end, whoever answers it.
 
     It must not wait, as the server's event loop may call it. An exception changes no answer, and
     the first one is logged.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
-from pegboard.observation import Observation
+from pegboard.observation import Observation, Observer
 from pegboard.stages import Route
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Series:
         self.route = route
         """Kept, so that no other route gets its id."""
         self.labels = labels
-        """Method, route, status, plugin and cache."""
+        """Method, route, status, plugin and cached."""
         self.counts = [0] * len(BUCKETS)
         """How many took as long as each class of durations has it."""
         self.seconds = 0.0
@@ -42,7 +42,7 @@ class Series:
         self.is_changed = False
 
 
-class Requests:
+class Requests(Observer):
     """An observer that counts; each request costs it about a microsecond."""
 
     def __init__(self, run: Callable[[], None]) -> None:
