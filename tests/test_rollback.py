@@ -85,7 +85,8 @@ class Load:
     def run(self, row: int) -> None:
         """Write and read until the end; whatever is not as it must be is an error."""
         for number in itertools.count():
-            if self._ends.is_set():
+            # Not as fast as they can, which would only delay the services that start.
+            if self._ends.wait(0.05):
                 return
             services = self.services
             release = random.choice([*services])

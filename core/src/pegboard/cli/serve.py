@@ -15,6 +15,7 @@ from flask.cli import ScriptInfo, pass_script_info
 from pegboard import deprecation
 from pegboard.app import disconnect
 from pegboard.cli.database_errors import explain_database_errors
+from pegboard.http import Endpoint, parse_endpoint
 from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
@@ -71,8 +72,42 @@ def serve(
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
     load_quietly = partial(_load_quietly, load, checked.warnings)
-    announce = partial(_report(checked.log_format), checked.announcement)
-    run(load_quietly, checked.address, checked.transport, checked.limits, announce)
+    report = _report(checked.log_format)
+    if checked.management is None:
+        announce = partial(report, checked.announcement)
+        run(load_quietly, checked.address, checked.transport, checked.limits, announce)
+    else:
+        _run_managed(load_quietly, checked, checked.management, report)
+
+
+def _run_managed(
+    load: Callable[[], Flask],
+    checked: "_Checked",
+    management: Endpoint,
+    report: Callable[[str], None],
+) -> None:
+    """Serve with a management port, which listens before any worker starts."""
+    from pegboard.management import manage, open_socket  # noqa: PLC0415 - few have one
+
+    opened = open_socket(management, checked.address)
+
+    def load_worker() -> Flask:
+        opened.close()
+        return load()
+
+    announce = partial(report, f"{checked.announcement}\nManagement: {opened.url}")
+    serve_operators = partial(manage, load, opened, checked.address, checked.limits)
+    try:
+        run(
+            load_worker,
+            checked.address,
+            checked.transport,
+            checked.limits,
+            announce,
+            serve_operators,
+        )
+    finally:
+        opened.remove()
 
 
 def _report(log_format: str) -> Callable[[str], None]:
@@ -123,6 +158,8 @@ class _Checked:
     address: Address | UnixAddress
     transport: Transport
     limits: Limits
+    management: Endpoint | None
+    """Where the management port is to be; None for none."""
     announcement: str
     log_level: str
     log_format: str
@@ -165,6 +202,8 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 threads=core.threads,
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
+                keep_alive_timeout=core.keep_alive_timeout,
+                connections_per_client=core.connections_per_client,
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
@@ -179,6 +218,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
         address,
         transport,
         limits,
+        parse_endpoint(core.management),
         announced,
         core.log_level,
         core.log_format,

@@ -13,17 +13,20 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import AsyncConnection, TargetedConnection, WatchedConnection
+from pegboard.database.connection import (
+    TIMEOUT_MARGIN,
+    AsyncConnection,
+    TargetedConnection,
+    WatchedConnection,
+)
 from pegboard.database.connector import Connector
 from pegboard.database.credentials import Credentials
 from pegboard.database.failover import init_failover
 from pegboard.database.listeners import count_listeners
 from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
+from pegboard.deadline import seconds_left
 from pegboard.forking import after_fork
-
-TIMEOUT_MARGIN = 0.3
-"""Seconds beyond `statement_timeout` in which the server can report that time-out itself."""
 
 PING_LIMIT = 1.0
 """Seconds that a check of the server may take."""
@@ -39,6 +42,8 @@ PROBE_INTERVAL = 0.5
 
 SHOW_READ_ONLY = "SHOW transaction_read_only"
 """Asks a server whether it accepts no writes."""
+
+_ANY = 0.001
 
 C = TypeVar("C", bound=TargetedConnection)
 
@@ -57,7 +62,18 @@ class Limits:
 
     def settings(self) -> str:
         """Return the statements that set them, and UTC as the time zone, for one transaction."""
-        return self._unlimited_settings if time_is_unlimited() else self._limited_settings
+        return self._unlimited_settings if time_is_unlimited() else self.within(seconds_left())
+
+    def within(self, left: float) -> str:
+        """Return the settings of a transaction for which there are so many seconds."""
+        return self._limited_settings if left >= self.statement else self._settings(max(left, _ANY))
+
+    def shortened(self) -> str:
+        """Return what ends the next statement of a transaction with the time of the request."""
+        left = seconds_left()
+        if left >= self.statement or time_is_unlimited():
+            return ""
+        return f"SET LOCAL statement_timeout = {max(left, _ANY) * 1000:.0f};\n"
 
     @cached_property
     def _limited_settings(self) -> str:
@@ -102,6 +118,7 @@ class Server:
         connection = self._connected(self._connector.connect)
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
+        connection.shortened = self.limits.shortened
         if not self.has_listeners():
             connection.connect_async = self.connect_async
         return connection
@@ -110,7 +127,7 @@ class Server:
         """Connect to the server of a target as `connect` does, by a connection that never waits."""
         connection = self._connected(partial(self._connector.connect_async, target))
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
-        connection.settings = self.limits.settings()
+        connection.settings = self.limits.within
         connection.is_refused = lambda: self._refuses_calls
         connection.is_for_writes = self._connector.wants_writes
         return connection

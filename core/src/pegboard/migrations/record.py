@@ -43,7 +43,7 @@ class Record:
         content = {
             "heads": sorted(self.heads),
             "revisions": sorted(self.revisions),
-            "tables": sorted([one.schema, one.name] for one in self.tables),
+            "tables": [[one.schema, one.name] for one in sorted(self.tables, key=str)],
             "release": self.release,
         }
         return json.dumps(content)

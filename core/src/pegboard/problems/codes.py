@@ -213,8 +213,8 @@ class Code(ProblemCode):
     HOOK_NOT_MARKED = (
         "PB_HOOK_NOT_MARKED",
         (
-            "A function of the plugin has the name of a hook, and would never be called, as it "
-            "lacks the marker `hookimpl`, or has `hookspec` in its place."
+            "A function of the plugin has the name of a hook, or nearly, and would never be "
+            "called, as it lacks the marker `hookimpl`, or has `hookspec` in its place."
         ),
         (
             "pegboard_setup has the name of a hook, but is not marked as an implementation, at "
@@ -224,12 +224,15 @@ class Code(ProblemCode):
     )
     HOOK_ARGUMENTS_INVALID = (
         "PB_HOOK_ARGUMENTS_INVALID",
-        "An implementation takes an argument that its hook does not have.",
+        (
+            "An implementation takes an argument that its hook does not have, or one with a "
+            "default, by keyword alone, `*` or `**`, which would be left without a value."
+        ),
         (
             "pegboard_setup takes application, which the hook does not give, at "
             "example_shop/plugin.py:2"
         ),
-        "Its arguments are app; take these or fewer.",
+        "Its arguments are app; take these or fewer, without *, ** and defaults.",
     )
     HOOK_IMPLEMENTED_TWICE = (
         "PB_HOOK_IMPLEMENTED_TWICE",

@@ -81,10 +81,10 @@ def has_redis(app: Flask) -> bool:
 
 
 def check_redis(app: Flask) -> None:
-    """Raise when a server that takes writes does not answer."""
+    """Raise when a server that should take writes does not answer, or refuses them."""
     found = channel.get_channel(app)
     assert found is not None, "only an app that has a REDIS_URL is checked"
-    found.servers()
+    found.check_writes()
 
 
 def close_redis(app: Flask) -> None:

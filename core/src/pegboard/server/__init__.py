@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pegboard.server.address import Address, Limits, find_address, find_endpoint
+from pegboard.server.companion import Leash as Leash
 from pegboard.server.isolated import call_isolated
+from pegboard.server.roster import LevelFollower as LevelFollower
+from pegboard.server.roster import Roster as Roster
 from pegboard.server.tls import TLS, Transport
 from pegboard.server.unix_socket import UnixAddress
 
@@ -36,13 +39,15 @@ def run(
     transport: Transport,
     limits: Limits,
     announce: Callable[[], None],
+    manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `StartupError` if the port was taken
-    meanwhile, and `SystemExit` if no worker ever served.
+    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
+    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
+    `SystemExit` if no worker ever served.
     """
     # Imported here because it takes 4 MB, which no other command needs.
     from pegboard.server import granian  # noqa: PLC0415
 
-    granian.run(load, address, transport, limits, announce)
+    granian.run(load, address, transport, limits, announce, manage)

@@ -75,6 +75,9 @@ class Limits:
     backlog: int
     """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
+    keep_alive_timeout: float
+    """How long a connection may be idle."""
+    connections_per_client: int
     shutdown_timeout: float
     drain_delay: float = 0.0
     worker_timeout: float = 0.0

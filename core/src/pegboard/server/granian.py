@@ -24,12 +24,15 @@ from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
-from pegboard.logs import toggle_debug
 from pegboard.redis import get_fleet_keys
+from pegboard.server import connections
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.companion import Companion, Leash
+from pegboard.server.connections import ConnectionLimits, ConnectionWatch
 from pegboard.server.notify import Supervisor
 from pegboard.server.pulse import STACKS, Pulse
+from pegboard.server.roster import TOGGLE, LevelFollower, Roster
 from pegboard.server.shutdown import (
     DrainingLoop,
     die_at_stop,
@@ -37,7 +40,7 @@ from pegboard.server.shutdown import (
     notice_lost_clients,
     stop_with_parent,
 )
-from pegboard.server.supervision import TOGGLE, Served, SupervisedServer
+from pegboard.server.supervision import Served, SupervisedServer
 from pegboard.server.tls import TLS, Decrypted, Transport
 from pegboard.server.unix_socket import UnixAddress
 from pegboard.server.watch import Watch
@@ -67,18 +70,20 @@ def run(
     transport: Transport,
     limits: Limits,
     announce: Callable[[], None],
+    manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `StartupError` if the port was taken
-    meanwhile, and `SystemExit` if no worker ever served.
+    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
+    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
+    `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
     gc.freeze()
-    served = Served()
+    served, roster = Served(), Roster(limits.workers)
     supervisor = Supervisor()
     server = SupervisedServer(
         "pegboard:create_app",
@@ -94,12 +99,17 @@ def run(
         # This bounds the connections of a worker, idle ones included, and not the requests.
         backpressure=limits.backlog,
         http1_settings=HTTP1Settings(
-            header_read_timeout=math.ceil(limits.header_timeout * 1000),
+            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
+            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
             max_buffer_size=MAX_HEADERS,
         ),
         http2_settings=HTTP2Settings(max_headers_size=MAX_HEADERS),
         served=served,
-        watch=Watch(limits),
+        watch=Watch(limits, roster),
+        roster=roster,
+        companion=Companion(
+            "the process of the management port", partial(manage, roster) if manage else None
+        ),
         supervisor=supervisor,
         drain_delay=limits.drain_delay,
         workers_kill_timeout=limits.kill_timeout,
@@ -117,13 +127,14 @@ def run(
         logging.getLogger("_granian").setLevel(logging.WARNING)
         _when_serving(address, served, announce, supervisor)
 
-    worker = Worker(load, address, tls, key, limits, served)
+    worker = Worker(load, address, tls, key, limits, served, roster, transport.http2)
     try:
         with address.reserved(limits.backlog) as listener:
             server.listener = listener
             server.serve(target_loader=worker, wrap_loader=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        roster.close()
 
 
 @dataclass(frozen=True)
@@ -137,10 +148,14 @@ class Worker:
     """That of the certificate, if it is encrypted."""
     limits: Limits
     served: Served
+    roster: Roster
+    http2: bool
+    """Whether clients may speak HTTP/2."""
 
     def __call__(self, pulse: Pulse) -> Gateway:
         """Return the app to serve; `pulse` is that of this process."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        pulse.begin()
         try:
             if self.tls is not None:
                 self.tls.check()  # a reload reads the files anew
@@ -159,10 +174,17 @@ class Worker:
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        pulse.start(loop, gateway)
+        level = LevelFollower(self.roster)
+
+        def follow(*_: object) -> None:
+            level.follow()
+            pulse.note_log_level(level.level)
+
+        pulse.start(loop, gateway, follow)
+        self._watch_connections(gateway, loop)
         if keys := get_fleet_keys(app):
             keys.watch()
-        signal.signal(TOGGLE, lambda *_: toggle_debug())
+        signal.signal(TOGGLE, follow)
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()
@@ -170,6 +192,17 @@ class Worker:
         die_at_stop()
         self.served.set()
         return gateway
+
+    def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        if isinstance(self.address, UnixAddress):
+            return  # its clients are proxies of this machine
+        limits = ConnectionLimits(
+            header_timeout=self.limits.header_timeout,
+            per_client=self.limits.connections_per_client,
+            proxies=gateway.trusted_proxies,
+            is_http2=self.http2,
+        )
+        ConnectionWatch(self.address, limits, gateway.serving).start(loop)
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
@@ -183,6 +216,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop = DrainingLoop()
     asyncio.set_event_loop(loop)
     return loop
+
+
+def _header_read_timeout(limits: Limits) -> float:
+    if not connections.IS_POSSIBLE:
+        return limits.header_timeout
+    return max(limits.header_timeout, limits.keep_alive_timeout)
 
 
 def _when_serving(

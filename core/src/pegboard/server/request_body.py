@@ -90,6 +90,11 @@ class Inlet:
         self._held -= size
 
 
+def has_arrived(body: object) -> bool:
+    """Return whether all of a request's body has been received."""
+    return not isinstance(body, _Body) or body.arrival.has_ended
+
+
 def is_over(body: object) -> bool:
     """Return whether the rest of a request's body will not be read.
 

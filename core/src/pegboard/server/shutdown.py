@@ -136,7 +136,7 @@ def hold_off(address: Address | UnixAddress) -> None:
     if sys.platform != "linux":
         return
     if isinstance(address, UnixAddress):
-        stop_accepting([number for number, one in _endpoints(address) if _is_listening(one)])
+        stop_accepting([number for number, one in endpoints(address) if _is_listening(one)])
         return
     steps = b"".join(struct.pack("HBBI", *step) for step in _DROP_NEW_CONNECTIONS)
     buffer = ctypes.create_string_buffer(steps)
@@ -169,10 +169,10 @@ def count_connections(address: Address | UnixAddress) -> int:
     """Return how many connections this process has open; elsewhere than on Linux 1."""
     if sys.platform != "linux":
         return 1
-    return sum(_is_connected(endpoint) for _, endpoint in _endpoints(address))
+    return sum(_is_connected(endpoint) for _, endpoint in endpoints(address))
 
 
-def _endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.socket]]:
+def endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.socket]]:
     """Yield this process's sockets of an address, which Granian keeps to itself.
 
     Each is a copy, with the file descriptor of the original.
@@ -187,7 +187,7 @@ def _endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.soc
 
 
 def _listeners(address: Address | UnixAddress) -> Iterator[socket.socket]:
-    return (endpoint for _, endpoint in _endpoints(address) if _is_listening(endpoint))
+    return (endpoint for _, endpoint in endpoints(address) if _is_listening(endpoint))
 
 
 def _is_listening(endpoint: socket.socket) -> bool:

@@ -7,7 +7,14 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
 from pegboard.clients import PROXY_HEADERS, TrustedProxies, parse_prefix
-from pegboard.http import UnsendableError, encode_header_name, parse_origin
+from pegboard.http import (
+    OFF,
+    UnsendableError,
+    encode_header_name,
+    parse_endpoint,
+    parse_origin,
+)
+from pegboard.logs import LEVELS
 from pegboard.settings.checks import check_mode
 from pegboard.settings.declare import Settings, Validator, setting
 
@@ -17,7 +24,7 @@ def _port(value: int) -> None:
 
 
 def _level(value: str) -> None:
-    OneOf(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))(value)
+    OneOf(LEVELS[1:])(value)
 
 
 def _each(check: Callable[[str], object]) -> Validator:
@@ -47,6 +54,13 @@ def _header_name(name: str) -> None:
 def _prefix(value: str) -> None:
     try:
         parse_prefix(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _endpoint(value: str) -> None:
+    try:
+        parse_endpoint(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 
@@ -157,16 +171,45 @@ class CoreSettings(Settings):
         "wait.",
         validate=Range(1, 512),
     )
+    queue: int = setting(
+        1000,
+        doc="Requests of each worker that may wait for their turn; others get their 503 at once.",
+        validate=Range(0, 65535),
+    )
     backlog: int = setting(
         1024, doc="Connections that may wait to be accepted.", validate=Range(128, 65535)
     )
+    management: str = setting(
+        OFF,
+        doc="Where `pegboard serve` tells operators of itself: off, or an address: 9000 (of the "
+        "loopback), 0.0.0.0:9000, [::1]:9000 or unix:/path. Whoever reaches it may do all it can.",
+        validate=_endpoint,
+    )
     header_timeout: float = setting(
         10.0, doc="Longest time until a request's headers have arrived.", validate=Range(0.1, 300)
+    )
+    keep_alive_timeout: float = setting(
+        75.0,
+        doc="How long a connection may be idle between two requests; longer than those of load "
+        "balancers in front.",
+        validate=Range(1, 3600),
+    )
+    connections_per_client: int = setting(
+        256,
+        doc="Connections of each worker that one address may have, trusted proxies excepted; of "
+        "more the unused ones are closed. 0: any number.",
+        validate=Range(0, 65535),
     )
     body_timeout: float = setting(
         30.0,
         doc="Longest pause of a client in sending or receiving a body.",
         validate=Range(0.1, 3600),
+    )
+    request_timeout: float = setting(
+        30.0,
+        doc="Longest time from a request's arrival to the beginning of its answer; its client may "
+        "ask for less by the header Request-Timeout.",
+        validate=Range(0.01, 3600),
     )
     shutdown_timeout: float = setting(
         30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
@@ -233,6 +276,12 @@ class CoreSettings(Settings):
     log_level: str = setting("INFO", doc="Lowest level that is logged.", validate=_level)
     log_format: str = setting(
         "human", doc="Format of log lines: human or json.", validate=OneOf(("human", "json"))
+    )
+    access_log_share: float = setting(
+        1.0,
+        doc="Share of the requests that get a line in the log, 0 to 1; answers from 500 on always "
+        "do.",
+        validate=Range(0, 1),
     )
     api_title: str = setting(
         "Pegboard", doc="Title of the OpenAPI document.", validate=Length(1, 200)

@@ -111,7 +111,9 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         for validator in declaration.validators:
             if value is not None:
                 validator(value)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
         shown = "its value" if declaration.secret else _masked(repr(raw))
         messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
