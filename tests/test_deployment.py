@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from pegboard import CoreSettings
-from pegboard.plugins.discovery import FIRST_PARTY
 from pegboard.settings import configure
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +22,8 @@ NAMED = {f"{one.upper()}" for one in CoreSettings.bare_variables} | {
     f"PEGBOARD_{name.upper()}" for name in CoreSettings.__annotations__
 }
 """The variables of the core's settings."""
+FILLED_IN = r"…|worker \d+ \(process \d+\)|worker \d+|SIGKILL|\d+|Redis(?= is)|serving without it"
+"""What stands in the place of fields in the messages that the runbook shows."""
 DIGEST = "sha256:" + "12" * 32
 
 
@@ -181,7 +182,8 @@ def test_the_bill_of_materials_is_that_of_the_lock() -> None:
     assert "CycloneDX" == bill["bomFormat"]
     listed = {normal(one["name"]): one for one in bill["components"]}
     versions = locked("requirements.txt")
-    ours = {"pegboard", *FIRST_PARTY}
+    plugins = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    ours = {"pegboard", *(normal(f"pegboard-{name}") for name in plugins)}
     assert ours <= listed.keys()
     for name in listed.keys() - ours:
         assert versions[name] == listed[name]["version"]
@@ -209,3 +211,21 @@ def test_images_are_pinned_to_their_digests(
     pinned = re.findall(rf"^(?:ARG BASE=|\s+image: )(\S+)@{DIGEST}$", text, re.MULTILINE)
     assert ["python", "postgres", "valkey/valkey"] == [one.partition(":")[0] for one in pinned]
     assert "\n  image: pegboard\n" in text
+
+
+def test_messages_that_the_runbook_names_are_logged() -> None:
+    """The words of each heading, but what is filled in, stand in the code."""
+    runbook = (ROOT / "docs/how-to/runbook.md").read_text(encoding="utf-8")
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for pattern in ("core/src/**/*.py", "plugins/*/src/**/*.py")
+        for path in ROOT.glob(pattern)
+    )
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    headings = re.findall(r"^## (.*)$", runbook, re.MULTILINE)
+    named = [text for heading in headings for text in re.findall(r"`([^`]+)`", heading)]
+    assert len(named) >= 9
+    for text in named:
+        parts = re.split(FILLED_IN, text)
+        for part in (one.strip(" :;") for one in parts):
+            assert part in code, part
