@@ -82,7 +82,8 @@ def serve(
     plugin_folder.add("held", HELD.replace("PORT", str(holder.port)))
 
     def run(plugins: str = "held", **settings: Any) -> LiveServer:
-        return live_server(PEGBOARD_PLUGINS=plugins, **settings)
+        has_tables = plugins != "held"
+        return live_server(upgrade=has_tables, PEGBOARD_PLUGINS=plugins, **settings)
 
     return run
 
@@ -119,7 +120,7 @@ def test_cached_answers_and_limits_need_no_thread(serve, holder: Holder, redis_u
     with send(server, "/held/a"), send(server, "/held/b"):
         assert {"a", "b"} == {holder.begun(), holder.begun()}
         # Longer than the rules and the state of the cache are valid.
-        end = time.monotonic() + 4.5
+        end = time.monotonic() + 2.6
         with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)) as one:
             while time.monotonic() < end:
                 one.request("GET", ITEM)

@@ -61,6 +61,11 @@ def current_deadline() -> Deadline | None:
     return _current.get()
 
 
+def forget_deadline() -> None:
+    """Do in the current context what is not done for a request alone."""
+    _current.set(None)
+
+
 def seconds_left() -> float:
     """Return how much time is left to the current request; infinite outside of requests."""
     deadline = _current.get()

@@ -158,9 +158,10 @@ async def test_a_request_whose_client_has_gone_is_not_begun(
 
 
 async def test_a_request_is_answered_within_the_time_that_its_client_asks_for(
-    assemble: Callable[..., Flask], held: Held, serve: Serve
+    assemble: Callable[..., Flask], held: Held, serve: Serve, caplog: pytest.LogCaptureFixture
 ):
     """By 503 if it was not begun, else by 504; what the view answers later is lost."""
+    caplog.set_level(logging.INFO)
     async with serve(assemble(), threads=1) as client:
         begun = client.visit("/held/a", headers={"Request-Timeout": "300ms"})
         waiting = client.visit("/held/b", headers={"Request-Timeout": "0.01"})
@@ -174,6 +175,8 @@ async def test_a_request_is_answered_within_the_time_that_its_client_asks_for(
         held.go.release(2)
         assert b"c" == (await client.ask("/held/c")).body
     assert ["a", "c"] == held.begun
+    assert 1 == caplog.text.count("GET /held/a 504")
+    assert "GET /held/a 200" not in caplog.text
 
 
 @pytest.mark.parametrize("asked", [None, "60", "1m", "soon", "-1", "1h", "1e-9", "", "0x1"])

@@ -22,7 +22,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from pegboard.database.async_link import Link, Work
 from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.statements import CompiledStatement
-from pegboard.deadline import seconds_left
+from pegboard.deadline import forget_deadline, seconds_left
 
 MOST = 4
 """Connections of one loop at most. More do not make it faster, as it sends one at a time."""
@@ -152,6 +152,7 @@ class AsyncPool:
             self._opening.add(self.loop.create_task(self._open()))
 
     async def _open(self) -> None:
+        forget_deadline()  # others will use the connection
         disposals = self._disposals
         try:
             slot, connection = await asyncio.to_thread(self._connect)
