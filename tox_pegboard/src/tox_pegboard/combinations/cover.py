@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from typing import Any
 
-from tox_pegboard.combinations.problem import Problem, Row, Sets
+from tox_pegboard.combinations.problem import Problem, Row
 
 Tuple = frozenset[tuple[str, str]]
 """Values of as many factors as the strength says."""
@@ -22,7 +22,7 @@ def cover(problem: Problem, strength: int) -> list[dict[str, str]]:
     """
     strength = min(strength, len(problem.factors))
     seeds = _seeded(problem)
-    rows = seeds if isinstance(problem, Sets) else []
+    rows = seeds if problem.has_all_subsets else []
     wanted = {*_tuples(problem, strength)}
     for row in rows:
         wanted.difference_update(tuples_of(row, strength))

@@ -40,7 +40,7 @@ def _json(matrix: Matrix) -> str:
             {"name": name, "plugins": [*one.plugins], **one.values}
             for name, one in matrix.by_name.items()
         ],
-        "always": [one.name for one in matrix.space.always],
+        "own": [plugin.name for plugin in matrix.space.own],
         "plugins": {one.name: sorted(one.needs) for one in matrix.space.plugins},
         "all_subsets": matrix.has_all_subsets,
         "left_out": [name_of(one, matrix.space) for one in matrix.left_out],
@@ -74,7 +74,7 @@ def _ini(matrix: Matrix) -> str:
     environments = _environments(matrix)
     lines = ["[tox]", "min_version = 4.29", *_ini_list("env_list", [e.name for e in environments])]
     lines.append("skip_missing_interpreters = true")
-    if not matrix.space.always:
+    if not matrix.space.own:
         lines.append("no_package = true")
     for one in environments:
         lines += [
@@ -105,7 +105,7 @@ def _toml(matrix: Matrix) -> str:
         f"env_list = {_toml_value([one.name for one in environments])}",
         "skip_missing_interpreters = true",
     ]
-    if not matrix.space.always:
+    if not matrix.space.own:
         lines.append("no_package = true")
     for one in environments:
         variables = [f"{key} = {_toml_value(text)}" for key, text in one.set_env.items()]

@@ -54,6 +54,8 @@ ALLOWED = {
     "core": CORES,
 }
 
+FACTORS = {"none": "noredis"}
+"""What the names of environments say instead of a value."""
 
 NUMBER: tuple[type, str] = (int, "a whole number above 0")
 SINGLE: dict[str, tuple[type, str]] = {
