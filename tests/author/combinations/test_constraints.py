@@ -76,6 +76,16 @@ def test_the_python_that_runs_it_makes_no_difference(write: Write) -> None:
     assert ["py311-core", "py311-core-b", "py311-core-a-b"] == done.stdout.split()
 
 
+def test_what_is_shrunk_keeps_what_its_python_requires(write: Write, pegboard: Run) -> None:
+    """The smallest set has what a plugin needs there, and only there."""
+    write('pythons = ["3.11", "3.13"]', a=["pegboard-b; python_version < '3.12'"], b=[], c=[])
+    code = "import sys; sys.exit('a' in sys.argv[1].split(','))"
+    for python, found in (("py311", "a-b: a, b"), ("py313", "a: a")):
+        command = ["--", sys.executable, "-c", code, "{plugins}"]
+        done = pegboard("plugins", "matrix", "--shrink", f"{python}-core-a-b-c", *command)
+        assert f"{python}-core-{found}\n" == done.stdout
+
+
 def test_plugins_that_accept_no_core_together_are_not_combined(write: Write, pegboard: Run) -> None:
     """No installer could make their environment; nor that of a core which one does not accept."""
     write(

@@ -34,7 +34,7 @@ class Matrix:
     @cached_property
     def by_name(self) -> dict[str, Combination]:
         """The combinations by the names of their environments."""
-        return {name_of(one, self.space): one for one in self.combinations}
+        return {name_of(combination, self.space): combination for combination in self.combinations}
 
 
 def read_matrix(
@@ -74,7 +74,7 @@ def make_matrix(
 ) -> Matrix:
     """Return the matrix of what can be combined. The same input has the same result."""
     problem = describe(space, settings.subsets)
-    order = {one.name: place for place, one in enumerate(space.plugins)}
+    order = {plugin.name: place for place, plugin in enumerate(space.plugins)}
     if touching is not None and touching not in {*order, *(plugin.name for plugin in space.own)}:
         message = f"{touching} is no plugin of the matrix: {', '.join(order) or 'it has none'}"
         raise MatrixError(message)
@@ -100,7 +100,9 @@ def make_matrix(
         problem.has_all_subsets,
         tuple(_combination(row, problem, space) for row in rows if row not in chosen),
         tuple(
-            dict.fromkeys(_text(one, problem, space) for one in uncovered(rows, chosen, strength))
+            dict.fromkeys(
+                _text(group, problem, space) for group in uncovered(rows, chosen, strength)
+            )
         ),
         tuple(name for name in order if name not in present),
     )
@@ -108,7 +110,7 @@ def make_matrix(
 
 def _combination(row: Mapping[str, str], problem: Problem, space: Space) -> Combination:
     plugins = problem.plugins_of(row)
-    names = tuple(one.name for one in space.plugins if one.name in plugins)
+    names = tuple(plugin.name for plugin in space.plugins if plugin.name in plugins)
     return Combination(names, **{axis: row[axis] for axis in space.axes})
 
 

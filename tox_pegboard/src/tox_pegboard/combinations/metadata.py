@@ -41,7 +41,7 @@ class Described:
             requirement
             for requirement in self.requirements
             if requirement.marker is None
-            or any(requirement.marker.evaluate({**environment, "extra": one}) for one in wanted)
+            or any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in wanted)
         ]
 
 
@@ -76,7 +76,7 @@ def describe_installed(name: str) -> Described | None:
     except (PackageNotFoundError, ValueError):
         return None
     try:
-        entries = [one.name for one in found.entry_points if one.group == GROUP]
+        entries = [entry.name for entry in found.entry_points if entry.group == GROUP]
         # The type that it declares lacks `get`, and a subscript warns of what is not there.
         metadata = cast("Message", found.metadata)
         requires, python = found.requires or [], str(metadata.get("Requires-Python", ""))
@@ -101,7 +101,7 @@ def _names_with_plugins() -> Iterator[str]:
     for found in distributions():
         try:
             name = cast("Message", found.metadata).get("Name")
-            if name and any(one.group == GROUP for one in found.entry_points):
+            if name and any(entry.group == GROUP for entry in found.entry_points):
                 yield canonicalize_name(name)
         except Exception:  # noqa: BLE001, S112 - what a broken file leads to differs
             continue

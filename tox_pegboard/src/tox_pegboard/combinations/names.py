@@ -37,13 +37,13 @@ def _listed(plugins: tuple[str, ...], space: Space) -> str:
         return text
     if len(plugins) == len(space.plugins):
         return "all"
-    bits = sum(1 << place for place, one in enumerate(space.plugins) if one.name in plugins)
+    bits = sum(1 << place for place, plugin in enumerate(space.plugins) if plugin.name in plugins)
     return f"{len(plugins)}plugins_{bits:x}"
 
 
 def _parse_listed(factors: list[str], space: Space) -> list[str] | None:
     """Return the names of the plugins; None if the factors name something else."""
-    known = [one.name for one in space.plugins]
+    known = [plugin.name for plugin in space.plugins]
     if factors == ["all"]:
         return known
     if len(factors) == 1 and (number := re.fullmatch(r"(\d+)plugins_([0-9a-f]+)", factors[0])):
@@ -89,5 +89,5 @@ def checked(plugins: Iterable[str], values: dict[str, str], space: Space) -> Com
     if not space.allows(wanted, values):
         message = f"{', '.join([*sorted(wanted), *values.values()])} is excluded"
         raise MatrixError(message)
-    names = tuple(one.name for one in space.plugins if one.name in wanted)
+    names = tuple(plugin.name for plugin in space.plugins if plugin.name in wanted)
     return Combination(names, **values)

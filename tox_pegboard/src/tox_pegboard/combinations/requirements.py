@@ -75,7 +75,11 @@ class _Reading:
 
 def _core(described: Described, python: str) -> str:
     requirements = described.requires(python)
-    cores = (one.specifier for one in requirements if canonicalize_name(one.name) == CORE)
+    cores = (
+        requirement.specifier
+        for requirement in requirements
+        if canonicalize_name(requirement.name) == CORE
+    )
     return ",".join(filter(None, map(str, cores)))
 
 

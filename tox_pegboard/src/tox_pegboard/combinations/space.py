@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +136,18 @@ def _check_needs(
 
 def _check_names(found: Iterable[Described], settings: Settings) -> None:
     names: dict[str, str] = {}
-    for one in found:
-        if "-" in one.name or one.name in RESERVED:
-            message = f"the plugin {one.name} of {one.distribution} has no name for an environment"
+    for described in found:
+        if "-" in described.name or described.name in RESERVED:
+            message = (
+                f"the plugin {described.name} of {described.distribution} has no name for an "
+                "environment"
+            )
             raise MatrixError(message)
-        if other := names.get(one.name):
-            message = f"{other} and {one.distribution} both have a plugin {one.name}"
+        if other := names.get(described.name):
+            message = f"{other} and {described.distribution} both have a plugin {described.name}"
             raise MatrixError(message)
-        names[one.name] = one.distribution
-    for name in (*settings.needs, *(one for needs in settings.needs.values() for one in needs)):
+        names[described.name] = described.distribution
+    for name in (*settings.needs, *chain.from_iterable(settings.needs.values())):
         if name not in names:
             raise MatrixError(unknown(f"the plugin {name} in needs of {TABLE}", name, [*names]))
 
@@ -156,8 +160,8 @@ RESERVED = {"core", "all"} | {
 
 def _pythons(pyproject: Mapping[str, Any]) -> tuple[str, ...]:
     classifiers = pyproject.get("project", {}).get("classifiers", ())
-    versions = (one.removeprefix(VERSION) for one in classifiers if one.startswith(VERSION))
-    found = [one for one in versions if re.fullmatch(r"3\.\d+", one)]
+    versions = (text.removeprefix(VERSION) for text in classifiers if text.startswith(VERSION))
+    found = [version for version in versions if re.fullmatch(r"3\.\d+", version)]
     if not found and has_matrix(pyproject):
         message = (
             f"{TABLE} names no pythons, and the project has no classifiers of any: say which, as "

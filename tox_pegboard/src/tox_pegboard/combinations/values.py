@@ -57,7 +57,7 @@ class Exclusion:
         return self.plugins <= set(plugins) and self.values.items() <= values.items()
 
     def __str__(self) -> str:
-        parts = [*sorted(self.plugins), *(f"{axis} {one}" for axis, one in self.values.items())]
+        parts = [*sorted(self.plugins), *(f"{axis} {value}" for axis, value in self.values.items())]
         return " with ".join(parts)
 
 
