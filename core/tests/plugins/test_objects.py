@@ -215,7 +215,7 @@ def test_each_hook_with_wrong_arguments_is_reported_with_the_right_ones(
         (
             "shop",
             "pegboard_openapi takes application, which the hook does not give",
-            "Its arguments are app, document; take these or fewer.",
+            "Its arguments are app, document; take these or fewer, without *, ** and defaults.",
         ),
         (
             "shop",
@@ -225,7 +225,7 @@ def test_each_hook_with_wrong_arguments_is_reported_with_the_right_ones(
         (
             "guest",
             "pegboard_host_greet takes title, which the hook does not give",
-            "Its arguments are name, language; take these or fewer.",
+            "Its arguments are name, language; take these or fewer, without *, ** and defaults.",
         ),
     } == {
         (one.plugin, one.summary.partition(", at ")[0], one.hint) for one in caught.value.problems

@@ -236,8 +236,8 @@ def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFol
     assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
-def test_an_argument_with_a_default_is_the_plugins_own(plugin_folder: PluginFolder):
-    """No hook gives it, and none has to; it may also take whatever a hook gives."""
+def test_arguments_that_no_hook_gives_are_reported(plugin_folder: PluginFolder):
+    """Those with defaults would be left at these, and the others be empty."""
     plugin_folder.add(
         "inclined",
         """
@@ -246,7 +246,10 @@ def test_an_argument_with_a_default_is_the_plugins_own(plugin_folder: PluginFold
             app.config["SIZE"] = size
         """,
     )
-    assert 1 == create_app({**ALONE, "PLUGINS": "inclined"}).config["SIZE"]
+    (problem,) = problems(PLUGINS="inclined")
+    assert problem.summary.startswith(
+        "pegboard_setup takes size with a default, *rest, other by keyword alone, **others, which "
+    )
 
 
 def test_a_hook_without_its_marker_is_reported(plugin_folder: PluginFolder):

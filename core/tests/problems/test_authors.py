@@ -94,8 +94,79 @@ MISTAKES = {
             "pegboard_setup takes application, which the hook does not give, at "
             "example_shop/plugin.py:2"
         ),
-        ("Its arguments are app; take these or fewer."),
+        ("Its arguments are app; take these or fewer, without *, ** and defaults."),
         hook("pegboard_setup(application)"),
+    ),
+    "an argument with a default, which pluggy never gives": Mistake(
+        Code.HOOK_ARGUMENTS_INVALID,
+        "pegboard_setup takes app with a default, which the hook does not give, at "
+        "example_shop/plugin.py:2",
+        "Its arguments are app; take these or fewer, without *, ** and defaults.",
+        hook("pegboard_setup(app=None)"),
+    ),
+    "any arguments": Mistake(
+        Code.HOOK_ARGUMENTS_INVALID,
+        "pegboard_setup takes *args, **more, which the hook does not give, at "
+        "example_shop/plugin.py:2",
+        "Its arguments are app; take these or fewer, without *, ** and defaults.",
+        hook("pegboard_setup(*args, **more)"),
+    ),
+    "an argument by keyword": Mistake(
+        Code.HOOK_ARGUMENTS_INVALID,
+        "pegboard_setup takes app by keyword alone, which the hook does not give, at "
+        "example_shop/plugin.py:2",
+        "Its arguments are app; take these or fewer, without *, ** and defaults.",
+        hook("pegboard_setup(*, app)"),
+    ),
+    "an argument where the hook has none": Mistake(
+        Code.HOOK_ARGUMENTS_INVALID,
+        "pegboard_commands takes app with a default, which the hook does not give, at "
+        "example_shop/plugin.py:2",
+        "The hook has no arguments; take none.",
+        hook("pegboard_commands(app=None)", "return []"),
+    ),
+    "a declaration with an argument that nobody can take": Mistake(
+        Code.HOOK_SPECIFICATIONS_INVALID,
+        "its hook shop_sold has amount with a default, which no implementation can take, at "
+        "example_shop/plugin.py:2",
+        "Declare its arguments without *, ** and defaults.",
+        hook("shop_sold(product, amount=1)", mark="pegboard.hookspec")
+        + hook("pegboard_hookspecs()", "import sys; return sys.modules[__name__]"),
+    ),
+    "a misspelled hook without the marker": Mistake(
+        Code.HOOK_NOT_MARKED,
+        "pegboard_blueprnts has nearly the name of a hook, and is not marked as an "
+        "implementation, at example_shop/plugin.py:2",
+        "Did you mean pegboard_blueprints? Put @pegboard.hookimpl above it. If it is meant for no "
+        "hook, give it a name that does not begin with pegboard_.",
+        "def pegboard_blueprnts(): ...\n" + hook("pegboard_commands()", "return []"),
+    ),
+    "a misspelled hook without the marker, and no other": Mistake(
+        Code.HOOK_NOT_MARKED,
+        "pegboard_blueprnts has nearly the name of a hook, and is not marked as an "
+        "implementation, at example_shop/plugin.py:2",
+        "Did you mean pegboard_blueprints? Put …",
+        "def pegboard_blueprnts(): ...\n",
+    ),
+    "a misspelled method without the marker": Mistake(
+        Code.HOOK_NOT_MARKED,
+        "pegboard_model has nearly the name of a hook, and is not marked as an "
+        "implementation, at example_shop/plugin.py:5",
+        "Did you mean pegboard_models? Put …",
+        OBJECT + "    def pegboard_model(self): ...\nplugin = Shop()\n",
+        target="example_shop.plugin:plugin",
+    ),
+    "an import that raises what is no Exception": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        "it cannot be imported: Stop: now, at example_shop/plugin.py:3",
+        "Fix example_shop/plugin.py:3, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
+        "class Stop(BaseException): ...\nraise Stop('now')\n",
+    ),
+    "a hook that raises what is no Exception": Mistake(
+        Code.HOOK_FAILED,
+        "pegboard_setup failed: GeneratorExit: now, at example_shop/plugin.py:4",
+        "Fix the plugin's implementation of pegboard_setup.",
+        hook("pegboard_setup()", "raise GeneratorExit('now')"),
     ),
     "a wrong result": Mistake(
         Code.HOOK_RESULT_INVALID,

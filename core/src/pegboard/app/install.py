@@ -73,7 +73,9 @@ def _install(
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", _SAME_SCHEMA)
                 _register_blueprint(blueprint, app, api)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it runs code of the plugin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it runs code of the plugin
             summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
             if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
                 collision = _same_schema(plugin, str(error), summary, schemas)

@@ -131,7 +131,7 @@ def _import(candidate: Candidate) -> Iterator[str]:
 
     before = set(threading.enumerate())
     sys.addaudithook(note)
-    with contextlib.suppress(Exception, SystemExit):  # the registry tells why it fails
+    with contextlib.suppress(BaseException):  # the registry tells why it fails
         candidate.load()
     is_watching = False
     yield from dict.fromkeys(found)

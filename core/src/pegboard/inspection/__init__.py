@@ -11,6 +11,7 @@ from pegboard.inspection.findings import (
 )
 from pegboard.inspection.plugin_report import PluginReport, Plugins, report_plugins
 from pegboard.inspection.request_report import RequestReport, explain_request
+from pegboard.inspection.settings_report import settings_document
 
 __all__ = [
     "Activity",
@@ -28,4 +29,5 @@ __all__ = [
     "find_leftovers",
     "find_unread",
     "report_plugins",
+    "settings_document",
 ]

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.inspection.diagnosis import Diagnosis
-from pegboard.migrations import HistoryState, history_states
+from pegboard.migrations import HistoryState, MigrationError, history_states
 from pegboard.plugins import Candidate, Plugin, Registry, get_registry
 from pegboard.start_times import Step
 
@@ -90,6 +90,18 @@ class Plugins:
     reports: tuple[PluginReport, ...]
     database_error: str | None
     """Why the database could not be asked where its migrations are; None if it was."""
+    can_start: bool
+    """Whether the service can start."""
+
+    def as_json(self, grades: Mapping[str, str]) -> dict[str, Any]:
+        """Return them as JSON has them; `grades` are those that plugins claim."""
+        return {
+            "plugins": [
+                {**one.as_json(), "claimed_grade": grades.get(one.name)} for one in self.reports
+            ],
+            "can_start": self.can_start,
+            "database_error": self.database_error,
+        }
 
 
 def report_plugins(found: Diagnosis) -> Plugins:
@@ -100,7 +112,7 @@ def report_plugins(found: Diagnosis) -> Plugins:
     if partial is not None and partial.has_settings:
         try:
             states = {one.history: one for one in history_states(partial.app)}
-        except SQLAlchemyError as raised:
+        except (SQLAlchemyError, MigrationError) as raised:
             error = " ".join(str(getattr(raised, "orig", raised)).split())
     elif partial is not None:
         error = "its settings cannot be used"
@@ -110,7 +122,7 @@ def report_plugins(found: Diagnosis) -> Plugins:
         _report(one, found, app, states.get(one.name), costs.get(one.name))
         for one in found.installed
     )
-    return Plugins(reports, error)
+    return Plugins(reports, error, can_start=found.error is None)
 
 
 def _report(

@@ -12,11 +12,12 @@ from pegboard.plugins.deprecations import warn_of_deprecated_hooks
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.foreign_keys import find_undeclared_references
 from pegboard.plugins.hooks import CoreHooks
+from pegboard.plugins.implementations import check_hooks
 from pegboard.plugins.listed_names import check_listed_names
 from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.ordering import order_hooks
 from pegboard.plugins.parties import Collision, settle
-from pegboard.plugins.registration import add_hookspecs, check_hooks, register
+from pegboard.plugins.registration import add_hookspecs, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.plugins.services import check_services

@@ -217,7 +217,9 @@ def _rules_of(plugin: Plugin, config: Mapping[str, Any]) -> list[Rule]:
     for blueprint in {blueprint.name: blueprint for blueprint in plugin.blueprints}.values():
         try:
             scratch.register_blueprint(blueprint)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
             summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
             problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint."))
     if problems:

@@ -101,7 +101,9 @@ def naming_failures(plugin: Candidate, hook: str) -> Iterator[None]:
     except StartupError as error:
         problems = (one if one.plugin else plugin.adopt(one) for one in error.problems)
         raise PluginError(*problems) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         summary = f"{hook} failed: {describe_error(error, plugin.package)}"
         hint = f"Fix the plugin's implementation of {hook}."
         raise PluginError(plugin.problem(Code.HOOK_FAILED, summary, hint)) from error
@@ -132,7 +134,9 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
     if settings is not None:
         try:
             declarations_of(settings, candidate.name)
-        except Exception as error:  # noqa: BLE001 - evaluating annotations runs code of the plugin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - evaluating annotations runs code of the plugin
             summary = f"its settings cannot be read: {type(error).__name__}: {error}"
             hint = "Fix the annotations of its Settings class."
             problems.append(candidate.problem(Code.SETTINGS_CLASS_INVALID, summary, hint))

@@ -46,7 +46,9 @@ def call_isolated(
         try:
             with current_app.app_context() if has_app_context() else nullcontext():
                 result = one.function(*(given.arguments[key] for key in one.argnames))
-        except (Exception, SystemExit) as error:  # a plugin ends no process
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin ends no process
             logger.exception("plugin %s failed in %s", plugin, name)
             outcomes.append(Outcome(plugin, error=error))
         else:

@@ -8,6 +8,7 @@ from typing import Any
 import pluggy
 
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.implementations import nearly_hooks
 from pegboard.problems import Code, Problem
 
 _NO_PLUGINS = (str, bytes, int, float, list, tuple, dict, set, frozenset, FunctionType)
@@ -84,8 +85,10 @@ def _check_members(
 
 
 def _has_hook_names(manager: pluggy.PluginManager, module: ModuleType) -> bool:
-    """Return whether a function has the name of a hook, and only the marker was forgotten."""
-    return any(hasattr(getattr(manager.hook, name, None), "spec") for name in vars(module))
+    """Return whether a function is named as a hook is, or nearly, and the marker was forgotten."""
+    return any(hasattr(getattr(manager.hook, name, None), "spec") for name in vars(module)) or any(
+        nearly_hooks(module)
+    )
 
 
 def _hooks_of(manager: pluggy.PluginManager, owner: object) -> Iterator[tuple[str, Any]]:

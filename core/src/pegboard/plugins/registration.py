@@ -1,8 +1,6 @@
-"""Registering plugins with pluggy, and checking the hooks that they implement."""
+"""Registering plugins, and the hooks that they declare, with pluggy."""
 
-import difflib
-import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +9,16 @@ import pluggy
 from pegboard.plugins.contributions import call_hook
 from pegboard.plugins.core_names import advise
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.hooks import CoreHooks
-from pegboard.plugins.markers import PROJECT, Implementation
+from pegboard.plugins.implementations import (
+    find_wrong_arguments,
+    implementations_of,
+    known_hooks,
+    never_given,
+)
+from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.objects import check_object
 from pegboard.plugins.origin import describe_error, line_at_fault, locate_function
 from pegboard.plugins.parties import Collision, titled
-from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.start_times import step
 
@@ -40,8 +42,10 @@ def register(
         return None, [
             replace(candidate.adopt(one), summary=one.summary + place) for one in error.problems
         ]
+    except KeyboardInterrupt:
+        raise
     # Importing a plugin runs its code, which may fail in any way or end the process.
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+    except BaseException as error:  # noqa: BLE001 - as above
         return None, [
             candidate.problem(
                 Code.PLUGIN_IMPORT_FAILED,
@@ -51,7 +55,9 @@ def register(
         ]
     if (problem := check_object(manager, candidate, obj)) is not None:
         return None, [problem]
-    mistakes: list[Problem | Collision] = [*_wrong_arguments(manager, candidate, obj)]
+    mistakes: list[Problem | Collision] = [
+        *find_wrong_arguments(manager, candidate, implementations_of(manager, obj))
+    ]
     try:
         if not mistakes:
             manager.register(obj, candidate.name)
@@ -113,24 +119,24 @@ def add_hookspecs(
                         yield _same_hook(name, candidate, owners[name])
                         continue
                     owners[name] = candidate
+                    yield from _unusable_arguments(name, specification, candidate)
                     try:
                         manager.add_hookspecs(type(name, (), {name: staticmethod(specification)}))
                     except pluggy.PluginValidationError as error:
                         refused.setdefault(str(manager.get_name(error.plugin)), error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - code of a plugin may fail in any way
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - code of a plugin may fail in any way
             yield candidate.problem(
                 Code.HOOK_SPECIFICATIONS_INVALID,
                 f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
                 "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
     for name, refusal in refused.items():
-        if not any(_wrong_arguments(manager, by_name[name], refusal.plugin)):
-            yield _wrong_declaration(by_name[name], refusal)
-
-
-def known_hooks(manager: pluggy.PluginManager) -> list[str]:
-    """Return the names of the hooks that the core and the plugins declare."""
-    return [name for name, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
+        plugin = by_name[name]
+        marked = implementations_of(manager, refusal.plugin)
+        if not any(find_wrong_arguments(manager, plugin, marked)):
+            yield _wrong_declaration(plugin, refusal)
 
 
 def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[str, Any]]:
@@ -146,6 +152,16 @@ def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[
     return found
 
 
+def _unusable_arguments(name: str, specification: Any, candidate: Candidate) -> Iterator[Problem]:
+    if wrong := [*never_given(specification)]:
+        yield candidate.problem(
+            Code.HOOK_SPECIFICATIONS_INVALID,
+            f"its hook {name} has {', '.join(wrong)}, which no implementation can take"
+            f"{locate_function(specification)}",
+            "Declare its arguments without *, ** and defaults.",
+        )
+
+
 def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collision:
     return Collision(
         Code.COLLISION_HOOK,
@@ -154,128 +170,6 @@ def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collis
         later_summary=f"hook {name} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
         earlier_summary=f"hook {name} belongs to {titled(later)} too",
     )
-
-
-def check_hooks(
-    manager: pluggy.PluginManager,
-    candidate: Candidate,
-    obj: Any,
-    failed: Collection[Candidate],
-    declared: Collection[tuple[str, Any]],
-) -> Iterator[Problem]:
-    """Yield a problem for each hook that an object implements wrongly, or without the marker.
-
-    `declared` are the hooks that plugins declare. `failed` are the plugins of which it is not known
-    what hooks they declare: a plugin that requires one of them may implement these.
-    """
-    yield from _wrong_arguments(manager, candidate, obj)
-    known = known_hooks(manager)
-    requires = candidate.distribution.requires if candidate.distribution else {}
-    is_sure = not any(
-        one.distribution and one.distribution.canonical_name in requires for one in failed
-    )
-    implemented: set[str] = set()
-    for name in dir(obj):
-        options = manager.parse_hookimpl_opts(obj, name)
-        if options is None:
-            # Only the name of a hook is looked at: another may be a proxy such as `current_app`.
-            # Only what `pegboard_hookspecs` returns declares a hook, and none of the core's.
-            if isinstance(inspect.getattr_static(obj, name, None), Implementation):
-                yield _marks_nothing(candidate, obj, name)
-            elif name in known and (
-                hasattr(CoreHooks, name) or (name, getattr(obj, name)) not in declared
-            ):
-                yield _not_marked(manager, candidate, obj, name)
-            continue
-        hook = options.get("specname") or name
-        if hook in implemented and hook in EXPECTED:
-            yield candidate.problem(
-                Code.HOOK_IMPLEMENTED_TWICE,
-                f"it implements {hook} twice, and the core takes one result",
-                "Keep one of the two implementations.",
-            )
-        implemented.add(hook)
-        if hook in known or options.get("optionalhook") or not is_sure:
-            continue
-        near = difflib.get_close_matches(hook, known, n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        yield candidate.problem(
-            Code.HOOK_UNKNOWN,
-            f"it implements {hook}, which is no hook{locate_function(getattr(obj, name))}",
-            f"{hint}The hooks: {', '.join(sorted(known))}. A hook of a plugin that may be absent "
-            "is implemented with @pegboard.hookimpl(optionalhook=True).",
-        )
-
-
-def _not_marked(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
-) -> Problem:
-    state = "is not marked as an implementation"
-    hint = "Put @pegboard.hookimpl above it."
-    if manager.parse_hookspec_opts(obj, name) is not None:
-        state = "is marked as the declaration of one"
-        hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
-    place = locate_function(getattr(obj, name))
-    summary = f"{name} has the name of a hook, but {state}{place}"
-    return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
-
-
-def _marks_nothing(candidate: Candidate, obj: Any, name: str) -> Problem:
-    hook = inspect.getattr_static(obj, name).hook
-    return candidate.problem(
-        Code.HOOK_NOT_MARKED,
-        f"{name} is what marks an implementation of {hook}, and marks no function",
-        f"Put it above the function: @pegboard.hookimpl(...), with the declaration of {hook}.",
-    )
-
-
-def _wrong_arguments(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any
-) -> Iterator[Problem]:
-    """Yield a problem for each hook that takes an argument which its declaration does not have."""
-    for name in dir(obj):
-        options = manager.parse_hookimpl_opts(obj, name)
-        if options is None:
-            continue
-        hook = options.get("specname") or name
-        specification = getattr(getattr(manager.hook, hook, None), "spec", None)
-        if specification is None:
-            continue
-        known, function = specification.argnames, getattr(obj, name)
-        if _lacks_self(function, known):
-            yield candidate.problem(
-                Code.HOOK_ARGUMENTS_INVALID,
-                f"{hook} is a method of {type(obj).__name__} without self"
-                f"{locate_function(function)}",
-                "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
-            )
-            continue
-        wrong = [one for one in _required(function) if one not in known]
-        if wrong:
-            yield candidate.problem(
-                Code.HOOK_ARGUMENTS_INVALID,
-                f"{hook} takes {', '.join(wrong)}, which the hook does not give"
-                f"{locate_function(function)}",
-                f"Its arguments are {', '.join(known)}; take these or fewer."
-                if known
-                else "The hook has no arguments; take none.",
-            )
-
-
-def _lacks_self(function: Callable[..., object], known: Collection[str]) -> bool:
-    """Return whether a method has no parameter for its object: none at all, or the hook's first."""
-    if not inspect.ismethod(function):
-        return False
-    first = next(iter(inspect.signature(function.__func__).parameters), None)
-    return first is None or first in known
-
-
-def _required(function: Callable[..., object]) -> Iterator[str]:
-    """Yield the arguments that a function cannot be called without."""
-    for name, parameter in inspect.signature(function).parameters.items():
-        is_variadic = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
-        if not is_variadic and parameter.default is parameter.empty:
-            yield name
 
 
 def _wrong_declaration(candidate: Candidate, error: Exception) -> Problem:

@@ -1,0 +1,242 @@
+"""The hooks that a plugin's object implements, and what is wrong with how it does."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pluggy
+
+from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.hooks import CoreHooks
+from pegboard.plugins.markers import PROJECT, Implementation
+from pegboard.plugins.origin import locate_function
+from pegboard.plugins.results import EXPECTED
+from pegboard.problems import Code, Problem
+
+_PREFIX = f"{PROJECT}_"
+_MARK_IT = "Put @pegboard.hookimpl above it."
+_NEAR = 0.75
+"""How like a hook's name, without the prefix, that of a function is: 1 is the same name."""
+
+
+@dataclass(frozen=True)
+class Implemented:
+    """A function of a plugin's object that is marked as the implementation of a hook."""
+
+    hook: str
+    function: Callable[..., object]
+    is_optional: bool
+    """Whether the hook need not be declared by anyone."""
+
+    @property
+    def place(self) -> str:
+        """Where the function is, as `locate_function` says it."""
+        return locate_function(self.function)
+
+
+def implementations_of(manager: pluggy.PluginManager, obj: Any) -> list[Implemented]:
+    """Return the implementations of hooks that an object has."""
+    found = []
+    for name in dir(obj):
+        options = manager.parse_hookimpl_opts(obj, name)
+        if options is not None:
+            hook = options.get("specname") or name
+            is_optional = bool(options.get("optionalhook"))
+            found.append(Implemented(hook, getattr(obj, name), is_optional))
+    return found
+
+
+def known_hooks(manager: pluggy.PluginManager) -> list[str]:
+    """Return the names of the hooks that the core and the plugins declare."""
+    return [name for name, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
+
+
+def check_hooks(
+    manager: pluggy.PluginManager,
+    candidate: Candidate,
+    obj: Any,
+    failed: Collection[Candidate],
+    declared: Collection[tuple[str, Any]],
+) -> Iterator[Problem]:
+    """Yield a problem for each hook that an object implements wrongly, or without the marker.
+
+    `declared` are the hooks that plugins declare. `failed` are the plugins of which it is not known
+    what hooks they declare: a plugin that requires one of them may implement these.
+    """
+    found = implementations_of(manager, obj)
+    yield from find_wrong_arguments(manager, candidate, found)
+    yield from _unmarked(manager, candidate, obj, declared)
+    yield from _misspelled(candidate, obj)
+    yield from _implemented_twice(candidate, found)
+    requires = candidate.distribution.requires if candidate.distribution else {}
+    if not any(one.distribution and one.distribution.canonical_name in requires for one in failed):
+        yield from _unknown(manager, candidate, found)
+
+
+def find_wrong_arguments(
+    manager: pluggy.PluginManager, candidate: Candidate, found: Iterable[Implemented]
+) -> Iterator[Problem]:
+    """Yield a problem for each implementation with an argument that pluggy never gives."""
+    for one in found:
+        specification = getattr(getattr(manager.hook, one.hook, None), "spec", None)
+        if specification is None:
+            continue
+        known: Sequence[str] = specification.argnames
+        if _lacks_self(one.function, known):
+            owner = type(getattr(one.function, "__self__", None)).__name__
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{one.hook} is a method of {owner} without self{one.place}",
+                "Put self before its arguments, or @staticmethod above @pegboard.hookimpl.",
+            )
+        elif wrong := [*never_given(one.function, known)]:
+            yield candidate.problem(
+                Code.HOOK_ARGUMENTS_INVALID,
+                f"{one.hook} takes {', '.join(wrong)}, which the hook does not give{one.place}",
+                f"Its arguments are {', '.join(known)}; take these or fewer, without *, ** and "
+                "defaults."
+                if known
+                else "The hook has no arguments; take none.",
+            )
+
+
+def _lacks_self(function: Callable[..., object], known: Collection[str]) -> bool:
+    """Return whether a method has no parameter for its object: none at all, or the hook's first."""
+    if not inspect.ismethod(function):
+        return False
+    first = next(iter(inspect.signature(function.__func__).parameters), None)
+    return first is None or first in known
+
+
+def never_given(
+    function: Callable[..., object], known: Collection[str] | None = None
+) -> Iterator[str]:
+    """Yield the parameters that pluggy leaves out: it gives only those without a default.
+
+    So are those that are not among the arguments of the hook, if these are known.
+    """
+    for name, parameter in inspect.signature(function).parameters.items():
+        match parameter.kind:
+            case parameter.VAR_POSITIONAL:
+                yield f"*{name}"
+            case parameter.VAR_KEYWORD:
+                yield f"**{name}"
+            case parameter.KEYWORD_ONLY:
+                yield f"{name} by keyword alone"
+            case _ if parameter.default is not parameter.empty:
+                yield f"{name} with a default"
+            case _ if known is not None and name not in known:
+                yield name
+
+
+def _unmarked(
+    manager: pluggy.PluginManager,
+    candidate: Candidate,
+    obj: Any,
+    declared: Collection[tuple[str, Any]],
+) -> Iterator[Problem]:
+    """Yield a problem for what has the name of a hook, and for a marker without a function.
+
+    No other attribute is looked at: it may be a proxy such as `current_app`. Only what
+    `pegboard_hookspecs` returns declares a hook, and none of the core's.
+    """
+    known = known_hooks(manager)
+    for name in dir(obj):
+        if manager.parse_hookimpl_opts(obj, name) is not None:
+            continue
+        stored = inspect.getattr_static(obj, name, None)
+        if isinstance(stored, Implementation):
+            yield candidate.problem(
+                Code.HOOK_NOT_MARKED,
+                f"{name} is what marks an implementation of {stored.hook}, and marks no function",
+                "Put it above the function: @pegboard.hookimpl(...), with the declaration of "
+                f"{stored.hook}.",
+            )
+        elif name in known and (
+            hasattr(CoreHooks, name) or (name, getattr(obj, name)) not in declared
+        ):
+            yield _not_marked(manager, candidate, obj, name)
+
+
+def _not_marked(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
+) -> Problem:
+    state, hint = "is not marked as an implementation", _MARK_IT
+    if manager.parse_hookspec_opts(obj, name) is not None:
+        state = "is marked as the declaration of one"
+        hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
+    place = locate_function(getattr(obj, name))
+    summary = f"{name} has the name of a hook, but {state}{place}"
+    return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
+
+
+def _implemented_twice(candidate: Candidate, found: Iterable[Implemented]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for one in found:
+        if one.hook in seen and one.hook in EXPECTED:
+            yield candidate.problem(
+                Code.HOOK_IMPLEMENTED_TWICE,
+                f"it implements {one.hook} twice, and the core takes one result{one.place}",
+                "Keep one of the two implementations.",
+            )
+        seen.add(one.hook)
+
+
+def _unknown(
+    manager: pluggy.PluginManager, candidate: Candidate, found: Iterable[Implemented]
+) -> Iterator[Problem]:
+    """Yield a problem for each implementation of a hook that nobody declares."""
+    known = known_hooks(manager)
+    for one in found:
+        if one.hook not in known and not one.is_optional:
+            near = difflib.get_close_matches(one.hook, known, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            yield candidate.problem(
+                Code.HOOK_UNKNOWN,
+                f"it implements {one.hook}, which is no hook{one.place}",
+                f"{hint}The hooks: {', '.join(sorted(known))}. A hook of a plugin that may be "
+                "absent is implemented with @pegboard.hookimpl(optionalhook=True).",
+            )
+
+
+def _misspelled(candidate: Candidate, obj: Any) -> Iterator[Problem]:
+    for function, hook in nearly_hooks(obj):
+        yield candidate.problem(
+            Code.HOOK_NOT_MARKED,
+            f"{function.__name__} has nearly the name of a hook, and is not marked as an "
+            f"implementation{locate_function(function)}",
+            f"Did you mean {hook}? {_MARK_IT} If it is meant for no hook, give it a name that does "
+            f"not begin with {_PREFIX}.",
+        )
+
+
+def nearly_hooks(obj: Any) -> Iterator[tuple[FunctionType, str]]:
+    """Yield the unmarked functions that are named nearly as a hook of the core, with the hook.
+
+    They are those that a module defines, or the methods of an object's class.
+    """
+    parts = {name.removeprefix(_PREFIX) for name in vars(CoreHooks) if name.startswith(_PREFIX)}
+    for name, function in _functions_of(obj).items():
+        part = name.removeprefix(_PREFIX)
+        is_marked = any(hasattr(function, f"{PROJECT}_{kind}") for kind in ("impl", "spec"))
+        if part == name or part in parts or is_marked:
+            continue
+        for near in difflib.get_close_matches(part, parts, n=1, cutoff=_NEAR):
+            yield function, f"{_PREFIX}{near}"
+
+
+def _functions_of(obj: Any) -> Mapping[str, FunctionType]:
+    owner = obj if isinstance(obj, type | ModuleType) else type(obj)
+    found = {}
+    for name in dir(owner):
+        stored = inspect.getattr_static(owner, name, None)
+        function = stored.__func__ if isinstance(stored, staticmethod | classmethod) else stored
+        is_own = not isinstance(obj, ModuleType) or (
+            isinstance(function, FunctionType) and function.__module__ == obj.__name__
+        )
+        if isinstance(function, FunctionType) and is_own:
+            found[name] = function
+    return found
