@@ -28,12 +28,13 @@ ENV PATH=/opt/pegboard/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PEGBOARD_ENV=production \
     HOST=0.0.0.0 \
-    PORT=8000
+    PORT=8000 \
+    PEGBOARD_MANAGEMENT=9000
 WORKDIR /srv/pegboard
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; port = os.environ['PEGBOARD_MANAGEMENT'].rpartition(':')[2]; urllib.request.urlopen(f'http://127.0.0.1:{port}/health/live', timeout=2)"]
 ENTRYPOINT ["pegboard"]
 CMD ["serve"]

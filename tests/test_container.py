@@ -146,7 +146,8 @@ class Container(Server):
         own = dict(pair.split("=", 1) for pair in instruction[1].split())
         own["PATH"] = f"{image / 'bin'}:{os.defpath}"
         port = free_port()
-        self.environment = {**own, "PORT": str(port), "HOST": "127.0.0.1", **settings}
+        ports = {"PORT": str(port), "PEGBOARD_MANAGEMENT": str(free_port())}
+        self.environment = {**own, **ports, "HOST": "127.0.0.1", **settings}
         probe = re.search(r"HEALTHCHECK .*? CMD (\[.*\])$", text, re.MULTILINE)
         assert probe
         self.probe: list[str] = yaml.safe_load(probe[1])

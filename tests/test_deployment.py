@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pegboard import CoreSettings
+from pegboard.plugins.discovery import FIRST_PARTY
 from pegboard.settings import configure
 
 ROOT = Path(__file__).parent.parent
@@ -111,13 +112,21 @@ def test_nothing_is_killed_while_it_drains(objects: dict[tuple[str, str], Any]) 
 
 
 def test_probes_ask_what_is_served(objects: dict[tuple[str, str], Any]) -> None:
-    """A restart depends on liveness alone, routing on readiness."""
+    """A restart depends on the liveness of all workers, routing on what clients would reach."""
     (container,) = objects["Deployment", "pegboard"]["spec"]["template"]["spec"]["containers"]
     asked = {
-        name: container[f"{name}Probe"]["httpGet"]["path"]
+        name: (probe["port"], probe["path"])
         for name in ("startup", "liveness", "readiness")
+        for probe in [container[f"{name}Probe"]["httpGet"]]
     }
-    assert {"startup": "/health", "liveness": "/health", "readiness": "/health/ready"} == asked
+    assert ("http", "/health") == asked["startup"]
+    assert ("management", "/health/live") == asked["liveness"]
+    assert ("http", "/health/ready") == asked["readiness"]
+    settings = objects["ConfigMap", "pegboard"]["data"]
+    [port] = [one for one in container["ports"] if one["name"] == "management"]
+    assert f"0.0.0.0:{port['containerPort']}" == settings["PEGBOARD_MANAGEMENT"]
+    [served] = objects["Service", "pegboard"]["spec"]["ports"]
+    assert "http" == served["targetPort"]
 
 
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
@@ -172,7 +181,7 @@ def test_the_bill_of_materials_is_that_of_the_lock() -> None:
     assert "CycloneDX" == bill["bomFormat"]
     listed = {normal(one["name"]): one for one in bill["components"]}
     versions = locked("requirements.txt")
-    ours = {"pegboard", "pegboard-cache-redis", "pegboard-items", "pegboard-ratelimit"}
+    ours = {"pegboard", *FIRST_PARTY}
     assert ours <= listed.keys()
     for name in listed.keys() - ours:
         assert versions[name] == listed[name]["version"]

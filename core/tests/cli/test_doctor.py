@@ -66,6 +66,18 @@ def test_settings_that_nobody_reads_are_found(
     assert {"PEGBOARD_SHOP_FORGOTTEN"} == {*named(examine()[1], "setting")}
 
 
+def test_a_database_that_cannot_be_asked_hides_no_other_finding(examine: Examine) -> None:
+    """Why it cannot is one finding among the others."""
+    done, content = examine(
+        DATABASE_URL="postgresql://127.0.0.1:1/shop", PEGBOARD_PLUGINS="shop", PEGBOARD_SOLD="1"
+    )
+    assert 1 == done.exit_code
+    assert "PEGBOARD_SOLD" in named(content, "setting")
+    (text,) = named(content, "database").values()
+    assert "Connection refused" in text
+    assert "DATABASE_URL" in text
+
+
 def test_a_distribution_that_is_installed_twice_is_found(
     examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

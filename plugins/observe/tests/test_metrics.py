@@ -34,7 +34,8 @@ def test_requests_are_counted_by_route_method_status_and_plugin(make_app: MakeAp
     client.open("/health", method="BREW")
     client.get("/health", headers={"Host": "no host"})
     text = metrics_of(app).render()
-    assert 3 == read(text, COUNT, method="GET", status="200", route="/health", plugin="core")
+    labels = {"method": "GET", "status": "200", "plugin": "core", "cached": "none"}
+    assert 3 == read(text, COUNT, route="/health", **labels)
     assert 1 == read(text, COUNT, method="GET", status="404", route="unmatched")
     assert 1 == read(text, COUNT, method="other", status="405")
     assert 1 == read(text, COUNT, method="GET", status="400", route="unmatched")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from packaging.utils import canonicalize_name
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from pegboard.database import availability_hint
 from pegboard.inspection.diagnosis import Diagnosis
-from pegboard.migrations import Orphan, find_orphans
+from pegboard.migrations import MigrationError, Orphan, find_orphans
 from pegboard.plugins import Plugin, changes_since_start, files_of
 from pegboard.settings import declarations_of
 
@@ -48,10 +49,10 @@ def find_leftovers(found: Diagnosis) -> tuple[tuple[Orphan, ...], Finding | None
     tables = {name for plugin in known if plugin.metadata for name in plugin.metadata.tables}
     try:
         orphans = find_orphans(partial.app)
-    except SQLAlchemyError as error:
-        if found.app is not None:
-            raise  # the command explains it
+    except (SQLAlchemyError, MigrationError) as error:
         cause = " ".join(str(getattr(error, "orig", error)).split())
+        if isinstance(error, DBAPIError):
+            cause = f"{cause.rstrip('.?')}. {availability_hint(error)}"
         return (), Finding("database", "not looked at", cause)
     of_known = {"history": names, "table": tables}
     return tuple(one for one in orphans if one.name not in of_known[one.kind]), None

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.inspection.diagnosis import Diagnosis
-from pegboard.migrations import HistoryState, history_states
+from pegboard.migrations import HistoryState, MigrationError, history_states
 from pegboard.plugins import Candidate, Plugin, Registry, get_registry
 from pegboard.start_times import Step
 
@@ -112,7 +112,7 @@ def report_plugins(found: Diagnosis) -> Plugins:
     if partial is not None and partial.has_settings:
         try:
             states = {one.history: one for one in history_states(partial.app)}
-        except SQLAlchemyError as raised:
+        except (SQLAlchemyError, MigrationError) as raised:
             error = " ".join(str(getattr(raised, "orig", raised)).split())
     elif partial is not None:
         error = "its settings cannot be used"

@@ -31,7 +31,7 @@ class Family:
         return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
 
 
-_OF_REQUEST = ("method", "route", "status", "plugin", "cache")
+_OF_REQUEST = ("method", "route", "status", "plugin", "cached")
 
 DURATION = Family(
     "pegboard_http_request_duration_seconds",

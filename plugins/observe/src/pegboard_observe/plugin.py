@@ -43,7 +43,7 @@ def pegboard_observers(app: Flask) -> Sequence[Observer]:
     return [metrics.requests]
 
 
-@pegboard.hookimpl(optionalhook=True)
+@pegboard.hookimpl(pegboard.hookspec.pegboard_metrics)
 def pegboard_metrics(app: Flask) -> bytes:
     """Return the metrics of all processes, for the management port."""
     metrics: Metrics = app.extensions[EXTENSION]

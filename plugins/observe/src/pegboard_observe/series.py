@@ -34,7 +34,7 @@ class Series:
         self.route = route
         """Kept, so that no other route gets its id."""
         self.labels = labels
-        """Method, route, status, plugin and cache."""
+        """Method, route, status, plugin and cached."""
         self.counts = [0] * len(BUCKETS)
         """How many took as long as each class of durations has it."""
         self.seconds = 0.0

@@ -47,7 +47,7 @@ _EXISTS = {
     "postgresql": select(func.to_regclass(literal(table.name, Text))),
     "sqlite": select(column("name"))
     .select_from(table_of("sqlite_master"))
-    .where(column("name") == table.name),
+    .where(column("name", Text) == table.name),
 }
 """Asks whether the transaction sees the table; a statement that needs it would end one."""
 
