@@ -13,7 +13,6 @@ import logging
 import math
 import time
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,11 +52,10 @@ _RARELY_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
 
 
-@dataclass(slots=True)
 class _Progress:
-    """How far a request has come."""
+    """How far a request has come; without an `__init__`, which every request would call."""
 
-    peer: tuple[str, str] | None
+    peer: tuple[str, str] | None = None
     """Address and port of the client."""
     is_listed: bool = False
     """Whether it is in `Gateway.serving`."""
@@ -90,7 +88,7 @@ class Gateway:
         self._request_timeout = core.request_timeout
         self._is_started = False
         self.trusted_proxies = TrustedProxies.parse(core.trusted_proxies)
-        self.serving: Counter[tuple[str, str]] = Counter()
+        self.serving: Counter[tuple[str, str] | None] = Counter()
         """The clients for whose requests more is done than the stages do."""
         self.requests = 0
         """How many were taken."""
@@ -131,7 +129,8 @@ class Gateway:
         identify(environ)
         self._observers.begin(environ)
         outlet = Outlet(send, self, self._timeout)
-        progress = _Progress(scope["client"])
+        progress = _Progress()
+        progress.peer = scope["client"]
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
@@ -146,10 +145,8 @@ class Gateway:
             logger.debug("the client has gone before its request was begun")
         finally:
             self._inlet.release(progress.held)
-            if progress.waits is not None:
-                progress.waits.client.forget()
-            if progress.is_listed and progress.peer is not None:
-                self._unlist(progress.peer)
+            if progress.is_listed:
+                self._unlist(progress)
             self._observers.end(environ, outlet.status, outlet.size, started)
 
     async def _advance(
@@ -199,14 +196,16 @@ class Gateway:
         return progress.waits
 
     def _list(self, progress: _Progress) -> None:
-        if progress.peer is not None and not progress.is_listed:
+        if not progress.is_listed:
             progress.is_listed = True
             self.serving[progress.peer] += 1
 
-    def _unlist(self, peer: tuple[str, str]) -> None:
-        self.serving[peer] -= 1
-        if not self.serving[peer]:
-            del self.serving[peer]
+    def _unlist(self, progress: _Progress) -> None:
+        if progress.waits is not None:
+            progress.waits.client.forget()
+        self.serving[progress.peer] -= 1
+        if not self.serving[progress.peer]:
+            del self.serving[progress.peer]
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive

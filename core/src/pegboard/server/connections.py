@@ -64,7 +64,7 @@ class ConnectionWatch:
     """The thread that closes connections of one worker."""
 
     def __init__(
-        self, address: Address, limits: ConnectionLimits, serving: Collection[Peer]
+        self, address: Address, limits: ConnectionLimits, serving: Collection[Peer | None]
     ) -> None:
         """Prepare it; `serving` are the clients of requests that are under way, for the loop."""
         self._address = address

@@ -104,7 +104,8 @@ class LimitHandler:
     def is_non_blocking(self) -> bool:
         """Tell whether neither the rules, the storage nor the client's identity can block."""
         limiter = self._limiter
-        return limiter.is_non_blocking and not limiter.refresher.would_wait(clock.monotonic())
+        now, refresher = clock.monotonic(), limiter.refresher
+        return limiter.is_non_blocking and (now < refresher.due or not refresher.would_wait(now))
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or return the command that has Redis count it."""
