@@ -176,3 +176,21 @@ def test_what_is_no_observer_stops_the_start(make_app: MakeApp, wrong: Any):
         make_app(plugins=[Plugin(wrong)])
     assert "seen" in str(found.value)
     assert "begin(environ)" in str(found.value)
+
+
+def test_an_answer_that_begins_with_its_first_part_is_seen(make_app: MakeApp):
+    """As that of middleware which is a generator; it has no status before."""
+    watching = Watching()
+    app = make_app(plugins=[Plugin(watching)])
+    inner = app.wsgi_app.app  # type: ignore[attr-defined]  # inside the envelope
+
+    def lazily(environ: Any, start_response: Any) -> Any:
+        start_response("202 Accepted", [("Content-Type", "text/plain")])
+        yield b"ab"
+        yield b"cde"
+
+    object.__setattr__(app.wsgi_app, "app", lazily)
+    with app.test_client().get("/seen/7") as response:
+        assert (202, b"abcde") == (response.status_code, response.data)
+    object.__setattr__(app.wsgi_app, "app", inner)
+    assert [(None, "core", 202, 5, None)] == watching.seen

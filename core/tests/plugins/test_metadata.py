@@ -58,7 +58,7 @@ def test_a_plugin_with_broken_metadata_is_named_with_its_path(
     folder = plugin_folder.path / "example_broken-1.0.dist-info"
     damage, words = BROKEN[case]
     damage(folder)
-    config = {**ALONE, "PLUGINS_DISABLED": "cache_redis,items,ratelimit"}
+    config = {**ALONE, "PLUGINS_DISABLED": "cache_redis,items,observe,ratelimit"}
     with pytest.raises(StartupError) as caught:
         create_app(config)
     (problem,) = caught.value.problems

@@ -40,6 +40,7 @@ BY_THE_MACHINE = {
     "http/envelope.py": "measures requests",
     "logs.py": "knows when a request was answered",
     "api/health.py": "knows how long a check has been running, and when stats were logged",
+    "management": "bounds requests of operators, and measures checks",
     "migrations/execution.py": "bounds waiting for a lock",
     "pegboard_cache_redis/cache/epoch.py": "trusts what other processes may have changed",
     "pegboard_cache_redis/cache/writer.py": "waits until no other process trusts an older value",

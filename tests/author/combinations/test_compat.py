@@ -128,12 +128,23 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
     if program == "pip":
         monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
         done = pegboard("plugins", "compat", *arguments, *names[:2])
-        assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped)" in done.stdout
+        assert (
+            "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped; pegboard 9.0)"
+            in done.stdout
+        )
         return  # the rest is the same
+    publish("shop", "import pytest\n@pytest.mark.skip\ndef test_shop(): pass\n")
+    names += ["--plugin", "shop"]
+    # Another core there would hide the one that is installed.
+    other = tmp_path / "hiding/pegboard-1.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pegboard\nVersion: 1.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(other.parent))
     done = pegboard("plugins", "compat", *arguments, *names)
 
+    assert "pegboard-shop 1.0: not tested\n  all 1 tests of pegboard-shop 1.0 were" in done.stdout
     assert 1 == done.returncode
-    assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped)" in done.stdout
+    assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped; pegboard 9.0)" in done.stdout
     assert "  failed: tests/test_it.py::TestLog::test_order[2]\n" in done.stdout
     assert "pegboard-mail 1.0: not tested\n  the sdist of pegboard-mail 1.0 has no" in done.stdout
     assert "pegboard-old 1.0: not tested\n" in done.stdout
@@ -144,15 +155,23 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
         "pegboard-audit tests/test_it.py::test_core  # was mended\n"
         "pegboard-old  # is for older cores\n"
         "pegboard-mail  # has none\n"
+        "pegboard-shop  # needs a shop\n"
+        "pegboard-odit  # is misspelled\n"
     )
     done = pegboard("plugins", "compat", *arguments, *names, "--exclude", str(known), "--json")
 
     document = json.loads(done.stdout)
     assert 0 == done.returncode
-    assert ["excluded"] * 3 == [one["outcome"] for one in document["distributions"]]
+    assert ["excluded"] * 4 == [one["outcome"] for one in document["distributions"]]
     assert [f"{known}:2: pegboard-audit tests/test_it.py::test_core"] == document[
         "unneeded_exclusions"
     ]
+    message = f"{known}:6: pegboard-odit: no such distribution with plugins is installed."
+    assert [f"{message} Did you mean pegboard-audit?"] == document["unknown_exclusions"]
+    assert message in done.stderr
+    assert {"pegboard-audit": "9.0", "pegboard-mail": None} == {
+        one["name"]: one["core"] for one in document["distributions"][:2]
+    }
     assert f"No longer fails, remove the line: {known}:2" in done.stderr
 
 

@@ -56,11 +56,16 @@ def spaces(draw: st.DrawFn) -> Space:
         for _ in range(draw(st.integers(0, 3)))
     ]
     kept = tuple(one for one in exclusions if one.plugins or one.values)
-    found = tuple(
-        Plugin(name, f"pegboard-{name}", frozenset(_closure(name, direct))) for name in names
-    )
-    always = found[: draw(st.integers(0, 1))]
-    return Space(found[len(always) :], always, axes, kept)
+    needs = {name: frozenset(_closure(name, direct)) for name in names}
+    # What some require besides on one Python, as a marker says.
+    python = draw(st.sampled_from(axes["python"]))
+    more = {
+        name: direct[name] | draw(st.sets(st.sampled_from(names), max_size=1)) for name in names
+    }
+    on = {name: {python: frozenset(_closure(name, more)) - needs[name]} for name in names}
+    found = tuple(Plugin(name, f"pegboard-{name}", needs[name], on[name]) for name in names)
+    own = found[: draw(st.integers(0, 1))]
+    return Space(found[len(own) :], own, axes, kept)
 
 
 def _closure(name: str, direct: dict[str, set[str]]) -> set[str]:
@@ -79,12 +84,16 @@ def every_combination(space: Space) -> list[Combination]:
     found = []
     for chosen in product((False, True), repeat=len(names)):
         present = [name for name, is_on in zip(names, chosen, strict=True) if is_on]
-        everything = {*present, *(one.name for one in space.always)}
-        needs = [one.needs for one in (*space.plugins, *space.always) if one.name in everything]
-        if not all(need <= everything for need in needs):
-            continue
+        everything = {*present, *(plugin.name for plugin in space.own)}
         for values in product(*space.axes.values()):
             row = dict(zip(space.axes, values, strict=True))
+            needs = (
+                plugin.needs | plugin.needs_on.get(row["python"], frozenset())
+                for plugin in (*space.plugins, *space.own)
+                if plugin.name in everything
+            )
+            if not all(need <= everything for need in needs):
+                continue
             if not any(
                 one.plugins <= everything and one.values.items() <= row.items()
                 for one in space.exclusions
@@ -158,8 +167,8 @@ def test_each_combination_can_be_read_from_its_name(space: Space, data: st.DataO
         Plugin(long[one.name], one.requirement, frozenset(long.get(n, n) for n in one.needs))
         for one in space.plugins
     )
-    always = tuple(Plugin(one.name, one.requirement) for one in space.always)
-    other = Space(renamed, always, space.axes)
+    own = tuple(Plugin(plugin.name, plugin.requirement) for plugin in space.own)
+    other = Space(renamed, own, space.axes)
 
     for one in every_combination(other):
         name = name_of(one, other)

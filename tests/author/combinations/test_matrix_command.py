@@ -102,7 +102,7 @@ def test_more_jobs_than_a_service_runs_are_refused(project: Project, pegboard: R
     """It says how to have fewer."""
     names = [f"p{number}" for number in range(240)]
     folders = ", ".join(f'"./{name}"' for name in names)
-    project(f"plugins = [{folders}]\nstrength = 1", **dict.fromkeys(names, ""))
+    project(f"plugins = [{folders}]\npythons = ['3.11']\nstrength = 1", **dict.fromkeys(names, ""))
     done = pegboard("plugins", "matrix", "--format", "gitlab")
 
     assert 1 == done.returncode
@@ -139,6 +139,7 @@ def test_the_configuration_of_the_page_makes_environments(
         ("plugins = ['./no']", "names './no', where no pyproject.toml has a plugin"),
         ("plugins = ['alembic']", "the distribution alembic has no plugin"),
         ("plugins = ['pegboard-none']", "say it in [tool.pegboard.matrix], as in needs = { none ="),
+        ("plugins = ['./items']#", "names no pythons, and the project has no classifiers of any"),
         ("# no plugins", "[tool.pegboard.matrix] names no plugins: say which are combined"),
         (
             "plugins = ['./items']\nneeds = { itms = [] }",
@@ -160,7 +161,8 @@ def test_a_mistake_in_the_table_is_named(
     """The key, its value, and what is right."""
     root = project("plugins = []" if "plugins" not in table else "", items="")
     path = root / "pyproject.toml"
-    path.write_text(path.read_text() + table)
+    pythons = "" if "pythons" in table or table.endswith("#") else "\npythons = ['3.11']\n"
+    path.write_text(path.read_text() + pythons + table)
 
     done = pegboard("plugins", "matrix", "--format", "tox")
     assert 1 == done.returncode
@@ -172,11 +174,14 @@ def test_needs_that_contradict_metadata_are_refused(
 ) -> None:
     """Else the matrix would be another one where the plugin is installed."""
     plugin_folder.add("log", distribution="acme-log", requires=["pegboard", "pegboard-items"])
-    root = project("plugins = ['./items', 'acme-log']\nneeds = { acme_log = [] }", items="")
+    root = project(
+        "pythons = ['3.11']\nplugins = ['./items', 'acme-log']\nneeds = { acme_log = [] }", items=""
+    )
     assert "the plugin of acme-log is log" in pegboard("plugins", "matrix").stderr
 
     plugin_folder.add("mail", distribution="pegboard-mail", requires=["pegboard-items"])
-    text = "[tool.pegboard.matrix]\nplugins = ['./items', 'pegboard-mail']\nneeds = { mail = [%s] }"
+    text = "[tool.pegboard.matrix]\npythons = ['3.11']\nplugins = ['./items', 'pegboard-mail']\n"
+    text += "needs = { mail = [%s] }"
     (root / "pyproject.toml").write_text(text % "")
     refused = pegboard("plugins", "matrix")
     assert "does not say that mail requires items, which its metadata says" in refused.stderr

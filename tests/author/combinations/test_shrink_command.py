@@ -14,9 +14,10 @@ Run = Callable[..., CompletedProcess[str]]
 FACTOR = f"py3{sys.version_info.minor}"
 MATRIX = """
 plugins = ["./items", "./audit", "./mail", "./search"]
+pythons = ["PYTHON"]
 commands = ["python check.py"]
 install = false
-"""
+""".replace("PYTHON", f"3.{sys.version_info.minor}")
 CHECK = """
 import os, sys
 sys.exit({'audit', 'mail'} <= {*os.environ['PEGBOARD_TEST_SUBSET'].split()})
@@ -69,7 +70,11 @@ def test_what_cannot_be_set_up_is_no_failure_of_its_command(
     """A Python that is missing is no fault of a plugin, also where tox would skip it."""
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     root = project(
-        MATRIX + 'pythons = ["3.99"]', items="", audit="pegboard-items", mail="", search=""
+        MATRIX.replace(FACTOR.replace("py3", "3."), "3.99"),
+        items="",
+        audit="pegboard-items",
+        mail="",
+        search="",
     )
     (root / "tox.ini").write_text("[tox]\nno_package = true\nskip_missing_interpreters = true\n")
 

@@ -95,7 +95,7 @@ class Combinations:
         """Read the matrix of a project, if it has one, and what else is asked for by name."""
         if has_matrix(read_pyproject(root)):
             matrix = self._matrix = read_matrix(root)
-            beyond = (one for one in self._asked if parse_name(one, matrix.space) is not None)
+            beyond = (name for name in self._asked if parse_name(name, matrix.space) is not None)
             self._names = tuple(dict.fromkeys((*matrix.by_name, *beyond)))
 
     def _asks_for_others_only(self) -> bool:

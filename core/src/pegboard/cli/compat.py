@@ -15,6 +15,7 @@ from pegboard.combinations import (
     Exclusion,
     ExclusionError,
     Outcome,
+    misspelled,
     read_exclusions,
     unneeded,
 )
@@ -97,12 +98,16 @@ def compat(
         results.append(_result(runner, known, name, version))
     failures = [(one.name, test) for one in results for test in _all_failures(one)]
     stale = unneeded(known, failures, {name for name, _ in wanted})
+    unknown = misspelled(known, (name for name, _ in _distributions(())))
     if is_json:
-        click.echo(json.dumps(_document(results, stale, folder), indent=2))
+        document = {**_document(results, stale, folder), "unknown_exclusions": unknown}
+        click.echo(json.dumps(document, indent=2))
     else:
         _show(results)
     for exclusion in stale:
         click.echo(f"No longer fails, remove the line: {exclusion}", err=True)
+    for text in unknown:
+        click.echo(text, err=True)
     click.echo(f"Output and environments: {folder}", err=True)
     sys.exit(any(one.failures for one in results))
 
@@ -158,7 +163,8 @@ def _counts(result: TestedDistribution) -> str:
     tests = result.tests
     if tests is None:
         return ""
-    return f" ({tests.passed} passed, {len(tests.failed)} failed, {tests.skipped} skipped)"
+    counts = f"{tests.passed} passed, {len(tests.failed)} failed, {tests.skipped} skipped"
+    return f" ({counts}; pegboard {tests.core})"
 
 
 def _document(
@@ -171,6 +177,7 @@ def _document(
                 "version": one.version,
                 "outcome": one.outcome,
                 "passed": one.tests.passed if one.tests else 0,
+                "core": one.tests.core if one.tests else None,
                 "skipped": one.tests.skipped if one.tests else 0,
                 "failed": [*one.tests.failed] if one.tests else [],
                 "problem": one.problem,

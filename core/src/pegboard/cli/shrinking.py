@@ -73,13 +73,15 @@ def shrink(  # noqa: PLR0913 - what the command has of its options
         message = f"{name} is no combination; pegboard plugins matrix lists them."
         raise click.ClickException(message)
     space, values = matrix.space, start.values
-    required = space.with_needs(())
+    required = space.with_needs((), start.python)
 
     def environment(plugins: frozenset[str]) -> str:
         return str(kit.name_of(kit.checked(plugins | required, values, space), space))
 
     runner = Runner(command, project, environment, lambda text: click.echo(text, err=True))
-    needs = {plugin.name: plugin.needs & {*start.plugins} for plugin in space.plugins}
+    needs = {
+        plugin.name: plugin.needs_with(start.python) & {*start.plugins} for plugin in space.plugins
+    }
     shrinker = Shrinker(runner, needs, repeat=repeat, max_runs=max_runs)
     try:
         shrunk = shrinker.shrink(frozenset(start.plugins) - required)

@@ -5,7 +5,13 @@ What chooses combinations is in the distribution tox-pegboard, which needs no se
 """
 
 from pegboard.combinations.compat import Compat, CompatError, Outcome
-from pegboard.combinations.exclusions import Exclusion, ExclusionError, read_exclusions, unneeded
+from pegboard.combinations.exclusions import (
+    Exclusion,
+    ExclusionError,
+    misspelled,
+    read_exclusions,
+    unneeded,
+)
 from pegboard.combinations.runs import COMMAND, NOT_SET_UP, Runner
 from pegboard.combinations.shrink import Shrinker, Shrunk
 
@@ -20,6 +26,7 @@ __all__ = [
     "Runner",
     "Shrinker",
     "Shrunk",
+    "misspelled",
     "read_exclusions",
     "unneeded",
 ]

@@ -1,12 +1,13 @@
 """Run the tests that are in the sdist of a plugin's distribution, against a given core."""
 
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # the reports are those of a pytest that is run here
@@ -32,6 +33,8 @@ class Outcome:
     failed: tuple[str, ...] = ()
     """The ids of the tests that failed."""
     skipped: int = 0
+    core: str = ""
+    """The version of pegboard that was installed."""
 
 
 def _find_uv() -> str | None:
@@ -63,7 +66,12 @@ class Compat:
             message = f"the sdist of {name} {version} has no tests"
             raise CompatError(message)
         python = self._environment(source, place / "environment")
-        return self._test(python, source, place / "report.xml")
+        core = _core_of(python)
+        found = self._test(python, source, place / "report.xml")
+        if not found.passed and not found.failed:
+            message = f"all {found.skipped} tests of {name} {version} were skipped"
+            raise CompatError(message)
+        return replace(found, core=core)
 
     def _sdist(self, name: str, version: str, place: Path) -> Path:
         if self.sdists is None:
@@ -105,6 +113,7 @@ class Compat:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            env=_environment_variables(),
         )
         (report.parent / "output.txt").write_text(done.stdout, encoding="utf-8")
         if done.returncode == NO_TESTS:
@@ -142,7 +151,21 @@ def _test_requirements(source: Path) -> tuple[str, list[str]]:
     return f"{source}{extra}", group
 
 
-def _run(command: Sequence[str], failure: str) -> None:
+def _environment_variables() -> dict[str, str]:
+    """Return those of this process, without the folders of modules that hide what is installed."""
+    hiding = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "__PYVENV_LAUNCHER__")
+    kept = {key: value for key, value in os.environ.items() if key not in hiding}
+    return {**kept, "PYTHONNOUSERSITE": "1"}
+
+
+def _core_of(python: Path) -> str:
+    """Return the version of pegboard in an environment, as its Python finds it."""
+    program = "from importlib.metadata import version; print(version('pegboard'))"
+    return _run([str(python), "-c", program], "no pegboard is installed for the tests").strip()
+
+
+def _run(command: Sequence[str], failure: str) -> str:
+    """Run a command, and return what it prints. Raises `CompatError`."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -150,11 +173,13 @@ def _run(command: Sequence[str], failure: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        env=_environment_variables(),
     )
     if done.returncode:
         lines = " ".join(done.stdout.split())
         message = f"{failure}: {lines}"
         raise CompatError(message)
+    return done.stdout
 
 
 def _read_report(report: Path) -> Outcome:

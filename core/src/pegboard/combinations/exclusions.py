@@ -10,6 +10,7 @@ A line without a test is for all of the distribution. In the name of a test `*` 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -74,3 +75,15 @@ def unneeded(
         for one in exclusions
         if one.distribution in ran and not any(one.covers(*failure) for failure in known)
     ]
+
+
+def misspelled(exclusions: Iterable[Exclusion], known: Iterable[str]) -> list[str]:
+    """Return, of each exclusion of a distribution that is not known, what to say."""
+    names = sorted(known)
+    told = []
+    for exclusion in exclusions:
+        if exclusion.distribution not in names:
+            near = get_close_matches(exclusion.distribution, names, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            told.append(f"{exclusion}: no such distribution with plugins is installed.{hint}")
+    return told

@@ -41,6 +41,9 @@ _INTERNAL_ERROR = "500 Internal Server Error"
 class Watcher(Protocol):
     """Is told of each request."""
 
+    is_told_of_begins: bool
+    """Whether `begin` does anything."""
+
     def begin(self, environ: "WSGIEnvironment") -> None:
         """Take note that a request begins."""
 
@@ -66,31 +69,14 @@ class Envelope:
         """Serve one request."""
         identifier = environ.get(REQUEST_ID_KEY)
         # A server that has identified the request calls this in the same context, and tells of it.
-        if identifier is not None:
-            return self._answer(environ, identifier, start_response, None)[0]
+        is_told = identifier is not None
         started = time.perf_counter()
-        identifier = identify(environ)
-        self.watcher.begin(environ)
-        early = self.edge.enter(environ)
-        try:
-            body, answer = self._answer(environ, identifier, start_response, early)
-        except Exception:
-            self.watcher.end(environ, HTTPStatus.INTERNAL_SERVER_ERROR.value, 0, started)
-            raise
-
-        end = partial(self.watcher.end, environ, int(answer.status[:3]))
-        if answer.size is None:
-            return _Counted(body, partial(end, started=started))
-        end(answer.size, started)
-        return body
-
-    def _answer(
-        self,
-        environ: "WSGIEnvironment",
-        identifier: str,
-        start_response: "StartResponse",
-        early: EarlyAnswer | None,
-    ) -> "tuple[Iterable[bytes], _Answer]":
+        early: EarlyAnswer | None = None
+        if identifier is None:
+            identifier = identify(environ)
+            if self.watcher.is_told_of_begins:
+                self.watcher.begin(environ)
+            early = self.edge.enter(environ)
         answer = _Answer(self.edge, environ, identifier, start_response)
         try:
             body = self._early(early, answer) if early else self.app(environ, answer.start)
@@ -98,11 +84,25 @@ class Envelope:
         except Exception:
             logger.exception("unhandled error outside the views")
             if self.propagate:
+                if not is_told:
+                    self._end(environ, None, started, 0)
                 raise
             response = response_of(internal_error(environ))
             body, _, headers = response.get_wsgi_response(environ)
             body = answer.replace(_INTERNAL_ERROR, headers, body)
-        return body, answer
+        if is_told:
+            return body
+        if answer.size is None:
+            return _Counted(body, partial(self._end, environ, answer, started))
+        self.watcher.end(environ, int(answer.status[:3]), answer.size, started)
+        return body
+
+    def _end(
+        self, environ: "WSGIEnvironment", answer: "_Answer | None", started: float, size: int
+    ) -> None:
+        # An app that is a generator begins its answer with the first part, or fails before.
+        begun = answer is not None and answer.status[:3]
+        self.watcher.end(environ, int(begun or HTTPStatus.INTERNAL_SERVER_ERROR), size, started)
 
     def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
         headers = [*early.headers]

@@ -9,6 +9,8 @@ from flask import Flask
 
 from pegboard.extensions import get_extension
 from pegboard.http import CACHED_KEY
+from pegboard.observation.access_log import AccessLog
+from pegboard.observation.access_log import logger as access_logger
 from pegboard.observation.contract import CORE, Observation, Observer
 from pegboard.stages import MATCH, Match, Route
 
@@ -29,6 +31,9 @@ class Observers:
         self._plugins: dict[int, tuple[Route, str]] = {}
         self._begins: tuple[Callable[[Any], None], ...] = ()
         self._ends: tuple[Callable[[Any], None], ...] = ()
+        self.is_told_of_begins = False
+        """Whether `begin` does anything."""
+        self._is_log_alone = True
         self._failed: set[Callable[[Any], None]] = set()
 
     def install(self, observers: Iterable[Observer]) -> None:
@@ -36,6 +41,8 @@ class Observers:
         found = [*observers]
         self._begins = tuple(one.begin for one in found if type(one).begin is not Observer.begin)
         self._ends = tuple(one.end for one in found)
+        self.is_told_of_begins = bool(self._begins)
+        self._is_log_alone = all(type(one) is AccessLog for one in found)
 
     def begin(self, environ: "WSGIEnvironment") -> None:
         """Tell of a request that begins."""
@@ -47,6 +54,8 @@ class Observers:
 
     def end(self, environ: "WSGIEnvironment", status: int, size: int, started: float) -> None:
         """Tell of an answer; `started` is the `time.perf_counter` of the request's beginning."""
+        if self._is_log_alone and not access_logger.isEnabledFor(logging.INFO):
+            return
         match: Match | None = environ.get(MATCH)
         route, plugin = None, CORE
         if match is not None and (route := match.route) is not None:

@@ -10,7 +10,9 @@ from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import CoreSettings
 from pegboard.start_times import timed
 
-FIRST_PARTY = frozenset({"pegboard-cache-redis", "pegboard-items", "pegboard-ratelimit"})
+FIRST_PARTY = frozenset(
+    {"pegboard-cache-redis", "pegboard-items", "pegboard-observe", "pegboard-ratelimit"}
+)
 """The distributions of Pegboard's own plugins, which `--safe` keeps.
 
 The package index gives each of these names to one owner; an author's name in the metadata could be

@@ -116,6 +116,7 @@ class SupervisedServer(MPServer):
         start = partial(self._start_worker, spawn_target, target_loader)
         for number in (STACKS, TOGGLE):
             signal.signal(number, self._note_signal)
+        self._companion.keep()
         while not self.interrupt_signal:
             is_busy = self._due or self._is_reloading
             self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 from typing import Any
 
-from tox_pegboard.combinations.problem import Problem, Row, Sets
+from tox_pegboard.combinations.problem import Problem, Row
 
 Tuple = frozenset[tuple[str, str]]
 """Values of as many factors as the strength says."""
@@ -22,7 +22,7 @@ def cover(problem: Problem, strength: int) -> list[dict[str, str]]:
     """
     strength = min(strength, len(problem.factors))
     seeds = _seeded(problem)
-    rows = seeds if isinstance(problem, Sets) else []
+    rows = seeds if problem.has_all_subsets else []
     wanted = {*_tuples(problem, strength)}
     for row in rows:
         wanted.difference_update(tuples_of(row, strength))
@@ -30,8 +30,8 @@ def cover(problem: Problem, strength: int) -> list[dict[str, str]]:
         rows = _with_covertable(problem, strength, rows)
     for row in rows:
         wanted.difference_update(tuples_of(row, strength))
-    for one in _tuples(problem, strength):
-        if one in wanted and (missing := _completion(problem, dict(one))):
+    for group in _tuples(problem, strength):
+        if group in wanted and (missing := _completion(problem, dict(group))):
             rows.append(missing)
             wanted.difference_update(tuples_of(missing, strength))
     return [*{tuple(row.items()): row for row in (*seeds, *rows)}.values()]
@@ -57,9 +57,9 @@ def choose(rows: list[dict[str, str]], strength: int, count: int) -> list[dict[s
 
 def uncovered(rows: Iterable[Row], chosen: Iterable[Row], strength: int) -> list[Tuple]:
     """Return the tuples that all the rows cover, and the chosen ones do not."""
-    covered = {one for row in chosen for one in tuples_of(row, strength)}
-    every = dict.fromkeys(one for row in rows for one in tuples_of(row, strength))
-    return [one for one in every if one not in covered]
+    covered = {group for row in chosen for group in tuples_of(row, strength)}
+    every = dict.fromkeys(group for row in rows for group in tuples_of(row, strength))
+    return [group for group in every if group not in covered]
 
 
 def _tuples(problem: Problem, strength: int) -> Iterator[Tuple]:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
-
+from tox_pegboard.combinations.cores import lowest_core
 from tox_pegboard.combinations.names import first_factor, name_of
 from tox_pegboard.combinations.settings import Settings
-from tox_pegboard.combinations.values import Combination, MatrixError, Space
+from tox_pegboard.combinations.values import Combination, Space
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,11 @@ class Environment:
 def environment_of(combination: Combination, space: Space, settings: Settings) -> Environment:
     """Return the environment of a combination. Raises `MatrixError` if no core fits it."""
     name = name_of(combination, space)
-    set_env = {"PEGBOARD_TEST_SUBSET": " ".join((*_always(space), *combination.plugins))}
+    set_env = {
+        "PEGBOARD_TEST_SUBSET": " ".join(
+            [*(plugin.name for plugin in space.own), *combination.plugins]
+        )
+    }
     if len(space.axes["database"]) > 1:
         set_env["PEGBOARD_TEST_DATABASE"] = combination.database
     if len(space.axes["redis"]) > 1:
@@ -43,10 +45,6 @@ def environment_of(combination: Combination, space: Space, settings: Settings) -
     )
 
 
-def _always(space: Space) -> list[str]:
-    return [one.name for one in space.always]
-
-
 def _description(combination: Combination, space: Space) -> str:
     others = ", ".join(combination.plugins) or "no other plugin"
     axes = [
@@ -59,33 +57,17 @@ def _description(combination: Combination, space: Space) -> str:
 
 def _deps(combination: Combination, space: Space, settings: Settings) -> tuple[str, ...]:
     wanted = {*combination.plugins}
-    plugins = [one.requirement for one in space.plugins if one.name in wanted]
-    core = {
-        "lowest": f"pegboard=={_lowest(combination, space)}"
-        if combination.core == "lowest"
-        else "",
-        "released": "pegboard",
-        # A specifier that names a pre-release lets installers take one.
-        "newest": "pegboard>=0.dev0" if settings.newest == "pegboard" else settings.newest,
-    }[combination.core]
-    return (*settings.deps, core, *plugins)
+    plugins = [plugin.requirement for plugin in space.plugins if plugin.name in wanted]
+    return (*settings.deps, _core(combination, space, settings), *plugins)
 
 
-def _lowest(combination: Combination, space: Space) -> str:
-    """Return the lowest core that all plugins of the combination accept."""
-    wanted = {*combination.plugins, *_always(space)}
-    plugins = [one for one in (*space.plugins, *space.always) if one.name in wanted]
-    bounds = [
-        Version(one.version)
-        for plugin in plugins
-        for one in SpecifierSet(plugin.requires_core)
-        if one.operator in (">=", "==", "~=") and "*" not in one.version
-    ]
-    if not bounds:
-        message = (
-            f"the lowest core of {', '.join(wanted) or 'no plugin'} is not known: none requires "
-            "pegboard>=… of a version. Leave 'lowest' out of core, or exclude "
-            "{ core = 'lowest' } for these"
-        )
-        raise MatrixError(message)
-    return str(max(bounds))
+def _core(combination: Combination, space: Space, settings: Settings) -> str:
+    match combination.core:
+        case "lowest":
+            return f"pegboard=={lowest_core(combination, space)}"
+        case "newest" if settings.newest == "pegboard":
+            return "pegboard>=0.dev0"  # a specifier that names a pre-release lets it be taken
+        case "newest":
+            return settings.newest
+        case _:
+            return "pegboard"

@@ -27,7 +27,10 @@ def render(matrix: Matrix, form: str) -> str:
 
 
 def _environments(matrix: Matrix) -> list[Environment]:
-    return [environment_of(one, matrix.space, matrix.settings) for one in matrix.combinations]
+    return [
+        environment_of(combination, matrix.space, matrix.settings)
+        for combination in matrix.combinations
+    ]
 
 
 def _list(matrix: Matrix) -> str:
@@ -37,13 +40,13 @@ def _list(matrix: Matrix) -> str:
 def _json(matrix: Matrix) -> str:
     document = {
         "combinations": [
-            {"name": name, "plugins": [*one.plugins], **one.values}
-            for name, one in matrix.by_name.items()
+            {"name": name, "plugins": [*combination.plugins], **combination.values}
+            for name, combination in matrix.by_name.items()
         ],
-        "always": [one.name for one in matrix.space.always],
-        "plugins": {one.name: sorted(one.needs) for one in matrix.space.plugins},
+        "own": [plugin.name for plugin in matrix.space.own],
+        "plugins": {plugin.name: sorted(plugin.needs) for plugin in matrix.space.plugins},
         "all_subsets": matrix.has_all_subsets,
-        "left_out": [name_of(one, matrix.space) for one in matrix.left_out],
+        "left_out": [name_of(combination, matrix.space) for combination in matrix.left_out],
         "uncovered": [*matrix.uncovered],
         "infeasible": [*matrix.infeasible],
     }
@@ -53,15 +56,18 @@ def _json(matrix: Matrix) -> str:
 def _github(matrix: Matrix) -> str:
     """Return what `strategy: matrix: ${{ fromJSON(…) }}` reads: a line, as outputs have to be."""
     include = [
-        {"environment": name, "plugins": ",".join(one.plugins), **one.values}
-        for name, one in matrix.by_name.items()
+        {"environment": name, "plugins": ",".join(combination.plugins), **combination.values}
+        for name, combination in matrix.by_name.items()
     ]
     return json.dumps({"include": include}) + "\n"
 
 
 def _gitlab(matrix: Matrix) -> str:
     """Return a pipeline of its own, for `trigger: include: - artifact: …`: JSON is YAML."""
-    jobs = [{"TOX_ENVIRONMENT": name, "PYTHON": one.python} for name, one in matrix.by_name.items()]
+    jobs = [
+        {"TOX_ENVIRONMENT": name, "PYTHON": combination.python}
+        for name, combination in matrix.by_name.items()
+    ]
     job = {
         "image": "python:$PYTHON",
         "parallel": {"matrix": jobs},
@@ -74,17 +80,19 @@ def _ini(matrix: Matrix) -> str:
     environments = _environments(matrix)
     lines = ["[tox]", "min_version = 4.29", *_ini_list("env_list", [e.name for e in environments])]
     lines.append("skip_missing_interpreters = true")
-    if not matrix.space.always:
+    if not matrix.space.own:
         lines.append("no_package = true")
-    for one in environments:
+    for environment in environments:
         lines += [
             "",
-            f"[testenv:{one.name}]",
-            f"description = {one.description}",
-            *_ini_list("labels", one.labels),
-            *_ini_list("deps", one.deps),
-            *_ini_list("set_env", [f"{key} = {value}" for key, value in one.set_env.items()]),
-            *_ini_list("commands", one.commands),
+            f"[testenv:{environment.name}]",
+            f"description = {environment.description}",
+            *_ini_list("labels", environment.labels),
+            *_ini_list("deps", environment.deps),
+            *_ini_list(
+                "set_env", [f"{key} = {value}" for key, value in environment.set_env.items()]
+            ),
+            *_ini_list("commands", environment.commands),
         ]
     return "\n".join(lines) + "\n"
 
@@ -102,20 +110,20 @@ def _toml(matrix: Matrix) -> str:
     environments = _environments(matrix)
     lines = [
         'min_version = "4.29"',
-        f"env_list = {_toml_value([one.name for one in environments])}",
+        f"env_list = {_toml_value([environment.name for environment in environments])}",
         "skip_missing_interpreters = true",
     ]
-    if not matrix.space.always:
+    if not matrix.space.own:
         lines.append("no_package = true")
-    for one in environments:
-        variables = [f"{key} = {_toml_value(text)}" for key, text in one.set_env.items()]
-        commands = [_toml_command(line) for line in one.commands]
+    for environment in environments:
+        variables = [f"{key} = {_toml_value(text)}" for key, text in environment.set_env.items()]
+        commands = [_toml_command(line) for line in environment.commands]
         lines += [
             "",
-            f"[env.{json.dumps(one.name)}]",
-            f"description = {_toml_value(one.description)}",
-            f"labels = {_toml_value([*one.labels])}",
-            f"deps = {_toml_value([*one.deps])}",
+            f"[env.{json.dumps(environment.name)}]",
+            f"description = {_toml_value(environment.description)}",
+            f"labels = {_toml_value([*environment.labels])}",
+            f"deps = {_toml_value([*environment.deps])}",
             f"set_env = {{ {', '.join(variables)} }}",
             f"commands = [{', '.join(commands)}]",
         ]

@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tox_pegboard.combinations.cores import lowest_core
 from tox_pegboard.combinations.cover import Tuple, choose, cover, uncovered
 from tox_pegboard.combinations.names import name_of
-from tox_pegboard.combinations.problem import OFF, ON, Problem, Row, Sets, describe
+from tox_pegboard.combinations.problem import Problem, Row, describe
 from tox_pegboard.combinations.settings import Settings, read_pyproject, read_settings
 from tox_pegboard.combinations.space import build_space
 from tox_pegboard.combinations.values import Combination, MatrixError, Space
@@ -33,7 +34,7 @@ class Matrix:
     @cached_property
     def by_name(self) -> dict[str, Combination]:
         """The combinations by the names of their environments."""
-        return {name_of(one, self.space): one for one in self.combinations}
+        return {name_of(combination, self.space): combination for combination in self.combinations}
 
 
 def read_matrix(
@@ -50,13 +51,17 @@ def read_matrix(
     """
     pyproject = read_pyproject(root)
     settings = read_settings(pyproject)
-    return make_matrix(
+    matrix = make_matrix(
         build_space(root, pyproject, settings),
         settings,
         strength=strength or settings.strength,
         max_jobs=max_jobs or settings.max_jobs,
         touching=touching,
     )
+    for combination in matrix.combinations:
+        if combination.core == "lowest" and settings.install:
+            lowest_core(combination, matrix.space)  # so that it is known in every format
+    return matrix
 
 
 def make_matrix(
@@ -69,8 +74,8 @@ def make_matrix(
 ) -> Matrix:
     """Return the matrix of what can be combined. The same input has the same result."""
     problem = describe(space, settings.subsets)
-    order = {one.name: place for place, one in enumerate(space.plugins)}
-    if touching is not None and touching not in {*order, *(one.name for one in space.always)}:
+    order = {plugin.name: place for place, plugin in enumerate(space.plugins)}
+    if touching is not None and touching not in {*order, *(plugin.name for plugin in space.own)}:
         message = f"{touching} is no plugin of the matrix: {', '.join(order) or 'it has none'}"
         raise MatrixError(message)
 
@@ -92,10 +97,12 @@ def make_matrix(
         space,
         settings,
         tuple(_combination(row, problem, space) for row in chosen),
-        isinstance(problem, Sets),
+        problem.has_all_subsets,
         tuple(_combination(row, problem, space) for row in rows if row not in chosen),
         tuple(
-            dict.fromkeys(_text(one, problem, space) for one in uncovered(rows, chosen, strength))
+            dict.fromkeys(
+                _text(group, problem, space) for group in uncovered(rows, chosen, strength)
+            )
         ),
         tuple(name for name in order if name not in present),
     )
@@ -103,21 +110,15 @@ def make_matrix(
 
 def _combination(row: Mapping[str, str], problem: Problem, space: Space) -> Combination:
     plugins = problem.plugins_of(row)
-    names = tuple(one.name for one in space.plugins if one.name in plugins)
+    names = tuple(plugin.name for plugin in space.plugins if plugin.name in plugins)
     return Combination(names, **{axis: row[axis] for axis in space.axes})
 
 
 def _text(group: Tuple, problem: Problem, space: Space) -> str:
-    """Return a tuple in words, as `items with postgresql`."""
-    parts = []
-    for key, value in sorted(group):
-        if key in space.axes:
-            if len(space.axes[key]) > 1:
-                parts.append(f"{key} {value}")
-        elif value in (ON, OFF):
-            name = space.plugins[int(key.removeprefix("p"))].name
-            parts.append(name if value == ON else f"no {name}")
-        else:
-            names = sorted(problem.plugins_of({key: value}))
-            parts.append("+".join(names) or "no plugin")
+    """Return a tuple in words, as `items with postgresql`; without axes that do not vary."""
+    parts = [
+        f"{key} {value}" if key in space.axes else problem.words(key, value)
+        for key, value in sorted(group)
+        if len(space.axes.get(key, "plugins")) > 1
+    ]
     return " with ".join(parts)

@@ -1,7 +1,7 @@
 """Reading what plugins require from packaging metadata, without importing any of them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -29,9 +29,20 @@ class Described:
     """Its canonical name."""
     requirement: str
     """What installs it: its name, or a folder."""
-    requires: Mapping[str, str] = field(default_factory=dict)
-    """The version specifiers of what it requires, by canonical name."""
+    requirements: tuple[Requirement, ...] = ()
+    """What it requires; a marker says where, and with which extra."""
     requires_python: str = ""
+
+    def requires(self, python: str, extras: Iterable[str] = ()) -> list[Requirement]:
+        """Return what it requires on a version of Python, as 3.12, installed with some extras."""
+        environment = {"python_version": python, "python_full_version": f"{python}.0"}
+        wanted = ["", *extras]
+        return [
+            requirement
+            for requirement in self.requirements
+            if requirement.marker is None
+            or any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in wanted)
+        ]
 
 
 def describe_folder(folder: Path, requirement: str) -> Described | None:
@@ -49,7 +60,10 @@ def describe_folder(folder: Path, requirement: str) -> Described | None:
     return _described(
         project["name"],
         [*entries],
-        project.get("dependencies", []),
+        [
+            *project.get("dependencies", []),
+            *_optional(project.get("optional-dependencies", {})),
+        ],
         str(project.get("requires-python", "")),
         requirement,
     )
@@ -62,7 +76,7 @@ def describe_installed(name: str) -> Described | None:
     except (PackageNotFoundError, ValueError):
         return None
     try:
-        entries = [one.name for one in found.entry_points if one.group == GROUP]
+        entries = [entry.name for entry in found.entry_points if entry.group == GROUP]
         # The type that it declares lacks `get`, and a subscript warns of what is not there.
         metadata = cast("Message", found.metadata)
         requires, python = found.requires or [], str(metadata.get("Requires-Python", ""))
@@ -87,26 +101,31 @@ def _names_with_plugins() -> Iterator[str]:
     for found in distributions():
         try:
             name = cast("Message", found.metadata).get("Name")
-            if name and any(one.group == GROUP for one in found.entry_points):
+            if name and any(entry.group == GROUP for entry in found.entry_points):
                 yield canonicalize_name(name)
         except Exception:  # noqa: BLE001, S112 - what a broken file leads to differs
             continue
+
+
+def _optional(extras: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield what extras require, as the metadata of what is installed have it."""
+    for extra, lines in extras.items():
+        for line in lines:
+            requirement, _, marker = line.partition(";")
+            condition = f"({marker}) and " if marker.strip() else ""
+            yield f'{requirement} ; {condition}extra == "{canonicalize_name(extra)}"'
 
 
 def _described(
     name: str, entries: list[str], lines: list[str], python: str, requirement: str
 ) -> Described:
     canonical = canonicalize_name(name)
-    requires: dict[str, str] = {}
+    requirements = []
     for line in lines:
         try:
-            one = Requirement(line)
+            requirements.append(Requirement(line))
         except InvalidRequirement as error:
             message = f"{name} requires {line!r}, which is no requirement: {error}"
             raise MatrixError(message) from error
-        if one.marker is None or one.marker.evaluate({"extra": ""}):
-            required = canonicalize_name(one.name)
-            both = (requires.get(required), str(one.specifier))
-            requires[required] = ",".join(filter(None, both))
     short = entries[0] if len(entries) == 1 else canonical.removeprefix("pegboard-")
-    return Described(short, canonical, requirement, requires, python)
+    return Described(short, canonical, requirement, tuple(requirements), python)

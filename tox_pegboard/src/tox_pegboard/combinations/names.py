@@ -12,18 +12,17 @@ name can be read, also that of a combination which is not in the matrix.
 import re
 from collections.abc import Iterable
 
+from tox_pegboard.combinations.settings import FACTORS
 from tox_pegboard.combinations.values import Combination, MatrixError, Space
 
 LONGEST = 60
 """The plugins that a name lists take up so many characters at most; a path has to hold it."""
 
-_FACTORS = {"none": "noredis"}
-
 
 def name_of(combination: Combination, space: Space) -> str:
     """Return the name; longer lists of plugins become `all`, or a number."""
     axes = (
-        _FACTORS.get(value, value)
+        FACTORS.get(value, value)
         for axis, value in combination.values.items()
         if axis != "python" and len(space.axes[axis]) > 1
     )
@@ -38,13 +37,13 @@ def _listed(plugins: tuple[str, ...], space: Space) -> str:
         return text
     if len(plugins) == len(space.plugins):
         return "all"
-    bits = sum(1 << place for place, one in enumerate(space.plugins) if one.name in plugins)
+    bits = sum(1 << place for place, plugin in enumerate(space.plugins) if plugin.name in plugins)
     return f"{len(plugins)}plugins_{bits:x}"
 
 
 def _parse_listed(factors: list[str], space: Space) -> list[str] | None:
     """Return the names of the plugins; None if the factors name something else."""
-    known = [one.name for one in space.plugins]
+    known = [plugin.name for plugin in space.plugins]
     if factors == ["all"]:
         return known
     if len(factors) == 1 and (number := re.fullmatch(r"(\d+)plugins_([0-9a-f]+)", factors[0])):
@@ -57,7 +56,7 @@ def _parse_listed(factors: list[str], space: Space) -> list[str] | None:
 
 def first_factor(space: Space) -> str:
     """Return what stands behind the interpreter: the project's plugin, or `core`."""
-    return space.always[0].name if space.always else "core"
+    return space.own[0].name if space.own else "core"
 
 
 def parse_name(name: str, space: Space) -> Combination | None:
@@ -72,7 +71,7 @@ def parse_name(name: str, space: Space) -> Combination | None:
     values = {axis: allowed[0] for axis, allowed in space.axes.items()}
     values["python"] = f"3.{version[1]}"
     for axis in ("redis", "database", "core"):
-        words = {_FACTORS.get(one, one): one for one in space.axes[axis]}
+        words = {FACTORS.get(value, value): value for value in space.axes[axis]}
         if len(words) > 1 and factors and factors[-1] in words:
             values[axis] = words[factors.pop()]
     plugins = _parse_listed(factors, space)
@@ -84,11 +83,11 @@ def parse_name(name: str, space: Space) -> Combination | None:
 def checked(plugins: Iterable[str], values: dict[str, str], space: Space) -> Combination:
     """Return the combination. Raises `MatrixError` if it cannot be."""
     wanted = frozenset(plugins)
-    if missing := space.with_needs(wanted) - wanted:
+    if missing := space.with_needs(wanted, values["python"]) - wanted:
         message = f"{', '.join(sorted(wanted))} without {', '.join(sorted(missing))} cannot be"
         raise MatrixError(message)
     if not space.allows(wanted, values):
         message = f"{', '.join([*sorted(wanted), *values.values()])} is excluded"
         raise MatrixError(message)
-    names = tuple(one.name for one in space.plugins if one.name in wanted)
+    names = tuple(plugin.name for plugin in space.plugins if plugin.name in wanted)
     return Combination(names, **values)

@@ -54,6 +54,8 @@ ALLOWED = {
     "core": CORES,
 }
 
+FACTORS = {"none": "noredis"}
+"""What the names of environments say instead of a value."""
 
 NUMBER: tuple[type, str] = (int, "a whole number above 0")
 SINGLE: dict[str, tuple[type, str]] = {
@@ -91,7 +93,7 @@ def read_settings(pyproject: Mapping[str, Any]) -> Settings:
     if not isinstance(table, dict):
         message = f"{TABLE} is {table!r}, and must be a table"
         raise MatrixError(message)
-    known = [one.name for one in fields(Settings)]
+    known = [key.name for key in fields(Settings)]
     for key in table:
         if key not in known:
             raise MatrixError(unknown(f"the key {key!r} of {TABLE}", key, known))
@@ -104,11 +106,11 @@ def _convert(key: str, value: Any) -> Any:
             raise MatrixError(
                 _wrong(key, value, "a table of lists: needs = { plugin = ['other'] }")
             )
-        return {name: _texts(f"needs.{name}", one) for name, one in value.items()}
+        return {name: _texts(f"needs.{name}", others) for name, others in value.items()}
     if key == "exclude":
         if not isinstance(value, list):
             raise MatrixError(_wrong(key, value, "a list of tables"))
-        return tuple(_exclusion(one) for one in value)
+        return tuple(_exclusion(table) for table in value)
     if key in SINGLE:
         kind, wanted = SINGLE[key]
         if type(value) is not kind or (type(value) is int and value < 1):
@@ -128,21 +130,21 @@ def _exclusion(value: Any) -> dict[str, str | tuple[str, ...]]:
         message = "a table, as in { plugins = ['a', 'b'] } or { plugins = ['a'], redis = 'none' }"
         raise MatrixError(_wrong("exclude", value, message))
     known = ("plugins", *AXES)
-    for key, one in value.items():
+    for key, wanted in value.items():
         if key not in known:
             raise MatrixError(unknown(f"the key {key!r} in exclude of {TABLE}", key, known))
-        if key != "plugins" and not isinstance(one, str):
-            raise MatrixError(_wrong(f"exclude.{key}", one, "a text"))
+        if key != "plugins" and not isinstance(wanted, str):
+            raise MatrixError(_wrong(f"exclude.{key}", wanted, "a text"))
     return {
-        key: _texts("exclude.plugins", one) if key == "plugins" else one
-        for key, one in value.items()
+        key: _texts("exclude.plugins", wanted) if key == "plugins" else wanted
+        for key, wanted in value.items()
     }
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
         raise MatrixError(_wrong(key, value, "a list of texts"))
-    if twice := sorted({one for one in value if value.count(one) > 1}):
+    if twice := sorted({text for text in value if value.count(text) > 1}):
         message = f"{key} of {TABLE} has {', '.join(twice)} twice"
         raise MatrixError(message)
     return tuple(value)

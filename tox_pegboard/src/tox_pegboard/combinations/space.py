@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,22 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tox_pegboard.combinations.cores import incompatible
 from tox_pegboard.combinations.metadata import (
-    CORE,
     Described,
     describe_folder,
     describe_installed,
     installed_names,
 )
-from tox_pegboard.combinations.settings import TABLE, Settings, has_matrix, unknown
+from tox_pegboard.combinations.requirements import read_plugins
+from tox_pegboard.combinations.settings import (
+    ALLOWED,
+    FACTORS,
+    TABLE,
+    Settings,
+    has_matrix,
+    unknown,
+)
 from tox_pegboard.combinations.values import AXES, Exclusion, MatrixError, Plugin, Space
 
 VERSION = "Programming Language :: Python :: "
@@ -26,13 +35,10 @@ VERSION = "Programming Language :: Python :: "
 def build_space(root: Path, pyproject: Mapping[str, Any], settings: Settings) -> Space:
     """Return what a project combines: its own plugin with all others, or others alone."""
     own = describe_folder(root, ".") if "project" in pyproject else None
-    others = [_describe(one, root, settings) for one in _wanted(pyproject, settings)]
-    others = [one for one in others if own is None or one.distribution != own.distribution]
+    others = [_describe(text, root, settings) for text in _wanted(pyproject, settings)]
+    others = [other for other in others if own is None or other.distribution != own.distribution]
     found = [*([own] if own else []), *others]
     _check_names(found, settings)
-    plugins = {one.distribution: _plugin(one, found, settings) for one in found}
-    for one in found:
-        _check_needs(one, plugins, settings)
     axes = {
         "python": settings.pythons or _pythons(pyproject),
         "core": settings.core,
@@ -43,14 +49,17 @@ def build_space(root: Path, pyproject: Mapping[str, Any], settings: Settings) ->
         if not re.fullmatch(r"3\.\d+", text):
             message = f"pythons of {TABLE} has {text!r}: write a version as 3.12"
             raise MatrixError(message)
-    always = (plugins[own.distribution],) if own else ()
+    plugins = read_plugins(found, settings, axes["python"])
+    for described in found:
+        _check_needs(described, plugins, settings, axes["python"])
     return Space(
-        tuple(plugins[one.distribution] for one in others),
-        always,
+        tuple(plugins[described.distribution] for described in others),
+        (plugins[own.distribution],) if own else (),
         axes,
         (
             *_unsupported(plugins.values(), axes["python"]),
-            *(_exclusion(one, plugins.values()) for one in settings.exclude),
+            *incompatible(plugins.values(), axes, settings.newest),
+            *(_exclusion(table, plugins.values(), axes) for table in settings.exclude),
         ),
     )
 
@@ -96,23 +105,30 @@ def _is_folder(requirement: str) -> bool:
     return "/" in requirement or requirement.startswith(".")
 
 
-def _check_needs(one: Described, by_distribution: Mapping[str, Plugin], settings: Settings) -> None:
+def _check_needs(
+    described: Described, plugins: Mapping[str, Plugin], settings: Settings, pythons: Iterable[str]
+) -> None:
     """Refuse a table that contradicts the metadata, where these are here."""
-    installed = describe_installed(one.distribution) if one.name in settings.needs else None
-    if installed is None or _is_folder(one.requirement):
+    if described.name not in settings.needs or _is_folder(described.requirement):
         return
-    if installed.name != one.name:
+    installed = describe_installed(described.distribution)
+    if installed is None:
+        return
+    if installed.name != described.name:
         message = (
-            f"needs of {TABLE} names {one.name}, but the plugin of {one.distribution} is "
-            f"{installed.name}: leave it out of needs, and install it beside tox"
+            f"needs of {TABLE} names {described.name}, but the plugin of {described.distribution} "
+            f"is {installed.name}: leave it out of needs, and install it beside tox"
         )
         raise MatrixError(message)
     required = {
-        by_distribution[name].name for name in installed.requires if name in by_distribution
+        plugins[name].name
+        for python in pythons
+        for requirement in installed.requires(python)
+        if (name := canonicalize_name(requirement.name)) in plugins
     }
-    if missing := required - by_distribution[one.distribution].needs - {one.name}:
+    if missing := required - plugins[described.distribution].needs - {described.name}:
         message = (
-            f"needs of {TABLE} does not say that {one.name} requires "
+            f"needs of {TABLE} does not say that {described.name} requires "
             f"{', '.join(sorted(missing))}, which its metadata says"
         )
         raise MatrixError(message)
@@ -120,68 +136,38 @@ def _check_needs(one: Described, by_distribution: Mapping[str, Plugin], settings
 
 def _check_names(found: Iterable[Described], settings: Settings) -> None:
     names: dict[str, str] = {}
-    for one in found:
-        if "-" in one.name or one.name in RESERVED:
-            message = f"the plugin {one.name} of {one.distribution} has no name for an environment"
+    for described in found:
+        if "-" in described.name or described.name in RESERVED:
+            message = (
+                f"the plugin {described.name} of {described.distribution} has no name for an "
+                "environment"
+            )
             raise MatrixError(message)
-        if other := names.get(one.name):
-            message = f"{other} and {one.distribution} both have a plugin {one.name}"
+        if other := names.get(described.name):
+            message = f"{other} and {described.distribution} both have a plugin {described.name}"
             raise MatrixError(message)
-        names[one.name] = one.distribution
-    for name in (*settings.needs, *(one for needs in settings.needs.values() for one in needs)):
+        names[described.name] = described.distribution
+    for name in (*settings.needs, *chain.from_iterable(settings.needs.values())):
         if name not in names:
             raise MatrixError(unknown(f"the plugin {name} in needs of {TABLE}", name, [*names]))
 
 
-RESERVED = {"core", "all", "sqlite", "postgresql", "noredis", "valkey", "redis"} | {
-    "lowest",
-    "released",
-    "newest",
+RESERVED = {"core", "all"} | {
+    FACTORS.get(value, value) for values in ALLOWED.values() for value in values
 }
 """What names of environments say otherwise."""
 
 
-def _plugin(one: Described, found: list[Described], settings: Settings) -> Plugin:
-    by_distribution = {other.distribution: other for other in found}
-    by_name = {other.name: other for other in found}
-    reached: dict[str, Described | None] = {}
-
-    def reach(described: Described) -> None:
-        direct = [*described.requires]
-        direct += [by_name[name].distribution for name in settings.needs.get(described.name, ())]
-        for name in direct:
-            if name == CORE or name in reached:
-                continue
-            other = by_distribution.get(name)
-            if other is None:
-                # It is no plugin of the matrix, but what it requires may be one.
-                other = _installed_or_none(name)
-            reached[name] = other
-            if other is not None:
-                reach(other)
-
-    reach(one)
-    needs = {by_distribution[name].name for name in reached if name in by_distribution}
-    return Plugin(
-        one.name,
-        one.requirement,
-        frozenset(needs - {one.name}),
-        one.requires_python,
-        one.requires.get(CORE, ""),
-    )
-
-
-def _installed_or_none(name: str) -> Described | None:
-    try:
-        return describe_installed(name)
-    except MatrixError:
-        return None
-
-
 def _pythons(pyproject: Mapping[str, Any]) -> tuple[str, ...]:
     classifiers = pyproject.get("project", {}).get("classifiers", ())
-    versions = (one.removeprefix(VERSION) for one in classifiers if one.startswith(VERSION))
-    found = [one for one in versions if re.fullmatch(r"3\.\d+", one)]
+    versions = (text.removeprefix(VERSION) for text in classifiers if text.startswith(VERSION))
+    found = [version for version in versions if re.fullmatch(r"3\.\d+", version)]
+    if not found and has_matrix(pyproject):
+        message = (
+            f"{TABLE} names no pythons, and the project has no classifiers of any: say which, as "
+            "in pythons = ['3.11', '3.12']"
+        )
+        raise MatrixError(message)
     return tuple(sorted(found, key=Version)) or (f"3.{sys.version_info.minor}",)
 
 
@@ -194,11 +180,19 @@ def _unsupported(plugins: Iterable[Plugin], pythons: Iterable[str]) -> Iterable[
                 yield Exclusion(frozenset([plugin.name]), {"python": python})
 
 
-def _exclusion(table: Mapping[str, str | tuple[str, ...]], plugins: Iterable[Plugin]) -> Exclusion:
-    names = [one.name for one in plugins]
+def _exclusion(
+    table: Mapping[str, str | tuple[str, ...]],
+    plugins: Iterable[Plugin],
+    axes: Mapping[str, tuple[str, ...]],
+) -> Exclusion:
+    names = [plugin.name for plugin in plugins]
     wanted = table.get("plugins", ())
     for name in wanted:
         if name not in names:
             raise MatrixError(unknown(f"the plugin {name} in exclude of {TABLE}", name, names))
     values = {axis: str(table[axis]) for axis in AXES if axis in table}
+    for axis, value in values.items():
+        if value not in axes[axis]:
+            what = f"the {axis} {value!r} in exclude of {TABLE}"
+            raise MatrixError(unknown(what, value, axes[axis]))
     return Exclusion(frozenset(wanted), values)

@@ -26,10 +26,22 @@ class Plugin:
     """What installs it: a distribution's name, or a folder."""
     needs: frozenset[str] = frozenset()
     """The names of the other plugins of the matrix that it requires, also by way of others."""
+    needs_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What it requires besides on some versions of Python."""
     requires_python: str = ""
     """The versions of Python that it supports, as a version specifier."""
     requires_core: str = ""
     """The versions of pegboard that it requires, as a version specifier."""
+    requires_core_on: Mapping[str, str] = field(default_factory=dict)
+    """The same for some versions of Python, where it is another."""
+
+    def core_with(self, python: str) -> str:
+        """Return the versions of pegboard that it requires on a version of Python."""
+        return self.requires_core_on.get(python, self.requires_core)
+
+    def needs_with(self, python: str | None) -> frozenset[str]:
+        """Return what it requires on a version of Python; None means on every one."""
+        return self.needs if python is None else self.needs | self.needs_on.get(python, frozenset())
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Exclusion:
         return self.plugins <= set(plugins) and self.values.items() <= values.items()
 
     def __str__(self) -> str:
-        parts = [*sorted(self.plugins), *(f"{axis} {one}" for axis, one in self.values.items())]
+        parts = [*sorted(self.plugins), *(f"{axis} {value}" for axis, value in self.values.items())]
         return " with ".join(parts)
 
 
@@ -55,23 +67,29 @@ class Space:
 
     plugins: tuple[Plugin, ...]
     """Those that may be there or not."""
-    always: tuple[Plugin, ...]
-    """Those that are in every combination: the project's own."""
+    own: tuple[Plugin, ...]
+    """The project's own plugin, which is in every combination; none, or one."""
     axes: Mapping[str, tuple[str, ...]]
     """The values of each axis; at least one."""
     exclusions: tuple[Exclusion, ...] = ()
 
-    def with_needs(self, names: Iterable[str]) -> frozenset[str]:
-        """Return the plugins with all that they, and those that are always there, need."""
-        needs = {one.name: one.needs for one in (*self.plugins, *self.always)}
-        wanted = {*names, *(one.name for one in self.always)}
-        closed = wanted.union(*(needs[name] for name in wanted))
-        return frozenset(closed - {one.name for one in self.always})
+    def with_needs(self, names: Iterable[str], python: str | None = None) -> frozenset[str]:
+        """Return the plugins with all that they, and the project's own, need on a Python.
+
+        Without one, that is what they need on every Python.
+        """
+        needs = {plugin.name: plugin for plugin in (*self.plugins, *self.own)}
+        own = frozenset(plugin.name for plugin in self.own)
+        wanted = own.union(names)
+        return wanted.union(*(needs[name].needs_with(python) for name in wanted)) - own
 
     def allows(self, plugins: Iterable[str], values: Mapping[str, str]) -> bool:
-        """Return whether nothing excludes a combination with these plugins and values."""
-        present = {*plugins, *(one.name for one in self.always)}
-        return not any(one.excludes(present, values) for one in self.exclusions)
+        """Return whether nothing excludes these plugins and values, and nothing is missing."""
+        chosen = frozenset(plugins) - {plugin.name for plugin in self.own}
+        present = {*chosen, *(plugin.name for plugin in self.own)}
+        return self.with_needs(chosen, values["python"]) == chosen and not any(
+            exclusion.excludes(present, values) for exclusion in self.exclusions
+        )
 
 
 @dataclass(frozen=True)
@@ -79,7 +97,7 @@ class Combination:
     """Plugins that are tested together, where nothing else is installed."""
 
     plugins: tuple[str, ...]
-    """Their names, without those that are always there, in the order of the space."""
+    """Their names, without the project's own, in the order of the space."""
     python: str
     core: str
     database: str

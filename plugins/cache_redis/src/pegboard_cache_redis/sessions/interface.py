@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -201,7 +200,7 @@ class RedisSessionInterface(SessionInterface):
         """End the request; the log has one line a minute, however many requests end so."""
         if error is not None:
             self._refused += 1
-            now = time.monotonic()
+            now = pegboard.clock.monotonic()
             if now - self._told_at >= _LOG_INTERVAL:
                 message = "the session could not be read or stored (%d times): %s"
                 logger.warning(message, self._refused, error)
