@@ -180,7 +180,8 @@ def test_the_bill_of_materials_is_that_of_the_lock() -> None:
     assert "CycloneDX" == bill["bomFormat"]
     listed = {normal(one["name"]): one for one in bill["components"]}
     versions = locked("requirements.txt")
-    ours = {"pegboard", "pegboard-cache-redis", "pegboard-items", "pegboard-ratelimit"}
+    plugins = ("cache-redis", "items", "observe", "ratelimit")
+    ours = {"pegboard", *(f"pegboard-{name}" for name in plugins)}
     assert ours <= listed.keys()
     for name in listed.keys() - ours:
         assert versions[name] == listed[name]["version"]
