@@ -430,7 +430,10 @@ def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
     tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")
     real = [
         *(path.read_text(encoding="utf-8") for path in ROOT.glob("examples/reviews/**/*.py")),
-        (ROOT / "core/tests/resources/test_referred.py").read_text(encoding="utf-8"),
+        *(
+            (ROOT / f"core/tests/resources/{name}.py").read_text(encoding="utf-8")
+            for name in ("test_header_permission", "test_referred")
+        ),
         *(f"\n{code}" for code in code_blocks(tutorial, "python")),
     ]
     shown = code_blocks((ROOT / "docs/how-to/resources.md").read_text(encoding="utf-8"), "python")
