@@ -7,7 +7,6 @@ the file only when nothing is: do that when a version has been released.
 """
 
 import hashlib
-import itertools
 import json
 import re
 import runpy
@@ -102,12 +101,13 @@ def read() -> Surface:
 def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> list[str]:
     """Return a line for each change since a release that no new entry names.
 
-    A name counts if an entry has it between backticks, as `Class.member` if it is a member, where
-    the class may be one that inherits it. With a class that is new, or that has gone, its members
-    are told.
+    A name counts if an entry has it between backticks: alone, after its module, or as it is called
+    or set, as in `cached(ttl)` or `PEGBOARD_CACHE=memory`. A member has its class before it, or a
+    class that inherits it. With a class that is new, or that has gone, its members are told.
     """
     new = " ".join(one for one in told if hash_of(one) not in released.entries)
-    words = [re.findall(r"\w+", code) for code in re.findall(r"`([^`]+)`", new)]
+    spans = re.findall(r"`([^`]+)`", new)
+    heirs = _heirs({**released.names, **current})
     lines = []
     for name in sorted({*released.names, *current}):
         before, after = released.names.get(name), current.get(name)
@@ -115,20 +115,44 @@ def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> l
         is_member = owner in released.names or owner in current
         if before == after or (is_member and (owner in released.names) != (owner in current)):
             continue
-        if not any(_names(one, last, is_member=is_member) for one in words):
+        if is_member:
+            is_named = any(
+                _names(span, f"{one}.{last}", 2) for one in heirs[owner] for span in spans
+            )
+        else:
+            is_named = any(_names(span, name, 1) for span in spans)
+        if not is_named:
             what = "is new" if before is None else "has gone" if after is None else "has changed"
             lines.append(f"{name} {what}: {before or ''} -> {after or ''}")
     return lines
 
 
-def _names(words: list[str], name: str, *, is_member: bool) -> bool:
-    """Return whether words between backticks name something; a member after a class.
+def _names(span: str, name: str, parts: int) -> bool:
+    """Return whether code between backticks names something, by at least its last parts."""
+    found = re.fullmatch(r"@?([\w.]+)(?:\s*=.*|[(\[].*)?", span, re.DOTALL)
+    return (
+        found is not None
+        and f".{name}".endswith(f".{found[1]}")
+        and found[1].count(".") >= parts - 1
+    )
 
-    That may be a class that inherits the member, as `Resource` has those of `Steps`.
-    """
-    if not is_member:
-        return name in words
-    return any(one[0].isupper() and then == name for one, then in itertools.pairwise(words))
+
+def _heirs(names: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return for each name the classes that have its members: itself, and those that inherit it."""
+    heirs = {name: {name} for name in names}
+    bases = {
+        name: set(re.findall(r"\w+", found[1]))
+        for name, head in names.items()
+        if (found := re.match(r"class \w+\(([^)]*)\)", head))
+    }
+    for name in names:
+        waiting = [name]
+        while waiting:
+            last = waiting.pop().rpartition(".")[2]
+            new = {one for one, above in bases.items() if last in above} - heirs[name]
+            heirs[name] |= new
+            waiting += new
+    return heirs
 
 
 def missing() -> list[str]:

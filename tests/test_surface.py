@@ -86,3 +86,32 @@ def test_a_name_without_backticks_is_not_named() -> None:
     """It may be a word of the language."""
     released = Surface(RELEASED, frozenset())
     assert unnamed(released, {**RELEASED, "pegboard.cached": "def cached()"}, ["What was cached."])
+
+
+@pytest.mark.parametrize(
+    "name, entry",
+    [
+        ("pegboard.cached", "It is `not cached here`."),
+        ("pegboard.cached", "`Nonsense.cached` and `cached.more` are other names."),
+        ("pegboard.Blueprint.get", "`Nonsense.get` is quick."),
+        (
+            "pegboard.Blueprint.get",
+            "`get(path)` alone, `Blueprint.get.more`, `Blueprint` and `get`.",
+        ),
+        ("setting.PEGBOARD_CACHE", "`PEGBOARD_CACHE_SIZE=1` and `cache PEGBOARD_CACHE=auto`."),
+    ],
+)
+def test_an_entry_about_something_else_names_nothing(name: str, entry: str) -> None:
+    """Neither a phrase with the word in it, nor a member of a class that has none of the name."""
+    released = Surface(RELEASED, frozenset())
+    (line,) = unnamed(released, {**RELEASED, name: "changed"}, [entry])
+    assert line.startswith(f"{name} has changed")
+
+
+def test_a_member_may_be_named_by_a_class_that_inherits_it() -> None:
+    """Also by way of others; of a class that does not, it is another member."""
+    names = {**RELEASED, "pegboard.A": "class A(Blueprint[M])", "pegboard.B": "class B(A) B(x)"}
+    released = Surface(names, frozenset())
+    current = {**names, "pegboard.Blueprint.get": "get(rule)"}
+    assert [] == unnamed(released, current, ["`B.get(rule)`."])
+    assert unnamed(released, {**current, "pegboard.B": "class B"}, ["`B.get(rule)` of the `B`."])

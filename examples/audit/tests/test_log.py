@@ -1,7 +1,8 @@
 """What is in the log: all that is written, and only what is committed."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import ForeignKey, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 
 import pegboard
@@ -114,6 +115,57 @@ def test_values_of_hidden_columns_are_not_kept(make_app, plugins):
     created, updated = client.get("/api/audit/").get_json()
     assert ("hidden", "Heavy") == (created["after"]["name"], created["after"]["description"])
     assert ({"name": "hidden"}, {"name": "hidden"}) == (updated["before"], updated["after"])
+
+
+class People(pegboard.Model, DeclarativeBase):
+    """The base of models of which one inherits from another, each with a table."""
+
+
+class Person(People):
+    """The class at the root."""
+
+    __tablename__ = "people"
+
+    kind: Mapped[str]
+    password: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "person"}  # noqa: RUF012
+
+
+class Employee(Person):
+    """A class with a table of its own for what it adds."""
+
+    __tablename__ = "employees"
+
+    id: Mapped[int] = mapped_column(ForeignKey(Person.id, onupdate="CASCADE"), primary_key=True)
+    salary: Mapped[int]
+    note: Mapped[str]
+    __mapper_args__ = {"polymorphic_identity": "employee"}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("spelling", ["people.password", "employees.password"])
+def test_a_row_of_a_class_that_inherits(make_app, plugins, spelling):
+    """Its hidden columns are those of any of its tables; it is filed under that of the root."""
+    hidden = (spelling, "employees.salary")
+    app = make_app(plugins=plugins, AUDIT_HIDDEN=hidden, AUDIT_READERS=("127.0.0.1",))
+    with app.app_context():
+        session = pegboard.db.session
+        People.metadata.create_all(session.connection())
+        employee = Employee(password="old", salary=1, note="new here")
+        session.add(employee)
+        session.commit()
+        employee.password, employee.salary, employee.note = "young", 2, "known"
+        session.commit()
+        employee.id = 500
+        session.commit()
+    found = app.test_client().get("/api/audit/?table=people&key=1").get_json()
+    created, updated, moved = found
+    assert ("hidden", "hidden", "new here") == tuple(
+        created["after"][name] for name in ("password", "salary", "note")
+    )
+    secret = {"password": "hidden", "salary": "hidden"}
+    assert {**secret, "note": "new here"} == updated["before"]
+    assert {**secret, "note": "known"} == updated["after"]
+    assert ({"id": 1}, {"id": 500}) == (moved["before"], moved["after"])
 
 
 def test_the_log_is_only_added_to(app, client, logged):

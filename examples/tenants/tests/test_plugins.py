@@ -1,6 +1,11 @@
 """Which plugins a tenant has."""
 
+from functools import partial
+
 import pytest
+from flask import jsonify
+
+import pegboard
 
 
 @pytest.fixture
@@ -67,3 +72,61 @@ def test_a_command_says_what_is_wrong(client, cli, arguments, message):
     refused = cli("tenants", *arguments)
     assert 0 != refused.exit_code
     assert message in refused.output
+
+
+class Zoo:
+    """A plugin whose routes have views of another library, and no blueprint."""
+
+    name = "zoo"
+
+    @pegboard.hookimpl
+    def pegboard_setup(self, app):
+        """Serve them."""
+        app.add_url_rule("/api/zoo/lib", "zoo_lib", jsonify)
+        app.add_url_rule("/api/zoo/partial", "zoo_partial", partial(jsonify, "seen"))
+        app.add_url_rule(
+            "/api/zoo/options",
+            "zoo_options",
+            jsonify,
+            methods=["OPTIONS"],
+            provide_automatic_options=False,
+        )
+
+
+@pytest.fixture
+def zoo(make_app, plugins):
+    """An app with those routes, and one of the code that has made it."""
+    app = make_app(plugins=[*plugins, Zoo()], TENANTS_REFRESH=0, API_DOCS=False)
+    app.add_url_rule("/api/mine", "mine", jsonify)
+    return app
+
+
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("GET", "/api/zoo/lib"),
+        ("GET", "/api/zoo/partial"),
+        ("OPTIONS", "/api/zoo/lib"),
+        ("OPTIONS", "/api/zoo/options"),
+        ("POST", "/api/zoo/lib"),
+    ],
+)
+def test_a_route_is_that_of_the_plugin_which_adds_it(zoo, add_tenant, cli, method, path):
+    """Whatever module its view is from, and whatever the request says of a preflight."""
+    acme, globex = add_tenant(zoo, "acme"), add_tenant(zoo, "globex")
+    assert 0 == cli("tenants", "disable", "globex", "zoo", app=zoo).exit_code
+    for headers in ({}, {"Access-Control-Request-Method": "GET"}):
+        nothing = globex.open("/api/nothing", method=method, headers=headers)
+        hidden = globex.open(path, method=method, headers=headers)
+        assert (404, nothing.data) == (hidden.status_code, hidden.data)
+        guest = zoo.test_client().open(path, method=method, headers=headers)
+        assert 401 == guest.status_code
+        wanted = 405 if method == "POST" else 200
+        assert wanted == acme.open(path, method=method, headers=headers).status_code
+
+
+def test_a_route_of_no_plugin_needs_a_key(zoo, add_tenant):
+    """Only the core's own are for everybody."""
+    assert 200 == add_tenant(zoo, "acme").get("/api/mine").status_code
+    assert 401 == zoo.test_client().get("/api/mine").status_code
+    assert 200 == zoo.test_client().get("/health").status_code

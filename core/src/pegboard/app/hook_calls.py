@@ -5,11 +5,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
+from werkzeug.routing import Rule
 
-from pegboard.plugins import Plugin, Registry, Routes, call_plugin, rules_of, settle
+from pegboard.plugins import (
+    Plugin,
+    Registry,
+    Routes,
+    call_plugin,
+    note_endpoints,
+    rules_of,
+    settle,
+)
 from pegboard.problems import PluginError
 
 _EXTENSION = "pegboard.routes"
+
+
+def note_owner(app: Flask, assembled: Registry, plugin: Plugin | None, known: int) -> list[Rule]:
+    """Note whose the rules of the app are that come after `known` others, and return them."""
+    rules = rules_of(app)[known:]
+    note_endpoints(assembled, plugin, (rule.endpoint for rule in rules))
+    return rules
 
 
 def init_routes(app: Flask, routes: Routes) -> None:
@@ -31,9 +47,9 @@ def call_with_app(
 
 @contextmanager
 def comparing_routes(app: Flask, assembled: Registry, plugin: Plugin) -> Iterator[None]:
-    """Raise `PluginError` for routes that the block adds for a plugin if they collide."""
+    """Note whose the routes are that the block adds; raise `PluginError` if they collide."""
     routes: Routes = app.extensions[_EXTENSION]
     known = len(rules_of(app))
     yield
-    if collisions := routes.add(plugin, rules_of(app)[known:]):
+    if collisions := routes.add(plugin, note_owner(app, assembled, plugin, known)):
         raise PluginError(*settle(collisions, assembled.skippable))

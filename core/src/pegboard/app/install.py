@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes
+from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes, note_owner
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
@@ -35,12 +35,13 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     """
     schemas: dict[str, Plugin] = {}
     routes = Routes()
-    routes.add(None, rules_of(app))
+    routes.add(None, note_owner(app, assembled, None, 0))
     for plugin in assembled.plugins:
         known = len(rules_of(app))
         with step("register blueprints", plugin.name):
             _install(plugin, app, api, assembled, schemas)
-        routes.adopt(plugin, rules_of(app)[known:])  # the registry has compared them already
+        added = note_owner(app, assembled, plugin, known)
+        routes.adopt(plugin, added)  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)

@@ -19,7 +19,13 @@ from pegboard.plugins.discovery import (
 from pegboard.plugins.hooks import hookimpl, hookspec
 from pegboard.plugins.last_start import changes_since_start, files_of, record_start
 from pegboard.plugins.parties import Collision, settle, titled
-from pegboard.plugins.registry import Registry, Skipped, get_registry, init_registry
+from pegboard.plugins.registry import (
+    Registry,
+    Skipped,
+    get_registry,
+    init_registry,
+    note_endpoints,
+)
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
 
@@ -50,6 +56,7 @@ __all__ = [
     "installed_plugins",
     "is_plugin_name",
     "may_skip",
+    "note_endpoints",
     "record_start",
     "rules_of",
     "select_plugins",

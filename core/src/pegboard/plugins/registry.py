@@ -1,6 +1,6 @@
 """The registry of an app: its active plugins, and the settings in force."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ParamSpec, TypeVar
@@ -114,8 +114,23 @@ class Registry:
                 found.append(other.name)
         return found[::-1]
 
+    @cached_property
+    def _owners(self) -> dict[str, Plugin | None]:
+        """Whose hook has added each endpoint of the app; None is the core."""
+        return {}
+
+    def is_core(self, endpoint: str) -> bool:
+        """Return whether the core itself has added an endpoint: neither a plugin nor other code."""
+        return endpoint in self._owners and self._owners[endpoint] is None
+
     def owner_of(self, endpoint: str, module: str) -> Plugin | None:
-        """Return the plugin that a view belongs to: by its blueprint, else by its module."""
+        """Return the plugin that a view belongs to.
+
+        That is the one whose hook has added its route, whatever module the view is from. For what
+        no hook has added, it is found by the blueprint, else by the module.
+        """
+        if endpoint in self._owners:
+            return self._owners[endpoint]
         blueprint = endpoint.partition(".")[0]
         for plugin in self.plugins:
             if blueprint in {one.name for one in plugin.blueprints}:
@@ -129,6 +144,12 @@ class Registry:
         return {plugin.package: plugin.name for plugin in reversed(self.plugins)}
 
 
+def note_endpoints(registry: Registry, owner: Plugin | None, endpoints: Iterable[str]) -> None:
+    """Keep whose the endpoints of new routes are, the core's if `owner` is None."""
+    for endpoint in endpoints:
+        registry._owners.setdefault(endpoint, owner)  # noqa: SLF001 - not for plugins
+
+
 def init_registry(app: Flask, registry: Registry) -> None:
     """Give the app its registry."""
     app.extensions[EXTENSION] = registry
@@ -139,8 +160,9 @@ def get_registry(app: Flask | None = None) -> Registry:
 
     Its `plugins` are the active plugins in order, its `skipped` the problems of those that were
     skipped, and its `hook` calls the hooks that plugins declare. `owner_of(endpoint, module)`
-    returns the plugin that a view belongs to, or None; the plugin's `problem(code, summary, hint)`
-    returns a `Problem` that names it. Raises `KeyError` for an app that `create_app` did not make.
+    returns the plugin that a view belongs to, or None, and `is_core(endpoint)` whether it is one of
+    the core; the plugin's `problem(code, summary, hint)` returns a `Problem` that names it. Raises
+    `KeyError` for an app that `create_app` did not make.
     """
     registry: Registry = get_extension(app, EXTENSION, "get_registry(app)")
     return registry

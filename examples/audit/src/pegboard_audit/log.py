@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import click
 from flask import has_request_context, request
-from sqlalchemy import insert, inspect
+from sqlalchemy import Column, Table, insert, inspect
+from sqlalchemy.orm import Mapper
 
 import pegboard
 from pegboard.clients import client_of
@@ -42,35 +44,77 @@ def _who() -> str:
 
 
 def _entry(change: Change, who: str, hidden: frozenset[str]) -> dict[str, Any]:
-    mapper = inspect(change.model)
-    table = mapper.local_table.fullname
-    entry: dict[str, Any] = {
-        "who": who,
-        "kind": change.kind,
-        "table_name": table,
-        "row_key": None,
-        "before": None,
-        "after": None,
+    """Return the columns of an entry: all of a new or deleted row, of another what was changed."""
+    mapper: Mapper[Any] = inspect(change.model)
+    entry = {"who": who, "kind": change.kind, "table_name": _table_of(mapper)}
+    if change.kind is Kind.MANY:
+        return entry | {"row_key": None, "before": None, "after": None}
+    columns = _columns_of(mapper, hidden)
+    now = {name: getattr(change.row, name) for name in columns}
+    old = {name: change.old[name] for name in columns if name in change.old}
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    if change.kind is Kind.CREATED:
+        after = now
+    elif change.kind is Kind.UPDATED:
+        before, after = old, {name: now[name] for name in old}
+    else:
+        before = {**now, **old}
+    return entry | {
+        "row_key": _key_of(mapper, {**now, **old}),
+        "before": _shown(before, columns),
+        "after": _shown(after, columns),
     }
-    if change.row is None:
-        return entry
-    entry["row_key"] = ",".join(map(str, mapper.primary_key_from_instance(change.row)))
-    columns = {one.key: one.columns[0].name for one in mapper.column_attrs}
 
-    def shown(values: Mapping[str, Any]) -> dict[str, Any]:
-        named = {columns[key]: value for key, value in values.items()}
-        return {
-            name: _HIDDEN if f"{table}.{name}" in hidden else _plain(value)
-            for name, value in named.items()
-        }
 
-    names = change.old if change.kind is Kind.UPDATED else columns
-    now = {key: getattr(change.row, key) for key in names}
-    if change.kind is not Kind.CREATED:
-        entry["before"] = shown({**now, **change.old})
-    if change.kind is not Kind.DELETED:
-        entry["after"] = shown(now)
-    return entry
+@dataclass(frozen=True)
+class _Shown:
+    """How a column is named in the log, and whether its values are left out."""
+
+    name: str
+    is_hidden: bool
+
+
+def _columns_of(mapper: Mapper[Any], hidden: frozenset[str]) -> dict[str, _Shown]:
+    """Return the columns of a model, by the names of their attributes.
+
+    A class that inherits has columns of several tables: one is hidden by the name of any of them.
+    """
+    found = {}
+    for attribute in mapper.column_attrs:
+        if isinstance(attribute.columns[0], Column):  # not an expression over columns
+            names = {
+                f"{table.fullname}.{column.name}"
+                for table in cast("list[Table]", mapper.tables)
+                for column in attribute.columns
+            }
+            found[attribute.key] = _Shown(attribute.columns[0].name, not names.isdisjoint(hidden))
+    return found
+
+
+def _table_of(mapper: Mapper[Any]) -> str:
+    """Return the table under which a row is filed: of several, that of the class at the root."""
+    while mapper.inherits is not None and not mapper.concrete:
+        mapper = mapper.inherits
+    return cast("Table", mapper.local_table).fullname
+
+
+def _key_of(mapper: Mapper[Any], values: Mapping[str, Any]) -> str:
+    """Return the primary key as text, where it is changed as it was before."""
+    attributes = (mapper.get_property_by_column(column).key for column in mapper.primary_key)
+    return ",".join(str(values[name]) for name in attributes)
+
+
+def _shown(
+    values: Mapping[str, Any] | None, columns: Mapping[str, _Shown]
+) -> dict[str, Any] | None:
+    """Return values by the names of columns, as the log may have them."""
+    if values is None:
+        return None
+    return {
+        columns[name].name: _HIDDEN if columns[name].is_hidden else _plain(value)
+        for name, value in values.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ class TenantStage:
         if route is None:
             return UnmatchedHandler(self._app, self._directory)
         plugin = plugin_of(self._app, route.endpoint)
-        return TenantHandler(self._directory, plugin) if plugin else None
+        return None if plugin is None else TenantHandler(self._directory, plugin)
 
 
 class TenantHandler:
@@ -46,8 +46,6 @@ class TenantHandler:
 
     def prepare(self, call: Call) -> Answer | None:
         """Find the tenant."""
-        if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in call.environ and call.method == "OPTIONS":
-            return None  # a preflight of a browser, which has no key
         plugin = self.plugin_at(call)
         if plugin is None:
             return None
@@ -60,7 +58,7 @@ class TenantHandler:
         """Never called, as there are no commands."""
 
     def plugin_at(self, call: Call) -> str | None:
-        """Return the plugin that the request is for; None for the core."""
+        """Return the plugin that the request is for; None for the core and for nothing."""
         return self._plugin
 
 
@@ -90,7 +88,13 @@ class UnmatchedHandler(TenantHandler):
 
 
 def plugin_of(app: Flask, endpoint: str) -> str | None:
-    """Return the name of the plugin that a view belongs to; None for one of the core."""
-    module = app.view_functions[endpoint].__module__
-    plugin = pegboard.get_registry(app).owner_of(endpoint, module)
-    return plugin.name if plugin else None
+    """Return the name of the plugin that a view belongs to; None for one of the core.
+
+    What neither has added, as the code that made the app, belongs to no plugin, and needs a key.
+    """
+    registry = pegboard.get_registry(app)
+    if registry.is_core(endpoint):
+        return None
+    module = getattr(app.view_functions[endpoint], "__module__", "")  # a partial has none
+    plugin = registry.owner_of(endpoint, module)
+    return plugin.name if plugin else ""
