@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from sqlalchemy import MetaData
 
 from pegboard.database import DatabaseOptions, db, init_database
 from pegboard.migrations import History, init_migrations
@@ -54,7 +55,12 @@ def _init_database(app: Flask, core: CoreSettings) -> None:
 
 def _histories(assembled: Registry) -> list[History]:
     return [
-        History(plugin.name, plugin.migrations, plugin.metadata)
+        # Without models there are none of the tables that the revisions make.
+        History(
+            plugin.name,
+            plugin.migrations,
+            plugin.metadata if plugin.metadata is not None else MetaData(),
+        )
         for plugin in assembled.plugins
         if plugin.migrations is not None
     ]

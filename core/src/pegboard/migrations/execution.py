@@ -30,7 +30,11 @@ from pegboard.migrations.histories import (
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
 from pegboard.migrations.referring import reject_foreign_keys_of, reject_foreign_keys_to
-from pegboard.migrations.script_directory import read_script_directory, revision_label
+from pegboard.migrations.script_directory import (
+    read_script_directory,
+    revision_label,
+    unusable_revisions,
+)
 from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
@@ -61,7 +65,11 @@ def upgrade(
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
-        for history in migrate.select(name):
+        selected = migrate.select(name)
+        one_head = selected if revision == "head" else ()
+        if mistakes := unusable_revisions(migrate.histories, one_head):
+            raise MigrationError.of(mistakes)
+        for history in selected:
             if name is not None and revision in {"head", "heads"}:
                 reject_foreign_keys_of(history, migrate, connection)
             config = _configuration(history, connection, allow_foreign=allow_foreign)
@@ -100,7 +108,7 @@ def stamp(
         for history in get_migrate().select(name):
             config = get_migrate().configuration(history)
             config.attributes["connection"] = connection
-            with translate_alembic_errors(history.name):
+            with translate_alembic_errors(history):
                 command.stamp(config, revision, purge=purge)
             now = ", ".join(current_heads(connection, history)) or "no revision"
             connection.rollback()
@@ -114,7 +122,7 @@ def _upgrade_history(config: Config, revision: str, report: Report) -> None:
     current = current_heads(connection, history)
     connection.rollback()
     reject_unknown_revisions(history, directory, current)
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         missing = list(directory.iterate_revisions(revision, current, implicit_base=True))
     if not missing:
         place = ", ".join(current) or "there are no revisions"
@@ -152,7 +160,7 @@ def downgrade_history(
     if not current:
         report(f"{history.name}: nothing to downgrade")
         return
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         surplus = list(directory.iterate_revisions(current, revision, select_for_downgrade=True))
     if not allow_foreign:
         migrate, ids = get_migrate(), [script.revision for script in surplus]
@@ -255,6 +263,8 @@ def _failure(
     history: History, scripts: Sequence[Script], error: Exception, remains: str
 ) -> MigrationError:
     if isinstance(error, MigrationError):
+        if error.problems and not scripts:
+            return error  # it may be another history that cannot be read
         reason = error.message
     elif isinstance(error, DBAPIError):
         reason = str(error.orig).strip()
