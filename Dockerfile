@@ -1,20 +1,22 @@
 # Wheels are built and installed in the first stage; the second holds only what runs.
-ARG PYTHON=3.13
+# `make digests` pins it, and the images of compose.yaml, to what their tags name at the time.
+ARG BASE=python:3.13-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 WORKDIR /source
-COPY constraints.txt ./
+COPY deploy/requirements.txt deploy/requirements-build.txt ./
 COPY core core
 COPY plugins plugins
 # The environment has no pip of its own: nothing can be installed into a running container.
 RUN export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-    && python -m pip install --constraint constraints.txt hatchling \
+    && python -m pip install --require-hashes --requirement requirements-build.txt \
     && python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./core ./plugins/* \
     && python -m venv --without-pip /opt/pegboard \
-    && python -m pip --python /opt/pegboard/bin/python install --constraint constraints.txt \
-        /wheels/*.whl hiredis redis
+    && python -m pip --python /opt/pegboard/bin/python install --require-hashes \
+        --requirement requirements.txt \
+    && python -m pip --python /opt/pegboard/bin/python install --no-deps /wheels/*.whl
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 LABEL org.opencontainers.image.title="Pegboard" \
       org.opencontainers.image.description="A Flask platform assembled from plugins" \
       org.opencontainers.image.licenses="MIT"
@@ -26,12 +28,13 @@ ENV PATH=/opt/pegboard/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PEGBOARD_ENV=production \
     HOST=0.0.0.0 \
-    PORT=8000
+    PORT=8000 \
+    PEGBOARD_MANAGEMENT=9000
 WORKDIR /srv/pegboard
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; port = os.environ['PEGBOARD_MANAGEMENT'].rpartition(':')[2]; urllib.request.urlopen(f'http://127.0.0.1:{port}/health/live', timeout=2)"]
 ENTRYPOINT ["pegboard"]
 CMD ["serve"]

@@ -102,6 +102,14 @@ bench: .bench/installed ## Compare with other frameworks (BENCH="--quick", BENCH
 constraints: ## Pin anew every version in constraints.txt
 	@set -e; $(FIND_PYTHON); "$$python" tools/pin.py
 
+.PHONY: lock
+lock: ## Lock what the image installs by hashes, and list it as a CycloneDX SBOM
+	@set -e; $(FIND_PYTHON); "$$python" tools/lock.py
+
+.PHONY: digests
+digests: ## Pin the images of Dockerfile and compose.yaml to what their tags name now
+	@set -e; $(FIND_PYTHON); "$$python" tools/digests.py
+
 .PHONY: secrets
 secrets: ## Make the secrets that compose.yaml reads, where they are missing
 	@set -e; $(FIND_PYTHON); "$$python" deploy/make_secrets.py

@@ -17,6 +17,7 @@ from pegboard.settings import declarations_of
 from pegboard.settings.declare import Declaration
 from pegboard_cache_redis.settings import CacheRedisSettings
 from pegboard_items.settings import ItemsSettings
+from pegboard_observe.settings import ObserveSettings
 from pegboard_ratelimit.settings import RatelimitSettings
 
 PAGE = Path(__file__).parent / "reference/settings.md"
@@ -24,6 +25,7 @@ OWNERS: dict[str, type[pegboard.Settings]] = {
     "core": pegboard.CoreSettings,
     "cache_redis": CacheRedisSettings,
     "items": ItemsSettings,
+    "observe": ObserveSettings,
     "ratelimit": RatelimitSettings,
 }
 MARKED = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

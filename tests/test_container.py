@@ -113,7 +113,8 @@ def image(tmp_path: Path) -> Path:
     context = tmp_path / "context"
     for name in ("core", "plugins"):
         shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("tests"))
-    shutil.copy(ROOT / "constraints.txt", context)
+    for lock in (ROOT / "deploy").glob("requirements*.txt"):
+        shutil.copy(lock, context)
     stage = (ROOT / "Dockerfile").read_text().partition("\nFROM ")[2].partition("\nFROM ")[0]
     command = re.search(r"^RUN (.*?[^\\])\n(?!\s)", f"{stage}\n\n", re.DOTALL | re.MULTILINE)
     assert command
@@ -145,7 +146,8 @@ class Container(Server):
         own = dict(pair.split("=", 1) for pair in instruction[1].split())
         own["PATH"] = f"{image / 'bin'}:{os.defpath}"
         port = free_port()
-        self.environment = {**own, "PORT": str(port), "HOST": "127.0.0.1", **settings}
+        ports = {"PORT": str(port), "PEGBOARD_MANAGEMENT": str(free_port())}
+        self.environment = {**own, **ports, "HOST": "127.0.0.1", **settings}
         probe = re.search(r"HEALTHCHECK .*? CMD (\[.*\])$", text, re.MULTILINE)
         assert probe
         self.probe: list[str] = yaml.safe_load(probe[1])

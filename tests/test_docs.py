@@ -49,7 +49,9 @@ DOCUMENTS = sorted(
 def hook_functions() -> dict[str, Any]:
     """The specification of every hook: of the core, and of each first-party plugin."""
     callers = vars(get_registry(create_app(WITHOUT_REDIS)).hook)
-    return {name: caller.spec.function for name, caller in callers.items() if name[0] != "_"}
+    # An optional implementation may be of a hook that nothing installed declares.
+    declared = {name: one.spec for name, one in callers.items() if name[0] != "_" and one.spec}
+    return {name: spec.function for name, spec in declared.items()}
 
 
 def sections(path: Path) -> dict[str, str]:

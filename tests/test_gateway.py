@@ -59,16 +59,16 @@ def address(number: int) -> dict[str, str]:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths for which a thread was needed."""
-    from pegboard.server.wsgi_threads import Threads  # noqa: PLC0415 - to look inside
+    from pegboard.server.request_threads import RequestThreads  # noqa: PLC0415 - to look inside
 
     paths: list[str] = []
-    serve = Threads.serve
+    serve = RequestThreads.serve
 
-    async def note(self: Threads, environ: Any, *rest: Any) -> None:
+    async def note(self: RequestThreads, environ: Any, *rest: Any, **options: Any) -> None:
         paths.append(environ["PATH_INFO"])
-        await serve(self, environ, *rest)
+        await serve(self, environ, *rest, **options)
 
-    monkeypatch.setattr(Threads, "serve", note)
+    monkeypatch.setattr(RequestThreads, "serve", note)
     return paths
 
 

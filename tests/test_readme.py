@@ -27,6 +27,7 @@ BACKGROUND_GUIDE = ROOT / "docs/how-to/background.md"
 CACHE_GUIDE = ROOT / "docs/how-to/cache.md"
 ITEMS_GUIDE = ROOT / "docs/how-to/items-hooks.md"
 LISTENERS_GUIDE = ROOT / "docs/how-to/listeners.md"
+MANAGEMENT_GUIDE = ROOT / "docs/how-to/management.md"
 STATEMENTS_GUIDE = ROOT / "docs/how-to/statements.md"
 STAGES_GUIDE = ROOT / "docs/how-to/stages.md"
 STRATEGY_GUIDE = ROOT / "docs/how-to/cache-strategy.md"
@@ -164,6 +165,18 @@ def test_the_plugin_of_the_background_guide_passes_its_test(
     names: dict[str, Any] = {}
     exec(blocks(BACKGROUND_GUIDE, "python")[1], names)  # noqa: S102 - it is ours
     names["test_items_are_counted_again"](make_app, clock)
+
+
+def test_the_plugin_of_the_management_guide_has_metrics(
+    plugin_folder: PluginFolder, make_app: MakeApp
+) -> None:
+    """Of the database, which all workers share."""
+    name = install(plugin_folder, MANAGEMENT_GUIDE)
+    app = make_app(plugins=["items", name])
+    app.test_client().post("/api/items/", json={"name": "Hammer"})
+    with app.app_context():
+        [metrics] = pegboard.get_registry(app).hook.pegboard_metrics(app=app)
+    assert b"# TYPE shop_items gauge\nshop_items 1\n" == metrics
 
 
 def test_the_plugin_of_the_statements_guide_answers(

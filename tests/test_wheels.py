@@ -149,7 +149,7 @@ def test_service_runs_with_no_checkout_in_sight(installation: Installation) -> N
     All plugins are active without a setting, and a warning says what serves in place of Redis.
     """
     listed = installation.run("pegboard", "plugins", "list")
-    assert ["cache_redis", "items", "ratelimit"] == sorted(
+    assert ["cache_redis", "items", "observe", "ratelimit"] == sorted(
         line.split()[0] for line in listed.splitlines() if "  active  " in line
     )
     assert "sessions are in signed cookies" in installation.run("pegboard", "config", "check")

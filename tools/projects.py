@@ -31,7 +31,14 @@ def _below(folder: str) -> list[Path]:
 def tables() -> Iterator[dict[str, Any]]:
     """Yield the `project` table of each distribution."""
     for folder in (*folders(), *kit()):
-        yield tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        yield table(folder)
+
+
+def table(folder: Path) -> dict[str, Any]:
+    """Return the `project` table of a distribution."""
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    project: dict[str, Any] = tomllib.loads(text)["project"]
+    return project
 
 
 def requirements() -> list[str]:
@@ -53,4 +60,10 @@ def tools() -> list[str]:
         for section in parser.sections()
         for line in parser.get(section, "deps", fallback="").splitlines()
     }
-    return ["editables", "tox", "tox-uv", *sorted(line for line in lines if line[:1].isalpha())]
+    return [
+        "cyclonedx-bom",
+        "editables",
+        "tox",
+        "tox-uv",
+        *sorted(line for line in lines if line[:1].isalpha()),
+    ]

@@ -22,15 +22,20 @@ PROCESSES = ("-n", "2", "--dist", "worksteal")
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def matrix() -> dict[str, list[str]]:
+    """Return the table of `pyproject.toml` that says what is tested."""
+    text = (projects.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table: dict[str, list[str]] = tomllib.loads(text)["tool"]["pegboard"]["matrix"]
+    return table
+
+
 def interpreters() -> list[str]:
     """Return the versions of Python that are tested, oldest first.
 
     The first has the coverage, explores models, and tests every plugin beside all others; the
     newest that is installed runs every test; those between them run no tests of the core alone.
     """
-    text = (projects.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    versions: list[str] = tomllib.loads(text)["tool"]["pegboard"]["matrix"]["pythons"]
-    return versions
+    return matrix()["pythons"]
 
 
 def plugins() -> list[str]:
@@ -49,7 +54,7 @@ def suites() -> list[str]:
     found = ["tests/test_combinations.py"]
     if not names and (is_first() or is_newest()):
         found.append("core/tests")
-    is_everything = len(names) == len(projects.folders()) - 1
+    is_everything = len(names) == len(matrix()["plugins"])
     if len(names) == 1 or (is_everything and is_first()):
         found += [f"plugins/{name}/tests" for name in names]
     return found

@@ -162,7 +162,7 @@ async def serving(app: Flask, *, threads: int = 4) -> AsyncIterator[Client]:
         async with asyncio.timeout(WAIT_TIMEOUT):
             yield Client(gateway)
             # What threads still do when all has been sent belongs to the test.
-            await asyncio.to_thread(gateway._threads._executor.shutdown)
+            await asyncio.to_thread(gateway._threads.join)
     finally:
         gateway.close()
 

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
@@ -209,6 +210,18 @@ def test_a_check_is_logged_when_it_begins_to_fail_and_when_it_passes_again(
         "the health check checked.supply fails: no ink",
         "the health check checked.supply passes again",
     ] == told
+
+
+def test_why_a_check_fails_is_logged_once_a_minute(make_app: MakeApp, caplog, monkeypatch):
+    """However often it is probed: the first line may be far away when somebody looks."""
+    app = make_app(plugins=[Checked(fail_openly)])
+    health, now = get_health(app), [1000.0]
+    monkeypatch.setattr("pegboard.api.health.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("pegboard.api.health.SHARED_FOR", 0.0)
+    with app.app_context():
+        for now[0] in (1000.0, 1001.0, 1059.0, 1060.0, 1061.0):
+            assert {"checked.supply"} == health.failing()
+    assert 2 == caplog.text.count("the health check checked.supply fails: no ink")
 
 
 def test_a_database_behind_its_migrations_is_not_ready(make_app: MakeApp, plugin_folder, caplog):

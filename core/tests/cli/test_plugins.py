@@ -25,6 +25,13 @@ def tables(app: Flask) -> set[str]:
         return {*sa.inspect(db.engine).get_table_names()}
 
 
+def execute_in(app: Flask, *statements: str) -> None:
+    """Execute statements in the database."""
+    with app.app_context(), db.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
 def lose_version_table(app: Flask) -> None:
     """Drop the version table of notes."""
     with app.app_context(), db.engine.begin() as connection:
@@ -93,19 +100,47 @@ def test_a_table_without_a_version_table_may_be_of_an_installed_plugin(
 
 
 @pytest.mark.usefixtures("notes")
-def test_what_is_not_active_is_not_removed(
-    make_app: MakeApp, sqlite_url: str, cli: RunCLI, forget: Callable[[], None]
+def test_a_plugin_that_is_gone_is_removed(
+    make_app: MakeApp, database_url: str, cli: RunCLI, forget: Callable[[], None]
 ) -> None:
-    """The message says whether the plugin is installed."""
-    make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
-    app = make_app(plugins=[], DATABASE_URL=sqlite_url)
+    """The database says which tables are its; while it is installed, it has to be active."""
+    other = "CREATE TABLE others (id INTEGER PRIMARY KEY)"
+    make_app(plugins=["notes"], DATABASE_URL=database_url)
+    app = make_app(plugins=[], DATABASE_URL=database_url)
+    execute_in(app, other)
     done = cli("plugins", "remove", "notes", "--yes", app=app)
     assert 1 == done.exit_code
     assert "notes is installed, but not active, and nothing is dropped" in done.stderr
     forget()
+    done = cli("plugins", "remove", "notes", app=app, input="n\n")
+    assert 1 == done.exit_code
+    assert "Drop all data of notes (notes, which example-notes 1.0 has created)?" in done.stdout
+    assert {"alembic_version_notes", "notes", "others"} == tables(app)
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert (0, "The data of notes is dropped: notes.\n") == (done.exit_code, done.output)
+    assert {"others"} == tables(app)
     done = cli("plugins", "remove", "notes", "--yes", app=app)
     assert 1 == done.exit_code
-    assert "notes is not installed" in done.stderr
+    assert "notes is not installed, and the database has no version table of it" in done.stderr
+
+
+@pytest.mark.usefixtures("notes")
+def test_of_a_plugin_that_is_gone_nothing_is_dropped_that_others_need(
+    make_app: MakeApp, database_url: str, cli: RunCLI, forget: Callable[[], None]
+) -> None:
+    """Nor anything where the database does not say what is its."""
+    make_app(plugins=["notes"], DATABASE_URL=database_url)
+    app = make_app(plugins=[], DATABASE_URL=database_url)
+    forget()
+    execute_in(app, "CREATE TABLE pins (note INTEGER REFERENCES notes (id))")
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert 1 == done.exit_code
+    assert "notes: table pins refers to its table notes" in done.stderr
+
+    execute_in(app, "DROP TABLE pins", "UPDATE alembic_version_notes SET record = NULL")
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
+    assert 1 == done.exit_code
+    assert "the database does not say which tables are its" in done.stderr
     assert {"alembic_version_notes", "notes"} == tables(app)
 
 

@@ -73,7 +73,7 @@ def test_a_request_is_one_json_line_in_production_style(lines):
     found = json.loads(line)
     assert "abc" == found["request_id"]
     assert trace == found["trace_id"]
-    assert found["message"].startswith("GET /health 200 ")
+    assert ("GET", "/health", 200) == (found["method"], found["path"], found["status"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
     assert before <= datetime.fromisoformat(found["time"]) <= datetime.now(UTC)
 

@@ -1,8 +1,11 @@
 """Tests of what is said of a failed revision that has committed a part of its work."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
 from pegboard.migrations import MigrationError, upgrade
@@ -132,3 +135,31 @@ def test_an_index_that_was_not_finished_is_to_be_dropped(
         connection.execute(sa.text("DROP INDEX CONCURRENTLY ix_notes"))
         connection.execute(sa.text("DELETE FROM notes"))
     upgrade(app)
+
+
+def test_a_commit_that_is_refused_is_rolled_back(
+    make_app: MakeApp, postgres_url: str, notes: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the cache, which cannot note what it touches; the message has the reason."""
+    notes.write(1, TABLE)
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+    with app.app_context():
+        engine = db.engine
+    commit = engine.dialect.do_commit
+
+    def refuse(connection: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('early') IS NOT NULL")
+            if not cursor.fetchone()[0]:
+                commit(connection)
+                return
+            with pytest.raises(DBAPIError), engine.connect() as other:
+                other.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("SELECT a"))
+            cursor.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(engine.dialect, "do_commit", refuse)
+
+    message = _failure(app)
+
+    assert "failed and was rolled back" in message
+    assert "division by zero" in message

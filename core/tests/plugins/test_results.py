@@ -91,6 +91,23 @@ def returning(hook: str, function: Callable[[], Any]) -> object:
     return type("Shop", (), body)()
 
 
+class Observing:
+    """An observer."""
+
+    def begin(self, _environ: object, /) -> None:
+        """Do nothing."""
+
+    def end(self, _observation: object, /) -> None:
+        """Do nothing."""
+
+
+class AsyncObserving(Observing):
+    """One whose method nothing awaits."""
+
+    async def end(self, _observation: object, /) -> None:  # type: ignore[override]
+        """Do nothing."""
+
+
 WRONG: dict[str, list[Any]] = {
     "pegboard_models": [None, object(), Settings, "Base", DeclarativeBase],
     "pegboard_settings": [None, object(), {"page_size": 20}, Settings()],
@@ -126,6 +143,7 @@ WRONG: dict[str, list[Any]] = {
     ],
     "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy(), TalkativeStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],
+    "pegboard_observers": [None, Observing(), [Observing], [None], [AsyncObserving()]],
     "pegboard_openapi": [{}],
 }
 
@@ -135,7 +153,7 @@ def test_every_hook_has_an_expected_result() -> None:
     declared = {
         name for name in vars(CoreHooks) if hasattr(getattr(CoreHooks, name), f"{PROJECT}_spec")
     }
-    others = {"pegboard_hookspecs", "pegboard_provides"}
+    others = {"pegboard_hookspecs", "pegboard_provides", "pegboard_metrics"}
     assert declared - others == EXPECTED.keys() == WRONG.keys()
 
 

@@ -310,13 +310,17 @@ OF_COMMANDS = {
     Code.DATABASE_UNAVAILABLE,
     Code.ENTRY_POINTS_UNREADABLE,
     Code.FOREIGN_TABLE,
+    Code.MIGRATION_AHEAD,
+    Code.MIGRATION_DIVERGED,
     Code.MIGRATION_HEADS,
+    Code.SECRET_KEYS_DIFFER,
+    Code.TLS_UNUSABLE,
 }
-"""Those that only commands find; they have tests with the commands."""
+"""Those that only commands or services find; they have tests with these."""
 
 
 def test_every_code_is_tried() -> None:
-    """Here, or with the command that reports it."""
+    """Here, or with the command or the service that reports it."""
     assert set(Code) == MISTAKES.keys() | OF_COMMANDS
     assert not MISTAKES.keys() & OF_COMMANDS
 

@@ -57,6 +57,26 @@ def test_a_service_without_its_redis_is_ready_and_degraded(make_app: MakeApp, ow
     assert ["redis"] == response.get_json()["degraded"]
 
 
+@pytest.mark.parametrize(
+    "setting,value,reason",
+    [
+        ("maxmemory", 1, "its memory is full (maxmemory)"),
+        ("min-replicas-to-write", 1, "it has too few replicas (min-replicas-to-write)"),
+    ],
+)
+def test_a_redis_that_takes_no_writes_is_seen(
+    make_app: MakeApp, own_redis, caplog, setting: str, value: int, reason: str
+):
+    """No session could be begun; where it is required, the service is not ready."""
+    with Redis.from_url(own_redis.url) as client:
+        client.config_set(setting, value)
+    app = make_app(REDIS_URL=own_redis.url)
+    assert ["redis"] == app.test_client().get("/health/ready").get_json()["degraded"]
+    assert f"the health check redis fails: Redis takes no writes: {reason}" in caplog.text
+    strict = make_app(REDIS_URL=own_redis.url, READY_REQUIRES="redis")
+    assert 503 == strict.test_client().get("/health/ready").status_code
+
+
 def test_a_url_that_cannot_be_read_stops_the_start():
     """The hint shows how to write it; the password is not printed."""
     with pytest.raises(StartupError, match="REDIS_URL") as caught:

@@ -219,6 +219,18 @@ def test_every_server_tells_its_identity(cluster, cluster_channel):
     assert cluster_channel.is_sharded
 
 
+def test_a_node_that_takes_no_writes_is_seen(cluster, cluster_channel):
+    """One full node of several is enough: a part of all keys is on it."""
+    cluster_channel.check_writes()
+    node = cluster.client_of(cluster.servers[-1])
+    node.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(ChannelError, match="its memory is full"):
+            cluster_channel.check_writes()
+    finally:
+        node.config_set("maxmemory", 0)
+
+
 def test_scripts_are_sent_once(cluster, cluster_channel):
     """A node that does not know the script gets it in full, and answers."""
     script = Script("return {KEYS[1], ARGV[1]}")

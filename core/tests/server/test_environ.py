@@ -156,3 +156,22 @@ def test_names_without_end_are_not_remembered(monkeypatch: pytest.MonkeyPatch):
     assert "v" == environ((long, b"v"))["HTTP_X_" + "A" * 1000]
     assert len(scope._variables) <= 1024
     assert long not in scope._variables
+
+
+def test_a_body_of_http2_may_come_without_a_length():
+    """Where there is no length the request is read as one in chunks; a GET has no body."""
+    sent = environ(http_version="2", method="POST")
+    assert ("HTTP/2", "chunked") == (sent["SERVER_PROTOCOL"], sent["HTTP_TRANSFER_ENCODING"])
+    measured = environ((b"content-length", b"3"), http_version="2", method="POST")
+    assert "HTTP_TRANSFER_ENCODING" not in measured
+    assert "HTTP_TRANSFER_ENCODING" not in environ(http_version="2")
+
+
+def test_a_unix_socket_has_no_address():
+    """Nor a name, so that of this machine stands in for it in a request without `Host`."""
+    sent = environ(server=("/run/http.sock", "0"), client=("", "0"))
+    assert ("localhost", "80", "") == (
+        sent["SERVER_NAME"],
+        sent["SERVER_PORT"],
+        sent["REMOTE_ADDR"],
+    )

@@ -1,9 +1,12 @@
 """Bodies of requests: received on the event loop, within bounds, before a thread is taken."""
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import flask
@@ -181,6 +184,24 @@ async def test_a_body_that_stalls_is_given_up(
     assert (status, status) == (answer.status, json.loads(answer.body)["status"])
     assert "close" == answer.header("Connection")
     assert [] == seen
+
+
+@pytest.mark.parametrize("size", [9, LIMIT + 1], ids=["small", "large"])
+async def test_a_body_that_is_given_up_is_forgotten_at_once(app: Flask, serve: Serve, size: int):
+    """The server closes the connection only when nothing can ask for the body any more."""
+    forgotten = asyncio.Event()
+    set_forgotten = partial(asyncio.get_running_loop().call_soon_threadsafe, forgotten.set)
+    async with serve(app) as client:
+        visit = client.visit("/large", "POST", length(size)).bring(b"half")
+        weakref.finalize(visit, set_forgotten)
+        gc.disable()
+        try:
+            assert 408 == (await visit.answer()).status
+            del visit
+            async with asyncio.timeout(10):
+                await forgotten.wait()
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("headers", [length(20 * LIMIT), CHUNKED], ids=["declared", "chunked"])

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pegboard.server import Address
 from pegboard.server import shutdown as draining
 from pegboard.server.shutdown import count_connections, hold_off
 
@@ -23,14 +24,19 @@ def listener():
         yield server
 
 
+def here(name: tuple[str, int]) -> Address:
+    """Return the address of a socket's name."""
+    return Address(*name)
+
+
 @on_linux
 def test_connections_are_counted_on_the_port_alone(listener):
     """The listening socket itself is none."""
     address = listener.getsockname()
-    assert 0 == count_connections(address[1])
+    assert 0 == count_connections(here(address))
     with socket.create_connection(address), listener.accept()[0]:
-        assert 1 == count_connections(address[1])
-    assert 0 == count_connections(address[1])
+        assert 1 == count_connections(here(address))
+    assert 0 == count_connections(here(address))
 
 
 @on_linux
@@ -38,7 +44,7 @@ def test_who_comes_late_is_held_off_and_who_is_there_is_served(listener):
     """A connection that waits to be accepted is not lost."""
     address = listener.getsockname()
     with socket.create_connection(address) as early:
-        hold_off(address[1])
+        hold_off(here(address))
         with pytest.raises(TimeoutError):
             socket.create_connection(address, timeout=0.2)
         with listener.accept()[0] as accepted:
@@ -56,7 +62,7 @@ async def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkey
     client = socket.create_connection(address)
     accepted, _ = listener.accept()
     with client, accepted:
-        task = asyncio.create_task(draining.drain(worker, address[1]))
+        task = asyncio.create_task(draining.drain(worker, here(address)))
         await asyncio.sleep(0)
         assert worker.is_draining
         with pytest.raises(TimeoutError):

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.exc import InternalError
 
 import pegboard
+from pegboard.migrations import downgrade, upgrade
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import run_python, wait_until
 from pegboard_cache_redis.cache.epoch import DISABLE, TRUST, WAIT, EpochStore
@@ -303,3 +304,20 @@ def test_its_connections_to_a_read_only_server_are_given_up_with_those_of_the_ap
 
         wait_until(lambda: before.isdisjoint(connections()), "the connections are closed")
         assert epochs.refresh()
+
+
+def test_the_downgrade_to_base_drops_the_table(
+    make_app: MakeApp, redis_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Its commit is fenced, too, though the state that it drops can no longer be read."""
+    monkeypatch.setattr("pegboard_cache_redis.cache.epoch.WAIT", 0.0)
+    app = make_app(
+        plugins=["cache_redis"],
+        DATABASE_URL=postgres_url,
+        REDIS_URL=redis_url,
+        DATABASE_LOCK_TIMEOUT=0.1,
+    )
+    downgrade(app, "cache_redis", "base")
+    upgrade(app)
+    with app.app_context():
+        assert not read_row()[1]

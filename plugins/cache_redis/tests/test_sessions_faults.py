@@ -151,14 +151,19 @@ def test_a_save_that_hangs_is_answered_503_and_never_revives_a_session(
     assert {} == desk.run(slow, read).json
 
 
-def test_redis_without_memory_is_answered_503(app, desk, client, server):
-    """A session can be read, ended and given another id, but not begun or changed."""
+def test_redis_without_memory_is_answered_503(app, desk, client, server, caplog):
+    """A session can be read, ended and given another id, but not begun or changed.
+
+    Readiness tells, and the log has one line however many requests fail.
+    """
     with closing(Redis.from_url(server.url)) as redis:
         redis.config_set("maxmemory-policy", "noeviction")
         redis.config_set("maxmemory", 1)
         assert {"user": 1} == desk.run(client, read).json
         expect_503(desk.run(client, ACTIONS["writes"]))
         expect_503(desk.run(app.test_client(), log_in))
+        assert ["redis"] == app.test_client().get("/health/ready").get_json()["degraded"]
+        assert 1 == caplog.text.count("the session could not be read or stored")
         assert {"user": 1} == desk.run(client, read).json
         assert 200 == desk.run(client, log_in).status_code
         assert {"user": 2} == desk.run(client, read).json

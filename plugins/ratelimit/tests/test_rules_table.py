@@ -374,6 +374,24 @@ def test_a_database_that_does_not_answer_delays_no_request_for_long(app, monkeyp
     assert refresher.due > clock()
 
 
+def test_only_rules_that_are_too_old_are_waited_for(app):
+    """Until then the event loop counts requests: a thread may take long to be free."""
+    with app.app_context():
+        refresher = Slow(pegboard.db.engine)
+    now = pegboard.clock.monotonic()
+    assert refresher.would_wait(now)
+    refresher.go.set()
+    refresher.refresh(now)
+    wait_until(lambda: refresher._reading is None, "the reading ends")
+    refresher.go.clear()
+    now = refresher.due + 0.1
+    assert not refresher.would_wait(now)
+    refresher.refresh(now)
+    assert refresher.readings == 2
+    assert [False, True] == [refresher.would_wait(now + age) for age in (1, refresh.MAX_AGE)]
+    refresher.go.set()
+
+
 def test_rules_that_did_not_change_are_the_same_book(app, reread, limiter_of):
     """So that requests need not choose anew every two seconds."""
     limiter = limiter_of(app)

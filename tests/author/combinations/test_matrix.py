@@ -18,6 +18,8 @@ from tox_pegboard.combinations import (
     Settings,
     Space,
     make_matrix,
+    name_of,
+    parse_name,
 )
 
 ONE = {"python": ("3.11",), "core": ("released",), "database": ("sqlite",), "redis": ("none",)}
@@ -145,6 +147,24 @@ def test_what_a_bound_leaves_out_is_named(space: Space, count: int) -> None:
         assert () == found.uncovered
     missing = pairs(space, [*whole.combinations]) - pairs(space, [*found.combinations])
     assert bool(missing) <= bool(found.uncovered)
+
+
+@settings(max_examples=60, deadline=None)
+@given(space=spaces(), data=st.data())
+def test_each_combination_can_be_read_from_its_name(space: Space, data: st.DataObject) -> None:
+    """Also one that is not in the matrix, however long the names of its plugins are."""
+    long = {one.name: one.name * data.draw(st.sampled_from([1, 40])) for one in space.plugins}
+    renamed = tuple(
+        Plugin(long[one.name], one.requirement, frozenset(long.get(n, n) for n in one.needs))
+        for one in space.plugins
+    )
+    always = tuple(Plugin(one.name, one.requirement) for one in space.always)
+    other = Space(renamed, always, space.axes)
+
+    for one in every_combination(other):
+        name = name_of(one, other)
+        assert one == parse_name(name, other)
+        assert len(name) < 100
 
 
 def test_few_plugins_have_all_subsets_on_each_value() -> None:

@@ -11,6 +11,8 @@ from subprocess import CompletedProcess
 import pytest
 import yaml
 
+from pegboard.testing.distributions import PluginFolder
+
 Project = Callable[..., Path]
 Run = Callable[..., CompletedProcess[str]]
 
@@ -137,6 +139,7 @@ def test_the_configuration_of_the_page_makes_environments(
         ("plugins = ['./no']", "names './no', where no pyproject.toml has a plugin"),
         ("plugins = ['alembic']", "the distribution alembic has no plugin"),
         ("plugins = ['pegboard-none']", "say it in [tool.pegboard.matrix], as in needs = { none ="),
+        ("# no plugins", "[tool.pegboard.matrix] names no plugins: say which are combined"),
         (
             "plugins = ['./items']\nneeds = { itms = [] }",
             "itms in needs of [tool.pegboard",
@@ -162,6 +165,23 @@ def test_a_mistake_in_the_table_is_named(
     done = pegboard("plugins", "matrix", "--format", "tox")
     assert 1 == done.returncode
     assert message in " ".join(done.stderr.split())
+
+
+def test_needs_that_contradict_metadata_are_refused(
+    project: Project, pegboard: Run, plugin_folder: PluginFolder
+) -> None:
+    """Else the matrix would be another one where the plugin is installed."""
+    plugin_folder.add("log", distribution="acme-log", requires=["pegboard", "pegboard-items"])
+    root = project("plugins = ['./items', 'acme-log']\nneeds = { acme_log = [] }", items="")
+    assert "the plugin of acme-log is log" in pegboard("plugins", "matrix").stderr
+
+    plugin_folder.add("mail", distribution="pegboard-mail", requires=["pegboard-items"])
+    text = "[tool.pegboard.matrix]\nplugins = ['./items', 'pegboard-mail']\nneeds = { mail = [%s] }"
+    (root / "pyproject.toml").write_text(text % "")
+    refused = pegboard("plugins", "matrix")
+    assert "does not say that mail requires items, which its metadata says" in refused.stderr
+    (root / "pyproject.toml").write_text(text % "'items'")
+    assert "core-items-mail" in pegboard("plugins", "matrix").stdout
 
 
 def test_without_the_extra_it_says_what_to_install(

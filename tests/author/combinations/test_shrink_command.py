@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 Project = Callable[..., Path]
 Run = Callable[..., CompletedProcess[str]]
 
@@ -22,20 +24,20 @@ sys.exit({'audit', 'mail'} <= {*os.environ['PEGBOARD_TEST_SUBSET'].split()})
 
 
 def test_tox_runs_smaller_sets_until_none_fails(project: Project, pegboard: Run) -> None:
-    """Also sets that are not in the matrix; audit never comes without items."""
-    root = project(
-        MATRIX + "subsets = 1\nmax_jobs = 1\n",
-        items="",
-        audit="pegboard-items",
-        mail="",
-        search="pegboard-mail",
-    )
-    (root / "check.py").write_text(CHECK)
+    """Also sets that are not in the matrix, and long names; audit never comes without items."""
+    words = ("items", "audit", "mail", "search")
+    items, audit, mail, search = (f"customer_accounts_{one}" for one in words)
+    plugins = "plugins = " + json.dumps([f"./{one}" for one in (items, audit, mail, search)])
+    options = MATRIX.partition("]")[2]
+    requirements = {items: "", audit: f"pegboard-{items}", mail: "", search: f"pegboard-{mail}"}
+    root = project(f"{plugins}{options}subsets = 1\nmax_jobs = 1\n", **requirements)
+    (root / "check.py").write_text(CHECK.replace("'audit', 'mail'", f"'{audit}', '{mail}'"))
     (root / "tox.ini").write_text("[tox]\nno_package = true\n")
 
     done = pegboard("plugins", "matrix", "--shrink", f"{FACTOR}-core-all")
 
-    assert f"{FACTOR}-core-items-audit-mail: audit, items, mail\n" == done.stdout, done.stderr
+    # The first three of the four.
+    assert f"{FACTOR}-core-3plugins_7: {audit}, {items}, {mail}\n" == done.stdout, done.stderr
 
 
 def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) -> None:
@@ -59,6 +61,45 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     assert ["audit", "items", "mail"] == document["plugins"]
     assert (True, False, 1) == (document["is_smallest"], document["is_flaky"], document["status"])
     assert {"plugins": [], "statuses": [0]} in document["runs"]
+
+
+def test_what_cannot_be_set_up_is_no_failure_of_its_command(
+    project: Project, pegboard: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Python that is missing is no fault of a plugin, also where tox would skip it."""
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    root = project(
+        MATRIX + 'pythons = ["3.99"]', items="", audit="pegboard-items", mail="", search=""
+    )
+    (root / "tox.ini").write_text("[tox]\nno_package = true\nskip_missing_interpreters = true\n")
+
+    done = pegboard("plugins", "matrix", "--shrink", "py399-core")
+    assert 1 == done.returncode
+    assert "" == done.stdout
+    assert "py399-core could not be set up, so that nothing was run" in done.stderr
+
+    # What stands for tox makes no environment with search, and runs nothing in it.
+    (root / "tox.py").write_text(
+        "import json, os, pathlib, sys\n"
+        "plugins = os.environ['PEGBOARD_TEST_SUBSET'].split()\n"
+        "tests = [] if 'search' in plugins and sys.argv[1] == 'bad' else [{}]\n"
+        "report = {'testenvs': {sys.argv[2]: {'test': tests}}}\n"
+        "pathlib.Path(os.environ['TOX_RESULT_JSON']).write_text(json.dumps(report))\n"
+        "sys.exit(not tests or len(plugins) == 4)\n"
+    )
+    name = "py399-core-items-audit-mail-search"
+    command = ["--", sys.executable, "tox.py", "bad", "{environment}"]
+    done = pegboard("plugins", "matrix", "--shrink", name, *command)
+    assert "py399-core-search: search\n" == done.stdout
+    assert "Its environment could not be set up: no command was run in it." in done.stderr
+
+    (root / "tox.py").write_text(
+        (root / "tox.py").read_text().replace("sys.argv[1] == 'bad'", "len(plugins) < 4")
+    )
+    done = pegboard("plugins", "matrix", "--shrink", name, *command)
+    assert "py399-core-items-audit-mail-search: audit, items, mail, search\n" == done.stdout
+    assert "Smaller sets may fail: not all could be set up." in done.stderr
+    assert "so that it is not known whether they fail: mail, search; search;" in done.stderr
 
 
 def test_what_cannot_be_shrunk_is_told(project: Project, pegboard: Run) -> None:

@@ -114,6 +114,60 @@ def test_a_project_without_the_table_is_left_as_it_is(project: Project, tox: Run
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_plugins_that_are_not_installed_are_described_by_the_table(
+    project: Project, tox: Run
+) -> None:
+    """So the matrix is the same on each machine; without, only its environments are refused."""
+    matrix = f'plugins = ["pegboard-none", "pegboard-items"]\npythons = ["{PYTHON}"]\n'
+    root = project(matrix)
+    ini = INI + f"[testenv:{FACTOR}-core-items]\ncommands = python -c ''\n"
+    (root / "tox.ini").write_text(ini.replace("[tox]", "[tox]\nrequires = pegboard-none"))
+    # tox would first install what is missing, and read the metadata then.
+    done = tox("run", "-e", f"{FACTOR}-core-none", "--no-provision")
+    assert "provisioning explicitly disabled" in done.stdout + done.stderr
+    assert "pegboard-none" in done.stdout + done.stderr
+
+    (root / "tox.ini").write_text(ini)
+    message = "what pegboard-none requires is not known, as it is not installed here: say it in"
+    for arguments in (("list",), ("run", "-e", f"{FACTOR}-core-none")):
+        done = tox(*arguments)
+        assert done.returncode
+        assert message in done.stdout
+    assert "commands = python -c ''" in tox("config", "-e", "lint", "-k", "commands").stdout
+
+    path = root / "pyproject.toml"
+    path.write_text(f"[tool.pegboard.matrix]\n{matrix}needs = {{ none = ['items'], items = [] }}\n")
+    names = [f"{FACTOR}-core{plugins}" for plugins in ("", "-items", "-none-items")]
+    assert ["lint", *names] == tox("list", "--no-desc").stdout.split()
+
+
+def test_a_command_means_the_same_in_each_form(project: Project, tox: Run, pegboard: Run) -> None:
+    """What is in braces is replaced, also in arguments of its own; `#` is no comment."""
+    command = (
+        "python -c 'import sys; print(sys.argv[1:])  # x' {posargs:a b} {env_name} {tox_root}/x"
+    )
+    root = project(
+        f'plugins = []\npythons = ["{PYTHON}"]\ninstall = false\ncommands = ["{command}"]'
+    )
+    forms = {"tox.ini": pegboard("plugins", "matrix", "--format", "tox").stdout}
+    forms["tox.toml"] = pegboard("plugins", "matrix", "--format", "toml").stdout
+    shown = {}
+    for file, text in {"pyproject.toml": None, **forms}.items():
+        if text is not None:
+            (root / file).write_text(text)
+            (root / "pyproject.toml").write_text("")
+        for arguments in ((), ("--", "c", "d")):
+            done = tox("config", "-e", f"{FACTOR}-core", "-k", "commands", *arguments)
+            shown[file, arguments] = done.stdout
+        (root / file).unlink()
+
+    expected = f"# x' a b {FACTOR}-core {root}/x"
+    assert {expected} == {one.partition("  ")[2].strip() for (_, a), one in shown.items() if not a}
+    assert {expected.replace("a b", "c d")} == {
+        one.partition("  ")[2].strip() for (_, a), one in shown.items() if a
+    }
+
+
 @pytest.mark.parametrize("form, file", [("tox", "tox.ini"), ("toml", "tox.toml")])
 def test_tox_reads_and_runs_the_written_configuration(
     project: Project, pegboard: Run, tox: Run, form: str, file: str

@@ -4,19 +4,15 @@ No list of them is kept: tox asks for their names each time. A project without t
 as it is.
 """
 
-import shlex
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
-from tox.config.loader.memory import MemoryLoader
-from tox.config.of_type import ConfigDynamicDefinition
+from tox.config.loader.section import Section
 from tox.config.sets import ConfigSet, EnvConfigSet
-from tox.config.types import EnvList
 from tox.plugin import impl
 from tox.report import HandledError
 from tox.session.state import State
-from tox.tox_env.python.pip.req_file import PythonDeps
 
 from tox_pegboard.combinations import (
     Matrix,
@@ -27,9 +23,7 @@ from tox_pegboard.combinations import (
     read_matrix,
     read_pyproject,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tox_pegboard.loader import add_loader
 
 
 class Combinations:
@@ -37,16 +31,20 @@ class Combinations:
 
     def __init__(self) -> None:
         self._matrix: Matrix | None = None
-        self._asked: list[str] = []
+        self._names: tuple[str, ...] = ()
+        self._problem: MatrixError | None = None
+        self._asked: tuple[str, ...] = ()
 
     @impl
     def tox_extend_envs(self) -> Iterator[str]:
         """Yield the names of the environments.
 
-        tox iterates when it has read its configuration, and so after `tox_add_core_config`.
+        tox iterates when it has read its configuration, and so after `tox_add_core_config`; and
+        not at all where it first installs itself with what `requires` says.
         """
-        if self._matrix is not None:
-            yield from dict.fromkeys((*self._matrix.by_name, *self._asked))
+        if self._problem is not None and not self._asks_for_others_only():
+            raise HandledError(str(self._problem)) from self._problem
+        yield from self._names
 
     @impl
     def tox_add_core_config(self, core_conf: ConfigSet, state: State) -> None:
@@ -55,16 +53,14 @@ class Combinations:
         One that `env_list` names keeps its place there.
         """
         root: Path = core_conf["tox_root"]
+        self._asked = _environments_asked_for(state)
         try:
-            pyproject = read_pyproject(root)
-            self._matrix = read_matrix(root) if has_matrix(pyproject) else None
-            self._asked = [*_combinations_asked_for(self._matrix, state)]
+            self._read(root)
         except MatrixError as error:
-            raise HandledError(str(error)) from error
-        if self._matrix is None:
-            return
-        names = self._matrix.by_name
-        _change(core_conf, "env_list", lambda one: EnvList([*dict.fromkeys((*one, *names))]))
+            # It is told where the matrix is asked for: what is missing may be in `requires`.
+            self._problem = error
+        if self._matrix is not None:
+            add_loader(core_conf, Section(None, "tox"), {"env_list": [*self._matrix.by_name]})
 
     @impl
     def tox_add_env_config(self, env_conf: EnvConfigSet, state: State) -> None:
@@ -73,6 +69,7 @@ class Combinations:
         What the project says for it, or for every environment, has precedence; to dependencies and
         variables is added what makes it the environment of its combination.
         """
+        del state
         matrix = self._matrix
         if matrix is None:
             return
@@ -85,40 +82,33 @@ class Combinations:
         except MatrixError as error:
             message = f"{name}: {error}"
             raise HandledError(message) from error
-        arguments = shlex.join(state.conf.pos_args(None) or ())
-        commands = [one.replace("{posargs}", arguments) for one in environment.commands]
-        values: dict[str, Any] = {"description": environment.description, "commands": commands}
-        env_conf.loaders.append(MemoryLoader(**values))
-        _change(env_conf, "labels", lambda labels: {*labels, *environment.labels})
-        if environment.deps:
-            root = state.conf.core["tox_root"]
-            _change(
-                env_conf,
-                "deps",
-                lambda deps: PythonDeps("\n".join((*deps.lines(), *environment.deps)), root),
-            )
+        values = {
+            "description": (environment.description,),
+            "labels": environment.labels,
+            "deps": environment.deps,
+            "commands": environment.commands,
+        }
+        add_loader(env_conf, Section("testenv", name), values)
         env_conf["set_env"].update(environment.set_env, override=False)
 
+    def _read(self, root: Path) -> None:
+        """Read the matrix of a project, if it has one, and what else is asked for by name."""
+        if has_matrix(read_pyproject(root)):
+            matrix = self._matrix = read_matrix(root)
+            beyond = (one for one in self._asked if parse_name(one, matrix.space) is not None)
+            self._names = tuple(dict.fromkeys((*matrix.by_name, *beyond)))
 
-def _change(conf: ConfigSet, key: str, change: Callable[[Any], Any]) -> None:
-    """Change a value when it is loaded, which it must not have been yet."""
-    for definition in conf.get_configs():
-        if key in definition.keys and isinstance(definition, ConfigDynamicDefinition):
-            definition.post_process = partial(_changed, change, definition.post_process)
+    def _asks_for_others_only(self) -> bool:
+        """Return whether no name behind `-e` may be one of the matrix."""
+        return bool(self._asked) and not any(re.match(r"py3\d+-", name) for name in self._asked)
 
 
-def _changed(change: Callable[[Any], Any], before: Callable[[Any], Any] | None, value: Any) -> Any:
-    return change(before(value) if before else value)
-
-
-def _combinations_asked_for(matrix: Matrix | None, state: State) -> Iterator[str]:
-    """Yield the names behind `-e` that are combinations, in the matrix or beyond it."""
+def _environments_asked_for(state: State) -> tuple[str, ...]:
+    """Return the names behind `-e`; none where tox runs its default list, or all."""
     asked = getattr(state.conf.options, "env", None)
-    if matrix is None or asked is None or asked.is_all or asked.is_default_list:
-        return
-    for name in asked:
-        if name in matrix.by_name or parse_name(name, matrix.space) is not None:
-            yield name
+    if asked is None or asked.is_all or asked.is_default_list:
+        return ()
+    return tuple(asked)
 
 
 PLUGIN = Combinations()

@@ -16,6 +16,7 @@ from pegboard.api.dumping import quick_schema
 from pegboard.api.field_types import client_name
 from pegboard.api.health import (
     LIVENESS_PATH,
+    CheckResult,
     HealthCheck,
     NotReadyError,
     get_health,
@@ -44,6 +45,7 @@ __all__ = [
     "MISSING_COMPLAINT",
     "Api",
     "Blueprint",
+    "CheckResult",
     "Decoration",
     "HealthCheck",
     "NotReadyError",

@@ -1,7 +1,7 @@
 """Liveness and readiness: `/health` and `/health/ready`.
 
 The answers are public, so they name checks and plugins only. Why a check fails, and the stats, are
-in the log.
+in the log, and the reasons at the management port.
 """
 
 import json
@@ -35,7 +35,7 @@ OVERDUE = 5.0
 """Seconds after which a check that has not ended counts as failing."""
 
 STATS_INTERVAL = 60.0
-"""Seconds between two log lines with the stats."""
+"""Seconds between two log lines with the stats, or with the reason why a check still fails."""
 
 _OK, _FAILING = "ok", "failing"
 
@@ -88,10 +88,19 @@ class ReadinessSchema(HealthSchema):
     )
 
 
-class _Result(NamedTuple):
-    """What the checks had to say, and when, by `clock.monotonic`."""
+class CheckResult(NamedTuple):
+    """What one check had to say."""
 
-    failing: frozenset[str]
+    reason: str | None
+    """Why the condition does not hold; None if it does."""
+    milliseconds: float
+    """How long the check took, in milliseconds."""
+
+
+class _Result(NamedTuple):
+    """What the checks had to say, by their names, and when, by `clock.monotonic`."""
+
+    results: Mapping[str, CheckResult]
     checked_at: float
 
 
@@ -110,10 +119,12 @@ class Health:
         self._lock = threading.Lock()
         self._result: _Result | None = None
         self._running: tuple[str, float] | None = None
+        self._told_at: dict[str, float] = {}
+        """When the log was last told why a check fails, by `time.monotonic`."""
         self._stats_logged_at = -math.inf
 
-    def failing(self) -> frozenset[str]:
-        """Return the names of the checks that fail.
+    def results(self) -> Mapping[str, CheckResult]:
+        """Return what each check had to say, by its name.
 
         The result is at most `SHARED_FOR` seconds and one run of the checks old: one thread runs
         them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
@@ -121,33 +132,53 @@ class Health:
         """
         result = self._result
         if result is not None and clock.monotonic() - result.checked_at < SHARED_FOR:
-            return result.failing
+            return result.results
         # Only the first probes wait, as there is no result yet.
         if not self._lock.acquire(timeout=0 if result else OVERDUE):
-            return (result.failing if result else frozenset()) | self._overdue()
+            return {**(result.results if result else {}), **self._overdue()}
         try:
             if self._result is result:  # else another thread has run them meanwhile
-                self._result = self._run(result.failing if result else frozenset())
+                self._result = self._run()
                 self._log_stats()
             assert self._result is not None
-            return self._result.failing
+            return self._result.results
         finally:
             self._running = None
             self._lock.release()
 
-    def _run(self, known: frozenset[str]) -> "_Result":
-        """Run the checks one by one; `known` are those that failed the last time."""
-        failing = set()
-        for check in self.checks:
-            self._running = check.name, time.monotonic()
-            if not _holds(check, known):
-                failing.add(check.name)
-        return _Result(frozenset(failing), clock.monotonic())
+    def failing(self) -> frozenset[str]:
+        """Return the names of the checks that fail; they are run as by `results`."""
+        return frozenset(name for name, one in self.results().items() if one.reason is not None)
 
-    def _overdue(self) -> frozenset[str]:
-        """Return the name of the check that runs for too long, if any."""
+    def _run(self) -> "_Result":
+        """Run the checks one by one."""
+        results = {}
+        for check in self.checks:
+            began = time.monotonic()
+            self._running = check.name, began
+            reason = _reason_of(check)
+            took = round((time.monotonic() - began) * 1000, 2)
+            results[check.name] = CheckResult(reason, took)
+            self._log(check.name, reason)
+        return _Result(results, clock.monotonic())
+
+    def _log(self, name: str, reason: str | None) -> None:
+        """Log why a check fails, again after a minute, and that it passes again."""
+        now = time.monotonic()
+        if reason is None:
+            if self._told_at.pop(name, None) is not None:
+                logger.info("the health check %s passes again", name)
+        elif now - self._told_at.get(name, -math.inf) >= STATS_INTERVAL:
+            self._told_at[name] = now
+            logger.warning("the health check %s fails: %s", name, reason)
+
+    def _overdue(self) -> Mapping[str, CheckResult]:
+        """Return the check that runs for too long, if any."""
         name, began = self._running or ("", math.inf)
-        return frozenset([name] if time.monotonic() - began >= OVERDUE else [])
+        seconds = time.monotonic() - began
+        if seconds < OVERDUE:
+            return {}
+        return {name: CheckResult(f"it has run for {seconds:.0f} s", round(seconds * 1000, 2))}
 
     def _log_stats(self) -> None:
         now = time.monotonic()
@@ -173,19 +204,15 @@ def get_health(app: Flask | None = None) -> Health:
     return health
 
 
-def _holds(check: HealthCheck, known: frozenset[str]) -> bool:
-    """Run a check; log why it fails, and that it passes again, unless that is `known`."""
-    level = logging.DEBUG if check.name in known else logging.WARNING
+def _reason_of(check: HealthCheck) -> str | None:
+    """Run a check; returns why it fails, None if it passes."""
     try:
         # A check must not run in a transaction that another one has left failed.
         db.session.rollback()
         check.check()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
-        logger.log(level, "the health check %s fails: %s", check.name, error)
-        return False
-    if check.name in known:
-        logger.info("the health check %s passes again", check.name)
-    return True
+        return str(error) or type(error).__name__
+    return None
 
 
 def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:

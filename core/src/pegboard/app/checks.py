@@ -11,7 +11,7 @@ from pegboard.database import ReadOnlyServerError, check_server, db
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import check_redis, has_redis
+from pegboard.redis import check_redis, get_fleet_keys, has_redis
 from pegboard.settings import CoreSettings, get_settings
 
 
@@ -48,6 +48,13 @@ def _core_checks(app: Flask) -> list[HealthCheck]:
     if has_redis(app):
         # Without Redis every part of the service has something to fall back to.
         checks.append(HealthCheck("redis", partial(check_redis, app), is_required=False))
+    if keys := get_fleet_keys(app):
+
+        def secret_key() -> None:
+            if keys.compare():
+                raise NotReadyError(str(keys.as_problem()))
+
+        checks.append(HealthCheck("secret_key", secret_key, is_required=False))
     return checks
 
 

@@ -10,6 +10,7 @@ from pegboard.app.backends import init_backends
 from pegboard.app.checks import init_health_checks
 from pegboard.app.edge import add_edge, check_prefix
 from pegboard.app.install import install_listeners, install_plugins
+from pegboard.app.observers import add_observers
 from pegboard.app.openapi import add_documentation, render_document
 from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
@@ -69,7 +70,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     app = new_service(configuration, assembled)
     init_registry(app, assembled)
     init_logs(core.log_level, core.log_format, assembled.packages)
-    init_backends(app, core, assembled)
+    init_backends(app, configuration, assembled)
 
     api = init_api(app, assembled.packages)
     init_errors(app)
@@ -86,8 +87,11 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     check_views(app, assembled)
     init_providers(app, core, assembled)
     install_stages(stages, app, assembled)
+    observers = add_observers(app, core, assembled)
     render_document(document, app, core, api, assembled)
-    app.wsgi_app = Envelope(app.wsgi_app, edge, propagate=core.testing)  # type: ignore[method-assign]
+    app.wsgi_app = Envelope(  # type: ignore[method-assign]
+        app.wsgi_app, edge, observers, propagate=core.testing
+    )
     _report_left_out(app, assembled)
     return app
 

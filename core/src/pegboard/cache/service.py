@@ -13,10 +13,11 @@ from pegboard.cache.entry import Entry, OtherFormError
 from pegboard.cache.filling import Filling
 from pegboard.cache.list_lookup import ListLookup
 from pegboard.cache.lookup import Lookup
-from pegboard.cache.outcome import Outcome, bypassed
+from pegboard.cache.outcome import Outcome, Source, bypassed
 from pegboard.cache.strategy import CacheStrategy, Key, Miss, MissReason
 from pegboard.database import db
 from pegboard.extensions import get_extension
+from pegboard.http import CACHED_KEY
 from pegboard.stages import Answer, Waiting, result_of
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Cache:
         if request.method not in _METHODS:
             return current_app.make_response(view())
         answer, outcome = self._obtain(lookup, view)
+        request.environ[CACHED_KEY] = outcome.source is Source.CACHE
         response = _respond(answer) if isinstance(answer, Entry) else answer
         if self.send_status_header:
             response.headers["Cache-Status"] = outcome.cache_status
@@ -107,6 +109,8 @@ class Cache:
         else:
             source = _Read(key, lookup, environ, read)
             entry, outcome = await self._filling.obtain(source, environ.get(STAGE_MISS), waiting)
+        if isinstance(environ, dict):
+            environ[CACHED_KEY] = outcome.source is Source.CACHE
         answer = entry.answer(environ)
         if self.send_status_header:
             answer.headers.append(("Cache-Status", outcome.cache_status))

@@ -9,6 +9,7 @@ from pegboard.cache.outcome import HIT
 from pegboard.cache.remote import RemoteStrategy
 from pegboard.cache.service import STAGE_MISS, Cache, decode
 from pegboard.cache.strategy import Key, Miss, MissReason, NullStrategy
+from pegboard.http import CACHED_KEY
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages import Answer, Call, Route, StageOrder
 
@@ -94,12 +95,14 @@ class LookupHandler:
         last: tuple[bytes, Answers] | None = remembered.get(_LAST)
         has_prefix = bool(environ.get("SCRIPT_NAME"))
         if last is not None and last[0] is found and not has_prefix:
+            environ[CACHED_KEY] = True
             return last[1].to(environ)
         entry = decode(found, self._lookup.form(environ))
         if isinstance(found, Miss) or isinstance(entry, Miss):
             # `Cache.answer` need not look it up again.
             environ[STAGE_MISS] = entry
             return None
+        environ[CACHED_KEY] = True
         if self._is_of_one_row and len(found) <= _SMALL and not has_prefix:
             answers = Answers(entry, self._added)
             remembered[_LAST] = found, answers

@@ -1,9 +1,12 @@
 """`pegboard config`: print every setting with its origin, and check that the service can start."""
 
+import json
+
 import click
 from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
+from pegboard.inspection import settings_document
 from pegboard.logs import not_logged
 from pegboard.plugins import Skipped, get_registry
 from pegboard.settings import Unused, Value
@@ -15,8 +18,9 @@ def config() -> None:
 
 
 @config.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @pass_script_info
-def show(info: ScriptInfo) -> None:
+def show(info: ScriptInfo, *, as_json: bool) -> None:
     """Print every setting, its plugin, its value (secrets masked) and its origin.
 
     Variables that have no effect, and the reasons why the service cannot start if it cannot, follow
@@ -24,6 +28,10 @@ def show(info: ScriptInfo) -> None:
     """
     with not_logged(Unused):
         found = diagnose(info)
+    if as_json:
+        click.echo(json.dumps(settings_document(found.registry), indent=2, ensure_ascii=False))
+        found.show_error()
+        return
     rows = [("SETTING", "PLUGIN", "VALUE", "ORIGIN"), *map(_row, found.registry.values)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:

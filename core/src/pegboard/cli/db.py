@@ -7,7 +7,7 @@ import importlib
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import click
@@ -85,16 +85,21 @@ def upgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None
     """Upgrade the database to a revision, by default the newest.
 
     Fails if the database then lacks a table or a column of the models, and warns of other
-    differences.
+    differences. Of a plugin whose database a newer release has migrated, nothing is applied: a
+    warning says so.
     """
     name, revision = split(arguments, "head")
     if sql:
         _print_sql(command.upgrade, get_migrate().select(name), revision)
     else:
-        migrations.upgrade(_app(), name, revision, allow_foreign=allow_foreign, report=click.echo)
+        found = migrations.upgrade(
+            _app(), name, revision, allow_foreign=allow_foreign, report=click.echo
+        )
+        for ahead in found:
+            click.echo(f"Warning: {ahead.as_problem()}", err=True)
         if revision in {"head", "heads"}:
             _require_models(name)
-            _warn_of_drift(name)
+            _warn_of_drift(name, {ahead.history.name for ahead in found})
 
 
 def _require_models(name: str | None) -> None:
@@ -103,10 +108,10 @@ def _require_models(name: str | None) -> None:
         raise MigrationError("\n".join(str(one.as_problem()) for one in missing))
 
 
-def _warn_of_drift(name: str | None) -> None:
+def _warn_of_drift(name: str | None, without: Collection[str]) -> None:
     """Say where the upgraded database differs from the models, for which revisions are missing."""
     try:
-        found = migrations.find_drift(_app(), name)
+        found = migrations.find_drift(_app(), name, without=without)
     except Exception as error:  # noqa: BLE001 - the upgrade has succeeded, and must not seem to fail
         click.echo(f"Warning: the models and the database cannot be compared: {error}", err=True)
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pegboard.cli.shrinking import Shrinking
+from pegboard.cli import shrinking
 from pegboard.combinations import COMMAND
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ def matrix(  # noqa: PLR0913 - one argument for each option
     try:
         found = kit.read_matrix(project, strength=strength, max_jobs=max_jobs, touching=touching)
         if shrink is not None:
-            shrinking = Shrinking(kit, found, shrink, project)
-            shrinking.run(command or COMMAND, repeat, max_runs)
-            shrinking.show(is_json=is_json)
+            report = shrinking.shrink(
+                kit, found, shrink, project, command or COMMAND, repeat=repeat, max_runs=max_runs
+            )
+            shrinking.show(report, is_json=is_json)
             return
         text = kit.render(found, "json" if is_json else form)
     except kit.MatrixError as error:

@@ -92,7 +92,4 @@ def _hints(leftovers: Sequence[Orphan], inactive: set[str]) -> Iterator[str]:
             hint += f" A table of no active plugin may be of one of these: {names}."
         yield hint
     if histories - inactive or not is_installed:
-        yield (
-            "Activate an absent plugin again, or drop its data: pegboard plugins remove NAME works "
-            "while the plugin is active."
-        )
+        yield ("Activate an absent plugin again, or drop its data: pegboard plugins remove NAME.")

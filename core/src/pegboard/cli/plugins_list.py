@@ -35,15 +35,7 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
     with no_warnings():
         plugins = report_plugins(found)
     if as_json:
-        grades = _claimed_grades()
-        content = {
-            "plugins": [
-                {**one.as_json(), "claimed_grade": grades.get(one.name)} for one in plugins.reports
-            ],
-            "can_start": found.error is None,
-            "database_error": plugins.database_error,
-        }
-        click.echo(json.dumps(content, indent=2))
+        click.echo(json.dumps(plugins.as_json(_claimed_grades()), indent=2))
     elif plugins.reports:
         for line in _lines(plugins.reports, wide=wide):
             click.echo(line)

@@ -8,7 +8,7 @@ from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.inspection import Diagnosis
 from pegboard.logs import not_logged
-from pegboard.migrations import remove_history
+from pegboard.migrations import find_absent, remove_absent, remove_history
 from pegboard.plugins import Plugin, Skipped, find_exclusion, get_registry, installed_plugins
 from pegboard.settings import CoreSettings, get_settings
 
@@ -18,8 +18,9 @@ from pegboard.settings import CoreSettings, get_settings
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_script_info
 def remove(info: ScriptInfo, name: str, *, yes: bool) -> None:
-    """Drop the data of the active plugin NAME: its tables and its migration history.
+    """Drop the data of the plugin NAME: its tables and its migration history.
 
+    The plugin is active, or it is gone, and the database has recorded which tables are its.
     If the service cannot start because of other plugins, it is done without them.
     """
     with not_logged(Skipped):
@@ -44,9 +45,8 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
                 "plugin says what is its. pegboard plugins list says why it is not."
             )
             raise click.ClickException(message)
-        names = ", ".join(plugin.name for plugin in registry.plugins) or "none"
-        message = f"{name} is not installed, and only an active plugin can be removed: {names}."
-        raise click.ClickException(message)
+        _remove_absent(name, yes=yes)
+        return
     dependents = registry.dependents(plugin) + (_broken_dependents(plugin) if found.error else [])
     if dependents:
         message = (
@@ -72,6 +72,25 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
         f"The data of {name} is dropped. Uninstall {plugin.label or plugin.package}, or disable it "
         f"(PEGBOARD_PLUGINS_DISABLED={name}), before the next pegboard db upgrade."
     )
+
+
+def _remove_absent(name: str, *, yes: bool) -> None:
+    """Drop the data of a plugin that is gone."""
+    found = find_absent(current_app, name)
+    if found is None:
+        names = ", ".join(plugin.name for plugin in get_registry().plugins) or "none"
+        message = (
+            f"{name} is not installed, and the database has no version table of it. These plugins "
+            f"are active: {names}."
+        )
+        raise click.ClickException(message)
+    tables = ", ".join(map(str, found.tables)) or "no tables"
+    by = f", which {found.release} has created" if found.release else ""
+    if not yes:
+        click.confirm(f"Drop all data of {name} ({tables}{by})? This cannot be undone.", abort=True)
+    with name_inactive_owners():
+        remove_absent(current_app, name, report=click.echo)
+    click.echo(f"The data of {name} is dropped: {tables}.")
 
 
 def _broken_dependents(plugin: Plugin) -> list[str]:

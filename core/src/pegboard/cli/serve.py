@@ -15,15 +15,19 @@ from flask.cli import ScriptInfo, pass_script_info
 from pegboard import deprecation
 from pegboard.app import disconnect
 from pegboard.cli.database_errors import explain_database_errors
+from pegboard.http import Endpoint, parse_endpoint
 from pegboard.logs import init_logs, warnings_once
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.server import (
+    TLS,
     Address,
     Limits,
+    Transport,
+    UnixAddress,
     call_isolated,
-    find_address,
+    find_endpoint,
     import_server,
     run,
 )
@@ -68,8 +72,42 @@ def serve(
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
     load_quietly = partial(_load_quietly, load, checked.warnings)
-    announce = partial(_report(checked.log_format), checked.announcement)
-    run(load_quietly, checked.address, checked.limits, announce)
+    report = _report(checked.log_format)
+    if checked.management is None:
+        announce = partial(report, checked.announcement)
+        run(load_quietly, checked.address, checked.transport, checked.limits, announce)
+    else:
+        _run_managed(load_quietly, checked, checked.management, report)
+
+
+def _run_managed(
+    load: Callable[[], Flask],
+    checked: "_Checked",
+    management: Endpoint,
+    report: Callable[[str], None],
+) -> None:
+    """Serve with a management port, which listens before any worker starts."""
+    from pegboard.management import manage, open_socket  # noqa: PLC0415 - few have one
+
+    opened = open_socket(management, checked.address)
+
+    def load_worker() -> Flask:
+        opened.close()
+        return load()
+
+    announce = partial(report, f"{checked.announcement}\nManagement: {opened.url}")
+    serve_operators = partial(manage, load, opened, checked.address, checked.limits)
+    try:
+        run(
+            load_worker,
+            checked.address,
+            checked.transport,
+            checked.limits,
+            announce,
+            serve_operators,
+        )
+    finally:
+        opened.remove()
 
 
 def _report(log_format: str) -> Callable[[str], None]:
@@ -117,8 +155,11 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
 class _Checked:
     """What the process that starts the workers needs to know of the service."""
 
-    address: Address
+    address: Address | UnixAddress
+    transport: Transport
     limits: Limits
+    management: Endpoint | None
+    """Where the management port is to be; None for none."""
     announcement: str
     log_level: str
     log_format: str
@@ -138,7 +179,18 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             stack.callback(disconnect, app)
             stack.enter_context(app.app_context())
             core = get_settings(CoreSettings)
-            address = find_address(core.host, core.port)
+            transport = Transport(
+                TLS.find(
+                    core.tls_certificate, core.tls_key, core.tls_key_password, core.tls_min_version
+                ),
+                http2=core.http2,
+            )
+            address = find_endpoint(
+                core.host,
+                core.port,
+                scheme="https" if transport.tls else "http",
+                mode=int(core.socket_mode, 8),
+            )
             if upgrade_first:
                 # Imports Alembic, which a service whose database is at head does without.
                 from pegboard.migrations import upgrade  # noqa: PLC0415
@@ -150,6 +202,8 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 threads=core.threads,
                 backlog=core.backlog,
                 header_timeout=core.header_timeout,
+                keep_alive_timeout=core.keep_alive_timeout,
+                connections_per_client=core.connections_per_client,
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
@@ -162,7 +216,9 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             record_start(Path(app.instance_path), get_registry().plugins)
     return _Checked(
         address,
+        transport,
         limits,
+        parse_endpoint(core.management),
         announced,
         core.log_level,
         core.log_format,
@@ -202,11 +258,12 @@ def require_head(app: Flask) -> None:
         raise StartupError(one.as_problem() for one in missing)
 
 
-def announcement(address: Address) -> str:
+def announcement(address: Address | UnixAddress) -> str:
     """Return what is printed when the service starts."""
     lines = [f"Pegboard serves at {address.url}"]
     if get_settings(CoreSettings).api_docs:
-        lines.append(f"Documentation: {address.url}/docs")
+        place = address.url if isinstance(address, Address) else ""
+        lines.append(f"Documentation: {place}/docs")
     plugins = ", ".join(plugin.title for plugin in get_registry().plugins)
     lines.append(f"Plugins: {plugins or 'none'}")
     return "\n".join(lines)

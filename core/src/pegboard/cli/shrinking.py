@@ -2,117 +2,188 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
 
-from pegboard.combinations import Runner, Shrinker, Shrunk
+from pegboard.combinations import NOT_SET_UP, Runner, Shrinker, Shrunk
 
 if TYPE_CHECKING:
     from tox_pegboard.combinations import Combination, Matrix
 
-LONGEST_NAME = 200
-"""The plugins that the name of an environment lists; it is a folder's name as well."""
+
+@dataclass(frozen=True)
+class Report:
+    """What was found out about a combination that fails."""
+
+    shrunk: Shrunk
+    """The sets of plugins in it are without those that are required in any case."""
+    environment: str | None
+    """The name of the smallest combination; None if nothing failed."""
+    required: frozenset[str]
+    """The plugins that the project's own requires: they are in every combination."""
+    logs: Path
+    """The folder with the output of each run."""
+
+    @property
+    def has_culprits(self) -> bool:
+        """Return whether it fails because of plugins: also an empty set may not be set up."""
+        return bool(self.shrunk.plugins) or self.shrunk.status != NOT_SET_UP
+
+    @property
+    def is_smallest(self) -> bool:
+        """Return whether commands were run for all smaller sets, and did not fail."""
+        return self.shrunk.is_smallest and not self.not_set_up
+
+    @property
+    def not_set_up(self) -> tuple[frozenset[str], ...]:
+        """Return the sets of which nothing is known, beside one that fails."""
+        if self.shrunk.status == NOT_SET_UP:
+            return ()
+        return tuple(
+            plugins for plugins, statuses in self.shrunk.runs.items() if NOT_SET_UP in statuses
+        )
+
+    def names(self, plugins: Iterable[str]) -> list[str]:
+        """Return the plugins of the combination that has these."""
+        return sorted({*plugins, *self.required})
 
 
-class Shrinking:
-    """A combination that fails, and what was found out about it."""
+def shrink(  # noqa: PLR0913 - what the command has of its options
+    kit: ModuleType,
+    matrix: "Matrix",
+    name: str,
+    project: Path,
+    command: Sequence[str],
+    *,
+    repeat: int,
+    max_runs: int,
+) -> Report:
+    """Run a command for smaller and smaller sets of the plugins of the combination of that name.
 
-    def __init__(self, kit: ModuleType, matrix: "Matrix", name: str, project: Path) -> None:
-        """Find the combination. Raises `MatrixError` or `ClickException` if there is none."""
-        self._kit = kit
-        self._matrix = matrix
-        self._project = project
-        found = matrix.by_name.get(name) or kit.parse_name(name, matrix.space)
-        if found is None:
-            message = f"{name} is no combination; pegboard plugins matrix lists them."
-            raise click.ClickException(message)
-        self._start: Combination = found
-        self._always = matrix.space.with_needs(())
-        self._found = Shrunk(None, is_smallest=False)
-        self._logs = Path()
+    Raises `MatrixError` if the plugins of the name do not go together, and `ClickException` if
+    there is no such combination, or the command cannot be run.
+    """
+    start: Combination | None = matrix.by_name.get(name) or kit.parse_name(name, matrix.space)
+    if start is None:
+        message = f"{name} is no combination; pegboard plugins matrix lists them."
+        raise click.ClickException(message)
+    space, values = matrix.space, start.values
+    required = space.with_needs(())
 
-    def run(self, command: Sequence[str], repeat: int, max_runs: int) -> None:
-        """Run the command for smaller and smaller sets. Raises `ClickException` if it cannot."""
-        space = self._matrix.space
-        runner = Runner(command, self._project, self._environment, self._tell)
-        self._logs = runner.logs
-        needs = {one.name: one.needs & {*self._start.plugins} for one in space.plugins}
-        shrinker = Shrinker(runner, needs, repeat=repeat, max_runs=max_runs)
-        # What the project's own plugin requires is there in any case, and is not left out.
-        try:
-            self._found = shrinker.shrink(frozenset(self._start.plugins) - self._always)
-        except OSError as error:
-            message = f"{command[0]} cannot be run: {error.strerror}"
-            raise click.ClickException(message) from error
+    def environment(plugins: frozenset[str]) -> str:
+        return str(kit.name_of(kit.checked(plugins | required, values, space), space))
 
-    def show(self, *, is_json: bool) -> None:
-        """Print what was found; exit with 1 if nothing failed."""
-        found = self._found
-        if is_json:
-            click.echo(json.dumps(self._document(), indent=2))
-        elif found.plugins is not None:
-            names = ", ".join(sorted(found.plugins | self._always)) or "no other plugin"
-            click.echo(f"{self._environment(found.plugins)}: {names}")
-        for text in self._remarks():
-            click.echo(text, err=True)
-        if found.plugins is None:
-            sys.exit(1)
+    runner = Runner(command, project, environment, lambda text: click.echo(text, err=True))
+    needs = {plugin.name: plugin.needs & {*start.plugins} for plugin in space.plugins}
+    shrinker = Shrinker(runner, needs, repeat=repeat, max_runs=max_runs)
+    try:
+        shrunk = shrinker.shrink(frozenset(start.plugins) - required)
+    except OSError as error:
+        message = f"{command[0]} cannot be run: {error.strerror}"
+        raise click.ClickException(message) from error
+    found = None if shrunk.plugins is None else environment(shrunk.plugins)
+    return Report(shrunk, found, required, runner.logs)
 
-    def _remarks(self) -> list[str]:
-        found = self._found
-        if found.plugins is None:
-            count = sum(map(len, found.runs.values()))
-            text = (
-                f"It did not fail in {count} runs, and nothing can be left out. "
-                "--repeat runs each set more often, for a failure that comes and goes."
-            )
-            return [text]
-        text = "It is the smallest set: all smaller ones were run, and passed."
-        if not found.is_smallest:
-            text = "Smaller sets may fail: not all were run, as --max-runs allows no more."
-            if found.is_minimal:
-                text += " Without any one of these plugins it passed."
-        remarks = [text]
-        statuses = found.runs[found.plugins]
-        failed = sum(status == found.status for status in statuses)
-        if found.flaky:
-            remarks.append(
-                f"It comes and goes: this set failed in {failed} of {len(statuses)} runs. A set "
-                "that passed may fail at another time, so that a smaller one may be to blame; "
-                "--repeat runs each more often."
-            )
-        if found.failing_otherwise:
-            names = "; ".join(", ".join(sorted(one)) or "none" for one in found.failing_otherwise)
-            remarks.append(
-                f"These failed with another exit status than {found.status}, which counts as "
-                f"passed: {names}."
-            )
-        return remarks
 
-    def _document(self) -> dict[str, object]:
-        found = self._found
-        return {
-            "environment": None if found.plugins is None else self._environment(found.plugins),
-            "plugins": None if found.plugins is None else sorted(found.plugins | self._always),
-            "is_smallest": found.is_smallest,
-            "is_minimal": found.is_minimal,
-            "is_flaky": bool(found.flaky),
-            "status": found.status,
-            "logs": str(self._logs),
-            "runs": [
-                {"plugins": sorted(plugins | self._always), "statuses": [*statuses]}
-                for plugins, statuses in found.runs.items()
-            ],
-        }
-
-    def _environment(self, plugins: frozenset[str]) -> str:
-        space = self._matrix.space
-        combination = self._kit.checked(plugins | self._always, self._start.values, space)
-        return str(self._kit.name_of(combination, space, LONGEST_NAME))
-
-    def _tell(self, text: str) -> None:
+def show(report: Report, *, is_json: bool) -> None:
+    """Print what was found; exit with 1 if no set of plugins is to blame."""
+    if is_json:
+        click.echo(json.dumps(_document(report), indent=2))
+    elif report.shrunk.plugins is not None and report.has_culprits:
+        names = ", ".join(report.names(report.shrunk.plugins)) or "no other plugin"
+        click.echo(f"{report.environment}: {names}")
+    for text in _remarks(report):
         click.echo(text, err=True)
+    if report.shrunk.plugins is None or not report.has_culprits:
+        sys.exit(1)
+
+
+def _remarks(report: Report) -> list[str]:
+    shrunk = report.shrunk
+    if shrunk.plugins is None:
+        count = sum(map(len, shrunk.runs.values()))
+        text = (
+            f"It did not fail in {count} runs, and nothing can be left out. "
+            "--repeat runs each set more often, for a failure that comes and goes."
+        )
+        return [text]
+    if not report.has_culprits:
+        text = (
+            f"{report.environment} could not be set up, so that nothing was run, and no other "
+            f"plugin is in it: see the output in {report.logs}."
+        )
+        return [text]
+    remarks = [_size(report)]
+    if shrunk.status == NOT_SET_UP:
+        remarks.append("Its environment could not be set up: no command was run in it.")
+    if shrunk.flaky:
+        statuses = shrunk.runs[shrunk.plugins]
+        failed = sum(status == shrunk.status for status in statuses)
+        remarks.append(
+            f"It comes and goes: this set failed in {failed} of {len(statuses)} runs. A set "
+            "that passed may fail at another time, so that a smaller one may be to blame; "
+            "--repeat runs each more often."
+        )
+    return [*remarks, *_other_failures(report)]
+
+
+def _size(report: Report) -> str:
+    shrunk = report.shrunk
+    if report.is_smallest:
+        end = "none of them failed so" if shrunk.failing_otherwise else "passed"
+        return f"It is the smallest set: all smaller ones were run, and {end}."
+    if shrunk.is_smallest:
+        return "Smaller sets may fail: not all could be set up."
+    text = "Smaller sets may fail: not all were run, as --max-runs allows no more."
+    is_minimal = shrunk.is_minimal and not report.not_set_up
+    return f"{text} Without any one of these plugins it passed." if is_minimal else text
+
+
+def _other_failures(report: Report) -> list[str]:
+    shrunk = report.shrunk
+    failed = [one for one in shrunk.failing_otherwise if one not in report.not_set_up]
+    remarks = []
+    if failed:
+        expected = "" if shrunk.status == NOT_SET_UP else f" than {shrunk.status}"
+        remarks.append(
+            f"These failed with another exit status{expected}, which counts as passed: "
+            f"{_listed(failed)}."
+        )
+    if report.not_set_up:
+        remarks.append(
+            "These could not be set up, so that it is not known whether they fail: "
+            f"{_listed(report.not_set_up)}."
+        )
+    return remarks
+
+
+def _listed(sets: Iterable[frozenset[str]]) -> str:
+    return "; ".join(", ".join(sorted(plugins)) or "none" for plugins in sets)
+
+
+def _document(report: Report) -> dict[str, object]:
+    shrunk = report.shrunk
+    return {
+        "environment": report.environment,
+        "plugins": None if shrunk.plugins is None else report.names(shrunk.plugins),
+        "is_smallest": report.is_smallest,
+        "is_minimal": shrunk.is_minimal and not report.not_set_up,
+        "is_flaky": bool(shrunk.flaky),
+        "is_set_up": shrunk.status != NOT_SET_UP,
+        "status": _known(shrunk.status),
+        "logs": str(report.logs),
+        "runs": [
+            {"plugins": report.names(plugins), "statuses": [*map(_known, statuses)]}
+            for plugins, statuses in shrunk.runs.items()
+        ],
+    }
+
+
+def _known(status: int) -> int | None:
+    """Return an exit status; None where no command was run."""
+    return None if status == NOT_SET_UP else status

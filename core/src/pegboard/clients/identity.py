@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Network
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from flask import Flask
@@ -31,6 +31,12 @@ UNKNOWN = "unknown"
 IPV6_PREFIX_LENGTH = 64
 """Bits of an IPv6 address that tell one customer of a provider from another."""
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+_IDENTITY_KEY = "pegboard.identity"
+"""The key in the WSGI environment of what plugins have said who the client is."""
+
 _USER_PREFIX = "user:"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._@:+/=-]{1,128}")
 _MAX_NAME_LENGTH = 200
@@ -50,6 +56,7 @@ class Clients:
             "HTTP_" + self._proxies.header.upper().replace("-", "_") if self._proxies else None
         )
         self._keys: dict[tuple[str, str] | str, str] = {}
+        self._addresses: dict[tuple[str, str], str | None] = {}
         self._has_warned = False
         if any(network.prefixlen == 0 for network in self._proxies.networks):
             logger.warning(
@@ -69,6 +76,8 @@ class Clients:
         """
         if self._identify is not None:
             identity = self._identity(environ)
+            if isinstance(environ, dict):
+                environ[_IDENTITY_KEY] = identity
             if identity:
                 return identity
         peer: str = environ.get("REMOTE_ADDR") or ""
@@ -78,6 +87,31 @@ class Clients:
             self._warn_of_unknown_proxy(peer, environ)
             return self._derive_key(peer, peer, "")
         return self._keys.get((peer, header)) or self._derive_key((peer, header), peer, header)
+
+    def address_of(self, environ: Mapping[str, Any]) -> str | None:
+        """Return the address of the client, behind trusted proxies; None if it has none."""
+        peer: str = environ.get("REMOTE_ADDR") or ""
+        header: str = "" if self._variable is None else environ.get(self._variable, "")
+        key = peer, header
+        try:
+            return self._addresses[key]
+        except KeyError:
+            address = self._proxies.trace(peer, header)
+            text = None if address is None else str(address)
+            _remember(self._addresses, key, len(peer) + len(header), text)
+            return text
+
+    def known_identity(self, environ: Mapping[str, Any]) -> str | None:
+        """Return the name of the client, as its key has it after `user:`; None if it is not known.
+
+        No plugin is asked that may have to wait, or that has been asked for this request before.
+        """
+        if self._identify is None:
+            return None
+        key: str | None = environ.get(_IDENTITY_KEY, "")
+        if key == "":
+            key = self._identity(environ) if self.is_non_blocking else None
+        return key and key.removeprefix(_USER_PREFIX)
 
     def _identity(self, environ: Mapping[str, Any]) -> str | None:
         assert self._identify is not None
@@ -102,11 +136,16 @@ class Clients:
 
     def _derive_key(self, key: tuple[str, str] | str, peer: str, header: str) -> str:
         client = address_key(self._proxies.trace(peer, header))
-        if len(peer) + len(header) <= _MAX_CACHED_LENGTH:
-            if len(self._keys) >= _MAX_CACHED:
-                self._keys = {}
-            self._keys[key] = client
+        _remember(self._keys, key, len(peer) + len(header), client)
         return client
+
+
+def _remember(known: dict[K, V], key: K, length: int, value: V) -> None:
+    """Keep what was found for a key of a request, if that is not too long."""
+    if length <= _MAX_CACHED_LENGTH:
+        if len(known) >= _MAX_CACHED:
+            known.clear()
+        known[key] = value
 
 
 def ask_in_order(functions: Sequence[tuple[str, Identify]]) -> Identify | None:

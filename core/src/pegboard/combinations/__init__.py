@@ -6,11 +6,12 @@ What chooses combinations is in the distribution tox-pegboard, which needs no se
 
 from pegboard.combinations.compat import Compat, CompatError, Outcome
 from pegboard.combinations.exclusions import Exclusion, ExclusionError, read_exclusions, unneeded
-from pegboard.combinations.runs import COMMAND, Runner
+from pegboard.combinations.runs import COMMAND, NOT_SET_UP, Runner
 from pegboard.combinations.shrink import Shrinker, Shrunk
 
 __all__ = [
     "COMMAND",
+    "NOT_SET_UP",
     "Compat",
     "CompatError",
     "Exclusion",

@@ -1,6 +1,7 @@
 """A connection of an event loop, and the statement that it executes."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from psycopg2 import extensions
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from pegboard.database.connection import AsyncConnection
+from pegboard.database.connection import TIMEOUT_MARGIN, AsyncConnection
 from pegboard.database.postgresql import (
     PING_LIMIT,
     READ_ONLY_INTERVAL,
@@ -31,6 +32,8 @@ class Work:
     found: asyncio.Future[list[tuple[Any, ...]]]
     deadline: float
     """Until when it waits for a connection, by `time.monotonic`."""
+    ends_at: float = math.inf
+    """When the time of its request is over, by the same clock."""
 
     def fail(self, error: Exception) -> None:
         """Have what waits for the rows raise an error."""
@@ -67,6 +70,8 @@ class Link:
         self._socket = connection.fileno()
         self._is_sending = False
         self._is_retired = False
+        self._is_shortened = False
+        """Whether the statement has to end with the time of its request."""
         self._cursor: Any = None
         """The cursor of the statement; kept here, as the connection does not keep it alive."""
         self._then: Callable[[Exception | None], None] | None = None
@@ -94,6 +99,7 @@ class Link:
         if known_for < READ_ONLY_INTERVAL and idle <= TRUSTED_IDLE:
             self._run(work)
         else:
+            self._is_shortened = False
             self._execute(SHOW_READ_ONLY, {}, PING_LIMIT, lambda error: self._go_on(work, error))
         return True
 
@@ -117,8 +123,11 @@ class Link:
             self._run(work)
 
     def _run(self, work: Work) -> None:
-        text = self._connection.settings + work.statement.text
-        limit = self._connection.limit
+        left, limit = work.ends_at - time.monotonic(), self._connection.limit
+        text = self._connection.settings(left) + work.statement.text
+        self._is_shortened = left + TIMEOUT_MARGIN < limit
+        if self._is_shortened:
+            limit = max(left, 0.0) + TIMEOUT_MARGIN
         self._execute(text, work.parameters, limit, lambda error: self._answer(work, error))
 
     def _answer(self, work: Work, error: Exception | None) -> None:
@@ -187,9 +196,11 @@ class Link:
         """Close the connection if its statement takes too long."""
         if self._then is None or now < self._deadline:
             return
-        limit = self._connection.limit
-        message = f"the database server did not answer within {limit:g} s"
-        self._connection.on_silence()
+        message = "the database server did not answer in time"
+        if not self._is_shortened:
+            limit = self._connection.limit
+            message = f"the database server did not answer within {limit:g} s"
+            self._connection.on_silence()
         self.cut(psycopg2.OperationalError(message))
 
     def cut(self, error: Exception) -> None:

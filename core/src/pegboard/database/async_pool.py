@@ -22,6 +22,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from pegboard.database.async_link import Link, Work
 from pegboard.database.connection import AsyncConnection, WatchedConnection
 from pegboard.database.statements import CompiledStatement
+from pegboard.deadline import forget_deadline, seconds_left
 
 MOST = 4
 """Connections of one loop at most. More do not make it faster, as it sends one at a time."""
@@ -85,7 +86,8 @@ class AsyncPool:
         """
         parameters = statement.parameters(values)
         found = self.loop.create_future()
-        work = Work(statement, parameters, found, time.monotonic() + self._timeout)
+        now, left = time.monotonic(), seconds_left()
+        work = Work(statement, parameters, found, now + min(self._timeout, left), now + left)
         self.begin(work)
         return await work.found
 
@@ -150,6 +152,7 @@ class AsyncPool:
             self._opening.add(self.loop.create_task(self._open()))
 
     async def _open(self) -> None:
+        forget_deadline()  # others will use the connection
         disposals = self._disposals
         try:
             slot, connection = await asyncio.to_thread(self._connect)

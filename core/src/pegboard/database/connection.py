@@ -12,6 +12,10 @@ from psycopg2 import extensions
 from psycopg2.sql import Composable
 
 from pegboard.database.watchdog import time_is_unlimited, watchdog
+from pegboard.deadline import seconds_left
+
+TIMEOUT_MARGIN = 0.3
+"""Seconds beyond `statement_timeout` in which the server can report that time-out itself."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,6 +24,9 @@ _DATA_STATEMENT = re.compile(
     r"\s*(select|insert|update|delete|merge|with|values|table)\b", re.IGNORECASE
 )
 """Statements that PostgreSQL executes in a transaction with others as it does alone."""
+
+
+_TOO_LATE = "the time of the request is over"
 
 
 class TargetedConnection(extensions.connection):
@@ -53,8 +60,8 @@ class AsyncConnection(TargetedConnection):
         super().__init__(*args, **kwargs)
         self.limit = 0.0
         """Seconds that a statement may take."""
-        self.settings = ""
-        """The statements that precede each statement, in one transaction with it."""
+        self.settings: Callable[[float], str] = lambda _: ""
+        """Returns the statements that precede one for which there are so many seconds."""
         self.is_for_writes = True
         """Whether its server has to accept writes."""
         self.is_refused: Callable[[], bool] = lambda: False
@@ -70,6 +77,8 @@ class WatchedConnection(TargetedConnection):
         """Seconds that a call may take; None is any time."""
         self.settings: Callable[[], str] | None = None
         """Returns the statements that begin each transaction."""
+        self.shortened: Callable[[], str] = lambda: ""
+        """Returns the statements that end the next one with the time of the request."""
         self.connect_async: Callable[[Mapping[str, str]], AsyncConnection] | None = None
         """Connects to the server of a target by a connection that never waits."""
         self.on_statement: Callable[[str], None] | None = None
@@ -84,10 +93,25 @@ class WatchedConnection(TargetedConnection):
         `autocommit` each one that may be in a transaction. Nothing is set for the session: a
         transaction pooler such as PgBouncer gives its next transaction to another client.
         """
-        if self.settings is None or self.status != extensions.STATUS_READY:
+        if self.settings is None:
             return ""
+        if self.status != extensions.STATUS_READY:
+            return self.shortened()
         is_alone = self.autocommit and not _DATA_STATEMENT.match(statement)
         return "" if is_alone else self.settings()
+
+    @property
+    def time(self) -> float | None:
+        """Seconds that a statement may take now; None is any time.
+
+        Raises `psycopg2.OperationalError` if the time of the request is over.
+        """
+        limit, left = self.limit, seconds_left()
+        if limit is None or left >= limit or time_is_unlimited():
+            return limit
+        if left <= 0:
+            raise psycopg2.OperationalError(_TOO_LATE)
+        return min(limit, left + TIMEOUT_MARGIN)
 
     def within(
         self, seconds: float | None, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -102,7 +126,8 @@ class WatchedConnection(TargetedConnection):
             if watchdog.forget(self):
                 raise
             self.close()
-            self.on_silence()
+            if self.limit is None or seconds >= self.limit:
+                self.on_silence()
             message = f"the database server did not answer within {seconds:g} s"
             raise psycopg2.OperationalError(message) from error
         except BaseException:
@@ -124,7 +149,14 @@ class WatchedConnection(TargetedConnection):
         return super().cursor(**{**given, "cursor_factory": _watched(watched, factory)})
 
     def commit(self) -> None:
-        """Commit; when it is overdue, whether it happened is unknown."""
+        """Commit; when it is overdue, whether it happened is unknown.
+
+        Raises `psycopg2.OperationalError` if the time of the request is over: its client was told
+        that it has failed.
+        """
+        if seconds_left() <= 0 and self.limit is not None and not time_is_unlimited():
+            self.rollback()  # SQLAlchemy takes it for done when a commit has failed
+            raise psycopg2.OperationalError(_TOO_LATE)
         if self.on_commit is not None:
             self.on_commit()
         self.within(self.limit, super().commit)
@@ -157,34 +189,34 @@ class WatchedCursor(extensions.cursor):
             statement = self.connection.opening(statement.decode("latin-1")).encode() + statement
         else:
             statement = self.connection.opening(statement) + statement
-        self.connection.within(self.connection.limit, super().execute, statement, vars)
+        self.connection.within(self.connection.time, super().execute, statement, vars)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         """Execute a statement for each set of parameters."""
         self._announced(query)
         self._open()
-        self.connection.within(self.connection.limit, super().executemany, query, vars_list)
+        self.connection.within(self.connection.time, super().executemany, query, vars_list)
 
     def callproc(self, procname: Any, parameters: Any = ()) -> None:
         """Call a stored procedure."""
         self._open()
-        self.connection.within(self.connection.limit, super().callproc, procname, parameters)
+        self.connection.within(self.connection.time, super().callproc, procname, parameters)
 
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         """Copy from or to a file."""
         self._announced(sql)
         self._open()
-        self.connection.within(self.connection.limit, super().copy_expert, sql, file, size)
+        self.connection.within(self.connection.time, super().copy_expert, sql, file, size)
 
     def copy_from(self, *args: Any, **kwargs: Any) -> None:
         """Copy from a file to a table."""
         self._open()
-        self.connection.within(self.connection.limit, super().copy_from, *args, **kwargs)
+        self.connection.within(self.connection.time, super().copy_from, *args, **kwargs)
 
     def copy_to(self, *args: Any, **kwargs: Any) -> None:
         """Copy from a table to a file."""
         self._open()
-        self.connection.within(self.connection.limit, super().copy_to, *args, **kwargs)
+        self.connection.within(self.connection.time, super().copy_to, *args, **kwargs)
 
     def _announced(self, query: Any) -> str | bytes:
         """Return a statement as a text, once the connection's `on_statement` has had it."""
@@ -198,7 +230,7 @@ class WatchedCursor(extensions.cursor):
         """Send the settings of a new transaction by themselves."""
         if opening := self.connection.opening():
             with extensions.connection.cursor(self.connection) as cursor:
-                self.connection.within(self.connection.limit, cursor.execute, opening)
+                self.connection.within(self.connection.time, cursor.execute, opening)
 
 
 class WatchedNamedCursor(WatchedCursor):
@@ -211,16 +243,16 @@ class WatchedNamedCursor(WatchedCursor):
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Fetch the next row."""
-        return self.connection.within(self.connection.limit, super().fetchone)
+        return self.connection.within(self.connection.time, super().fetchone)
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
         """Fetch some rows."""
         size = self.arraysize if size is None else size
-        return self.connection.within(self.connection.limit, super().fetchmany, size)
+        return self.connection.within(self.connection.time, super().fetchmany, size)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Fetch all rows that are left."""
-        return self.connection.within(self.connection.limit, super().fetchall)
+        return self.connection.within(self.connection.time, super().fetchall)
 
     def close(self) -> None:
         """Close the cursor on the server."""

@@ -3,20 +3,28 @@
 import math
 import select
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import extensions
 
-from pegboard.database.connection import AsyncConnection, WatchedConnection
+from pegboard.database.connection import (
+    AsyncConnection,
+    TargetedConnection,
+    WatchedConnection,
+)
+from pegboard.database.credentials import Credentials
 from pegboard.database.targets import (
+    SilentError,
     Target,
     connect_in_time,
     parameters_of,
     targets_of,
     wanted_session,
 )
+
+C = TypeVar("C", bound=TargetedConnection)
 
 
 class Connector:
@@ -26,9 +34,13 @@ class Connector:
     `prefer_none` is called.
     """
 
-    def __init__(self, limit: float) -> None:
-        """`limit` is in seconds, for all servers together."""
+    def __init__(self, limit: float, credentials: Credentials | None = None) -> None:
+        """`limit` is in seconds, for all servers together.
+
+        `credentials` are tried where the server refuses those of the arguments.
+        """
         self._limit = limit
+        self._credentials = credentials
         # One attribute, as threads that connect at the same time set it.
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._preferred: Target | None = None
@@ -41,14 +53,9 @@ class Connector:
 
     def connect(self) -> WatchedConnection:
         """Connect; raises `psycopg2.OperationalError`, as `SilentError` if no server answered."""
-        parameters = self._parameters
         preferred = [] if self._preferred is None else [self._preferred]
-        connection, was_silent = connect_in_time(
-            self._connect_to,
-            [*preferred, *targets_of(parameters)],
-            parameters,
-            self._limit,
-        )
+        targets = [*preferred, *targets_of(self._parameters)]
+        connection, was_silent = self._reach(self._connect_to, targets, self._limit)
         if was_silent:
             self._preferred = connection.target
         elif connection.target != self._preferred:
@@ -58,13 +65,13 @@ class Connector:
     def connect_again(self, connection: WatchedConnection, limit: float) -> WatchedConnection:
         """Connect within `limit` seconds to the server of a connection, read-only or not."""
         target = {**connection.target, "target_session_attrs": "any"}
-        found, _ = connect_in_time(self._connect_to, [target], self._parameters, limit)
+        found, _ = self._reach(self._connect_to, [target], limit)
         return found
 
     def connect_async(self, target: Target) -> AsyncConnection:
         """Connect to the server of a target by a connection that never waits; this waits."""
         targets = [{**target, "target_session_attrs": "any"}]
-        found, _ = connect_in_time(self._connect_async_to, targets, self._parameters, self._limit)
+        found, _ = self._reach(self._connect_async_to, targets, self._limit)
         return found
 
     def prefer_none(self) -> None:
@@ -78,17 +85,46 @@ class Connector:
 
     @property
     def _parameters(self) -> dict[str, str]:
-        return parameters_of(*self._arguments)
-
-    def _connect_to(self, target: Target) -> WatchedConnection:
         args, kwargs = self._arguments
-        connection: WatchedConnection = psycopg2.connect(*args, **{**kwargs, **target})
+        return parameters_of(args, self._credentials.apply(kwargs) if self._credentials else kwargs)
+
+    def _reach(
+        self,
+        connect: Callable[[Target, Mapping[str, Any]], C],
+        targets: Sequence[Target],
+        limit: float,
+    ) -> tuple[C, bool]:
+        """Connect to one of the targets; with the newer credentials if these are refused."""
+        args, kwargs = self._arguments
+
+        def attempt(arguments: Mapping[str, Any]) -> tuple[C, bool]:
+            parameters = parameters_of(args, arguments)
+            return connect_in_time(lambda one: connect(one, arguments), targets, parameters, limit)
+
+        if self._credentials is None:
+            return attempt(kwargs)
+        arguments = self._credentials.apply(kwargs)
+        try:
+            return attempt(arguments)
+        except SilentError:
+            raise
+        except psycopg2.OperationalError:
+            newer = self._credentials.newer()
+            if newer is None:
+                raise
+            found = attempt({**arguments, **newer})
+            self._credentials.use(newer)
+            return found
+
+    def _connect_to(self, target: Target, arguments: Mapping[str, Any]) -> WatchedConnection:
+        args, _ = self._arguments
+        connection: WatchedConnection = psycopg2.connect(*args, **{**arguments, **target})
         return connection
 
-    def _connect_async_to(self, target: Target) -> AsyncConnection:
-        args, kwargs = self._arguments
+    def _connect_async_to(self, target: Target, arguments: Mapping[str, Any]) -> AsyncConnection:
+        args, _ = self._arguments
         kind = {"connection_factory": AsyncConnection, "async_": True}
-        connection: AsyncConnection = psycopg2.connect(*args, **{**kwargs, **target, **kind})
+        connection: AsyncConnection = psycopg2.connect(*args, **{**arguments, **target, **kind})
         try:
             _await(connection, self._limit)
         except BaseException:

@@ -1,6 +1,6 @@
 """The database of an app: its URL, its engine and its connection pool."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 
+from pegboard.database.credentials import Credentials
 from pegboard.database.fair_pool import pool_class
 from pegboard.database.memory import file_url, keep, stand_in
 from pegboard.database.postgresql import Limits, init_postgresql
@@ -26,6 +27,8 @@ class DatabaseOptions:
     """The URL of the database, and the bounds of its use; times are in seconds."""
 
     url: str = field(repr=False)
+    read_url: Callable[[], str] | None = field(default=None, repr=False)
+    """Reads the URL again from the file that it is in; None if it is in none."""
     pool_size: int = 8
     max_overflow: int = 0
     pool_timeout: float = 1.5
@@ -54,10 +57,14 @@ def init_database(app: Flask, options: DatabaseOptions) -> None:
     remember_statements(engine)
     if engine.dialect.name == "postgresql":
         limits = Limits(options.connect_timeout, options.statement_timeout, options.lock_timeout)
-        init_postgresql(engine, limits)
+        init_postgresql(engine, limits, _credentials(url, options.read_url))
     elif engine.dialect.name == "sqlite":
         init_sqlite(engine, busy_timeout=options.busy_timeout, is_durable=file is None)
     after_fork(engine, _drop_inherited_connections)
+
+
+def _credentials(url: URL, read_url: Callable[[], str] | None) -> Credentials | None:
+    return None if read_url is None else Credentials(url, lambda: database_url(read_url()))
 
 
 def _engine_options(url: URL, options: DatabaseOptions, given: Mapping[str, Any]) -> dict[str, Any]:

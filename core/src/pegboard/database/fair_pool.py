@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from pegboard.deadline import seconds_left
 from pegboard.fair_semaphore import FairSemaphore
 
 
@@ -27,7 +28,7 @@ def pool_class(timeout: float) -> type[QueuePool]:
             if self._permits is None:
                 return super()._do_get()
             try:
-                self._permits.acquire(timeout)
+                self._permits.acquire(max(0.0, min(timeout, seconds_left())))
             except TimeoutError:
                 message = (
                     f"QueuePool limit of size {self.size()} overflow {self._max_overflow} reached, "

@@ -13,16 +13,20 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from pegboard.circuit_breaker import CircuitBreaker
-from pegboard.database.connection import AsyncConnection, TargetedConnection, WatchedConnection
+from pegboard.database.connection import (
+    TIMEOUT_MARGIN,
+    AsyncConnection,
+    TargetedConnection,
+    WatchedConnection,
+)
 from pegboard.database.connector import Connector
+from pegboard.database.credentials import Credentials
 from pegboard.database.failover import init_failover
 from pegboard.database.listeners import count_listeners
 from pegboard.database.targets import SilentError, Target
 from pegboard.database.watchdog import is_readable, time_is_unlimited
+from pegboard.deadline import seconds_left
 from pegboard.forking import after_fork
-
-TIMEOUT_MARGIN = 0.3
-"""Seconds beyond `statement_timeout` in which the server can report that time-out itself."""
 
 PING_LIMIT = 1.0
 """Seconds that a check of the server may take."""
@@ -38,6 +42,8 @@ PROBE_INTERVAL = 0.5
 
 SHOW_READ_ONLY = "SHOW transaction_read_only"
 """Asks a server whether it accepts no writes."""
+
+_ANY = 0.001
 
 C = TypeVar("C", bound=TargetedConnection)
 
@@ -56,7 +62,18 @@ class Limits:
 
     def settings(self) -> str:
         """Return the statements that set them, and UTC as the time zone, for one transaction."""
-        return self._unlimited_settings if time_is_unlimited() else self._limited_settings
+        return self._unlimited_settings if time_is_unlimited() else self.within(seconds_left())
+
+    def within(self, left: float) -> str:
+        """Return the settings of a transaction for which there are so many seconds."""
+        return self._limited_settings if left >= self.statement else self._settings(max(left, _ANY))
+
+    def shortened(self) -> str:
+        """Return what ends the next statement of a transaction with the time of the request."""
+        left = seconds_left()
+        if left >= self.statement or time_is_unlimited():
+            return ""
+        return f"SET LOCAL statement_timeout = {max(left, _ANY) * 1000:.0f};\n"
 
     @cached_property
     def _limited_settings(self) -> str:
@@ -81,7 +98,7 @@ class Server:
     that got no answer: the postmaster can hang while the backends still work.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, credentials: Credentials | None = None) -> None:
         self.limits = limits
         self.has_listeners: Callable[[], bool] = lambda: False
         """Returns whether a plugin listens to the pool, and so may prepare its connections."""
@@ -89,7 +106,7 @@ class Server:
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
         )
-        self._connector = Connector(limits.connect)
+        self._connector = Connector(limits.connect, credentials)
         after_fork(self, Server.reset)
 
     def connect(self, *args: Any, **kwargs: Any) -> WatchedConnection:
@@ -101,6 +118,7 @@ class Server:
         connection = self._connected(self._connector.connect)
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
+        connection.shortened = self.limits.shortened
         if not self.has_listeners():
             connection.connect_async = self.connect_async
         return connection
@@ -109,7 +127,7 @@ class Server:
         """Connect to the server of a target as `connect` does, by a connection that never waits."""
         connection = self._connected(partial(self._connector.connect_async, target))
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
-        connection.settings = self.limits.settings()
+        connection.settings = self.limits.within
         connection.is_refused = lambda: self._refuses_calls
         connection.is_for_writes = self._connector.wants_writes
         return connection
@@ -227,13 +245,14 @@ def _ask(connection: WatchedConnection, statement: str, limit: float) -> tuple[A
             connection.autocommit = autocommit
 
 
-def init_postgresql(engine: Engine, limits: Limits) -> None:
+def init_postgresql(engine: Engine, limits: Limits, credentials: Credentials | None = None) -> None:
     """Set the time limits of the engine's transactions, and UTC as their time zone.
 
+    `credentials` are tried where the server refuses those of the engine's URL.
     With another driver than psycopg2, and on connections that a plugin's own code makes, only the
     limits that the server enforces hold.
     """
-    server = Server(limits)
+    server = Server(limits, credentials)
     if engine.dialect.driver == "psycopg2":
         # Not by the event `do_connect`, whose first listener to connect is the last one called.
         engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]

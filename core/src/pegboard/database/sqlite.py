@@ -5,7 +5,9 @@ import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from pegboard.deadline import current_deadline
 
 BEGIN_IMMEDIATE_OPTION = "pegboard_begin_immediate"
 """Execution option, true or false: begin the connection's next transaction with `BEGIN IMMEDIATE`.
@@ -18,6 +20,7 @@ SQLITE_LOWER = "pegboard_lower"
 
 _MODE = "pegboard_mode"
 _CHANGES = "pegboard_changes"
+_FORGET = "pegboard_forget"
 _PAUSE = 0.02
 
 
@@ -55,12 +58,41 @@ def init_sqlite(engine: Engine, *, busy_timeout: float, is_durable: bool = True)
     def begin(connection: PoolProxiedConnection) -> None:
         mode = connection.info.get(_MODE, "DEFERRED")
         driver: Any = connection.driver_connection
+        _end_in_time(connection, driver, busy_timeout)
         if mode and not driver.in_transaction:
             driver.execute(f"BEGIN {mode}")
             connection.info[_CHANGES] = driver.total_changes
 
+    @event.listens_for(engine, "checkin")
+    def forget_time(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        if (forget := record.info.pop(_FORGET, None)) is not None:
+            forget(connection)
+
     # Not in the event: an error there would leave SQLAlchemy's connection without transactions.
     engine.dialect.do_begin = begin  # type: ignore[method-assign, assignment]  # the dialect's place for it
+
+
+def _end_in_time(connection: PoolProxiedConnection, driver: Any, busy_timeout: float) -> None:
+    """Let no statement of a transaction, and no wait for a writer, outlast its request."""
+    deadline = current_deadline()
+    if deadline is None or _FORGET in connection.info:
+        return
+    if (left := deadline.left) <= 0:
+        error = sqlite3.OperationalError("the time of the request is over")
+        error.sqlite_errorcode = sqlite3.SQLITE_INTERRUPT
+        raise error
+    interrupt = driver.interrupt
+    deadline.interrupts.add(interrupt)
+    is_shortened = left < busy_timeout
+    if is_shortened:
+        driver.execute(f"PRAGMA busy_timeout = {max(left * 1000, 1):.0f}")
+
+    def forget(kept: sqlite3.Connection | None) -> None:
+        deadline.interrupts.discard(interrupt)
+        if is_shortened and kept is not None:
+            kept.execute(f"PRAGMA busy_timeout = {busy_timeout * 1000:.0f}")
+
+    connection.info[_FORGET] = forget
 
 
 def _lower(text: str | None) -> str | None:

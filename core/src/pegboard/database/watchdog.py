@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from pegboard.deadline import lift_deadline
 from pegboard.forking import after_fork
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,10 @@ def no_time_limit() -> Iterator[None]:
     Inside the block no statement is ended for taking long, neither by the server
     (`statement_timeout`) nor by this process, which otherwise closes the connection of an overdue
     one. Enter it before the first statement: a transaction that has begun keeps the server's limit
-    until it ends. The limit on waiting for another transaction's lock stays.
+    until it ends. The limit on waiting for another transaction's lock stays. The request that is
+    being served may take as long as it needs, too.
     """
+    lift_deadline()
     token = _time_is_unlimited.set(True)
     try:
         yield

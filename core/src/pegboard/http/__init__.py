@@ -1,7 +1,7 @@
 """HTTP for views and stages: the error format, bodies, conditional requests, headers, CORS."""
 
 from pegboard.http.body import Request, read_json
-from pegboard.http.cache_control import CACHE_CONTROL_KEY
+from pegboard.http.cache_control import CACHE_CONTROL_KEY, CACHED_KEY
 from pegboard.http.compression import Coding, Compression, available_codings
 from pegboard.http.conditional import (
     PRECONDITION_FAILED_MESSAGE,
@@ -12,7 +12,8 @@ from pegboard.http.conditional import (
 )
 from pegboard.http.cors import CORS, parse_origin
 from pegboard.http.edge import Edge, get_edge, init_edge
-from pegboard.http.envelope import Envelope, identify, log_request
+from pegboard.http.endpoint import OFF, Endpoint, parse_endpoint
+from pegboard.http.envelope import Envelope, identify
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
@@ -40,6 +41,7 @@ from pegboard.http.strict_json import InvalidJSONError, load_json
 from pegboard.http.view_methods import function_of
 
 __all__ = [
+    "CACHED_KEY",
     "CACHE_CONTROL_KEY",
     "CORS",
     "HIGHEST_STATUS",
@@ -47,6 +49,7 @@ __all__ = [
     "METHODS",
     "NOT_FOUND_MESSAGE",
     "NO_HOST_MESSAGE",
+    "OFF",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
     "RETRY_AFTER_SECONDS",
@@ -56,6 +59,7 @@ __all__ = [
     "Compression",
     "EarlyAnswer",
     "Edge",
+    "Endpoint",
     "Envelope",
     "InvalidJSONError",
     "JSONProvider",
@@ -79,7 +83,7 @@ __all__ = [
     "init_errors",
     "internal_error",
     "load_json",
-    "log_request",
+    "parse_endpoint",
     "parse_origin",
     "preference",
     "read_json",

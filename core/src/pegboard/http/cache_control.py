@@ -11,6 +11,9 @@ from typing import Any
 
 from pegboard.http.headers import Headers, replace_header
 
+CACHED_KEY = "pegboard.cached"
+"""The key in the WSGI environment of whether the cache had the answer; unset if not asked."""
+
 CACHE_CONTROL_KEY = "pegboard.cache_control"
 """The key in the WSGI environment of what the view's `cache_control` says, if it has one."""
 

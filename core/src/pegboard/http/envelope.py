@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -34,7 +34,18 @@ _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
+_WITHOUT_BODY = frozenset({"204", "304"})
 _INTERNAL_ERROR = "500 Internal Server Error"
+
+
+class Watcher(Protocol):
+    """Is told of each request."""
+
+    def begin(self, environ: "WSGIEnvironment") -> None:
+        """Take note that a request begins."""
+
+    def end(self, environ: "WSGIEnvironment", status: int, size: int, started: float) -> None:
+        """Take note of the answer; `started` is the `time.perf_counter` of the beginning."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,8 @@ class Envelope:
     app: "WSGIApplication"
     edge: Edge
     """What is done to each request first, and to each answer last."""
+    watcher: "Watcher"
+    """What is told of each request, unless the server tells it."""
     propagate: bool = False
     """Whether exceptions reach the caller, as in tests."""
 
@@ -51,13 +64,33 @@ class Envelope:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Serve one request."""
-        started = time.perf_counter()
-        early: EarlyAnswer | None = None
         identifier = environ.get(REQUEST_ID_KEY)
-        # A server that has identified the request calls this in the same context.
-        if identifier is None:
-            identifier = identify(environ)
-            early = self.edge.enter(environ)
+        # A server that has identified the request calls this in the same context, and tells of it.
+        if identifier is not None:
+            return self._answer(environ, identifier, start_response, None)[0]
+        started = time.perf_counter()
+        identifier = identify(environ)
+        self.watcher.begin(environ)
+        early = self.edge.enter(environ)
+        try:
+            body, answer = self._answer(environ, identifier, start_response, early)
+        except Exception:
+            self.watcher.end(environ, HTTPStatus.INTERNAL_SERVER_ERROR.value, 0, started)
+            raise
+
+        end = partial(self.watcher.end, environ, int(answer.status[:3]))
+        if answer.size is None:
+            return _Counted(body, partial(end, started=started))
+        end(answer.size, started)
+        return body
+
+    def _answer(
+        self,
+        environ: "WSGIEnvironment",
+        identifier: str,
+        start_response: "StartResponse",
+        early: EarlyAnswer | None,
+    ) -> "tuple[Iterable[bytes], _Answer]":
         answer = _Answer(self.edge, environ, identifier, start_response)
         try:
             body = self._early(early, answer) if early else self.app(environ, answer.start)
@@ -69,8 +102,7 @@ class Envelope:
             response = response_of(internal_error(environ))
             body, _, headers = response.get_wsgi_response(environ)
             body = answer.replace(_INTERNAL_ERROR, headers, body)
-        log_request(environ, answer.status[:3] or "-", started)
-        return body
+        return body, answer
 
     def _early(self, early: EarlyAnswer, answer: "_Answer") -> Iterable[bytes]:
         headers = [*early.headers]
@@ -78,6 +110,36 @@ class Envelope:
             headers.append(("Content-Length", str(len(early.body))))
         answer.start(f"{early.status} {HTTPStatus(early.status).phrase}", headers)
         return [] if answer.is_head else [early.body]
+
+
+class _Counted:
+    """The parts of a body, whose bytes are counted as they are sent."""
+
+    def __init__(self, parts: Iterable[bytes], end: Callable[[int], None]) -> None:
+        """`end` is called once with their number."""
+        self._parts = parts
+        self._iterator = iter(parts)
+        self._end = end
+        self._size = 0
+        self._is_closed = False
+
+    def __iter__(self) -> "_Counted":
+        return self
+
+    def __next__(self) -> bytes:
+        part = next(self._iterator)
+        self._size += len(part)
+        return part
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            if (close := getattr(self._parts, "close", None)) is not None:
+                close()
+        finally:
+            self._end(self._size)
 
 
 class _Answer:
@@ -98,11 +160,10 @@ class _Answer:
         self._is_returned = False
         self.status = ""
         """The status with which the answer has begun."""
-
-    @property
-    def is_head(self) -> bool:
+        self.size: int | None = None
+        """How many bytes of a body are sent; None if that is not known before it is."""
+        self.is_head = environ["REQUEST_METHOD"] == "HEAD"
         """Whether the client gets no body."""
-        return bool(self._environ["REQUEST_METHOD"] == "HEAD")
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -111,6 +172,10 @@ class _Answer:
         self.status = status
         length = next((value for name, value in headers if name.lower() == "content-length"), None)
         self._is_short = length is not None and int(length) <= MAX_WHOLE_SIZE
+        if self.is_head or status[:3] in _WITHOUT_BODY:
+            self.size = 0
+        else:
+            self.size = int(length) if length is not None else None
         self._coding = self._edge.finish(
             self._environ,
             self._identifier,
@@ -145,6 +210,7 @@ class _Answer:
         close = getattr(body, "close", None)
         if not self._is_short:
             self._begin()
+            self.size = None
             return ClosingIterator(compress_parts(parts, coding), close)
         try:
             whole = b"".join(parts)
@@ -152,7 +218,8 @@ class _Answer:
             if close is not None:
                 close()
         encoded = self._edge.compression.encode(coding, whole)
-        self._headers.append(("Content-Length", str(len(encoded))))
+        self.size = len(encoded)
+        self._headers.append(("Content-Length", str(self.size)))
         self._begin()
         return [encoded]
 
@@ -170,14 +237,6 @@ def identify(environ: "WSGIEnvironment") -> str:
     request_id.set(identifier)
     trace_id.set((_trace_of(trace) if trace else None) or new)
     return identifier
-
-
-def log_request(environ: "WSGIEnvironment", status: str | int, started: float) -> None:
-    """Log one line for a request; `started` is the `time.perf_counter` of its beginning."""
-    if logger.isEnabledFor(logging.INFO):
-        elapsed = (time.perf_counter() - started) * 1000
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        logger.info("%s %s %s %.1f ms", method, path, status, elapsed)
 
 
 def _trace_of(traceparent: str) -> str | None:

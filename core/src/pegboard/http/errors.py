@@ -19,6 +19,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
+from pegboard.deadline import seconds_left
 from pegboard.http.bounded_errors import bound_errors, clip
 from pegboard.http.json_output import encode_json
 
@@ -213,6 +214,9 @@ def _is_unavailable(error: DBAPIError) -> bool:
 
 def _answer_unavailable(error: Exception) -> Response:
     logger.warning("database unavailable: %s", _one_line(error))
+    if seconds_left() <= 0:
+        message = "The database did not answer within the time of the request."
+        return error_response(HTTPStatus.GATEWAY_TIMEOUT, message)
     return error_response(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database cannot answer at the moment. Try again.",

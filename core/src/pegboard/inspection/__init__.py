@@ -12,6 +12,7 @@ from pegboard.inspection.findings import (
 )
 from pegboard.inspection.plugin_report import PluginReport, Plugins, report_plugins
 from pegboard.inspection.request_report import RequestReport, explain_request
+from pegboard.inspection.settings_report import settings_document
 
 __all__ = [
     "Activity",
@@ -30,4 +31,5 @@ __all__ = [
     "find_revision_problems",
     "find_unread",
     "report_plugins",
+    "settings_document",
 ]

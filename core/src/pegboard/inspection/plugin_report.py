@@ -90,6 +90,18 @@ class Plugins:
     reports: tuple[PluginReport, ...]
     database_error: str | None
     """Why the database could not be asked where its migrations are; None if it was."""
+    can_start: bool
+    """Whether the service can start."""
+
+    def as_json(self, grades: Mapping[str, str]) -> dict[str, Any]:
+        """Return them as JSON has them; `grades` are those that plugins claim."""
+        return {
+            "plugins": [
+                {**one.as_json(), "claimed_grade": grades.get(one.name)} for one in self.reports
+            ],
+            "can_start": self.can_start,
+            "database_error": self.database_error,
+        }
 
 
 def report_plugins(found: Diagnosis) -> Plugins:
@@ -110,7 +122,7 @@ def report_plugins(found: Diagnosis) -> Plugins:
         _report(one, found, app, states.get(one.name), costs.get(one.name))
         for one in found.installed
     )
-    return Plugins(reports, error)
+    return Plugins(reports, error, can_start=found.error is None)
 
 
 def _report(

@@ -26,6 +26,8 @@ from pegboard.migrations.status import (
 )
 
 if TYPE_CHECKING:
+    from pegboard.migrations.absent import Absent, find_absent, remove_absent
+    from pegboard.migrations.ahead import Ahead
     from pegboard.migrations.alembic_errors import translate_alembic_errors
     from pegboard.migrations.drift import Drift, find_drift
     from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE, run_environment
@@ -47,6 +49,8 @@ __all__ = [
     "PACKAGED_ENVIRONMENT",
     "READ_ONLY_ATTRIBUTE",
     "SITE_HISTORY",
+    "Absent",
+    "Ahead",
     "Drift",
     "History",
     "HistoryState",
@@ -60,6 +64,7 @@ __all__ = [
     "current_heads",
     "downgrade",
     "drop_search_index",
+    "find_absent",
     "find_drift",
     "find_missing",
     "find_orphans",
@@ -68,6 +73,7 @@ __all__ = [
     "init_migrations",
     "pending_histories",
     "read_script_directory",
+    "remove_absent",
     "remove_history",
     "revision_label",
     "run_environment",
@@ -80,6 +86,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "absent": ("Absent", "find_absent", "remove_absent"),
+    "ahead": ("Ahead",),
     "alembic_errors": ("translate_alembic_errors",),
     "drift": ("Drift", "find_drift"),
     "environment": ("READ_ONLY_ATTRIBUTE", "run_environment"),

@@ -31,6 +31,9 @@ _INVALID_INDEXES = text("""
     WHERE NOT indisvalid ORDER BY name
 """)
 
+_SEEN = {"postgresql", "sqlite"}
+"""The dialects of whose connections it is seen whether they are in a transaction."""
+
 _IDLE = 0
 """The status of a connection to PostgreSQL that is in no transaction, as libpq numbers it."""
 
@@ -74,6 +77,12 @@ class Committed:
         pending = self._pending.pop(connection, [])
         if not connection.invalidated and not _is_in_transaction(connection):
             self._add(pending)
+
+    def roll_back_rest(self, connection: Connection) -> None:
+        """Roll back what SQLAlchemy takes for ended, where its commit failed before it was sent."""
+        if connection.dialect.name in _SEEN and _is_in_transaction(connection):
+            connection.dialect.do_rollback(connection.connection)
+            self._committing.pop(connection, None)
 
     def fail(self, connection: Connection | None, statement: str | None) -> None:
         """Note that a statement failed, or without one a commit."""

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.types import TypeEngine
 
 from pegboard.migrations.enums import Enums, named_type
+from pegboard.migrations.record import with_record
 from pegboard.migrations.reflection import has_kept_ids
 from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
 
@@ -27,6 +28,10 @@ class PostgreSQL(PostgresqlImpl):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._released: set[int] = set()
+
+    def version_table_impl(self, **kwargs: Any) -> sa.Table:
+        """Return the version table, with what the core records in it."""
+        return with_record(super().version_table_impl(**kwargs))
 
     def render_ddl_sql_expr(self, expr: Any, *_: Any, is_index: bool = False, **__: Any) -> str:
         """Return the text of an expression, for every database."""
@@ -134,6 +139,10 @@ class SQLite(SQLiteImpl):
     def render_ddl_sql_expr(self, expr: Any, *_: Any, is_index: bool = False, **__: Any) -> str:
         """Return the text of an expression, for every database."""
         return render_expression(expr, is_index=is_index)
+
+    def version_table_impl(self, **kwargs: Any) -> sa.Table:
+        """Return the version table, with what the core records in it."""
+        return with_record(super().version_table_impl(**kwargs))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,7 +1,7 @@
 """Where the models and the database differ."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -59,16 +59,23 @@ class Drift:
 
 
 def find_drift(
-    app: Flask, name: str | None = None, *, report: Report = logger.info
+    app: Flask,
+    name: str | None = None,
+    *,
+    without: Collection[str] = (),
+    report: Report = logger.info,
 ) -> tuple[Drift, ...]:
     """Return the histories whose database differs from the models or is not at head.
 
-    Compares all histories, or only the named one; raises `MigrationError` if the database is at a
-    revision that has no file. `report` is called with one line for what cannot be compared.
+    Compares all histories but those of the names `without`, or only the named one; raises
+    `MigrationError` if the database is at a revision that has no file. `report` is called with one
+    line for what cannot be compared.
     """
     found = []
     with ensure_app_context(app):
         for history in get_migrate().select(name):
+            if history.name in without:
+                continue
             with comparison_config(history) as config:
                 behind = describe_pending(history, config)
                 if differences := [behind] if behind else _compare(config, report):

@@ -3,9 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from textwrap import shorten
+from collections.abc import Callable
 
 from alembic import command
 from alembic.config import Config
@@ -18,9 +16,11 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.migrations.ahead import Ahead, find_ahead
 from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.committed import Committed, watch_commits
-from pegboard.migrations.errors import MigrationError, line_in
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.failure import describe_failure, describe_remains
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
     History,
@@ -29,6 +29,7 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
+from pegboard.migrations.record import write_record
 from pegboard.migrations.referring import reject_foreign_keys_of, reject_foreign_keys_to
 from pegboard.migrations.script_directory import (
     read_script_directory,
@@ -54,8 +55,10 @@ def upgrade(
     *,
     allow_foreign: bool = False,
     report: Report = logger.info,
-) -> None:
+) -> tuple[Ahead, ...]:
     """Upgrade all histories, or only the named one, to a revision; dependencies first.
+
+    Returns those whose database a newer release has migrated, of which nothing is applied.
 
     Several processes may call it at once: one does the work, the others wait for it. A revision
     that fails is rolled back, the revisions before it stay applied, and `MigrationError` is raised.
@@ -63,6 +66,7 @@ def upgrade(
     one history alone whose models refer to a table of another plugin that is not there yet.
     `report` is called with one line per revision.
     """
+    found: list[Ahead] = []
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
         selected = migrate.select(name)
@@ -73,7 +77,8 @@ def upgrade(
             if name is not None and revision in {"head", "heads"}:
                 reject_foreign_keys_of(history, migrate, connection)
             config = _configuration(history, connection, allow_foreign=allow_foreign)
-            _upgrade_history(config, revision, report)
+            found += filter(None, [_upgrade_history(config, revision, report)])
+    return tuple(found)
 
 
 def downgrade(
@@ -112,16 +117,36 @@ def stamp(
                 command.stamp(config, revision, purge=purge)
             now = ", ".join(current_heads(connection, history)) or "no revision"
             connection.rollback()
+            write_record(connection, history, get_migrate(), read_script_directory(config))
             report(f"{history.name}: stamped as {now}")
 
 
-def _upgrade_history(config: Config, revision: str, report: Report) -> None:
+def _upgrade_history(config: Config, revision: str, report: Report) -> Ahead | None:
     history: History = config.attributes["history"]
     connection: Connection = config.attributes["connection"]
     directory = read_script_directory(config)
     current = current_heads(connection, history)
+    ahead = find_ahead(connection, history, directory, current)
     connection.rollback()
-    reject_unknown_revisions(history, directory, current)
+    if ahead:
+        report(str(ahead))
+        return ahead
+    try:
+        _apply(config, directory, current, revision, report)
+    finally:
+        if not connection.invalidated:
+            write_record(connection, history, get_migrate(), directory)
+    return None
+
+
+def _apply(
+    config: Config,
+    directory: ScriptDirectory,
+    current: tuple[str, ...],
+    revision: str,
+    report: Report,
+) -> None:
+    history: History = config.attributes["history"]
     with translate_alembic_errors(history):
         missing = list(directory.iterate_revisions(revision, current, implicit_base=True))
     if not missing:
@@ -175,6 +200,7 @@ def downgrade_history(
             report(f"{history.name}: {revision_label(script)} (downgraded)")
     if not surplus:
         report(f"{history.name}: already at {revision} ({', '.join(current)})")
+    write_record(connection, history, get_migrate(), directory)
 
 
 def _configuration(history: History, connection: Connection, *, allow_foreign: bool) -> Config:
@@ -216,11 +242,12 @@ def _run_revision(
         except Exception as error:
             if not connection.invalidated:
                 connection.rollback()
+                committed.roll_back_rest(connection)
             committed.finish()
-            remains = _remains(committed, connection)
+            remains = describe_remains(committed, connection)
             # What was committed would fail when it is repeated.
             if remains or not _is_lock_conflict(error) or time.monotonic() > deadline:
-                raise _failure(history, scripts, error, remains) from error
+                raise describe_failure(history, scripts, error, remains) from error
             if not tries:
                 report(f"{history.name}: another transaction holds a lock it needs; retrying")
             tries += 1
@@ -240,47 +267,3 @@ def _is_lock_conflict(error: Exception) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         return cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
     return getattr(cause, "pgcode", None) in {_LOCK_NOT_AVAILABLE, _DEADLOCK}
-
-
-def _remains(committed: Committed, connection: Connection) -> str:
-    """Return what of a failed revision the database has kept, and what to do; empty if nothing."""
-    invalid = committed.invalid_indexes(connection)
-    if not invalid and not committed.statements:
-        return ""
-    shown = [" ".join(one.split()) for one in committed.statements]
-    lines = [f"\n  committed: {shorten(one, 200, placeholder=' ...')}" for one in shown]
-    lines += [f"\n  unfinished: the index {name}, which is invalid" for name in invalid]
-    drops = "".join(f" DROP INDEX CONCURRENTLY {name};" for name in invalid)
-    first = f"Drop the invalid index:{drops} " if invalid else ""
-    then = "Undo by hand what was committed. " if shown else ""
-    return (
-        f"{''.join(lines)}\n  hint: {first}{then}"
-        "Correct the rows or the revision, and repeat the command."
-    )
-
-
-def _failure(
-    history: History, scripts: Sequence[Script], error: Exception, remains: str
-) -> MigrationError:
-    if isinstance(error, MigrationError):
-        if error.problems and not scripts:
-            return error  # it may be another history that cannot be read
-        reason = error.message
-    elif isinstance(error, DBAPIError):
-        reason = str(error.orig).strip()
-    else:
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if not scripts:
-        return MigrationError(f"{history.name}: {reason}")
-    script = scripts[0]
-    place = line_in(error, Path(script.path).parent) or script.path
-    outcome = (
-        "failed, and a part of it stays, as it was not in the transaction that was rolled back; "
-        "the version table is unchanged."
-        if remains
-        else "failed and was rolled back; the database is at the revision before it."
-    )
-    return MigrationError(
-        f"{history.name}: revision {revision_label(script)} {outcome}\n  file: {place}\n"
-        f"  reason: {reason}{remains}"
-    )

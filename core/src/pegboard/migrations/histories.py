@@ -40,6 +40,8 @@ class History:
     name: str
     versions: Path
     metadata: MetaData | None = None
+    release: str = ""
+    """Name and version of the distribution that has the revisions, if it has one."""
 
     @property
     def version_table(self) -> str:

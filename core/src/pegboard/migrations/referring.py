@@ -29,17 +29,22 @@ class ReferringTableError(MigrationError):
 
 
 def reject_foreign_keys_to(
-    tables: Collection[TableName], history: History, migrate: Migrate, connection: Connection
+    tables: Collection[TableName],
+    history: History,
+    migrate: Migrate,
+    connection: Connection,
+    *,
+    is_absent: bool = False,
 ) -> None:
     """Raise `ReferringTableError` if a table that is not the history's refers to one of these.
 
     PostgreSQL would refuse to drop such a table, and SQLite would drop it: each later write to the
-    other table would fail.
+    other table would fail. `is_absent` says that the history has no files any more.
     """
     if not tables:
         return
     inspector = inspect(connection)
-    mine = {*tables, *owned_tables(history, migrate)}
+    mine = {*tables, *(set() if is_absent else owned_tables(history, migrate))}
     try:
         for table in sorted(existing_tables(connection) - mine, key=str):
             for key in inspector.get_foreign_keys(table.name, schema=table.schema):

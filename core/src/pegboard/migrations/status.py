@@ -1,5 +1,6 @@
 """Which revision the database is at, compared with the revision files."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +115,17 @@ def current_heads(connection: Connection, history: History) -> tuple[str, ...]:
     return tuple(connection.scalars(select(versions.c.version_num)))
 
 
+def unknown_revisions(directory: "ScriptDirectory", current: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some revisions that have no file."""
+    known = {script.revision for script in directory.walk_revisions()}
+    return tuple(sorted({*current} - known))
+
+
 def reject_unknown_revisions(
     history: History, directory: "ScriptDirectory", current: tuple[str, ...]
 ) -> None:
     """Raise `MigrationError` if the database is at a revision that has no file."""
-    known = {script.revision for script in directory.walk_revisions()}
-    if unknown := sorted({*current} - known):
+    if unknown := unknown_revisions(directory, current):
         message = (
             f"{history.name}: the database is at {', '.join(unknown)}, which the installed version "
             f"does not know: a newer version has migrated it. Install that version; with it, "

@@ -17,6 +17,7 @@ PUBLIC_MODULES = (
     "pegboard.clients",
     "pegboard.clock",
     "pegboard.deprecation",
+    "pegboard.observation",
     "pegboard.redis",
     "pegboard.resources",
     "pegboard.stages",

@@ -1,6 +1,7 @@
 """The hooks that plugins can implement, and the markers that declare and implement hooks.
 
-Every hook is called while an app is built, never while it serves. An implementation is a function
+Every hook is called while an app is built, never while it serves: `pegboard_metrics` is called in
+a process that serves none of its requests. An implementation is a function
 of the same name in the plugin's module (or a method of the plugin object), marked with `hookimpl`.
 """
 
@@ -16,6 +17,7 @@ from sqlalchemy.orm import DeclarativeBase
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
 from pegboard.changes import Listener
+from pegboard.observation import Observer
 from pegboard.plugins.markers import HookimplMarker, HookspecMarker
 from pegboard.settings import Settings
 from pegboard.stages import Stage
@@ -162,12 +164,32 @@ class CoreHooks(HookspecMarker):
 
     @staticmethod
     @_declaration
+    def pegboard_observers(app: Flask) -> Sequence[Observer]:  # type: ignore[empty-body]
+        """Return what is told of every request and its answer, whoever gives it.
+
+        Called once for each app, after `pegboard_stages`. The observers themselves are called while
+        the app serves, in the order of the plugins.
+        """
+
+    @staticmethod
+    @_declaration
     def pegboard_openapi(app: Flask, document: dict[str, Any]) -> None:
         """Add to the OpenAPI document, in place, what holds for the whole service.
 
         Called once for each app, after `pegboard_stages`, if the document is served; else when
         `pegboard openapi` prints it. Afterwards the calls that it adds get the errors, headers and
         names of all calls.
+        """
+
+    @staticmethod
+    @_declaration
+    def pegboard_metrics(app: Flask) -> bytes:  # type: ignore[empty-body]
+        """Return metrics of all processes of the service, in the text format of Prometheus.
+
+        Called for each `GET /metrics` of the management port, in the app's context, on any thread
+        of the process that serves this port. It has an app of its own, and serves no requests;
+        what the workers count has to reach it in files or memory that they share. What several
+        plugins return is put together.
         """
 
 

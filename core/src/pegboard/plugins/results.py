@@ -100,6 +100,13 @@ def _is_identifier(value: Any) -> bool:
     return not isinstance(value, type) and _answers_at_once(value, lambda _environ: None)
 
 
+def _is_observer(value: Any) -> bool:
+    methods = getattr(value, "begin", None), getattr(value, "end", None)
+    return not isinstance(value, type) and all(
+        _answers_at_once(method, lambda _: None) for method in methods
+    )
+
+
 def _answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
     """Return whether a value can be called as `like` is, and then runs.
 
@@ -206,12 +213,16 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         ),
         # Each stage is checked where it is added to the others.
         "pegboard_stages": _sequence("stages", lambda _: True),
+        "pegboard_observers": _sequence(
+            "objects with the plain methods begin(environ) and end(observation)", _is_observer
+        ),
         "pegboard_openapi": _NOTHING,
     }
 )
 """The hooks that return something to the core.
 
-`pegboard_hookspecs` is checked by pluggy, and `pegboard_provides` by the interface of the service.
+`pegboard_hookspecs` is checked by pluggy, `pegboard_provides` by the interface of the service, and
+`pegboard_metrics` where it is called.
 """
 
 

@@ -570,6 +570,15 @@ class Code(ProblemCode):
         "cannot listen on 0.0.0.0 port 8000: Address already in use",
         "Stop what listens there, or choose another PORT.",
     )
+    TLS_UNUSABLE = (
+        "PB_TLS_UNUSABLE",
+        (
+            "`pegboard serve` cannot speak TLS with the certificate and the key that it is given: "
+            "a file cannot be read, they do not belong together, or the password is not the key's."
+        ),
+        "setting TLS_KEY: cannot read /run/secrets/tls.key: Permission denied",
+        "Name a file that the service may read.",
+    )
     DATABASE_URL_INVALID = (
         "PB_DATABASE_URL_INVALID",
         "DATABASE_URL is not the URL of a PostgreSQL or SQLite database that can be used here.",
@@ -626,6 +635,37 @@ class Code(ProblemCode):
         ),
         "Correct the down_revision, or bring the missing file back.",
     )
+    MIGRATION_AHEAD = (
+        "PB_MIGRATION_AHEAD",
+        (
+            "A newer release of the plugin, or of the deployment's own history, has migrated the "
+            "database, as when a service goes back to an older one. An upgrade warns and applies "
+            "nothing of that history, and the older release serves, unless a table or a column of "
+            "its models is gone. The message names the release, where that is recorded, and new "
+            "columns without which rows cannot be added."
+        ),
+        (
+            "the database is at shop_0004, which the installed release does not know: shop 1.3 has "
+            "applied it"
+        ),
+        (
+            "Nothing is to be done, unless the newer release is not to come back: then run "
+            "pegboard db downgrade NAME REVISION with the newer one."
+        ),
+    )
+    MIGRATION_DIVERGED = (
+        "PB_MIGRATION_DIVERGED",
+        (
+            "The database has revisions of a plugin that the installed release does not know, and "
+            "lacks one that it has: it is not one of a newer release, but of another branch, and "
+            "nothing is applied."
+        ),
+        (
+            "the database is at shop_b1 and without shop_0004: shop 1.3.dev0 has applied it, and "
+            "the installed release has another history"
+        ),
+        "Install a release that has all of these revisions, as after pegboard db merge NAME.",
+    )
     MIGRATION_HEADS = (
         "PB_MIGRATION_HEADS",
         (
@@ -650,6 +690,24 @@ class Code(ProblemCode):
         (
             "Correct the revision; or if it is meant, repeat pegboard db upgrade with "
             "--allow-foreign."
+        ),
+    )
+    SECRET_KEYS_DIFFER = (
+        "PB_SECRET_KEYS_DIFFER",
+        (
+            "Another process of this service, one with the same database and Redis, signs with a "
+            "SECRET_KEY that is neither that of this process nor among its SECRET_KEY_FALLBACKS. "
+            "Users lose their session whenever they come from the one to the other, and neither "
+            "reads what the other has cached. It is logged, and `/health/ready` has `secret_key` "
+            "among `degraded`."
+        ),
+        (
+            "another process of this service signs with a SECRET_KEY that this one does not take "
+            "(this one: 5f0c8b1d2a3e, others: 9d41c07ab6f2)"
+        ),
+        (
+            "Give all replicas the same SECRET_KEY. To replace it, add the new one to "
+            "SECRET_KEY_FALLBACKS of all replicas first, and then make it the SECRET_KEY."
         ),
     )
     REDIS_URL_INVALID = (

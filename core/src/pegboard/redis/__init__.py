@@ -19,6 +19,8 @@ from pegboard.redis.channel import (
     command,
     get_channel,
 )
+from pegboard.redis.fleet_keys import get_fleet_keys as get_fleet_keys
+from pegboard.redis.fleet_keys import init_fleet_keys as init_fleet_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +81,10 @@ def has_redis(app: Flask) -> bool:
 
 
 def check_redis(app: Flask) -> None:
-    """Raise when a server that takes writes does not answer."""
+    """Raise when a server that should take writes does not answer, or refuses them."""
     found = channel.get_channel(app)
     assert found is not None, "only an app that has a REDIS_URL is checked"
-    found.servers()
+    found.check_writes()
 
 
 def close_redis(app: Flask) -> None:

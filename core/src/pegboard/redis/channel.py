@@ -86,6 +86,12 @@ class Channel(Protocol):
         Raises `ChannelError` when one of them does not answer.
         """
 
+    def check_writes(self) -> None:
+        """Raise `ChannelError` when a server does not answer, or refuses writes.
+
+        As one does whose memory is full.
+        """
+
     @property
     def is_sharded(self) -> bool:
         """Whether keys are divided among servers by their slots."""

@@ -15,6 +15,7 @@ from pegboard.redis.connection import Connection, resolve
 from pegboard.redis.pool import MEANWHILE, ServerChannel
 from pegboard.redis.topology import ClusterTopology, NodeEndpoint, SlotMap
 from pegboard.redis.url import Address
+from pegboard.redis.write_check import require_writes, write_probe
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,8 +70,11 @@ class ClusterChannel:
 
     def servers(self) -> frozenset[str]:
         """Ask every node that owns slots for its identity."""
-        keys = [_key(slots) for slots in self._known().slots().values()]
-        return frozenset(reply.server for reply in self.exchange([_ping(key) for key in keys]))
+        return frozenset(reply.server for reply in self.exchange([*map(_ping, self._keys())]))
+
+    def check_writes(self) -> None:
+        """Raise `ChannelError` when a node that owns slots does not answer, or refuses writes."""
+        require_writes(self.exchange([*map(write_probe, self._keys())]))
 
     @property
     def is_sharded(self) -> bool:
@@ -89,6 +93,10 @@ class ClusterChannel:
         """Close every idle connection."""
         for node in tuple(self._nodes.values()):
             node.close()
+
+    def _keys(self) -> list[bytes]:
+        """Return a key of every node that owns slots."""
+        return [_key(slots) for slots in self._known().slots().values()]
 
     def _known(self) -> SlotMap:
         if self._breaker.is_open:

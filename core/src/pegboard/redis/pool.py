@@ -16,6 +16,7 @@ from pegboard.redaction import reason_of
 from pegboard.redis.channel import ChannelError, Command, Reply, command
 from pegboard.redis.connection import Connection, resolve
 from pegboard.redis.pipeline import ServerPipeline
+from pegboard.redis.write_check import require_writes, write_probe
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,6 +89,10 @@ class ServerChannel:
         """Ask the server for its identity."""
         (reply,) = self.exchange([command("PING", key="")])
         return frozenset({reply.server})
+
+    def check_writes(self) -> None:
+        """Raise `ChannelError` when the server does not answer, or refuses writes."""
+        require_writes(self.exchange([write_probe()]))
 
     @property
     def is_sharded(self) -> bool:

@@ -9,7 +9,7 @@ from flask import Response
 from marshmallow import Schema
 
 from pegboard.api import name_columns
-from pegboard.cache import Collection, Dependence, cached
+from pegboard.cache import Collection, Dependence
 from pegboard.database import db, transactional
 from pegboard.http import answer_conditionally, require_preconditions
 from pegboard.resources.cached_lists import cached_by, tag_list
@@ -27,6 +27,7 @@ from pegboard.resources.formats import Format
 from pegboard.resources.listing import Listing
 from pegboard.resources.merge import MEDIA_TYPES, load_patched, read_patch
 from pegboard.resources.query import ListQuery, Wanted
+from pegboard.resources.row_cache import row_cached
 from pegboard.resources.schemas import MAX_BULK, Values
 from pegboard.resources.steps import Steps
 
@@ -188,10 +189,8 @@ def _add_get(resource: Steps[Any], parts: Parts) -> View:
     view = _named(resource, f"get_{words.identifier}", view)
     if resource.overrides("permit_read"):
         view = blueprint.alt_response(_FORBIDDEN, _FORBIDDEN.name)(view)
-    if resource.ttl is None:
-        view = _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
-    else:
-        view = cached(resource.model, ttl=resource.ttl, depends=parts.depends)(view)
+    cache = row_cached(resource, parts.depends)
+    view = cache(view) if cache else _documented(resource, view, HTTPStatus.NOT_MODIFIED, _STALE)
     return _route(resource, parts, resource.row_rule, "GET", view)
 
 

@@ -3,13 +3,29 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.server.address import Address, Limits, find_address
+from pegboard.server.address import Address, Limits, find_address, find_endpoint
+from pegboard.server.companion import Leash as Leash
 from pegboard.server.isolated import call_isolated
+from pegboard.server.roster import LevelFollower as LevelFollower
+from pegboard.server.roster import Roster as Roster
+from pegboard.server.tls import TLS, Transport
+from pegboard.server.unix_socket import UnixAddress
 
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["Address", "Limits", "call_isolated", "find_address", "import_server", "run"]
+__all__ = [
+    "TLS",
+    "Address",
+    "Limits",
+    "Transport",
+    "UnixAddress",
+    "call_isolated",
+    "find_address",
+    "find_endpoint",
+    "import_server",
+    "run",
+]
 
 
 def import_server() -> None:
@@ -19,16 +35,19 @@ def import_server() -> None:
 
 def run(
     load: Callable[[], "Flask"],
-    address: Address,
+    address: Address | UnixAddress,
+    transport: Transport,
     limits: Limits,
     announce: Callable[[], None],
+    manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `StartupError` if the port was taken
-    meanwhile, and `SystemExit` if no worker ever served.
+    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
+    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
+    `SystemExit` if no worker ever served.
     """
     # Imported here because it takes 4 MB, which no other command needs.
     from pegboard.server import granian  # noqa: PLC0415
 
-    granian.run(load, address, limits, announce)
+    granian.run(load, address, transport, limits, announce, manage)

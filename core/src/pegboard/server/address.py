@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pegboard.problems import Code, Problem, StartupError
+from pegboard.server.unix_socket import PREFIX, UnixAddress
 
 DRAINING_TIME = 1.0
 """Seconds that clients get to learn that a connection ends."""
@@ -20,19 +21,19 @@ class Address:
 
     ip: str
     port: int
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """The URL to tell a person."""
-        return (
-            f"http://[{self.ip}]:{self.port}" if ":" in self.ip else f"http://{self.ip}:{self.port}"
-        )
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"{self.scheme}://{host}:{self.port}"
 
     @contextmanager
-    def reserved(self) -> Iterator[None]:
+    def reserved(self, _backlog: int = 0) -> Iterator[None]:
         """Keep the port from other services, also while no worker listens.
 
-        Raises `StartupError` if it is taken.
+        Each worker has a listening socket of its own. Raises `StartupError` if it is taken.
         """
         family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as holder:
@@ -57,6 +58,11 @@ class Address:
             probe.settimeout(0.2)
             return probe.connect_ex((anywhere.get(self.ip, self.ip), self.port)) == 0
 
+    def owns(self, endpoint: socket.socket) -> bool:
+        """Return whether a socket listens on the port, or is a connection to it."""
+        is_ip = endpoint.family in {socket.AF_INET, socket.AF_INET6}
+        return is_ip and endpoint.getsockname()[1] == self.port
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -69,6 +75,9 @@ class Limits:
     backlog: int
     """Connections that wait to be accepted, and connections of each worker."""
     header_timeout: float
+    keep_alive_timeout: float
+    """How long a connection may be idle."""
+    connections_per_client: int
     shutdown_timeout: float
     drain_delay: float = 0.0
     worker_timeout: float = 0.0
@@ -84,7 +93,14 @@ class Limits:
         return math.ceil(self.drain_delay + DRAINING_TIME + self.shutdown_timeout)
 
 
-def find_address(host: str, port: int) -> Address:
+def find_endpoint(host: str, port: int, *, scheme: str, mode: int) -> Address | UnixAddress:
+    """Do as `find_address`; `unix:/path` is a Unix socket, with the permissions `mode`."""
+    if host.startswith(PREFIX):
+        return UnixAddress.find(host, mode)
+    return find_address(host, port, scheme)
+
+
+def find_address(host: str, port: int, scheme: str = "http") -> Address:
     """Look a host name up, and choose a free port if `port` is 0.
 
     Raises `StartupError` if it is impossible to listen there. Granian would not notice that a port
@@ -100,7 +116,7 @@ def find_address(host: str, port: int) -> Address:
             found = probe.getsockname()
     except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
         raise _unavailable(host, port, error) from None
-    return Address(str(found[0]), int(found[1]))
+    return Address(str(found[0]), int(found[1]), scheme)
 
 
 def _unavailable(host: str, port: int, error: OSError | UnicodeError) -> StartupError:

@@ -12,18 +12,16 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
-from sqlalchemy import Engine
 
-from pegboard.api import LIVENESS_PATH, get_health
-from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
+from pegboard.api import get_health
+from pegboard.clients import TrustedProxies
+from pegboard.deadline import TIMEOUT_KEY, begin_deadline
 from pegboard.http import (
     REQUEST_ID_KEY,
     APIError,
@@ -32,23 +30,20 @@ from pegboard.http import (
     get_edge,
     identify,
     internal_error,
-    log_request,
 )
-from pegboard.redis import Command, Reply
+from pegboard.observation import get_observers
+from pegboard.server.client import Client, ClientGoneError
 from pegboard.server.environ import Scope, environ_of
-from pegboard.server.pulse import Stillness
 from pegboard.server.request_body import Inlet, Receive
+from pegboard.server.request_threads import RequestThreads
 from pegboard.server.response import Outlet, Send
-from pegboard.server.wsgi_threads import Threads
+from pegboard.server.waiting import Backends, OnLoop
 from pegboard.settings import CoreSettings, get_settings
-from pegboard.stages import STAGE_RUN, Answer, Exchange, StageRun, Stages, answer_of
+from pegboard.stages import STAGE_RUN, Answer, StageRun, Stages, answer_of
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from _typeshed.wsgi import WSGIEnvironment
 
-    from pegboard.redis import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +57,15 @@ _RARELY_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 class _Progress:
     """How far a request has come."""
 
+    peer: tuple[str, str] | None
+    """Address and port of the client."""
+    is_listed: bool = False
+    """Whether it is in `Gateway.serving`."""
     stage_run: StageRun | None = None
     """None if a thread has to run the stages."""
     answer: Answer | None = None
+    waits: OnLoop | None = None
+    """How it waits for what the stages do not do."""
     held: int = 0
     """Bytes of its body in memory."""
 
@@ -78,46 +79,35 @@ class Gateway:
         self._inlet = Inlet(limit=core.max_content_length, timeout=core.body_timeout)
         self._timeout = core.body_timeout
         self._app = app
-        self._threads = Threads(app, count=threads)
-        self._liveness = Threads(app, count=1)
+        self._threads = RequestThreads(
+            app, count=threads, queue=core.queue, stuck_after=core.worker_timeout or math.inf
+        )
+        get_health(app).details["requests"] = self._threads.stats
         self._edge = get_edge(app)
+        self._observers = get_observers(app)
         self._stages = _outermost_stages(app)
-        self._pipeline: Pipeline | None = None
-        self._database: AsyncPool | None = None
-        self._exchange: Exchange = self.exchange
+        self._backends = Backends(self._stages, self._threads, queue=core.queue)
+        self._request_timeout = core.request_timeout
         self._is_started = False
-        self._runs_stages = False
+        self.trusted_proxies = TrustedProxies.parse(core.trusted_proxies)
+        self.serving: Counter[tuple[str, str]] = Counter()
+        """The clients for whose requests more is done than the stages do."""
         self.requests = 0
         """How many were taken."""
-        self._stillness = Stillness()
-        self._timeout_of_threads = core.worker_timeout or math.inf
-        self._is_stuck = False
         self.is_draining = False
         """Whether each answer tells its client to use another connection from now on."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect to Redis for a loop that runs or is about to; else the first request does."""
         self._is_started = True
-        if self._stages is None:
-            return
-        channel = self._stages.channel
-        if channel is not None:
-            self._pipeline = channel.pipeline(loop)
-            if self._pipeline is not None:
-                self._exchange = self._pipeline.exchange
-                self._pipeline.open()
-        # There are servers to which only threads can speak.
-        self._runs_stages = channel is None or self._pipeline is not None
+        self._backends.start(loop)
 
     def is_still(self) -> bool:
         """Return whether requests wait for threads of which none has gone on since the last call.
 
         If that lasts for `PEGBOARD_WORKER_TIMEOUT`, the process is not alive, and says so.
         """
-        is_still = self._threads.is_still()
-        since = self._stillness.note(is_still)
-        self._is_stuck = is_still and since >= self._timeout_of_threads
-        return is_still
+        return self._threads.is_still()
 
     def announce_stop(self) -> None:
         """Have `/health/ready` say that the process is about to stop."""
@@ -125,12 +115,8 @@ class Gateway:
 
     def close(self) -> None:
         """Disconnect from Redis and take no further request; those on threads go on."""
-        if self._pipeline is not None:
-            self._pipeline.close()
-        if self._database is not None:
-            self._database.close()
+        self._backends.close()
         self._threads.close()
-        self._liveness.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -143,21 +129,28 @@ class Gateway:
         self.requests += 1
         environ = environ_of(scope)
         identify(environ)
+        self._observers.begin(environ)
         outlet = Outlet(send, self, self._timeout)
-        progress = _Progress()
+        progress = _Progress(scope["client"])
         try:
             await self._advance(progress, environ, receive)
             stage_run, answer = progress.stage_run, progress.answer
             if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
-                status: int | None = await self._send(answer, stage_run, environ, outlet)
+                await self._send(answer, stage_run, environ, outlet)
             else:
                 if stage_run is not None:
                     environ[STAGE_RUN] = stage_run, answer
-                status = await self._serve(environ, receive, outlet)
+                waits = self._waits(progress, environ, receive)
+                await self._serve(environ, outlet, waits)
+        except ClientGoneError:
+            logger.debug("the client has gone before its request was begun")
         finally:
             self._inlet.release(progress.held)
-        if status is not None:
-            log_request(environ, status, started)
+            if progress.waits is not None:
+                progress.waits.client.forget()
+            if progress.is_listed and progress.peer is not None:
+                self._unlist(progress.peer)
+            self._observers.end(environ, outlet.status, outlet.size, started)
 
     async def _advance(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
@@ -169,56 +162,51 @@ class Gateway:
                 return
             stages = self._stages
             if stages is not None:
-                stage_run = stages.begin_non_blocking(environ) if self._runs_stages else None
+                stage_run = (
+                    stages.begin_non_blocking(environ) if self._backends.runs_stages else None
+                )
                 if stage_run is not None:
                     progress.stage_run = stage_run
-                    progress.answer = await stage_run.run(self._exchange)
-                elif _has_body(environ):
-                    # A request is counted before its body arrives, as it may never do.
+                    progress.answer = await stage_run.run(self._backends.exchange)
+                elif _has_body(environ) or self._threads.are_busy:
+                    # A request is counted before its body arrives, as it may never do, and what a
+                    # stage answers does not wait for views.
                     run = partial(stages.run, environ)
-                    progress.stage_run, progress.answer = await self._threads.call(run)
+                    progress.stage_run, progress.answer = await self._threads.run_stages(run)
             if _has_body(environ):
                 progress.held = await self._receive(progress, environ, receive)
             stage_run = progress.stage_run
             if stage_run is not None and stage_run.fast_path is not None and not progress.answer:
                 # Its answer is sent without the middleware.
                 assert stages is not None
-                progress.answer = await stages.take_fast_path(stage_run, self)
+                progress.answer = await stages.take_fast_path(
+                    stage_run, self._waits(progress, environ, receive)
+                )
+        except ClientGoneError:
+            raise
         except APIError as error:
             progress.answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
             progress.answer = answer_of(internal_error(environ))
 
-    async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """Send commands to Redis and return the replies. Raises `ChannelError`."""
-        if self._pipeline is not None:
-            return await self._pipeline.exchange(commands)
-        assert self._stages is not None  # nothing else asks
-        return await self._threads.call(partial(self._stages.exchange, commands))
+    def _waits(self, progress: _Progress, environ: "WSGIEnvironment", receive: Receive) -> OnLoop:
+        """Return how a request waits; its time begins at the first call, with all of its body."""
+        if progress.waits is None:
+            self._list(progress)
+            deadline = begin_deadline(self._request_timeout, environ.get(TIMEOUT_KEY))
+            progress.waits = OnLoop(self._backends, Client(environ, receive), deadline)
+        return progress.waits
 
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call a function on a thread, as it may wait; returns its result."""
-        return await self._threads.call(function)
+    def _list(self, progress: _Progress) -> None:
+        if progress.peer is not None and not progress.is_listed:
+            progress.is_listed = True
+            self.serving[progress.peer] += 1
 
-    async def wait(self, done: "Future[None]", seconds: float) -> None:
-        """Wait until it is done, for that many seconds at most.
-
-        Takes no thread: else all might wait for a request that needs one itself.
-        """
-        await asyncio.wait([asyncio.wrap_future(done)], timeout=seconds)
-
-    async def execute(
-        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
-        database = self._database
-        if database is None:
-            database = self._database = AsyncPool(engine, asyncio.get_running_loop())
-        if database.is_usable:
-            with suppress(AllBusyError):
-                return await database.execute(statement, values)
-        return await self._threads.call(partial(execute_alone, engine, statement, values))
+    def _unlist(self, peer: tuple[str, str]) -> None:
+        self.serving[peer] -= 1
+        if not self.serving[peer]:
+            del self.serving[peer]
 
     async def _receive(
         self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
@@ -227,6 +215,7 @@ class Gateway:
 
         Raises `APIError` for a body that does not arrive.
         """
+        self._list(progress)
         is_answered = progress.stage_run is not None and (
             progress.answer is not None or progress.stage_run.match.route is None
         )
@@ -235,27 +224,21 @@ class Gateway:
             return 0
         return await self._inlet.receive(environ, receive)
 
-    async def _serve(
-        self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet
-    ) -> int | None:
-        """Have a thread answer; returns the status if it fails, as then it has logged no line."""
-        threads = self._threads
-        if environ["PATH_INFO"] == LIVENESS_PATH:
-            # While all threads are busy the process is still alive, and must be able to say so.
-            threads = self._liveness
-            if self._is_stuck:
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                answer = Answer.error(status, "No thread of this process goes on.")
-                return await self._send(answer, None, environ, outlet)
+    async def _serve(self, environ: "WSGIEnvironment", outlet: Outlet, waits: OnLoop) -> None:
+        """Have a thread answer."""
         try:
-            await threads.serve(environ, receive, outlet)
+            await self._threads.serve(environ, outlet, waits.client, waits.deadline)
+        except ClientGoneError:
+            raise
+        except APIError as error:
+            stage_run, _ = environ.get(STAGE_RUN) or (None, None)
+            await self._send(answer_of(error), stage_run, environ, outlet)
         except Exception:
             if outlet.has_begun:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             # Without headers of stages, which may be why it has failed.
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return None
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _send(
         self,
@@ -263,8 +246,8 @@ class Gateway:
         stage_run: StageRun | None,
         environ: "WSGIEnvironment",
         outlet: Outlet,
-    ) -> int:
-        """Send an answer that needs no thread; returns its status."""
+    ) -> None:
+        """Send an answer that needs no thread."""
         try:
             stages = self._stages
             headers = [*answer.headers] if stages is None else stages.headers_of(answer, stage_run)
@@ -278,8 +261,7 @@ class Gateway:
             if outlet.has_begun:
                 raise
             logger.exception("a stage has added a header that cannot be sent")
-            return await self._send(answer_of(internal_error(environ)), None, environ, outlet)
-        return answer.status
+            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
 
     async def _encode(self, coding: Coding, body: bytes) -> bytes:
         compression = self._edge.compression

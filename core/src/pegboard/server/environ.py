@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _KNOWN_NAMES = 1024
 _LONGEST_NAME = 64
 
@@ -60,6 +61,8 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
     }
     if (server := scope["server"]) is not None:
         environ["SERVER_NAME"], environ["SERVER_PORT"] = server[0], str(server[1])
+        if server[0].startswith("/"):  # a Unix socket has no name that a URL could have
+            environ["SERVER_NAME"], environ["SERVER_PORT"] = "localhost", "80"
     if (client := scope["client"]) is not None:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
     for name, value in scope["headers"]:
@@ -72,6 +75,10 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
         environ[variable] = text
     if not environ.get("HTTP_HOST", "none"):
         del environ["HTTP_HOST"]  # Granian adds an empty one
+    has_length = "CONTENT_LENGTH" in environ
+    if version == "2" and not has_length and scope["method"] not in _WITHOUT_BODY:
+        # Whether there is a body is not known before its end, as in a body in chunks.
+        environ["HTTP_TRANSFER_ENCODING"] = "chunked"
     return environ
 
 

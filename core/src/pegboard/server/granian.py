@@ -21,13 +21,18 @@ from typing import TYPE_CHECKING, cast
 import click
 from granian import loops
 from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
-from granian.http import HTTP1Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
-from pegboard.logs import toggle_debug
+from pegboard.redis import get_fleet_keys
+from pegboard.server import connections
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
+from pegboard.server.companion import Companion, Leash
+from pegboard.server.connections import ConnectionLimits, ConnectionWatch
+from pegboard.server.notify import Supervisor
 from pegboard.server.pulse import STACKS, Pulse
+from pegboard.server.roster import TOGGLE, LevelFollower, Roster
 from pegboard.server.shutdown import (
     DrainingLoop,
     die_at_stop,
@@ -35,7 +40,9 @@ from pegboard.server.shutdown import (
     notice_lost_clients,
     stop_with_parent,
 )
-from pegboard.server.supervision import TOGGLE, Served, SupervisedServer
+from pegboard.server.supervision import Served, SupervisedServer
+from pegboard.server.tls import TLS, Decrypted, Transport
+from pegboard.server.unix_socket import UnixAddress
 from pegboard.server.watch import Watch
 
 if TYPE_CHECKING:
@@ -59,57 +66,75 @@ _LOGGING = {
 
 def run(
     load: Callable[[], "Flask"],
-    address: Address,
+    address: Address | UnixAddress,
+    transport: Transport,
     limits: Limits,
     announce: Callable[[], None],
+    manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
     """Serve until a signal says to stop; each worker calls `load` once for its app.
 
-    `announce` is called once the server listens. Raises `StartupError` if the port was taken
-    meanwhile, and `SystemExit` if no worker ever served.
+    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
+    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
+    `SystemExit` if no worker ever served.
     """
     _raise_file_limit()
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
     gc.freeze()
-    served = Served()
+    served, roster = Served(), Roster(limits.workers)
+    supervisor = Supervisor()
     server = SupervisedServer(
         "pegboard:create_app",
-        address=address.ip,
-        port=address.port,
+        **({"address": address.ip, "port": address.port} if isinstance(address, Address) else {}),
         interface=Interfaces.ASGINL,
         loop=cast("Loops", _LOOP),
         # Tasks of asyncio: Granian's own do not go on after an exception that they have caught.
         task_impl=TaskImpl.asyncio,
-        http=HTTPModes.http1,
+        http=HTTPModes.auto if transport.http2 else HTTPModes.http1,
         websockets=False,
         workers=limits.workers,
         backlog=limits.backlog,
         # This bounds the connections of a worker, idle ones included, and not the requests.
         backpressure=limits.backlog,
         http1_settings=HTTP1Settings(
-            header_read_timeout=math.ceil(limits.header_timeout * 1000),
+            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
+            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
             max_buffer_size=MAX_HEADERS,
         ),
+        http2_settings=HTTP2Settings(max_headers_size=MAX_HEADERS),
         served=served,
-        watch=Watch(limits),
+        watch=Watch(limits, roster),
+        roster=roster,
+        companion=Companion(
+            "the process of the management port", partial(manage, roster) if manage else None
+        ),
+        supervisor=supervisor,
+        drain_delay=limits.drain_delay,
         workers_kill_timeout=limits.kill_timeout,
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
 
+    key = None
+    if (tls := transport.tls) is not None:
+        key = Decrypted(tls) if tls.password else None
+        server.ssl_ctx = (key.served if key else tls).for_granian()
+
     @server.on_startup
     def started() -> None:
         logging.getLogger("_granian").setLevel(logging.WARNING)
-        _when_listening(address, announce)
+        _when_serving(address, served, announce, supervisor)
 
-    worker = Worker(load, address.port, limits, served)
+    worker = Worker(load, address, tls, key, limits, served, roster, transport.http2)
     try:
-        with address.reserved():
+        with address.reserved(limits.backlog) as listener:
+            server.listener = listener
             server.serve(target_loader=worker, wrap_loader=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        roster.close()
 
 
 @dataclass(frozen=True)
@@ -117,28 +142,49 @@ class Worker:
     """Makes the ASGI application of a worker process, in that process."""
 
     load: Callable[[], "Flask"]
-    port: int
+    address: Address | UnixAddress
+    tls: TLS | None
+    key: Decrypted | None
+    """That of the certificate, if it is encrypted."""
     limits: Limits
     served: Served
+    roster: Roster
+    http2: bool
+    """Whether clients may speak HTTP/2."""
 
     def __call__(self, pulse: Pulse) -> Gateway:
         """Return the app to serve; `pulse` is that of this process."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        pulse.begin()
         try:
-            gateway = Gateway(self.load(), threads=self.limits.threads)
+            if self.tls is not None:
+                self.tls.check()  # a reload reads the files anew
+            if self.key is not None:
+                self.key.refresh()
+            app = self.load()
+            gateway = Gateway(app, threads=self.limits.threads)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
         stop_with_parent(self.limits.kill_timeout)
         threading.Thread(
-            target=notice_lost_clients, args=(self.port,), name="pegboard-clients", daemon=True
+            target=notice_lost_clients, args=(self.address,), name="pegboard-clients", daemon=True
         ).start()
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        pulse.start(loop, gateway)
-        signal.signal(TOGGLE, lambda *_: toggle_debug())
+        level = LevelFollower(self.roster)
+
+        def follow(*_: object) -> None:
+            level.follow()
+            pulse.note_log_level(level.level)
+
+        pulse.start(loop, gateway, follow)
+        self._watch_connections(gateway, loop)
+        if keys := get_fleet_keys(app):
+            keys.watch()
+        signal.signal(TOGGLE, follow)
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()
@@ -147,9 +193,22 @@ class Worker:
         self.served.set()
         return gateway
 
+    def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
+        if isinstance(self.address, UnixAddress):
+            return  # its clients are proxies of this machine
+        limits = ConnectionLimits(
+            header_timeout=self.limits.header_timeout,
+            per_client=self.limits.connections_per_client,
+            proxies=gateway.trusted_proxies,
+            is_http2=self.http2,
+        )
+        ConnectionWatch(self.address, limits, gateway.serving).start(loop)
+
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
-        await drain(gateway, self.port, 0.0 if pulse.is_replaced else self.limits.drain_delay)
+        is_replaced = pulse.is_replaced
+        delay = 0.0 if is_replaced else self.limits.drain_delay
+        await drain(gateway, self.address, delay, is_replaced=is_replaced)
 
 
 @loops.register(_LOOP)
@@ -159,8 +218,19 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _when_listening(address: Address, announce: Callable[[], None]) -> None:
-    """Call `announce` as soon as a client can connect, from a signal handler.
+def _header_read_timeout(limits: Limits) -> float:
+    if not connections.IS_POSSIBLE:
+        return limits.header_timeout
+    return max(limits.header_timeout, limits.keep_alive_timeout)
+
+
+def _when_serving(
+    address: Address | UnixAddress,
+    served: Served,
+    announce: Callable[[], None],
+    supervisor: Supervisor,
+) -> None:
+    """Call `announce` as soon as a client is served, from a signal handler, and tell systemd.
 
     A timer makes the signals; a thread could not do it, as Granian forks from this process. The
     timer then goes on: when the kernel hands SIGTERM to another thread, the main thread sleeps on,
@@ -170,10 +240,12 @@ def _when_listening(address: Address, announce: Callable[[], None]) -> None:
     def tick(_number: int, _frame: object) -> None: ...
 
     def look(_number: int, _frame: object) -> None:
-        if address.is_listening():
+        # A Unix socket listens before a worker does.
+        if served.is_set() and address.is_listening():
             signal.signal(signal.SIGALRM, tick)
             signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
             announce()
+            supervisor.tell_ready()
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)

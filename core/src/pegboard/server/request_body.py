@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,11 @@ class Inlet:
         self._held -= size
 
 
+def has_arrived(body: object) -> bool:
+    """Return whether all of a request's body has been received."""
+    return not isinstance(body, _Body) or body.arrival.has_ended
+
+
 def is_over(body: object) -> bool:
     """Return whether the rest of a request's body will not be read.
 
@@ -104,7 +110,7 @@ def is_over(body: object) -> bool:
 class _Arrival:
     """A body that is still arriving."""
 
-    __slots__ = ("_error", "_loop", "_receive", "_task", "_timeout", "has_ended")
+    __slots__ = ("_loop", "_receive", "_refuse", "_task", "_timeout", "has_ended")
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
         self._receive = receive
@@ -113,8 +119,9 @@ class _Arrival:
         self.has_ended = False
         self._task: asyncio.Task[Any] | None = None
         """What waits for a part."""
-        self._error: APIError | None = None
-        """Why no more of it is received."""
+        # Not the error itself: its traceback would keep this, and with it the connection open.
+        self._refuse: Callable[[], APIError] | None = None
+        """Makes the error because of which no more of it is received."""
 
     def read(self) -> bytes:
         """Do as `next`, on a thread, which waits."""
@@ -123,8 +130,8 @@ class _Arrival:
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""
         while not self.has_ended:
-            if self._error is not None:
-                raise self._error
+            if self._refuse is not None:
+                raise self._refuse()
             message = await self._next_message()
             if message["type"] == "http.disconnect":
                 raise APIError(HTTPStatus.BAD_REQUEST, "The request's body ends too early.")
@@ -134,29 +141,30 @@ class _Arrival:
         return b""
 
     async def _next_message(self) -> dict[str, Any]:
-        """Receive a message. Raises the error with which `_end` is called meanwhile."""
+        """Receive a message. Raises the error that `_end` is given meanwhile."""
         # `asyncio.timeout` costs three times as much.
         self._task = task = asyncio.current_task()
         timer = self._loop.call_later(self._timeout, self._expire)
         try:
             return await self._receive()
         except asyncio.CancelledError:
-            if self._error is None or task is None or task.uncancel():
+            if self._refuse is None or task is None or task.uncancel():
                 raise  # others have cancelled it
-            raise self._error from None
+            raise self._refuse() from None
         finally:
             timer.cancel()
             self._task = None
+            del task  # it has the error, whose traceback has this frame
 
     def _expire(self) -> None:
-        self._end(_too_slow(self._timeout))
+        self._end(partial(_too_slow, self._timeout))
 
     def refuse(self) -> None:
         """Receive no more of it."""
-        self._end(_too_many())
+        self._end(_too_many)
 
-    def _end(self, error: APIError) -> None:
-        self._error = self._error or error
+    def _end(self, refuse: Callable[[], APIError]) -> None:
+        self._refuse = self._refuse or refuse
         if self._task is not None:
             self._task.cancel()
 

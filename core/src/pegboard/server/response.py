@@ -11,6 +11,7 @@ from pegboard.http import (
     encode_header_name,
     encode_header_value,
 )
+from pegboard.observation import CLIENT_GONE
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 """The `send` of ASGI: takes the next message of an answer."""
@@ -35,7 +36,7 @@ class Stopping(Protocol):
 class Outlet:
     """Sends the answer of one request."""
 
-    __slots__ = ("_send", "_timeout", "_worker", "has_begun")
+    __slots__ = ("_send", "_timeout", "_worker", "has_begun", "size", "status")
 
     def __init__(self, send: Send, worker: Stopping, timeout: float) -> None:
         """`timeout` is for how many seconds a client may take nothing of a part."""
@@ -43,6 +44,10 @@ class Outlet:
         self._worker = worker
         self._timeout = timeout
         self.has_begun = False
+        self.status = CLIENT_GONE
+        """The status that was sent, if any."""
+        self.size = 0
+        """Bytes of the body that were sent."""
 
     async def give(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """Send a whole answer. Raises `UnsendableError` before anything is sent."""
@@ -51,6 +56,7 @@ class Outlet:
             raise UnsendableError(message)
         await self._send(self._start(status, headers))
         await self._send({"type": "http.response.body", "body": body})
+        self.size = len(body)
 
     async def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send status and headers; `go_on` and `end` follow. Raises `UnsendableError`."""
@@ -63,7 +69,7 @@ class Outlet:
         encoded = [_headers.get(header) or _encode(header) for header in headers]
         if self._worker.is_draining:
             encoded.append((b"connection", b"close"))
-        self.has_begun = True
+        self.has_begun, self.status = True, status
         return {"type": "http.response.start", "status": status, "headers": encoded}
 
     async def go_on(self, part: bytes) -> None:
@@ -72,6 +78,7 @@ class Outlet:
             piece = part[start : start + _PIECE]
             async with asyncio.timeout(self._timeout):
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            self.size += len(piece)
 
     async def end(self) -> None:
         """Send the end of the body. Raises `TimeoutError`."""

@@ -31,8 +31,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pegboard.server.address import DRAINING_TIME
+from pegboard.server.address import DRAINING_TIME, Address
 from pegboard.server.response import Stopping
+from pegboard.server.unix_socket import UnixAddress, stop_accepting
 
 try:
     from uvloop import Loop
@@ -78,7 +79,13 @@ class DrainingLoop(Loop):
             callback(*args)
 
 
-async def drain(worker: Stopping, port: int, delay: float = 0.0) -> None:
+async def drain(
+    worker: Stopping,
+    address: Address | UnixAddress,
+    delay: float = 0.0,
+    *,
+    is_replaced: bool = False,
+) -> None:
     """Take no new connections, and end the open ones as their clients use them.
 
     For `delay` seconds before, all are served, and probes of readiness are told. Returns when no
@@ -87,10 +94,11 @@ async def drain(worker: Stopping, port: int, delay: float = 0.0) -> None:
     if delay:
         worker.announce_stop()
         await asyncio.sleep(delay)
-    hold_off(port)
+    if is_replaced or isinstance(address, Address):
+        hold_off(address)  # else the main process has removed the file: nobody new can connect
     worker.is_draining = True
     deadline = time.monotonic() + DRAINING_TIME
-    while time.monotonic() < deadline and count_connections(port):  # noqa: ASYNC110 - there is no event
+    while time.monotonic() < deadline and count_connections(address):  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(_TICK)
 
 
@@ -118,34 +126,38 @@ def stop_with_parent(timeout: float = DRAINING_TIME) -> None:
     threading.Thread(target=wait, name="pegboard-parent", daemon=True).start()
 
 
-def hold_off(port: int) -> None:
-    """Drop what asks to connect to this process's listening sockets on a port.
+def hold_off(address: Address | UnixAddress) -> None:
+    """Drop what asks to connect to this process's listening sockets of an address.
 
-    Clients are not refused: their kernel tries again after a second. To close the sockets instead
-    would reset the connections that wait to be accepted.
+    Clients are not refused: their kernel tries again after a second, or another worker serves them,
+    with which this one shares a Unix socket. To close the sockets instead would reset the
+    connections that wait to be accepted.
     """
     if sys.platform != "linux":
+        return
+    if isinstance(address, UnixAddress):
+        stop_accepting([number for number, one in endpoints(address) if _is_listening(one)])
         return
     steps = b"".join(struct.pack("HBBI", *step) for step in _DROP_NEW_CONNECTIONS)
     buffer = ctypes.create_string_buffer(steps)
     program = struct.pack("HP", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer))
-    for listener in _listeners(port):
+    for listener in _listeners(address):
         with suppress(OSError):  # a sandbox may forbid it; then some clients see a reset
             listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
-def notice_lost_clients(port: int) -> None:
+def notice_lost_clients(address: Address | UnixAddress) -> None:
     """Wait until this process listens on a port, then turn on TCP keep-alive.
 
     Accepted connections take these options over from the listening socket. Without them the
     connection of a client that lost its network in the middle of a request stays for good.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or isinstance(address, UnixAddress):
         return
     is_listening = False
     while not is_listening:
         time.sleep(_TICK)
-        for listener in _listeners(port):
+        for listener in _listeners(address):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
@@ -153,30 +165,33 @@ def notice_lost_clients(port: int) -> None:
             is_listening = True
 
 
-def count_connections(port: int) -> int:
-    """Return how many connections to a port this process has open; elsewhere than on Linux 1."""
+def count_connections(address: Address | UnixAddress) -> int:
+    """Return how many connections this process has open; elsewhere than on Linux 1."""
     if sys.platform != "linux":
         return 1
-    return sum(_is_connected(endpoint) for endpoint in _endpoints(port))
+    return sum(_is_connected(endpoint) for _, endpoint in endpoints(address))
 
 
-def _endpoints(port: int) -> Iterator[socket.socket]:
-    """Yield this process's TCP sockets on a port, which Granian keeps to itself."""
+def endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.socket]]:
+    """Yield this process's sockets of an address, which Granian keeps to itself.
+
+    Each is a copy, with the file descriptor of the original.
+    """
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only the names are wanted
         with suppress(OSError):  # closed meanwhile
             if not stat.S_ISSOCK(Path("/proc/self/fd", name).stat().st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as endpoint:
-                if endpoint.family in {socket.AF_INET, socket.AF_INET6} and (
-                    endpoint.getsockname()[1] == port
-                ):
-                    yield endpoint
+                if address.owns(endpoint):
+                    yield int(name), endpoint
 
 
-def _listeners(port: int) -> Iterator[socket.socket]:
-    for endpoint in _endpoints(port):
-        if endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            yield endpoint
+def _listeners(address: Address | UnixAddress) -> Iterator[socket.socket]:
+    return (endpoint for _, endpoint in endpoints(address) if _is_listening(endpoint))
+
+
+def _is_listening(endpoint: socket.socket) -> bool:
+    return bool(endpoint.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _is_connected(endpoint: socket.socket) -> bool:

@@ -14,9 +14,9 @@ death meanwhile.
 import logging
 import math
 import mmap
-import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,10 +24,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
-from pegboard.logs import toggle_debug
-from pegboard.server.pulse import BEAT, STACKS, Pulse
+from pegboard.server.companion import Companion, describe_exit
+from pegboard.server.notify import Supervisor
+from pegboard.server.pulse import BEAT, STACKS
+from pegboard.server.roster import TOGGLE, LevelFollower, Roster
+from pegboard.server.unix_socket import UnixListener
 from pegboard.server.watch import Watch, name_of
 
 logger = logging.getLogger(__name__)
@@ -37,9 +41,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 SETTLED = 60.0
 """Seconds after which a worker's earlier deaths no longer count."""
-
-TOGGLE = signal.SIGUSR2
-"""The signal at which a process logs from DEBUG on, and at the next as configured again."""
 
 _POLL = 0.1
 
@@ -69,10 +70,28 @@ class SupervisedServer(MPServer):
     own reload waits for each worker, and notices neither deaths nor signals before its end.
     """
 
-    def __init__(self, *args: Any, served: Served, watch: Watch, **options: Any) -> None:
+    listener: UnixListener | None = None
+    """The Unix socket from which all workers accept; without it each has a socket of its own."""
+
+    def __init__(
+        self,
+        *args: Any,
+        served: Served,
+        watch: Watch,
+        roster: Roster,
+        companion: Companion,
+        supervisor: Supervisor,
+        drain_delay: float = 0.0,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self._served = served
         self._watch = watch
+        self._roster = roster
+        self._companion = companion
+        self._level = LevelFollower(roster)
+        self._supervisor = supervisor
+        self._drain_delay = drain_delay
         self._is_asked_for_stacks = self._is_toggled = False
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
@@ -80,6 +99,15 @@ class SupervisedServer(MPServer):
         self._leaving: _Leaving | None = None
         self._is_reloading = False
         self._is_useless = False
+
+    def _init_shared_socket(self) -> None:
+        if self.listener is None:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]
+            return
+        self._sso = self.listener.socket
+        # The types that Granian declares have no arguments here, and know nothing but None.
+        make: Any = SocketHolder
+        self._shd: Any = make(self._sso.fileno(), True, self.backlog)  # noqa: FBT003
 
     def _serve_loop(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]
@@ -93,7 +121,9 @@ class SupervisedServer(MPServer):
             self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
             self.main_loop_interrupt.clear()
             self._obey_signals()
+            self._supervisor.tell_alive()
             self._watch.kill_still()
+            self._companion.keep()
             while self.interrupt_children:
                 self._note_death(self.interrupt_children.pop())
             if len(self._due) == self.workers and not self._served.is_set():
@@ -104,7 +134,9 @@ class SupervisedServer(MPServer):
                 self.reload_signal = False
                 self._outdated = [*range(self.workers)]
                 self._is_reloading = True
+                self._supervisor.tell_reloading()
                 logger.info("reloading: %d workers", self.workers)
+                self._companion.renew()
             is_quiet = not (self._is_reloading or self._due)
             if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
                 self._outdated = [old.idx]
@@ -112,8 +144,15 @@ class SupervisedServer(MPServer):
             if not self.interrupt_signal:
                 self._replace_dead(start)
                 self._reload_next(start)
+        self._roster.note_stopping()
         if self._leaving is not None:
             self.wrks.append(self._leaving.worker)  # so that it is stopped with the others
+
+    def _serve(self, *args: Any, **options: Any) -> None:
+        try:
+            super()._serve(*args, **options)  # type: ignore[no-untyped-call]
+        finally:
+            self._companion.stop()
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop the workers; the exit code is a failure's only if no worker ever could serve.
@@ -121,6 +160,11 @@ class SupervisedServer(MPServer):
         Granian takes each death that it has not handled for a failure, such as that of a worker
         which got the same signal as the service.
         """
+        self._supervisor.tell_stopping()
+        if self.listener is not None:
+            # Workers go on with those who have connected; new ones are served for the delay.
+            removal = threading.Timer(self._drain_delay, self.listener.remove)
+            removal.start() if self._drain_delay else self.listener.remove()
         with suppress(SystemExit):
             super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         if exit_code or self._is_useless:
@@ -143,7 +187,8 @@ class SupervisedServer(MPServer):
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]
     ) -> WorkerProcess:
-        pulse = Pulse()
+        self._watch.running()  # so that the memory of those that have ended is free
+        pulse = self._roster.take(idx + 1)
         load = partial(callback_loader, pulse)
         worker: WorkerProcess = super()._spawn_worker(idx, target, load)
         self._watch.add(worker, pulse)
@@ -157,15 +202,15 @@ class SupervisedServer(MPServer):
         self.main_loop_interrupt.set()
 
     def _obey_signals(self) -> None:
-        """Log the stacks of all workers, or let all log more or less, if a signal asked for it."""
+        """Log the stacks of all workers, or let all log more or less, if that was asked for."""
         if self._is_asked_for_stacks:
             self._is_asked_for_stacks = False
             self._watch.log_stacks()
         if self._is_toggled:
             self._is_toggled = False
-            toggle_debug()
-            for worker in self._watch.running():
-                os.kill(worker.inner.pid, TOGGLE)
+            self._roster.log_level = None if self._roster.log_level == "DEBUG" else "DEBUG"
+            self._roster.notify()
+        self._level.follow()
 
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
@@ -180,7 +225,7 @@ class SupervisedServer(MPServer):
         logger.error(
             "%s %s; it is replaced %s",
             name_of(worker),
-            _describe_exit(worker.inner.exitcode),
+            describe_exit(worker.inner.exitcode),
             f"in {pause:g} s, as it died {deaths} times in a row" if pause else "at once",
         )
 
@@ -206,6 +251,7 @@ class SupervisedServer(MPServer):
                 start(index)
             elif self._is_reloading and not self._due:
                 self._is_reloading = False
+                self._supervisor.tell_ready()
                 logger.info("reloaded")
         elif not leaving.worker.inner.is_alive():
             self._leaving = None
@@ -239,13 +285,3 @@ class _Leaving:
     worker: WorkerProcess
     stopped_at: float | None = None
     """The time at which it was told to stop."""
-
-
-def _describe_exit(code: int | None) -> str:
-    """Say how a process ended, from its `multiprocessing.Process.exitcode`."""
-    if code is None or code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:  # a real-time signal has no name
-        return f"was killed by signal {-code}"

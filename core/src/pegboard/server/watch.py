@@ -5,13 +5,12 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from granian._granian import ProcInfoCollector
 from granian.server.mp import WorkerProcess
 
 from pegboard.server.address import Limits
-from pegboard.server.pulse import Pulse, Stillness
+from pegboard.server.pulse import STILL, Pulse, Stillness
+from pegboard.server.roster import Roster, memory_of
 
 logger = logging.getLogger(__name__)
 
@@ -19,10 +18,10 @@ logger = logging.getLogger(__name__)
 class Watch:
     """The workers of one service, as its main process sees them once a second."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, roster: Roster) -> None:
         self._limits = limits
+        self._roster = roster
         self._watched: dict[WorkerProcess, _Watched] = {}
-        self._memory = ProcInfoCollector()
 
     def add(self, worker: WorkerProcess, pulse: Pulse) -> None:
         """Look after a worker from now on."""
@@ -35,18 +34,21 @@ class Watch:
     def running(self) -> list[WorkerProcess]:
         """Return the workers that can serve, or could while they stand still."""
         for worker in [*self._watched]:
-            if not worker.inner.is_alive():
-                del self._watched[worker]
+            if worker.inner.exitcode is not None:
+                self._watched.pop(worker).pulse.release()
         return [worker for worker, watched in self._watched.items() if watched.pulse.beats]
 
     def kill_still(self) -> None:
         """Kill the workers that stand still, and log where their threads are."""
-        seconds = self._limits.worker_timeout
-        for worker in self.running() if seconds else ():
-            if self._watched[worker].is_still_for(seconds):
+        seconds, is_served = self._limits.worker_timeout, False
+        for worker in self.running():
+            still = self._watched[worker].look()
+            is_served = is_served or still < STILL
+            if seconds and still >= seconds:
                 message = "%s stands still for %g s, and is killed"
                 self._log_stacks(worker, logging.ERROR, message, name_of(worker), seconds)
                 worker.inner.kill()
+        self._roster.note_supervision(is_served=is_served)
 
     def log_stacks(self) -> None:
         """Log where the threads of all workers are."""
@@ -77,17 +79,9 @@ class Watch:
             return f"it is {age:.0f} s old"
         if requests >= (limits.worker_max_requests or math.inf):
             return f"it has taken {requests} requests"
-        if limits.worker_max_rss and (rss := self._rss_of(worker)) >= limits.worker_max_rss:
+        if limits.worker_max_rss and (rss := _rss_of(worker)) >= limits.worker_max_rss:
             return f"it has {rss:.0f} MiB of memory"
         return None
-
-    def _rss_of(self, worker: WorkerProcess) -> float:
-        """Return how much memory a worker has, in MiB; 0 if it has ended."""
-        try:
-            found: Any = self._memory.memory([worker.inner.pid])  # its type is declared wrongly
-        except RuntimeError:
-            return 0.0
-        return float(sum(found.values())) / 2**20
 
 
 @dataclass
@@ -95,9 +89,15 @@ class _Watched:
     pulse: Pulse
     stillness: Stillness = field(default_factory=Stillness)
 
-    def is_still_for(self, seconds: float) -> bool:
-        """Return whether the worker has not moved for so long; called every second."""
-        return self.stillness.note(self.pulse.beats) >= seconds
+    def look(self) -> float:
+        """Return for how many seconds the worker has not moved; called every second."""
+        still = self.pulse.still_seconds = self.stillness.note(self.pulse.beats)
+        return still
+
+
+def _rss_of(worker: WorkerProcess) -> float:
+    """Return how much memory a worker has, in MiB; 0 if it has ended."""
+    return sum(memory_of([worker.inner.pid]).values()) / 2**20
 
 
 def name_of(worker: WorkerProcess) -> str:

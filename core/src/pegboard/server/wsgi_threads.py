@@ -1,73 +1,124 @@
-"""Runs a WSGI app (PEP 3333) on threads, for requests that the event loop does not answer."""
+"""The threads of a worker, for what its event loop does not do."""
 
 import asyncio
-import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from pegboard.server.request_body import Receive, is_over
-from pegboard.server.response import Outlet
-
-if TYPE_CHECKING:
-    from _typeshed import OptExcInfo
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-logger = logging.getLogger(__name__)
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TypeVar
 
 T = TypeVar("T")
 
-_DISCONNECT = "http.disconnect"
+
+class Job:
+    """What is to be done on a thread, in a copy of the context (`contextvars`) of its caller.
+
+    So its log lines have the request's id.
+    """
+
+    __slots__ = ("_context", "_function")
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        """Prepare it; `function` raises nothing."""
+        self._function: Callable[[], object] | None = function
+        self._context: Context = copy_context()
+
+    def run(self) -> None:
+        """Do it, once."""
+        function = self._function
+        self.forget()
+        if function is not None:
+            self._context.run(function)
+
+    def forget(self) -> None:
+        """Let go of the function: what it belongs to often holds the job, which were a cycle."""
+        self._function = None
 
 
 class Threads:
-    """Serves requests of a WSGI app, at most `count` at once; others wait.
+    """Does jobs, at most `count` at once; others wait in their order, and can be withdrawn.
 
-    A thread works in a copy of the caller's context (`contextvars`), so its log lines have the
-    request's id.
+    Unlike an executor of the standard library it keeps nothing of what is withdrawn: clients that
+    come and go while all threads are busy would fill the memory.
     """
 
-    def __init__(self, app: "WSGIApplication", *, count: int) -> None:
-        self._app = app
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="pegboard-request")
+    def __init__(self, *, count: int, name: str = "pegboard-request") -> None:
+        self._count = count
         self._lock = threading.Lock()
-        self._waiting = 0
-        """How much work no thread has begun."""
+        self._jobs: OrderedDict[Job, None] = OrderedDict()
+        """What no thread has begun."""
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        """Has a turn for each job, in which a thread does the first that waits."""
+        self._spare = 0
+        """Turns whose jobs were withdrawn."""
+        self._running = 0
         self._steps = self._seen = 0
         """How often a thread has gone on, now and when `is_still` was last asked."""
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs no thread has begun."""
+        return len(self._jobs)
+
+    @property
+    def running(self) -> int:
+        """How many jobs threads do."""
+        return self._running
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether what is submitted now has to wait for a thread."""
+        return self._running + len(self._jobs) >= self._count
+
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
-        return await asyncio.wrap_future(self._submit(function))
+        future: Future[T] = Future()
+        job = Job(partial(_call_for, future, function))
+        self.submit(job)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self.withdraw(job)
+            raise
 
-    async def serve(self, environ: "WSGIEnvironment", receive: Receive, outlet: Outlet) -> None:
-        """Answer a request."""
-        work = _Work(self._app, environ, outlet, receive, self.note_step)
-        self._submit(work.run)
-        whole = await work.done
-        if whole is not None:
-            await outlet.give(*whole)
-
-    def _submit(self, function: Callable[[], T]) -> "Future[T]":
+    def submit(self, job: Job) -> None:
+        """Do a job as soon as a thread is free. Raises `RuntimeError` after `close`."""
         with self._lock:
-            self._waiting += 1
-        future = self._executor.submit(copy_context().run, self._run, function)
-        future.add_done_callback(self._note_cancelled)
-        return future
+            self._jobs[job] = None
+            is_turn_spare = self._spare > 0
+            self._spare -= is_turn_spare
+        if not is_turn_spare:
+            try:
+                self._executor.submit(self._do_first)
+            except RuntimeError:
+                del self._jobs[job]
+                raise
 
-    def _note_cancelled(self, future: "Future[Any]") -> None:
-        if future.cancelled():  # and so was never begun
-            with self._lock:
-                self._waiting -= 1
-
-    def _run(self, function: Callable[[], T]) -> T:
+    def withdraw(self, job: Job) -> bool:
+        """Do not do a job; returns whether no thread has begun it."""
         with self._lock:
-            self._waiting -= 1
+            if job not in self._jobs:
+                return False
+            del self._jobs[job]
+            self._spare += 1
+        job.forget()
+        return True
+
+    def _do_first(self) -> None:
+        with self._lock:
+            if not self._jobs:
+                self._spare -= 1
+                return
+            job, _ = self._jobs.popitem(last=False)
+            self._running += 1
             self._steps += 1
-        return function()
+        try:
+            job.run()
+        finally:
+            with self._lock:
+                self._running -= 1
 
     def note_step(self) -> None:
         """Take note that a thread has gone on; callable from any."""
@@ -75,133 +126,26 @@ class Threads:
             self._steps += 1
 
     def is_still(self) -> bool:
-        """Return whether work waits for threads of which none has gone on since the last call."""
+        """Return whether jobs wait for threads of which none has gone on since the last call."""
         seen, self._seen = self._seen, self._steps
-        return seen == self._seen and self._waiting > 0
+        return seen == self._seen and self.waiting > 0
 
     def close(self) -> None:
-        """Take no further request; those under way are finished."""
+        """Take no further job; those that were submitted are done."""
         self._executor.shutdown(wait=False)
 
-
-class _Whole(NamedTuple):
-    """An answer whose body is one part, sent with one message."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
+    def join(self) -> None:
+        """Close, and wait until all is done."""
+        self._executor.shutdown()
 
 
-class _Work:
-    """One request: its methods run on a thread, its coroutines on the event loop."""
-
-    def __init__(
-        self,
-        app: "WSGIApplication",
-        environ: "WSGIEnvironment",
-        outlet: Outlet,
-        receive: Receive,
-        note_step: Callable[[], None],
-    ) -> None:
-        self._app = app
-        self._note_step = note_step
-        self._environ = environ
-        self._body = environ["wsgi.input"]
-        self._outlet = outlet
-        self._receive = receive
-        self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[_Whole | None] = self._loop.create_future()
-        """The answer; None when it was sent in parts."""
-        self._status = 0
-        self._headers: list[tuple[str, str]] = []
-        self._written: list[bytes] = []
-        self._is_begun = False
-        self._watch: asyncio.Task[None] | None = None
-        self._is_gone = False
-
-    def run(self) -> None:
-        """Answer the request; call it on a thread."""
-        try:
-            chunks = self._app(self._environ, self._start)
-            try:
-                self._send(chunks)
-            finally:
-                if (close := getattr(chunks, "close", None)) is not None:
-                    close()
-        except Exception as error:  # noqa: BLE001 - the event loop raises it
-            self._loop.call_soon_threadsafe(self._fail, error)
-        except BaseException as error:  # noqa: BLE001 - a view that exits does not end the process
-            ended = RuntimeError(f"a view ended with {error!r}")
-            ended.__cause__ = error
-            self._loop.call_soon_threadsafe(self._fail, ended)
-
-    def _fail(self, error: Exception) -> None:
-        if self.done.done():
-            logger.error("an answer was given, and could not be closed", exc_info=error)
-        else:
-            self.done.set_exception(error)
-        if self._watch is not None:
-            self._watch.cancel()
-
-    def _start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
-    ) -> Callable[[bytes], object]:
-        if exc_info is not None and self._is_begun:
-            raise exc_info[1] or RuntimeError(status)
-        self._status, self._headers = int(status[:3]), headers
-        return self._written.append
-
-    def _send(self, chunks: Iterable[bytes]) -> None:
-        parts = iter(chunks)
-        first = next(parts, None)
-        body = self._with_written(first or b"")
-        if not self._status:
-            message = "the app answers without a status"
-            raise RuntimeError(message)
-        if first is None or self._is_whole(body):
-            whole = _Whole(self._status, self._headers, body)
-            self._loop.call_soon_threadsafe(self.done.set_result, whole)
-            return
-        self._is_begun = True
-        self._await(self._begin())
-        for part in chain((body,), map(self._with_written, parts)):
-            if self._is_gone:
-                break
-            if part:
-                self._await(self._outlet.go_on(part))
-        self._await(self._end())
-
-    def _with_written(self, part: bytes) -> bytes:
-        """Return a part, preceded by what the app has passed to `write` (PEP 3333)."""
-        if not self._written:
-            return part
-        written = b"".join(self._written)
-        self._written.clear()
-        return written + part
-
-    def _is_whole(self, body: bytes) -> bool:
-        return any(
-            name.lower() == "content-length" and value == str(len(body))
-            for name, value in self._headers
-        )
-
-    async def _begin(self) -> None:
-        await self._outlet.begin(self._status, self._headers)
-        if is_over(self._body):  # otherwise the watch would take the body from the view
-            self._watch = self._loop.create_task(self._watch_client())
-
-    async def _watch_client(self) -> None:
-        """Note when the client disconnects, so that no more parts are made."""
-        while (await self._receive())["type"] != _DISCONNECT:
-            pass
-        self._is_gone = True
-
-    async def _end(self) -> None:
-        await self._outlet.end()
-        if self._watch is not None:
-            self._watch.cancel()
-        self.done.set_result(None)
-
-    def _await(self, coroutine: Coroutine[None, None, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        self._note_step()
+def _call_for(future: "Future[T]", function: Callable[[], T]) -> None:
+    """Give a future the result of a function."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - what waits for the result raises it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -11,7 +11,7 @@ from pegboard.settings.profiles import (
     configure,
     with_options,
 )
-from pegboard.settings.resolve import Value, resolve_settings
+from pegboard.settings.resolve import Value, reader_of, resolve_settings
 from pegboard.settings.unknown import Unused, nearest_name, unknown_settings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "get_settings",
     "nearest_name",
     "prefix_of",
+    "reader_of",
     "resolve_settings",
     "setting",
     "unknown_settings",

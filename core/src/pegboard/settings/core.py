@@ -7,7 +7,15 @@ from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
 from pegboard.clients import PROXY_HEADERS, TrustedProxies, parse_prefix
-from pegboard.http import UnsendableError, encode_header_name, parse_origin
+from pegboard.http import (
+    OFF,
+    UnsendableError,
+    encode_header_name,
+    parse_endpoint,
+    parse_origin,
+)
+from pegboard.logs import LEVELS
+from pegboard.settings.checks import check_mode
 from pegboard.settings.declare import Settings, Validator, setting
 
 
@@ -16,7 +24,7 @@ def _port(value: int) -> None:
 
 
 def _level(value: str) -> None:
-    OneOf(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))(value)
+    OneOf(LEVELS[1:])(value)
 
 
 def _each(check: Callable[[str], object]) -> Validator:
@@ -46,6 +54,13 @@ def _header_name(name: str) -> None:
 def _prefix(value: str) -> None:
     try:
         parse_prefix(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _endpoint(value: str) -> None:
+    try:
+        parse_endpoint(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 
@@ -122,9 +137,29 @@ class CoreSettings(Settings):
     )
 
     host: str = setting(
-        "127.0.0.1", doc="Address that `pegboard serve` listens on.", validate=Length(1)
+        "127.0.0.1",
+        doc="Address that `pegboard serve` listens on, or `unix:` and the path of a Unix socket.",
+        validate=Length(1),
     )
     port: int = setting(8000, doc="Port that `pegboard serve` listens on.", validate=_port)
+    socket_mode: str = setting(
+        "660", doc="Permissions of the Unix socket, in octal.", validate=check_mode
+    )
+    tls_certificate: str = setting(
+        "", doc="File (PEM) of the certificate and its chain; with it, only TLS is spoken."
+    )
+    tls_key: str = setting("", doc="File (PEM) of the key of `PEGBOARD_TLS_CERTIFICATE`.")
+    tls_key_password: str = setting(
+        "", doc="Password that the key is encrypted with, if any.", secret=True
+    )
+    tls_min_version: str = setting(
+        "1.2", doc="Oldest version of TLS: 1.2 or 1.3.", validate=OneOf(("1.2", "1.3"))
+    )
+    http2: bool = setting(
+        default=False,
+        doc="Speak HTTP/2 as well: with TLS to clients that choose it, without to those that begin "
+        "with it.",
+    )
     workers: int = setting(
         1,
         doc="Worker processes of `pegboard serve`; with another server, the number that it runs.",
@@ -136,16 +171,45 @@ class CoreSettings(Settings):
         "wait.",
         validate=Range(1, 512),
     )
+    queue: int = setting(
+        1000,
+        doc="Requests of each worker that may wait for their turn; others get their 503 at once.",
+        validate=Range(0, 65535),
+    )
     backlog: int = setting(
         1024, doc="Connections that may wait to be accepted.", validate=Range(128, 65535)
     )
+    management: str = setting(
+        OFF,
+        doc="Where `pegboard serve` tells operators of itself: off, or an address: 9000 (of the "
+        "loopback), 0.0.0.0:9000, [::1]:9000 or unix:/path. Whoever reaches it may do all it can.",
+        validate=_endpoint,
+    )
     header_timeout: float = setting(
         10.0, doc="Longest time until a request's headers have arrived.", validate=Range(0.1, 300)
+    )
+    keep_alive_timeout: float = setting(
+        75.0,
+        doc="How long a connection may be idle between two requests; longer than those of load "
+        "balancers in front.",
+        validate=Range(1, 3600),
+    )
+    connections_per_client: int = setting(
+        256,
+        doc="Connections of each worker that one address may have, trusted proxies excepted; of "
+        "more the unused ones are closed. 0: any number.",
+        validate=Range(0, 65535),
     )
     body_timeout: float = setting(
         30.0,
         doc="Longest pause of a client in sending or receiving a body.",
         validate=Range(0.1, 3600),
+    )
+    request_timeout: float = setting(
+        30.0,
+        doc="Longest time from a request's arrival to the beginning of its answer; its client may "
+        "ask for less by the header Request-Timeout.",
+        validate=Range(0.01, 3600),
     )
     shutdown_timeout: float = setting(
         30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
@@ -212,6 +276,12 @@ class CoreSettings(Settings):
     log_level: str = setting("INFO", doc="Lowest level that is logged.", validate=_level)
     log_format: str = setting(
         "human", doc="Format of log lines: human or json.", validate=OneOf(("human", "json"))
+    )
+    access_log_share: float = setting(
+        1.0,
+        doc="Share of the requests that get a line in the log, 0 to 1; answers from 500 on always "
+        "do.",
+        validate=Range(0, 1),
     )
     api_title: str = setting(
         "Pegboard", doc="Title of the OpenAPI document.", validate=Length(1, 200)

@@ -2,8 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from pegboard.settings.service_links import is_service_link
 
 STAND_IN = "default, for want of a usable value"
 """The origin of a value that stands in for a setting with a problem."""
+
+SAFEGUARD = "for want of a usable value"
+"""That of a value other than the default."""
+
+_SAFEGUARDS = {"PEGBOARD_SAFE": True}
+"""What stands in for settings whose default would do what the setting was to prevent."""
+
+_FILE_ORIGIN = "file "
 
 _MASK = "********"
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
@@ -82,7 +91,9 @@ def resolve_settings(
         except _SettingError as error:
             problems.append(error.problem)
             # So that all problems are found in one start.
-            values.append(Value(declaration, declaration.default, STAND_IN))
+            safe = declaration.key in _SAFEGUARDS
+            default = _SAFEGUARDS.get(declaration.key, declaration.default)
+            values.append(Value(declaration, default, SAFEGUARD if safe else STAND_IN))
     if any(value.value is dataclasses.MISSING for value in values):
         return None, tuple(values), tuple(problems)
     loaded = settings(**{value.declaration.field: value.value for value in values})
@@ -137,7 +148,7 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
         if text is not None and not (is_link and not holds_text(declaration.annotation)):
             return text, f"environment {variable}"
     if declaration.secret and (file := sources.environment.get(f"{declaration.variable}_FILE")):
-        return _read(file, declaration), f"file {file}"
+        return _read(file, declaration), f"{_FILE_ORIGIN}{file}"
     if (former := _find_former(declaration, sources)) is not None:
         return former
     if declaration.key in sources.defaults:
@@ -145,10 +156,21 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
     return declaration.default, "default"
 
 
+def reader_of(value: Value) -> Callable[[], str] | None:
+    """Return what reads the text of a secret from its file, which may change; None without one."""
+    if not value.origin.startswith(_FILE_ORIGIN):
+        return None
+    return partial(_text_of, value.origin.removeprefix(_FILE_ORIGIN))
+
+
+def _text_of(file: str) -> str:
+    return Path(file).read_text(encoding="utf-8").strip()
+
+
 def _read(file: str, declaration: Declaration) -> str:
     """Return what stands in the file of a secret."""
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        return _text_of(file)
     except (OSError, UnicodeDecodeError) as error:
         variable = f"{declaration.variable}_FILE"
         # It may be the URL itself.

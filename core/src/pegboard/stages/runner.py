@@ -237,12 +237,12 @@ class Stages:
             return None
         if self._app.config["SESSION_COOKIE_NAME"] in stage_run.call.environ.get("HTTP_COOKIE", ""):
             return None  # Flask may have to renew the cookie
-        try:
-            async with self._limit.enter(waiting):
+        async with self._limit.enter(waiting):
+            try:
                 return await fast_path.answer(stage_run.call, waiting)
-        except Exception as error:  # noqa: BLE001 - answered as one of the view is
-            answer = partial(self._answer_exception, stage_run.call, error)
-            return await waiting.call(answer)
+            except Exception as error:  # noqa: BLE001 - answered as one of the view is
+                answer = partial(self._answer_exception, stage_run.call, error)
+                return await waiting.call(answer)
 
     def _answer_exception(self, call: Call, error: Exception) -> Answer:
         with self._app.request_context(call.environ):

@@ -34,6 +34,9 @@ class Waiting(Protocol):
     ) -> list[tuple[Any, ...]]:
         """Run a statement as a transaction of its own; raises as `execute_alone` does."""
 
+    async def acquire(self, turns: asyncio.Semaphore) -> None:
+        """Wait for a turn, unless the request is to be given up before: then raise why."""
+
 
 def result_of(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine that never suspends, as what it waits for does not.
@@ -73,6 +76,9 @@ class OnThread:
         """Run a statement on a connection of the engine's pool."""
         return execute_alone(engine, statement, values)
 
+    async def acquire(self, turns: asyncio.Semaphore) -> None:
+        """Do not wait, as there are no more at once than threads."""
+
 
 class FastPathLimit:
     """Bounds the fast paths that are under way on an event loop; others wait, in their order.
@@ -90,10 +96,29 @@ class FastPathLimit:
         self._semaphore = asyncio.Semaphore(count)
 
     def enter(self, waiting: Waiting) -> AbstractAsyncContextManager[None]:
-        """Return a context for one fast path, entered when fewer than that are under way."""
+        """Return a context for one fast path, entered when fewer than that are under way.
+
+        To enter it raises what `acquire` of `waiting` raises.
+        """
         if isinstance(waiting, OnThread):
-            return nullcontext()  # there are as many as threads
+            return nullcontext()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # a semaphore belongs to one
             self._loop, self._semaphore = loop, asyncio.Semaphore(self._count)
-        return self._semaphore
+        return _Turn(self._semaphore, waiting)
+
+
+class _Turn:
+    """A turn of one fast path."""
+
+    __slots__ = ("_turns", "_waiting")
+
+    def __init__(self, turns: asyncio.Semaphore, waiting: Waiting) -> None:
+        self._turns = turns
+        self._waiting = waiting
+
+    async def __aenter__(self) -> None:
+        await self._waiting.acquire(self._turns)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.release()

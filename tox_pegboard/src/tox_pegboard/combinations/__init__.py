@@ -5,7 +5,7 @@ more as cover every pair. What plugins require is read from packaging metadata: 
 """
 
 from tox_pegboard.combinations.environments import Environment, environment_of
-from tox_pegboard.combinations.formats import FORMATS, render
+from tox_pegboard.combinations.formats import FORMATS, ini_lines, render
 from tox_pegboard.combinations.matrix import Matrix, make_matrix, read_matrix
 from tox_pegboard.combinations.names import checked, name_of, parse_name
 from tox_pegboard.combinations.settings import Settings, has_matrix, read_pyproject, read_settings
@@ -32,6 +32,7 @@ __all__ = [
     "checked",
     "environment_of",
     "has_matrix",
+    "ini_lines",
     "make_matrix",
     "name_of",
     "parse_name",

@@ -1,8 +1,9 @@
 """A matrix as tox and CI services read it."""
 
 import json
+import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tox_pegboard.combinations.environments import Environment, environment_of
@@ -88,8 +89,13 @@ def _ini(matrix: Matrix) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ini_list(key: str, values: "list[str] | tuple[str, ...]") -> list[str]:
-    return [f"{key} =", *(f"    {value}" for value in values)]
+def _ini_list(key: str, values: Iterable[str]) -> list[str]:
+    return [f"{key} =", *(f"    {line}" for line in ini_lines(values))]
+
+
+def ini_lines(lines: Iterable[str]) -> list[str]:
+    """Return lines as tox.ini has them, where `#` would begin a comment."""
+    return [line.replace("#", r"\#") for line in lines]
 
 
 def _toml(matrix: Matrix) -> str:
@@ -117,14 +123,23 @@ def _toml(matrix: Matrix) -> str:
 
 
 def _toml_command(line: str) -> str:
-    """Return a command as TOML has it: words, of which `{posargs}` is a reference."""
-    words = [
-        '{ replace = "posargs", default = [], extend = true }'
-        if word == "{posargs}"
-        else _toml_value(word)
-        for word in shlex.split(line)
-    ]
+    """Return a command as TOML has it: words, of which `{posargs}` alone is a reference.
+
+    So its arguments become words of their own, as they do in a tox.ini; within a word tox replaces
+    it in TOML as well.
+    """
+    words: list[str] = []
+    end = 0
+    for found in _POSARGS.finditer(line):
+        words += map(_toml_value, shlex.split(line[end : found.start()]))
+        default = _toml_value(shlex.split(found["default"] or ""))
+        words.append(f'{{ replace = "posargs", default = {default}, extend = true }}')
+        end = found.end()
+    words += map(_toml_value, shlex.split(line[end:]))
     return f"[{', '.join(words)}]"
+
+
+_POSARGS = re.compile(r"(?<!\S)\{posargs(:(?P<default>[^{}]*))?\}(?!\S)")
 
 
 def _toml_value(value: Any) -> str:

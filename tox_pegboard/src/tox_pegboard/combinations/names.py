@@ -3,9 +3,12 @@
 `py312-notes-items-postgresql` is Python 3.12, the project's own plugin `notes`, beside it `items`,
 and PostgreSQL. An axis that has one value only is left out. Without a plugin of its own, `core`
 stands for it.
+
+A long list of plugins is written as a number: in `py312-notes-3plugins_b`, the bits of the
+hexadecimal b say that the first, the second and the fourth plugin of the matrix are there. So each
+name can be read, also that of a combination which is not in the matrix.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 
@@ -17,22 +20,39 @@ LONGEST = 60
 _FACTORS = {"none": "noredis"}
 
 
-def name_of(combination: Combination, space: Space, longest: int = LONGEST) -> str:
-    """Return the name; longer lists of plugins become `all`, or a hash."""
-    plugins = "-".join(combination.plugins)
-    if len(plugins) > longest:
-        if len(combination.plugins) == len(space.plugins):
-            plugins = "all"
-        else:
-            digest = hashlib.sha256(plugins.encode()).hexdigest()
-            plugins = f"{len(combination.plugins)}plugins_{digest[:8]}"
+def name_of(combination: Combination, space: Space) -> str:
+    """Return the name; longer lists of plugins become `all`, or a number."""
     axes = (
         _FACTORS.get(value, value)
         for axis, value in combination.values.items()
         if axis != "python" and len(space.axes[axis]) > 1
     )
     python = f"py{combination.python.replace('.', '')}"
+    plugins = _listed(combination.plugins, space)
     return "-".join([python, first_factor(space), *filter(None, [plugins]), *axes])
+
+
+def _listed(plugins: tuple[str, ...], space: Space) -> str:
+    text = "-".join(plugins)
+    if len(text) <= LONGEST:
+        return text
+    if len(plugins) == len(space.plugins):
+        return "all"
+    bits = sum(1 << place for place, one in enumerate(space.plugins) if one.name in plugins)
+    return f"{len(plugins)}plugins_{bits:x}"
+
+
+def _parse_listed(factors: list[str], space: Space) -> list[str] | None:
+    """Return the names of the plugins; None if the factors name something else."""
+    known = [one.name for one in space.plugins]
+    if factors == ["all"]:
+        return known
+    if len(factors) == 1 and (number := re.fullmatch(r"(\d+)plugins_([0-9a-f]+)", factors[0])):
+        bits = int(number[2], 16)
+        found = [name for place, name in enumerate(known) if bits >> place & 1]
+        is_whole = bits < 1 << len(known) and len(found) == int(number[1])
+        return found if is_whole else None
+    return factors if {*factors} <= {*known} else None
 
 
 def first_factor(space: Space) -> str:
@@ -41,7 +61,7 @@ def first_factor(space: Space) -> str:
 
 
 def parse_name(name: str, space: Space) -> Combination | None:
-    """Return the combination of a name that lists its plugins; None for another environment's.
+    """Return the combination of a name; None for that of another environment.
 
     Raises `MatrixError` for plugins or values that do not go together.
     """
@@ -55,12 +75,10 @@ def parse_name(name: str, space: Space) -> Combination | None:
         words = {_FACTORS.get(one, one): one for one in space.axes[axis]}
         if len(words) > 1 and factors and factors[-1] in words:
             values[axis] = words[factors.pop()]
-    known = [one.name for one in space.plugins]
-    if factors == ["all"]:
-        factors = known
-    if not {*factors} <= {*known} or values["python"] not in space.axes["python"]:
+    plugins = _parse_listed(factors, space)
+    if plugins is None or values["python"] not in space.axes["python"]:
         return None
-    return checked(factors, values, space)
+    return checked(plugins, values, space)
 
 
 def checked(plugins: Iterable[str], values: dict[str, str], space: Space) -> Combination:

@@ -19,7 +19,7 @@ class Settings:
     """What the table says; each key is a field."""
 
     plugins: tuple[str, ...] | None = None
-    """Distributions, by name or by folder; without it all installed ones that have plugins."""
+    """Distributions, by name or by folder; None means all installed ones that have plugins."""
     pythons: tuple[str, ...] | None = None
     """Versions as `3.12`; without it those of the project's classifiers."""
     databases: tuple[str, ...] = ("sqlite",)
@@ -37,7 +37,7 @@ class Settings:
     max_jobs: int | None = None
     """No more combinations than these."""
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What a plugin requires, by name, where no metadata can be read."""
+    """What plugins require, by name; of a distribution instead of its metadata."""
     exclude: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
     """Tables of `plugins` and values of axes which are not combined."""
     deps: tuple[str, ...] = ("pegboard[testing]",)

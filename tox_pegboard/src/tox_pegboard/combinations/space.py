@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tox_pegboard.combinations.metadata import (
@@ -16,7 +17,7 @@ from tox_pegboard.combinations.metadata import (
     describe_installed,
     installed_names,
 )
-from tox_pegboard.combinations.settings import TABLE, Settings, unknown
+from tox_pegboard.combinations.settings import TABLE, Settings, has_matrix, unknown
 from tox_pegboard.combinations.values import AXES, Exclusion, MatrixError, Plugin, Space
 
 VERSION = "Programming Language :: Python :: "
@@ -25,11 +26,13 @@ VERSION = "Programming Language :: Python :: "
 def build_space(root: Path, pyproject: Mapping[str, Any], settings: Settings) -> Space:
     """Return what a project combines: its own plugin with all others, or others alone."""
     own = describe_folder(root, ".") if "project" in pyproject else None
-    others = [_describe(one, root, settings) for one in _wanted(settings)]
+    others = [_describe(one, root, settings) for one in _wanted(pyproject, settings)]
     others = [one for one in others if own is None or one.distribution != own.distribution]
     found = [*([own] if own else []), *others]
     _check_names(found, settings)
     plugins = {one.distribution: _plugin(one, found, settings) for one in found}
+    for one in found:
+        _check_needs(one, plugins, settings)
     axes = {
         "python": settings.pythons or _pythons(pyproject),
         "core": settings.core,
@@ -52,30 +55,67 @@ def build_space(root: Path, pyproject: Mapping[str, Any], settings: Settings) ->
     )
 
 
-def _wanted(settings: Settings) -> Iterable[str]:
+def _wanted(pyproject: Mapping[str, Any], settings: Settings) -> Iterable[str]:
+    """Return what is combined. What is installed decides only where a project says nothing.
+
+    Else its matrix would be another one beside tox, in CI and on the machine of a colleague.
+    """
+    if settings.plugins is None and has_matrix(pyproject):
+        message = (
+            f"{TABLE} names no plugins: say which are combined, as in "
+            "plugins = ['pegboard-items', './plugins/audit']"
+        )
+        raise MatrixError(message)
     return installed_names() if settings.plugins is None else settings.plugins
 
 
 def _describe(text: str, root: Path, settings: Settings) -> Described:
-    is_folder = "/" in text or text.startswith(".")
-    if is_folder:
+    if _is_folder(text):
         described = describe_folder(root / text, text)
         if described is None:
             message = f"plugins of {TABLE} names {text!r}, where no pyproject.toml has a plugin"
             raise MatrixError(message)
         return described
+    canonical = canonicalize_name(text)
+    short = canonical.removeprefix("pegboard-").replace("-", "_")
+    if short in settings.needs:
+        # Not its metadata, so that the matrix is the same where it is not installed.
+        return Described(short, canonical, text)
     installed = describe_installed(text)
     if installed is None:
-        canonical = text.lower().replace("_", "-")
-        short = canonical.removeprefix("pegboard-").replace("-", "_")
-        if short not in settings.needs:
-            message = (
-                f"what {text} requires is not known, as it is not installed here: install it, or "
-                f"say it in {TABLE}, as in needs = {{ {short} = [] }}"
-            )
-            raise MatrixError(message)
-        return Described(short, canonical, text)
+        message = (
+            f"what {text} requires is not known, as it is not installed here: say it in {TABLE}, "
+            f"as in needs = {{ {short} = [] }}, or install it (beside tox it is installed where "
+            "requires of tox names it)"
+        )
+        raise MatrixError(message)
     return installed
+
+
+def _is_folder(requirement: str) -> bool:
+    return "/" in requirement or requirement.startswith(".")
+
+
+def _check_needs(one: Described, by_distribution: Mapping[str, Plugin], settings: Settings) -> None:
+    """Refuse a table that contradicts the metadata, where these are here."""
+    installed = describe_installed(one.distribution) if one.name in settings.needs else None
+    if installed is None or _is_folder(one.requirement):
+        return
+    if installed.name != one.name:
+        message = (
+            f"needs of {TABLE} names {one.name}, but the plugin of {one.distribution} is "
+            f"{installed.name}: leave it out of needs, and install it beside tox"
+        )
+        raise MatrixError(message)
+    required = {
+        by_distribution[name].name for name in installed.requires if name in by_distribution
+    }
+    if missing := required - by_distribution[one.distribution].needs - {one.name}:
+        message = (
+            f"needs of {TABLE} does not say that {one.name} requires "
+            f"{', '.join(sorted(missing))}, which its metadata says"
+        )
+        raise MatrixError(message)
 
 
 def _check_names(found: Iterable[Described], settings: Settings) -> None:

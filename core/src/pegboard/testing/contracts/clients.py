@@ -17,13 +17,19 @@ _ADDRESS = "192.0.2.1"
 
 
 class ReadOnly(dict[str, Any]):
-    """A WSGI environment that nobody may change."""
+    """A WSGI environment that no plugin may change."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         message = "the environment is changed, which all that comes later sees"
         raise AssertionError(message)
 
-    __setitem__ = __delitem__ = update = pop = setdefault = clear = _refuse
+    __delitem__ = update = pop = setdefault = clear = _refuse
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Let the core, and nothing else, note what it has found."""
+        if not key.startswith("pegboard."):
+            self._refuse()
+        super().__setitem__(key, value)
 
 
 class ClientIdentityRules:

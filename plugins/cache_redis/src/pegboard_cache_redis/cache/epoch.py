@@ -13,7 +13,8 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine, event, func, select, update
+from sqlalchemy import Engine, Text, column, event, func, literal, select, update
+from sqlalchemy import table as table_of
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
@@ -41,6 +42,14 @@ DISABLE = (
     .values(enabled=False, updated_at=func.current_timestamp())
 )
 """Also executed when it is off: the row's lock keeps it off until the writer has committed."""
+
+_EXISTS = {
+    "postgresql": select(func.to_regclass(literal(table.name, Text))),
+    "sqlite": select(column("name"))
+    .select_from(table_of("sqlite_master"))
+    .where(column("name", Text) == table.name),
+}
+"""Asks whether the transaction sees the table; a statement that needs it would end one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,11 @@ class EpochStore:
             return None
         # It may have been there a moment ago, and other processes may trust what they have read.
         return 0.0 if self._vanished_at is None else self._vanished_at + WAIT
+
+    def is_dropped_by(self, transaction: Transaction) -> bool:
+        """Return whether a transaction has dropped the table, as the downgrade to base does."""
+        exists = _EXISTS.get(self._engine.dialect.name)
+        return exists is not None and not any(row[0] for row in transaction.execute(exists))
 
     def read_after_commit(self, transaction: Transaction) -> EpochState | None:
         """Read the row on the connection of a writer, after its commit."""

@@ -21,6 +21,10 @@ class NullChannel:
         """Raise `ChannelError`."""
         raise ChannelError(_MESSAGE)
 
+    def check_writes(self) -> NoReturn:
+        """Raise `ChannelError`."""
+        raise ChannelError(_MESSAGE)
+
     def pipeline(self, loop: asyncio.AbstractEventLoop) -> None:
         """Return none."""
 

@@ -30,6 +30,8 @@ class Fence:
     """The state whose epoch is fenced; None if nothing is."""
     has_disabled: bool = False
     """Whether the writer's own transaction turns caching off."""
+    has_dropped: bool = False
+    """Whether the writer's own transaction drops the table of the state."""
     is_needless: bool = False
     """Whether no process can have cached anything yet, as the table is missing."""
 
@@ -70,6 +72,8 @@ class Writer:
         self._count("fences")
         if state is not None and self._storage.cover(state, touched, FENCE, [token, FENCE_TIME]):
             return Fence(touched, token, state)
+        if self._epochs.is_dropped_by(transaction):
+            return Fence(touched, token, has_dropped=True)
         self._activation.turn_off_with(transaction)
         return Fence(touched, token, has_disabled=True)
 
@@ -111,6 +115,8 @@ class Writer:
         """Invalidate what was touched, or turn caching off and let the write wait for that."""
         if fence.is_needless and (moment := self._epochs.moment_if_missing()) is not None:
             return moment
+        if fence.has_dropped:
+            return self._turned_off("the table of its state was dropped")
         if fence.has_disabled:
             # It was turned off by the transaction. But if it was off before, or the statement has
             # committed by itself, another epoch may have begun before the commit: so read again.
@@ -122,6 +128,9 @@ class Writer:
         except UnconfirmedError:
             raise
         except Exception as error:  # one of the driver's own
+            if (moment := self._epochs.moment_if_missing()) is not None:
+                transaction.commit()  # ends the transaction that has failed to read the table
+                return moment
             raise UnconfirmedError(str(error)) from error
 
     def _release(self, fence: Fence, transaction: Transaction) -> float:

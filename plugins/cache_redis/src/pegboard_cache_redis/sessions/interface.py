@@ -1,7 +1,9 @@
 """Flask's sessions in Redis: the cookie holds a signed id and nothing else."""
 
 import logging
+import math
 import re
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{54}")
 _RETRY_AFTER = 1
+_LOG_INTERVAL = 60.0
+"""Seconds between two log lines about sessions that cannot be read or stored."""
 _MOVES = 5
 """How often a session may be changed by others while it is given another id."""
 
@@ -64,6 +68,7 @@ class RedisSessionInterface(SessionInterface):
         """
         self._store = store
         self._lifetime = lifetime
+        self._refused, self._told_at = 0, -math.inf
         self._signer = Signer(
             list(reversed(secrets)),  # the last one signs
             salt=b"pegboard-session-1",
@@ -95,7 +100,9 @@ class RedisSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> LazySession:
         """Return a session that is read when it is first accessed."""
-        return LazySession(partial(self._identify, app, request), self._store.read, _answer_503)
+        return LazySession(
+            partial(self._identify, app, request), self._store.read, self._answer_503
+        )
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what the request has changed. Raises 503 or 409 if it cannot be stored."""
@@ -107,7 +114,7 @@ class RedisSessionInterface(SessionInterface):
         session.is_saved = True  # Flask calls this again for an error response
         if session.has_failed:
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                _answer_503(None)  # the view has caught the error
+                self._answer_503(None)  # the view has caught the error
             return
         if session.values_in_use is None:
             return
@@ -117,7 +124,7 @@ class RedisSessionInterface(SessionInterface):
             else:
                 self._save_changes(app, session, response)
         except SessionStoreError as error:
-            _answer_503(error)
+            self._answer_503(error)
         except SessionGoneError:
             message = "The session has ended while the request was under way."
             pegboard.abort(HTTPStatus.CONFLICT, message)
@@ -190,6 +197,21 @@ class RedisSessionInterface(SessionInterface):
             return int(app.permanent_session_lifetime.total_seconds())
         return self._lifetime
 
+    def _answer_503(self, error: SessionStoreError | None) -> NoReturn:
+        """End the request; the log has one line a minute, however many requests end so."""
+        if error is not None:
+            self._refused += 1
+            now = time.monotonic()
+            if now - self._told_at >= _LOG_INTERVAL:
+                message = "the session could not be read or stored (%d times): %s"
+                logger.warning(message, self._refused, error)
+                self._told_at, self._refused = now, 0
+        pegboard.abort(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The session is out of reach at the moment. Try again.",
+            headers={"Retry-After": str(_RETRY_AFTER)},
+        )
+
     def _send_cookie(
         self, app: Flask, session: LazySession, identifier: str, response: Response
     ) -> None:
@@ -211,16 +233,6 @@ class RedisSessionInterface(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "partitioned": self.get_cookie_partitioned(app),
         }
-
-
-def _answer_503(error: SessionStoreError | None) -> NoReturn:
-    if error is not None:
-        logger.warning("the session could not be read or stored: %s", error)
-    pegboard.abort(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "The session is out of reach at the moment. Try again.",
-        headers={"Retry-After": str(_RETRY_AFTER)},
-    )
 
 
 def make_session_interface(app: Flask) -> RedisSessionInterface | None:

@@ -28,6 +28,9 @@ FIRST_PATIENCE = 1.0
 """Seconds that the first requests of a process wait at most."""
 
 
+_MOMENT = 0.5
+
+
 class RuleRefresher:
     """The rules of one app: the fixed ones, and those of the table as they were last read."""
 
@@ -60,6 +63,12 @@ class RuleRefresher:
     def broken(self) -> list[int]:
         """The numbers of the rows that are left out because they cannot be read."""
         return sorted(row.number for row in self._broken)
+
+    def would_wait(self, now: float) -> bool:
+        """Return whether `refresh` would wait, if it was called now or in a moment."""
+        if now < self.due or self._has_failed:
+            return False
+        return self._read_at is None or now - self._read_at > MAX_AGE - _MOMENT
 
     def refresh(self, now: float) -> None:
         """Start reading the rules again; wait for it, within limits, if they are too old."""

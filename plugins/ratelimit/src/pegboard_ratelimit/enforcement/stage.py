@@ -103,7 +103,8 @@ class LimitHandler:
 
     def is_non_blocking(self) -> bool:
         """Tell whether neither the rules, the storage nor the client's identity can block."""
-        return self._limiter.is_non_blocking and clock.monotonic() < self._limiter.refresher.due
+        limiter = self._limiter
+        return limiter.is_non_blocking and not limiter.refresher.would_wait(clock.monotonic())
 
     def prepare(self, call: Call) -> Sequence[Command] | Answer | None:
         """Count the request, or return the command that has Redis count it."""

@@ -1,0 +1,102 @@
+"""Dropping the data of a plugin that is gone, as the database itself has recorded what it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
+
+from pegboard.database import db
+from pegboard.migrations.enums import Enums
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.histories import History, Migrate, ensure_app_context, get_migrate
+from pegboard.migrations.lock import Report, migration_lock
+from pegboard.migrations.ownership import existing_tables, owned_tables
+from pegboard.migrations.record import read_record
+from pegboard.migrations.referring import reject_foreign_keys_to
+from pegboard.migrations.status import current_heads
+from pegboard.migrations.table_names import TableName
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What the database has of a history without files."""
+
+    tables: tuple[TableName, ...]
+    """The tables that its revisions have created, and that no other history has."""
+    release: str
+    """Name and version of the distribution that has applied them; empty if it is not known."""
+
+
+def find_absent(app: Flask, name: str) -> Absent | None:
+    """Return what the database has of a plugin that is gone; None without a version table.
+
+    Raises `MigrationError` if the tables are not known.
+    """
+    with ensure_app_context(app), db.engine.connect() as connection:
+        return _find(connection, name, get_migrate())
+
+
+def remove_absent(app: Flask, name: str, *, report: Report) -> None:
+    """Drop the tables of a plugin that is gone, the types of their columns, and its version table.
+
+    Raises `MigrationError` where the tables are not known, a table that stays refers to one of
+    them, or the database refuses.
+    """
+    history = History(name, Path())
+    with ensure_app_context(app), migration_lock(report) as connection:
+        migrate = get_migrate()
+        found = _find(connection, name, migrate)
+        connection.rollback()
+        if found is None:
+            return
+        reject_foreign_keys_to(found.tables, history, migrate, connection, is_absent=True)
+        try:
+            with connection.begin():
+                _drop(connection, [*found.tables, TableName(None, history.version_table)])
+        except DBAPIError as error:
+            connection.rollback()
+            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            raise MigrationError(message) from error
+
+
+def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
+    history = History(name, Path())
+    if not inspect(connection).has_table(history.version_table):
+        return None
+    if not current_heads(connection, history):
+        return Absent((), "")  # as after a downgrade to base
+    record = read_record(connection, history)
+    if record is None:
+        message = (
+            f"{name}: the database does not say which tables are its, as its revisions were "
+            "applied before Pegboard recorded that. Install it again, and run pegboard plugins "
+            f"remove {name} while it is active."
+        )
+        raise MigrationError(message)
+    of_others = {table for one in migrate.histories for table in owned_tables(one, migrate)}
+    tables = (record.tables & existing_tables(connection)) - of_others
+    return Absent(tuple(sorted(tables, key=str)), record.release)
+
+
+def _drop(connection: Connection, tables: Iterable[TableName]) -> None:
+    quoted = [_quoted(connection, table) for table in tables]
+    if connection.dialect.name != "postgresql":
+        for one in quoted:
+            connection.execute(sa.text(f"DROP TABLE {one}"))
+        return
+    enums = Enums(connection)
+    types = {type_ for one in quoted for type_ in enums.of_column(one)}
+    # At once, as they may refer to each other.
+    connection.execute(sa.text(f"DROP TABLE {', '.join(quoted)}"))
+    if types:
+        enums.drop_unused(types)
+
+
+def _quoted(connection: Connection, table: TableName) -> str:
+    preparer = connection.dialect.identifier_preparer
+    name: str = preparer.format_table(sa.table(table.name, schema=table.schema))
+    return name.replace(":", "\\:")

@@ -1,0 +1,59 @@
+"""What is said of a revision that failed, and of what it leaves behind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+
+from alembic.script.base import Script
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pegboard.migrations.committed import Committed
+from pegboard.migrations.errors import MigrationError, line_in
+from pegboard.migrations.histories import History
+from pegboard.migrations.script_directory import revision_label
+
+
+def describe_remains(committed: Committed, connection: Connection) -> str:
+    """Return what of a failed revision the database has kept, and what to do; empty if nothing."""
+    invalid = committed.invalid_indexes(connection)
+    if not invalid and not committed.statements:
+        return ""
+    shown = [" ".join(one.split()) for one in committed.statements]
+    lines = [f"\n  committed: {shorten(one, 200, placeholder=' ...')}" for one in shown]
+    lines += [f"\n  unfinished: the index {name}, which is invalid" for name in invalid]
+    drops = "".join(f" DROP INDEX CONCURRENTLY {name};" for name in invalid)
+    first = f"Drop the invalid index:{drops} " if invalid else ""
+    then = "Undo by hand what was committed. " if shown else ""
+    return (
+        f"{''.join(lines)}\n  hint: {first}{then}"
+        "Correct the rows or the revision, and repeat the command."
+    )
+
+
+def describe_failure(
+    history: History, scripts: Sequence[Script], error: Exception, remains: str
+) -> MigrationError:
+    """Return the error of a revision that failed, of which `remains` is what was kept."""
+    if isinstance(error, MigrationError):
+        if error.problems and not scripts:
+            return error  # it may be another history that cannot be read
+        reason = error.message
+    elif isinstance(error, DBAPIError):
+        reason = str(error.orig).strip()
+    else:
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if not scripts:
+        return MigrationError(f"{history.name}: {reason}")
+    script = scripts[0]
+    place = line_in(error, Path(script.path).parent) or script.path
+    outcome = (
+        "failed, and a part of it stays, as it was not in the transaction that was rolled back; "
+        "the version table is unchanged."
+        if remains
+        else "failed and was rolled back; the database is at the revision before it."
+    )
+    return MigrationError(
+        f"{history.name}: revision {revision_label(script)} {outcome}\n  file: {place}\n"
+        f"  reason: {reason}{remains}"
+    )

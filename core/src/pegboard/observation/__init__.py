@@ -1,0 +1,12 @@
+"""Observers: code of plugins that sees every request and its answer, and the log of them.
+
+What `__all__` lists is public; the other names are for the packages of the core.
+"""
+
+from pegboard.observation.access_log import AccessLog as AccessLog
+from pegboard.observation.contract import CLIENT_GONE, CORE, Observation, Observer
+from pegboard.observation.observers import Observers as Observers
+from pegboard.observation.observers import get_observers as get_observers
+from pegboard.observation.observers import init_observers as init_observers
+
+__all__ = ["CLIENT_GONE", "CORE", "Observation", "Observer"]

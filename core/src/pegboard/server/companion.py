@@ -1,0 +1,106 @@
+"""A process beside the workers, which forks from the main process and is replaced when it ends."""
+
+import logging
+import multiprocessing
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 5.0
+"""Seconds after the last start before which the process is not started again."""
+
+_TIME_TO_END = 1.0
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Leash:
+    """By what the process learns that it should end.
+
+    Not by signals: a terminal or a service manager may send them to all processes of a service at
+    once, and this one is the last to go.
+    """
+
+    parent: int
+    receiver: int
+    """The file descriptor at which the main process says so."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for that long at most; returns whether the process should end."""
+        is_told = bool(select.select([self.receiver], [], [], seconds)[0])
+        return is_told or os.getppid() != self.parent
+
+
+class Companion:
+    """Keeps one process that runs a function; its methods are called in the main process."""
+
+    def __init__(self, title: str, run: Callable[[Leash], object] | None) -> None:
+        """`title` is what the log calls it; `run` returns when its leash says so.
+
+        None is for no process at all.
+        """
+        self._title = title
+        self._run = run
+        self._process: multiprocessing.context.ForkProcess | None = None
+        self._sender = -1
+        self._started_at = -PAUSE
+
+    def keep(self) -> None:
+        """Start the process if there is none; call it every second."""
+        process, now = self._process, time.monotonic()
+        if process is not None:
+            if process.exitcode is None:
+                return
+            logger.error("%s %s; it is replaced", self._title, describe_exit(process.exitcode))
+            self._forget()
+        if self._run is not None and now - self._started_at >= PAUSE:
+            self._start(self._run, now)
+
+    def renew(self) -> None:
+        """Replace the process, as what it has read may be outdated."""
+        self.stop()
+        self._started_at = -PAUSE
+        self.keep()
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if (process := self._process) is not None:
+            os.write(self._sender, b"\0")
+            process.join(_TIME_TO_END)
+            process.kill()
+            process.join()
+            self._forget()
+
+    def _start(self, run: Callable[[Leash], object], now: float) -> None:
+        self._started_at = now
+        receiver, self._sender = os.pipe()
+        leash = Leash(os.getpid(), receiver)
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=_begin, args=(run, leash), name="pegboard-beside")
+        self._process.start()
+        os.close(receiver)
+
+    def _forget(self) -> None:
+        os.close(self._sender)
+        self._process = None
+
+
+def _begin(run: Callable[[Leash], object], leash: Leash) -> None:
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    run(leash)
+
+
+def describe_exit(code: int | None) -> str:
+    """Say how a process ended, from its `multiprocessing.Process.exitcode`."""
+    if code is None or code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-code}"

@@ -1,0 +1,109 @@
+"""Tests of replicas that sign with other keys."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from pegboard.redis import get_fleet_keys
+from pegboard.testing.fixtures import MakeApp
+
+OLD, NEW, OTHER = "the old key " * 3, "the new key " * 3, "another key " * 3
+
+MakeReplica = Callable[..., Flask]
+
+
+@pytest.fixture
+def replica(make_app: MakeApp, redis_url: str, sqlite_url: str) -> MakeReplica:
+    """Make a replica of one service, with these keys: the first one is signed with."""
+
+    def make(key: str, *fallbacks: str, **config: Any) -> Flask:
+        keys = {"SECRET_KEY": key, "SECRET_KEY_FALLBACKS": fallbacks}
+        return make_app(**{"DATABASE_URL": sqlite_url, "REDIS_URL": redis_url, **keys, **config})
+
+    return make
+
+
+def foreign(app: Flask) -> int:
+    """Compare now; returns how many keys of others the app does not take."""
+    keys: Any = get_fleet_keys(app)
+    keys._due = 0.0
+    return len(keys.compare())
+
+
+def test_replicas_with_different_keys_are_told(replica: MakeReplica, caplog):
+    """Both say so once, with a code, and stay ready; no key is in the log or in Redis."""
+    caplog.set_level(logging.INFO, "pegboard.redis.fleet_keys")
+    one, other = replica(OLD), replica(OTHER)
+    assert [0, 1, 1, 1] == [foreign(one), foreign(other), foreign(one), foreign(one)]
+    assert 2 == caplog.text.count("[PB_SECRET_KEYS_DIFFER]")
+    for app in (one, other):
+        answer = app.test_client().get("/health/ready")
+        body = answer.get_json()
+        assert (200, ["secret_key"]) == (answer.status_code, body["degraded"])
+        assert "failing" == body["checks"]["secret_key"]
+    assert not any(key in caplog.text for key in (OLD, OTHER))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [(OLD,), (OLD,)],
+        [(OLD,), (OLD, NEW)],
+        [(OLD, NEW), (NEW, OLD)],
+        [(NEW, OLD), (NEW, OLD)],
+        [(NEW, OLD), (NEW,)],
+    ],
+    ids=["the same", "announced", "replaced", "all", "forgotten"],
+)
+def test_a_key_that_is_replaced_step_by_step_is_none_of_another(
+    replica: MakeReplica, keys: list[tuple[str, ...]]
+):
+    """Each replica takes what the others sign, whichever step of the rotation they are at."""
+    replicas = [replica(*one) for one in keys]
+    assert [0] * 4 == [foreign(one) for one in replicas * 2]
+
+
+def test_a_replica_that_was_not_told_of_the_new_key_says_so(replica: MakeReplica):
+    """The other one takes what it signs, and has nothing to say."""
+    older, newer = replica(OLD), replica(NEW, OLD)
+    assert [0, 0, 1] == [foreign(older), foreign(newer), foreign(older)]
+
+
+def test_what_ends_is_forgotten(replica: MakeReplica, redis_url: str, caplog):
+    """A replica with another key is gone: after some time it counts no more."""
+    caplog.set_level(logging.INFO, "pegboard.redis.fleet_keys")
+    one, other = replica(OLD), replica(OTHER)
+    foreign(other)
+    assert foreign(one)
+    with Redis.from_url(redis_url) as client:
+        [name] = client.keys("pegboard:keys:*")
+        assert 0 < client.pttl(name) <= 20_000
+        for field in client.hkeys(name):
+            client.hset(name, field, int(client.hget(name, field)) - 21)
+    assert not foreign(one)
+    assert "sign with keys that this one takes again" in caplog.text
+    assert [] == one.test_client().get("/health/ready").get_json()["degraded"]
+
+
+def test_other_services_on_the_server_do_not_count(replica: MakeReplica, tmp_path):
+    """They have another database."""
+    one = replica(OLD)
+    other = replica(OTHER, DATABASE_URL=f"sqlite:///{tmp_path / 'other.db'}")
+    assert [0, 0, 0] == [foreign(one), foreign(other), foreign(one)]
+
+
+def test_without_redis_or_rights_nothing_is_said(replica: MakeReplica, redis_url: str):
+    """It is no fault of the keys."""
+    assert get_fleet_keys(replica(OLD, REDIS_URL=None)) is None
+    one, other = replica(OLD), replica(OTHER)
+    foreign(other)
+    with Redis.from_url(redis_url) as client:
+        [name] = client.keys("pegboard:keys:*")
+        client.delete(name)
+        client.set(name, "of another type")
+    assert not foreign(one)
+    assert [] == one.test_client().get("/health/ready").get_json()["degraded"]

@@ -1,0 +1,1 @@
+"""Metrics of a service built with Pegboard, for Prometheus."""

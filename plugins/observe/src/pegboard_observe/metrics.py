@@ -1,0 +1,149 @@
+"""The metrics of one app: counted in memory, written once a second, read from all processes."""
+
+import atexit
+import logging
+import multiprocessing.util
+import os
+import platform
+import threading
+import weakref
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.pool import QueuePool
+
+import pegboard
+from pegboard_observe import families
+from pegboard_observe.folder import VARIABLE
+from pegboard_observe.series import BUCKETS, Requests
+from pegboard_observe.store import Store, render
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "pegboard_observe"
+
+_EVERY = 1.0
+"""Seconds between two writings."""
+
+
+class Metrics:
+    """What counts requests, and a thread that writes what it has counted."""
+
+    def __init__(self, app: Flask, folder: Path) -> None:
+        self._app = app
+        self._folder = folder
+        self.requests = Requests(self._run)
+        self._lock = threading.Lock()
+        self._start_anew()
+        _forget_in_forks(self)
+
+    def _start_anew(self) -> None:
+        self._store = Store(self._folder)
+        self._is_running = False
+        self._ending = threading.Event()
+
+    def render(self) -> bytes:
+        """Return the metrics of all processes, in the text format of Prometheus."""
+        if self._is_running:
+            self.write()
+        return render(self._folder)
+
+    def write(self) -> None:
+        """Write what has changed to the files."""
+        with self._lock:
+            store = self._store
+            for labels, counts, seconds, size in self.requests.changed():
+                by_bound = dict(zip(BUCKETS, counts, strict=True))
+                store.write_histogram(families.DURATION, labels, by_bound, seconds)
+                store.write(families.SIZE, labels, size)
+            store.write(families.IN_FLIGHT, (), self.requests.in_flight)
+            for (family, labels), value in self._state().items():
+                store.write(family, labels, value)
+
+    def _run(self) -> None:
+        """Begin to write, at the first request of this process."""
+        with self._lock:
+            if self._is_running:
+                return
+            try:
+                self._write_first()
+            except OSError:
+                logger.exception("there are no metrics of this process: set %s", VARIABLE)
+                return
+            self._is_running = True
+        # A worker of multiprocessing runs the one, any other process the other.
+        multiprocessing.util.Finalize(self, _write_last, (weakref.ref(self),), exitpriority=10)
+        atexit.register(_write_last, weakref.ref(self))
+        threading.Thread(
+            target=_write_on, args=(weakref.ref(self), self._ending), name="observe", daemon=True
+        ).start()
+
+    def _write_first(self) -> None:
+        store = self._store
+        store.write(families.WORKERS, (), 1)
+        store.write(families.STARTS, (), 1)
+        store.write(families.BUILD, (version("pegboard"), platform.python_version()), 1)
+        for plugin in pegboard.get_registry(self._app).plugins:
+            found = plugin.distribution
+            told = "unknown" if found is None else found.version
+            store.write(families.PLUGIN, (plugin.name, told), 1)
+
+    def _state(self) -> Mapping[tuple[families.Family, tuple[str, ...]], float]:
+        state: dict[tuple[families.Family, tuple[str, ...]], float] = {}
+        pool = self._pool()
+        if isinstance(pool, QueuePool):
+            state[families.POOL_SIZE, ()] = pool.size()
+            state[families.POOL_USED, ()] = pool.checkedout()
+        for of, read in pegboard.get_health(self._app).details.items():
+            try:
+                found: Mapping[str, Any] = read()
+            except Exception:
+                logger.debug("the stats of %s cannot be read", of, exc_info=True)
+                continue
+            for name, value in found.items():
+                if isinstance(value, int | float):
+                    state[families.STATE, (of, name)] = float(value)
+        return state
+
+    def _pool(self) -> Any:
+        with self._app.app_context():
+            return pegboard.db.engine.pool
+
+    def forget(self) -> None:
+        """Start anew in a forked process, which has no thread and must not write the same files."""
+        self.requests.reset()
+        self._lock = threading.Lock()
+        self._start_anew()
+
+
+def _write_on(metrics: "weakref.ref[Metrics]", ending: threading.Event) -> None:
+    while not ending.wait(_EVERY):
+        one = metrics()
+        if one is None:
+            return
+        try:
+            one.write()
+        except Exception:
+            logger.exception("the metrics cannot be written; nothing more is")
+            return
+        del one
+
+
+def _write_last(metrics: "weakref.ref[Metrics]") -> None:
+    one = metrics()
+    if one is not None:
+        one.write()
+
+
+def _forget_in_forks(metrics: Metrics) -> None:
+    known = weakref.ref(metrics)
+
+    def forget() -> None:
+        one = known()
+        if one is not None:
+            one.forget()
+
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,50 @@
+"""The hook implementations of the observe plugin."""
+
+from collections.abc import Sequence
+
+from flask import Flask, Response
+
+import pegboard
+from pegboard.observation import Observer
+from pegboard_observe.folder import folder, name_folder
+from pegboard_observe.settings import ObserveSettings
+
+# Before prometheus_client is imported, and before workers fork.
+name_folder()
+
+from pegboard_observe.metrics import EXTENSION, Metrics  # noqa: E402
+
+_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@pegboard.hookimpl(pegboard.hookspec.pegboard_settings)
+def pegboard_settings() -> type[ObserveSettings]:
+    """Declare the settings."""
+    return ObserveSettings
+
+
+@pegboard.hookimpl(pegboard.hookspec.pegboard_setup)
+def pegboard_setup(app: Flask) -> None:
+    """Make the metrics, and serve them if the operator wants that."""
+    metrics = app.extensions[EXTENSION] = Metrics(app, folder())
+    if pegboard.get_settings(ObserveSettings, app).public:
+
+        def show() -> Response:
+            """Return the metrics in the text format of Prometheus."""
+            return Response(metrics.render(), content_type=_TYPE)
+
+        app.add_url_rule("/metrics", "observe_metrics", show)
+
+
+@pegboard.hookimpl(pegboard.hookspec.pegboard_observers)
+def pegboard_observers(app: Flask) -> Sequence[Observer]:
+    """Count every request."""
+    metrics: Metrics = app.extensions[EXTENSION]
+    return [metrics.requests]
+
+
+@pegboard.hookimpl(pegboard.hookspec.pegboard_metrics)
+def pegboard_metrics(app: Flask) -> bytes:
+    """Return the metrics of all processes, for the management port."""
+    metrics: Metrics = app.extensions[EXTENSION]
+    return metrics.render()

@@ -1,0 +1,136 @@
+"""The files in which the processes of a service keep what they count, in prometheus_client's form.
+
+Each app of each process writes its own, and whoever is asked for the metrics reads all of them. A
+process holds a lock as long as it lives; what a dead one has counted is added to an archive, so
+that no counter ever goes back and the number of files stays bounded.
+"""
+
+import fcntl
+import secrets
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.utils import floatToGoString
+
+from pegboard_observe.families import Family, Kind
+
+_ARCHIVE = "archive"
+_KEPT = (Kind.HISTOGRAM, Kind.COUNTER)
+"""What is still told of a process that has ended."""
+
+
+class Store:
+    """The files of one app in this process; they are made when something is first written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._token = secrets.token_hex(8)
+        self._files: dict[Kind, MmapedDict] = {}
+        self._alive: list[BinaryIO] = []
+        """The file whose lock says that this process has the others."""
+        self._keys: dict[tuple[Family, str, tuple[str, ...]], str] = {}
+
+    def write(self, family: Family, labels: tuple[str, ...], value: float) -> None:
+        """Set a counter or a gauge."""
+        self._set(family, family.sample, family.labels, labels, value)
+
+    def write_histogram(
+        self, family: Family, labels: tuple[str, ...], counts: Mapping[float, int], total: float
+    ) -> None:
+        """Set a histogram: how many are in each class, by its upper bound, and their sum."""
+        self._set(family, f"{family.name}_sum", family.labels, labels, total)
+        names = (*family.labels, "le")
+        for bound, count in counts.items():
+            values = (*labels, floatToGoString(bound))
+            self._set(family, f"{family.name}_bucket", names, values, count)
+
+    def _set(
+        self,
+        family: Family,
+        sample: str,
+        names: tuple[str, ...],
+        labels: tuple[str, ...],
+        value: float,
+    ) -> None:
+        known = family, sample, labels
+        key = self._keys.get(known)
+        if key is None:
+            key = mmap_key(family.name, sample, [*names], [*labels], family.text)
+            self._keys[known] = key
+        self._file(family.kind).write_value(key, value, 0.0)
+
+    def _file(self, kind: Kind) -> MmapedDict:
+        if not self._alive:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._alive.append((self._folder / f"{self._token}.alive").open("wb"))
+            fcntl.flock(self._alive[0], fcntl.LOCK_EX)
+            # When the app is gone: without the lock what the files have is archived.
+            weakref.finalize(self, _close, self._files, self._alive).atexit = False
+        if kind not in self._files:
+            self._files[kind] = MmapedDict(str(self._folder / f"{kind}_{self._token}.db"))
+        return self._files[kind]
+
+
+def _close(files: Mapping[Kind, MmapedDict], alive: list[BinaryIO]) -> None:
+    for file in files.values():
+        file.close()
+    for lock in alive:
+        lock.close()
+
+
+def render(folder: Path) -> bytes:
+    """Return all metrics of the processes whose files are there, in the text format."""
+    if not folder.is_dir():
+        return b""
+    registry = CollectorRegistry()
+    registry.register(MultiProcessCollector(None, str(folder)))
+    with _locked(folder):
+        _archive_dead(folder)
+        return generate_latest(registry)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _archive_dead(folder: Path) -> None:
+    for path in folder.glob("*.alive"):
+        with path.open("rb") as alive:
+            try:
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # its process lives
+        for kind in _KEPT:
+            _add(folder, kind, folder / f"{kind}_{path.stem}.db")
+        for rest in (*folder.glob(f"*_{path.stem}.db"), path):
+            rest.unlink(missing_ok=True)
+
+
+def _add(folder: Path, kind: Kind, dead: Path) -> None:
+    """Add a file of a process that has ended to the archive, which is replaced as a whole."""
+    archive = folder / f"{kind}_{_ARCHIVE}.db"
+    totals: dict[str, float] = {}
+    for path in (archive, dead):
+        with suppress(FileNotFoundError):
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+                totals[key] = totals.get(key, 0.0) + value
+    if not totals:
+        return
+    new = folder / f"{kind}_{_ARCHIVE}.new"
+    new.unlink(missing_ok=True)
+    written = MmapedDict(str(new))
+    for key, value in totals.items():
+        written.write_value(key, value, 0.0)
+    written.close()
+    # Before the file is gone: after a crash in between it would count twice, else not at all.
+    new.replace(archive)
+    dead.unlink(missing_ok=True)

@@ -1,0 +1,111 @@
+"""The metrics: of every answer, of all processes, whatever becomes of these."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from pegboard.testing.fixtures import MakeApp
+from pegboard_observe.metrics import EXTENSION, Metrics
+from pegboard_observe.store import render
+
+COUNT = "pegboard_http_request_duration_seconds_count"
+Read = Callable[..., float]
+
+
+def metrics_of(app: Flask) -> Metrics:
+    """Return the metrics of an app."""
+    metrics: Metrics = app.extensions[EXTENSION]
+    return metrics
+
+
+def test_requests_are_counted_by_route_method_status_and_plugin(make_app: MakeApp, read: Read):
+    """Those that no view answers included; a made-up method is no label of its own."""
+    app = make_app(plugins=["observe"])
+    client = app.test_client()
+    for _ in range(3):
+        client.get("/health")
+    client.get("/nothing")
+    client.open("/health", method="BREW")
+    client.get("/health", headers={"Host": "no host"})
+    text = metrics_of(app).render()
+    labels = {"method": "GET", "status": "200", "plugin": "core", "cached": "none"}
+    assert 3 == read(text, COUNT, route="/health", **labels)
+    assert 1 == read(text, COUNT, method="GET", status="404", route="unmatched")
+    assert 1 == read(text, COUNT, method="other", status="405")
+    assert 1 == read(text, COUNT, method="GET", status="400", route="unmatched")
+    assert 6 == read(text, "pegboard_http_request_duration_seconds_bucket", le="+Inf")
+    assert 0 < read(text, "pegboard_http_request_duration_seconds_sum") < 60
+    assert 96 == read(text, "pegboard_http_response_bytes_total", route="/health", status="200")
+    assert 0 == read(text, "pegboard_http_requests_in_flight")
+    assert 1 == read(text, "pegboard_build_info")
+    assert 1 == read(text, "pegboard_plugin_info", plugin="observe")
+    assert 0 < read(text, "pegboard_database_pool_size")
+
+
+def test_an_app_that_is_built_twice_counts_once(make_app: MakeApp, read: Read):
+    """Each app counts its own, and the process tells the sum."""
+    first, second = (make_app(plugins=["observe"]) for _ in range(2))
+    for app in (first, second, second):
+        app.test_client().get("/health")
+    for app in (first, second):
+        metrics_of(app).write()
+    assert 3 == read(metrics_of(second).render(), COUNT)
+    assert 3 == read(metrics_of(first).render(), COUNT)
+
+
+def test_an_app_that_serves_nothing_leaves_no_trace(make_app: MakeApp, folder: Path):
+    """As that of a command, or of the management port."""
+    app = make_app(plugins=["observe"])
+    assert b"" == metrics_of(app).render()
+    assert not folder.exists()
+
+
+def _serve(app: Flask, ready: Any, stop: Any) -> None:
+    for _ in range(2):
+        app.test_client().get("/health")
+    ready.set()
+    stop.wait()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+@pytest.mark.parametrize("ends_by", ["exit", signal.SIGKILL])
+def test_what_a_dead_process_has_counted_stays(
+    make_app: MakeApp, read: Read, folder: Path, ends_by: Any
+):
+    """Counters never go back, gauges forget it, and its files go."""
+    context = multiprocessing.get_context("fork")
+    app = make_app(plugins=["observe"])
+    app.test_client().get("/health")
+    ready, stop = context.Event(), context.Event()
+    process = context.Process(target=_serve, args=(app, ready, stop))
+    process.start()
+    assert ready.wait(30)
+    if ends_by == "exit":
+        stop.set()
+    else:
+        metrics = render(folder)
+        while read(metrics, COUNT) < 2:  # until its thread has written them
+            metrics = render(folder)
+        assert process.pid is not None
+        os.kill(process.pid, ends_by)
+    process.join(30)
+    for _ in range(2):
+        text = metrics_of(app).render()
+        assert 3 == read(text, COUNT)
+        assert 2 == read(text, "pegboard_worker_starts_total")
+        assert 1 == read(text, "pegboard_workers")
+    assert 1 == len([*folder.glob("*.alive")])
+
+
+def test_metrics_are_public_only_if_wanted(make_app: MakeApp):
+    """As whoever reaches them reads how the service is used."""
+    assert 404 == make_app(plugins=["observe"]).test_client().get("/metrics").status_code
+    response = make_app(plugins=["observe"], OBSERVE_PUBLIC=True).test_client().get("/metrics")
+    assert 200 == response.status_code
+    assert "text/plain; version=0.0.4; charset=utf-8" == response.content_type

@@ -1,0 +1,14 @@
+"""Observe keeps the contract of a plugin."""
+
+import pytest
+
+from pegboard.testing.contracts import PluginContract
+
+
+class TestPlugin(PluginContract):
+    """From the wheel to the removal."""
+
+    @pytest.fixture
+    def plugin_name(self) -> str:
+        """Observe."""
+        return "observe"

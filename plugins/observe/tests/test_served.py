@@ -1,0 +1,47 @@
+"""The metrics of a service with several workers, one of which is killed."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from pegboard.testing.fixtures import StartService
+from pegboard.testing.processes import free_port, wait_until
+from pegboard_observe.folder import VARIABLE
+
+COUNT = "pegboard_http_request_duration_seconds_count"
+Read = Callable[..., float]
+
+
+def test_all_workers_are_told_of_and_none_is_forgotten(
+    live_server: StartService, read: Read, monkeypatch: pytest.MonkeyPatch
+):
+    """By the management port; no counter goes back when one dies, and each has a line."""
+    port = free_port()
+    monkeypatch.delenv(VARIABLE)  # the service itself names the folder
+    server = live_server(
+        plugins=["observe"],
+        WORKERS=2,
+        MANAGEMENT=f"127.0.0.1:{port}",
+        LOG_LEVEL="INFO",
+        LOG_FORMAT="json",
+    )
+
+    def told(name: str = COUNT, **labels: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return read(answer.read(), name, **labels)
+
+    for _ in range(20):
+        assert 404 == server.request("GET", "/nothing")[0]
+    wait_until(lambda: told(status="404") == 20, "all are counted")
+    wait_until(lambda: told("pegboard_workers") == 2, "both workers have served")
+    os.kill(server.workers[0], signal.SIGKILL)
+    wait_until(lambda: told("pegboard_workers") == 1, "its gauges are gone")
+    assert 20 == told(status="404")
+    assert 404 == server.request("GET", "/metrics")[0]
+    server.stop()
+    lines = [json.loads(line) for line in server.output.splitlines()]
+    assert 21 == sum(line.get("status") == 404 for line in lines)

@@ -1,0 +1,203 @@
+"""A service with more to do than it can: what is answered all the same, and what is not begun."""
+
+import http.client
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import StartService
+from pegboard.testing.processes import wait_until
+from pegboard.testing.services import LiveServer
+
+pytestmark = pytest.mark.slow
+
+ITEM = "/api/items/1"
+
+HELD = '''
+import socket
+
+import flask
+import pegboard
+
+blueprint = flask.Blueprint("held", __name__)
+
+
+@blueprint.get("/held/<name>")
+def held(name):
+    """Keep a thread until the test lets it go."""
+    with socket.create_connection(("127.0.0.1", PORT)) as connection:
+        connection.sendall(name.encode() + b"\\n")
+        connection.recv(1)
+    return name
+
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+'''
+
+
+class Holder:
+    """Knows which views of the plugin `held` have begun, and lets them go."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.port = listener.getsockname()[1]
+        self.connections: dict[str, socket.socket] = {}
+
+    def begun(self) -> str:
+        """Wait until another view has begun; returns its name."""
+        connection, _ = self._listener.accept()
+        name = connection.makefile().readline().strip()
+        self.connections[name] = connection
+        return name
+
+    def let_go(self, name: str) -> None:
+        """Have a view answer."""
+        self.connections.pop(name).close()
+
+
+@pytest.fixture
+def holder() -> Iterator[Holder]:
+    """What holds the views of the service of `serve`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        holder = Holder(listener)
+        yield holder
+        for name in [*holder.connections]:
+            holder.let_go(name)
+
+
+@pytest.fixture
+def serve(
+    live_server: StartService, plugin_folder: PluginFolder, holder: Holder
+) -> Callable[..., LiveServer]:
+    """Start a service whose views are held."""
+    plugin_folder.add("held", HELD.replace("PORT", str(holder.port)))
+
+    def run(plugins: str = "held", **settings: Any) -> LiveServer:
+        has_tables = plugins != "held"
+        return live_server(upgrade=has_tables, PEGBOARD_PLUGINS=plugins, **settings)
+
+    return run
+
+
+def get(
+    server: LiveServer, path: str, timeout: float = 30.0, **headers: str
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Get a path on a connection of its own; returns status, headers and body."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)) as one:
+        one.request("GET", path, headers=named)
+        response = one.getresponse()
+        return response.status, response.headers, response.read()
+
+
+def send(server: LiveServer, path: str) -> socket.socket:
+    """Ask for a path, and return the connection."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return connection
+
+
+def test_cached_answers_and_limits_need_no_thread(serve, holder: Holder, redis_url: str):
+    """However long all threads are busy: the rules of limits are read again meanwhile."""
+    server = serve(
+        "held,items,cache_redis,ratelimit",
+        REDIS_URL=redis_url,
+        PEGBOARD_THREADS="2",
+        PEGBOARD_CACHE_STATUS_HEADER="true",
+        PEGBOARD_RATELIMIT_DEFAULT="100000/hour",
+    )
+    assert 201 == server.request("POST", "/api/items/", {"name": "Hammer"})[0]
+    wait_until(lambda: "hit" in get(server, ITEM)[1]["Cache-Status"], "it is cached")
+    with send(server, "/held/a"), send(server, "/held/b"):
+        assert {"a", "b"} == {holder.begun(), holder.begun()}
+        # Longer than the rules and the state of the cache are valid.
+        end = time.monotonic() + 2.6
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)) as one:
+            while time.monotonic() < end:
+                one.request("GET", ITEM)
+                response = one.getresponse()
+                response.read()
+                assert (200, "pegboard; hit") == (response.status, response.headers["Cache-Status"])
+        assert holder.connections.keys() == {"a", "b"}
+
+
+def test_requests_of_clients_that_have_gone_are_not_begun(serve, holder: Holder):
+    """The next one is served as soon as a thread is free."""
+    server = serve(PEGBOARD_THREADS="2", PEGBOARD_LOG_LEVEL="DEBUG")
+    with send(server, "/held/a"), send(server, "/held/b"):
+        assert {"a", "b"} == {holder.begun(), holder.begun()}
+        for connection in [send(server, "/held/gone") for _ in range(40)]:
+            connection.close()
+        dropped = "the client has gone before its request was begun"
+        wait_until(lambda: 40 == server.output.count(dropped), "all are dropped")
+        with send(server, "/held/next") as waiting:
+            holder.let_go("a")
+            assert "next" == holder.begun()
+            holder.let_go("next")
+            assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_requests_beyond_the_queue_are_refused_at_once(serve, holder: Holder):
+    """While those that wait in it stay; the process is alive."""
+    server = serve(PEGBOARD_THREADS="1", PEGBOARD_QUEUE="2")
+    with ExitStack() as stack:
+        connections = [stack.enter_context(send(server, "/held/a")) for _ in range(5)]
+        begun = holder.begun()
+        for _ in range(2):
+            answered, _, _ = select.select(connections, [], [], 30)
+            answer = answered[0].recv(1000)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer
+            assert answer.endswith(b'"status":503}')
+            connections.remove(answered[0])
+        assert 200 == get(server, "/health")[0]
+        assert ([], [], []) == select.select(connections, [], [], 0)
+        for number in range(3):
+            holder.let_go(begun)
+            begun = holder.begun() if number < 2 else ""
+        for connection in connections:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_only_idle_connections_live_longer_than_the_headers_may_take(serve, holder: Holder):
+    """Neither one on which headers arrive slowly, nor one that never sent any."""
+    server = serve(PEGBOARD_HEADER_TIMEOUT="1")
+    with (
+        send(server, "/health") as kept,
+        send(server, "/health") as slow,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as silent,
+        send(server, "/held/a") as served,
+    ):
+        assert "a" == holder.begun()
+        for one in (kept, slow):
+            assert one.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert b"" == silent.recv(1)
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        assert b"" == slow.recv(1)
+        kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(1000).startswith(b"HTTP/1.1 200 ")
+        holder.let_go("a")
+        assert served.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_idle_connections_of_one_client_do_not_keep_others_out(serve, holder: Holder):
+    """Of more than it may have, the unused ones are closed; those of its requests stay."""
+    server = serve(PEGBOARD_BACKLOG="128", PEGBOARD_CONNECTIONS_PER_CLIENT="20")
+    with ExitStack() as stack:
+        served = stack.enter_context(send(server, "/held/a"))
+        assert "a" == holder.begun()
+        for _ in range(150):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert 200 == get(server, "/health")[0]
+        assert "connections are closed: their clients have more than they may" in server.output
+        holder.let_go("a")
+        assert served.recv(1000).startswith(b"HTTP/1.1 200 ")
