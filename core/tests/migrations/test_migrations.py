@@ -236,7 +236,7 @@ def test_a_broken_revision_file_is_named(assemble: Assemble, notes: Plugin) -> N
     """A file that cannot be read is reported as that, not as a trace."""
     app = assemble(notes)
     notes.create(1, "notes").write_text("revision = ")
-    with pytest.raises(MigrationError, match=r"notes: invalid syntax \(notes_0001\.py"):
+    with pytest.raises(MigrationError, match=r"notes: .*SyntaxError: .*notes_0001\.py:\d"):
         upgrade(app)
 
     notes.create(1, "notes").write_text("a = 1\n")
@@ -245,11 +245,13 @@ def test_a_broken_revision_file_is_named(assemble: Assemble, notes: Plugin) -> N
 
     notes.create(1, "notes")
     notes.create(2, "more").write_text(notes.create(3, "other").read_text())
-    with pytest.raises(MigrationError, match="notes: Revision notes_0003 is present more than"):
+    with pytest.raises(MigrationError, match="notes: the revision notes_0003 is there 2 times"):
         upgrade(app)
 
     notes.write(2, "pass", after=9)
-    with pytest.raises(MigrationError, match=r"notes_0009 .* correct the down_revision"):
+    with pytest.raises(
+        MigrationError, match=r"follows notes_0009, .*\n +Correct the down_revision"
+    ):
         upgrade(app)
 
 
@@ -844,7 +846,7 @@ def test_a_revision_that_fails_is_named_with_its_line(
         upgrade(assemble(notes))
 
     path.write_text(f"import no_such_module\n{text}")
-    with pytest.raises(MigrationError, match=rf"No module named .* \({path}, line 1\)"):
+    with pytest.raises(MigrationError, match=rf"No module named .*, at .*/{path.name}:1 "):
         upgrade(assemble(notes))
 
 

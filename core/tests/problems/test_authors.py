@@ -303,6 +303,7 @@ OF_MIGRATIONS = {
     Code.DATABASE_INCOMPLETE,
     Code.FOREIGN_TABLE,
     Code.MIGRATION_HEADS,
+    Code.MIGRATION_INVALID,
 }
 """What no start finds, as it reads no revisions, but each command that does."""
 
@@ -347,11 +348,13 @@ COLUMN = "color: Mapped[str | None]"
 
 
 @pytest.fixture
-def run(make_app: MakeApp, cli: RunCLI, database_url: str) -> Callable[[str], str]:
-    """Run a command with the plugins shop and stock; return what it prints."""
+def run(
+    plugin_folder: PluginFolder, make_app: MakeApp, cli: RunCLI, database_url: str
+) -> Callable[[str], str]:
+    """Run a command with the plugins of the folder; return what it prints."""
 
     def run(line: str) -> str:
-        plugins = ["shop", "stock"]
+        plugins = [one.removeprefix("example_") for one in plugin_folder.packages]
         app = make_app(plugins=plugins, upgrade=False, DATABASE_URL=database_url, **ALONE)
         return cli(*line.split(), app=app).output
 
@@ -404,14 +407,121 @@ def test_a_migration_that_touches_a_table_of_another_plugin(
     ) in output
 
 
-@pytest.mark.parametrize("command", ["upgrade", "check", "migrate shop"])
+@pytest.mark.parametrize("command", ["db upgrade", "db check", "db migrate shop", "plugins check"])
 def test_two_heads(plugin_folder: PluginFolder, run: Callable[[str], str], command: str) -> None:
     """Whatever is done with the newest revision."""
     plugin_folder.add_table("stock")
     folder = plugin_folder.add_table("shop") / "migrations"
     second = (folder / "shop_0001.py").read_text().replace("shop_0001", "shop_0002")
     (folder / "shop_0002.py").write_text(second)
-    assert run(f"db {command}").endswith(
-        f"shop: shop_0001 and shop_0002 are both the newest revision [{Code.MIGRATION_HEADS}]\n"
-        "    Merge them with pegboard db merge shop.\n"
+    assert (
+        f"{named(command)}: shop_0001 and shop_0002 are both the newest revision, at "
+        "example_shop/migrations/shop_0001.py:5 and example_shop/migrations/shop_0002.py:5 "
+        f"[{Code.MIGRATION_HEADS}]\n    Merge them with pegboard db merge shop.\n"
+    ) in run(command)
+
+
+def named(command: str) -> str:
+    """How a command names the plugin at fault: the distribution is known to the registry."""
+    return "shop (example-shop 1.0)" if command == "plugins check" else "shop"
+
+
+FIRST = "example_shop/migrations/shop_0001.py"
+CORRECT = "Correct the down_revision, or bring the missing file back."
+BROKEN_REVISIONS = {
+    "no Python": (
+        "def upgrade(:\n",
+        f"a revision cannot be read: SyntaxError: invalid syntax, at {FIRST}:1",
+        "Fix the file.",
+    ),
+    "an error": (
+        "import os\n\nos.nothing()\n",
+        (
+            "a revision cannot be read: AttributeError: module 'os' has no attribute 'nothing', at "
+            f"{FIRST}:3"
+        ),
+        "Fix the file.",
+    ),
+    "no id": (
+        "down_revision = None\n",
+        (
+            "a revision cannot be read: ValueError: it has no revision = '...', the id of the "
+            f"revision, at {FIRST}:1"
+        ),
+        "Fix the file.",
+    ),
+    "an id that is taken": (
+        "revision = 'shop_0002'\n",
+        (
+            f"the revision shop_0002 is there 2 times, at {FIRST}:1 and "
+            "example_shop/migrations/shop_0002.py:2"
+        ),
+        "Give each another id, and correct the down_revision of those that follow.",
+    ),
+    "a predecessor that is not there": (
+        "revision = 'shop_0001'\ndown_revision = 'shop_0000'\n",
+        f"the revision shop_0001 follows shop_0000, which no file has, at {FIRST}:2",
+        CORRECT,
+    ),
+    "itself as predecessor": (
+        "revision = 'shop_0001'\ndown_revision = 'shop_0001'\n",
+        f"revisions follow each other in a circle: shop_0001 → shop_0001, at {FIRST}:2",
+        "Correct a down_revision: that of the first revision is None.",
+    ),
+    "a circle": (
+        "revision = 'shop_0001'\ndown_revision = 'shop_0002'\n",
+        (
+            "revisions follow each other in a circle: shop_0001 → shop_0002 → shop_0001, at "
+            f"{FIRST}:2 and example_shop/migrations/shop_0002.py:3"
+        ),
+        "Correct a down_revision: that of the first revision is None.",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN_REVISIONS)
+def test_a_revision_that_cannot_be_used(
+    plugin_folder: PluginFolder, run: Callable[[str], str], mistake: str
+) -> None:
+    """It is found by a check, and stops an upgrade before anything of any plugin is applied."""
+    plugin_folder.add_table("brand")  # its revisions would be applied first
+    folder = plugin_folder.add_table("shop") / "migrations"
+    source, summary, hint = BROKEN_REVISIONS[mistake]
+    (folder / "shop_0001.py").write_text(source)
+    (folder / "shop_0002.py").write_text("\nrevision = 'shop_0002'\ndown_revision = 'shop_0001'\n")
+    expected = f"shop: {summary} [{Code.MIGRATION_INVALID}]\n    {hint}\n"
+    assert f"Error: {expected}" == run("db upgrade")
+    assert expected.replace("shop:", "shop (example-shop 1.0):", 1) in run("plugins check")
+    assert summary in run("plugins doctor")
+    assert "brand" in run("plugins list")
+
+
+def test_models_without_a_revision(plugin_folder: PluginFolder, run: Callable[[str], str]) -> None:
+    """The folder is there and empty; the plugin can start, so that one can be written."""
+    plugin_folder.add_table("stock")
+    plugin_folder.add_table("shop", revision=False)
+    assert (
+        "- shop (example-shop 1.0): it has models of shop, but no revision to create them in "
+        f"example_shop/migrations [{Code.MIGRATIONS_MISSING}]\n"
+        "    Write one with pegboard db migrate shop.\n1 problem; the service starts.\n"
+    ) == run("plugins check")
+
+
+def test_a_table_of_a_migration_of_a_plugin_without_models(
+    plugin_folder: PluginFolder, run: Callable[[str], str]
+) -> None:
+    """It is as unknown to the models as if the plugin had others."""
+    plugin_folder.add_table("stock")
+    folder = plugin_folder.add_table("shop")
+    source = (folder / "plugin.py").read_text()
+    before, hooks = source.split("@pegboard.hookimpl\ndef pegboard_models", 1)
+    rest = hooks.partition("@pegboard.hookimpl")[2]
+    (folder / "plugin.py").write_text(
+        before.partition("class Base")[0] + f"@pegboard.hookimpl{rest}"
     )
+    run("db upgrade")
+    assert (
+        f"shop: remove table shop [{Code.DATABASE_DIFFERS}]\n"
+        "    No revision does this, which would make the database what the models say: write one "
+        "with pegboard db migrate shop, or change the models.\n"
+    ) == run("db check")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 
 from pegboard.database import DatabaseOptions, db, init_database
@@ -69,7 +70,13 @@ def _fleet(app: Flask) -> str:
 
 def _histories(assembled: Registry) -> list[History]:
     return [
-        History(plugin.name, plugin.migrations, plugin.metadata, plugin.label or "")
+        # Without models there are none of the tables that the revisions make.
+        History(
+            plugin.name,
+            plugin.migrations,
+            plugin.metadata if plugin.metadata is not None else MetaData(),
+            plugin.label or "",
+        )
         for plugin in assembled.plugins
         if plugin.migrations is not None
     ]

@@ -139,7 +139,7 @@ def downgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> No
 
 def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
     for history in histories:
-        with translate_alembic_errors(history.name):
+        with translate_alembic_errors(history):
             run(get_migrate().configuration(history), revision, sql=True)
 
 
@@ -271,7 +271,7 @@ def edit(*, arguments: Sequence[str]) -> None:
     """Open the file of a revision in an editor, by default the newest."""
     name, revision = split(arguments, "head")
     history = get_migrate().find(name)
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         script = read_script_directory(get_migrate().configuration(history)).get_revision(revision)
     click.edit(filename=script.path)
 

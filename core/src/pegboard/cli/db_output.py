@@ -39,7 +39,7 @@ def show_histories(name: str | None, run: Callable[[Config], object]) -> None:
     for history in migrate.select(name):
         config = migrate.configuration(history, verbose=True)
         config.stdout = io.StringIO()
-        with translate_alembic_errors(history.name), database.engine.connect() as connection:
+        with translate_alembic_errors(history), database.engine.connect() as connection:
             config.attributes.update({"connection": connection, READ_ONLY_ATTRIBUTE: True})
             run(config)
         for line in config.stdout.getvalue().splitlines():

@@ -8,6 +8,7 @@ import click
 from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
+from pegboard.inspection import Diagnosis, find_revision_problems
 from pegboard.logs import not_logged
 from pegboard.plugins import Skipped
 from pegboard.settings import Unused
@@ -19,12 +20,12 @@ from pegboard.settings import Unused
 def check(info: ScriptInfo, *, as_json: bool) -> None:
     """Exit with 1 and print every problem of the plugins and of the settings.
 
-    Those that stop the start, those of plugins that are skipped, and those that a start would find
-    only when the first ones are fixed. It connects to nothing.
+    Those that stop the start, those of plugins that are skipped, those that a start would find only
+    when the first ones are fixed, and those of revision files. It connects to nothing.
     """
     with not_logged(Skipped), not_logged(Unused):
         found = diagnose(info)
-    problems = found.problems
+    problems = (*found.problems, *find_revision_problems(found))
     if as_json:
         content = {
             "can_start": found.error is None,
@@ -36,9 +37,14 @@ def check(info: ScriptInfo, *, as_json: bool) -> None:
         for problem in problems:
             click.echo(f"- {problem}")
         noun = "problem" if len(problems) == 1 else "problems"
-        verb = "cannot start" if found.error else "starts without what is skipped"
-        click.echo(f"{len(problems)} {noun}; the service {verb}.")
+        click.echo(f"{len(problems)} {noun}; the service {_state(found)}.")
     else:
         names = ", ".join(one.name for one in found.registry.plugins) or "none"
         click.echo(f"No problem. Plugins: {names}.")
     sys.exit(bool(problems))
+
+
+def _state(found: Diagnosis) -> str:
+    if found.error:
+        return "cannot start"
+    return "starts without what is skipped" if found.registry.skipped else "starts"

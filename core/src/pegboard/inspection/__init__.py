@@ -7,6 +7,7 @@ from pegboard.inspection.findings import (
     find_changes,
     find_doubled,
     find_leftovers,
+    find_revision_problems,
     find_unread,
 )
 from pegboard.inspection.plugin_report import PluginReport, Plugins, report_plugins
@@ -27,6 +28,7 @@ __all__ = [
     "find_changes",
     "find_doubled",
     "find_leftovers",
+    "find_revision_problems",
     "find_unread",
     "report_plugins",
     "settings_document",

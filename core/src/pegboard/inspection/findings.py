@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pegboard.database import availability_hint
 from pegboard.inspection.diagnosis import Diagnosis
-from pegboard.migrations import MigrationError, Orphan, find_orphans
+from pegboard.migrations import MigrationError, Orphan, check_revisions, find_orphans
 from pegboard.plugins import Plugin, changes_since_start, files_of
+from pegboard.problems import Problem
 from pegboard.settings import declarations_of
 
 _BY_NAME = {"asdict", "fields", "getattr", "vars"}
@@ -56,6 +57,15 @@ def find_leftovers(found: Diagnosis) -> tuple[tuple[Orphan, ...], Finding | None
         return (), Finding("database", "not looked at", cause)
     of_known = {"history": names, "table": tables}
     return tuple(one for one in orphans if one.name not in of_known[one.kind]), None
+
+
+def find_revision_problems(found: Diagnosis) -> Iterator[Problem]:
+    """Yield what is wrong with the revision files, as far as an app can be built."""
+    partial = found.partial
+    by_name = {plugin.name: plugin for plugin in found.registry.plugins}
+    for problem in check_revisions(partial.app) if partial is not None else ():
+        plugin = by_name.get(problem.plugin or "")
+        yield plugin.adopt(problem) if plugin is not None else problem
 
 
 def find_unread(found: Diagnosis) -> Iterator[Finding]:

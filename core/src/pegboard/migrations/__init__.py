@@ -38,7 +38,11 @@ if TYPE_CHECKING:
         write_merge_revision,
         write_revisions,
     )
-    from pegboard.migrations.script_directory import read_script_directory, revision_label
+    from pegboard.migrations.script_directory import (
+        check_revisions,
+        read_script_directory,
+        revision_label,
+    )
     from pegboard.migrations.uninstall import Orphan, find_orphans, remove_history
 
 __all__ = [
@@ -55,6 +59,7 @@ __all__ = [
     "Orphan",
     "PendingHistory",
     "ReferringTableError",
+    "check_revisions",
     "create_search_index",
     "current_heads",
     "downgrade",
@@ -89,7 +94,7 @@ _LAZY = {
     "execution": ("downgrade", "stamp", "upgrade"),
     "referring": ("ReferringTableError",),
     "revisions": ("write_empty_revisions", "write_merge_revision", "write_revisions"),
-    "script_directory": ("read_script_directory", "revision_label"),
+    "script_directory": ("check_revisions", "read_script_directory", "revision_label"),
     "uninstall": ("Orphan", "find_orphans", "remove_history"),
 }
 """The names of each module that needs Alembic."""

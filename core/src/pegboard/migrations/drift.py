@@ -106,7 +106,7 @@ def describe_pending(history: History, config: Config) -> str | None:
     if set(heads) == set(current):
         return None
     if len(heads) > 1:
-        raise two_heads(history.name, heads)
+        raise two_heads(history, heads)
     return f"the database is at {', '.join(current) or 'no revision'}, not {', '.join(heads)}"
 
 

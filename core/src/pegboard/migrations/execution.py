@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from pegboard.migrations.ahead import Ahead, find_ahead
 from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.committed import Committed, watch_commits
+from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.failure import describe_failure, describe_remains
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
@@ -30,7 +31,11 @@ from pegboard.migrations.lock import RETRY_PAUSE, Report, migration_lock
 from pegboard.migrations.ownership import downgraded_tables
 from pegboard.migrations.record import write_record
 from pegboard.migrations.referring import reject_foreign_keys_of, reject_foreign_keys_to
-from pegboard.migrations.script_directory import read_script_directory, revision_label
+from pegboard.migrations.script_directory import (
+    read_script_directory,
+    revision_label,
+    unusable_revisions,
+)
 from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
 
@@ -64,7 +69,11 @@ def upgrade(
     found: list[Ahead] = []
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
-        for history in migrate.select(name):
+        selected = migrate.select(name)
+        one_head = selected if revision == "head" else ()
+        if mistakes := unusable_revisions(migrate.histories, one_head):
+            raise MigrationError.of(mistakes)
+        for history in selected:
             if name is not None and revision in {"head", "heads"}:
                 reject_foreign_keys_of(history, migrate, connection)
             config = _configuration(history, connection, allow_foreign=allow_foreign)
@@ -104,7 +113,7 @@ def stamp(
         for history in get_migrate().select(name):
             config = get_migrate().configuration(history)
             config.attributes["connection"] = connection
-            with translate_alembic_errors(history.name):
+            with translate_alembic_errors(history):
                 command.stamp(config, revision, purge=purge)
             now = ", ".join(current_heads(connection, history)) or "no revision"
             connection.rollback()
@@ -138,7 +147,7 @@ def _apply(
     report: Report,
 ) -> None:
     history: History = config.attributes["history"]
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         missing = list(directory.iterate_revisions(revision, current, implicit_base=True))
     if not missing:
         place = ", ".join(current) or "there are no revisions"
@@ -176,7 +185,7 @@ def downgrade_history(
     if not current:
         report(f"{history.name}: nothing to downgrade")
         return
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         surplus = list(directory.iterate_revisions(current, revision, select_for_downgrade=True))
     if not allow_foreign:
         migrate, ids = get_migrate(), [script.revision for script in surplus]

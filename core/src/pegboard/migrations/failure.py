@@ -36,6 +36,8 @@ def describe_failure(
 ) -> MigrationError:
     """Return the error of a revision that failed, of which `remains` is what was kept."""
     if isinstance(error, MigrationError):
+        if error.problems and not scripts:
+            return error  # it may be another history that cannot be read
         reason = error.message
     elif isinstance(error, DBAPIError):
         reason = str(error.orig).strip()

@@ -88,7 +88,7 @@ def write_empty_revisions(
                     raise _not_writable(history)
                 continue
             config = get_migrate().configuration(history)
-            with translate_alembic_errors(history.name):
+            with translate_alembic_errors(history):
                 rev_id = options.get("rev_id") or next_revision_id(history, config)
                 script = command.revision(
                     config, message or "change something", **{**options, "rev_id": rev_id}
@@ -118,7 +118,7 @@ def write_merge_revision(
         if history.is_installed:
             raise _not_writable(history)
         config = get_migrate().configuration(history)
-        with translate_alembic_errors(history.name):
+        with translate_alembic_errors(history):
             script = command.merge(
                 config,
                 list(revisions) or "heads",
@@ -165,7 +165,7 @@ def _write_one(
         elif message is None:
             directives[0].message = found[0]
 
-    with translate_alembic_errors(history.name):
+    with translate_alembic_errors(history):
         script = command.revision(
             config,
             message,

@@ -1,15 +1,24 @@
 """The revision files of a history, as Alembic reads them."""
 
 import warnings
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.script.base import Script
-from alembic.util import CommandError
+from flask import Flask
 
-from pegboard.migrations.errors import MigrationError, line_in
-from pegboard.migrations.histories import History, get_migrate
+from pegboard.migrations.alembic_errors import two_heads
+from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.histories import History, ensure_app_context, get_migrate
+from pegboard.migrations.model_tables import model_tables
+from pegboard.migrations.revision_faults import (
+    find_revision_faults,
+    revision_files,
+    shown_path,
+)
+from pegboard.problems import Code, Problem
 
 
 @dataclass(frozen=True)
@@ -37,24 +46,57 @@ def read_script_directory(config: Config) -> ScriptDirectory:
             warnings.filterwarnings("error", "Revision .* is present more than once")
             warnings.filterwarnings("error", "Revision .* referenced from .* is not present")
             directory.get_heads()  # this reads the files
-    except UserWarning as error:
-        hint = (
-            "give one of them another id"
-            if "more than once" in str(error)
-            else "correct the down_revision, or bring the missing file back"
-        )
-        message = f"{history.name}: {error} in {history.versions}; {hint}"
-        raise MigrationError(message) from error
-    except (CommandError, SyntaxError) as error:
-        message = f"{history.name}: {error}"
-        raise MigrationError(message) from error
-    except Exception as error:
-        place = line_in(error, history.versions)
-        if not place:
-            raise
-        message = f"{history.name}: {type(error).__name__}: {error} ({place})"
-        raise MigrationError(message) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        text = f"its revisions cannot be read: {type(error).__name__}: {error}"
+        code = Code.MIGRATION_INVALID
+        other = Problem(code, text, f"Look at the files in {history.versions}.", history.name)
+        raise MigrationError.of(find_revision_faults(history) or [other]) from error
     return directory
+
+
+def check_revisions(app: Flask) -> list[Problem]:
+    """Return what is wrong with the revision files of all histories; asks nothing of the database.
+
+    Beside what stops an upgrade, those are models of a history that has no revision.
+    """
+    with ensure_app_context(app):
+        histories = get_migrate().histories
+        found = unusable_revisions(histories, histories)
+        return [*found, *filter(None, map(_without_revisions, histories))]
+
+
+def unusable_revisions(
+    histories: Iterable[History], with_one_head: Collection[History] = ()
+) -> list[Problem]:
+    """Return what is wrong with the revision files of histories of the current app.
+
+    In those `with_one_head` several newest revisions are wrong, too.
+    """
+    found: list[Problem] = []
+    for history in histories:
+        try:
+            heads = read_script_directory(get_migrate().configuration(history)).get_heads()
+        except MigrationError as error:
+            found += error.problems
+        else:
+            if len(heads) > 1 and history in with_one_head:
+                found += two_heads(history, heads).problems
+    return found
+
+
+def _without_revisions(history: History) -> Problem | None:
+    if not model_tables(history) or any(revision_files(history)):
+        return None
+    tables = ", ".join(map(str, model_tables(history)))
+    return Problem(
+        Code.MIGRATIONS_MISSING,
+        f"it has models of {tables}, but no revision to create them in "
+        f"{shown_path(history, history.versions)}",
+        f"Write one with pegboard db migrate {history.name}.",
+        history.name,
+    )
 
 
 def revision_label(script: Script) -> str:

@@ -313,7 +313,10 @@ class Code(ProblemCode):
 
     MIGRATIONS_MISSING = (
         "PB_MIGRATIONS_MISSING",
-        "The plugin has models, but no migrations: nothing would create their tables.",
+        (
+            "The plugin has models, but no migrations, or none in their folder: nothing would "
+            "create their tables."
+        ),
         "it has models of products, but no migrations to create them",
         "Return the folder of the plugin's revisions from pegboard_migrations.",
     )
@@ -620,6 +623,18 @@ class Code(ProblemCode):
             "what the revisions make."
         ),
     )
+    MIGRATION_INVALID = (
+        "PB_MIGRATION_INVALID",
+        (
+            "A revision file cannot be used: it fails when it is read, has the id of another one, "
+            "follows one that there is not, or itself. Nothing is applied, of no plugin."
+        ),
+        (
+            "the revision notes_0002 follows notes_0009, which no file has, at "
+            "pegboard_notes/migrations/notes_0002.py:4"
+        ),
+        "Correct the down_revision, or bring the missing file back.",
+    )
     MIGRATION_AHEAD = (
         "PB_MIGRATION_AHEAD",
         (
@@ -657,7 +672,11 @@ class Code(ProblemCode):
             "Two revisions of a plugin follow the same one, or none, as when two branches of a "
             "repository each got one: which is the newest is not known, and nothing is applied."
         ),
-        "notes_0002 and notes_0003 are both the newest revision",
+        (
+            "notes_0002 and notes_0003 are both the newest revision, at "
+            "pegboard_notes/migrations/notes_0002.py:3 and "
+            "pegboard_notes/migrations/notes_0003.py:3"
+        ),
         "Merge them with pegboard db merge NAME.",
     )
     FOREIGN_TABLE = (

@@ -19,6 +19,12 @@ from pegboard.settings.service_links import is_service_link
 STAND_IN = "default, for want of a usable value"
 """The origin of a value that stands in for a setting with a problem."""
 
+SAFEGUARD = "for want of a usable value"
+"""That of a value other than the default."""
+
+_SAFEGUARDS = {"PEGBOARD_SAFE": True}
+"""What stands in for settings whose default would do what the setting was to prevent."""
+
 _FILE_ORIGIN = "file "
 
 _MASK = "********"
@@ -85,7 +91,9 @@ def resolve_settings(
         except _SettingError as error:
             problems.append(error.problem)
             # So that all problems are found in one start.
-            values.append(Value(declaration, declaration.default, STAND_IN))
+            safe = declaration.key in _SAFEGUARDS
+            default = _SAFEGUARDS.get(declaration.key, declaration.default)
+            values.append(Value(declaration, default, SAFEGUARD if safe else STAND_IN))
     if any(value.value is dataclasses.MISSING for value in values):
         return None, tuple(values), tuple(problems)
     loaded = settings(**{value.declaration.field: value.value for value in values})
