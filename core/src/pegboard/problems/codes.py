@@ -237,7 +237,7 @@ class Code(ProblemCode):
     HOOK_IMPLEMENTED_TWICE = (
         "PB_HOOK_IMPLEMENTED_TWICE",
         "The plugin has two implementations of a hook of which the core uses one result.",
-        "it implements pegboard_blueprints twice, and the core takes one result",
+        "it implements pegboard_blueprints twice, and the core takes one result, at …",
         "Keep one of the two implementations.",
     )
     HOOK_ORDER_CYCLE = (
