@@ -5,6 +5,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pegboard
+from pegboard.problems import StartupError
 
 
 class Base(pegboard.Model, DeclarativeBase):
@@ -43,5 +44,5 @@ class Library:
 def test_the_start_names_the_noun_that_two_resources_have(make_app):
     """Not the ids of their calls, which no author has written."""
     hint = "The resources authors and writers both have the noun 'author': give one another noun"
-    with pytest.raises(pegboard.PluginError, match=hint):
+    with pytest.raises(StartupError, match=hint):
         make_app(plugins=[Library()])
