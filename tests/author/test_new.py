@@ -258,10 +258,10 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
         os.close(child)
         printed = b""
         for question, answer in (
-            (b"Has it a table", b"y"),
-            (b"Has it a REST resource", b"n"),
-            (b"Shall answers for one row be cached", b"n"),
-            (b"Has it hooks of its own", b"y"),
+            (b"Does it have a table", b"y"),
+            (b"Does it have a REST resource", b"n"),
+            (b"Are answers for one row cached", b"n"),
+            (b"Does it have hooks of its own", b"y"),
         ):
             printed = read_until(parent, question)
             os.write(parent, answer)

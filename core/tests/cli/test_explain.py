@@ -142,7 +142,10 @@ def test_a_resource_is_explained(make_app: MakeApp, explain: Any) -> None:
     found = explain(app, "GET", "/api/orders/3")
     assert found["cache"]["explanation"].startswith("60 s by memory, of orders:")
     assert found["cache"]["cached"]
-    assert "the resource overrides a step" in found["fast_path"]["explanation"]
+    assert "the resource overrides permit_write" == found["fast_path"]["explanation"]
+    for reading in ("/api/orders/3", "/api/orders/"):
+        guards = explain(app, "GET", reading)["guards"]
+        assert "step permit_write" not in {one["kind"] for one in guards}, "no GET calls it"
     found = explain(app, "DELETE", "/api/orders/3")
     step = {"kind": "step permit_write", "what": "example_shop.plugin.Orders.permit_write"}
     assert {**step, "plugin": "shop"} in found["guards"]

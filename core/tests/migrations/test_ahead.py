@@ -166,3 +166,14 @@ def test_a_downgrade_is_recorded(assemble: Assemble, notes: Plugin):
     assert ahead.record
     assert {"notes_0001", "notes_0002"} == ahead.record.revisions
     assert {"notes", "more"} == {table.name for table in ahead.record.tables}
+
+
+@pytest.mark.parametrize("command", ["check", "downgrade"])
+def test_a_lost_revision_can_be_stamped_away_as_the_message_says(migrated, cli: RunCLI, command):
+    """By `stamp --purge`, which looks for no file."""
+    app, _ = migrated()
+    refused = cli("db", command, "notes", app=app)
+    assert "pegboard db stamp --purge notes REVISION" in refused.output
+    stamped = cli("db", "stamp", "--purge", "notes", "notes_0001", app=app)
+    assert 0 == stamped.exit_code, stamped.output
+    assert ["notes_0001"] == versions(app)

@@ -30,7 +30,12 @@ from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import find_cached_lists, find_lookups
 from pegboard.plugins import Collision, Plugin, Registry, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
-from pegboard.resources import LIST, TOTAL_ON_REQUEST, describe_totals_on_request
+from pegboard.resources import (
+    LIST,
+    TOTAL_ON_REQUEST,
+    describe_totals_on_request,
+    resource_of,
+)
 from pegboard.settings import CoreSettings
 from pegboard.start_times import timed
 
@@ -116,7 +121,7 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
     try:
         add_names(operations)
     except OperationIdError as error:
-        code, hint = Code.COLLISION_OPERATION, "Give each call an operationId of its own, or none"
+        code, hint = Code.COLLISION_OPERATION, _change_of_id(app, error)
         owner, other = (
             _owner(operation, app, assembled) for operation in (error.operation, error.other)
         )
@@ -124,6 +129,17 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
             raise StartupError([Problem(code, str(error), f"{hint}.")]) from error
         collision = Collision(code, owner, other, str(error), change=hint)
         raise PluginError(*settle([collision], assembled.skippable)) from error
+
+
+def _change_of_id(app: Flask, error: OperationIdError) -> str:
+    """Return what ends a collision: of two resources it is their noun, of which ids are made."""
+    rules = [one.rule for one in (error.operation, error.other)]
+    found = [resource_of(app.view_functions[rule.endpoint]) if rule else None for rule in rules]
+    nouns = {one.noun for one in found if one is not None}
+    if None not in found and found[0] is not found[1] and len(nouns) == 1:
+        names = " and ".join(sorted(one.name for one in found if one is not None))
+        return f"The resources {names} both have the noun {nouns.pop()!r}: give one another noun"
+    return "Give each call an operationId of its own, or none"
 
 
 def _owner(operation: Operation, app: Flask, assembled: Registry) -> Plugin | None:

@@ -14,7 +14,7 @@ from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.cache import CacheStage, declared_of, get_cache
 from pegboard.http import METHODS
 from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
-from pegboard.resources import STEPS, resource_of
+from pegboard.resources import resource_of, steps_of
 from pegboard.stages import (
     EXEMPT_BLUEPRINTS,
     Hook,
@@ -237,7 +237,7 @@ def _guards(
     for wrapper in wrappers:
         yield GuardReport("decorator", wrapper.name, wrapper.owner)
     resource = resource_of(route.function)
-    for name in STEPS:
+    for name in steps_of(route.method):
         if resource is not None and resource.overrides(name):
             method = getattr(type(resource), name)
             yield GuardReport(f"step {name}", describe(method), owner_of(app, method))

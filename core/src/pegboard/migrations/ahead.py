@@ -42,7 +42,8 @@ class Ahead:
         if self.refused:
             summary += f"; rows without {', '.join(self.refused)} cannot be added"
         hint = (
-            "Bring the file of that revision back."
+            "Bring the file of that revision back; if it is lost, pegboard db stamp --purge "
+            f"{self.history.name} {heads} records what is there, and changes no table."
             if release and release == self.history.release
             else "Nothing is migrated, and this release goes on with the newer tables. To go back "
             f"with them, too, run pegboard db downgrade {self.history.name} {heads} with the newer "

@@ -128,7 +128,9 @@ def reject_unknown_revisions(
     if unknown := unknown_revisions(directory, current):
         message = (
             f"{history.name}: the database is at {', '.join(unknown)}, which the installed version "
-            f"does not know: a newer version has migrated it. Install that version; with it, "
-            f"pegboard db downgrade {history.name} goes back."
+            f"does not know: a newer version, or another state of its files, has applied it. With "
+            f"that one, pegboard db downgrade {history.name} goes back. If the file is lost, "
+            f"pegboard db stamp --purge {history.name} REVISION records one that is there, and "
+            f"changes no table."
         )
         raise MigrationError(message)

@@ -28,7 +28,7 @@ from pegboard.resources.formats import RowWriter as RowWriter
 from pegboard.resources.formats import holds_text as holds_text
 from pegboard.resources.formats import value_of_cell as value_of_cell
 from pegboard.resources.listing import TOTAL_ON_REQUEST as TOTAL_ON_REQUEST
-from pegboard.resources.overrides import STEPS as STEPS
+from pegboard.resources.overrides import steps_of as steps_of
 from pegboard.resources.representation import Representation, Representer
 from pegboard.resources.resource import Resource
 from pegboard.resources.schemas import Values as Values

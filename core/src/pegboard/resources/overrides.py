@@ -12,7 +12,22 @@ from typing import Any
 STEPS = ("rows", "permit_read", "permit_write", "make", "change")
 """The methods that are there to be overridden."""
 
+_READS = frozenset({"GET", "HEAD"})
+_CHANGES = frozenset({"PUT", "PATCH"})
+_METHODS_OF_STEPS = {
+    "rows": _READS | _CHANGES | {"DELETE"},
+    "permit_read": _READS,
+    "permit_write": _CHANGES | {"POST", "DELETE"},
+    "make": frozenset({"POST"}),
+    "change": _CHANGES,
+}
+
 _METHODS = (FunctionType, staticmethod, classmethod, partialmethod)
+
+
+def steps_of(method: str) -> tuple[str, ...]:
+    """Return the steps that the operation of an HTTP method calls."""
+    return tuple(step for step in STEPS if method in _METHODS_OF_STEPS[step])
 
 
 def mistakes_in_overrides(kind: type, base: type) -> Iterator[str]:

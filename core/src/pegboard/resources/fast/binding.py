@@ -59,8 +59,8 @@ def _bind(
     """Return the fast path of an operation; else what makes all its requests unusual."""
     if not get_settings(CoreSettings, app).resources_fast:
         return "PEGBOARD_RESOURCES_FAST is off"
-    if not _is_plain(resource, parts):
-        return "the resource overrides a step, or shows more than columns"
+    if reason := _why_not_plain(resource, parts):
+        return reason
     mapper = inspect(resource.model)
     with app.app_context():
         session = db.session()
@@ -85,12 +85,15 @@ def _unsupported(app: Flask, engine: Any) -> str | None:
     return None
 
 
-def _is_plain(resource: Steps[Any], parts: Parts) -> bool:
-    """Return whether no step is overridden, and answers show nothing but columns."""
+def _why_not_plain(resource: Steps[Any], parts: Parts) -> str | None:
+    """Return which steps are overridden, or that answers show more than columns."""
     steps = [name for name, one in vars(Steps).items() if callable(one) and name != "__init__"]
-    return parts.listing.statements.columns is not None and not any(
-        name in vars(resource) or resource.overrides(name) for name in steps
-    )
+    found = [name for name in steps if name in vars(resource) or resource.overrides(name)]
+    if found:
+        return f"the resource overrides {', '.join(found)}"
+    if parts.listing.statements.columns is None:
+        return "the answers of the resource show more than columns"
+    return None
 
 
 def _is_supported(app: Flask, engine: Any) -> bool:
