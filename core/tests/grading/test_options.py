@@ -31,6 +31,7 @@ def read(text: str) -> Options:
         ("[tool.pegboard.grade]\ndone = ['tiped']", "unknown rule 'tiped'; did you mean 'typed'?"),
         ("[tool.pegboard.grade]\ndone = [1]", "done is [1]; write a list of rules"),
         ("[tool.pegboard.grade]\ncalls = -1", "calls is -1; write a number of calls"),
+        ("[tool.pegboard.grade]\ncalls = 301", "no budget is larger than 300"),
         ("[tool.pegboard.grade]\ncalls = true", "calls is True; write a number of calls"),
         ("[tool.pegboard.grade.exempt]\ntyped = ''", "the exemption of typed needs its reason"),
         ("[tool.pegboard.grade.exempt]\ntyped = 'no time'", "needs its reason"),

@@ -73,7 +73,9 @@ def read(subject: Subject, folder: Path, *cases: str) -> Suite:
 
 def check(rule: str, subject: Subject, suite: Suite, **changes: Any) -> Finding:
     """What the checker of a rule finds."""
-    evidence = SimpleNamespace(subject=subject, suite=suite, is_one_run=False, imports=())
+    evidence = SimpleNamespace(
+        subject=subject, suite=suite, tests=suite, is_one_run=False, imports=()
+    )
     evidence.started = replace(STARTED, **changes)
     (found,) = [one for one in RULES if one.id == rule]
     return found.check(evidence)  # type: ignore[arg-type]
@@ -139,6 +141,36 @@ def test_results_that_lack_something_fail(
     found = check(rule, subject, read(subject, tmp_path, *cases))
     assert Outcome.FAILED == found.outcome
     assert any(detail in one for one in found.details), found.details
+
+
+def skipped(file: str, kind: str = "skip") -> str:
+    """What pytest writes of a test that was skipped in a file."""
+    return f'<skipped type="pytest.{kind}" message="x">{file}:3: x</skipped>'
+
+
+KIT = "/lib/pegboard/testing/contracts/plugins/removed.py"
+
+
+@pytest.mark.parametrize(
+    "more,is_kept",
+    [
+        ([case(skipped(KIT), name="x::test_y")], True),
+        ([case(skipped("/notes/tests/conftest.py"), name="x::test_y")], False),
+        ([case(skipped(KIT), name="x::test_y", marks=["skip"])], False),
+        ([case(skipped(KIT), name="x::test_y", marks=["skipif"])], False),
+        ([case('<skipped type="pytest.xfail" message="x"/>', name="x::test_y")], False),
+        ([case(skipped("/t.py"), name="x::test_y"), case(name="x::test_y")], True),
+    ],
+)
+@pytest.mark.parametrize("rule", ["plugin-contract", "migrations-contract", "stage-contract"])
+def test_only_a_contract_skips_its_tests(
+    rule: str, more: list[str], *, is_kept: bool, subject: Subject, tmp_path: Path
+) -> None:
+    """Neither a mark nor a fixture of the plugin's does, unless the test passes elsewhere."""
+    found = check(rule, subject, read(subject, tmp_path, *GOOD, *more))
+    expected = (Outcome.PASSED, False) if is_kept else (Outcome.FAILED, True)
+    wanted = "x::test_y is skipped, and not by the contract itself"
+    assert expected == (found.outcome, wanted in found.details)
 
 
 def test_each_resource_needs_a_class(subject: Subject, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from pegboard.cli.grade import grade as command
-from pegboard.grading import RULES, Outcome, Report, grade
+from pegboard.grading import RULES, TIERS, Outcome, Report, grade
+from pegboard.grading.subject import find_subject
+from pegboard.grading.suite import run_suite
 from pegboard.testing.distributions import PluginFolder, plugin_folder
 
 WRONG = """
@@ -211,3 +214,21 @@ def test_a_plugin_that_does_not_start_has_no_grade(folder: PluginFolder) -> None
     assert "failed" == starts["outcome"]
     assert "no luck" in starts["details"][0]
     assert "PB_PLUGIN_IMPORT_FAILED" in starts["details"][0]
+
+
+def test_tests_that_cannot_be_collected_are_told(folder: PluginFolder, tmp_path: Path) -> None:
+    """With the module and the reason: there are tests, and nothing else is said of them."""
+    folder.add("unmarked")
+    (tmp_path / "pyproject.toml").write_text(
+        PROJECT.format(name="example-unmarked")
+        + '[tool.pytest.ini_options]\naddopts = ["--strict-markers"]\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_all.py").write_text(
+        "import pytest\n\n@pytest.mark.falts\ndef test_it(): pass\n", encoding="utf-8"
+    )
+    suite = run_suite(find_subject("unmarked", TIERS, tmp_path))
+    assert suite.problem is not None
+    assert suite.problem.startswith("the tests in tests.test_all cannot be collected: ")
+    assert "'falts' not found in `markers` configuration option" in suite.problem

@@ -117,7 +117,7 @@ def documents_routes(evidence: Evidence) -> Finding:
 
 def has_tests(evidence: Evidence) -> Finding:
     """Check that there are tests, and that all pass."""
-    suite = evidence.suite
+    suite = evidence.tests
     if suite.problem:
         return failed(suite.problem)
     if not suite.cases:

@@ -45,9 +45,16 @@ class Evidence:
         self._tell(f"starting {self.subject.name}")
         return start(self.subject)
 
-    @cached_property
+    @property
     def suite(self) -> Suite:
-        """The results of its own tests. Raises `Unavailable` without source and results."""
+        """The results of its own tests. Raises `Unavailable` if these could not be run."""
+        if self.tests.problem:
+            raise Unavailable(self.tests.problem)
+        return self.tests
+
+    @cached_property
+    def tests(self) -> Suite:
+        """Its own tests. Raises `Unavailable` without source and results."""
         if "suite" in self._failures:
             raise self._failures["suite"]
         try:

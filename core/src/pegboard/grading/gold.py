@@ -181,7 +181,7 @@ RULES = (
         Tier.GOLD,
         "If it has routes, a test declares how many statements a request may send.",
         "A test that uses a fixture or a marker whose name has `budget` in it counts, as "
-        "`statement_budget` of the testing kit.",
+        "`statement_budget` of the testing kit, which fails if the test declares none by it.",
         declares_budgets,
     ),
     GradeRule(

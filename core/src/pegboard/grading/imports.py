@@ -31,9 +31,32 @@ def imports_of(subject: Subject) -> Iterator[Import]:
     """Yield what a plugin's modules import of other packages."""
     for path in subject.modules:
         place = path.relative_to(subject.folder.parent)
-        for found in _imports(ast.parse(path.read_text(encoding="utf-8")), place):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for found in (*_imports(tree, place), *_imports_by_call(tree, place)):
             if found.top != subject.package:
                 yield found
+
+
+def _imports_by_call(tree: ast.Module, place: Path) -> Iterator[Import]:
+    """Yield what `import_module`, under whatever name, and `__import__` are called with."""
+    names = {"import_module", "__import__"} | {
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname and alias.name in {"import_module", "__import__"}
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        called = function.attr if isinstance(function, ast.Attribute) else None
+        called = function.id if isinstance(function, ast.Name) else called
+        named = [one.value for one in node.keywords if one.arg == "name"]
+        for first in [*node.args, *named][:1]:
+            module = first.value if isinstance(first, ast.Constant) else None
+            if called in names and isinstance(module, str) and not module.startswith("."):
+                yield Import(f"{place}:{node.lineno}", module, None, is_typing=False)
 
 
 def _imports(node: ast.AST, place: Path, *, is_typing: bool = False) -> Iterator[Import]:

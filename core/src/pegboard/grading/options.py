@@ -10,6 +10,8 @@ from pegboard.grading.errors import GradeError
 TABLE = "[tool.pegboard.grade]"
 SHORTEST_REASON = 3
 """Words: less is no reason."""
+MOST_CALLS = 300
+"""The largest budget of calls; a request that the core answers by itself has about as many."""
 
 _TYPES: Mapping[str, tuple[type, str]] = {
     "claim": (str, 'the name of a tier, as in "silver"'),
@@ -54,6 +56,9 @@ def read_options(pyproject: Mapping[str, Any], tiers: Collection[str]) -> Option
     table = _table(pyproject)
     for key, value in table.items():
         _check_type(key, value)
+    if table.get("calls", 0) > MOST_CALLS:
+        message = f"{TABLE}: calls is {table['calls']}, and no budget is larger than {MOST_CALLS}"
+        raise GradeError(message)
     claim = table.get("claim")
     if claim is not None and claim not in tiers:
         message = f"{TABLE}: claim is {claim!r}{_nearest(claim, tiers)}"

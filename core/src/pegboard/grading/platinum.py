@@ -130,7 +130,7 @@ RULES = (
         Tier.PLATINUM,
         "It imports only public names of the core and of other plugins.",
         "Those of the core are in the reference of Python; no part of a name begins with an "
-        "underscore.",
+        "underscore. What `import_module` and `__import__` are called with counts, too.",
         imports_public_names,
     ),
     GradeRule(
@@ -161,7 +161,7 @@ RULES = (
         Tier.PLATINUM,
         "A request for another plugin's route costs no more than the plugin declares.",
         "Calls of Python functions are counted, which are the same on every machine. The budget is "
-        "`calls` in the plugin's table, and 100 without it.",
+        "`calls` in the plugin's table, 300 at most, and 100 without it.",
         keeps_its_budget,
     ),
 )

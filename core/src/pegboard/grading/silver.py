@@ -32,6 +32,12 @@ def keeps(evidence: Evidence, contract: str) -> Finding:
     mistakes += [
         f"{name} replaces a test of {contract}" for name in evidence.suite.replaced_of(contract)
     ]
+    done = {case.name for case in passing}
+    left_out = {case.name for case in cases if case.is_left_out} - done
+    if passing:
+        mistakes += [
+            f"{name} is skipped, and not by the contract itself" for name in sorted(left_out)
+        ]
     if not passing and not mistakes:
         mistakes = [f"all tests of {contract} are skipped"]
     return judged(mistakes, f"{len(passing)} tests of {contract} pass")
@@ -116,7 +122,7 @@ def is_marked(evidence: Evidence) -> bool:
 def is_covered(evidence: Evidence) -> Finding:
     """Check how much of it the tests execute."""
     suite = evidence.suite
-    if suite.problem or not suite.cases:
+    if not suite.cases:
         return failed("there are no results of tests")
     if suite.coverage is None and evidence.is_one_run:
         return failed("they execute nothing of it")
@@ -138,7 +144,8 @@ RULES = (
         Tier.SILVER,
         "A test class inherits `PluginContract`, and its tests pass.",
         "It installs from its wheel, starts in either order, leaves no global state and nothing "
-        "behind.",
+        "behind. A test of a contract that is skipped by a mark or by a fixture of the plugin's, "
+        "and passes in no environment, fails this rule and those of the other contracts.",
         keeps_plugin_contract,
     ),
     GradeRule(
@@ -191,8 +198,9 @@ RULES = (
         "typed",
         Tier.SILVER,
         "It ships `py.typed`, and mypy finds no error in it.",
-        "mypy runs without the plugin's own configuration. Errors that it tells only with "
-        "`--strict` do not count, nor do libraries without types.",
+        "mypy runs without the plugin's own configuration; a comment `# mypy: ...`, or a "
+        "`# type: ignore` that is for a whole module, counts as an error. Errors "
+        "that it tells only with `--strict` do not count, nor do libraries without types.",
         has_types,
     ),
     GradeRule(

@@ -30,6 +30,8 @@ class Case:
     """The id of the test, seen from its distribution."""
     outcome: str
     """One of passed, failed, skipped."""
+    is_left_out: bool
+    """Whether it is skipped by what is not of the testing kit, or is expected to fail."""
     group: str
     """The class that the test is in, or empty."""
     contracts: frozenset[str]
@@ -95,6 +97,8 @@ def run_suite(subject: Subject) -> Suite:
             lines = (done.errors or done.output).strip().splitlines()
             text = lines[-1] if lines else f"exit status {done.status}"
             return Suite((), None, f"the tests cannot be run: {text}")
+        if problem := _collection_problem(report):
+            return Suite((), None, problem)
         cases = tuple(_cases(report, subject))
         return Suite(cases, combine(subject, [*folder.glob("data.*")], folder))
 
@@ -128,6 +132,18 @@ def read_suite(subject: Subject, paths: Sequence[Path]) -> Suite:
         return Suite(cases, combine(subject, data, Path(name)))
 
 
+def _collection_problem(report: Path) -> str | None:
+    """Return what keeps modules of tests from being imported, of which pytest runs none then."""
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - as above
+        error = case.find("error")
+        if error is not None and error.get("message") == "collection failure":
+            lines = [line.strip() for line in (error.text or "").splitlines() if line.strip()]
+            reasons = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+            reason = (reasons or lines or ["see pytest"])[-1]
+            return f"the tests in {case.get('name')} cannot be collected: {reason}"
+    return None
+
+
 def _is_coverage(file: Path) -> bool:
     with file.open("rb") as opened:
         return opened.read(15) == b"SQLite format 3"
@@ -150,6 +166,15 @@ def _cases(report: Path, subject: Subject) -> Iterator[Case]:
                 yield _case(case, evidence)
 
 
+def _is_left_out(skipped: ET.Element, marks: Sequence[str]) -> bool:
+    """Return whether it is not the kit that skips a test; pytest tells the file that does.
+
+    Of a mark it tells the file of the test, which may be that of a contract.
+    """
+    file = (skipped.text or "").partition(": ")[0]
+    return "pegboard/testing/" not in file.replace("\\", "/") or bool({"skip", "skipif"} & {*marks})
+
+
 def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
     tags = {child.tag for child in case}
     if tags & {"failure", "error"}:
@@ -159,6 +184,7 @@ def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
     return Case(
         evidence["name"],
         outcome,
+        any(_is_left_out(one, evidence["marks"]) for one in case.iterfind("skipped")),
         evidence["class"],
         frozenset(evidence["contracts"]),
         frozenset(evidence["replaces"]),

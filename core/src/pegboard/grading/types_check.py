@@ -1,6 +1,9 @@
 """What mypy says of a plugin's package."""
 
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 
 from pegboard.grading.errors import Unavailable
 from pegboard.grading.processes import run_python
@@ -36,10 +39,15 @@ STRICT_TEXTS = ("does not explicitly export", "Untyped decorator", "Class cannot
 """Parts of such errors that share their code with others."""
 
 
+_CONFIGURES = re.compile(r"#\s*mypy:")
+_IGNORES = re.compile(r"#\s*type:\s*ignore")
+
+
 def find_type_errors(subject: Subject) -> list[str]:
     """Return the errors of strict mypy; those of other packages do not count.
 
-    The plugin's configuration of mypy does not, either. Raises `Unavailable` without mypy.
+    The plugin's configuration of mypy does not, either: comments that configure it, or leave out a
+    whole module, are errors. Raises `Unavailable` without mypy.
     """
     done = run_python(subject, ["-m", "mypy", *OPTIONS, "-p", subject.package])
     if "No module named mypy" in done.errors:
@@ -48,7 +56,24 @@ def find_type_errors(subject: Subject) -> list[str]:
     if done.status and ": error:" not in done.output:
         message = f"mypy failed: {(done.errors or done.output).strip()[-300:]}"
         raise Unavailable(message)
-    return [line for line in done.output.splitlines() if ": error:" in line]
+    return [
+        *find_silencing(subject),
+        *(line for line in done.output.splitlines() if ": error:" in line),
+    ]
+
+
+def find_silencing(subject: Subject) -> Iterator[str]:
+    """Yield comments by which mypy does not look at a module, in the form of its own errors."""
+    for path in subject.modules:
+        is_head = True  # where `type: ignore` is for the whole module
+        text = path.read_text(encoding="utf-8")
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                if _CONFIGURES.match(token.string) or (is_head and _IGNORES.match(token.string)):
+                    place = f"{path.relative_to(subject.folder.parent)}:{token.start[0]}"
+                    yield f"{place}: error: remove the comment {token.string!r}  [silenced]"
+            elif token.type not in {tokenize.NL, tokenize.NEWLINE, tokenize.STRING}:
+                is_head = False
 
 
 def is_strict_only(error: str) -> bool:
