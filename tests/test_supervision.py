@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -168,6 +170,79 @@ def delayed(serve) -> LiveServer:
     server: LiveServer = serve(WORKERS="2", PEGBOARD_DRAIN_DELAY="2")
     wait_until(lambda: 2 == len(listening(server)), "both workers serve")
     return server
+
+
+STARTING = '''
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import flask
+import pegboard
+
+FOLDER = Path("%s")
+blueprint = flask.Blueprint("starting", __name__)
+
+
+@blueprint.get("/pid")
+def pid():
+    return str(os.getpid())
+
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    """Send the service signals at its start; later wait, and fail, as the test says."""
+    if "serve" in sys.argv and not FOLDER.joinpath("begun").exists():
+        FOLDER.joinpath("begun").touch()
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(os.getppid(), number)
+    while FOLDER.joinpath("wait").exists():
+        time.sleep(0.02)
+    if FOLDER.joinpath("fail").exists():
+        raise RuntimeError("no start")
+
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+'''
+
+
+def test_a_worker_serves_until_the_one_that_replaces_it_does(
+    live_server: StartService, plugin_folder: PluginFolder, tmp_path: Path
+):
+    """However long that takes to start, and if it fails. Signals before the start end nothing."""
+    plugin_folder.add("starting", STARTING % tmp_path)
+    path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
+    server = live_server(PYTHONPATH=path, PEGBOARD_PLUGINS="starting")
+    pid = ask(server, "/pid")
+
+    def serves_until(happens: Callable[[], bool], what: str) -> None:
+        def is_over() -> bool:
+            assert pid == ask(server, "/pid")  # on a new connection
+            return happens()
+
+        wait_until(is_over, what)
+
+    tmp_path.joinpath("wait").touch()
+    os.kill(server.pid, signal.SIGHUP)
+    serves_until(lambda: 2 == len(server.workers), "the new one starts")
+    living = time.monotonic() + 4.0  # longer than Granian gives a new worker
+    serves_until(lambda: time.monotonic() >= living, "the new one has lived for a while")
+    tmp_path.joinpath("fail").touch()
+    tmp_path.joinpath("wait").unlink()
+    serves_until(lambda: "ended with exit code 1; it is replaced" in server.output, "it fails")
+    assert "reloaded\n" not in server.output
+    tmp_path.joinpath("fail").unlink()
+
+    def is_reloaded() -> bool:
+        assert 200 == ask(server, "/pid")[0]
+        return "reloaded\n" in server.output
+
+    wait_until(is_reloaded, "the next one serves")
+    assert pid != ask(server, "/pid")
 
 
 def test_a_stop_is_told_before_anything_ends(delayed: LiveServer):

@@ -6,6 +6,7 @@ the package, whose import may fail.
 """
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions, entry_points
@@ -20,6 +21,8 @@ import_seconds = 0.0
 
 def main() -> None:
     """Run the command `pegboard`."""
+    if "serve" in sys.argv:
+        ignore_signals()
     # What is imported stays: to look at it for garbage took a fifth of the time of the imports, and
     # would be done again by each process that is forked.
     gc.disable()
@@ -41,6 +44,15 @@ def main() -> None:
         import_seconds = perf_counter() - began
     gc.freeze()
     run()
+
+
+def ignore_signals() -> None:
+    """Ignore the signals that `pegboard serve` handles later, and that would end it before.
+
+    Workers read everything anew when they start, so nothing is lost of a reload that was asked for.
+    """
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def find_unreadable() -> Iterator[str]:

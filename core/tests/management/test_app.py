@@ -86,7 +86,7 @@ def roster() -> Iterator[Roster]:
     roster = Roster(1)
     pulse = roster.take(1)
     pulse.begin()
-    pulse._shared[0] = 1
+    pulse.beat()
     yield roster
     roster.close()
 
@@ -136,13 +136,13 @@ def test_a_service_that_stops_is_not_ready_and_lives(client: FlaskClient, roster
 
 def test_a_service_without_a_worker_that_serves_is_not_ready(client: FlaskClient, roster: Roster):
     """After a while, in which one is replaced, it does not live either."""
-    roster._pulses[0].still_seconds = 6.0
+    roster._pulses[0].note_still(6.0)
     assert "not ready: workers" == client.get("/health/ready").get_json()["message"]
     assert "still" == client.get("/workers").get_json()["workers"][0]["state"]
     assert 200 == client.get("/health/live").status_code
-    roster._head[1] -= 60_000
+    roster._head.served_at -= 60.0
     assert "not alive: served" == client.get("/health/live").get_json()["message"]
-    roster._head[0] -= 60_000
+    roster._head.supervised_at -= 60.0
     assert "not alive: supervisor, served" == client.get("/health/live").get_json()["message"]
 
 

@@ -71,8 +71,28 @@ def test_a_socket_that_a_killed_service_has_left_is_replaced(tmp_path: Path):
 
 
 def test_a_file_that_is_no_socket_stays(tmp_path: Path):
-    """It may be anything."""
+    """It may be anything; nothing listens there that could be stopped."""
     path = tmp_path / "notes"
     path.write_text("precious")
-    refuse(Endpoint("", 0, str(path)))
+    said = refuse(Endpoint("", 0, str(path)))
+    assert "it is a file of another kind" in said
+    assert "Nothing but a socket is replaced: choose another path in PEGBOARD_MANAGEMENT." in said
     assert "precious" == path.read_text()
+
+
+@pytest.mark.parametrize(
+    "path,hint", [("no/such/a.sock", "Make the folder"), ("x" * 200, "A path of a socket has")]
+)
+def test_a_path_that_cannot_be_is_refused(tmp_path: Path, path: str, hint: str):
+    """As it is for the service itself."""
+    assert hint in refuse(Endpoint("", 0, str(tmp_path / path)))
+
+
+def test_the_file_of_another_server_stays(tmp_path: Path):
+    """One that has taken the path meanwhile."""
+    path = tmp_path / "management.sock"
+    opened = open_socket(Endpoint("", 0, str(path)), SERVICE)
+    path.unlink()
+    with closing(open_socket(Endpoint("", 0, str(path)), SERVICE)):
+        opened.remove()
+        assert path.exists()

@@ -32,6 +32,7 @@ from pegboard.server import (
     run,
 )
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
+from pegboard_command import ignore_signals
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def serve(
     behind the models, or lacks a table or a column of theirs. SIGTERM ends it gracefully; SIGHUP
     replaces its workers one after the other, and they read secret files anew, but no code.
     """
+    ignore_signals()
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
@@ -207,6 +209,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 shutdown_timeout=core.shutdown_timeout,
                 drain_delay=core.drain_delay,
                 worker_timeout=core.worker_timeout,
+                worker_start_timeout=core.worker_start_timeout,
                 worker_lifetime=core.worker_lifetime,
                 worker_max_requests=core.worker_max_requests,
                 worker_max_rss=core.worker_max_rss,

@@ -30,6 +30,8 @@ def manage(
     threading.Thread(target=service.load, name="pegboard-load", daemon=True).start()
     follower = LevelFollower(roster)
     while not leash.wait(_BEAT):
+        if not server.is_still():
+            leash.beat()
         if service.is_loaded:  # before, the level is that of the start
             follower.follow()
     server.shutdown()

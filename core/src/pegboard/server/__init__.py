@@ -10,6 +10,7 @@ from pegboard.server.roster import LevelFollower as LevelFollower
 from pegboard.server.roster import Roster as Roster
 from pegboard.server.tls import TLS, Transport
 from pegboard.server.unix_socket import UnixAddress
+from pegboard.server.unix_socket import UnixListener as UnixListener
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -82,6 +82,7 @@ class Limits:
     drain_delay: float = 0.0
     worker_timeout: float = 0.0
     """How long a worker may stand still; 0 for ever, and so in the others."""
+    worker_start_timeout: float = 0.0
     worker_lifetime: float = 0.0
     worker_max_requests: int = 0
     worker_max_rss: int = 0

@@ -1,6 +1,11 @@
-"""A process beside the workers, which forks from the main process and is replaced when it ends."""
+"""A process beside the workers, which forks from the main process.
 
+It is replaced when it ends, and killed when it stands still.
+"""
+
+import ctypes
 import logging
+import mmap
 import multiprocessing
 import os
 import select
@@ -8,8 +13,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
+
+from pegboard.server.pulse import Pulse, PulseFields, WatchedPulse
 
 logger = logging.getLogger(__name__)
+
+STILL_TIMEOUT = 10.0
+"""Seconds for which it may stand still at most: no client loses anything when it is killed."""
 
 PAUSE = 5.0
 """Seconds after the last start before which the process is not started again."""
@@ -29,6 +40,8 @@ class Leash:
     parent: int
     receiver: int
     """The file descriptor at which the main process says so."""
+    beat: Callable[[], None]
+    """To be called every second, as long as the process does what it is for."""
 
     def wait(self, seconds: float) -> bool:
         """Wait for that long at most; returns whether the process should end."""
@@ -39,22 +52,29 @@ class Leash:
 class Companion:
     """Keeps one process that runs a function; its methods are called in the main process."""
 
-    def __init__(self, title: str, run: Callable[[Leash], object] | None) -> None:
+    def __init__(
+        self, title: str, run: Callable[[Leash], object] | None, still_timeout: float
+    ) -> None:
         """`title` is what the log calls it; `run` returns when its leash says so.
 
-        None is for no process at all.
+        None is for no process at all. It is killed when it has not beaten for `still_timeout`
+        seconds; 0 is for never.
         """
         self._title = title
         self._run = run
-        self._process: multiprocessing.context.ForkProcess | None = None
+        self._still_timeout = still_timeout
+        self._pulse = Pulse(PulseFields.from_buffer(mmap.mmap(-1, ctypes.sizeof(PulseFields))))
+        self._watched = WatchedPulse(self._pulse)
+        self._process: ForkProcess | None = None
         self._sender = -1
         self._started_at = -PAUSE
 
     def keep(self) -> None:
-        """Start the process if there is none; call it every second."""
+        """Start the process if there is none, and kill it if it stands still; call every second."""
         process, now = self._process, time.monotonic()
         if process is not None:
             if process.exitcode is None:
+                self._kill_still(process)
                 return
             logger.error("%s %s; it is replaced", self._title, describe_exit(process.exitcode))
             self._forget()
@@ -76,12 +96,29 @@ class Companion:
             process.join()
             self._forget()
 
+    def close(self) -> None:
+        """End the process for good."""
+        self.stop()
+        self._pulse.close()
+
+    def _kill_still(self, process: ForkProcess) -> None:
+        still = self._watched.look()
+        if self._still_timeout and still >= self._still_timeout and process.pid:
+            message, seconds = "%s stands still for %g s, and is killed", self._still_timeout
+            self._pulse.log_stacks(process.pid, logging.ERROR, message, self._title, seconds)
+            process.kill()
+            process.join()
+
     def _start(self, run: Callable[[Leash], object], now: float) -> None:
         self._started_at = now
         receiver, self._sender = os.pipe()
-        leash = Leash(os.getpid(), receiver)
+        self._pulse.release()
+        self._watched = WatchedPulse(self._pulse)
+        leash = Leash(os.getpid(), receiver, self._pulse.beat)
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_begin, args=(run, leash), name="pegboard-beside")
+        self._process = context.Process(
+            target=_begin, args=(run, leash, self._pulse), name="pegboard-beside"
+        )
         self._process.start()
         os.close(receiver)
 
@@ -90,9 +127,10 @@ class Companion:
         self._process = None
 
 
-def _begin(run: Callable[[Leash], object], leash: Leash) -> None:
+def _begin(run: Callable[[Leash], object], leash: Leash, pulse: Pulse) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    pulse.begin()
     run(leash)
 
 

@@ -28,11 +28,11 @@ from pegboard.redis import get_fleet_keys
 from pegboard.server import connections
 from pegboard.server.address import Address, Limits
 from pegboard.server.asgi import Gateway
-from pegboard.server.companion import Companion, Leash
+from pegboard.server.companion import STILL_TIMEOUT, Companion, Leash
 from pegboard.server.connections import ConnectionLimits, ConnectionWatch
-from pegboard.server.notify import Supervisor
+from pegboard.server.notify import ServiceManager
 from pegboard.server.pulse import STACKS, Pulse
-from pegboard.server.roster import TOGGLE, LevelFollower, Roster
+from pegboard.server.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.shutdown import (
     DrainingLoop,
     die_at_stop,
@@ -84,7 +84,7 @@ def run(
     gc.collect()
     gc.freeze()
     served, roster = Served(), Roster(limits.workers)
-    supervisor = Supervisor()
+    service_manager = ServiceManager()
     server = SupervisedServer(
         "pegboard:create_app",
         **({"address": address.ip, "port": address.port} if isinstance(address, Address) else {}),
@@ -108,9 +108,11 @@ def run(
         watch=Watch(limits, roster),
         roster=roster,
         companion=Companion(
-            "the process of the management port", partial(manage, roster) if manage else None
+            "the process of the management port",
+            partial(manage, roster) if manage else None,
+            min(limits.worker_timeout, STILL_TIMEOUT),
         ),
-        supervisor=supervisor,
+        service_manager=service_manager,
         drain_delay=limits.drain_delay,
         workers_kill_timeout=limits.kill_timeout,
         log_level=LogLevels.error,
@@ -125,7 +127,7 @@ def run(
     @server.on_startup
     def started() -> None:
         logging.getLogger("_granian").setLevel(logging.WARNING)
-        _when_serving(address, served, announce, supervisor)
+        _when_serving(address, served, announce, service_manager)
 
     worker = Worker(load, address, tls, key, limits, served, roster, transport.http2)
     try:
@@ -189,6 +191,7 @@ class Worker:
         # request for tens of milliseconds.
         gc.collect()
         gc.freeze()
+        pulse.note_fresh_memory(sum(memory_of([os.getpid()]).values()))
         die_at_stop()
         self.served.set()
         return gateway
@@ -228,7 +231,7 @@ def _when_serving(
     address: Address | UnixAddress,
     served: Served,
     announce: Callable[[], None],
-    supervisor: Supervisor,
+    service_manager: ServiceManager,
 ) -> None:
     """Call `announce` as soon as a client is served, from a signal handler, and tell systemd.
 
@@ -245,7 +248,7 @@ def _when_serving(
             signal.signal(signal.SIGALRM, tick)
             signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
             announce()
-            supervisor.tell_ready()
+            service_manager.tell_ready()
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)

@@ -6,8 +6,8 @@ import time
 from contextlib import suppress
 
 
-class Supervisor:
-    """The process manager that started the service, if it is one that wants to be told."""
+class ServiceManager:
+    """The program that started the service, as systemd, if it is one that wants to be told."""
 
     def __init__(self) -> None:
         """Take the address from the environment, so that no child process writes to it."""

@@ -1,4 +1,4 @@
-"""What a worker tells the processes beside it, in memory and a file that they share.
+"""What a process tells those beside it, in memory and a file that they share.
 
 A worker beats once a second. It does not while its event loop stands still, as when a thread is in
 a regular expression that never ends and holds the interpreter's lock, nor while requests wait for
@@ -6,8 +6,10 @@ threads of which none goes on. A worker that is only busy beats late, but it doe
 """
 
 import asyncio
+import ctypes
 import faulthandler
 import fcntl
+import logging
 import os
 import signal
 import tempfile
@@ -19,14 +21,13 @@ from typing import Protocol
 
 from pegboard.logs import LEVELS
 
+logger = logging.getLogger(__name__)
+
 BEAT = 1.0
 """Seconds between two beats."""
 
 STILL = 5.0
 """Seconds without a beat after which a worker is said to stand still."""
-
-FIELDS = 8
-"""Numbers of eight bytes that a pulse has in memory."""
 
 STACKS = signal.SIGUSR1
 """The signal at which a worker writes down the stacks of its threads."""
@@ -45,11 +46,37 @@ class Moving(Protocol):
         """Return whether requests wait for threads of which none has gone on since last asked."""
 
 
-class Pulse:
-    """The heartbeat of one worker; of another one after that has ended."""
+class PulseFields(ctypes.Structure):
+    """What a pulse has in memory: eight bytes each, so that no reader sees one half-written."""
 
-    def __init__(self, shared: memoryview) -> None:
-        """Make it before the worker forks; `shared` has `FIELDS` numbers."""
+    number: int
+    pid: int
+    born: float
+    beats: int
+    requests: int
+    fresh_memory: int
+    is_replaced: int
+    still_seconds: float
+    log_level: int
+    """An index of `LEVELS`."""
+    _fields_ = (
+        ("number", ctypes.c_uint64),
+        ("pid", ctypes.c_uint64),
+        ("born", ctypes.c_double),
+        ("beats", ctypes.c_uint64),
+        ("requests", ctypes.c_uint64),
+        ("fresh_memory", ctypes.c_uint64),
+        ("is_replaced", ctypes.c_uint64),
+        ("still_seconds", ctypes.c_double),
+        ("log_level", ctypes.c_uint64),
+    )
+
+
+class Pulse:
+    """The heartbeat of one process; of another one after that has ended."""
+
+    def __init__(self, shared: PulseFields) -> None:
+        """Make it before the process forks, of memory that is shared."""
         self._shared = shared
         self._stacks = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the service
         self._writing = threading.Lock()
@@ -57,91 +84,113 @@ class Pulse:
     def take(self, number: int) -> None:
         """Let it be that of the worker of this number, which is about to start."""
         self.release()
-        self._shared[4] = number
+        self._shared.number = number
 
     def release(self) -> None:
-        """Let it be nobody's, as its worker has ended."""
-        for field in range(FIELDS):
-            self._shared[field] = 0
+        """Let it be nobody's, as its process has ended."""
+        ctypes.memset(ctypes.byref(self._shared), 0, ctypes.sizeof(self._shared))
 
     def close(self) -> None:
         """Close the file of the stacks."""
+        faulthandler.unregister(STACKS)
         self._stacks.close()
 
     def begin(self) -> None:
-        """Note which process the worker is, in that process."""
-        self._shared[5] = time.monotonic_ns()
-        self._shared[3] = os.getpid()
+        """Note which process it is, in that process; from now on its stacks can be read."""
+        faulthandler.register(STACKS, file=self._stacks, all_threads=True)
+        self._shared.born = time.monotonic()
+        self._shared.pid = os.getpid()
 
     @property
     def beats(self) -> int:
-        """How often it has beaten; 0 before the worker serves."""
-        return self._shared[0]
+        """How often it has beaten; 0 before a worker serves."""
+        return self._shared.beats
 
     @property
     def requests(self) -> int:
         """How many requests the worker has taken."""
-        return self._shared[1]
+        return self._shared.requests
 
     @property
     def is_replaced(self) -> bool:
         """Whether another worker has taken the place of this one, which is about to stop."""
-        return bool(self._shared[2])
+        return bool(self._shared.is_replaced)
 
     @property
     def pid(self) -> int:
-        """The process of the worker; 0 as long as there is none."""
-        return self._shared[3]
+        """The process; 0 as long as there is none."""
+        return self._shared.pid
 
     @property
     def number(self) -> int:
         """Which of the workers it is, from 1 on; 0 if it is nobody's."""
-        return self._shared[4]
+        return self._shared.number
 
     @property
     def born(self) -> float:
-        """When the worker began, by `time.monotonic`."""
-        return self._shared[5] / 10**9
+        """When the process began, by `time.monotonic`."""
+        return self._shared.born
+
+    @property
+    def fresh_memory(self) -> int:
+        """The resident memory, in bytes, that the worker had before its first request."""
+        return self._shared.fresh_memory
 
     @property
     def still_seconds(self) -> float:
         """For how long the worker has not moved, as the main process has seen."""
-        return self._shared[6] / 1000
-
-    @still_seconds.setter
-    def still_seconds(self, seconds: float) -> None:
-        self._shared[6] = round(seconds * 1000)
+        return self._shared.still_seconds
 
     @property
     def log_level(self) -> str | None:
         """From which level on the worker logs; None is as configured."""
-        return LEVELS[self._shared[7]] or None
+        return LEVELS[self._shared.log_level] or None
 
     def note_replaced(self) -> None:
         """Let the worker know that another one has taken its place."""
-        self._shared[2] = 1
+        self._shared.is_replaced = 1
+
+    def note_fresh_memory(self, size: int) -> None:
+        """Note how much memory the worker has before its first request, in bytes."""
+        self._shared.fresh_memory = size
+
+    def note_still(self, seconds: float) -> None:
+        """Note for how long the worker has not moved."""
+        self._shared.still_seconds = seconds
 
     def note_log_level(self, level: str | None) -> None:
         """Note from which level on the worker logs."""
-        self._shared[7] = LEVELS.index(level or "")
+        self._shared.log_level = LEVELS.index(level or "")
+
+    def beat(self) -> None:
+        """Beat once, in the process."""
+        self._shared.beats += 1
 
     def start(
         self, loop: asyncio.AbstractEventLoop, worker: Moving, follow: Callable[[], object]
     ) -> None:
-        """Beat from now on, in the worker, and call `follow` each time."""
-        faulthandler.register(STACKS, file=self._stacks, all_threads=True)
+        """Beat every second once the loop runs, in the worker, and call `follow` each time."""
 
         def beat() -> None:
-            self._shared[1] = worker.requests
+            self._shared.requests = worker.requests
             follow()
             if not worker.is_still():
-                self._shared[0] += 1
+                self.beat()
             loop.call_later(BEAT, beat)
 
-        beat()
+        follow()
+        loop.call_soon(beat)
+
+    def log_stacks(self, pid: int, level: int, message: str, *args: object) -> None:
+        """Log a message with the stacks of all threads of the process."""
+        stacks = self.stacks(pid) or None
+        name = logger.name
+        logger.handle(
+            logger.makeRecord(name, level, __file__, 0, message, args, None, sinfo=stacks)
+        )
 
     def stacks(self, pid: int) -> str:
-        """Return the stacks of all threads of the worker, the innermost frames first.
+        """Return the stacks of all threads of the process, the innermost frames first.
 
         It does not have to go on for that; empty if it has ended.
         """
@@ -150,7 +199,7 @@ class Pulse:
 
     def _read_stacks(self, pid: int) -> str:
         os.ftruncate(self._stacks.fileno(), 0)
-        os.lseek(self._stacks.fileno(), 0, os.SEEK_SET)  # the worker shares the position
+        os.lseek(self._stacks.fileno(), 0, os.SEEK_SET)  # the process shares the position
         with suppress(ProcessLookupError):
             os.kill(pid, STACKS)
         size, deadline = 0, time.monotonic() + _LONGEST_WRITE
@@ -192,3 +241,15 @@ class Stillness:
         self._seconds = self._seconds + passed if state == self._last else 0.0
         self._last = state
         return self._seconds
+
+
+class WatchedPulse:
+    """A pulse as another process sees it, which looks at it again and again."""
+
+    def __init__(self, pulse: Pulse) -> None:
+        self.pulse = pulse
+        self._stillness = Stillness()
+
+    def look(self) -> float:
+        """Return for how many seconds it has not beaten; before the first beat, since it began."""
+        return self._stillness.note(self.pulse.beats)

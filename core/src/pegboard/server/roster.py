@@ -1,5 +1,6 @@
 """The workers of a service, in memory that all its processes share."""
 
+import ctypes
 import mmap
 import os
 import signal
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pegboard.logs import LEVELS, set_level
-from pegboard.server.pulse import FIELDS, STILL, Pulse
+from pegboard.server.pulse import STILL, Pulse, PulseFields
 
 TOGGLE = signal.SIGUSR2
 """The signal at which the main process has all log from DEBUG on, and at the next as configured.
@@ -18,7 +19,6 @@ TOGGLE = signal.SIGUSR2
 At it a worker looks for the level that the roster has.
 """
 
-_HEAD = 4
 _SPARE = 2
 """How many more than `WORKERS` there are at once, as while one is replaced."""
 
@@ -43,17 +43,33 @@ class WorkerState:
     """From which level on it logs, if not as configured."""
 
 
+class _Head(ctypes.Structure):
+    """What is shared beside the pulses of the workers; times are by `time.monotonic`."""
+
+    supervised_at: float
+    served_at: float
+    is_stopping: int
+    log_level: int
+    """An index of `LEVELS`."""
+    _fields_ = (
+        ("supervised_at", ctypes.c_double),
+        ("served_at", ctypes.c_double),
+        ("is_stopping", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint64),
+    )
+
+
 class Roster:
     """The workers, and what all processes are told; made before any of them forks."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         """How many there should be."""
-        count = workers + _SPARE
-        shared = memoryview(mmap.mmap(-1, 8 * (_HEAD + count * FIELDS))).cast("Q")
-        self._head = shared[:_HEAD]
-        starts = range(_HEAD, len(shared), FIELDS)
-        self._pulses = [Pulse(shared[start : start + FIELDS]) for start in starts]
+        all_fields = PulseFields * (workers + _SPARE)
+        size = ctypes.sizeof(_Head)
+        memory = mmap.mmap(-1, size + ctypes.sizeof(all_fields))
+        self._head = _Head.from_buffer(memory)
+        self._pulses = [Pulse(fields) for fields in all_fields.from_buffer(memory, size)]
         self.note_supervision(is_served=True)
 
     def close(self) -> None:
@@ -69,37 +85,37 @@ class Roster:
 
     def note_supervision(self, *, is_served: bool) -> None:
         """Note that the main process moves, and whether a worker serves; called every second."""
-        self._head[0] = now = _milliseconds()
+        self._head.supervised_at = now = time.monotonic()
         if is_served:
-            self._head[1] = now
+            self._head.served_at = now
 
     @property
     def unsupervised_seconds(self) -> float:
         """For how long the main process has not moved."""
-        return (_milliseconds() - self._head[0]) / 1000
+        return time.monotonic() - self._head.supervised_at
 
     @property
     def unserved_seconds(self) -> float:
         """For how long no worker has served."""
-        return (_milliseconds() - self._head[1]) / 1000
+        return time.monotonic() - self._head.served_at
 
     @property
     def is_stopping(self) -> bool:
         """Whether the service is about to stop."""
-        return bool(self._head[2])
+        return bool(self._head.is_stopping)
 
     def note_stopping(self) -> None:
         """Note that the service is about to stop."""
-        self._head[2] = 1
+        self._head.is_stopping = 1
 
     @property
     def log_level(self) -> str | None:
         """From which level on all processes should log; None is as configured."""
-        return LEVELS[self._head[3]] or None
+        return LEVELS[self._head.log_level] or None
 
     @log_level.setter
     def log_level(self, level: str | None) -> None:
-        self._head[3] = LEVELS.index(level or "")
+        self._head.log_level = LEVELS.index(level or "")
 
     def notify(self) -> None:
         """Have the workers that serve look for the level now."""
@@ -165,7 +181,3 @@ def memory_of(pids: Iterable[int]) -> dict[int, int]:
         with suppress(RuntimeError):
             found |= collector.memory([pid])
     return found
-
-
-def _milliseconds() -> int:
-    return time.monotonic_ns() // 1_000_000

@@ -12,7 +12,6 @@ death meanwhile.
 """
 
 import logging
-import math
 import mmap
 import signal
 import sys
@@ -20,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,8 +26,9 @@ from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
 from pegboard.server.companion import Companion, describe_exit
-from pegboard.server.notify import Supervisor
+from pegboard.server.notify import ServiceManager
 from pegboard.server.pulse import BEAT, STACKS
+from pegboard.server.reload import Reload
 from pegboard.server.roster import TOGGLE, LevelFollower, Roster
 from pegboard.server.unix_socket import UnixListener
 from pegboard.server.watch import Watch, name_of
@@ -66,8 +65,8 @@ class Served:
 class SupervisedServer(MPServer):
     """Granian with workers that come back, if any of them could ever serve.
 
-    At SIGHUP the workers are replaced one after the other. The loop goes on meanwhile: Granian's
-    own reload waits for each worker, and notices neither deaths nor signals before its end.
+    The loop goes on while workers are replaced: Granian's own reload waits for each of them, and
+    notices neither deaths nor signals before its end.
     """
 
     listener: UnixListener | None = None
@@ -80,7 +79,7 @@ class SupervisedServer(MPServer):
         watch: Watch,
         roster: Roster,
         companion: Companion,
-        supervisor: Supervisor,
+        service_manager: ServiceManager,
         drain_delay: float = 0.0,
         **options: Any,
     ) -> None:
@@ -90,14 +89,12 @@ class SupervisedServer(MPServer):
         self._roster = roster
         self._companion = companion
         self._level = LevelFollower(roster)
-        self._supervisor = supervisor
+        self._service_manager = service_manager
         self._drain_delay = drain_delay
         self._is_asked_for_stacks = self._is_toggled = False
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
-        self._outdated: list[int] = []
-        self._leaving: _Leaving | None = None
-        self._is_reloading = False
+        self._reload_steps = Reload(watch, self.workers_kill_timeout)
         self._is_useless = False
 
     def _init_shared_socket(self) -> None:
@@ -112,48 +109,60 @@ class SupervisedServer(MPServer):
     def _serve_loop(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]
     ) -> None:
-        """Replace workers that died, and at SIGHUP all of them, until a signal says to stop."""
+        """Look after the workers until a signal says to stop, or none could ever serve."""
         start = partial(self._start_worker, spawn_target, target_loader)
         for number in (STACKS, TOGGLE):
             signal.signal(number, self._note_signal)
         self._companion.keep()
-        while not self.interrupt_signal:
-            is_busy = self._due or self._is_reloading
-            self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
-            self.main_loop_interrupt.clear()
+        while not self._is_ending:
+            self._wait()
             self._obey_signals()
-            self._supervisor.tell_alive()
+            self._service_manager.tell_alive()
             self._watch.kill_still()
             self._companion.keep()
-            while self.interrupt_children:
-                self._note_death(self.interrupt_children.pop())
-            if len(self._due) == self.workers and not self._served.is_set():
-                logger.error("no worker could serve, so the service ends")
-                self._is_useless = True
-                break
-            if self.reload_signal:
-                self.reload_signal = False
-                self._outdated = [*range(self.workers)]
-                self._is_reloading = True
-                self._supervisor.tell_reloading()
-                logger.info("reloading: %d workers", self.workers)
-                self._companion.renew()
-            is_quiet = not (self._is_reloading or self._due)
-            if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
-                self._outdated = [old.idx]
-                self._is_reloading = True
-            if not self.interrupt_signal:
+            self._note_deaths()
+            if not self._is_ending:
+                self._begin_reload()
                 self._replace_dead(start)
-                self._reload_next(start)
+                self._go_on_reloading(start)
         self._roster.note_stopping()
-        if self._leaving is not None:
-            self.wrks.append(self._leaving.worker)  # so that it is stopped with the others
+        self.wrks.extend(self._reload_steps.leaving)  # so that they are stopped with the others
+
+    @property
+    def _is_ending(self) -> bool:
+        return self.interrupt_signal or self._is_useless
+
+    def _wait(self) -> None:
+        """Wait until something has happened, or it is time for the next look."""
+        is_busy = self._due or self._reload_steps.is_active
+        self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
+        self.main_loop_interrupt.clear()
+
+    def _begin_reload(self) -> None:
+        """Have all workers replaced if a signal asked for it, or one that has served enough."""
+        if self.reload_signal:
+            self.reload_signal = False
+            self._service_manager.tell_reloading()
+            logger.info("reloading: %d workers", self.workers)
+            self._companion.renew()
+            # The cause of their deaths may be gone.
+            self._due = dict.fromkeys(self._due, time.monotonic())
+            self._reload_steps.begin(range(self.workers))
+            return
+        is_quiet = not (self._due or self._reload_steps.is_active)
+        if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
+            self._reload_steps.begin([old.idx])
+
+    def _go_on_reloading(self, start: Callable[[int], None]) -> None:
+        if self._reload_steps.advance(self.wrks, start):
+            self._service_manager.tell_ready()
+            logger.info("reloaded")
 
     def _serve(self, *args: Any, **options: Any) -> None:
         try:
             super()._serve(*args, **options)  # type: ignore[no-untyped-call]
         finally:
-            self._companion.stop()
+            self._companion.close()
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop the workers; the exit code is a failure's only if no worker ever could serve.
@@ -161,7 +170,7 @@ class SupervisedServer(MPServer):
         Granian takes each death that it has not handled for a failure, such as that of a worker
         which got the same signal as the service.
         """
-        self._supervisor.tell_stopping()
+        self._service_manager.tell_stopping()
         if self.listener is not None:
             # Workers go on with those who have connected; new ones are served for the delay.
             removal = threading.Timer(self._drain_delay, self.listener.remove)
@@ -188,7 +197,7 @@ class SupervisedServer(MPServer):
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]
     ) -> WorkerProcess:
-        self._watch.running()  # so that the memory of those that have ended is free
+        self._watch.release_ended()
         pulse = self._roster.take(idx + 1)
         load = partial(callback_loader, pulse)
         worker: WorkerProcess = super()._spawn_worker(idx, target, load)
@@ -212,6 +221,13 @@ class SupervisedServer(MPServer):
             self._roster.log_level = None if self._roster.log_level == "DEBUG" else "DEBUG"
             self._roster.notify()
         self._level.follow()
+
+    def _note_deaths(self) -> None:
+        while self.interrupt_children:
+            self._note_death(self.interrupt_children.pop())
+        if len(self._due) == self.workers and not self._served.is_set():
+            logger.error("no worker could serve, so the service ends")
+            self._is_useless = True
 
     def _note_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
@@ -238,51 +254,12 @@ class SupervisedServer(MPServer):
         for index in [index for index, when in self._due.items() if when <= now]:
             start(index)
 
-    def _reload_next(self, start: Callable[[int], None]) -> None:
-        """Take the next step of a reload: start a worker, and stop the one that it replaces.
-
-        The old worker stays until the new one has lived for `respawn_interval`, or for good if new
-        ones keep dying.
-        """
-        leaving, now = self._leaving, time.monotonic()
-        if leaving is None:
-            if self._outdated:
-                index = self._outdated[0]
-                self._leaving = _Leaving(index, self.wrks[index])
-                start(index)
-            elif self._is_reloading and not self._due:
-                self._is_reloading = False
-                self._supervisor.tell_ready()
-                logger.info("reloaded")
-        elif not leaving.worker.inner.is_alive():
-            self._leaving = None
-        elif leaving.stopped_at is None:
-            is_replaced = leaving.index not in self._due
-            if is_replaced and now - self.wrks[leaving.index].birth >= self.respawn_interval:
-                self._watch.note_replaced(leaving.worker)
-                leaving.worker.terminate()  # type: ignore[no-untyped-call]
-                leaving.stopped_at = now
-        elif now - leaving.stopped_at >= (self.workers_kill_timeout or math.inf):
-            logger.warning("worker %d does not end, and is killed", leaving.index + 1)
-            leaving.worker.kill()  # type: ignore[no-untyped-call]
-
     def _start_worker(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any], index: int
     ) -> None:
         """Start a worker in the place of the one that died or is outdated."""
         self._due.pop(index, None)
-        if index in self._outdated:
-            self._outdated.remove(index)
+        self._reload_steps.note_started(index)
         worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=target_loader)
         worker.start()  # type: ignore[no-untyped-call]
         self.wrks[index] = worker
-
-
-@dataclass
-class _Leaving:
-    """A worker that a reload replaces, while it still runs."""
-
-    index: int
-    worker: WorkerProcess
-    stopped_at: float | None = None
-    """The time at which it was told to stop."""

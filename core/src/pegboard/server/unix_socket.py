@@ -31,6 +31,8 @@ class UnixAddress:
     path: Path
     mode: int = 0o660
     """The permissions of the file: to connect takes the one to write."""
+    setting: str = "HOST"
+    """The setting that has the path, for messages."""
 
     @property
     def url(self) -> str:
@@ -45,19 +47,23 @@ class UnixAddress:
             address._check()
         return address
 
-    @contextmanager
-    def reserved(self, backlog: int) -> Iterator["UnixListener"]:
-        """Listen for a block, and remove the file at its end.
+    def listen(self, backlog: int) -> "UnixListener":
+        """Listen.
 
         Raises `StartupError` if another server listens there, or the file cannot be made.
         """
         with self._explained():
-            listener = self._listen(backlog)
+            return self._listen(backlog)
+
+    @contextmanager
+    def reserved(self, backlog: int) -> Iterator["UnixListener"]:
+        """Do as `listen` for a block, and remove the file at its end."""
+        listener = self.listen(backlog)
         try:
             yield listener
         finally:
-            listener.socket.close()
             listener.remove()
+            listener.socket.close()
 
     def is_listening(self) -> bool:
         """Return whether a client can connect."""
@@ -114,8 +120,10 @@ class UnixAddress:
         try:
             yield
         except OSError as error:
-            summary = f"cannot listen on {self.url}: {error.strerror}"
-            hint = _HINTS.get(error.errno or 0, "Choose another path in HOST.")
+            place = self.url if self.setting == "HOST" else f"{self.url} ({self.setting})"
+            summary = f"cannot listen on {place}: {error.strerror}"
+            hint = _HINTS.get(error.errno or 0, "Choose another path in {setting}.")
+            hint = hint.format(setting=self.setting)
             raise StartupError([Problem(Code.ADDRESS_UNAVAILABLE, summary, hint)]) from None
 
 
@@ -129,7 +137,10 @@ class UnixListener:
     """Tells its file from one that another server has put in its place."""
 
     def remove(self) -> None:
-        """Remove the file, so that no new client connects; those that have are not affected."""
+        """Remove the file, so that no new client connects; those that have are not affected.
+
+        Call it before the socket is closed, as another file may have the inode from then on.
+        """
         with suppress(FileNotFoundError):
             if self.path.lstat().st_ino == self.inode:
                 self.path.unlink()
@@ -158,10 +169,10 @@ def _connect(path: Path) -> int:
 
 
 _HINTS = {
-    errno.EADDRINUSE: "Stop what listens there, or choose another path in HOST.",
+    errno.EADDRINUSE: "Stop what listens there, or choose another path in {setting}.",
     errno.EACCES: "The user of the service must be allowed to write to the folder of the socket.",
     errno.EROFS: "The user of the service must be allowed to write to the folder of the socket.",
-    errno.EEXIST: "Nothing but a socket is replaced: choose another path in HOST.",
+    errno.EEXIST: "Nothing but a socket is replaced: choose another path in {setting}.",
     errno.ENOENT: "Make the folder of the socket first.",
     errno.ENOTDIR: "Make the folder of the socket first.",
     errno.ENAMETOOLONG: f"A path of a socket has {_LONGEST} bytes at most.",

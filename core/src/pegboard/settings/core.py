@@ -226,6 +226,12 @@ class CoreSettings(Settings):
         "may stand still; then the worker's stacks are logged and it is replaced. 0: for ever.",
         validate=Range(0, 3600),
     )
+    worker_start_timeout: float = setting(
+        120.0,
+        doc="Longest time that a worker may take until it serves; then its stacks are logged and "
+        "it is replaced. 0: for ever.",
+        validate=Range(0, 3600),
+    )
     worker_lifetime: float = setting(
         0.0,
         doc="Age at which a worker is replaced, without losing a request; 0: never.",
@@ -238,8 +244,8 @@ class CoreSettings(Settings):
     )
     worker_max_rss: int = setting(
         0,
-        doc="Memory (RSS, in MiB) at which a worker is replaced, without losing a request; 0: "
-        "never.",
+        doc="Memory (RSS, in MiB) at which a worker is replaced, without losing a request; it must "
+        "be more than a new worker has. 0: never.",
         validate=Range(0, 1_048_576),
     )
     max_content_length: int = setting(
