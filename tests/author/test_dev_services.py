@@ -49,13 +49,13 @@ def read(services: Services) -> object:
 def servers_of(folder: Path) -> list[psutil.Process]:
     """Return the main processes that serve from a folder."""
     places = {folder / "valkey", (folder / "postgresql").resolve() / "data"}
-    found = []
+    found = {}
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
+        with suppress(psutil.Error):  # it ends meanwhile, or is another user's
             if Path(process.cwd()) in places:
-                found.append(process)
-    ids = {one.pid for one in found}
-    return [one for one in found if one.ppid() not in ids]
+                found[process] = process.ppid()
+    ids = {process.pid for process in found}
+    return [process for process, parent in found.items() if parent not in ids]
 
 
 def test_the_data_and_the_urls_stay(folder: Path) -> None:
