@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,17 +10,17 @@ from pegboard.server import companion
 from pegboard.server.companion import Companion, Leash
 from pegboard.testing.processes import wait_until
 
-Keep = Callable[[Callable[[Leash], object]], Companion]
+Keep = Callable[[Callable[[Leash], object], float], Companion]
 
 
 @pytest.fixture
 def keep(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keep]:
-    """Start what may stand still for a tenth of a second."""
+    """Start what may stand still for some seconds."""
     monkeypatch.setattr(companion, "PAUSE", 0.0)
     kept: list[Companion] = []
 
-    def start(run: Callable[[Leash], object]) -> Companion:
-        kept.append(Companion("the process", run, 0.1))
+    def start(run: Callable[[Leash], object], still_timeout: float) -> Companion:
+        kept.append(Companion("the process", run, still_timeout))
         kept[-1].keep()
         return kept[-1]
 
@@ -38,7 +37,7 @@ def stand_still(leash: Leash) -> None:
 
 def test_one_that_stands_still_is_killed_and_replaced(keep: Keep, caplog):
     """The log says where it stood."""
-    kept = keep(stand_still)
+    kept = keep(stand_still, 0.1)
 
     def is_replaced() -> bool:
         kept.keep()
@@ -50,17 +49,27 @@ def test_one_that_stands_still_is_killed_and_replaced(keep: Keep, caplog):
 
 
 def test_one_that_goes_on_stays(keep: Keep, caplog):
-    """As long as it beats, whatever the time."""
+    """As long as it beats."""
 
     def go_on(leash: Leash) -> None:
         while not leash.wait(0.01):
             leash.beat()
 
-    kept, end = keep(go_on), time.monotonic() + 0.5
+    kept = keep(go_on, 60.0)
 
-    def is_over() -> bool:
+    def goes_on() -> bool:
         kept.keep()
-        return time.monotonic() >= end
+        return kept._pulse.beats > 2
 
-    wait_until(is_over, "it would have been killed")
+    wait_until(goes_on, "it beats")
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+def test_one_that_has_ended_by_itself_is_stopped(keep: Keep):
+    """Before anybody has noticed it: the service stops just then."""
+    kept = keep(lambda _leash: None, 60.0)
+    process = kept._process
+    assert process is not None
+    process.join()
+    kept.stop()
+    assert kept._process is None

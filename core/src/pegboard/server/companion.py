@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 
@@ -90,7 +91,8 @@ class Companion:
     def stop(self) -> None:
         """End the process, if there is one."""
         if (process := self._process) is not None:
-            os.write(self._sender, b"\0")
+            with suppress(BrokenPipeError):  # it has ended by itself
+                os.write(self._sender, b"\0")
             process.join(_TIME_TO_END)
             process.kill()
             process.join()
