@@ -70,6 +70,32 @@ def grow():
 grown = []
 
 
+@blueprint.get("/staged")
+def staged():
+    return "never"
+
+
+class Stage:
+    """Holds the thread of `/staged` for ever."""
+
+    name = "stuck"
+    order = 5000
+
+    def bind(self, route):
+        return self if route is not None and route.rule.rule == "/staged" else None
+
+    def prepare(self, call):
+        threading.Event().wait()
+
+    def complete(self, call, replies):
+        pass
+
+
+@pegboard.hookimpl
+def pegboard_stages():
+    return [Stage()]
+
+
 @pegboard.hookimpl
 def pegboard_blueprints():
     return [blueprint]
@@ -136,11 +162,13 @@ def test_a_worker_whose_loop_stands_still_is_replaced(serve):
     assert 1 == len(re.findall(killed, server.output))
 
 
-def test_a_worker_whose_threads_all_stand_still_is_replaced(serve):
-    """While requests wait for one; its probe of liveness fails before."""
+@pytest.mark.parametrize("path,frame", [("/wait", "in wait"), ("/staged", "in prepare")])
+def test_a_worker_whose_threads_all_stand_still_is_replaced(serve, path: str, frame: str):
+    """In a view or a stage, and though no client waits for long; its probe fails before."""
     server = serve(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2")
-    for _ in range(3):
-        begin(server, "/wait")
+    for _ in range(2):
+        begin(server, path)
+    wait_until(lambda: not answers(server), "a client has left in vain")
     seen = set()
 
     def is_replaced() -> bool:
@@ -149,7 +177,7 @@ def test_a_worker_whose_threads_all_stand_still_is_replaced(serve):
         return "stands still for 2 s, and is killed" in server.output
 
     wait_until(is_replaced, "it is killed", timeout=20)
-    assert "in wait" in server.output
+    assert frame in server.output
     assert 200 in seen
     wait_until(lambda: answers(server), "a new worker serves", timeout=20)
 

@@ -21,11 +21,11 @@ class Deadline:
 
     __slots__ = ("_ends_at", "interrupts", "seconds")
 
-    def __init__(self, seconds: float) -> None:
-        """Begin the time of a request."""
+    def __init__(self, seconds: float, passed: float = 0.0) -> None:
+        """Begin the time of a request, of which some seconds may have passed."""
         self.seconds = seconds
         """How long it was at the beginning; infinite for one without an end."""
-        self._ends_at = time.monotonic() + seconds
+        self._ends_at = time.monotonic() + seconds - passed
         self.interrupts: set[Callable[[], object]] = set()
         """What ends the work that is under way for the request; callable from any thread."""
 
@@ -42,16 +42,17 @@ class Deadline:
 _current: ContextVar[Deadline | None] = ContextVar("pegboard_deadline", default=None)
 
 
-def begin_deadline(longest: float, asked: str | None) -> Deadline:
+def begin_deadline(longest: float, asked: str | None, passed: float = 0.0) -> Deadline:
     """Begin the time of the request of the current context: `longest`, or less if it asks for less.
 
+    It arrived before as many seconds as have `passed`.
     `asked` is the value of the header `Request-Timeout`, as in `1.5`, `2s`, `500ms` or `1m`; what
     cannot be understood is ignored.
     """
     seconds = longest
     if asked is not None and (found := _TIME.fullmatch(asked.strip())) is not None:
         seconds = min(longest, float(found[1]) * _UNITS[found[2] or "s"])
-    deadline = Deadline(seconds)
+    deadline = Deadline(seconds, passed)
     _current.set(deadline)
     return deadline
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import pegboard
 from pegboard.deadline import Deadline
 from pegboard.http import APIError
 from pegboard.resources import no_time_limit
+from pegboard.server.admission import Admission
 from pegboard.server.client import Client, ClientGoneError
 from pegboard.server.request_threads import RequestThreads
 from pegboard.server.waiting import Backends, OnLoop
@@ -51,12 +53,14 @@ class Held:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.starts = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.blueprint = flask.Blueprint("held", __name__)
 
         @self.blueprint.route("/held/<name>", methods=["GET", "POST"])
         def held(name: str) -> str:
             self.begun.append(name)
+            self.starts.release()
             self.go.acquire(timeout=WAIT_TIMEOUT)
             return name
 
@@ -232,7 +236,7 @@ async def turns(assemble: Callable[..., Flask]) -> AsyncIterator[Callable[..., O
             return {"type": "http.disconnect"}
 
         client = Client({"wsgi.input": io.BytesIO()}, receive)
-        return OnLoop(backends, client, Deadline(seconds))
+        return OnLoop(backends, Admission(client, Deadline(seconds), threads.counts))
 
     yield make
     threads.close()
@@ -260,3 +264,136 @@ async def test_a_request_that_waits_for_its_turn_on_the_loop_is_given_up_as_well
     assert semaphore.locked()
     semaphore.release()
     assert not semaphore.locked()
+
+
+class Stuck:
+    """A plugin with a stage that keeps its thread until the test lets it go."""
+
+    name = "stuck"
+    order = 2
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        self.begun: list[str] = []
+
+    def bind(self, _route: Route | None) -> "Stuck":
+        """Bind to all."""
+        return self
+
+    def prepare(self, call: Call) -> None:
+        """Wait."""
+        self.begun.append(call.environ["PATH_INFO"])
+        self.held.go.acquire(timeout=WAIT_TIMEOUT)
+
+    def complete(self, _call: Call, _replies: object) -> None:
+        """Never called, as `prepare` returns no commands."""
+
+    @pegboard.hookimpl
+    def pegboard_stages(self) -> list["Stuck"]:
+        """Wait at each request."""
+        return [self]
+
+
+@pytest.fixture
+def stuck(make_app: MakeApp, held: Held) -> Callable[..., tuple[Flask, Stuck]]:
+    """Make an app whose stage does not return before it may."""
+
+    def make(**settings: Any) -> tuple[Flask, Stuck]:
+        plugin = Stuck(held)
+        plugins = [plugin, held]
+        return make_app(plugins=plugins, TESTING=False, SECRET_KEY="k", **settings), plugin
+
+    return make
+
+
+BODY = {"Content-Length": "1"}
+
+
+@pytest.mark.parametrize("body", [{}, BODY], ids=["no body", "a body"])
+async def test_a_stage_that_never_returns_is_found(
+    stuck: Callable[..., Any], held: Held, serve: Serve, body: dict[str, str]
+):
+    """By clients that do not wait for long; probes are answered, and then say so."""
+    app, _ = stuck(QUEUE=0, WORKER_TIMEOUT=1.0)
+    async with serve(app, threads=1) as client:
+        visits = [client.visit("/held/a", "POST", body) for _ in range(6)]
+        refused = visits.pop()
+        assert 503 == (await refused.answer()).status
+        gateway = client.gateway
+        probes = ["/health", "/health/ready"]
+        assert [200, 200] == [(await client.ask(path)).status for path in probes]
+        gateway.is_still()
+        assert gateway.is_still()
+        gateway._threads.is_stuck = True
+        assert [503, 503] == [(await client.ask(path)).status for path in probes]
+        held.go.release(20)
+        for visit in visits:
+            await visit.bring(b"x", more=False).answer()
+    gateway.is_still()
+    assert not gateway.is_still()
+
+
+async def test_a_request_that_waits_for_its_stages_is_admitted_like_any(
+    stuck: Callable[..., Any], held: Held, serve: Serve
+):
+    """It is refused, dropped or late before a stage has seen it, and late after that."""
+    app, plugin = stuck(QUEUE=2)
+    async with serve(app, threads=1) as client:
+        begun = [client.visit("/held/a") for _ in range(4)]
+        slow = client.visit("/held/slow", headers={"Request-Timeout": "0.2"})
+        gone = client.visit("/held/gone")
+        await gone.until_asked(1)
+        late = client.visit("/held/late", headers={"Request-Timeout": "0.01"})
+        refused = await client.ask("/held/refused")
+        assert (503, "1") == (refused.status, refused.header("Retry-After"))
+        gone.leave()
+        await gone.task
+        assert [] == gone.sent
+        assert 503 == (await late.answer()).status
+        assert 504 == (await slow.answer()).status
+        threads = client.gateway._threads
+        assert {"refused": 1, "dropped": 1, "late": 2} == dict(threads.counts)
+        assert 0 == threads.stats()["waiting"]
+        held.go.release(20)
+        for visit in begun:
+            await visit.answer()
+    assert {"/held/a": 4, "/held/slow": 1} == Counter(plugin.begun)
+
+
+async def test_the_time_of_a_request_bounds_its_body(
+    assemble: Callable[..., Flask], held: Held, serve: Serve
+):
+    """However steadily its parts arrive."""
+    async with serve(assemble()) as client:
+        visit = client.visit(
+            "/held/a", "POST", {"Content-Length": "1000", "Request-Timeout": "0.2"}
+        )
+        while not visit.task.done():
+            visit.bring(b"x")
+            await asyncio.sleep(0.01)
+        late = await visit.answer()
+        assert (408, "close") == (late.status, late.header("Connection"))
+        message = "The request's body did not arrive within the request's time of 0.2 s."
+        assert message == json.loads(late.body)["message"]
+    assert [] == held.begun
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_what_a_client_that_has_gone_would_be_answered_is_not_sent(
+    assemble: Callable[..., Flask], held: Held, serve: Serve, threads: int
+):
+    """Whether the request waited for a thread before its view began or not."""
+    async with serve(assemble(), threads=threads) as client:
+        first = client.visit("/held/a")
+        gone = client.visit("/held/gone")
+        await gone.until_asked(1)
+        held.go.release()
+        await first.answer() if threads == 1 else None
+        for _ in range(2):
+            await asyncio.to_thread(held.starts.acquire)
+        gone.leave()
+        await gone.until_asked(1)
+        held.go.release(2)
+        await gone.task
+        await first.task
+        assert [] == gone.sent

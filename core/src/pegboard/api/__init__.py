@@ -16,6 +16,7 @@ from pegboard.api.dumping import quick_schema
 from pegboard.api.field_types import client_name
 from pegboard.api.health import (
     LIVENESS_PATH,
+    READINESS_PATH,
     CheckResult,
     HealthCheck,
     NotReadyError,
@@ -43,6 +44,7 @@ __all__ = [
     "LIVENESS_PATH",
     "MAX_PAGE",
     "MISSING_COMPLAINT",
+    "READINESS_PATH",
     "Api",
     "Blueprint",
     "CheckResult",

@@ -227,6 +227,9 @@ def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
 LIVENESS_PATH = "/health"
 """The path of the liveness endpoint."""
 
+READINESS_PATH = "/health/ready"
+"""The path of the readiness endpoint."""
+
 
 def health_blueprint() -> Blueprint:
     """Return a new blueprint with `/health` and `/health/ready`."""
@@ -245,7 +248,7 @@ def health_blueprint() -> Blueprint:
         """
         return {"message": "alive", "status": HTTPStatus.OK}
 
-    @blueprint.get("/health/ready")
+    @blueprint.get(READINESS_PATH)
     @blueprint.any_query
     @blueprint.response(HTTPStatus.OK, ReadinessSchema)
     @blueprint.alt_response(HTTPStatus.SERVICE_UNAVAILABLE, schema=ReadinessSchema)

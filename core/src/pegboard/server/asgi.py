@@ -14,7 +14,6 @@ import math
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
 from flask import Flask
 
@@ -31,8 +30,10 @@ from pegboard.http import (
     internal_error,
 )
 from pegboard.observation import get_observers
+from pegboard.server.admission import Admission
 from pegboard.server.client import Client, ClientGoneError
-from pegboard.server.environ import Scope, environ_of
+from pegboard.server.environ import WITHOUT_BODY, Scope, environ_of, has_body
+from pegboard.server.request import Request
 from pegboard.server.request_body import Inlet, Receive
 from pegboard.server.request_threads import RequestThreads
 from pegboard.server.response import Outlet, Send
@@ -40,32 +41,7 @@ from pegboard.server.waiting import Backends, OnLoop
 from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import STAGE_RUN, Answer, StageRun, Stages, answer_of
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
-
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_RARELY_READ = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-"""Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
-
-
-class _Progress:
-    """How far a request has come; without an `__init__`, which every request would call."""
-
-    peer: tuple[str, str] | None = None
-    """Address and port of the client."""
-    is_listed: bool = False
-    """Whether it is in `Gateway.serving`."""
-    stage_run: StageRun | None = None
-    """None if a thread has to run the stages."""
-    answer: Answer | None = None
-    waits: OnLoop | None = None
-    """How it waits for what the stages do not do."""
-    held: int = 0
-    """Bytes of its body in memory."""
 
 
 class Gateway:
@@ -101,7 +77,7 @@ class Gateway:
         self._backends.start(loop)
 
     def is_still(self) -> bool:
-        """Return whether requests wait for threads of which none has gone on since the last call.
+        """Return whether requests need threads of which none has gone on since the last call.
 
         If that lasts for `PEGBOARD_WORKER_TIMEOUT`, the process is not alive, and says so.
         """
@@ -128,144 +104,165 @@ class Gateway:
         environ = environ_of(scope)
         identify(environ)
         self._observers.begin(environ)
-        outlet = Outlet(send, self, self._timeout)
-        progress = _Progress()
-        progress.peer = scope["client"]
+        request = Request()
+        request.environ, request.receive = environ, receive
+        request.peer, request.began = scope["client"], started
+        outlet = request.outlet = Outlet(send, self, self._timeout)
         try:
-            await self._advance(progress, environ, receive)
-            stage_run, answer = progress.stage_run, progress.answer
+            await self._advance(request)
+            stage_run, answer = request.stage_run, request.answer
             if answer is not None and (stage_run is None or not stage_run.match.passes_flask):
-                await self._send(answer, stage_run, environ, outlet)
+                await self._send(request, answer, stage_run)
             else:
                 if stage_run is not None:
                     environ[STAGE_RUN] = stage_run, answer
-                waits = self._waits(progress, environ, receive)
-                await self._serve(environ, outlet, waits)
-        except ClientGoneError:
-            logger.debug("the client has gone before its request was begun")
+                await self._serve(request)
+        except ClientGoneError as error:
+            logger.debug("the client has gone %s", error)
         finally:
-            self._inlet.release(progress.held)
-            if progress.is_listed:
-                self._unlist(progress)
+            self._inlet.release(request.held)
+            if request.is_listed:
+                self._unlist(request)
             self._observers.end(environ, outlet.status, outlet.size, started)
 
-    async def _advance(
-        self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
-    ) -> None:
+    async def _advance(self, request: Request) -> None:
         """Bring a request as far as the loop can: through the stages, its body, the fast path."""
+        environ = request.environ
         try:
             if (early := self._edge.enter(environ)) is not None:
-                progress.answer = Answer(*early)
+                request.answer = Answer(*early)
                 return
-            stages = self._stages
-            if stages is not None:
-                stage_run = (
-                    stages.begin_non_blocking(environ) if self._backends.runs_stages else None
-                )
-                if stage_run is not None:
-                    progress.stage_run = stage_run
-                    progress.answer = await stage_run.run(self._backends.exchange)
-                elif _has_body(environ) or self._threads.are_busy:
-                    # A request is counted before its body arrives, as it may never do, and what a
-                    # stage answers does not wait for views.
-                    run = partial(stages.run, environ)
-                    progress.stage_run, progress.answer = await self._threads.run_stages(run)
-            if _has_body(environ):
-                progress.held = await self._receive(progress, environ, receive)
-            stage_run = progress.stage_run
-            if stage_run is not None and stage_run.fast_path is not None and not progress.answer:
+            if self._stages is not None:
+                await self._run_stages(request, self._stages)
+            if has_body(environ):
+                request.held = await self._receive(request)
+            stage_run = request.stage_run
+            if stage_run is not None and stage_run.fast_path is not None and not request.answer:
                 # Its answer is sent without the middleware.
-                assert stages is not None
-                progress.answer = await stages.take_fast_path(
-                    stage_run, self._waits(progress, environ, receive)
-                )
+                assert self._stages is not None
+                waits = self._admit(request)
+                waits.admission.client.watch_soon()
+                request.answer = await self._stages.take_fast_path(stage_run, waits)
         except ClientGoneError:
             raise
         except APIError as error:
-            progress.answer = answer_of(error)
+            request.answer = answer_of(error)
         except (Exception, SystemExit):
             logger.exception("unhandled error outside the views")
-            progress.answer = answer_of(internal_error(environ))
+            request.answer = answer_of(internal_error(environ))
 
-    def _waits(self, progress: _Progress, environ: "WSGIEnvironment", receive: Receive) -> OnLoop:
-        """Return how a request waits; its time begins at the first call, with all of its body."""
-        if progress.waits is None:
-            self._list(progress)
-            deadline = begin_deadline(self._request_timeout, environ.get(TIMEOUT_KEY))
-            progress.waits = OnLoop(self._backends, Client(environ, receive), deadline)
-        return progress.waits
+    async def _run_stages(self, request: Request, stages: Stages) -> None:
+        """Run the stages, unless the thread that answers can as well: to change threads takes long.
 
-    def _list(self, progress: _Progress) -> None:
-        if not progress.is_listed:
-            progress.is_listed = True
-            self.serving[progress.peer] += 1
+        A request is counted before its body arrives, as it may never do, and what a stage answers
+        does not wait for views.
+        """
+        environ = request.environ
+        stage_run = stages.begin_non_blocking(environ) if self._backends.runs_stages else None
+        if stage_run is not None:
+            request.stage_run = stage_run
+            request.answer = await stage_run.run(self._backends.exchange)
+        elif self._threads.is_probe(environ["PATH_INFO"]):
+            return  # no stage sees it
+        elif has_body(environ) or self._threads.are_busy:
+            run = partial(stages.run, environ)
+            admission = self._admit(request).admission
+            request.stage_run, request.answer = await self._threads.call_beside_views(
+                run, admission
+            )
 
-    def _unlist(self, progress: _Progress) -> None:
-        if progress.waits is not None:
-            progress.waits.client.forget()
-        self.serving[progress.peer] -= 1
-        if not self.serving[progress.peer]:
-            del self.serving[progress.peer]
+    def _admit(self, request: Request) -> OnLoop:
+        """Return how a request waits, from its arrival to the end of its time."""
+        if request.waits is None:
+            self._list(request)
+            environ = request.environ
+            passed = time.perf_counter() - request.began
+            deadline = begin_deadline(self._request_timeout, environ.get(TIMEOUT_KEY), passed)
+            client = Client(environ, request.receive, is_body_due=has_body(environ))
+            admission = Admission(client, deadline, self._threads.counts)
+            request.waits = OnLoop(self._backends, admission)
+        return request.waits
 
-    async def _receive(
-        self, progress: "_Progress", environ: "WSGIEnvironment", receive: Receive
-    ) -> int:
+    def _list(self, request: Request) -> None:
+        if not request.is_listed:
+            request.is_listed = True
+            self.serving[request.peer] += 1
+
+    def _unlist(self, request: Request) -> None:
+        if request.waits is not None:
+            request.waits.admission.client.forget()
+        self.serving[request.peer] -= 1
+        if not self.serving[request.peer]:
+            del self.serving[request.peer]
+
+    async def _receive(self, request: Request) -> int:
         """Receive a body, unless it is unlikely to be read; returns the bytes held.
 
         Raises `APIError` for a body that does not arrive.
         """
-        self._list(progress)
-        is_answered = progress.stage_run is not None and (
-            progress.answer is not None or progress.stage_run.match.route is None
+        environ, receive = request.environ, request.receive
+        admission = self._admit(request).admission
+        is_answered = request.stage_run is not None and (
+            request.answer is not None or request.stage_run.match.route is None
         )
-        if is_answered or environ["REQUEST_METHOD"] in _RARELY_READ:
-            self._inlet.defer(environ, receive)
-            return 0
-        return await self._inlet.receive(environ, receive)
-
-    async def _serve(self, environ: "WSGIEnvironment", outlet: Outlet, waits: OnLoop) -> None:
-        """Have a thread answer."""
         try:
-            await self._threads.serve(environ, outlet, waits.client, waits.deadline)
+            if is_answered or environ["REQUEST_METHOD"] in WITHOUT_BODY:
+                self._inlet.defer(environ, receive, admission.deadline)
+                return 0
+            return await self._inlet.receive(environ, receive, admission.deadline)
+        finally:
+            admission.client.is_body_due = False
+
+    async def _serve(self, request: Request) -> None:
+        """Have a thread answer."""
+        environ = request.environ
+        try:
+            await self._threads.serve(environ, request.outlet, self._admit(request).admission)
         except ClientGoneError:
             raise
         except APIError as error:
             stage_run, _ = environ.get(STAGE_RUN) or (None, None)
-            await self._send(answer_of(error), stage_run, environ, outlet)
+            await self._send(request, answer_of(error), stage_run)
         except Exception:
-            if outlet.has_begun:
+            if request.outlet.has_begun:
                 raise  # the server logs it
             logger.exception("unhandled error while an answer is made")
             # Without headers of stages, which may be why it has failed.
-            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
+            await self._send(request, answer_of(internal_error(environ)), None)
 
-    async def _send(
-        self,
-        answer: Answer,
-        stage_run: StageRun | None,
-        environ: "WSGIEnvironment",
-        outlet: Outlet,
-    ) -> None:
-        """Send an answer that needs no thread."""
+    async def _send(self, request: Request, answer: Answer, stage_run: StageRun | None) -> None:
+        """Send an answer that needs no thread.
+
+        Raises `ClientGoneError` if it is known that nobody waits for it.
+        """
+        environ, waits = request.environ, request.waits
+        if waits is not None:
+            waits.admission.client.check()
         try:
             stages = self._stages
             headers = [*answer.headers] if stages is None else stages.headers_of(answer, stage_run)
             coding = self._edge.finish(environ, environ[REQUEST_ID_KEY], answer.status, headers)
             body = b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body
             if coding is not None and body:
-                body = await self._encode(coding, body)
+                body = await self._encode(request, coding, body)
                 headers.append(("Content-Length", str(len(body))))
-            await outlet.give(answer.status, headers, body)
+            await request.outlet.give(answer.status, headers, body)
+        except ClientGoneError:
+            raise
+        except APIError as error:  # there was no thread to compress it in time
+            await self._send(request, answer_of(error), stage_run)
         except Exception:
-            if outlet.has_begun:
+            if request.outlet.has_begun:
                 raise
             logger.exception("a stage has added a header that cannot be sent")
-            await self._send(answer_of(internal_error(environ)), None, environ, outlet)
+            await self._send(request, answer_of(internal_error(environ)), None)
 
-    async def _encode(self, coding: Coding, body: bytes) -> bytes:
+    async def _encode(self, request: Request, coding: Coding, body: bytes) -> bytes:
         compression = self._edge.compression
         if compression.takes_long(coding, body):
-            return await self._threads.call(partial(compression.encode, coding, body))
+            encode = partial(compression.encode, coding, body)
+            admission = self._admit(request).admission
+            return await self._threads.call_beside_views(encode, admission)
         return compression.encode(coding, body)
 
 
@@ -274,9 +271,3 @@ def _outermost_stages(app: Flask) -> Stages | None:
     envelope = app.wsgi_app
     stages = envelope.app if isinstance(envelope, Envelope) else None
     return stages if isinstance(stages, Stages) else None
-
-
-def _has_body(environ: "WSGIEnvironment") -> bool:
-    return (
-        environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
-    )

@@ -9,7 +9,9 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
+
 _KNOWN_NAMES = 1024
 _LONGEST_NAME = 64
 
@@ -76,7 +78,7 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
     if not environ.get("HTTP_HOST", "none"):
         del environ["HTTP_HOST"]  # Granian adds an empty one
     has_length = "CONTENT_LENGTH" in environ
-    if version == "2" and not has_length and scope["method"] not in _WITHOUT_BODY:
+    if version == "2" and not has_length and scope["method"] not in WITHOUT_BODY:
         # Whether there is a body is not known before its end, as in a body in chunks.
         environ["HTTP_TRANSFER_ENCODING"] = "chunked"
     return environ
@@ -90,3 +92,10 @@ def _variable(name: bytes) -> str:
     if len(_variables) < _KNOWN_NAMES and len(name) <= _LONGEST_NAME:
         _variables[name] = variable
     return variable
+
+
+def has_body(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request has a body, or may have one."""
+    return (
+        environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+    )

@@ -7,6 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from pegboard.deadline import Deadline
 from pegboard.http import RETRY_AFTER_SECONDS, APIError
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 """The `receive` of ASGI: returns the next message of a request."""
+
+_SOON = 0.01
 
 MEMORY = 64 * 1024 * 1024
 """Bytes of bodies that a process holds; beyond, the body that began to arrive first is refused."""
@@ -34,20 +37,20 @@ class Inlet:
         self._arriving: dict[_Arrival, None] = {}
         """The bodies that are being received, the oldest first."""
 
-    def defer(self, environ: "WSGIEnvironment", receive: Receive) -> None:
+    def defer(self, environ: "WSGIEnvironment", receive: Receive, deadline: Deadline) -> None:
         """Let a thread receive a request's body, if its view reads it at all."""
-        environ["wsgi.input"] = _Body(self._begin(receive), is_optional=True)
+        arrival = _Arrival(receive, asyncio.get_running_loop(), self._timeout, deadline)
+        environ["wsgi.input"] = _Body(arrival, is_optional=True)
 
-    def _begin(self, receive: Receive) -> "_Arrival":
-        return _Arrival(receive, asyncio.get_running_loop(), self._timeout)
-
-    async def receive(self, environ: "WSGIEnvironment", receive: Receive) -> int:
+    async def receive(
+        self, environ: "WSGIEnvironment", receive: Receive, deadline: Deadline
+    ) -> int:
         """Put a request's body in its environment; returns the bytes held, for `release`.
 
         A body over the limit is left for its view to refuse, or to read. Raises `APIError` for one
-        that does not arrive.
+        that does not arrive before the deadline.
         """
-        body = self._begin(receive)
+        body = _Arrival(receive, asyncio.get_running_loop(), self._timeout, deadline)
         declared = environ.get("CONTENT_LENGTH") or ""
         is_chunked = "HTTP_TRANSFER_ENCODING" in environ
         length = int(declared) if declared.isdecimal() and not is_chunked else None
@@ -110,12 +113,19 @@ def is_over(body: object) -> bool:
 class _Arrival:
     """A body that is still arriving."""
 
-    __slots__ = ("_loop", "_receive", "_refuse", "_task", "_timeout", "has_ended")
+    __slots__ = ("_deadline", "_loop", "_receive", "_refuse", "_task", "_timeout", "has_ended")
 
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        deadline: Deadline,
+    ) -> None:
         self._receive = receive
         self._loop = loop
         self._timeout = timeout
+        self._deadline = deadline
         self.has_ended = False
         self._task: asyncio.Task[Any] | None = None
         """What waits for a part."""
@@ -144,7 +154,8 @@ class _Arrival:
         """Receive a message. Raises the error that `_end` is given meanwhile."""
         # `asyncio.timeout` costs three times as much.
         self._task = task = asyncio.current_task()
-        timer = self._loop.call_later(self._timeout, self._expire)
+        left = max(0.0, self._deadline.left)
+        timer = self._loop.call_later(min(self._timeout, left), self._expire)
         try:
             return await self._receive()
         except asyncio.CancelledError:
@@ -157,7 +168,10 @@ class _Arrival:
             del task  # it has the error, whose traceback has this frame
 
     def _expire(self) -> None:
-        self._end(partial(_too_slow, self._timeout))
+        if self._deadline.left > _SOON:
+            self._end(partial(_too_slow, self._timeout))
+        else:
+            self._end(partial(_too_late, self._deadline.seconds))
 
     def refuse(self) -> None:
         """Receive no more of it."""
@@ -195,6 +209,14 @@ def _too_slow(timeout: float) -> APIError:
     return APIError(
         HTTPStatus.REQUEST_TIMEOUT,
         f"Nothing of the request's body arrived for {timeout:g} seconds.",
+        headers={"Connection": "close"},
+    )
+
+
+def _too_late(seconds: float) -> APIError:
+    return APIError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"The request's body did not arrive within the request's time of {seconds:g} s.",
         headers={"Connection": "close"},
     )
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Engine
 
 from pegboard.database import AllBusyError, AsyncPool, CompiledStatement, execute_alone
-from pegboard.deadline import Deadline
 from pegboard.redis import Command, Reply
-from pegboard.server.client import Client, ClientGoneError
-from pegboard.server.request_threads import RequestThreads, late, too_many
+from pegboard.server.admission import Admission
+from pegboard.server.request_threads import RequestThreads
 from pegboard.stages import Exchange, Stages
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONGEST = 86_400.0
-
 
 class Backends:
     """What all requests of a worker share."""
@@ -31,12 +28,13 @@ class Backends:
     def __init__(self, stages: Stages | None, threads: RequestThreads, *, queue: int) -> None:
         """`queue` bounds the requests that wait for their turn on the event loop."""
         self.threads = threads
-        self.exchange: Exchange = self._exchange_on_thread
-        """Sends commands to Redis and returns the replies, or raises `ChannelError`."""
+        self.exchange: Exchange = self._exchange_at_once
+        """Sends commands to Redis and returns the replies, or raises `ChannelError`.
+
+        Only where the event loop runs the stages.
+        """
         self.runs_stages = False
         """Whether the event loop can run stages; there are servers to which only threads speak."""
-        self.queued = 0
-        """How many requests wait for their turn."""
         self.queue = queue
         self._stages = stages
         self._pipeline: Pipeline | None = None
@@ -61,53 +59,58 @@ class Backends:
         if self._database is not None:
             self._database.close()
 
-    async def _exchange_on_thread(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        assert self._stages is not None  # nothing else asks
-        return await self.threads.call(partial(self._stages.exchange, commands))
+    async def _exchange_at_once(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        return self.exchange_on_thread(commands)  # there is no Redis, so it raises
 
-    async def execute(
-        self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement as a transaction of its own; raises as `execute_alone` does."""
-        database = self._database
-        if database is None:
-            database = self._database = AsyncPool(engine, asyncio.get_running_loop())
-        if database.is_usable:
-            with suppress(AllBusyError):
-                return await database.execute(statement, values)
-        return await self.threads.call(partial(execute_alone, engine, statement, values))
+    def exchange_on_thread(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """Send commands to Redis and wait for the replies. Raises `ChannelError`."""
+        assert self._stages is not None  # nothing else asks
+        return self._stages.exchange(commands)
+
+    def database(self, engine: Engine) -> AsyncPool:
+        """Return the connections of the event loop."""
+        if self._database is None:
+            self._database = AsyncPool(engine, asyncio.get_running_loop())
+        return self._database
 
 
 class OnLoop:
     """Waits for what one request needs, as a fast path does it on the event loop."""
 
-    __slots__ = ("_backends", "client", "deadline")
+    __slots__ = ("_backends", "admission")
 
-    def __init__(self, backends: Backends, client: Client, deadline: Deadline) -> None:
+    def __init__(self, backends: Backends, admission: Admission) -> None:
         self._backends = backends
-        self.client = client
-        self.deadline = deadline
+        self.admission = admission
 
     async def exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """Send commands to Redis and return the replies. Raises `ChannelError`."""
-        return await self._backends.exchange(commands)
+        backends = self._backends
+        if backends.runs_stages:
+            return await backends.exchange(commands)
+        return await self.call(partial(backends.exchange_on_thread, commands))
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call a function on a thread, as it may wait; returns its result."""
-        return await self._backends.threads.call(function)
+        return await self._backends.threads.call(function, self.admission)
 
     async def wait(self, done: "Future[None]", seconds: float) -> None:
-        """Wait until it is done, for that many seconds at most.
+        """Wait until it is done, for that many seconds at most, and no longer than the request may.
 
         Takes no thread: else all might wait for a request that needs one itself.
         """
-        await asyncio.wait([asyncio.wrap_future(done)], timeout=seconds)
+        longest = min(seconds, self.admission.seconds_left)
+        await asyncio.wait([asyncio.wrap_future(done)], timeout=longest)
 
     async def execute(
         self, engine: Engine, statement: CompiledStatement, values: Mapping[str, Any]
     ) -> list[tuple[Any, ...]]:
         """Run a statement as a transaction of its own; raises as `execute_alone` does."""
-        return await self._backends.execute(engine, statement, values)
+        database = self._backends.database(engine)
+        if database.is_usable:
+            with suppress(AllBusyError):
+                return await database.execute(statement, values)
+        return await self.call(partial(execute_alone, engine, statement, values))
 
     async def acquire(self, turns: asyncio.Semaphore) -> None:
         """Wait for the request's turn.
@@ -118,31 +121,29 @@ class OnLoop:
         if not turns.locked():
             await turns.acquire()
             return
-        backends = self._backends
-        if backends.queued >= backends.queue:
-            backends.threads.count("refused")
-            raise too_many()
+        threads, admission = self._backends.threads, self.admission
+        threads.note_wanted()  # those whose turn it is may wait for them
+        if threads.waiting_on_loop >= self._backends.queue:
+            raise admission.refused()
         turn = asyncio.get_running_loop().create_task(turns.acquire())
-        watch = self.client.watch()
-        backends.queued += 1
+        watch = admission.client.watch()
+        threads.waiting_on_loop += 1
         try:
             awaited: set[asyncio.Task[Any]] = {turn} if watch is None else {turn, watch}
-            left = min(self.deadline.left, _LONGEST)
+            left = admission.seconds_left
             await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            self._check(turn, watch)
+            _check(turn, admission)
         except BaseException:
             if not turn.cancel():
                 turns.release()
             raise
         finally:
-            backends.queued -= 1
+            threads.waiting_on_loop -= 1
 
-    def _check(self, turn: "asyncio.Task[Any]", watch: "asyncio.Task[None] | None") -> None:
-        """Raise if the request is to be given up."""
-        threads = self._backends.threads
-        if watch is not None and watch.done():
-            threads.count("dropped")
-            raise ClientGoneError
-        if not turn.done():
-            threads.count("late")
-            raise late(self.deadline)
+
+def _check(turn: "asyncio.Task[Any]", admission: Admission) -> None:
+    """Raise if the request is to be given up."""
+    if admission.client.has_gone:
+        raise admission.dropped()
+    if not turn.done():
+        raise admission.late()

@@ -1,15 +1,10 @@
 """The threads of a worker, for what its event loop does not do."""
 
-import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
-from functools import partial
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 class Job:
@@ -56,6 +51,8 @@ class Threads:
         self._running = 0
         self._steps = self._seen = 0
         """How often a thread has gone on, now and when `is_still` was last asked."""
+        self._is_wanted = False
+        """Whether a request has needed a busy thread since one has gone on."""
 
     @property
     def waiting(self) -> int:
@@ -71,17 +68,6 @@ class Threads:
     def are_busy(self) -> bool:
         """Whether what is submitted now has to wait for a thread."""
         return self._running + len(self._jobs) >= self._count
-
-    async def call(self, function: Callable[[], T]) -> T:
-        """Call a function on a thread, as it may wait; returns its result."""
-        future: Future[T] = Future()
-        job = Job(partial(_call_for, future, function))
-        self.submit(job)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            self.withdraw(job)
-            raise
 
     def submit(self, job: Job) -> None:
         """Do a job as soon as a thread is free. Raises `RuntimeError` after `close`."""
@@ -113,22 +99,37 @@ class Threads:
                 return
             job, _ = self._jobs.popitem(last=False)
             self._running += 1
-            self._steps += 1
+            self._step()
         try:
             job.run()
         finally:
             with self._lock:
                 self._running -= 1
+                self._step()
 
     def note_step(self) -> None:
         """Take note that a thread has gone on; callable from any."""
         with self._lock:
-            self._steps += 1
+            self._step()
+
+    def _step(self) -> None:
+        self._steps += 1
+        self._is_wanted = False
+
+    def note_wanted(self) -> None:
+        """Take note that a request needs a thread, if all are busy.
+
+        That counts until one goes on, even if the request is refused or given up before.
+        """
+        with self._lock:
+            self._is_wanted = self.are_busy
 
     def is_still(self) -> bool:
-        """Return whether jobs wait for threads of which none has gone on since the last call."""
-        seen, self._seen = self._seen, self._steps
-        return seen == self._seen and self.waiting > 0
+        """Return whether a thread is needed, and none has gone on since the last call."""
+        with self._lock:
+            seen, self._seen = self._seen, self._steps
+            is_needed = self._is_wanted or bool(self._jobs)
+            return seen == self._steps and self.are_busy and is_needed
 
     def close(self) -> None:
         """Take no further job; those that were submitted are done."""
@@ -137,15 +138,3 @@ class Threads:
     def join(self) -> None:
         """Close, and wait until all is done."""
         self._executor.shutdown()
-
-
-def _call_for(future: "Future[T]", function: Callable[[], T]) -> None:
-    """Give a future the result of a function."""
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = function()
-    except BaseException as error:  # noqa: BLE001 - what waits for the result raises it
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -7,10 +7,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from pegboard.deadline import lift_deadline
-from pegboard.server.client import Client, ClientGoneError
+from pegboard.server.admission import Admission
 from pegboard.server.request_body import is_over
 from pegboard.server.response import Outlet
-from pegboard.server.wsgi_threads import Job, Threads
+from pegboard.server.turn import Turn
+from pegboard.server.wsgi_threads import Threads
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -35,52 +36,29 @@ class Work:
         app: "WSGIApplication",
         environ: "WSGIEnvironment",
         outlet: Outlet,
-        client: Client,
+        admission: Admission,
+        threads: Threads,
     ) -> None:
         self._app = app
         self._environ = environ
         self._body = environ["wsgi.input"]
         self._outlet = outlet
-        self._client = client
+        self._client = admission.client
+        self._threads = threads
+        self._turn: Turn[Whole | None] = Turn(threads, admission)
         self._loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[Whole | None] = self._loop.create_future()
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._written: list[bytes] = []
         self._is_begun = False
         self._is_gone = False
 
-    async def answer_on(self, threads: Threads) -> Whole | None:
+    async def answer(self) -> Whole | None:
         """Return the answer, made on a thread; None when it was sent in parts.
 
-        While the request waits for a thread, its client is watched. Raises `ClientGoneError`, and
-        what the app raises.
+        Raises what the app raises, and as `Turn.take` does.
         """
-        self._threads = threads
-        is_waiting = threads.are_busy
-        job = self._job = Job(self._run)
-        threads.submit(job)
-        if is_waiting:
-            self._watch_client()
-        try:
-            return await self._done
-        except asyncio.CancelledError:
-            threads.withdraw(job)
-            raise
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a part of the answer has been sent."""
-        return self._outlet.has_begun
-
-    def withdraw(self) -> bool:
-        """Do not begin the request; returns whether no thread has begun it."""
-        return self._threads.withdraw(self._job)
-
-    def give_up(self, error: Exception) -> None:
-        """Have `answer_on` raise an error, whatever becomes of the answer."""
-        if not self._done.done():
-            self._done.set_exception(error)
+        return await self._turn.take(self._run)
 
     def _run(self) -> None:
         """Answer the request, on a thread."""
@@ -99,10 +77,10 @@ class Work:
             self._loop.call_soon_threadsafe(self._fail, ended)
 
     def _fail(self, error: Exception) -> None:
-        if self._done.done():
+        if self._turn.is_over:
             logger.error("an answer was given, and could not be closed", exc_info=error)
         else:
-            self._done.set_exception(error)
+            self._turn.fail(error)
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None, /
@@ -121,7 +99,7 @@ class Work:
             raise RuntimeError(message)
         if first is None or self._is_whole(body):
             whole = Whole(self._status, self._headers, body)
-            self._loop.call_soon_threadsafe(self._finish, whole)
+            self._loop.call_soon_threadsafe(self._turn.finish, whole)
             return
         self._is_begun = True
         lift_deadline()  # parts may be made for as long as the client takes them
@@ -148,34 +126,22 @@ class Work:
         )
 
     async def _begin(self) -> None:
-        if self._done.done():  # its time was over
+        if self._turn.is_over:  # its time was over
             self._is_gone = True
             return
         await self._outlet.begin(self._status, self._headers)
         if is_over(self._body):
-            self._watch_client()
+            self._client.when_gone(self._note_gone)
 
-    def _watch_client(self) -> None:
-        if (watch := self._client.watch()) is not None:
-            watch.add_done_callback(self._note_gone)
-
-    def _note_gone(self, watch: "asyncio.Task[None]") -> None:
-        """Note that the client has gone, so that no more parts are made, or none at all."""
-        if watch.cancelled():
-            return
+    def _note_gone(self) -> None:
+        """Let no more parts be made."""
         self._is_gone = True
-        if self.withdraw():
-            self.give_up(ClientGoneError())
 
     async def _end(self) -> None:
-        if self._done.done():
+        if self._turn.is_over:
             return
         await self._outlet.end()
-        self._finish(None)
-
-    def _finish(self, answer: Whole | None) -> None:
-        if not self._done.done():
-            self._done.set_result(answer)
+        self._turn.finish(None)
 
     def _await(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -207,8 +207,8 @@ class CoreSettings(Settings):
     )
     request_timeout: float = setting(
         30.0,
-        doc="Longest time from a request's arrival to the beginning of its answer; its client may "
-        "ask for less by the header Request-Timeout.",
+        doc="Longest time from the arrival of a request's headers to the beginning of its answer, "
+        "its body included; its client may ask for less by the header Request-Timeout.",
         validate=Range(0.01, 3600),
     )
     shutdown_timeout: float = setting(
@@ -222,8 +222,9 @@ class CoreSettings(Settings):
     )
     worker_timeout: float = setting(
         30.0,
-        doc="Longest time that the event loop of a worker, or all threads for which requests wait, "
-        "may stand still; then the worker's stacks are logged and it is replaced. 0: for ever.",
+        doc="Longest time that the event loop of a worker, or all threads of a kind that requests "
+        "need, may stand still; then the worker's stacks are logged and it is replaced. 0: for "
+        "ever.",
         validate=Range(0, 3600),
     )
     worker_start_timeout: float = setting(
