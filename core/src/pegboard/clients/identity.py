@@ -31,6 +31,9 @@ UNKNOWN = "unknown"
 IPV6_PREFIX_LENGTH = 64
 """Bits of an IPv6 address that tell one customer of a provider from another."""
 
+_LARGE_SHARE = 1 / 16
+"""Of all addresses: more than belong to any proxies; the whole Internet has 1/8 of IPv6."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -58,10 +61,11 @@ class Clients:
         self._keys: dict[tuple[str, str] | str, str] = {}
         self._addresses: dict[tuple[str, str], str | None] = {}
         self._has_warned = False
-        if any(network.prefixlen == 0 for network in self._proxies.networks):
+        if self._proxies.share >= _LARGE_SHARE:
             logger.warning(
-                "PEGBOARD_TRUSTED_PROXIES trusts every address, so each client may say that it is "
-                "another: name the networks of the proxies, or their number"
+                "PEGBOARD_TRUSTED_PROXIES trusts %s, so each client may say that it is another: "
+                "name the networks of the proxies, or their number",
+                "every address" if self._proxies.share == 1 else "a large part of all addresses",
             )
 
     @property

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,7 +94,11 @@ class Companion:
 def _begin(run: Callable[[Leash], object], leash: Leash) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    run(leash)
+    try:
+        run(leash)
+    except Exception:
+        logger.exception("the process beside the workers ends by an error")
+        sys.exit(1)
 
 
 def describe_exit(code: int | None) -> str:
