@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from flask import Flask
 
-from pegboard.clients.addresses import Address, read_address
+from pegboard.clients.addresses import Address, read_address, share_of_all
 from pegboard.clients.proxies import TrustedProxies
 from pegboard.extensions import get_extension
 
@@ -61,11 +61,12 @@ class Clients:
         self._keys: dict[tuple[str, str] | str, str] = {}
         self._addresses: dict[tuple[str, str], str | None] = {}
         self._has_warned = False
-        if self._proxies.share >= _LARGE_SHARE:
+        share = share_of_all(self._proxies.networks)
+        if share >= _LARGE_SHARE:
             logger.warning(
                 "PEGBOARD_TRUSTED_PROXIES trusts %s, so each client may say that it is another: "
                 "name the networks of the proxies, or their number",
-                "every address" if self._proxies.share == 1 else "a large part of all addresses",
+                "every address" if share == 1 else "a large part of all addresses",
             )
 
     @property

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from pegboard.clients.addresses import (
     Address,
@@ -66,16 +65,6 @@ class TrustedProxies:
 
     def __bool__(self) -> bool:
         return bool(self.hops or self.networks or self.unix)
-
-    @property
-    def share(self) -> float:
-        """The share of all addresses, of one version of IP, that the networks have: 0 to 1."""
-        version_4 = [one for one in self.networks if isinstance(one, IPv4Network)]
-        version_6 = [one for one in self.networks if isinstance(one, IPv6Network)]
-        return max(
-            sum(2.0**-one.prefixlen for one in collapse_addresses(version_4)),
-            sum(2.0**-one.prefixlen for one in collapse_addresses(version_6)),
-        )
 
     def trust(self, address: Address | None, hop: int) -> bool:
         """Return whether the peer, `hop` proxies away, is one that may name its client."""
