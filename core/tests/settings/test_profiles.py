@@ -122,7 +122,7 @@ def test_a_key_that_the_core_overwrites_is_refused():
     "secret",
     [
         *("", "dev", "changeme", "short", SECRET[:31], "x" * 32, "01" * 20, "passw0rd" * 4),
-        *("changeme" * 4 + "c", "1234567890" * 3 + "12", "abcdefghijklmnopqrstuvwxyz012345"),
+        *("changeme" * 4 + "c", "1234567890" * 3 + "12"),
         *("s3cret-" + "changeme" * 5, SECRET[:16] * 2, "9876543210" * 3 + "98"),
     ],
 )
