@@ -191,19 +191,58 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("certificates")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(made / "ca.pem")
+    issue(ca, made, "a password")
+    return made
+
+
+def issue(ca: trustme.CA, folder: Path, password: str) -> bytes:
+    """Write a new certificate, its encrypted key and the password; returns the certificate."""
     issued = ca.issue_cert("127.0.0.1")
-    for blob in issued.cert_chain_pems:
-        blob.write_to_path(made / "certificate.pem", append=True)
+    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    (folder / "certificate.pem").write_bytes(chain)
     key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
-    (made / "key.pem").write_bytes(
+    (folder / "key.pem").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"a password"),
+            serialization.BestAvailableEncryption(password.encode()),
         )
     )
-    (made / "password").write_text("a password\n")
-    return made
+    (folder / "password").write_text(f"{password}\n")
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
+def tls_settings(folder: Path) -> dict[str, str]:
+    """Return the settings that name the files of `issue`."""
+    return {
+        "PEGBOARD_TLS_CERTIFICATE": str(folder / "certificate.pem"),
+        "PEGBOARD_TLS_KEY": str(folder / "key.pem"),
+        "PEGBOARD_TLS_KEY_PASSWORD_FILE": str(folder / "password"),
+    }
+
+
+def test_a_certificate_turns_with_its_key_and_password(
+    folder: Path, plugin: dict[str, str], tmp_path: Path
+) -> None:
+    """By SIGHUP, after all three files were replaced."""
+    ca = trustme.CA()
+    trusted = ssl.create_default_context()
+    ca.configure_trust(trusted)
+    port = free_port()
+
+    def shown() -> bytes | None:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+            trusted.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        ):
+            return secured.getpeercert(binary_form=True)
+
+    first = issue(ca, tmp_path, "a password")
+    with Listener(folder, **plugin, **tls_settings(tmp_path), PORT=str(port)) as server:
+        assert first == shown()
+        second = issue(ca, tmp_path, "another password")
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: second == shown(), "the new one is shown", timeout=60)
 
 
 class Client:
@@ -271,11 +310,7 @@ def test_http2_is_spoken_to_those_who_choose_it(
     has_tls = scheme == "https"
     trusted = ssl.create_default_context(cafile=certificates / "ca.pem") if has_tls else None
     if has_tls:
-        settings |= {
-            "PEGBOARD_TLS_CERTIFICATE": str(certificates / "certificate.pem"),
-            "PEGBOARD_TLS_KEY": str(certificates / "key.pem"),
-            "PEGBOARD_TLS_KEY_PASSWORD_FILE": str(certificates / "password"),
-        }
+        settings |= tls_settings(certificates)
     with Listener(folder, **settings) as server:
         assert f"serves at {scheme}://127.0.0.1:{server.port}\n" in server.output
         client = Client(server.port, trusted)

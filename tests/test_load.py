@@ -169,18 +169,21 @@ def test_requests_beyond_the_queue_are_refused_at_once(serve, holder: Holder):
 
 
 def test_only_idle_connections_live_longer_than_the_headers_may_take(serve, holder: Holder):
-    """Neither one on which headers arrive slowly, nor one that never sent any."""
+    """None on which headers arrive slowly, have begun at once and stopped, or never come."""
     server = serve(PEGBOARD_HEADER_TIMEOUT="1")
     with (
         send(server, "/health") as kept,
         send(server, "/health") as slow,
         socket.create_connection(("127.0.0.1", server.port), timeout=30) as silent,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as hasty,
         send(server, "/held/a") as served,
     ):
+        hasty.sendall(b"GET /health HTTP/1.1\r\nHo")
         assert "a" == holder.begun()
         for one in (kept, slow):
             assert one.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert b"" == silent.recv(1)
+        assert b"" == hasty.recv(1)
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
         assert b"" == slow.recv(1)
         kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from pegboard.uncaught import log_uncaught, print_uncaught
+
 logger = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("pegboard_request_id", default="-")
@@ -29,6 +31,9 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))
 
 
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in _CONTROLS}
+_BROKEN = "pegboard.logs.broken"
+"""The logger of records that could not be written as they were."""
+
 _UTF8 = frozenset({"utf-8", "utf8"})
 _encode_text = json.encoder.encode_basestring
 _LITERALS = {True: "true", False: "false", None: "null"}
@@ -154,6 +159,16 @@ class PlatformHandler(logging.StreamHandler[TextIO]):
         """The current standard error of the process."""
         return sys.stderr
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Log that a record cannot be written as its code wants it; else it would be text."""
+        if not isinstance(self.formatter, MachineFormatter) or record.name == _BROKEN:
+            super().handleError(record)
+            return
+        place = f"{record.pathname}:{record.lineno}"
+        message = f"a line of the log cannot be made of {str(record.msg)[:200]!r} ({place})"
+        error = sys.exc_info()
+        self.handle(logging.LogRecord(_BROKEN, logging.ERROR, "", 0, message, None, error))
+
 
 def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
     """Log the core and the `packages` of plugins from `level` on, other libraries from WARNING on.
@@ -168,6 +183,18 @@ def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
     root.addHandler(handler)
     for package in handler.levels:
         logging.getLogger(package).setLevel(level)
+    if style == "json":
+        log_uncaught()
+    else:
+        print_uncaught()
+
+
+def is_json() -> bool:
+    """Return whether the log is JSON, and so everything that the process tells has to be."""
+    return any(
+        isinstance(handler, PlatformHandler) and isinstance(handler.formatter, MachineFormatter)
+        for handler in logging.getLogger().handlers
+    )
 
 
 def set_level(level: str | None) -> None:

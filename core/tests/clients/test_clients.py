@@ -337,12 +337,31 @@ def test_a_proxy_that_is_not_named_is_told_to_the_operator_once(caplog):
     ] == caplog.messages
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
-def test_trust_in_every_address_is_told_to_the_operator(network, caplog):
-    """Once, when the app is built: any client could say that it is another."""
-    behind("10.0.0.0/8", network)
+@pytest.mark.parametrize(
+    "networks,told",
+    [
+        ("0.0.0.0/0", "every address"),
+        ("::/0", "every address"),
+        ("0.0.0.0/1 128.0.0.0/1", "every address"),
+        ("::ffff:0.0.0.0/97 128.0.0.0/2 192.0.0.0/2", "every address"),
+        ("128.0.0.0/1", "a large part of all addresses"),
+        ("2000::/3", "a large part of all addresses"),
+    ],
+)
+def test_trust_in_every_address_is_told_to_the_operator(networks, told, caplog):
+    """Once, when the app is built, however they are written: any client could be another."""
+    behind("10.0.0.0/8", *networks.split())
     [message] = caplog.messages
-    assert message.startswith("PEGBOARD_TRUSTED_PROXIES trusts every address")
+    assert message.startswith(f"PEGBOARD_TRUSTED_PROXIES trusts {told}, so ")
+
+
+def test_trust_in_private_networks_is_not_told(caplog):
+    """Nor is trust in any number of proxies."""
+    behind(
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10"
+    )
+    behind("1")
+    assert [] == caplog.messages
 
 
 def test_what_is_remembered_is_bounded():

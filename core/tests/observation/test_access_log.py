@@ -31,7 +31,7 @@ def ask(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Ask:
         app: Flask = make_app(**{"LOG_FORMAT": "json", "LOG_LEVEL": "INFO"} | (settings or {}))
         monkeypatch.setattr("sys.stderr", stream)
         for _ in range(times):
-            app.test_client().get(path, **given)
+            app.test_client().open(path, **given)
         monkeypatch.undo()
         stream.flush()
         lines = stream.buffer.getvalue().decode().splitlines()
@@ -81,10 +81,11 @@ def test_a_path_is_readable(ask: Ask, path: str, logged: str):
     assert logged == line["path"]
 
 
-def test_a_user_agent_is_bounded(ask: Ask):
-    """A client cannot fill the disk."""
-    (line,) = ask(headers={"User-Agent": "x" * 5000})
+def test_what_a_client_says_is_bounded(ask: Ask):
+    """It cannot fill the disk."""
+    (line,) = ask(headers={"User-Agent": "x" * 5000}, method="X" * 5000)
     assert "x" * 199 + "\u2026" == line["user_agent"]
+    assert "X" * 31 + "\u2026" == line["method"]
 
 
 def test_the_client_is_the_one_behind_the_proxies(ask: Ask):

@@ -1,6 +1,7 @@
 """Functions in processes of their own."""
 
 import atexit
+import json
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from pegboard import StartupError
+from pegboard.logs import init_logs
 from pegboard.problems import Code, Problem
 from pegboard.server import call_isolated, isolated
 
@@ -82,6 +84,24 @@ def test_an_error_is_told_once_with_its_code(
     told = capfd.readouterr().err
     assert code == caught.value.code
     assert told.count(text) == 1 if text else told == ""
+
+
+@pytest.mark.parametrize("function", [cannot_start, fail, refuse, lambda: sys.exit("a reason")])
+def test_an_error_is_a_line_of_a_log_that_is_json(
+    capfd: pytest.CaptureFixture[str], function: Callable[[], object]
+):
+    """So that what collects logs can read it."""
+
+    def run() -> None:
+        init_logs("INFO", "json", ())
+        function()
+
+    with pytest.raises(SystemExit):
+        call_isolated(run)
+    line = json.loads(capfd.readouterr().err)
+    assert "CRITICAL" == line["level"]
+    if function is cannot_start:
+        assert (Code.DATABASE_BEHIND, "a hint") == (line["code"], line["hint"])
 
 
 def test_a_process_that_is_killed_is_told(capfd: pytest.CaptureFixture[str]):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from pegboard import StartupError
 from pegboard.server import TLS
-from pegboard.server.tls import Decrypted
+from pegboard.server.tls import ServedTLS
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +75,37 @@ def test_what_cannot_be_used_is_named_with_its_setting(
     assert "wrong" not in str(caught.value)
 
 
-def test_a_key_is_decrypted_for_the_server(files: Path) -> None:
-    """In memory, and anew when the file has changed, as at a reload."""
-    tls = find(files, "certificate.pem", "encrypted.pem", "a password")
+@pytest.mark.parametrize("first", ["key.pem", "encrypted.pem"])
+def test_a_key_and_its_password_are_read_anew(files: Path, tmp_path: Path, first: str) -> None:
+    """As at a reload: the key is encrypted in another way, or not at all, and then as before."""
+    encrypted = serialization.load_pem_private_key((files / "key.pem").read_bytes(), None)
+    other = tmp_path / "other.pem"
+    other.write_bytes(
+        encrypted.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"another password"),
+        )
+    )
+    key = tmp_path / "key.pem"
+    key.write_bytes((files / first).read_bytes())
+    tls = TLS.find(str(files / "certificate.pem"), str(key), "a password", "1.2")
     assert tls is not None
     assert "a password" not in repr(tls)
-    key = Decrypted(tls)
-    for _ in range(2):
-        key.refresh()
+    served = ServedTLS(tls)
+    for path, password in (
+        (files / first, "a password"),
+        (other, "another password"),
+        (files / "key.pem", "another password"),
+        (files / "key.pem", ""),
+        (files / "encrypted.pem", "a password"),
+    ):
+        key.write_bytes(path.read_bytes())
+        served.refresh(password)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(key.served.certificate, key.served.key)
+        context.load_cert_chain(served.for_granian().certificate, served.for_granian().key)
+    with pytest.raises(StartupError, match="TLS_KEY_PASSWORD: it is not that of"):
+        served.refresh("another password")
 
 
 def test_a_key_that_openssl_has_encrypted_is_decrypted(files: Path) -> None:

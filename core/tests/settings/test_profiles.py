@@ -120,7 +120,11 @@ def test_a_key_that_the_core_overwrites_is_refused():
 
 @pytest.mark.parametrize(
     "secret",
-    ["", "dev", "changeme", "short", SECRET[:31], "x" * 32, "01" * 20, "passw0rd" * 4],
+    [
+        *("", "dev", "changeme", "short", SECRET[:31], "x" * 32, "01" * 20, "passw0rd" * 4),
+        *("changeme" * 4 + "c", "1234567890" * 3 + "12"),
+        *("s3cret-" + "changeme" * 5, SECRET[:16] * 2, "9876543210" * 3 + "98"),
+    ],
 )
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
     """Missing, publicly known, under 32 bytes, or some characters again and again."""

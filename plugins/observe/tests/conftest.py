@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read() -> Callable[..., float]:
     """Return the sum of the samples of a name with these labels."""
 
-    def read(text: bytes, name: str, **labels: str) -> float:
+    def read(text: bytes, name: str, /, **labels: str) -> float:
         return sum(
             sample.value
             for family in text_string_to_metric_families(text.decode())

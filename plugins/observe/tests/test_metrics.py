@@ -1,5 +1,6 @@
 """The metrics: of every answer, of all processes, whatever becomes of these."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -10,12 +11,22 @@ from typing import Any
 import pytest
 from flask import Flask
 
+import pegboard
 from pegboard.testing.fixtures import MakeApp
+from pegboard_observe import metrics as metrics_module
+from pegboard_observe.folder import folder as name_of_folder
 from pegboard_observe.metrics import EXTENSION, Metrics
+from pegboard_observe.process import Writers
 from pegboard_observe.store import render
 
 COUNT = "pegboard_http_request_duration_seconds_count"
 Read = Callable[..., float]
+
+
+@pytest.fixture(autouse=True)
+def writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The apps of the test, as if it had a process of its own."""
+    monkeypatch.setattr(metrics_module, "WRITERS", Writers())
 
 
 def metrics_of(app: Flask) -> Metrics:
@@ -49,14 +60,57 @@ def test_requests_are_counted_by_route_method_status_and_plugin(make_app: MakeAp
 
 
 def test_an_app_that_is_built_twice_counts_once(make_app: MakeApp, read: Read):
-    """Each app counts its own, and the process tells the sum."""
-    first, second = (make_app(plugins=["observe"]) for _ in range(2))
+    """Each app counts its own, whichever is asked tells the sum at once; the process is one."""
+    first, second, idle = (make_app(plugins=["observe"]) for _ in range(3))
     for app in (first, second, second):
         app.test_client().get("/health")
-    for app in (first, second):
-        metrics_of(app).write()
-    assert 3 == read(metrics_of(second).render(), COUNT)
-    assert 3 == read(metrics_of(first).render(), COUNT)
+    for app in (first, second, idle):
+        text = metrics_of(app).render()
+        assert 3 == read(text, COUNT)
+        assert 1 == read(text, "pegboard_workers")
+        assert 1 == read(text, "pegboard_worker_starts_total")
+
+
+def test_a_process_is_still_told_when_its_first_app_is_gone(make_app: MakeApp, read: Read):
+    """By the app that comes after it."""
+    first, second = (Metrics(make_app(plugins=["observe"]), name_of_folder()) for _ in range(2))
+    for metrics in (first, second):
+        metrics.requests.begin({})
+    assert 1 == read(second.render(), "pegboard_workers")
+    del first, metrics
+    gc.collect()
+    text = second.render()
+    assert 1 == read(text, "pegboard_workers")
+    assert 1 == read(text, "pegboard_worker_starts_total")
+
+
+def _tell(app: Flask, ready: Any, stop: Any) -> None:
+    app.test_client().get("/health")
+    metrics_of(app).write()
+    ready.set()
+    stop.wait()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_what_processes_count_together_is_not_added_up(make_app: MakeApp, read: Read):
+    """What each has for itself is; names are no metrics."""
+    app = make_app(plugins=["observe"])
+    health = pegboard.get_health(app)
+    health.details["shop"] = lambda: {"orders": 40, "open": 2, "is_open": True, "since": "1795"}
+    health.shared["shop"] = {"orders", "is_open"}
+    context = multiprocessing.get_context("fork")
+    ready, stop = context.Event(), context.Event()
+    process = context.Process(target=_tell, args=(app, ready, stop))
+    process.start()
+    assert ready.wait(30)
+    app.test_client().get("/health")
+    text = metrics_of(app).render()
+    stop.set()
+    process.join(30)
+    assert 40 == read(text, "pegboard_shared_state", of="shop", name="orders")
+    assert 1 == read(text, "pegboard_shared_state", of="shop", name="is_open")
+    assert 4 == read(text, "pegboard_state", of="shop")
+    assert b"since" not in text
 
 
 def test_an_app_that_serves_nothing_leaves_no_trace(make_app: MakeApp, folder: Path):

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -116,6 +116,8 @@ class Health:
         """Whether the process is about to stop, and requests should go to another."""
         self.details: dict[str, Callable[[], Mapping[str, Any]]] = {}
         """The stats that are logged, by the part of the service they are of."""
+        self.shared: dict[str, Collection[str]] = {}
+        """The names of stats that all processes tell alike, as they count together; by part."""
         self._lock = threading.Lock()
         self._result: _Result | None = None
         self._running: tuple[str, float] | None = None
@@ -198,7 +200,8 @@ def get_health(app: Flask | None = None) -> Health:
 
     Its `details` maps a plugin's name to a function without arguments that returns stats. They are
     logged at `INFO` when `/health/ready` is asked, at most once a minute. A function that raises
-    does not make the service unready.
+    does not make the service unready. Metrics add up those of all processes, except those that
+    `shared` names.
     """
     health: Health = get_extension(app, EXTENSION, "get_health(app)")
     return health

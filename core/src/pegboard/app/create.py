@@ -46,6 +46,8 @@ def create_app(config: Config = None, *, plugins: Sequence[object] | None = None
 
 def _assemble(config: Config, plugins: Sequence[object] | None) -> Flask:
     configuration = configure(config)
+    # What is refused from here on is told as the log is; that of plugins is not known yet.
+    init_logs(configuration.core.log_level, configuration.core.log_format, ())
     candidates = select_plugins(plugins, configuration.core)
     skipped: list[Problem] = []
     while True:

@@ -51,7 +51,9 @@ def init_providers(app: Flask, core: CoreSettings, assembled: Registry) -> None:
         send_status_header=core.cache_status_header,
     )
     if strategy is not None:
-        get_health(app).details["cache"] = strategy.stats
+        health = get_health(app)
+        health.details["cache"] = strategy.stats
+        health.shared["cache"] = getattr(strategy, "shared_stats", ())
 
 
 def _identify_functions(app: Flask, assembled: Registry) -> list[tuple[str, Identify]]:

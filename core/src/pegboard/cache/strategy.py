@@ -202,7 +202,11 @@ class CacheStrategy(Protocol):
         """
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
-        """Return counts and states for the operator by name: hits, misses, fills, and the like."""
+        """Return counts and states for the operator by name: hits, misses, fills, and the like.
+
+        Where all processes count together a strategy names those of the numbers that each of them
+        returns alike, in an attribute `shared_stats`; metrics do not add them up.
+        """
 
 
 @runtime_checkable

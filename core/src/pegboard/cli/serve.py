@@ -1,6 +1,7 @@
 """`pegboard serve`: the production server."""
 
 import logging
+import sys
 from collections.abc import Callable, Container, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pegboard import deprecation
 from pegboard.app import disconnect
 from pegboard.cli.database_errors import explain_database_errors
 from pegboard.http import Endpoint, parse_endpoint
-from pegboard.logs import init_logs, warnings_once
+from pegboard.logs import init_logs, is_json, warnings_once
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
@@ -30,6 +31,7 @@ from pegboard.server import (
     find_endpoint,
     import_server,
     run,
+    tell_error,
 )
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 from pegboard_command import ignore_signals
@@ -62,12 +64,22 @@ def serve(
     replaces its workers one after the other, and they read secret files anew, but no code.
     """
     ignore_signals()
+    options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
+    try:
+        _serve(info, options, upgrade_first=upgrade_first)
+    except (click.ClickException, click.Abort) as error:
+        if not is_json():
+            raise
+        tell_error(click.ClickException("interrupted") if isinstance(error, click.Abort) else error)
+        sys.exit(getattr(error, "exit_code", 1))
+
+
+def _serve(info: ScriptInfo, options: Mapping[str, object], *, upgrade_first: bool) -> None:
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
-    options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
     load = partial(_load, info.create_app, info.app_import_path, options)
     check = partial(_check, load, upgrade_first=upgrade_first)
-    _import_drivers(options)
+    _prepare(options)
     # The check does without Granian, whose import takes 40 ms.
     checked = call_isolated(check, meanwhile=import_server)
     # Not before the check has ended: a plugin may bind a port when it is imported.
@@ -122,14 +134,15 @@ def _report(log_format: str) -> Callable[[str], None]:
     return log if log_format == "json" else click.echo
 
 
-def _import_drivers(options: Mapping[str, object]) -> None:
-    """Import what the app needs to reach its database and Redis, once for all processes.
+def _prepare(options: Mapping[str, object]) -> None:
+    """Set up the log, and import what the app needs to reach its database and Redis.
 
-    Else each process would do it when it builds the app, in a third of that time. What the app's
-    own configuration chooses is not known here, and imported then.
+    Else each process would import that when it builds the app, in a third of that time. What the
+    app's own configuration chooses is not known here, and done then.
     """
     with with_options(options):
         core = configure().core
+    init_logs(core.log_level, core.log_format, ())
     libraries = {
         "redis": core.redis_url is not None,
         "sqlalchemy.dialects.postgresql": core.database_url.startswith("postgres"),

@@ -6,6 +6,7 @@ What `__all__` lists is public; the other names are for the packages of the core
 from pegboard.clients.addresses import read_address as read_address
 from pegboard.clients.identity import Clients, client_key, client_of, get_clients
 from pegboard.clients.identity import Identify as Identify
+from pegboard.clients.identity import address_key as address_key
 from pegboard.clients.identity import ask_in_order as ask_in_order
 from pegboard.clients.identity import init_clients as init_clients
 from pegboard.clients.prefix import PathPrefix as PathPrefix

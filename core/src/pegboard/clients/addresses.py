@@ -1,8 +1,16 @@
 """Parsing network addresses, and the headers in which proxies list them."""
 
 import re
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Collection, Iterator
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -43,6 +51,19 @@ def read_network(text: str) -> Network:
     if address is None or network.prefixlen < _MAPPED_PREFIX_LENGTH:
         return network
     return IPv4Network((address, network.prefixlen - _MAPPED_PREFIX_LENGTH))
+
+
+def share_of_all(networks: Collection[Network]) -> float:
+    """Return the share of all addresses that networks have, of IPv4 or of IPv6, where it is more.
+
+    1 is every address.
+    """
+    version_4 = [one for one in networks if isinstance(one, IPv4Network)]
+    version_6 = [one for one in networks if isinstance(one, IPv6Network)]
+    return max(
+        sum(2.0**-one.prefixlen for one in collapse_addresses(version_4)),
+        sum(2.0**-one.prefixlen for one in collapse_addresses(version_6)),
+    )
 
 
 def forwarded_for(header: str) -> Iterator[str]:

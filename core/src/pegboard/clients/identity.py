@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from flask import Flask
 
-from pegboard.clients.addresses import Address, read_address
+from pegboard.clients.addresses import Address, read_address, share_of_all
 from pegboard.clients.proxies import TrustedProxies
 from pegboard.extensions import get_extension
 
@@ -30,6 +30,9 @@ UNKNOWN = "unknown"
 
 IPV6_PREFIX_LENGTH = 64
 """Bits of an IPv6 address that tell one customer of a provider from another."""
+
+_LARGE_SHARE = 1 / 16
+"""Of all addresses: more than belong to any proxies; the whole Internet has 1/8 of IPv6."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,10 +61,12 @@ class Clients:
         self._keys: dict[tuple[str, str] | str, str] = {}
         self._addresses: dict[tuple[str, str], str | None] = {}
         self._has_warned = False
-        if any(network.prefixlen == 0 for network in self._proxies.networks):
+        share = share_of_all(self._proxies.networks)
+        if share >= _LARGE_SHARE:
             logger.warning(
-                "PEGBOARD_TRUSTED_PROXIES trusts every address, so each client may say that it is "
-                "another: name the networks of the proxies, or their number"
+                "PEGBOARD_TRUSTED_PROXIES trusts %s, so each client may say that it is another: "
+                "name the networks of the proxies, or their number",
+                "every address" if share == 1 else "a large part of all addresses",
             )
 
     @property

@@ -10,6 +10,7 @@ from pegboard.observation.contract import Observation, Observer
 
 logger = logging.getLogger("pegboard.access")
 
+_LONGEST_METHOD = 32
 _LONGEST_PATH = 1000
 _LONGEST_AGENT = 200
 _FIRST_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
@@ -35,7 +36,7 @@ class AccessLog(Observer):
             RequestRecord(
                 logger.name,
                 {
-                    "method": environ["REQUEST_METHOD"],
+                    "method": _readable(environ["REQUEST_METHOD"], _LONGEST_METHOD),
                     "route": None if route is None else route.rule.rule,
                     "path": _readable(environ.get("PATH_INFO", ""), _LONGEST_PATH),
                     "status": status,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pegboard.server.address import Address, Limits, find_address, find_endpoint
 from pegboard.server.companion import Leash as Leash
 from pegboard.server.isolated import call_isolated
+from pegboard.server.refusal import tell_error
 from pegboard.server.roster import LevelFollower as LevelFollower
 from pegboard.server.roster import Roster as Roster
 from pegboard.server.tls import TLS, Transport
@@ -26,6 +27,7 @@ __all__ = [
     "find_endpoint",
     "import_server",
     "run",
+    "tell_error",
 ]
 
 

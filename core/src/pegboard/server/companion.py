@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -133,7 +134,11 @@ def _begin(run: Callable[[Leash], object], leash: Leash, pulse: Pulse) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     pulse.begin()
-    run(leash)
+    try:
+        run(leash)
+    except Exception:
+        logger.exception("the process beside the workers ends by an error")
+        sys.exit(1)
 
 
 def describe_exit(code: int | None) -> str:

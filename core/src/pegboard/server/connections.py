@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from pegboard.clients import TrustedProxies, read_address
+from pegboard.clients import TrustedProxies, address_key, read_address
 from pegboard.server.address import Address
 from pegboard.server.shutdown import endpoints
 
@@ -53,7 +53,7 @@ class ConnectionLimits:
     header_timeout: float
     """Seconds in which the headers of a request must arrive."""
     per_client: int
-    """Connections of one address; 0 is any number."""
+    """Connections of one address, of IPv6 of one network (/64); 0 is any number."""
     is_http2: bool
     """Whether clients may speak HTTP/2, and so send what is no request."""
     proxies: TrustedProxies
@@ -132,10 +132,12 @@ class ConnectionWatch:
             return
         by_client: dict[str, list[_Connection]] = defaultdict(list)
         for one in found:
-            by_client[one.peer[0]].append(one)
-        for address, connections in by_client.items():
+            address = read_address(one.peer[0])
+            if not proxies.trust(address, 0):
+                by_client[address_key(address)].append(one)
+        for connections in by_client.values():
             surplus = len(connections) - limit
-            if surplus <= 0 or proxies.trust(read_address(address), 0):
+            if surplus <= 0:
                 continue
             unused = [
                 one
@@ -172,8 +174,8 @@ class _Connection:
         self.answered_ago, self.received_ago = sent / 1000, received / 1000
         """Seconds since something was last sent to the client, and came from it."""
         self._counts = _counts(info)
-        self.is_new = self._counts[1] == 0
-        """Whether nothing ever came from the client."""
+        self.is_new = self._counts[0] == 0
+        """Whether nothing was ever sent to the client, whatever has come from it."""
 
     @property
     def is_unanswered(self) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from granian import loops
@@ -32,6 +32,7 @@ from pegboard.server.companion import STILL_TIMEOUT, Companion, Leash
 from pegboard.server.connections import ConnectionLimits, ConnectionWatch
 from pegboard.server.notify import ServiceManager
 from pegboard.server.pulse import STACKS, Pulse
+from pegboard.server.refusal import tell_error
 from pegboard.server.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.shutdown import (
     DrainingLoop,
@@ -41,9 +42,10 @@ from pegboard.server.shutdown import (
     stop_with_parent,
 )
 from pegboard.server.supervision import Served, SupervisedServer
-from pegboard.server.tls import TLS, Decrypted, Transport
+from pegboard.server.tls import ServedTLS, Transport
 from pegboard.server.unix_socket import UnixAddress
 from pegboard.server.watch import Watch
+from pegboard.settings import CoreSettings, get_settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -119,17 +121,17 @@ def run(
         log_dictconfig=_LOGGING,
     )
 
-    key = None
-    if (tls := transport.tls) is not None:
-        key = Decrypted(tls) if tls.password else None
-        server.ssl_ctx = (key.served if key else tls).for_granian()
+    tls = None if transport.tls is None else ServedTLS(transport.tls)
+    if tls is not None:
+        context: Any = tls.for_granian()  # Granian declares that nothing is in it
+        server.ssl_ctx = context
 
     @server.on_startup
     def started() -> None:
         logging.getLogger("_granian").setLevel(logging.WARNING)
         _when_serving(address, served, announce, service_manager)
 
-    worker = Worker(load, address, tls, key, limits, served, roster, transport.http2)
+    worker = Worker(load, address, tls, limits, served, roster, transport.http2)
     try:
         with address.reserved(limits.backlog) as listener:
             server.listener = listener
@@ -145,9 +147,7 @@ class Worker:
 
     load: Callable[[], "Flask"]
     address: Address | UnixAddress
-    tls: TLS | None
-    key: Decrypted | None
-    """That of the certificate, if it is encrypted."""
+    tls: ServedTLS | None
     limits: Limits
     served: Served
     roster: Roster
@@ -159,15 +159,13 @@ class Worker:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         pulse.begin()
         try:
-            if self.tls is not None:
-                self.tls.check()  # a reload reads the files anew
-            if self.key is not None:
-                self.key.refresh()
             app = self.load()
+            if self.tls is not None:
+                self.tls.refresh(get_settings(CoreSettings, app).tls_key_password)
             gateway = Gateway(app, threads=self.limits.threads)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
+        except Exception as error:  # noqa: BLE001 - `multiprocessing` would print any
+            tell_error(error)
+            sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
         stop_with_parent(self.limits.kill_timeout)
         threading.Thread(
             target=notice_lost_clients, args=(self.address,), name="pegboard-clients", daemon=True

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from pegboard.server.refusal import tell, tell_error
 from pegboard.server.shutdown import stop_with_parent
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def call_isolated(
     if code == -signal.SIGINT:
         raise click.Abort
     if code < 0:
-        click.echo(f"Error: the process that checks the service ended by signal {-code}", err=True)
+        tell(f"Error: the process that checks the service ended by signal {-code}")
         code = 128 - code
     sys.exit(code)
 
@@ -88,16 +88,16 @@ def _call(function: Callable[[], object], sender: Connection) -> NoReturn:
         sender.send(function())
         code = 0
     except click.ClickException as error:
-        error.show()
+        tell_error(error)
         code = error.exit_code
     except SystemExit as error:
         code = error.code & 0xFF if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
-            click.echo(error.code, err=True)
+            tell(error.code)
     except (KeyboardInterrupt, EOFError, click.Abort):  # which click takes for the same
         code = -signal.SIGINT
-    except BaseException:  # noqa: BLE001 - no process is above this one to tell it
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 - no process is above this one to tell it
+        tell_error(error)
     finally:
         _end(code)
 

@@ -1,8 +1,8 @@
 """TLS of the server: which files it takes, and what is wrong with them.
 
 Granian 2.8 takes an encrypted key for a broken one, and ends the worker without saying which file
-it was. So files are read here first, and an encrypted key is decrypted, in memory. `Decrypted` can
-go when Granian reads keys that OpenSSL 3 has encrypted.
+it was. So files are read here first, and an encrypted key is decrypted, in memory. `ServedTLS` can
+go when Granian reads keys that OpenSSL 3 has encrypted, and a password that is another one later.
 """
 
 import os
@@ -10,7 +10,7 @@ import ssl
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 from pegboard.problems import Code, Problem, StartupError
 
@@ -62,12 +62,7 @@ class TLS:
             context.load_cert_chain(self.certificate, self.key, lambda: self.password)
         except ssl.SSLError as error:
             raise self._explain(error) from None
-        if self.password:
-            _decrypt(self)
-
-    def for_granian(self) -> Any:
-        """Return what Granian's workers are started with, without the password."""
-        return True, self.certificate, self.key, None, f"tls{self.minimum}", None, [], False
+        _plain_key(self)
 
     def _explain(self, error: ssl.SSLError) -> StartupError:
         if error.reason and "MISMATCH" in error.reason:
@@ -76,7 +71,7 @@ class TLS:
         if error.reason and "EE_KEY" in error.reason:
             reason = f"the key of {self.certificate} is too weak"
             return _problem(_CERTIFICATE, reason, "Make one of RSA 2048 or P-256.")
-        if b"ENCRYPTED" in Path(self.key).read_bytes():
+        if _is_encrypted(Path(self.key).read_bytes()):
             wrong = "it is not that of" if self.password else "it is not set, and needed for"
             hint = "Set PEGBOARD_TLS_KEY_PASSWORD or PEGBOARD_TLS_KEY_PASSWORD_FILE."
             return _problem(_PASSWORD, f"{wrong} {self.key}", hint)
@@ -91,27 +86,66 @@ class Transport:
     http2: bool = False
 
 
-class Decrypted:
-    """An encrypted key as a file in memory, which each worker fills for itself."""
+class ServedTLS:
+    """TLS as Granian's workers serve it: each puts the key into memory, without its password.
+
+    The two files and the password may be others after each reload. A key in memory needs Linux;
+    elsewhere Granian reads the file, which must have no password.
+    """
 
     def __init__(self, tls: TLS) -> None:
         """Make it before workers fork."""
         self._tls = tls
-        self._number = os.memfd_create("key")
-        os.set_inheritable(self._number, True)  # noqa: FBT003
-        self.served = replace(tls, key=f"/proc/self/fd/{self._number}", password="")
-        """What Granian is given."""
+        self._number: int | None = None
+        if sys.platform.startswith("linux"):
+            self._number = os.memfd_create("key")
+            os.set_inheritable(self._number, True)  # noqa: FBT003
 
-    def refresh(self) -> None:
-        """Read the key again, in the worker that is about to serve with it."""
-        number = os.memfd_create("key")
-        os.write(number, _decrypt(self._tls))
-        os.dup2(number, self._number)
-        os.close(number)
+    def for_granian(self) -> "GranianTLS":
+        """Return what Granian's workers are started with."""
+        tls, number = self._tls, self._number
+        key = tls.key if number is None else f"/proc/self/fd/{number}"
+        return GranianTLS(certificate=tls.certificate, key=key, minimum=f"tls{tls.minimum}")
+
+    def refresh(self, password: str) -> None:
+        """Read the files anew, in the worker that is about to serve with them.
+
+        `password` is that of the key now. Raises `StartupError` if a file cannot be used.
+        """
+        tls = replace(self._tls, password=password)
+        tls.check()
+        if self._number is not None:
+            number = os.memfd_create("key")
+            with open(number, "wb", closefd=False) as file:
+                file.write(_plain_key(tls))
+            os.dup2(number, self._number)
+            os.close(number)
 
 
-def _decrypt(tls: TLS) -> bytes:
-    """Return the key in PEM. Raises `StartupError`."""
+class GranianTLS(NamedTuple):
+    """What Granian calls the context of TLS; it takes the fields by their places."""
+
+    is_on: bool = True
+    certificate: str = ""
+    key: str = ""
+    password: None = None
+    minimum: str = ""
+    client_ca: None = None
+    client_crls: tuple[str, ...] = ()
+    verifies_clients: bool = False
+
+
+def _plain_key(tls: TLS) -> bytes:
+    """Return the key in PEM, without a password. Raises `StartupError`."""
+    content = Path(tls.key).read_bytes()
+    return _decrypt(content, tls.password) if _is_encrypted(content) else content
+
+
+def _is_encrypted(key: bytes) -> bool:
+    return b"ENCRYPTED" in key
+
+
+def _decrypt(key: bytes, password: str) -> bytes:
     if not sys.platform.startswith("linux"):
         raise _problem(_PASSWORD, "a key is decrypted on Linux only", "Give one without password.")
     try:
@@ -122,8 +156,7 @@ def _decrypt(tls: TLS) -> bytes:
             "the package cryptography is missing",
             "Install it: pip install 'pegboard[tls]'.",
         ) from None
-    key = serialization.load_pem_private_key(Path(tls.key).read_bytes(), tls.password.encode())
-    return key.private_bytes(
+    return serialization.load_pem_private_key(key, password.encode()).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),

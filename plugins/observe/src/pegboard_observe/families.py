@@ -75,8 +75,14 @@ STATE = Family(
     "What the log calls stats, as of the cache, the limiter and the threads; summed over workers.",
     ("of", "name"),
 )
+SHARED = Family(
+    "pegboard_shared_state",
+    Kind.SAME,
+    "Stats that all processes of all instances tell alike, as they count together.",
+    ("of", "name"),
+)
 
 ALL = (
     *(DURATION, SIZE, IN_FLIGHT, WORKERS, STARTS, BUILD),
-    *(PLUGIN, POOL_SIZE, POOL_USED, STATE),
+    *(PLUGIN, POOL_SIZE, POOL_USED, STATE, SHARED),
 )

@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 import pegboard
 from pegboard_observe import families
 from pegboard_observe.folder import VARIABLE
+from pegboard_observe.process import WRITERS
 from pegboard_observe.series import BUCKETS, Requests
 from pegboard_observe.store import Store, render
 
@@ -47,8 +48,8 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the metrics of all processes, in the text format of Prometheus."""
-        if self._is_running:
-            self.write()
+        for one in WRITERS.all():
+            one.write()
         return render(self._folder)
 
     def write(self) -> None:
@@ -59,6 +60,7 @@ class Metrics:
                 by_bound = dict(zip(BUCKETS, counts, strict=True))
                 store.write_histogram(families.DURATION, labels, by_bound, seconds)
                 store.write(families.SIZE, labels, size)
+            store.write(families.WORKERS, (), WRITERS.speaks(self))
             store.write(families.IN_FLIGHT, (), self.requests.in_flight)
             for (family, labels), value in self._state().items():
                 store.write(family, labels, value)
@@ -83,13 +85,14 @@ class Metrics:
 
     def _write_first(self) -> None:
         store = self._store
-        store.write(families.WORKERS, (), 1)
-        store.write(families.STARTS, (), 1)
         store.write(families.BUILD, (version("pegboard"), platform.python_version()), 1)
         for plugin in pegboard.get_registry(self._app).plugins:
             found = plugin.distribution
             told = "unknown" if found is None else found.version
             store.write(families.PLUGIN, (plugin.name, told), 1)
+        if WRITERS.add(self):
+            store.write(families.STARTS, (), 1)
+        store.write(families.WORKERS, (), WRITERS.speaks(self))
 
     def _state(self) -> Mapping[tuple[families.Family, tuple[str, ...]], float]:
         state: dict[tuple[families.Family, tuple[str, ...]], float] = {}
@@ -97,7 +100,8 @@ class Metrics:
         if isinstance(pool, QueuePool):
             state[families.POOL_SIZE, ()] = pool.size()
             state[families.POOL_USED, ()] = pool.checkedout()
-        for of, read in pegboard.get_health(self._app).details.items():
+        health = pegboard.get_health(self._app)
+        for of, read in health.details.items():
             try:
                 found: Mapping[str, Any] = read()
             except Exception:
@@ -105,7 +109,9 @@ class Metrics:
                 continue
             for name, value in found.items():
                 if isinstance(value, int | float):
-                    state[families.STATE, (of, name)] = float(value)
+                    is_shared = name in health.shared.get(of, ())
+                    family = families.SHARED if is_shared else families.STATE
+                    state[family, (of, name)] = float(value)
         return state
 
     def _pool(self) -> Any:

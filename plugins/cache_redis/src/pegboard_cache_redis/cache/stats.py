@@ -16,6 +16,9 @@ COUNTED = (
 )
 
 
+SHARED = frozenset({*COUNTED, "enabled"})
+"""Those that all processes tell alike."""
+
 _READ = Script("""
 -- KEYS: the hash of the counts. ARGV: their names. Returns whether something was removed that no
 -- process has counted, and the counts.
@@ -91,5 +94,5 @@ class Stats:
             "counted_in": scope,
             "breaker": "open" if self._channel.is_unavailable else "closed",
             "enabled": state.enabled if state else "unknown",
-            "epoch": state.epoch if state else "unknown",
+            "epoch": str(state.epoch) if state else "unknown",  # a name, and no amount
         }

@@ -13,7 +13,7 @@ from pegboard_cache_redis.cache.background import BackgroundRefresh
 from pegboard_cache_redis.cache.codec import Codec
 from pegboard_cache_redis.cache.epoch import EpochStore
 from pegboard_cache_redis.cache.reader import PreparedLookup, Reader
-from pegboard_cache_redis.cache.stats import Stats
+from pegboard_cache_redis.cache.stats import SHARED, Stats
 from pegboard_cache_redis.cache.storage import Storage
 from pegboard_cache_redis.cache.writer import Fence, PreparedFence, Writer
 
@@ -127,6 +127,8 @@ class RedisStrategy:
     def clear(self, group: str | None = None) -> None:
         """Invalidate the values of a group, or all of them by ending the epoch."""
         self._writer.clear(group)
+
+    shared_stats = SHARED
 
     def stats(self) -> Mapping[str, int | float | str | bool]:
         """Return the counts of all processes, and the state of the cache."""

@@ -154,7 +154,9 @@ def init_limiter(app: Flask) -> Limiter | None:
     limiter.warn_about_small_limits(
         (*rules_of(settings), *sorted(annotated, key=lambda rule: rule.name))
     )
-    pegboard.get_health(app).details["ratelimit"] = limiter.stats
+    health = pegboard.get_health(app)
+    health.details["ratelimit"] = limiter.stats
+    health.shared["ratelimit"] = {"workers", "rules", "broken_rules"}
     return limiter
 
 
