@@ -146,9 +146,24 @@ def test_keys_of_redis_expire(redis_url: str, clock: Clock) -> None:
         assert 0 < redis.pttl("long") <= 539_000
 
 
-def test_scripts_get_the_later_time(redis_url: str, make_app: MakeApp, clock: Clock) -> None:
-    """Also one that a server has already, and after each move."""
-    script = Script("local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)")
+TIME = "return {call}[1] * 1000 + math.floor({call}[2] / 1000)"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "redis.call('TIME')",
+        'redis.pcall ( "time" )',
+        "redis.call 'TIME'",
+        "server.call([[TIME]])",
+        "call('TIME')",
+    ],
+)
+def test_scripts_get_the_later_time(
+    redis_url: str, make_app: MakeApp, clock: Clock, call: str
+) -> None:
+    """Also one that a server has already, one that it has lost, and after each move."""
+    script = Script(f"local call = redis.call local server = redis {TIME.format(call=f'({call})')}")
     channel = get_channel(make_app(REDIS_URL=redis_url))
     assert channel
 
@@ -159,9 +174,31 @@ def test_scripts_get_the_later_time(redis_url: str, make_app: MakeApp, clock: Cl
     clock.advance(3600)
     second = told()
     clock.advance(0.5)
+    with Redis.from_url(redis_url) as redis:
+        redis.script_flush()
     third = told()
     assert 0 <= second - first - 3_600_000 < 60_000
     assert 0 <= third - second - 500 < 60_000
+
+
+def test_a_script_that_is_made_later_gets_the_later_time(
+    redis_url: str, make_app: MakeApp, clock: Clock
+) -> None:
+    """The clock has not seen it when it was moved."""
+    channel = get_channel(make_app(REDIS_URL=redis_url))
+    assert channel
+    clock.advance(timedelta(days=365))
+    script = Script(TIME.format(call="(redis.call('TIME'))"))
+    (reply,) = channel.exchange([script.call(keys=["a"])])
+    assert 365 * 24 * 3600 * 1000 < int(reply.value) - time.time() * 1000 + 60_000
+
+
+def test_a_script_whose_time_cannot_be_moved_is_refused(redis_url: str, clock: Clock) -> None:
+    """It would silently keep the time of the server."""
+    script = Script("local ask = redis.call return ask('TIME')")
+    with pytest.raises(ValueError, match=r"asks for it by ask\('TIME'\): write redis.call"):
+        clock.advance(1)
+    assert "ask" in script.source
 
 
 def test_shared_results_of_health_checks_get_old(make_app: MakeApp, clock: Clock) -> None:

@@ -24,6 +24,12 @@ def app(make_app: MakeApp, database_url: str) -> Flask:
             pegboard.db.session.execute(text(f"SELECT {one + 7}"))
         return {}
 
+    @app.get("/comments")
+    def comments() -> dict[str, Any]:
+        for one in ("-- find them\nSELECT 7", "/* a\nb */ -- c\n SELECT 8", "SELECT 1"):
+            pegboard.db.session.execute(text(one))
+        return {}
+
     @app.get("/stream")
     def stream() -> Response:
         def parts() -> Iterator[bytes]:
@@ -55,6 +61,18 @@ def test_the_failure_names_the_request_and_lists_its_statements(
     assert (
         "GET /2?page=3 sent 2 SQL statements; its budget is 1:\n  1. SELECT 7\n  2. SELECT 8"
     ) == failed.value.msg
+
+
+def test_a_statement_counts_with_its_comments_and_however_short(
+    app: Flask, statement_budget: Budget
+) -> None:
+    """A comment before it does not hide it, nor that it is as short as a check of a connection."""
+    client = app.test_client()
+    client.get("/1")
+    failure = pytest.raises(pytest.fail.Exception, match="GET /comments sent 3 SQL statements")
+    with failure, statement_budget(statements=2) as costs:
+        client.get("/comments")
+    assert "-- find them SELECT 7" == costs.requests[0].statements[0]
 
 
 def test_what_is_sent_while_an_answer_is_read_is_of_its_request(

@@ -8,39 +8,41 @@ from pathlib import Path
 import pytest
 
 TESTS = """
-from pathlib import Path
-
 def test_database(database_url): assert database_url
 def test_redis(redis_url): assert redis_url.startswith("redis")
 def test_any(any_redis_program): assert any_redis_program
+def test_own(own_redis): assert own_redis.url
+"""
+
+SEVERAL = """
+def test_sentinels(own_sentinels): assert own_sentinels.servers
+def test_cluster(own_cluster): assert own_cluster.servers
 """
 
 
 @pytest.mark.parametrize(
-    "variables, expected",
+    "kind, tests, expected",
     [
-        (
-            {"PEGBOARD_TEST_DATABASE": "sqlite", "PEGBOARD_TEST_REDIS": "none"},
-            {"test_database[sqlite] PASSED", "test_redis SKIPPED", "test_any SKIPPED"},
-        ),
-        (
-            {"PEGBOARD_TEST_DATABASE": "sqlite", "PEGBOARD_TEST_REDIS": "valkey"},
-            {"test_database[sqlite] PASSED", "test_redis PASSED", "test_any[valkey] PASSED"},
-        ),
+        ("none", TESTS + SEVERAL, {"redis": 0, "any": 0, "own": 0, "sentinels": 0, "cluster": 0}),
+        ("valkey", TESTS, {"redis": 1, "any[valkey]": 1, "own": 1}),
     ],
 )
 def test_the_fixtures_use_what_the_combination_has(
-    tmp_path: Path, variables: dict[str, str], expected: set[str]
+    tmp_path: Path, kind: str, tests: str, expected: dict[str, bool]
 ) -> None:
     """Nothing else is started; without Redis its tests are skipped."""
-    (tmp_path / "test_it.py").write_text(TESTS)
+    (tmp_path / "test_it.py").write_text(tests)
+    variables = {"PEGBOARD_TEST_DATABASE": "sqlite", "PEGBOARD_TEST_REDIS": kind}
     done = run_pytest(tmp_path, variables)
     lines = {
         " ".join(line.rpartition("::")[2].split()[:2])
         for line in done.stdout.splitlines()
         if "::" in line
     }
-    assert expected == {line.replace("test_any[NOTSET]", "test_any") for line in lines}
+    ends = {f"test_{name} {('SKIPPED', 'PASSED')[is_run]}" for name, is_run in expected.items()}
+    assert {*ends, "test_database[sqlite] PASSED"} == {
+        line.replace("test_any[NOTSET]", "test_any") for line in lines
+    }
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:

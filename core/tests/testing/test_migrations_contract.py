@@ -134,6 +134,49 @@ class TestADowngradeThatForgets:
         )
 
 
+@breaks(
+    MigrationsContract,
+    WALK,
+    "on sqlite: then ['notes.title is a text and may be null'], which was not so before, and not "
+    "['notes.title is a text and is never null']",
+    database="sqlite",
+)
+class TestADowngradeThatDoesNothing:
+    """A column stays as the upgrade has made it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Its upgrade runs twice without a failure."""
+        module = plugin_folder.add_table(
+            "notes",
+            upgrade='op.add_column("notes", sa.Column("title", sa.Text, nullable=False, '
+            'server_default=""))',
+        )
+        upgrade = """
+            with op.batch_alter_table("notes") as batch:
+                batch.alter_column("title", existing_type=sa.Text(), nullable=True)
+        """
+        source = SECOND.format(upgrade=indent(dedent(upgrade), "    "), downgrade="    pass")
+        (module / "migrations" / "notes_0002.py").write_text(source, encoding="utf-8")
+        return "notes"
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    "then ['notes has an index of (created_at)'], which was not so before",
+    database="sqlite",
+)
+class TestADowngradeThatForgetsAnIndex:
+    """It stays, and the next upgrade finds it."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The second upgrade would fail if it did not look."""
+        create = "CREATE INDEX IF NOT EXISTS ix_notes ON notes (created_at)"
+        return add_notes(plugin_folder, f"op.execute({create!r})")
+
+
 @breaks(MigrationsContract, MODELS, "add column notes.color", database="sqlite")
 class TestAModelWithoutARevision:
     """A column of the model is in no revision."""
@@ -161,6 +204,34 @@ class TestARevisionOfAnotherPluginsTable:
             upgrade='op.execute("ALTER TABLE tags ADD COLUMN color text")',
         )
         return "notes"
+
+
+class Beside:
+    """A plugin whose revision does something to the table of one that it does not require."""
+
+    statement: tuple[str, ...]
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The text of the statement is made while it runs."""
+        plugin_folder.add_table("tags")
+        return add_notes(plugin_folder, f'op.execute(" ".join({self.statement!r}))')
+
+
+@breaks(MigrationsContract, OWN, "it touches table tags, which belongs to tags", database="sqlite")
+class TestARevisionOfAnotherPluginsRows(Beside):
+    """It drops the rows of the other."""
+
+    statement = ("DELETE FROM", "tags")
+
+
+@breaks(
+    MigrationsContract, OWN, "it touches table tags, which belongs to tags", database="postgresql"
+)
+class TestARevisionOfAnotherPluginsIndex(Beside):
+    """It makes an index of the other's table."""
+
+    statement = ("CREATE INDEX ix ON", "tags (created_at)")
 
 
 @breaks(MigrationsContract, OWN, "table notes_log: belongs to no active", database="sqlite")

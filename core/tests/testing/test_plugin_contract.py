@@ -9,7 +9,7 @@ import pytest
 
 from pegboard.testing.broken_rules import breaks
 from pegboard.testing.contracts import PluginContract
-from pegboard.testing.contracts.plugins.source import Source, Wheel
+from pegboard.testing.contracts.plugins.source import Source, Wheel, run_probe
 from pegboard.testing.distributions import PluginFolder
 
 ALONE = "test_it_starts_alone"
@@ -50,7 +50,25 @@ class TestNotes(PluginContract):
         with (module / "plugin.py").open("a", encoding="utf-8") as file:
             file.write(
                 dedent('''
+                import functools, logging, random, warnings
                 from example_notes import plugin
+
+                logger = logging.getLogger(__name__)
+                random.Random(1).seed(2)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+
+                @sqlalchemy.event.listens_for(Notes, "before_insert")
+                def before_insert(mapper, connection, note):
+                    pass
+
+                @functools.cache
+                def known(name):
+                    return len(name)
+
+                def need(pens):
+                    if not pens:
+                        raise ValueError("no pen")
 
                 class Code(pegboard.ProblemCode):
                     NO_PEN = ("NOTES_NO_PEN", "There is no pen.", "there is none", "Buy one.")
@@ -74,6 +92,11 @@ class TestNotes(PluginContract):
                 def pegboard_setup(app):
                     pens = pegboard.get_registry(app).hook.notes_pens(app=app)
                     app.extensions["notes"] = pens
+                    app.extensions["known"] = known(app.name)
+                    try:
+                        need(pens)
+                    except ValueError:
+                        logger.debug("no pen")
                     if not pegboard.get_settings(NotesSettings, app).pens:
                         problem = pegboard.Problem(Code.NO_PEN, "no pen", Code.NO_PEN.hint)
                         raise pegboard.StartupError([problem])
@@ -208,6 +231,49 @@ class TestListOfApps(Written):
     """
 
 
+@breaks(PluginContract, KEEPS, "for all apps: example_notes.plugin.pens is cached")
+class TestCachedSetting(Written):
+    """The setting of the first app is that of all."""
+
+    code = """
+        import functools
+
+        class NotesSettings(pegboard.Settings):
+            pens: int = pegboard.setting(1, doc="How many pens there are.")
+
+        @pegboard.hookimpl
+        def pegboard_settings():
+            return NotesSettings
+
+        @functools.cache
+        def pens():
+            return pegboard.get_settings(NotesSettings).pens
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            with app.app_context():
+                pens()
+    """
+
+
+@breaks(PluginContract, KEEPS, "for all apps: example_notes.plugin.title is cached")
+class TestCachedConfiguration(Written):
+    """It asks the app itself."""
+
+    code = """
+        import functools, flask
+
+        @functools.lru_cache(maxsize=10)
+        def title(language):
+            return flask.current_app.config["API_TITLE"] + language
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            with app.app_context():
+                title("en")
+    """
+
+
 @breaks(PluginContract, FORGOTTEN, "notes keeps an app that is not used any more")
 class TestKeptApp(Written):
     """A closure in another library's list keeps it."""
@@ -275,6 +341,54 @@ class TestReplacedFunction(Written):
     """
 
 
+GLOBAL = """
+import contextlib, logging, random, socket, threading, time, warnings
+import flask.json.provider
+import psycopg2
+import sqlalchemy
+
+with contextlib.suppress(psycopg2.OperationalError):
+    psycopg2.connect("host=127.0.0.1 port=1 connect_timeout=1")
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"notes:1|c", ("127.0.0.1", 9))
+threading.Thread(target=lambda: time.sleep(1000), name="pen", daemon=True).start()
+flask.json.provider.DefaultJSONProvider.sort_keys = False
+flask.Flask.response_class = type("Answer", (flask.Response,), {})
+warnings.simplefilter("ignore")
+random.seed(1)
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "before_cursor_execute")
+def hear(*arguments):
+    pass
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+"""
+
+
+@pytest.mark.slow
+def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
+    """What is done at the import and in an app, each with its place."""
+    plugin_folder.add("notes", GLOBAL)
+    report = run_probe({"plugin": "notes", "plugins": ["notes"], "config": {}}, None)
+    place = "example_notes/plugin.py, line"
+    assert [
+        f"a connection of psycopg2 at {place} 9",
+        f"socket.sendto ('127.0.0.1', 9) at {place} 10",
+    ] == report["at_import"]
+    assert [
+        "Engine has a listener of 'before_cursor_execute', which hears every app",
+        "flask.app.Flask.response_class was <class 'flask.wrappers.Response'>",
+        "flask.json.provider.DefaultJSONProvider.sort_keys was True and is False",
+        f"random.seed is called ({place} 15)",
+        f"the filters of warnings are set ({place} 14)",
+        "the logger werkzeug was NOTSET with the handlers none",
+        f"the thread 'pen' runs since the import ({place} 11)",
+    ] == sorted(
+        one.partition(" and is <")[0].partition(" and is CRIT")[0] for one in report["changed"]
+    )
+
+
 @pytest.mark.slow
 @breaks(PluginContract, FORK, "answers otherwise: /notes. Threads, locks and connections")
 class TestNoFork(Written):
@@ -322,6 +436,16 @@ class Setting(Written):
 @breaks(PluginContract, SETTINGS, "PEGBOARD_NOTES_PENS of notes is not documented: name it in the")
 class TestUndocumentedSetting(Setting):
     """No page names it."""
+
+
+@breaks(PluginContract, SETTINGS, "PEGBOARD_NOTES_PENS of notes is not documented: name it in the")
+class TestSettingWithinAnother(Setting):
+    """A page names another setting, which begins with its name."""
+
+    @pytest.fixture
+    def documents(self) -> str:
+        """They name it nowhere by itself."""
+        return "PEGBOARD_NOTES_PENS_AT_MOST, MY_PEGBOARD_NOTES_PENS"
 
 
 @breaks(PluginContract, SETTINGS, "pens of notes does not say what it means: write setting(")
@@ -385,7 +509,7 @@ class TestUnusedHook(Hook):
 class TestUndocumentedHook(Hook):
     """No page names it."""
 
-    documents_text = "# Notes"
+    documents_text = "# Notes of notes_pens_left"
 
 
 @breaks(PluginContract, FAILURES, "line 6: pegboard_setup raises RuntimeError. Raise pegboard.Sta")
@@ -397,6 +521,54 @@ class TestFailureWithoutCode(Written):
         def pegboard_setup(app):
             if not app.name:
                 raise RuntimeError("no name")
+    """
+
+
+@breaks(PluginContract, FAILURES, "checks.py, line 3: check, called by pegboard_setup, raises Val")
+class TestFailureOfAHelper:
+    """A function that the hook calls raises it, in another module."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The hook calls it by another function."""
+        code = """
+            from example_notes.checks import check as checked
+
+            def look(app):
+                checked(app)
+
+            @pegboard.hookimpl
+            def pegboard_setup(app):
+                look(app)
+        """
+        module = plugin_folder.add("notes", code)
+        checks = 'def check(app):\n    if not app.name:\n        raise ValueError("no name")\n'
+        (module / "checks.py").write_text(checks, encoding="utf-8")
+        return "notes"
+
+
+@breaks(PluginContract, FAILURES, "line 5: pegboard_setup prints. Log it by logging.getLogger")
+class TestPrint(Written):
+    """It writes to the standard output."""
+
+    code = """
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            print("starting")
+    """
+
+
+@breaks(PluginContract, FAILURES, "logger.info logs without a name")
+class TestRootLogger(Written):
+    """Its logger is that of all."""
+
+    code = """
+        import logging
+        logger = logging.getLogger()
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            logger.info("starting")
     """
 
 
@@ -483,6 +655,35 @@ class TestLeftFunction:
         make = "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
         plugin_folder.add_table("notes", upgrade=f"op.execute({make!r})")
         return "notes"
+
+
+def in_namespace_package(folder: PluginFolder, code: str) -> str:
+    """Write a plugin whose package is in a package without a file; returns its name."""
+    module = folder.add("notes", code, package="acme_notes", target="acme.notes.plugin")
+    folder.packages.append("acme")
+    (folder.path / "acme").mkdir()
+    module.rename(folder.path / "acme" / "notes")
+    return "notes"
+
+
+@breaks(PluginContract, FAILURES, "notes/plugin.py, line 6: pegboard_setup raises RuntimeError")
+class TestFailureInNamespacePackage(Written):
+    """Its code is found."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """The package `acme` is a folder that other distributions may share."""
+        return in_namespace_package(plugin_folder, TestFailureWithoutCode.code)
+
+
+@breaks(PluginContract, KEEPS, "building one changes acme.notes.plugin.apps")
+class TestListInNamespacePackage(Written):
+    """Its modules are found."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """As above."""
+        return in_namespace_package(plugin_folder, TestListOfApps.code)
 
 
 PROJECT = """

@@ -17,6 +17,16 @@ def test_both_servers_serve(any_redis: RedisServer, request: pytest.FixtureReque
     assert name == request.node.callspec.params["any_redis_program"]
 
 
+def test_a_server_of_ones_own_is_of_the_chosen_kind(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
+    """As the servers that tests share."""
+    monkeypatch.setenv("PEGBOARD_TEST_REDIS", "redis")
+    server: RedisServer = request.getfixturevalue("own_redis")
+    with closing(Redis.from_url(server.url)) as client:
+        assert "redis" == client.info("server").get("server_name", "redis")
+
+
 def test_users_have_the_rights_of_their_rules():
     """Each has a URL of its own."""
     rules = "on >secret ~public:* +get +client"

@@ -1,12 +1,16 @@
 """The kit's sentinels and clusters."""
 
+import time
+
 import pytest
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pegboard.redis import Script, command, get_channel
 from pegboard.testing.clusters import ClusterServers
+from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.sentinels import SentinelServers
 
 pytestmark = pytest.mark.slow
@@ -33,6 +37,25 @@ def test_failover_changes_the_master(own_sentinels: SentinelServers):
     second.kill()
     own_sentinels.wait_for_failover(second)
     assert first is own_sentinels.master
+
+
+@pytest.mark.parametrize("fixture", ["own_sentinels", "own_cluster"])
+def test_the_clock_moves_all_servers(
+    request: pytest.FixtureRequest, make_app: MakeApp, clock: Clock, fixture: str
+):
+    """Keys expire on each master that runs, and scripts get the later time."""
+    servers: SentinelServers | ClusterServers = request.getfixturevalue(fixture)
+    channel = get_channel(make_app(REDIS_URL=servers.url))
+    assert channel
+    keys = ["key1", "key2", "key3", "key4"]
+    script = Script("return redis.call('TIME')[1]")
+    channel.exchange([command("SET", key, "1", "PX", 60_000, key=key) for key in keys])
+    servers.servers[-1].kill()  # a replica
+    clock.advance(3600)
+    found = channel.exchange([command("GET", key, key=key) for key in keys])
+    assert [None] * 4 == [reply.value for reply in found]
+    times = channel.exchange([script.call(keys=[key]) for key in keys])
+    assert all(int(reply.value) > time.time() + 3500 for reply in times)
 
 
 def test_cluster_serves_keys_of_all_shards(own_cluster: ClusterServers):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -16,13 +17,21 @@ __all__ = ["ClusterServers"]
 
 
 class ClusterServers(ServerGroup):
-    """A cluster of Valkey servers; each shard is a master, with or without a replica."""
+    """A cluster of servers; each shard is a master, with or without a replica."""
 
     def __init__(
-        self, *, shards: int = 3, replicas: bool = True, node_timeout: float = 1.0
+        self,
+        *,
+        shards: int = 3,
+        replicas: bool = True,
+        node_timeout: float = 1.0,
+        program: Path | None = None,
     ) -> None:
-        """`node_timeout` is in seconds: a node that does not answer for longer counts as failed."""
-        super().__init__()
+        """`node_timeout` is in seconds: a node that does not answer for longer counts as failed.
+
+        Without `program` the nodes are Valkey.
+        """
+        super().__init__(program)
         self.servers: list[RedisServer] = []
         """The masters as they were at the start, then the replicas in the same order."""
         self._shards = shards

@@ -11,13 +11,17 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import event
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import Pool
 from werkzeug.test import Client
 
 from pegboard.testing import traffic
 
+_COMMENTS = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)+", re.DOTALL)
+"""Comments before a statement; SQLite has nothing else for a trigger whose text is too long."""
+
 _UNCOUNTED = re.compile(
-    r"\s*(--|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|SHOW|SET\b|SELECT 1$)", re.IGNORECASE
+    r"$|(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|SHOW|SET)\b", re.IGNORECASE
 )
 """Statements about transactions and connections, some of which the drivers send unseen."""
 
@@ -52,7 +56,7 @@ class Recorder:
     def note_statement(self, text: str) -> None:
         """Add a statement to the cost of what this thread does; other threads do not count."""
         cost: Cost | None = getattr(self._current, "cost", None)
-        if cost is not None and not _UNCOUNTED.match(text):
+        if cost is not None and not _UNCOUNTED.match(text, _begin_of(text)):
             cost.statements.append(" ".join(text.split()))
 
     def note_commands(self, packed: bytes) -> bytes:
@@ -64,8 +68,8 @@ class Recorder:
         return packed
 
     @contextmanager
-    def within(self, cost: Cost) -> Iterator[None]:
-        """Let what this thread does in a block be of that cost."""
+    def within(self, cost: Cost | None) -> Iterator[None]:
+        """Let what this thread does in a block be of that cost; with None it does not count."""
         before = getattr(self._current, "cost", None)
         self._current.cost = cost
         try:
@@ -89,11 +93,24 @@ def recorded() -> Iterator[Recorder]:
             body, *rest = send(client, environ, buffered)
         return (_Body(body, recorder, cost), *rest)
 
+    ping = DefaultDialect._do_ping_w_event  # noqa: SLF001 - what only the pool calls
+
+    def ping_uncounted(dialect: DefaultDialect, connection: Any) -> bool:
+        with recorder.within(None):
+            return ping(dialect, connection)
+
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(DefaultDialect, ping.__name__, ping_uncounted))
         stack.enter_context(traffic.watched(recorder.note_commands))
         stack.enter_context(_statements(recorder.note_statement))
         stack.enter_context(mock.patch.object(Client, "run_wsgi_app", run))
         yield recorder
+
+
+def _begin_of(text: str) -> int:
+    """Return where a statement begins after the comments before it."""
+    comments = _COMMENTS.match(text)
+    return comments.end() if comments else 0
 
 
 class _Body:

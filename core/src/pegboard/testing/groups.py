@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,9 @@ _no_backoff: Callable[[], AbstractBackoff] = NoBackoff  # it has no types
 class ServerGroup(ABC):
     """Several servers; as a context manager it starts and stops them."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path | None) -> None:
+        self.program = program
+        """The program of the servers; None for Valkey from its wheel."""
         self.stack = ExitStack()
         self._clients: dict[int, Redis] = {}
 
@@ -49,7 +52,7 @@ class ServerGroup(ABC):
         """Start a server; `options` are directives of its configuration, with `_` for `-`."""
         options = {name.replace("_", "-"): value for name, value in options.items()}
         common = {"masterauth": PASSWORD, "repl-diskless-sync-delay": "0"}
-        server = RedisServer(password=PASSWORD, options={**common, **options})
+        server = RedisServer(program=self.program, password=PASSWORD, options={**common, **options})
         return self.stack.enter_context(server)
 
     def client_of(self, server: Server) -> Redis:

@@ -10,23 +10,30 @@ import logging
 import os
 import select
 import signal
-import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from pathlib import Path
-from types import FrameType, FunctionType, ModuleType
+from importlib import import_module
 from typing import Any, TypedDict
+
+from pegboard.testing.process_state import (
+    OwnCalls,
+    changed_values,
+    host_values,
+    line_that_runs,
+    process_state,
+)
 
 FORK_TIMEOUT = 20.0
 """Seconds that a forked process has to answer its requests."""
 
-_CONNECTING = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sqlite3.connect")
-_HOSTS = ("flask", "werkzeug", "sqlalchemy", "flask_sqlalchemy", "pegboard", "marshmallow", "click")
-"""The packages of which a plugin may replace nothing."""
+_CONNECTING = {
+    *("socket.connect", "socket.sendto", "socket.sendmsg"),
+    *("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"),
+    "sqlite3.connect",
+}
 
 
 class Task(TypedDict):
@@ -74,29 +81,28 @@ def probe(task: Task) -> Seen:
         with _quiet():
             upgrade(create_app({**config, "DATABASE_URL": "sqlite://"}, plugins=needed))
         candidate = next(one for one in installed_plugins() if one.name == task["plugin"])
-        before, hosts = process_state(), _functions()
+        assert candidate.entry_point is not None
+        own = OwnCalls(candidate.entry_point.module)
+        before, hosts = process_state(), host_values()
         try:
-            with _watched(seen.at_import):
-                candidate.load()
-            assert candidate.entry_point is not None
-            seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
-            with _quiet():
-                app = create_app(config, plugins=task["plugins"])
-                upgrade(app)
-                seen.before_fork = requests(app)
-                seen.after_fork = _in_fork(lambda: requests(app))
+            with own.watched():
+                with own.threads(seen.changed), _watched(seen.at_import):
+                    candidate.load()
+                seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
+                with _quiet():
+                    app = create_app(config, plugins=task["plugins"])
+                    upgrade(app)
+                    seen.before_fork = requests(app)
+                    seen.after_fork = _in_fork(lambda: requests(app))
         except BaseException as error:  # noqa: BLE001 - whatever it raises is told
             seen.error = f"{type(error).__name__}: {error}"
         after = process_state()
-        seen.changed = [
+        seen.changed += [
             f"{name} was {before[name]} and is {after[name]}"
             for name in before
             if before[name] != after[name]
-        ] + [
-            f"{name} is another function"
-            for name, one in _functions().items()
-            if hosts.get(name, one) is not one
         ]
+        seen.changed += [*changed_values(hosts), *own.left()]
     return seen
 
 
@@ -118,59 +124,22 @@ def _status(app: Any, path: str) -> int:
     return status
 
 
-def process_state() -> dict[str, str]:
-    """Return what all code of a process shares, by what to call it."""
-    root = logging.getLogger()
-    variables = {
-        f"os.environ[{name!r}]": repr(value)
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "COV_"))
-    }
-    signals = {f"the handler of {one.name}": repr(signal.getsignal(one)) for one in signal.Signals}
-    return {
-        "os.environ": ", ".join(sorted(variables)),
-        **variables,
-        **signals,
-        "the working directory": str(Path.cwd()),
-        "sys.path": repr(sys.path),
-        "the level of the root logger": logging.getLevelName(root.level),
-        "the handlers of the root logger": repr([type(one).__name__ for one in root.handlers]),
-        "the default time-out of sockets": repr(socket.getdefaulttimeout()),
-        "sys.excepthook": repr(sys.excepthook),
-        "threading.excepthook": repr(threading.excepthook),
-        "the threads": repr(sorted(one.name for one in threading.enumerate() if not one.daemon)),
-    }
-
-
-def _functions() -> dict[str, object]:
-    """Return the functions of the modules and classes that a plugin may not replace."""
-    found: dict[str, object] = {}
-    for name, module in [*sys.modules.items()]:
-        if name.partition(".")[0] not in _HOSTS or not isinstance(module, ModuleType):
-            continue
-        for key, value in [*vars(module).items()]:
-            if isinstance(value, FunctionType):
-                found[f"{name}.{key}"] = value
-            elif isinstance(value, type) and value.__module__ == name:
-                for member, one in [*vars(value).items()]:
-                    if isinstance(one, FunctionType):
-                        found[f"{name}.{key}.{member}"] = one
-    return found
-
-
 @contextlib.contextmanager
 def _watched(found: list[str]) -> Iterator[None]:
     """Note each connection and statement inside the block."""
+    psycopg2: Any = import_module("psycopg2")
     from sqlalchemy import Engine, event  # noqa: PLC0415 - as above
 
+    connect_by_driver = psycopg2._connect  # noqa: SLF001 - however it was imported
     is_watching = True
 
     def note(what: str) -> None:
         if is_watching:
-            found.append(f"{what} at {_place()}")
+            found.append(f"{what} at {line_that_runs()[1]}")
 
     def audit(name: str, arguments: tuple[Any, ...]) -> None:
-        if is_watching and name in _CONNECTING:
+        # Without an address the socket is connected, of which there was a note.
+        if is_watching and name in _CONNECTING and arguments[-1] is not None:
             note(f"{name} {arguments[-1]!r:.80}")
 
     def connect(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> None:
@@ -179,34 +148,21 @@ def _watched(found: list[str]) -> Iterator[None]:
     def execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         note(f"the statement {statement!r:.80}")
 
+    def drive(*arguments: Any, **options: Any) -> Any:
+        note("a connection of psycopg2")
+        return connect_by_driver(*arguments, **options)
+
     sys.addaudithook(audit)
+    psycopg2._connect = drive  # noqa: SLF001 - as above
     event.listen(Engine, "do_connect", connect)
     event.listen(Engine, "before_cursor_execute", execute)
     try:
         yield
     finally:
         is_watching = False
+        psycopg2._connect = connect_by_driver  # noqa: SLF001 - as above
         event.remove(Engine, "do_connect", connect)
         event.remove(Engine, "before_cursor_execute", execute)
-
-
-def _place() -> str:
-    """Return the line of the code outside the standard library and the core that runs."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - `inspect.stack` reads files, which is audited
-    lines = []
-    while frame is not None:
-        lines.append(
-            (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, frame.f_lineno)
-        )
-        frame = frame.f_back
-    own = [
-        (path, line)
-        for name, path, line in lines
-        if name.partition(".")[0] not in {*sys.stdlib_module_names, *_HOSTS, "__main__"}
-        and not path.startswith("<frozen")
-    ]
-    path, line = own[0] if own else lines[-1][1:]
-    return f"{Path(path).parent.name}/{Path(path).name}, line {line}"
 
 
 def _in_fork(run: Callable[[], dict[str, int]]) -> dict[str, int]:

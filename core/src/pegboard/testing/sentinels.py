@@ -46,9 +46,12 @@ class SentinelServers(ServerGroup):
     replica becomes the master.
     """
 
-    def __init__(self, *, down_after: float = 0.5) -> None:
-        """`down_after` is in seconds: a master that does not answer for longer counts as failed."""
-        super().__init__()
+    def __init__(self, *, down_after: float = 0.5, program: Path | None = None) -> None:
+        """`down_after` is in seconds: a master that does not answer for longer counts as failed.
+
+        Without `program` the servers and the sentinels are Valkey.
+        """
+        super().__init__(program)
         self.servers: list[RedisServer] = []
         """The master as it was at the start, then its replica."""
         self.sentinels: list[Sentinel] = []
@@ -115,10 +118,9 @@ class SentinelServers(ServerGroup):
             lambda: is_linked_to_master(self.client_of(replica)),
             "the replica is linked to its master",
         )
+        program = self.program or valkey_program()
         for _ in range(3):
-            sentinel = Sentinel(
-                master, quorum=2, down_after=self._down_after, program=valkey_program()
-            )
+            sentinel = Sentinel(master, quorum=2, down_after=self._down_after, program=program)
             self.sentinels.append(self.stack.enter_context(sentinel))
         for sentinel in self.sentinels:
             knows = partial(_watches, self.client_of(sentinel))

@@ -1,6 +1,7 @@
 """What the contracts of a whole plugin share: its name, its settings, and apps that have it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import pytest
@@ -9,6 +10,7 @@ from flask import Flask
 from pegboard.plugins import Candidate, installed_plugins
 from pegboard.problems import StartupError
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.process_state import regular_package
 
 BuildApp = Callable[..., Flask]
 """Builds an app that has the plugin, those that it requires, and the others that are named."""
@@ -35,6 +37,13 @@ def candidate_of(name: str) -> Candidate:
     return found[name]
 
 
+def package_of(name: str) -> str:
+    """Return the import package of an installed plugin, within a namespace package if it is so."""
+    entry_point = candidate_of(name).entry_point
+    assert entry_point is not None
+    return regular_package(entry_point.module)
+
+
 def needs_of(name: str) -> list[str]:
     """Return the names of the installed plugins that a plugin requires, also indirectly."""
     installed = installed_plugins()
@@ -49,6 +58,23 @@ def needs_of(name: str) -> list[str]:
             and one not in wanted
         ]
     return sorted(one.name for one in wanted if one.name != name)
+
+
+def others_with_tables(name: str) -> list[str]:
+    """Return the names of the installed plugins with tables that have nothing to do with a plugin.
+
+    Neither does it require them nor they it; those that they require themselves are among them.
+    """
+    mine = {name, *needs_of(name)}
+    found: dict[str, None] = {}
+    for one in installed_plugins():
+        theirs = [*needs_of(one.name), one.name]
+        if one.name in mine or name in theirs or one.fault:
+            continue
+        with suppress(Exception):  # one that cannot be imported is not beside it
+            if hasattr(one.load(), "pegboard_migrations"):
+                found |= dict.fromkeys(theirs)
+    return [one for one in found if one not in mine]
 
 
 class Named:
@@ -71,6 +97,24 @@ class Named:
     def row_values(self) -> RowValues:
         """Values by table and column, for rows that cannot be made up from the columns: none."""
         return {}
+
+    @pytest.fixture
+    def beside(
+        self, make_app: MakeApp, plugin_name: str, plugin_config: Mapping[str, object]
+    ) -> Sequence[str]:
+        """Other installed plugins that have tables, and start beside this one."""
+        others = others_with_tables(plugin_name)
+        while others:
+            names = [*needs_of(plugin_name), plugin_name, *others]
+            try:
+                make_app(plugins=names, upgrade=False, **plugin_config)
+            except StartupError as error:
+                wrong = {problem.plugin for problem in error.problems}
+                left = [one for one in others if wrong.isdisjoint([one, *needs_of(one)])]
+                others = left if len(left) < len(others) else []
+            else:
+                break
+        return others
 
     @pytest.fixture
     def build(

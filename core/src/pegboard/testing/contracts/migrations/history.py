@@ -1,12 +1,13 @@
 """A plugin's history on one database, which a test moves revision by revision."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from alembic.script.base import Script
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.database import db
 from pegboard.migrations import (
@@ -20,6 +21,8 @@ from pegboard.testing.contracts.migrations.rows import RowError, RowMaker
 from pegboard.testing.contracts.migrations.structure import (
     Rows,
     TableName,
+    describe_indexes,
+    describe_rows,
     describe_tables,
     existing_tables,
     read_rows,
@@ -95,10 +98,25 @@ class PluginHistory:
         with self.app.app_context(), db.engine.connect() as connection:
             return describe_tables(connection, self.tables())
 
-    def describe_others(self) -> set[str]:
-        """Describe the tables that were there before the history began."""
+    def describe_exactly(self, tables: Collection[TableName]) -> set[str]:
+        """Describe those of the tables that are there with their indexes, as this database does."""
         with self.app.app_context(), db.engine.connect() as connection:
-            return describe_tables(connection, sorted(self._before, key=str))
+            there = sorted(existing_tables(connection) & {*tables}, key=str)
+            return describe_tables(connection, there) | describe_indexes(connection, there)
+
+    def fill_others(self) -> None:
+        """Insert rows into each table that was there before the history began, where it can be."""
+        with self.app.app_context():
+            for table in sorted(self._before, key=str):
+                with suppress(RowError, SQLAlchemyError), db.engine.begin() as connection:
+                    self._maker.fill(connection, [table])
+
+    def describe_others(self) -> set[str]:
+        """Describe the tables that were there before the history began, and their rows."""
+        with self.app.app_context(), db.engine.connect() as connection:
+            there = sorted(self._before & existing_tables(connection), key=str)
+            rows = describe_rows(connection, there)
+        return rows | self.describe_exactly(there)
 
     def rows(self) -> dict[str, Rows]:
         """Return the rows of the history's tables."""

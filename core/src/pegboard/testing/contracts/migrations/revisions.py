@@ -1,9 +1,10 @@
 """What the revisions of a plugin must do on each database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from alembic.script.base import Script
 
 from pegboard.migrations import find_drift, find_orphans, get_migrate, write_revisions
 from pegboard.testing.contracts.migrations.history import (
@@ -13,7 +14,7 @@ from pegboard.testing.contracts.migrations.history import (
 )
 from pegboard.testing.contracts.named import BuildApp, Named, RowValues, fail
 
-MakeHistory = Callable[[str], PluginHistory]
+MakeHistory = Callable[..., PluginHistory]
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -28,13 +29,16 @@ class Revisions(Named):
         plugin_name: str,
         row_values: RowValues,
     ) -> MakeHistory:
-        """Make the plugin's history on the empty database `sqlite` or `postgresql`."""
+        """Make the plugin's history on the empty database `sqlite` or `postgresql`.
 
-        def make(database: str) -> PluginHistory:
+        Plugins that are named after it are in the app as well.
+        """
+
+        def make(database: str, *others: str) -> PluginHistory:
             url = request.getfixturevalue(
                 {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[database]
             )
-            app = build(DATABASE_URL=url)
+            app = build(*others, DATABASE_URL=url)
             names = {history.name for history in get_migrate(app).histories}
             if plugin_name not in names:
                 fail(
@@ -51,10 +55,17 @@ class Revisions(Named):
     ) -> None:
         """Each with rows in the tables; down to nothing, and up again."""
         history = make_history(database)
+        before: str | None = None
+        tables = history.tables()
+        described: set[str] = set()
         for script in oldest_first([history]):
             history.fill()
             history.down(script)
+            if script.down_revision == before:  # others go down together with those beside them
+                self._check_downgrade(history, script, described, history.describe_exactly(tables))
             history.up(script.revision)
+            before, tables = script.revision, history.tables()
+            described = history.describe_exactly(tables)
             history.fill()
         for script in reversed(history.revisions()):
             history.down(script)
@@ -65,6 +76,17 @@ class Revisions(Named):
             )
         history.up()
         self._check_drift(history)
+
+    @staticmethod
+    def _check_downgrade(
+        history: PluginHistory, script: Script, before: set[str], after: set[str]
+    ) -> None:
+        if before != after:
+            fail(
+                f"{history.name}: the downgrade of {script.revision} does not undo its upgrade on "
+                f"{history.database}: then {sorted(after - before)}, which was not so before, and "
+                f"not {sorted(before - after)}. Undo in the downgrade all that the upgrade does."
+            )
 
     @pytest.mark.parametrize("database", DATABASES)
     def test_models_equal_the_database(self, make_history: MakeHistory, database: str) -> None:
@@ -84,10 +106,11 @@ class Revisions(Named):
 
     @pytest.mark.parametrize("database", DATABASES)
     def test_revisions_touch_own_tables_only(
-        self, make_history: MakeHistory, database: str
+        self, make_history: MakeHistory, beside: Sequence[str], database: str
     ) -> None:
         """Each table that they create has a model or a revision that names it; others stay."""
-        history = make_history(database)
+        history = make_history(database, *beside)
+        history.fill_others()
         before = {str(one) for one in find_orphans(history.app)}
         others = history.describe_others()
         history.up()

@@ -51,11 +51,37 @@ Rows = Counter[tuple[tuple[str, object], ...]]
 
 
 def describe_tables(connection: Connection, tables: Iterable[TableName]) -> set[str]:
-    """Return a sentence for each column, key and index of the tables.
+    """Return a sentence for each column and key of the tables.
 
-    Indexes of expressions, and those that only PostgreSQL has, are left out.
+    Unique indexes are keys, but for those of expressions and those that only PostgreSQL has.
     """
     return {sentence for table in tables for sentence in _describe(connection, table)}
+
+
+def describe_indexes(connection: Connection, tables: Iterable[TableName]) -> set[str]:
+    """Return a sentence for each index of the tables, which is that of this database.
+
+    Indexes of expressions are left out on SQLite.
+    """
+    inspector = inspect(connection)
+    found = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        for table in tables:
+            for index in inspector.get_indexes(table.name, schema=table.schema):
+                columns = index.get("expressions") or index["column_names"]
+                found.add(f"{table} has an index of ({', '.join(map(str, columns))})")
+    return found
+
+
+def describe_rows(connection: Connection, tables: Iterable[TableName]) -> set[str]:
+    """Return a sentence for each row of the tables, and for how often it is there."""
+    found = set()
+    for name in tables:
+        table = _reflect(connection, name)
+        rows = Counter(str(dict(row)) for row in connection.execute(select(table)).mappings())
+        found |= {f"{name} has {count} times {row}" for row, count in rows.items()}
+    return found
 
 
 def _describe(connection: Connection, name: TableName) -> Iterator[str]:
@@ -93,9 +119,7 @@ def read_rows(connection: Connection, name: TableName) -> Rows:
 
     Of a column with a server default only whether it is null is told: it may be the time.
     """
-    table = Table(
-        name.name, MetaData(), schema=name.schema, autoload_with=connection, resolve_fks=False
-    )
+    table = _reflect(connection, name)
     numbered = {column.name for column in table.primary_key} | {
         key.parent.name for key in table.foreign_keys
     }
@@ -105,6 +129,14 @@ def read_rows(connection: Connection, name: TableName) -> Rows:
         values = zip(kept, row if kept else (), strict=True)
         found[tuple((column.name, _plain(column, value)) for column, value in values)] += 1
     return found
+
+
+def _reflect(connection: Connection, name: TableName) -> Table:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        return Table(
+            name.name, MetaData(), schema=name.schema, autoload_with=connection, resolve_fks=False
+        )
 
 
 def _plain(column: Column[Any], value: Any) -> object:

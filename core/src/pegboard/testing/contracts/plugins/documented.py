@@ -1,6 +1,7 @@
 """What a plugin says: of its settings, of its hooks, and when it fails."""
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from pegboard.plugins import get_registry
 from pegboard.problems import Code as CoreCode
 from pegboard.settings import declarations_of
-from pegboard.testing.contracts.named import BuildApp, candidate_of, fail
+from pegboard.testing.contracts.named import BuildApp, fail, package_of
 from pegboard.testing.contracts.plugins.code import Code
 from pegboard.testing.contracts.plugins.installed import Installed
 from pegboard.testing.contracts.plugins.source import Source
@@ -26,7 +27,7 @@ class Documented(Installed):
     def source_code(self, build: BuildApp, plugin_name: str) -> Code:
         """The source code of the plugin."""
         build()  # imports it
-        return Code(candidate_of(plugin_name).package)
+        return Code(package_of(plugin_name))
 
     def test_its_settings_are_documented(
         self, build: BuildApp, plugin_name: str, documents: str | None
@@ -42,7 +43,7 @@ class Documented(Installed):
                     f"the setting {one.field} of {plugin_name} does not say what it means: write "
                     'setting(..., doc="...") with one line for operators'
                 )
-            if documents is not None and one.variable not in documents:
+            if documents is not None and not _names(documents, one.variable):
                 fail(
                     f"the setting {one.variable} of {plugin_name} is not documented: name it in "
                     "the README, or in a page that the README links to"
@@ -61,7 +62,7 @@ class Documented(Installed):
                     f"the hook {name} of {plugin_name} has no docstring: say when it is called, "
                     "and what it returns"
                 )
-            if documents is not None and name not in documents:
+            if documents is not None and not _names(documents, name):
                 fail(
                     f"the hook {name} of {plugin_name} is not documented: name it in the README, "
                     "or in a page that the README links to"
@@ -88,6 +89,11 @@ class Documented(Installed):
                     fail(f"the code {one.value} of {plugin_name} has no {text}: write it")
             if not source_code.uses(one.name):
                 fail(f"the code {one.value} of {plugin_name} is never used: remove it")
+
+
+def _names(documents: str, name: str) -> bool:
+    """Return whether the documents have the name, and not only as a part of another."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", documents) is not None
 
 
 def _own_hooks(build: BuildApp, plugin_name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pegboard.testing.contracts.named import Named, candidate_of, fail, needs_of
+from pegboard.testing.contracts.named import Named, candidate_of, fail, needs_of, package_of
 from pegboard.testing.contracts.plugins.source import Source, Wheel, build_once, run_probe
 
 _REPORTS = pytest.StashKey[dict[type, dict[str, Any]]]()
@@ -62,7 +62,7 @@ class Installed(Named):
         """The wheel has all that the plugin needs, and an app starts with it."""
         if source is None or wheel is None:
             pytest.skip("no folder above the tests has the pyproject.toml of the plugin")
-        package = candidate_of(plugin_name).package
+        package = package_of(plugin_name)
         if mistakes := [*wheel.mistakes(plugin_name, package, source)]:
             fail(f"the wheel {wheel.path.name} cannot be used: {'; '.join(mistakes)}")
         if report["error"]:

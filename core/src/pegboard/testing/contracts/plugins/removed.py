@@ -1,5 +1,7 @@
 """What is left of a plugin after `pegboard plugins remove`."""
 
+from collections.abc import Sequence
+
 import pytest
 from flask import Flask
 from sqlalchemy import text
@@ -30,25 +32,36 @@ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
 class Removed(Named):
     """Its removal."""
 
-    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-    def test_its_removal_leaves_nothing(
+    @pytest.fixture
+    def history_beside_others(
         self,
         request: pytest.FixtureRequest,
         build: BuildApp,
-        make_app: MakeApp,
         plugin_name: str,
         row_values: RowValues,
+        beside: Sequence[str],
+    ) -> PluginHistory:
+        """The plugin's history on an empty database, beside other plugins with tables."""
+        name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
+        database: str = request.node.callspec.params["database"]
+        app = build(*beside, DATABASE_URL=request.getfixturevalue(name[database]))
+        if plugin_name not in {one.name for one in get_migrate(app).histories}:
+            pytest.skip("the plugin has no tables")
+        return PluginHistory(app, plugin_name, row_values)
+
+    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+    def test_its_removal_leaves_nothing(
+        self,
+        history_beside_others: PluginHistory,
+        make_app: MakeApp,
+        beside: Sequence[str],
         database: str,
     ) -> None:
         """The database is as it was before, and the service goes on without the plugin."""
-        url = request.getfixturevalue(
-            {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[database]
-        )
-        app = build(DATABASE_URL=url)
-        if plugin_name not in {one.name for one in get_migrate(app).histories}:
-            pytest.skip("the plugin has no tables")
-        history = PluginHistory(app, plugin_name, row_values)
-        before = _catalog(app)
+        history = history_beside_others
+        app, plugin_name = history.app, history.name
+        history.fill_others()
+        before, others = _catalog(app), history.describe_others()
         history.up()
         history.fill()
         try:
@@ -60,7 +73,19 @@ class Removed(Named):
                 f"pegboard plugins remove {plugin_name} leaves on {database}: {', '.join(left)}. "
                 "Drop in the downgrade of each revision what its upgrade creates"
             )
-        without = make_app(plugins=needs_of(plugin_name), DATABASE_URL=url)
+        if gone := sorted(before - _catalog(app)):
+            fail(
+                f"pegboard plugins remove {plugin_name} takes on {database} what was there before: "
+                f"{', '.join(gone)}. Drop in a downgrade only what the upgrade creates"
+            )
+        if changed := sorted(others ^ history.describe_others()):
+            fail(
+                f"pegboard plugins remove {plugin_name} leaves tables of others changed on "
+                f"{database}: {'; '.join(changed)}. Leave them to their own revisions"
+            )
+        with app.app_context():
+            url = db.engine.url.render_as_string(hide_password=False)
+        without = make_app(plugins=[*needs_of(plugin_name), *beside], DATABASE_URL=url)
         if orphans := find_orphans(without):
             fail(f"without {plugin_name} there are still {', '.join(map(str, orphans))}")
 

@@ -73,11 +73,12 @@ class Source:
 
     def files(self, package: str) -> set[str]:
         """Return the files of the import package, by their paths in a wheel."""
+        path_of_package = package.replace(".", "/")
         for root in (self.folder / "src", self.folder):
-            if (root / package).is_dir():
+            if (root / path_of_package).is_dir():
                 return {
                     path.relative_to(root).as_posix()
-                    for path in (root / package).rglob("*")
+                    for path in (root / path_of_package).rglob("*")
                     if path.is_file()
                     and "__pycache__" not in path.parts
                     and not path.name.startswith(".")

@@ -12,7 +12,8 @@ from flask import Flask
 
 from pegboard.plugins import Candidate, get_registry, in_order, installed_plugins
 from pegboard.problems import Problem, StartupError
-from pegboard.testing.contracts.named import BuildApp, Named, candidate_of, fail, needs_of
+from pegboard.testing.contracts.named import BuildApp, Named, fail, needs_of, package_of
+from pegboard.testing.contracts.plugins.cached_functions import app_dependent_caches
 from pegboard.testing.contracts.plugins.state import changed, module_state
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.probe import requests
@@ -81,8 +82,17 @@ class Started(Named):
 
     def test_it_keeps_nothing_of_an_app(self, build: BuildApp, plugin_name: str) -> None:
         """A further app changes no module of the plugin."""
-        package = candidate_of(plugin_name).package
-        requests(build(upgrade=True))  # what is made once for all apps is there then
+        package = package_of(plugin_name)
+        found: list[str] = []
+        build()  # imports it
+        with app_dependent_caches(package, found):
+            requests(build(upgrade=True))  # what is made once for all apps is there then
+        if found:
+            fail(
+                f"{plugin_name} keeps what the first app has for all apps: {', '.join(found)} is "
+                "cached, and asks for the current app or its settings. Keep it in "
+                f"app.extensions[{plugin_name!r}]"
+            )
         before = module_state(package)
         requests(build(upgrade=True))
         if names := changed(before, module_state(package)):

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from pegboard.testing.process_state import is_within
+
 Contents = tuple[Any, ...]
 """A value, and what is in it; kept, so that no other object gets the identity of one of them."""
 
@@ -16,7 +18,7 @@ def module_state(package: str) -> dict[str, Contents]:
 
 def _state(package: str) -> Iterator[tuple[str, Contents]]:
     for name, module in [*sys.modules.items()]:
-        if name.partition(".")[0] != package:
+        if not is_within(name, package):
             continue
         for key, value in [*vars(module).items()]:
             # A module that is imported late is no state, and pytest adds names of its own.
