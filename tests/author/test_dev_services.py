@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -49,13 +49,13 @@ def read(services: Services) -> object:
 def servers_of(folder: Path) -> list[psutil.Process]:
     """Return the main processes that serve from a folder."""
     places = {folder / "valkey", (folder / "postgresql").resolve() / "data"}
-    found = []
+    found = {}
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
+        with suppress(psutil.Error):  # it ends meanwhile, or is another user's
             if Path(process.cwd()) in places:
-                found.append(process)
-    ids = {one.pid for one in found}
-    return [one for one in found if one.ppid() not in ids]
+                found[process] = process.ppid()
+    ids = {process.pid for process in found}
+    return [process for process, parent in found.items() if parent not in ids]
 
 
 def test_the_data_and_the_urls_stay(folder: Path) -> None:
@@ -118,21 +118,34 @@ def test_a_crash_is_survived(folder: Path, *, is_running: bool) -> None:
     assert [] == servers_of(folder)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children end by Ctrl-C, also if a shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_the_servers_end_with_the_command(folder: Path, number: signal.Signals) -> None:
     """By a signal to the process, by Ctrl-C in its terminal, or by a kill."""
     port = free_port()
     settings = {"PEGBOARD_PLUGINS": "items", "PYTHONUNBUFFERED": "1"}
     command = [*COMMAND, "dev", "--services", "--upgrade", "--port", str(port)]
-    with subprocess.Popen(
-        command,
-        cwd=folder.parent,
-        env=clean_environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with (
+        subprocess.Popen(
+            command,
+            cwd=folder.parent,
+            env=clean_environment(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process,
+        ExitStack() as at_the_end,
+    ):
+        at_the_end.callback(process.kill)
         assert process.stdout
         told = []
         for line in process.stdout:

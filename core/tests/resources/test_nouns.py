@@ -43,6 +43,6 @@ class Library:
 
 def test_the_start_names_the_noun_that_two_resources_have(make_app):
     """Not the ids of their calls, which no author has written."""
-    hint = "The resources authors and writers both have the noun 'author': give one another noun"
+    hint = "The resources authors and writers both have the noun 'author': give one of them another"
     with pytest.raises(StartupError, match=hint):
         make_app(plugins=[Library()])

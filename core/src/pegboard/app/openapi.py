@@ -134,11 +134,12 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
 def _change_of_id(app: Flask, error: OperationIdError) -> str:
     """Return what ends a collision: of two resources it is their noun, of which ids are made."""
     rules = [one.rule for one in (error.operation, error.other)]
-    found = [resource_of(app.view_functions[rule.endpoint]) if rule else None for rule in rules]
+    views = [app.view_functions.get(rule.endpoint) if rule else None for rule in rules]
+    found = [resource_of(view) if view else None for view in views]
     nouns = {one.noun for one in found if one is not None}
     if None not in found and found[0] is not found[1] and len(nouns) == 1:
         names = " and ".join(sorted(one.name for one in found if one is not None))
-        return f"The resources {names} both have the noun {nouns.pop()!r}: give one another noun"
+        return f"The resources {names} both have the noun {nouns.pop()!r}: give one of them another"
     return "Give each call an operationId of its own, or none"
 
 

@@ -130,6 +130,7 @@ def _import(candidate: Candidate) -> Iterator[str]:
             found.append(f"writes the file {arguments[0]}")
 
     before = set(threading.enumerate())
+    sys.dont_write_bytecode = True  # the first import of a module would write it
     sys.addaudithook(note)
     with contextlib.suppress(BaseException):  # the registry tells why it fails
         candidate.load()
@@ -140,9 +141,8 @@ def _import(candidate: Candidate) -> Iterator[str]:
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
-    path, mode, *_ = arguments
-    is_compiled = ".pyc" in str(path)
-    return isinstance(mode, str) and bool(set(mode) & set("wax+")) and not is_compiled
+    _, mode, *_ = arguments
+    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
 
 
 def _shown(arguments: tuple[Any, ...]) -> str:
