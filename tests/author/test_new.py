@@ -226,7 +226,8 @@ def test_the_options_of_the_command_are_the_questions() -> None:
         option.name: sorted(option.type.choices) if isinstance(option.type, click.Choice) else []
         for option in command.params
     }
-    names = ("name", "update", "into", "distribution", "package", "noun", "defaults")
+    names = ("name", "update", "no_verify", "into", "distribution", "package", "noun")
+    names = (*names, "defaults")
     assert asked == {name: options[name] for name in options if name not in names}
 
 

@@ -52,44 +52,6 @@ def third(template: Path) -> None:
     (template / "project/CHANGELOG.md.jinja").unlink()
 
 
-@pytest.fixture
-def make_template(tmp_path: Path) -> Callable[..., Template]:
-    """Make a template of the shipped one by steps, which the tool of this repository writes."""
-
-    def make(*steps: Step) -> Template:
-        newest, patches = tmp_path / "template", tmp_path / "steps"
-        shutil.copytree(shipped_template.newest, newest)
-        for number, step in enumerate(steps, shipped_template.version + 1):
-            old = tmp_path / str(number)
-            shutil.copytree(newest, old)
-            step(newest)
-            TOOL["write_step"](old, newest, patches, f"Step {number}")
-        return Template(newest, patches)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a plugin that was written by the shipped template, all of it committed."""
-    folder = tmp_path_factory.mktemp("written") / "plugin"
-    scaffold.create(find_names("notes"), folder, {})
-    in_git(folder, "init", "--quiet", "--initial-branch", "main")
-    commit(folder, "Begin")
-    return folder
-
-
-@pytest.fixture
-def plugin(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Such a folder, to be changed by one test."""
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
-    folder = tmp_path / "plugin"
-    shutil.copytree(written, folder)
-    return folder
-
-
 def commit(folder: Path, message: str) -> None:
     """Commit all that has changed."""
     in_git(folder, "add", "--all")

@@ -1,11 +1,12 @@
 """The names of a new plugin."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pegboard.scaffold import Names, ScaffoldError, find_names
-from pegboard.scaffold.names import FIRST_PARTY
+from pegboard.scaffold.names import FIRST_PARTY, FIRST_PARTY_TABLES
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,6 +77,11 @@ def test_a_name_that_no_plugin_can_have_is_refused(name, near):
         ("items", "items is a plugin of Pegboard itself: pip install pegboard-items"),
         ("cache_redis", "is a plugin of Pegboard itself: pip install pegboard-cache-redis"),
         ("redis", "the settings of a plugin redis would begin with REDIS_, as REDIS_"),
+        ("sqlite_notes", "names that begin with sqlite_ are kept by SQLite, for its own tables"),
+        ("pg_notes", "names that begin with pg_ are kept by PostgreSQL, for its own tables"),
+        ("alembic_version", "names that begin with alembic_version are kept by Alembic"),
+        ("ratelimit_rules", "ratelimit_rules is a table of a plugin of Pegboard itself"),
+        ("o", "the class of a o would be called O, which looks like a digit. Say by --noun"),
         ("command", "a package pegboard_command is installed already"),
         ("s_", "'pegboard-s-' cannot be the name of a distribution"),
     ],
@@ -109,6 +115,25 @@ def test_an_installed_distribution_and_its_package_are_refused(plugin_folder):
         ("distribution", "a/b", "cannot be the name of a distribution"),
         ("distribution", "nötes", "cannot be the name of a distribution"),
         ("distribution", "Flask", "a distribution flask is installed already"),
+        (
+            "distribution",
+            "d" * 65,
+            "has more than the 64 characters that the name of a distribution",
+        ),
+        ("distribution", "Pegboard.Observe", "Pegboard.Observe is a plugin of Pegboard itself."),
+        ("package", "pegboard_observe", "is the package of a plugin of Pegboard itself."),
+        ("package", "PegboardNotes", "'PegboardNotes' cannot be the name of the package: it is"),
+        (
+            "package",
+            "_notes",
+            "'_notes' cannot be the name of the package: it is made of lower-case",
+        ),
+        (
+            "package",
+            "p" * 65,
+            "has more than the 64 characters that the name of a package can have",
+        ),
+        ("package", "tests", "tests is something else in the folder of the plugin."),
         ("package", "my-notes", "'my-notes' cannot be imported"),
         ("package", "class", "'class' cannot be imported: it is no name of Python, or a keyword."),
         ("package", "acme.notes", "'acme.notes' cannot be imported"),
@@ -119,6 +144,8 @@ def test_an_installed_distribution_and_its_package_are_refused(plugin_folder):
         ("noun", "none", "the class of a none would be called None, which is taken"),
         ("noun", "exception", "would be called Exception, which is taken"),
         ("noun", "text", "would be called Text, which is taken"),
+        ("noun", "notes_settings", "would be called NotesSettings, which is taken"),
+        ("noun", "item", "item is what operations of Pegboard itself are called by"),
     ],
 )
 def test_each_name_that_is_given_is_checked(option, value, reason):
@@ -132,3 +159,10 @@ def test_the_plugins_of_this_repository_are_known():
     """Also where they are not installed."""
     folders = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
     assert set() == folders - set(FIRST_PARTY)
+
+
+def test_the_tables_of_the_plugins_of_this_repository_are_known():
+    """A plugin is called as its table."""
+    models = "".join(path.read_text("utf-8") for path in ROOT.glob("plugins/*/src/*/models.py"))
+    tables = set(re.findall('__tablename__ = "(.*)"', models))
+    assert set() == tables - {*FIRST_PARTY, *FIRST_PARTY_TABLES}

@@ -12,6 +12,7 @@ from pegboard import scaffold
 @click.command()
 @click.argument("name", required=False)
 @click.option("--update", is_flag=True, help="Bring the plugin in the folder up to date instead.")
+@click.option("--no-verify", is_flag=True, help="With --update: run no hook of git.")
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the plugin.")
 @click.option("--distribution", help="The name of the distribution, by default pegboard-NAME.")
 @click.option("--package", help="The name of the import package, by default pegboard_NAME.")
@@ -34,6 +35,7 @@ def new(  # noqa: PLR0913 - each is an option of the command
     *,
     name: str | None,
     update: bool,
+    no_verify: bool,
     into: Path | None,
     distribution: str | None,
     package: str | None,
@@ -49,7 +51,10 @@ def new(  # noqa: PLR0913 - each is an option of the command
     try:
         if update:
             others = {"NAME": name, "--distribution": distribution, "--package": package}
-            _update(into or Path(), {**others, "--noun": noun, **given})
+            _update(into or Path(), {**others, "--noun": noun, **given}, verify=not no_verify)
+        elif no_verify:
+            message = "--no-verify belongs to --update."
+            raise click.UsageError(message)
         elif name is None:
             message = "name the plugin, as in: pegboard new notes"
             raise click.UsageError(message)
@@ -74,12 +79,12 @@ def _create(names: scaffold.Names, folder: Path, answers: dict[str, Any], *, ask
     click.echo("    tox")
 
 
-def _update(folder: Path, others: dict[str, Any]) -> None:
+def _update(folder: Path, others: dict[str, Any], *, verify: bool) -> None:
     if rest := sorted(key for key, value in others.items() if value is not None):
         message = f"--update asks nothing, and takes no {rest[0].removeprefix('--')}."
         raise click.UsageError(message)
     steps = list[scaffold.Step]()
-    for step in scaffold.update(folder):
+    for step in scaffold.update(folder, verify=verify):
         click.echo(f"{step.version}: {step.title} (committed)")
         steps.append(step)
     if not steps:

@@ -3,6 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
+RESTORE = ("restore", "--source=HEAD", "--staged", "--worktree", ".")
+CLEAN = ("clean", "-d", "--force", "--quiet", ".")
+"""Arguments of git that leave of a folder what is committed, and touch nothing beside it."""
+
 
 class ScaffoldError(Exception):
     """Nothing was written; the message says why, and what to do."""
@@ -27,6 +31,6 @@ class ConflictError(ScaffoldError):
             "Then run",
             f"    git add --all . && git commit --message {shlex.quote(title)}",
             "    pegboard new --update",
-            "or give the step up: git reset --hard && git clean -d --force .",
+            f"or give the step up: git {shlex.join(RESTORE)} && git {shlex.join(CLEAN)}",
         ]
         super().__init__("\n".join(lines))

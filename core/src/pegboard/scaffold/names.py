@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 
@@ -20,19 +21,33 @@ from pegboard.plugins import (
     is_plugin_name,
 )
 from pegboard.scaffold.errors import ScaffoldError
+from pegboard.scaffold.versions import shipped_template
 from pegboard.settings import CoreSettings, declarations_of
 
 FIRST_PARTY = ("cache_redis", "items", "observe", "ratelimit")
 """Plugins that Pegboard's maintainers publish, whether or not they are installed."""
 
+FIRST_PARTY_TABLES = ("cache_state", "ratelimit_rules")
+"""Their tables that are not called as the plugin."""
+
+FIRST_PARTY_NOUNS = ("health", "item", "items", "readiness")
+"""What the operations of the core and of these plugins are called by, as in `get_health`."""
+
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_CLASSES = {
-    *("Any", "Base", "Change", "DeclarativeBase", "Filter", "Flask", "FlaskClient", "Index"),
-    *("Line", "Listener", "MakeApp", "Mapped", "Moment", "Operation", "Path", "Resource"),
-    *("ResourceContract", "RunCLI", "Schema", "Sequence", "StartupError", "String", "Text"),
-    *("Callable", "Iterator", "Mapping", "Add"),
+_PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
+_LONGEST = 64
+"""Characters of the name of a distribution or package: lines of code have it beside others."""
+_FOLDERS = ("conftest", "src", "tests")
+"""Folders and modules beside the package."""
+_TABLE_PREFIXES = {
+    "alembic_version": "Alembic, for the tables in which it keeps versions",
+    "pg_": "PostgreSQL, for its own tables",
+    "sqlite_": "SQLite, for its own tables",
 }
-"""The names that the written modules import or define beside the class of the model."""
+_BOUND = re.compile(
+    r"^ *(?:from \S+ import (?P<imported>.+)|class (?P<defined>\w+)[(:]|(?P<assigned>[A-Z]\w*) = )",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ def _faults(names: Names) -> Iterator[str]:
         return  # the others are made from it
     yield from _distribution_faults(names.distribution)
     yield from _package_faults(names.package)
-    yield from _noun_faults(names.noun)
+    yield from _noun_faults(names)
 
 
 def _plugin_faults(name: str) -> Iterator[str]:
@@ -97,12 +112,21 @@ def _plugin_faults(name: str) -> Iterator[str]:
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         yield f"{name} is a keyword of Python: choose another name."
+    for prefix, whose in _TABLE_PREFIXES.items():
+        if name.startswith(prefix):
+            yield f"names that begin with {prefix} are kept by {whose}: choose another name."
+    yield from _taken_faults(name)
+
+
+def _taken_faults(name: str) -> Iterator[str]:
     if name in RESERVED_NAMES:
         yield f"{name} means something else in the commands that take a plugin's name."
     if name in {*CORE_BLUEPRINTS, *CORE_COMMANDS}:
         yield f"{name} is a command or a part of the core: choose another name."
     if name in FIRST_PARTY:
         yield f"{name} is a plugin of Pegboard itself: pip install pegboard-{_dashed(name)}."
+    if name in FIRST_PARTY_TABLES:
+        yield f"{name} is a table of a plugin of Pegboard itself: choose another name."
     for plugin in installed_plugins():
         if plugin.name == name:
             yield f"{name} is installed already, as {plugin.label}: choose another name."
@@ -122,6 +146,9 @@ def _distribution_faults(name: str) -> Iterator[str]:
             "between them dots, dashes and underscores. Choose one by --distribution."
         )
         return
+    yield from _length_faults(name, "distribution")
+    if canonicalize_name(name) in {f"pegboard-{_dashed(plugin)}" for plugin in FIRST_PARTY}:
+        yield f"{name} is a plugin of Pegboard itself. Choose another by --distribution."
     try:
         found = distribution(name)
     except PackageNotFoundError:
@@ -136,20 +163,61 @@ def _package_faults(name: str) -> Iterator[str]:
     another = "Choose another by --package."
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
         yield f"{name!r} cannot be imported: it is no name of Python, or a keyword. {another}"
+        return
+    if not _PACKAGE.fullmatch(name):
+        yield (
+            f"{name!r} cannot be the name of the package: it is made of lower-case letters, digits "
+            f"and underscores, and begins with a letter. {another}"
+        )
+    yield from _length_faults(name, "package")
+    if name in _FOLDERS:
+        yield f"{name} is something else in the folder of the plugin. {another}"
+    elif name in {f"pegboard_{plugin}" for plugin in FIRST_PARTY}:
+        yield f"{name} is the package of a plugin of Pegboard itself. {another}"
     elif name in sys.stdlib_module_names:
         yield f"{name} is a module of Python's standard library. {another}"
     elif find_spec(name) is not None:
         yield f"a package {name} is installed already. {another}"
 
 
-def _noun_faults(noun: str) -> Iterator[str]:
-    another = "Say by --noun what one row is called, as in --noun work_order."
+def _length_faults(name: str, option: str) -> Iterator[str]:
+    if len(name) > _LONGEST:
+        yield (
+            f"{name} has more than the {_LONGEST} characters that the name of a {option} can have. "
+            f"Choose another by --{option}."
+        )
+
+
+def _noun_faults(names: Names) -> Iterator[str]:
+    noun, another = names.noun, "Say by --noun what one row is called, as in --noun work_order."
     if not is_plugin_name(noun) or keyword.iskeyword(noun):
         yield f"{noun!r} cannot be what one row is called. {another}"
         return
-    model = "".join(part.capitalize() for part in noun.split("_"))
-    if model in _CLASSES or hasattr(builtins, model) or keyword.iskeyword(model):
+    if noun in FIRST_PARTY_NOUNS:
+        yield f"{noun} is what operations of Pegboard itself are called by. {another}"
+    model = _camel(noun)
+    if (
+        model in {*_written_names(), f"{_camel(names.name)}Settings"}
+        or hasattr(builtins, model)
+        or keyword.iskeyword(model)
+    ):
         yield f"the class of a {noun} would be called {model}, which is taken. {another}"
+    elif model in {"I", "O"}:
+        yield f"the class of a {noun} would be called {model}, which looks like a digit. {another}"
+
+
+@cache
+def _written_names() -> frozenset[str]:
+    """Return what the written modules import or define beside the class of the model."""
+    found = set[str]()
+    for path in shipped_template.newest.rglob("*.py.jinja"):
+        for match in _BOUND.finditer(path.read_text(encoding="utf-8")):
+            found.update(re.findall(r"\w+", match[match.lastgroup or 0]))
+    return frozenset(found)
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _dashed(name: str) -> str:

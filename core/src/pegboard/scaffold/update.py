@@ -1,6 +1,7 @@
 """Bringing a plugin up to date with the template, one commit for each step."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
@@ -8,49 +9,94 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pegboard.scaffold.errors import ConflictError, ScaffoldError
+from pegboard.scaffold.errors import CLEAN, RESTORE, ConflictError, ScaffoldError
 from pegboard.scaffold.git import git
+from pegboard.scaffold.merge import REPOSITORY, find_unmerged, merge_step
+from pegboard.scaffold.pin import accept_core
 from pegboard.scaffold.versions import Template, shipped_template
 
 ANSWERS = ".copier-answers.yml"
-REPOSITORY = "pegboard-template"
-"""What the answers call the template: a folder, relative to where an update runs."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the template that has been committed."""
+    """One step that has been committed."""
 
     version: int
+    """The version of the template that the plugin is at."""
     title: str
     """What it changes: the subject of the commit."""
 
 
-def update(folder: Path, *, template: Template = shipped_template) -> Iterator[Step]:
+def update(
+    folder: Path, *, template: Template = shipped_template, verify: bool = True
+) -> Iterator[Step]:
     """Bring the plugin in a folder up to date, and yield each step once it is committed.
 
+    The first step is that it accepts the Pegboard that is installed, if that is too new for it.
     What its author has changed stays. Raises `ConflictError` where a step changes it as well, after
     the steps before have been committed; `ScaffoldError` where nothing can be done: the folder is
-    none that `pegboard new` wrote, or git has changes of it that are not committed.
+    none that `pegboard new` wrote, git has changes of it that are not committed, or cannot commit.
+    Without `verify`, no hook of git is asked.
     """
     folder = folder.resolve()
     current = _version_of(_read_answers(folder), folder, template)
     _require_clean(folder)
+    pin = Step(current, f"Accept pegboard {version_of('pegboard')}")
+    with _whole_or_nothing(folder):
+        if is_pinned := accept_core(folder, version_of("pegboard")):
+            _answer_core(folder, version_of("pegboard"))
+            _commit(folder, pin, verify=verify)
+    if is_pinned:
+        yield pin
     if current == template.version:
         return
     with TemporaryDirectory(prefix="pegboard-update-") as scratch:
         template.write_repository(Path(scratch) / REPOSITORY)
         for version in range(current + 1, template.version + 1):
-            title = template.title_of(version)
-            answers = _read_answers(folder)
-            _apply(folder, Path(scratch), version)
-            removed = _restore_edited(folder, Path(scratch), version - 1, answers)
-            changed = _listed(folder, "U")
-            if changed or removed:
-                raise ConflictError(title, changed, removed)
-            git(folder, "add", "--all", ".", own=True)
-            git(folder, "commit", "--quiet", "--message", title, "--", ".", own=True)
-            yield Step(version, title)
+            step = Step(version, template.title_of(version))
+            with _whole_or_nothing(folder):
+                found = merge_step(folder, Path(scratch), version, _read_answers(folder))
+                if found.changed or found.removed:
+                    raise ConflictError(step.title, found.changed, found.removed)
+                _commit(folder, step, verify=verify)
+            yield step
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(folder: Path) -> Iterator[None]:
+    """Restore what is committed if a step fails, unless its author has to look at it."""
+    try:
+        yield
+    except ConflictError:
+        raise
+    except BaseException:
+        git(folder, *RESTORE, own=True)
+        git(folder, *CLEAN, own=True)
+        raise
+
+
+def _commit(folder: Path, step: Step, *, verify: bool) -> None:
+    try:
+        git(folder, "add", "--all", ".", own=True)
+        options = [] if verify else ["--no-verify"]
+        git(folder, "commit", "--quiet", *options, "--message", step.title, "--", ".", own=True)
+    except ScaffoldError as error:
+        message = (
+            f"{step.title!r} cannot be committed, and nothing of it is left: {error}\n"
+            "Fix the cause, and run pegboard new --update again. If a hook of git refuses what the "
+            "template writes, run pegboard new --update --no-verify, and change that afterwards."
+        )
+        raise ScaffoldError(message) from error
+
+
+def _answer_core(folder: Path, core: str) -> None:
+    """Write into the answers of which Pegboard the plugin is."""
+    import yaml  # noqa: PLC0415 - copier requires it
+
+    path = folder / ANSWERS
+    line = yaml.safe_dump({"pegboard": core}).strip().encode()
+    path.write_bytes(re.sub(rb"(?m)^pegboard:[^\r\n]*", line, path.read_bytes()))
 
 
 def _read_answers(folder: Path) -> dict[str, Any]:
@@ -92,7 +138,8 @@ def _version_of(answers: Mapping[str, Any], folder: Path, template: Template) ->
 
 def _require_clean(folder: Path) -> None:
     try:
-        changes = git(folder, "status", "--porcelain", "--", ".", own=True)
+        asked = ("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        changes = git(folder, *asked, own=True)
     except ScaffoldError as error:
         message = (
             f"{folder} is in no repository of git, which keeps your changes apart from the "
@@ -102,65 +149,11 @@ def _require_clean(folder: Path) -> None:
     if changes:
         message = f"commit or stash your changes first:\n{changes.rstrip()}"
         raise ScaffoldError(message)
+    if unmerged := find_unmerged(folder):
+        listed = "".join(f"\n  {name}" for name in unmerged)
+        message = (
+            "in these both changes of an earlier update still stand, between <<<<<<< and >>>>>>>; "
+            f"keep what is right, commit, and run it again:{listed}"
+        )
+        raise ScaffoldError(message)
     git(folder, "var", "GIT_COMMITTER_IDENT", own=True)  # says how to configure a name
-
-
-def _apply(folder: Path, scratch: Path, version: int) -> None:
-    """Merge what the template changes in one step into the files of the plugin."""
-    import copier  # noqa: PLC0415 - only those who write plugins have it
-
-    try:
-        # The answers name the template by a relative path, as it is elsewhere each time.
-        with contextlib.chdir(scratch):
-            copier.run_update(
-                folder,
-                {"pegboard": version_of("pegboard")},
-                vcs_ref=str(version),
-                defaults=True,
-                overwrite=True,
-                quiet=True,
-            )
-    except copier.errors.CopierError as error:
-        message = f"copier cannot update {folder}: {error}"
-        raise ScaffoldError(message) from error
-
-
-def _restore_edited(
-    folder: Path, scratch: Path, version: int, answers: Mapping[str, Any]
-) -> list[str]:
-    """Restore the removed files that are not as the version of the template before wrote them."""
-    removed = _listed(folder, "D", "HEAD")
-    if not removed:
-        return []
-    import copier  # noqa: PLC0415 - as above
-
-    before = scratch / f"written-{version}"
-    given = {name: value for name, value in answers.items() if not name.startswith("_")}
-    copier.run_copy(
-        str(scratch / REPOSITORY),
-        before,
-        given,
-        vcs_ref=str(version),
-        defaults=True,
-        quiet=True,
-    )
-    edited = [
-        name
-        for name in removed
-        if (before / name).is_file()
-        and (before / name).read_text("utf-8") != git(folder, "show", f"HEAD:./{name}", own=True)
-    ]
-    if edited:
-        git(folder, "checkout", "HEAD", "--", *edited, own=True)
-    return edited
-
-
-def _listed(folder: Path, state: str, *since: str) -> list[str]:
-    """Return the files that are in a state (of `git diff --diff-filter`) since a commit."""
-    listed = git(
-        folder,
-        *("-c", "core.quotePath=false", "diff", "--name-only", "--relative", "--no-renames"),
-        *(f"--diff-filter={state}", *since, "--", "."),
-        own=True,
-    )
-    return sorted(set(listed.splitlines()))
