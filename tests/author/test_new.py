@@ -226,9 +226,8 @@ def test_the_options_of_the_command_are_the_questions() -> None:
         option.name: sorted(option.type.choices) if isinstance(option.type, click.Choice) else []
         for option in command.params
     }
-    names = ("name", "update", "no_verify", "into", "distribution", "package", "noun")
-    names = (*names, "defaults")
-    assert asked == {name: options[name] for name in options if name not in names}
+    others = {"name", "update", "no_verify", "into", "distribution", "package", "noun", "defaults"}
+    assert asked == {name: options[name] for name in options if name not in others}
 
 
 def test_the_guide_has_every_option() -> None:
