@@ -130,12 +130,28 @@ def test_cached_answers_and_limits_need_no_thread(serve, holder: Holder, redis_u
         assert holder.connections.keys() == {"a", "b"}
 
 
+def refused(connections: list[socket.socket], count: int) -> list[socket.socket]:
+    """Wait until so many requests are refused, as the queue is full; returns those that wait."""
+    waiting = [*connections]
+    for _ in range(count):
+        answered, _, _ = select.select(waiting, [], [], 30)
+        answer = answered[0].recv(1000)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in answer
+        assert answer.endswith(b'"status":503}')
+        waiting.remove(answered[0])
+    return waiting
+
+
 def test_requests_of_clients_that_have_gone_are_not_begun(serve, holder: Holder):
     """The next one is served as soon as a thread is free."""
-    server = serve(PEGBOARD_THREADS="2", PEGBOARD_LOG_LEVEL="DEBUG")
+    server = serve(PEGBOARD_THREADS="2", PEGBOARD_QUEUE="40", PEGBOARD_LOG_LEVEL="DEBUG")
     with send(server, "/held/a"), send(server, "/held/b"):
         assert {"a", "b"} == {holder.begun(), holder.begun()}
-        for connection in [send(server, "/held/gone") for _ in range(40)]:
+        gone = [send(server, "/held/gone") for _ in range(50)]
+        # All have arrived: of a client that goes before that the service knows nothing.
+        assert 40 == len(refused(gone, 10))
+        for connection in gone:
             connection.close()
         dropped = "the client has gone before its request was begun"
         wait_until(lambda: 40 == server.output.count(dropped), "all are dropped")
@@ -152,19 +168,13 @@ def test_requests_beyond_the_queue_are_refused_at_once(serve, holder: Holder):
     with ExitStack() as stack:
         connections = [stack.enter_context(send(server, "/held/a")) for _ in range(5)]
         begun = holder.begun()
-        for _ in range(2):
-            answered, _, _ = select.select(connections, [], [], 30)
-            answer = answered[0].recv(1000)
-            assert answer.startswith(b"HTTP/1.1 503 ")
-            assert b"retry-after: 1\r\n" in answer
-            assert answer.endswith(b'"status":503}')
-            connections.remove(answered[0])
+        waiting = refused(connections, 2)
         assert 200 == get(server, "/health")[0]
-        assert ([], [], []) == select.select(connections, [], [], 0)
+        assert ([], [], []) == select.select(waiting, [], [], 0)
         for number in range(3):
             holder.let_go(begun)
             begun = holder.begun() if number < 2 else ""
-        for connection in connections:
+        for connection in waiting:
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
