@@ -16,6 +16,7 @@ from pegboard.database.statements import (
     execute_alone,
     row_maker,
 )
+from pegboard.database.timed_statements import time_statements
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -49,6 +50,7 @@ __all__ = [
     "no_time_limit",
     "only_reads",
     "row_maker",
+    "time_statements",
     "transactional",
     "transactional_made_of",
     "violation_of",
