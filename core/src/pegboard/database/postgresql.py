@@ -64,6 +64,7 @@ class Server:
         self.has_listeners: Callable[[], bool] = lambda: False
         """Returns whether a plugin listens to the pool, and so may prepare its connections."""
         self.cursors = Cursors()
+        """The classes of the cursors of all connections."""
         self._is_silent = False
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
@@ -158,6 +159,11 @@ class Server:
                 raise ReadOnlyConnectionError(message)
 
     @property
+    def is_unavailable(self) -> bool:
+        """Whether the server is known not to answer."""
+        return self._breaker.is_open
+
+    @property
     def _refuses_calls(self) -> bool:
         return self._is_silent and self._breaker.is_open
 
@@ -199,6 +205,12 @@ def cursors_of(engine: Engine) -> Cursors | None:
     """Return the classes of the cursors of an engine; None where they are not the platform's."""
     server = _SERVERS.get(engine)
     return server.cursors if server and engine.dialect.driver == "psycopg2" else None
+
+
+def is_unavailable(engine: Engine) -> bool | None:
+    """Return whether the server of an engine is known not to answer; None if nothing looks."""
+    server = _SERVERS.get(engine)
+    return None if server is None else server.is_unavailable
 
 
 def _ask(connection: WatchedConnection, statement: str, limit: float) -> tuple[Any, ...] | None:
