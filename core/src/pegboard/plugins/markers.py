@@ -192,7 +192,7 @@ def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
     return mark
 
 
-def _names(given: str | Collection[str]) -> tuple[str, ...]:
+def _names(given: object) -> tuple[str, ...]:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         message = (
