@@ -403,3 +403,19 @@ def test_a_route_without_a_document_is_explained(make_app: MakeApp, explain: Any
     assert ("any", True) == (answer["status"], "start_page" in answer["description"])
     (answer,) = explain(app, "OPTIONS", "/")["answers"]
     assert ("200", ["Allow"]) == (answer["status"], answer["headers"])
+
+
+def test_a_transaction_below_a_decorator_without_wraps_is_explained(
+    make_app: MakeApp, explain: Any, plugin_folder: PluginFolder
+) -> None:
+    """With the decorator, which may do what it likes."""
+    code = SHOP.replace("    @functools.wraps(view)\n", "").replace(
+        "@pegboard.transactional\n@checked", "@checked\n@pegboard.transactional"
+    )
+    plugin_folder.add("shop", code.replace("5/minute", "6/minute"))
+    found = explain(make(make_app, "shop"), "POST", "/api/shop/7")
+    assert found["transaction"].startswith("one, if the decorator without functools.wraps calls")
+    told = [one["what"] for one in found["guards"] if one["kind"] == "decorator"]
+    assert ["checked.<locals>.run, without functools.wraps", "pegboard.transactional"] == [
+        one.removeprefix("example_shop.plugin.") for one in told[-2:]
+    ]

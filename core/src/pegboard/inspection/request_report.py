@@ -220,10 +220,12 @@ def _cache(app: Flask, route: Route | None) -> tuple[bool, str]:
 def _transaction(route: Route | None, wrappers: tuple[Wrapper, ...]) -> str:
     if route is None:
         return "none, as no view runs"
-    if any(one.name == _TRANSACTION for one in wrappers):
+    found = [one for one in wrappers if one.name == _TRANSACTION]
+    if found:
+        below = ", if the decorator without functools.wraps calls it"
         return (
-            "one: committed when the view returns, rolled back when it raises, and run again up to "
-            "three times after a deadlock"
+            f"one{below * all(one.is_hidden for one in found)}: committed when the view returns, "
+            "rolled back when it raises, and run again up to three times after a deadlock"
         )
     return "none of the platform: what the view does not commit itself is rolled back at the end"
 
