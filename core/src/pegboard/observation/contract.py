@@ -92,9 +92,9 @@ class Observer:
     def statement(self, text: str, seconds: float, error: BaseException | None, /) -> None:
         """Take note of a statement of the database that has ended, also outside of requests.
 
-        `text` has no parameters, but may have literals; `error` is what the driver has raised. It
-        is called on the thread and in the context of the statement. Statements are measured only
-        if an observer has this method.
+        `text` has no parameters, but may have literals; `seconds` is how many it took, and `error`
+        what the driver has raised. It is called on the thread and in the context of the statement.
+        Statements are measured only if an observer has this method.
         """
 
     def part(self, part: Part, /) -> Callable[[float], object] | None:  # noqa: ARG002 - not here
