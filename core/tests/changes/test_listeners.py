@@ -873,7 +873,8 @@ def test_a_statement_on_a_base_concerns_those_who_listen_to_a_subclass(make: Mak
     """As it may write their rows; one on another subclass does not."""
     drawings = Ears([Drawing])
     with make(drawings.plugin).app_context():
-        db.session.execute(insert(Picture.__table__).values(name="a", kind="a"))  # not told
+        pictures = Base.metadata.tables["pictures"]
+        db.session.execute(pictures.insert().values(name="a", kind="a"))  # not told
         db.session.execute(update(Picture).values(name="x"))
         db.session.execute(update(Book).values(title="x"))
         db.session.commit()
