@@ -106,9 +106,9 @@ class Companion:
 
     def _kill_still(self, process: ForkProcess) -> None:
         still = self._watched.look()
-        if self._still_timeout and still >= self._still_timeout and process.pid:
+        if self._still_timeout and still >= self._still_timeout:
             message, seconds = "%s stands still for %g s, and is killed", self._still_timeout
-            self._pulse.log_stacks(process.pid, logging.ERROR, message, self._title, seconds)
+            self._pulse.log_stacks(logging.ERROR, message, self._title, seconds)
             process.kill()
             process.join()
 

@@ -179,21 +179,22 @@ class Pulse:
         follow()
         loop.call_soon(beat)
 
-    def log_stacks(self, pid: int, level: int, message: str, *args: object) -> None:
+    def log_stacks(self, level: int, message: str, *args: object) -> None:
         """Log a message with the stacks of all threads of the process."""
-        stacks = self.stacks(pid) or None
+        stacks = self.stacks() or None
         name = logger.name
         logger.handle(
             logger.makeRecord(name, level, __file__, 0, message, args, None, sinfo=stacks)
         )
 
-    def stacks(self, pid: int) -> str:
+    def stacks(self) -> str:
         """Return the stacks of all threads of the process, the innermost frames first.
 
-        It does not have to go on for that; empty if it has ended.
+        It does not have to go on for that; empty if it has ended, or has not begun: it would end by
+        the signal.
         """
         with self._alone():
-            return self._read_stacks(pid)
+            return self._read_stacks(self.pid) if self.pid else ""
 
     def _read_stacks(self, pid: int) -> str:
         os.ftruncate(self._stacks.fileno(), 0)

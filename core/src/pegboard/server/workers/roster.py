@@ -133,7 +133,7 @@ class Roster:
     def stacks(self) -> list[tuple[int, int, str]]:
         """Return number, process id and stacks of each worker that runs."""
         running = [(one.number, one.pid, one) for one in self._pulses if one.pid]
-        return [(number, pid, pulse.stacks(pid)) for number, pid, pulse in sorted(running)]
+        return [(number, pid, pulse.stacks()) for number, pid, pulse in sorted(running)]
 
 
 class LevelFollower:

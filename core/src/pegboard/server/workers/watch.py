@@ -61,16 +61,14 @@ class Watch:
             if longest and still >= longest:
                 reason = "stands still for" if has_started else "does not serve after"
                 message = f"%s {reason} %g s, and is killed"
-                pid = worker.inner.pid
-                watched.pulse.log_stacks(pid, logging.ERROR, message, name_of(worker), longest)
+                watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
                 worker.inner.kill()
         self._roster.note_supervision(is_served=is_served)
 
     def log_stacks(self) -> None:
         """Log where the threads of all workers are."""
         for worker, watched in self._running():
-            message, pid = "threads of %s", worker.inner.pid
-            watched.pulse.log_stacks(pid, logging.WARNING, message, name_of(worker))
+            watched.pulse.log_stacks(logging.WARNING, "threads of %s", name_of(worker))
 
     def _running(self) -> Iterator[tuple["WorkerProcess", WatchedPulse]]:
         """Yield the workers whose processes have begun, and have not ended."""

@@ -23,6 +23,18 @@ class LogSettings(Settings):
         "do.",
         validate=Range(0, 1),
     )
+    slow_statement: float = setting(
+        0.0,
+        doc="Time from which on a statement of the database is logged as a warning, with its "
+        "plugin, route and request; 0: none is.",
+        validate=Range(0, 3600),
+    )
+    slow_stage: float = setting(
+        0.0,
+        doc="Time from which on a stage, its wait for Redis, or a plugin's function that is called "
+        "for requests is logged as a warning; 0: none is.",
+        validate=Range(0, 3600),
+    )
 
 
 class APISettings(Settings):
