@@ -9,12 +9,14 @@ from marked_page import MarkedPage
 
 import pegboard
 import pegboard_cache_redis.problems
+import pegboard_observe.problems
 import pegboard_ratelimit.problems
 from pegboard.problems import Code
 
 OWNERS: dict[str, type[pegboard.ProblemCode]] = {
     "core": Code,
     "cache_redis": pegboard_cache_redis.problems.Code,
+    "observe": pegboard_observe.problems.Code,
     "ratelimit": pegboard_ratelimit.problems.Code,
 }
 
