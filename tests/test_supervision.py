@@ -21,6 +21,9 @@ from pegboard.testing.services import LiveServer
 
 pytestmark = pytest.mark.slow
 
+SHORT = 0.5
+"""Seconds for which a connection that is kept is idle at most, half of what a stop waits for it."""
+
 
 def ask(server: LiveServer, path: str, timeout: float = 30.0) -> tuple[int, str]:
     """Get a path on a connection of its own."""
@@ -231,11 +234,17 @@ def test_a_worker_that_has_served_enough_is_replaced(
     ask(server, "/grow")
     kept_connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
 
-    def is_replaced(connection: http.client.HTTPConnection) -> bool:
+    def get(connection: http.client.HTTPConnection) -> tuple[int, str]:
         connection.request("GET", "/pid")  # reconnects where the last answer said so
         response = connection.getresponse()
-        kept = response.status, response.read().decode()
+        return response.status, response.read().decode()
+
+    def is_replaced(connection: http.client.HTTPConnection) -> bool:
+        kept = get(connection)
+        asked = time.monotonic()
         new = ask(server, "/pid")
+        if time.monotonic() - asked > SHORT:
+            connection.close()  # a stop waits for idle ones no longer than that
         assert {200} == {kept[0], new[0]}
         return first not in (kept, new)
 
