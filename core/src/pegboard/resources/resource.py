@@ -104,13 +104,15 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
+        # A text is refused as one, and not as the letters that it has.
+        given: Collection[Any] = operations if isinstance(operations, str) else tuple(operations)
         declared = Declaration(
             name=name,
             noun=noun,
             model=model,
             schema=schema,
             url_prefix=f"/api/{name}" if url_prefix is None else url_prefix,
-            operations=operations if isinstance(operations, str) else tuple(operations),
+            operations=given,
             sort=sort,
             sort_keys=sort_keys,
             search=search,
