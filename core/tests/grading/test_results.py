@@ -15,7 +15,9 @@ from pegboard.grading.rule import Finding
 from pegboard.grading.started import Route, Started
 from pegboard.grading.subject import Subject, find_subject
 from pegboard.grading.suite import Suite, read_suite
+from pegboard.testing.contracts import MigrationsContract
 from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.evidence import pytest_collection_modifyitems as write_evidence
 
 CONTRACTS = ["MigrationsContract", "PluginContract", "ResourceContract", "StageContract"]
 STARTED = Started(
@@ -43,6 +45,7 @@ def case(inside: str = "", **changes: Any) -> str:
         "class": "TestIt",
         "contracts": CONTRACTS,
         "replaces": [],
+        "proves": "rows-migrated",
         "databases": ["postgresql", "sqlite"],
         "fixtures": ["statement_budget"],
         "marks": ["faults"],
@@ -104,6 +107,42 @@ def test_good_results_pass(rule: str, subject: Subject, tmp_path: Path) -> None:
     assert Outcome.PASSED == found.outcome, found.details
 
 
+def collected(test: str, database: str, folder: Path) -> str:
+    """One test of the contract of migrations, with what the testing kit writes of it."""
+    item: Any = SimpleNamespace(
+        path=folder / "test_it.py",
+        nodeid=f"test_it.py::TestIt::{test}[{database}]",
+        name=test,
+        cls=MigrationsContract,
+        function=getattr(MigrationsContract, test),
+        callspec=SimpleNamespace(params={"database": database}),
+        user_properties=[],
+        iter_markers=lambda: (),
+    )
+    config: Any = SimpleNamespace(
+        option=SimpleNamespace(xmlpath="report.xml"), getini=lambda _: ["error"]
+    )
+    write_evidence(config, [item])
+    ((_, value),) = item.user_properties
+    return case(**json.loads(value))
+
+
+@pytest.mark.parametrize(
+    "test,outcome",
+    [
+        ("test_each_revision_goes_up_down_and_up_again", Outcome.PASSED),
+        ("test_models_equal_the_database", Outcome.FAILED),
+    ],
+)
+def test_the_contract_says_which_test_has_rows(
+    test: str, outcome: Outcome, subject: Subject, tmp_path: Path
+) -> None:
+    """The rule knows it by its mark, whatever it is called."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "example-notes"\n')
+    cases = [collected(test, database, tmp_path) for database in ("sqlite", "postgresql")]
+    assert outcome == check("rows-migrated", subject, read(subject, tmp_path, *cases)).outcome
+
+
 ONLY_SQLITE = (case(databases=["sqlite"]), case(name="x::test_y", contracts=[], databases=[]))
 
 
@@ -124,7 +163,7 @@ ONLY_SQLITE = (case(databases=["sqlite"]), case(name="x::test_y", contracts=[], 
         ("migrations-contract", ONLY_SQLITE, "no test of it has passed on postgresql"),
         ("both-databases", ONLY_SQLITE, "no test passes on sqlite or postgresql"),
         ("rows-migrated", ONLY_SQLITE, "has not passed on postgresql"),
-        ("rows-migrated", (case(name="x::test_models"),), "has not passed on sqlite or postgresql"),
+        ("rows-migrated", (case(proves=None),), "has not passed on sqlite or postgresql"),
         ("combinations", (case(),), "no results where other plugins were installed"),
         ("combinations", (case(plugins=["items", "notes"]),), "where only notes was installed"),
         ("lowest-python", (case(python="3.13"), case(python="3.12")), "of 3.12, 3.13"),

@@ -38,6 +38,8 @@ class Case:
     """The names of the contracts that have it, if its class inherits them and it is theirs."""
     replaces: frozenset[str]
     """The names of the contracts of which it replaces a test by its own."""
+    proves: str | None
+    """The id of the rule that asks for this test of a contract; None for other tests."""
     databases: frozenset[str]
     """The databases that it says it runs on: sqlite, postgresql."""
     fixtures: frozenset[str]
@@ -188,6 +190,7 @@ def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
         evidence["class"],
         frozenset(evidence["contracts"]),
         frozenset(evidence["replaces"]),
+        evidence.get("proves"),  # which reports of an older testing kit do not have
         frozenset(evidence["databases"]),
         frozenset(evidence["fixtures"]),
         frozenset(evidence["marks"]),

@@ -8,16 +8,30 @@ the environment that it ran in. The fixtures of the testing kit load it; without
 import json
 import platform
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 PROPERTY = "pegboard"
 DATABASES = ("sqlite", "postgresql")
+
+_PROVES = "pegboard_proves"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def proves(rule: str) -> Callable[[F], F]:
+    """Mark a test of a contract as the one that a rule of the grade asks for, by the rule's id."""
+
+    def mark(test: F) -> F:
+        setattr(test, _PROVES, rule)
+        return test
+
+    return mark
 
 
 @pytest.hookimpl(trylast=True)
@@ -68,6 +82,7 @@ def _evidence(item: pytest.Item, folder: Path) -> dict[str, Any]:
         "name": f"{item.path.relative_to(folder)}::{item.nodeid.partition('::')[2]}",
         "class": owner.__qualname__ if owner else "",
         **_contracts(item),
+        "proves": getattr(getattr(item, "function", None), _PROVES, None),
         "databases": sorted(databases),
         "fixtures": sorted({*_of_the_kit(item)}),
         "marks": sorted({mark.name for mark in item.iter_markers()}),
