@@ -66,14 +66,13 @@ def declares_budgets(evidence: Evidence) -> Finding:
     """Check that a test counts what a request sends."""
     if not evidence.started.routes:
         return not_applicable("it has no routes")
-    cases = [
-        case
-        for case in evidence.suite.passed
-        if any("budget" in name for name in case.fixtures | case.marks)
-    ]
+    cases = [case for case in evidence.suite.passed if "budget" in case.proofs]
     names = {case.name for case in cases}
     if not names:
-        return failed("no test declares a budget: use the fixture statement_budget")
+        return failed(
+            "no test holds a request to a budget: use the fixture statement_budget, and send a "
+            "request in its block"
+        )
     return passed(f"{len(names)} tests declare a budget")
 
 
@@ -182,8 +181,8 @@ RULES = (
         "budgets",
         Tier.GOLD,
         "If it has routes, a test declares how many statements a request may send.",
-        "A test that uses a fixture or a marker whose name has `budget` in it counts, as "
-        "`statement_budget` of the testing kit, which fails if the test declares none by it.",
+        "A test counts in which a block of the fixture `statement_budget` says a number, and has "
+        "sent a request or a statement in its process.",
         declares_budgets,
     ),
     GradeRule(

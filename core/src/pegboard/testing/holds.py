@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
+from pegboard.testing import proofs
 from pegboard.testing.processes import WAIT_TIMEOUT
 
 Command = list[bytes]
@@ -75,6 +76,7 @@ class Hold:
 
     async def keep(self, command: Command) -> bool:
         """Wait until a held command is released or dropped; returns whether to forward it."""
+        proofs.show(proofs.FAULT)
         self.caught.append(command)
         self._caught.set()
         await self._decision.wait()

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import hiredis
 
+from pegboard.testing import proofs
 from pegboard.testing.holds import Command, Hold
 from pegboard.testing.processes import WAIT_TIMEOUT, free_port
 from pegboard.testing.servers import Certificates
@@ -156,11 +157,13 @@ class RedisProxy:
 
     def cut(self) -> None:
         """Reset every connection; new ones are accepted."""
+        proofs.show(proofs.FAULT)
         self.run(self._cut())
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
         """Reset every connection and refuse new ones."""
+        proofs.show(proofs.FAULT)
         self.run(self._stop_listening())
         try:
             yield
