@@ -209,15 +209,16 @@ class Worker:
         return gateway
 
     def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
-        if isinstance(self.address, UnixAddress):
-            return  # its clients are proxies of this machine
+        if isinstance(self.address, UnixAddress) or not CAN_SEE_CONNECTIONS:
+            return  # the clients of a Unix socket are proxies of this machine
         limits = ConnectionLimits(
             header_timeout=self.limits.header_timeout,
             per_client=self.limits.connections_per_client,
             proxies=gateway.trusted_proxies,
             is_http2=self.http2,
         )
-        ConnectionWatch(self.address, limits, gateway.serving).start(loop)
+        asked = gateway.asked = set()
+        ConnectionWatch(self.address, limits, gateway.serving, asked).start(loop)
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
