@@ -32,6 +32,7 @@ from pegboard.api.query import check_query
 from pegboard.api.sent import name_columns
 from pegboard.api.specification import Api, init_api
 from pegboard.api.status_names import use_current_names
+from pegboard.api.unwrapping import held_functions
 
 __all__ = [
     "ASSETS",
@@ -62,6 +63,7 @@ __all__ = [
     "functions_inside",
     "get_health",
     "health_blueprint",
+    "held_functions",
     "init_api",
     "init_data_errors",
     "init_health",
