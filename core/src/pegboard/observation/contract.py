@@ -67,6 +67,7 @@ class Part:
     """A part of the service that requests pass, and whose time can be measured."""
 
     kind: PartKind
+    """What it is."""
     name: str
     """As in `limit.prepare`, `before_request check_key` or `exchange`."""
     plugin: str
