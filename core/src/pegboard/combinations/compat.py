@@ -115,16 +115,8 @@ class Compat:
     def _test(self, python: Path, source: Path, report: Path) -> Outcome:
         core = report.with_name("core.json")
         options = ["-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junit-xml={report}"]
-        done = subprocess.run(
-            [str(python), "-c", PYTEST, str(core), "-q", *options, *self.arguments],
-            cwd=source,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            env=_environment_variables(),
-        )
+        command = [str(python), "-c", PYTEST, str(core), "-q", *options, *self.arguments]
+        done = _complete(command, source)
         (report.parent / "output.txt").write_text(done.stdout, encoding="utf-8")
         if done.returncode == NO_TESTS:
             message = f"pytest finds no tests in {source.name}"
@@ -176,8 +168,21 @@ def _require_core(python: Path) -> None:
 
 def _run(command: Sequence[str], failure: str) -> str:
     """Run a command, and return what it prints. Raises `CompatError`."""
-    done = subprocess.run(
+    done = _complete(command)
+    if done.returncode:
+        lines = " ".join(done.stdout.split())
+        message = f"{failure}: {lines}"
+        raise CompatError(message)
+    return done.stdout
+
+
+def _complete(
+    command: Sequence[str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, by default the current one, and wait for its end."""
+    return subprocess.run(
         command,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -185,11 +190,6 @@ def _run(command: Sequence[str], failure: str) -> str:
         check=False,
         env=_environment_variables(),
     )
-    if done.returncode:
-        lines = " ".join(done.stdout.split())
-        message = f"{failure}: {lines}"
-        raise CompatError(message)
-    return done.stdout
 
 
 def _read_report(report: Path) -> Outcome:

@@ -41,6 +41,8 @@ class Case:
     """The names of the contracts that have it, if its class inherits them and it is theirs."""
     replaces: frozenset[str]
     """The names of the contracts of which it replaces a test by its own."""
+    proves: str | None
+    """The id of the rule that asks for this test of a contract; None for other tests."""
     left_out: frozenset[str]
     """The names of the tests that its class has of contracts, and that its run left out."""
     databases: frozenset[str]
@@ -256,6 +258,7 @@ def _case(case: ET.Element, evidence: dict[str, Any], shown: dict[str, Any]) -> 
         evidence["class"],
         frozenset(evidence["contracts"]),
         frozenset(evidence["replaces"]),
+        evidence.get("proves"),  # which reports of an older testing kit do not have
         frozenset(evidence["left_out"]),
         frozenset(evidence["databases"]),
         frozenset(evidence["fixtures"]),

@@ -10,11 +10,11 @@ import json
 import platform
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -24,6 +24,20 @@ from pegboard.testing import proofs
 PROPERTY = "pegboard"
 RUN_PROPERTY = "pegboard.run"
 DATABASES = ("sqlite", "postgresql")
+
+_PROVES = "pegboard_proves"
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def proves(rule: str) -> Callable[[F], F]:
+    """Mark a test of a contract as the one that a rule of the grade asks for, by the rule's id."""
+
+    def mark(test: F) -> F:
+        setattr(test, _PROVES, rule)
+        return test
+
+    return mark
 
 
 _COLLECTED = pytest.StashKey[dict[str, pytest.Item]]()
@@ -169,6 +183,7 @@ def _evidence(item: pytest.Item, folder: Path) -> dict[str, Any]:
         "name": _name(item.path, item.nodeid, folder),
         "class": owner.__qualname__ if owner else "",
         **_contracts(item),
+        "proves": getattr(getattr(item, "function", None), _PROVES, None),
         "databases": sorted(databases),
         "fixtures": sorted({*_of_the_kit(item)}),
         "marks": sorted({mark.name for mark in item.iter_markers()}),

@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -177,12 +176,7 @@ class RedisProxy:
         self.run(self._listen())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Reset every connection and stop."""
         self.run(self._stop_listening())
         self._loop.call_soon_threadsafe(self._loop.stop)
