@@ -106,6 +106,11 @@ class Clients:
             _remember(self._addresses, key, len(peer) + len(header), text)
             return text
 
+    def has_trusted_peer(self, environ: Mapping[str, Any]) -> bool:
+        """Return whether a request comes from a trusted proxy, whose headers can be believed."""
+        peer = read_address(environ.get("REMOTE_ADDR") or "")
+        return bool(self._proxies) and self._proxies.trust(peer, 0)
+
     def known_identity(self, environ: Mapping[str, Any]) -> str | None:
         """Return the name of the client, as its key has it after `user:`; None if it is not known.
 

@@ -15,6 +15,7 @@ from pegboard.observation.contract import (
 from pegboard.observation.observers import Observers as Observers
 from pegboard.observation.observers import get_observers as get_observers
 from pegboard.observation.observers import init_observers as init_observers
+from pegboard.observation.observers import set_trace_id
 from pegboard.observation.slow_log import SlowLog as SlowLog
 from pegboard.observation.statement_text import statement_text
 
@@ -25,5 +26,6 @@ __all__ = [
     "Observer",
     "Part",
     "PartKind",
+    "set_trace_id",
     "statement_text",
 ]

@@ -67,6 +67,7 @@ class Part:
     """A part of the service that requests pass, and whose time can be measured."""
 
     kind: PartKind
+    """What it is."""
     name: str
     """As in `limit.prepare`, `before_request check_key` or `exchange`."""
     plugin: str
@@ -92,9 +93,9 @@ class Observer:
     def statement(self, text: str, seconds: float, error: BaseException | None, /) -> None:
         """Take note of a statement of the database that has ended, also outside of requests.
 
-        `text` has no parameters, but may have literals; `error` is what the driver has raised. It
-        is called on the thread and in the context of the statement. Statements are measured only
-        if an observer has this method.
+        `text` has no parameters, but may have literals; `seconds` is how many it took, and `error`
+        what the driver has raised. It is called on the thread and in the context of the statement.
+        Statements are measured only if an observer has this method.
         """
 
     def part(self, part: Part, /) -> Callable[[float], object] | None:  # noqa: ARG002 - not here

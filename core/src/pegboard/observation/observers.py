@@ -9,6 +9,7 @@ from flask import Flask
 
 from pegboard.extensions import get_extension
 from pegboard.http import CACHED_KEY
+from pegboard.logs import trace_id
 from pegboard.observation.access_log import AccessLog
 from pegboard.observation.access_log import logger as access_logger
 from pegboard.observation.contract import CORE, Observation, Observer, Part
@@ -165,6 +166,11 @@ class Observers:
 def _has(observer: Observer, name: str) -> bool:
     """Return whether an observer has a method of its own; it need not inherit from `Observer`."""
     return getattr(type(observer), name, None) not in {None, getattr(Observer, name)}
+
+
+def set_trace_id(identifier: str) -> None:
+    """Have the log lines of the current request tell this trace id, from `begin` of an observer."""
+    trace_id.set(identifier)
 
 
 def init_observers(app: Flask, observers: Observers) -> None:

@@ -60,3 +60,9 @@ class Parts:
                 one.is_changed = False
                 counts, seconds = [*one.counts], one.seconds
             yield one.labels, counts, seconds
+
+    def note_all_changed(self) -> None:
+        """Have `changed` yield everything again."""
+        for one in [*self._times.values()]:
+            with one.lock:
+                one.is_changed = any(one.counts)

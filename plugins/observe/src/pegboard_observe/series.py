@@ -104,6 +104,13 @@ class Requests(Observer):
             states = [(one.labels, [*one.counts], one.seconds, one.size) for one in found]
         yield from states
 
+    def note_all_changed(self) -> None:
+        """Have `changed` yield everything again."""
+        with self._lock:
+            for one in self._series.values():
+                one.is_changed = True
+        self.parts.note_all_changed()
+
 
 def _labels(one: Observation, method: str) -> tuple[str, ...]:
     route = UNMATCHED if one.route is None else one.route.rule.rule
