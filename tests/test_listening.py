@@ -224,7 +224,7 @@ def tls_settings(folder: Path) -> dict[str, str]:
 def test_a_certificate_turns_with_its_key_and_password(
     folder: Path, plugin: dict[str, str], tmp_path: Path
 ) -> None:
-    """By SIGHUP, after all three files were replaced."""
+    """By SIGHUP, after all three files were replaced; headers have their time-out before."""
     ca = trustme.CA()
     trusted = ssl.create_default_context()
     ca.configure_trust(trusted)
@@ -238,8 +238,15 @@ def test_a_certificate_turns_with_its_key_and_password(
             return secured.getpeercert(binary_form=True)
 
     first = issue(ca, tmp_path, "a password")
-    with Listener(folder, **plugin, **tls_settings(tmp_path), PORT=str(port)) as server:
+    settings = {**plugin, **tls_settings(tmp_path), "PORT": str(port)}
+    with Listener(folder, **settings, PEGBOARD_HEADER_TIMEOUT="3") as server:
         assert first == shown()
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+            trusted.wrap_socket(plain, server_hostname="127.0.0.1") as slow,
+        ):
+            slow.sendall(b"GET /spoken HTTP/1.1\r\nHo")
+            assert b"" == slow.recv(1), "it is closed though the handshake was answered"
         second = issue(ca, tmp_path, "another password")
         os.kill(server.pid, signal.SIGHUP)
         wait_until(lambda: second == shown(), "the new one is shown", timeout=60)

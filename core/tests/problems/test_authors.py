@@ -4,6 +4,7 @@ A message names the plugin, the place, what to do, and the code, under which the
 has a section (`docs/reference/problems.md`, which is written from the codes).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,18 +279,55 @@ MISTAKES = {
     ),
     "a service that nobody provides": Mistake(
         Code.SERVICE_MISSING,
-        ("it requires the service example_shop.plugin.Mailer, which no active plugin provides"),
+        (
+            "it requires the service example_shop.plugin.Mailer, which no active plugin "
+            "provides, at example_shop/plugin.py:3"
+        ),
         (
             "Install and activate a plugin that provides it, or disable shop too. "
             "Services that there are: none."
         ),
         SERVICE,
     ),
+    "a service without an interface": Mistake(
+        Code.SERVICE_INVALID,
+        "an implementation of pegboard_provides has no interface, at example_shop/plugin.py:2",
+        "Put @pegboard.hookimpl.provides(Interface) above it.",
+        hook("pegboard_provides(app)"),
+    ),
+    "a mark with a text": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        (
+            "it cannot be imported: TypeError: hookimpl is given 'pegboard_setup', which is no "
+            "function and no declaration of a hook: write @pegboard.hookimpl, or "
+            "@pegboard.hookimpl(pegboard.hookspec.pegboard_setup), at example_shop/plugin.py:2, "
+            "raised in pegboard/plugins/markers.py:{line}"
+        ),
+        "Fix example_shop/plugin.py:2…",
+        hook("pegboard_setup()", mark="pegboard.hookimpl('pegboard_setup')"),
+    ),
+    "a number in before": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        (
+            "it cannot be imported: TypeError: hookimpl is given 3 as before or after: write the "
+            "name of a plugin, or a list of names, at example_shop/plugin.py:2, "
+            "raised in pegboard/plugins/markers.py:{line}"
+        ),
+        "Fix example_shop/plugin.py:2…",
+        hook("pegboard_setup()", mark="pegboard.hookimpl(before=3)"),
+    ),
+    "before itself": Mistake(
+        Code.HOOK_ORDER_CYCLE,
+        "implementations of pegboard_setup are each to be called before the next: shop → shop, at "
+        "example_shop/plugin.py:2",
+        "Remove a plugin from before= or after= of pegboard_setup in one of the plugins.",
+        hook("pegboard_setup()", mark="pegboard.hookimpl(before='shop')"),
+    ),
     "a cycle in before and after": Mistake(
         Code.HOOK_ORDER_CYCLE,
         (
             "implementations of pegboard_setup are each to be called before the "
-            "next: shop → stock → shop"
+            "next: shop → stock → shop, at example_shop/plugin.py:2"
         ),
         ("Remove a plugin from before= or after= of pegboard_setup in one of the plugins."),
         hook("pegboard_setup()", mark="pegboard.hookimpl(before='stock')"),
@@ -323,11 +361,17 @@ def test_a_mistake_stops_the_start_and_is_explained(plugin_folder: PluginFolder,
         )
     with pytest.raises(StartupError) as caught:
         create_app({**ALONE, "PLUGINS": ",".join(plugins)})
-    summary = mistake.summary.format(path=plugin_folder.path)
+    summary = mistake.summary.replace("{path}", str(plugin_folder.path))
     hint, ellipsis, _ = mistake.hint.partition("…")
     expected = f"{mistake.owner}: {summary} [{mistake.code}]\n    {hint}"
     (problem,) = caught.value.problems
+    expected = re.sub(r"\{line\}", lambda _: line_raised(str(problem)), expected)
     assert expected == (str(problem)[: len(expected)] if ellipsis else str(problem))
+
+
+def line_raised(message: str) -> str:
+    """The line of the core's own module that raised an error, which no author needs to know."""
+    return message.partition("markers.py:")[2].partition(" ")[0]
 
 
 def section(code: Code) -> str:

@@ -1,6 +1,8 @@
 """Tests of replicas that sign with other keys."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +10,9 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from pegboard.redis import get_fleet_keys
+from pegboard.redis import fleet_keys, get_fleet_keys
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import WAIT_TIMEOUT
 
 OLD, NEW, OTHER = "the old key " * 3, "the new key " * 3, "another key " * 3
 
@@ -87,6 +90,51 @@ def test_what_ends_is_forgotten(replica: MakeReplica, redis_url: str, caplog):
     assert not foreign(one)
     assert "sign with keys that this one takes again" in caplog.text
     assert [] == one.test_client().get("/health/ready").get_json()["degraded"]
+
+
+CORRUPT: dict[str, Callable[[Redis, str], object]] = {
+    "another type": lambda client, name: client.delete(name) and client.rpush(name, "x"),
+    "no fingerprint": lambda client, name: client.hset(name, b"\xff\xfe", int(time.time())),
+    "fields of a million bytes": lambda client, name: client.hset(name, "a" * 10**6, "1"),
+    "no number": lambda client, name: client.hset(name, "a" * 12, "none"),
+    "nan": lambda client, name: client.hset(name, "a" * 12, "nan"),
+    "a time to come": lambda client, name: client.hset(name, "a" * 12, int(time.time()) + 10**9),
+    "endless": lambda client, name: client.hset(name, "a" * 12, "inf"),
+    "a time long ago": lambda client, name: client.hset(name, "a" * 12, "-1e300"),
+}
+
+
+@pytest.mark.parametrize("kind", CORRUPT)
+def test_what_no_process_has_noted_is_removed(replica: MakeReplica, redis_url: str, kind: str):
+    """The keys of others are compared as before, whatever anybody has written beside them."""
+    one, other = replica(OLD), replica(OTHER)
+    assert 0 == foreign(one)
+    with Redis.from_url(redis_url) as client:
+        [name] = client.keys("pegboard:keys:*")
+        [own] = client.hkeys(name)
+        assert CORRUPT[kind](client, name)
+        assert 0 == foreign(one)
+        assert [own] == client.hkeys(name)
+        assert 0 < client.pttl(name) <= 20_000
+    assert [1, 1] == [foreign(other), foreign(one)]
+
+
+def test_the_comparison_goes_on_after_an_error(replica: MakeReplica, monkeypatch, caplog):
+    """An error is logged, and does not end the thread."""
+    keys: Any = get_fleet_keys(replica(OLD))
+    monkeypatch.setattr(fleet_keys, "INTERVAL", 0.05)
+    compared = threading.Semaphore(0)
+
+    def fail() -> None:
+        compared.release()
+        message = "a bug"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(keys, "compare", fail)
+    keys.watch()
+    for _ in range(3):
+        assert compared.acquire(timeout=WAIT_TIMEOUT)
+    assert "the keys of the fleet could not be compared" in caplog.text
 
 
 def test_other_services_on_the_server_do_not_count(replica: MakeReplica, tmp_path):

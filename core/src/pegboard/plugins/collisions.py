@@ -83,6 +83,11 @@ class UniqueName:
     owner: Plugin | None
     """None is the core."""
 
+    @property
+    def compared(self) -> tuple[str, str]:
+        """What two of one name share. SQLite does not tell `Items` from `items`."""
+        return self.kind, self.name.lower() if self.kind == "table" else self.name
+
 
 def is_plugin_name(name: str) -> bool:
     """Return whether a plugin can have this name, in settings and revisions too."""
@@ -145,7 +150,7 @@ def _same_names(names: Sequence[UniqueName]) -> Iterator[Collision]:
     """Yield a collision for each two owners of one name, and each name that one has twice."""
     owners: dict[tuple[str, str], list[Plugin | None]] = {}
     for name in names:
-        earlier = owners.setdefault((name.kind, name.name), [])
+        earlier = owners.setdefault(name.compared, [])
         if name.owner is not None:
             for other in earlier:
                 yield _same_name(name, name.owner, other)

@@ -78,14 +78,14 @@ def call_plugin(
         results = call_hook(manager, plugin.name, hook, **arguments)
     mistakes = [*filter(None, map(EXPECTED[hook].find_mistake, results))]
     if mistakes:
-        code, place = Code.HOOK_RESULT_INVALID, _place_of(manager, plugin.name, hook)
+        code, place = Code.HOOK_RESULT_INVALID, place_of(manager, plugin.name, hook)
         raise PluginError(
             *(plugin.problem(code, f"{hook} {one.text}{place}", one.hint) for one in mistakes)
         )
     return results
 
 
-def _place_of(manager: pluggy.PluginManager, plugin: str, hook: str) -> str:
+def place_of(manager: pluggy.PluginManager, plugin: str, hook: str) -> str:
     """Return where a plugin implements a hook, as `locate_function` does."""
     found = getattr(manager.hook, hook).get_hookimpls()
     return next((locate_function(one.function) for one in found if one.plugin_name == plugin), "")

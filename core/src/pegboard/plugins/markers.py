@@ -142,6 +142,13 @@ class HookimplMarker:
         if not given:
             return _marking(options)
         (function,) = given
+        if not callable(function) and not isinstance(function, staticmethod | classmethod):
+            message = (
+                f"hookimpl is given {function!r}, which is no function and no declaration of a "
+                "hook: write @pegboard.hookimpl, or "
+                "@pegboard.hookimpl(pegboard.hookspec.pegboard_setup)"
+            )
+            raise TypeError(message)
         if hasattr(function, _SPEC):
             name = str(function.__name__)
             return Implementation(name, _marking({**options, "specname": name}))
@@ -185,5 +192,12 @@ def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
     return mark
 
 
-def _names(given: str | Collection[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _names(given: object) -> tuple[str, ...]:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+        message = (
+            f"hookimpl is given {given!r} as before or after: write the name of a plugin, or a "
+            "list of names"
+        )
+        raise TypeError(message)
+    return tuple(names)

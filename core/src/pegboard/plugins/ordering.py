@@ -9,6 +9,7 @@ import pluggy
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.origin import locate_function
 from pegboard.problems import Code, Problem
 from pegboard.settings import Unused
 
@@ -34,7 +35,10 @@ def order_hooks(
         try:
             ordered = [*_sort(wrappers), *_sort(others)]
         except CycleError as error:
-            problems.append(_circle(hook, error.args[1][:-1], by_name, skippable))
+            places = {
+                str(one.plugin_name): locate_function(one.function) for one in implementations
+            }
+            problems.append(_circle(hook, error.args[1][:-1], by_name, skippable, places))
         else:
             # Pluggy has no other way to change the order of what is registered.
             caller._hookimpls[:] = ordered[::-1]  # noqa: SLF001 - as above
@@ -106,13 +110,18 @@ def _unknown(
 
 
 def _circle(
-    hook: str, names: list[str], by_name: Mapping[str, Candidate], skippable: Collection[str]
+    hook: str,
+    names: list[str],
+    by_name: Mapping[str, Candidate],
+    skippable: Collection[str],
+    places: Mapping[str, str],
 ) -> Problem:
     start = names.index(min(names))
     circle = [*names[start:], *names[: start + 1]]
     name = next((one for one in circle if one in skippable), circle[0])
     return by_name[name].problem(
         Code.HOOK_ORDER_CYCLE,
-        f"implementations of {hook} are each to be called before the next: {' → '.join(circle)}",
+        f"implementations of {hook} are each to be called before the next: {' → '.join(circle)}"
+        f"{places.get(name, '')}",
         f"Remove a plugin from before= or after= of {hook} in one of the plugins.",
     )

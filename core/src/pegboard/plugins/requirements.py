@@ -43,9 +43,10 @@ def check_requirements(
                     "or the core it was made for.",
                 )
             elif not fits:
+                state = f"but {version} is installed" if version else "which is not installed"
                 yield candidate.problem(
                     Code.PLUGIN_REQUIREMENT_MISSING,
-                    f"it requires {requirement}, which is not installed",
+                    f"it requires {requirement}, {state}",
                     f"Run pip install '{requirement}'.",
                 )
             if found and name not in active and (plugins := plugin_names(found)):

@@ -6,9 +6,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import pluggy
 from flask import Flask
 
-from pegboard.plugins.contributions import Plugin, naming_failures
+from pegboard.plugins.contributions import Plugin, naming_failures, place_of
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.markers import PROVIDES
+from pegboard.plugins.origin import locate_function
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.results import is_method_like
 from pegboard.problems import Code, PluginError, Problem, StartupError
@@ -25,11 +26,12 @@ def check_services(
     of none of them is a problem.
     """
     providers: dict[type, Plugin] = {}
-    for plugin, interface, _ in _provided(manager, plugins):
+    for plugin, interface, implementation in _provided(manager, plugins):
         if interface is None:
             yield plugin.problem(
                 Code.SERVICE_INVALID,
-                f"an implementation of {PROVIDES} has no interface",
+                f"an implementation of {PROVIDES} has no interface"
+                f"{locate_function(implementation.function)}",
                 "Put @pegboard.hookimpl.provides(Interface) above it.",
             )
         elif interface in providers:
@@ -42,7 +44,8 @@ def check_services(
                 found = ", ".join(map(_title, providers)) or "none"
                 yield plugin.problem(
                     Code.SERVICE_MISSING,
-                    f"it requires the service {_title(interface)}, which no active plugin provides",
+                    f"it requires the service {_title(interface)}, which no active plugin provides"
+                    f"{place_of(manager, plugin.name, 'pegboard_requires')}",
                     "Install and activate a plugin that provides it, or disable "
                     f"{plugin.name} too. Services that there are: {found}.",
                 )
@@ -105,7 +108,8 @@ class Services:
                 plugin.problem(
                     Code.SERVICE_INVALID,
                     f"{PROVIDES} returned for {_title(interface)} an object of type "
-                    f"{type(service).__qualname__}, which {lacking}",
+                    f"{type(service).__qualname__}, which {lacking}"
+                    f"{locate_function(implementation.function)}",
                     f"Return an object that is or has all of {_title(interface)}.",
                 )
             )

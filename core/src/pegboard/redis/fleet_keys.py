@@ -30,18 +30,26 @@ INTERVAL = 5.0
 KEPT = 20
 """Seconds after which a fingerprint is forgotten that no process has noted again."""
 
-# Written with commands that the documented user of Redis may execute.
+# Written with commands that the documented user of Redis may execute. It removes what no process
+# can have noted: a key of another type, fields that are no fingerprint, and times that are no
+# number or still to come.
 _NOTE = Script("""
-local now = tonumber(redis.call('TIME')[1])
+local now, kept = tonumber(redis.call('TIME')[1]), tonumber(ARGV[2])
+local type = redis.call('TYPE', KEYS[1])['ok']
+if type ~= 'hash' and type ~= 'none' then
+    redis.call('UNLINK', KEYS[1])
+end
 redis.call('HSET', KEYS[1], ARGV[1], now)
-redis.call('PEXPIRE', KEYS[1], ARGV[2] * 1000)
+redis.call('PEXPIRE', KEYS[1], kept * 1000)
 local found = {}
 local noted = redis.call('HGETALL', KEYS[1])
 for i = 1, #noted, 2 do
-    if tonumber(noted[i + 1]) + ARGV[2] < now then
-        redis.call('HDEL', KEYS[1], noted[i])
+    local name, at = noted[i], tonumber(noted[i + 1])
+    local is_fingerprint = #name == #ARGV[1] and not string.find(name, '[^0-9a-f]')
+    if is_fingerprint and at and at + kept >= now and at - kept <= now then
+        found[#found + 1] = name
     else
-        found[#found + 1] = noted[i]
+        redis.call('HDEL', KEYS[1], name)
     end
 end
 return found
@@ -113,7 +121,10 @@ class FleetKeys:
 
 def _watch(found: "weakref.ref[FleetKeys]") -> None:
     while (keys := found()) is not None:
-        keys.compare()
+        try:
+            keys.compare()
+        except Exception:  # the next time it may succeed
+            logger.exception("the keys of the fleet could not be compared")
         del keys
         time.sleep(INTERVAL)
 

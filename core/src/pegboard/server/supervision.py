@@ -12,6 +12,7 @@ death meanwhile.
 """
 
 import logging
+import math
 import mmap
 import signal
 import sys
@@ -37,6 +38,8 @@ from pegboard.server.workers import (
     ServiceManager,
     Watch,
     describe_exit,
+    has_ended,
+    kill_leaving,
     name_of,
 )
 
@@ -192,14 +195,23 @@ class SupervisedServer(MPServer):
 
         Until it has restored the default handlers, a fork has its parent's, by which a signal is
         lost: the worker would start and serve, and be killed only after the longest drain.
+
+        Granian's own way kills, and logs, also workers that have ended: where its thread that waits
+        for a worker is told of the end, `is_alive` is wrong here until that thread has noted it.
         """
         now = time.monotonic()
         young = [worker for worker in self.wrks if now - worker.birth < _YOUNG]
-        for worker in self.wrks if young else ():
+        for worker in self.wrks:
             worker.terminate()  # type: ignore[no-untyped-call]
         for worker in young:
-            worker.join(max(0.0, now + _UNTIL_TOLD_AGAIN - time.monotonic()))  # type: ignore[no-untyped-call]
-        super()._stop_workers()  # type: ignore[no-untyped-call]
+            if not has_ended(worker, by=now + _UNTIL_TOLD_AGAIN):
+                worker.terminate()  # type: ignore[no-untyped-call]
+        longest = self.workers_kill_timeout or math.inf
+        for worker in self.wrks:
+            if not has_ended(worker, by=now + longest):
+                kill_leaving(worker, longest)
+            worker.join()  # type: ignore[no-untyped-call]
+        self.wrks.clear()
 
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]

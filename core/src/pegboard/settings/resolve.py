@@ -22,7 +22,7 @@ STAND_IN = "default, for want of a usable value"
 SAFEGUARD = "for want of a usable value"
 """That of a value other than the default."""
 
-_SAFEGUARDS = {"PEGBOARD_SAFE": True}
+_SAFEGUARDS = {"SAFE": True}
 """What stands in for settings whose default would do what the setting was to prevent."""
 
 _FILE_ORIGIN = "file "

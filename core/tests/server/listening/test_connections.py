@@ -1,6 +1,8 @@
 """Which connections are closed; `tests/test_load.py` has a service do it."""
 
 import socket
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -47,11 +49,81 @@ def test_a_client_of_ipv6_is_a_network(
             Address("127.0.0.1", listener.getsockname()[1]),
             ConnectionLimits(30, 2, is_http2=False, proxies=TrustedProxies.parse(proxies)),
             set(),
+            set(),
         )
         watch.look(lambda close: close())
         for client in clients:
             client.settimeout(0)
         assert left == sum(_is_open(client) for client in clients)
+
+
+@pytest.mark.parametrize(
+    "steps,has_asked,is_http2,stays",
+    [
+        ("", False, False, False),
+        ("in", False, False, False),
+        ("in out", False, False, False),
+        ("in out", False, True, False),
+        ("in out in", False, True, False),
+        ("in out", True, False, True),
+        ("in out", True, True, True),
+        ("out in", True, False, False),
+        ("out in", True, True, True),
+    ],
+)
+def test_a_connection_without_a_request_is_closed_whatever_was_sent(
+    steps: str, *, has_asked: bool, is_http2: bool, stays: bool
+) -> None:
+    """As by TLS, and by HTTP/2; one that was answered is idle, or in the middle of headers."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as served,
+    ):
+        for step in steps.split():
+            time.sleep(0.01)  # the kernel tells times in milliseconds
+            sender, receiver = (client, served) if step == "in" else (served, client)
+            sender.sendall(b"x")
+            assert b"x" == receiver.recv(1)
+        host, port = client.getsockname()
+        gone: set[connections.Peer | None] = {("127.0.0.1", "1")}
+        asked = {(host, str(port)), *gone} if has_asked else {*gone}
+        watch = ConnectionWatch(
+            Address("127.0.0.1", listener.getsockname()[1]),
+            ConnectionLimits(0, 0, is_http2=is_http2, proxies=TrustedProxies.parse(())),
+            set(),
+            asked,
+        )
+        watch.look(lambda close: close())
+        client.settimeout(0)
+        assert stays == _is_open(client)
+        assert not asked & gone
+        assert has_asked == bool(asked)
+
+
+def test_a_request_that_comes_meanwhile_keeps_its_connection() -> None:
+    """It was looked at before, and is to be closed after the request has come."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0],
+    ):
+        host, port = client.getsockname()
+        asked: set[connections.Peer | None] = set()
+        watch = ConnectionWatch(
+            Address("127.0.0.1", listener.getsockname()[1]),
+            ConnectionLimits(0, 0, is_http2=False, proxies=TrustedProxies.parse(())),
+            set(),
+            asked,
+        )
+
+        def close_later(close: Callable[[], None]) -> None:
+            asked.add((host, str(port)))
+            close()
+
+        watch.look(close_later)
+        client.settimeout(0)
+        assert _is_open(client)
 
 
 def _is_open(client: socket.socket) -> bool:

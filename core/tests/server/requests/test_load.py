@@ -23,7 +23,7 @@ from pegboard.server.requests.pools import RequestThreads
 from pegboard.server.requests.waiting import Backends, OnLoop
 from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import WAIT_TIMEOUT
+from pegboard.testing.processes import WAIT_TIMEOUT, wait_until
 
 Serve = Callable[..., Any]
 
@@ -292,6 +292,57 @@ class Stuck:
     def pegboard_stages(self) -> list["Stuck"]:
         """Wait at each request."""
         return [self]
+
+
+@pytest.mark.parametrize("waits_to", ["send", "take"])
+async def test_a_thread_that_waits_for_its_client_does_not_stand_still(
+    make_app: MakeApp, held: Held, serve: Serve, waits_to: str
+):
+    """However large the part that a client takes slowly, or the body that it sends so."""
+    app = make_app(plugins=[held], TESTING=False, SECRET_KEY="k", MAX_CONTENT_LENGTH=10)
+
+    @app.route("/slow", methods=["GET", "POST"])
+    def slow() -> Iterator[bytes]:
+        flask.request.max_content_length = 1000
+        flask.request.stream.read()
+        return iter([b"x" * 200_000, b"y"])
+
+    async with serve(app, threads=1) as client:
+        pieces, waits = asyncio.Semaphore(2), asyncio.Event()
+
+        def is_another_waiting() -> bool:
+            return bool(client.gateway._threads._threads.waiting)
+
+        async def take() -> None:
+            if pieces.locked():
+                waits.set()
+            await pieces.acquire()
+
+        if waits_to == "send":
+            visit = client.visit("/slow", "POST", {"Content-Length": "20"})
+            await visit.until_asked(1)
+        else:
+            visit = client.visit("/slow")
+            visit.on_send = take
+            await waits.wait()
+        other = client.visit("/held/b")
+        await asyncio.to_thread(wait_until, is_another_waiting, "another waits for the thread")
+        for _ in range(3):
+            assert not client.gateway.is_still()
+        pieces.release()
+        visit.bring(b"x" * 10)
+        assert not client.gateway.is_still()
+        visit.bring(b"x" * 10, more=False)
+        for _ in range(10):
+            pieces.release()
+        assert b"x" * 200_000 + b"y" == (await visit.answer()).body
+        await asyncio.to_thread(held.starts.acquire)
+        third = client.visit("/held/c")
+        await asyncio.to_thread(wait_until, is_another_waiting, "another waits for the thread")
+        client.gateway.is_still()
+        assert client.gateway.is_still(), "now a view keeps the thread"
+        held.go.release(2)
+        assert [200, 200] == [(await one.answer()).status for one in (other, third)]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 import pegboard
 from pegboard_observe import families
 from pegboard_observe.folder import VARIABLE
+from pegboard_observe.parts import PART_BUCKETS
 from pegboard_observe.process import WRITERS
 from pegboard_observe.series import BUCKETS, Requests
 from pegboard_observe.store import Store, render
@@ -43,7 +44,7 @@ class Metrics:
 
     def _start_anew(self) -> None:
         self._store = Store(self._folder)
-        self._is_running = False
+        self._is_running = self._is_first = self._is_begun = self._is_failing = False
         self._ending = threading.Event()
 
     def render(self) -> bytes:
@@ -53,29 +54,51 @@ class Metrics:
         return render(self._folder)
 
     def write(self) -> None:
-        """Write what has changed to the files."""
+        """Write what has changed to the files; the log says once that it is impossible."""
+        self._try(self._write_all)
+
+    def _try(self, write: Callable[[], None]) -> None:
         with self._lock:
-            store = self._store
-            for labels, counts, seconds, size in self.requests.changed():
-                by_bound = dict(zip(BUCKETS, counts, strict=True))
-                store.write_histogram(families.DURATION, labels, by_bound, seconds)
-                store.write(families.SIZE, labels, size)
-            store.write(families.WORKERS, (), WRITERS.speaks(self))
-            store.write(families.IN_FLIGHT, (), self.requests.in_flight)
-            for (family, labels), value in self._state().items():
-                store.write(family, labels, value)
+            try:
+                write()
+            except OSError as error:
+                # What could not be written is still there the next time.
+                self.requests.note_all_changed()
+                if not self._is_failing:
+                    logger.error(  # noqa: TRY400 - the trace says nothing
+                        "the metrics of this process cannot be written, and are out of date until "
+                        "they can: %s; free space there, or set %s",
+                        error,
+                        VARIABLE,
+                    )
+                self._is_failing = True
+                return
+            if self._is_failing:
+                logger.info("the metrics of this process can be written again")
+            self._is_failing = False
+
+    def _write_all(self) -> None:
+        self._write_begin()
+        store = self._store
+        for labels, counts, seconds, size in self.requests.changed():
+            by_bound = dict(zip(BUCKETS, counts, strict=True))
+            store.write_histogram(families.DURATION, labels, by_bound, seconds)
+            store.write(families.SIZE, labels, size)
+        for labels, counts, seconds in self.requests.parts.changed():
+            by_bound = dict(zip(PART_BUCKETS, counts, strict=True))
+            store.write_histogram(families.PART, labels, by_bound, seconds)
+        store.write(families.IN_FLIGHT, (), self.requests.in_flight)
+        for (family, labels), value in self._state().items():
+            store.write(family, labels, value)
 
     def _run(self) -> None:
         """Begin to write, at the first request of this process."""
         with self._lock:
             if self._is_running:
                 return
-            try:
-                self._write_first()
-            except OSError:
-                logger.exception("there are no metrics of this process: set %s", VARIABLE)
-                return
             self._is_running = True
+            self._is_first = WRITERS.add(self)
+        self._try(self._write_begin)
         # A worker of multiprocessing runs the one, any other process the other.
         multiprocessing.util.Finalize(self, _write_last, (weakref.ref(self),), exitpriority=10)
         atexit.register(_write_last, weakref.ref(self))
@@ -83,16 +106,19 @@ class Metrics:
             target=_write_on, args=(weakref.ref(self), self._ending), name="observe", daemon=True
         ).start()
 
-    def _write_first(self) -> None:
+    def _write_begin(self) -> None:
         store = self._store
+        store.write(families.WORKERS, (), WRITERS.speaks(self))
+        if self._is_begun:
+            return
         store.write(families.BUILD, (version("pegboard"), platform.python_version()), 1)
         for plugin in pegboard.get_registry(self._app).plugins:
             found = plugin.distribution
             told = "unknown" if found is None else found.version
             store.write(families.PLUGIN, (plugin.name, told), 1)
-        if WRITERS.add(self):
+        if self._is_first:
             store.write(families.STARTS, (), 1)
-        store.write(families.WORKERS, (), WRITERS.speaks(self))
+        self._is_begun = True
 
     def _state(self) -> Mapping[tuple[families.Family, tuple[str, ...]], float]:
         state: dict[tuple[families.Family, tuple[str, ...]], float] = {}
@@ -110,8 +136,7 @@ class Metrics:
             for name, value in found.items():
                 if isinstance(value, int | float):
                     is_shared = name in health.shared.get(of, ())
-                    family = families.SHARED if is_shared else families.STATE
-                    state[family, (of, name)] = float(value)
+                    state[families.family_of(of, name, is_shared=is_shared)] = float(value)
         return state
 
     def _pool(self) -> Any:

@@ -6,6 +6,7 @@ that no counter ever goes back and the number of files stays bounded.
 """
 
 import fcntl
+import logging
 import secrets
 import weakref
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,10 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.utils import floatToGoString
 
+from pegboard_observe.allocation import AllocatedFile
 from pegboard_observe.families import Family, Kind
+
+logger = logging.getLogger(__name__)
 
 _ARCHIVE = "archive"
 _KEPT = (Kind.HISTOGRAM, Kind.COUNTER)
@@ -31,19 +35,22 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._token = secrets.token_hex(8)
-        self._files: dict[Kind, MmapedDict] = {}
+        self._files: dict[Kind, AllocatedFile] = {}
         self._alive: list[BinaryIO] = []
         """The file whose lock says that this process has the others."""
         self._keys: dict[tuple[Family, str, tuple[str, ...]], str] = {}
 
     def write(self, family: Family, labels: tuple[str, ...], value: float) -> None:
-        """Set a counter or a gauge."""
+        """Set a counter or a gauge. Raises `OSError` if there is no space for it."""
         self._set(family, family.sample, family.labels, labels, value)
 
     def write_histogram(
         self, family: Family, labels: tuple[str, ...], counts: Mapping[float, int], total: float
     ) -> None:
-        """Set a histogram: how many are in each class, by its upper bound, and their sum."""
+        """Set a histogram: how many are in each class, by its upper bound, and their sum.
+
+        Raises `OSError` if there is no space for it.
+        """
         self._set(family, f"{family.name}_sum", family.labels, labels, total)
         names = (*family.labels, "le")
         for bound, count in counts.items():
@@ -63,9 +70,9 @@ class Store:
         if key is None:
             key = mmap_key(family.name, sample, [*names], [*labels], family.text)
             self._keys[known] = key
-        self._file(family.kind).write_value(key, value, 0.0)
+        self._file(family.kind).write(key, value)
 
-    def _file(self, kind: Kind) -> MmapedDict:
+    def _file(self, kind: Kind) -> AllocatedFile:
         if not self._alive:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._alive.append((self._folder / f"{self._token}.alive").open("wb"))
@@ -73,11 +80,11 @@ class Store:
             # When the app is gone: without the lock what the files have is archived.
             weakref.finalize(self, _close, self._files, self._alive).atexit = False
         if kind not in self._files:
-            self._files[kind] = MmapedDict(str(self._folder / f"{kind}_{self._token}.db"))
+            self._files[kind] = AllocatedFile(self._folder / f"{kind}_{self._token}.db")
         return self._files[kind]
 
 
-def _close(files: Mapping[Kind, MmapedDict], alive: list[BinaryIO]) -> None:
+def _close(files: Mapping[Kind, AllocatedFile], alive: list[BinaryIO]) -> None:
     for file in files.values():
         file.close()
     for lock in alive:
@@ -109,10 +116,16 @@ def _archive_dead(folder: Path) -> None:
                 fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue  # its process lives
-        for kind in _KEPT:
-            _add(folder, kind, folder / f"{kind}_{path.stem}.db")
-        for rest in (*folder.glob(f"*_{path.stem}.db"), path):
+        kept = [folder / f"{kind}_{path.stem}.db" for kind in _KEPT]
+        for rest in {*folder.glob(f"*_{path.stem}.*")}.difference(kept):
             rest.unlink(missing_ok=True)
+        try:
+            for kind, dead in zip(_KEPT, kept, strict=True):
+                _add(folder, kind, dead)
+        except OSError as error:  # what it has counted is read from its own files until then
+            logger.debug("a process that has ended cannot be archived: %s", error)
+            continue
+        path.unlink(missing_ok=True)
 
 
 def _add(folder: Path, kind: Kind, dead: Path) -> None:
@@ -125,12 +138,16 @@ def _add(folder: Path, kind: Kind, dead: Path) -> None:
                 totals[key] = totals.get(key, 0.0) + value
     if not totals:
         return
-    new = folder / f"{kind}_{_ARCHIVE}.new"
-    new.unlink(missing_ok=True)
-    written = MmapedDict(str(new))
-    for key, value in totals.items():
-        written.write_value(key, value, 0.0)
-    written.close()
+    new = archive.with_suffix(".all")
+    written = AllocatedFile(new)
+    try:
+        for key, value in totals.items():
+            written.write(key, value)
+    except OSError:
+        new.unlink()
+        raise
+    finally:
+        written.close()
     # Before the file is gone: after a crash in between it would count twice, else not at all.
     new.replace(archive)
     dead.unlink(missing_ok=True)

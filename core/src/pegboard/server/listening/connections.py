@@ -64,14 +64,22 @@ class ConnectionWatch:
     """The thread that closes connections of one worker."""
 
     def __init__(
-        self, address: Address, limits: ConnectionLimits, serving: Collection[Peer | None]
+        self,
+        address: Address,
+        limits: ConnectionLimits,
+        serving: Collection[Peer | None],
+        asked: set[Peer | None],
     ) -> None:
-        """Prepare it; `serving` are the clients of requests that are under way, for the loop."""
+        """Prepare it; `serving` are the clients of requests that are under way, for the loop.
+
+        `asked` are the clients of all requests; here those go whose connections have ended.
+        """
         self._address = address
         self._limits = limits
         self._serving = serving
+        self._asked = asked
         self._unanswered: dict[Peer, float] = {}
-        """Since when something has come from a client that was not answered yet."""
+        """Since when a client has sent no request, or something that was not answered yet."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the connections from now on."""
@@ -94,7 +102,11 @@ class ConnectionWatch:
     def look(self, on_loop: Callable[[Callable[[], None]], object]) -> None:
         """Close what is to be closed; `on_loop` calls a function on the event loop."""
         now = time.monotonic()
-        found = [*self._connections()]
+        had_asked = self._asked.copy()
+        connected = [*self._connections()]
+        self._asked.difference_update(had_asked.difference(one.peer for one in connected))
+        # What Granian has not read may be a request.
+        found = [one for one in connected if not one.is_unread]
         self._unanswered = {
             one.peer: self._unanswered.get(one.peer, now) for one in found if one.is_unanswered
         }
@@ -112,18 +124,19 @@ class ConnectionWatch:
                 info = endpoint.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE_OF_INFO)
             except OSError:  # it listens, or has ended meanwhile
                 continue
-            if len(info) == _SIZE_OF_INFO and not _is_unread(endpoint):
-                yield _Connection(peer, descriptor, info)
+            if len(info) == _SIZE_OF_INFO:
+                one = _Connection(peer, descriptor, info, has_asked=peer in self._asked)
+                one.is_unread = _is_unread(endpoint)
+                yield one
 
     def _is_slow(self, one: "_Connection", now: float) -> bool:
         limit = self._limits.header_timeout
         if one.peer in self._serving or not one.is_unanswered:
             return False
-        if one.is_new:
-            return one.answered_ago >= limit
-        if self._limits.is_http2:
-            return False
-        return one.answered_ago >= limit and now - self._unanswered[one.peer] >= limit
+        waited = now - self._unanswered[one.peer]
+        if not one.has_asked:
+            return max(waited, one.answered_ago) >= limit
+        return not self._limits.is_http2 and min(waited, one.answered_ago) >= limit
 
     def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":
         """Yield the connections that clients have beyond their number, the longest unused first."""
@@ -149,10 +162,14 @@ class ConnectionWatch:
 
     def _close(self, connections: "Iterable[_Connection]", reason: str) -> None:
         """Close connections on which there is still nothing to do."""
-        closed = [one for one in connections if one.peer not in self._serving and one.close()]
+        closed = [one for one in connections if self._is_idle(one) and one.close()]
         if closed:
             logger.info("%d connections are closed: %s", len(closed), reason)
             logger.debug("closed: %s", sorted({one.peer[0] for one in closed}))
+
+    def _is_idle(self, one: "_Connection") -> bool:
+        """Return whether no request has come since the connection was looked at."""
+        return one.peer not in self._serving and one.has_asked == (one.peer in self._asked)
 
 
 _TOO_SLOW = "the headers of a request did not arrive in time"
@@ -162,29 +179,39 @@ _TOO_MANY = "their clients have more than they may"
 class _Connection:
     """A connection as it was when it was looked at."""
 
-    __slots__ = ("_counts", "_descriptor", "answered_ago", "is_new", "peer", "received_ago")
+    __slots__ = (
+        "_counts",
+        "_descriptor",
+        "answered_ago",
+        "has_asked",
+        "is_unread",
+        "peer",
+        "received_ago",
+    )
 
     answered_ago: float
     received_ago: float
+    is_unread: bool
+    """Whether Granian has not read what has come."""
 
-    def __init__(self, peer: Peer, descriptor: int, info: bytes) -> None:
+    def __init__(self, peer: Peer, descriptor: int, info: bytes, *, has_asked: bool) -> None:
         self.peer = peer
+        self.has_asked = has_asked
+        """Whether a request has come: else what was sent is no answer, as the handshake of TLS."""
         self._descriptor = descriptor
         sent, _, received = struct.unpack_from("III", info, _LAST_SENT)
         self.answered_ago, self.received_ago = sent / 1000, received / 1000
         """Seconds since something was last sent to the client, and came from it."""
         self._counts = _counts(info)
-        self.is_new = self._counts[0] == 0
-        """Whether nothing was ever sent to the client, whatever has come from it."""
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether something has come after what was last sent.
+        """Whether no request has come, or something after what was last sent.
 
         The kernel tells times to some milliseconds. An answer that is given faster than that counts
         as the last; so does one behind which the next request begins at once, and then stops.
         """
-        return self.is_new or self.received_ago < self.answered_ago
+        return not self.has_asked or self.received_ago < self.answered_ago
 
     @property
     def silent_for(self) -> float:

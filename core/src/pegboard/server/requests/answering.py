@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pegboard.deadline import lift_deadline
 from pegboard.server.requests.admission import Admission
-from pegboard.server.requests.body import is_over
+from pegboard.server.requests.body import is_over, tell_waits
 from pegboard.server.requests.response import Outlet
 from pegboard.server.requests.threads import Threads
 from pegboard.server.requests.turn import Turn
@@ -45,6 +45,7 @@ class Work:
         self._outlet = outlet
         self._client = admission.client
         self._threads = threads
+        tell_waits(self._body, threads.wait_for_client)
         self._turn: Turn[Whole | None] = Turn(threads, admission)
         self._loop = asyncio.get_running_loop()
         self._status = 0
@@ -144,5 +145,5 @@ class Work:
         self._turn.finish(None)
 
     def _await(self, coroutine: Coroutine[None, None, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        self._threads.note_step()
+        with self._threads.wait_for_client():
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 """The `receive` of ASGI: returns the next message of a request."""
+
+Wait = Callable[[], AbstractContextManager[None]]
 
 _SOON = 0.01
 
@@ -110,10 +113,25 @@ def is_over(body: object) -> bool:
     return arrival.has_ended
 
 
+def tell_waits(body: object, wait: "Wait") -> None:
+    """Have a thread that reads a request's body be in this context while it waits for more."""
+    if isinstance(body, _Body):
+        body.arrival.wait = wait
+
+
 class _Arrival:
     """A body that is still arriving."""
 
-    __slots__ = ("_deadline", "_loop", "_receive", "_refuse", "_task", "_timeout", "has_ended")
+    __slots__ = (
+        "_deadline",
+        "_loop",
+        "_receive",
+        "_refuse",
+        "_task",
+        "_timeout",
+        "has_ended",
+        "wait",
+    )
 
     def __init__(
         self,
@@ -127,6 +145,8 @@ class _Arrival:
         self._timeout = timeout
         self._deadline = deadline
         self.has_ended = False
+        self.wait: Wait = nullcontext
+        """Makes the context in which a thread waits for the next part."""
         self._task: asyncio.Task[Any] | None = None
         """What waits for a part."""
         # Not the error itself: its traceback would keep this, and with it the connection open.
@@ -135,7 +155,8 @@ class _Arrival:
 
     def read(self) -> bytes:
         """Do as `next`, on a thread, which waits."""
-        return asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
+        with self.wait():
+            return asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
 
     async def next(self) -> bytes:
         """Return the next part, nothing at the end."""

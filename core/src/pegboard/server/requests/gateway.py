@@ -66,6 +66,8 @@ class Gateway:
         self.trusted_proxies = TrustedProxies.parse(core.trusted_proxies)
         self.serving: Counter[tuple[str, str] | None] = Counter()
         """The clients for whose requests more is done than the stages do."""
+        self.asked: set[tuple[str, str] | None] | None = None
+        """The clients of all requests; None if nobody wants to know them, and removes some."""
         self.requests = 0
         """How many were taken."""
         self.is_draining = False
@@ -107,6 +109,8 @@ class Gateway:
         request = Request()
         request.environ, request.receive = environ, receive
         request.peer, request.began = scope["client"], started
+        if self.asked is not None:
+            self.asked.add(request.peer)
         outlet = request.outlet = Outlet(send, self, self._timeout)
         try:
             await self._advance(request)

@@ -2,8 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 
 
@@ -49,6 +50,7 @@ class Threads:
         self._spare = 0
         """Turns whose jobs were withdrawn."""
         self._running = 0
+        self._waiting_for_clients = 0
         self._steps = self._seen = 0
         """How often a thread has gone on, now and when `is_still` was last asked."""
         self._is_wanted = False
@@ -107,10 +109,20 @@ class Threads:
                 self._running -= 1
                 self._step()
 
-    def note_step(self) -> None:
-        """Take note that a thread has gone on; callable from any."""
+    @contextmanager
+    def wait_for_client(self) -> Iterator[None]:
+        """Take note that a thread waits until its client has sent or taken something.
+
+        It moves as its client does, and a time-out ends the wait: it does not stand still.
+        """
         with self._lock:
-            self._step()
+            self._waiting_for_clients += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting_for_clients -= 1
+                self._step()
 
     def _step(self) -> None:
         self._steps += 1
@@ -125,11 +137,15 @@ class Threads:
             self._is_wanted = self.are_busy
 
     def is_still(self) -> bool:
-        """Return whether a thread is needed, and none has gone on since the last call."""
+        """Return whether a thread is needed, and none has gone on since the last call.
+
+        One that waits for its client goes on.
+        """
         with self._lock:
             seen, self._seen = self._seen, self._steps
-            is_needed = self._is_wanted or bool(self._jobs)
-            return seen == self._steps and self.are_busy and is_needed
+            if seen != self._steps or self._waiting_for_clients:
+                return False
+            return self.are_busy and (self._is_wanted or bool(self._jobs))
 
     def close(self) -> None:
         """Take no further job; those that were submitted are done."""

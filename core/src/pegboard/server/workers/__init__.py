@@ -8,7 +8,7 @@ from pegboard.server.workers.draining import DrainingLoop, drain
 from pegboard.server.workers.isolated import call_isolated
 from pegboard.server.workers.pulse import STACKS, Pulse
 from pegboard.server.workers.refusal import tell_error
-from pegboard.server.workers.reload import Reload
+from pegboard.server.workers.reload import Reload, has_ended, kill_leaving
 from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.workers.stopping import die_at_stop, stop_with_parent
 from pegboard.server.workers.systemd import ServiceManager
@@ -31,6 +31,8 @@ __all__ = [
     "describe_exit",
     "die_at_stop",
     "drain",
+    "has_ended",
+    "kill_leaving",
     "memory_of",
     "name_of",
     "stop_with_parent",

@@ -1,7 +1,8 @@
-"""Replacing workers without losing a request: at SIGHUP, and when one has served enough.
+"""Replacing workers: at SIGHUP, and when one has served enough.
 
 An old worker is stopped only when the new one has served for a beat. While new ones die or do not
-start, however long that lasts, the old one goes on serving.
+start, however long that lasts, the old one goes on serving. No request is lost that ends within the
+time that a stop waits for requests; with others it is killed.
 """
 
 import logging
@@ -9,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from pegboard.server.workers.companion import describe_exit
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from granian.server.mp import WorkerProcess
 
 logger = logging.getLogger(__name__)
+
+_POLL = 0.1
 
 
 class Reload:
@@ -78,9 +82,9 @@ class Reload:
                 self._watch.note_replaced(old)
                 old.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
-        elif now - leaving.stopped_at >= self._kill_timeout:
-            logger.warning("worker %d does not end, and is killed", leaving.index + 1)
-            old.kill()  # type: ignore[no-untyped-call]
+        elif now - leaving.stopped_at >= self._kill_timeout and not leaving.is_killed:
+            leaving.is_killed = True
+            kill_leaving(old, self._kill_timeout)
 
 
 @dataclass
@@ -91,3 +95,23 @@ class _Leaving:
     worker: "WorkerProcess"
     stopped_at: float | None = None
     """The time at which it was told to stop."""
+    is_killed: bool = False
+
+
+def kill_leaving(worker: "WorkerProcess", seconds: float) -> None:
+    """Kill a worker that has not ended that long after it was told to, and log it."""
+    message = "%s has requests that have not ended after %g s, and is killed"
+    logger.warning(message, name_of(worker), seconds)
+    worker.kill()  # type: ignore[no-untyped-call]
+
+
+def has_ended(worker: "WorkerProcess", *, by: float) -> bool:
+    """Wait until a worker has ended; returns whether it has by then, as of `time.monotonic`."""
+    while worker.inner.exitcode is None:
+        left = by - time.monotonic()
+        # The latter is known at once, the former only when the thread that was told has noted it.
+        if wait([worker.inner.sentinel], max(0.0, min(left, _POLL))):
+            return True
+        if left <= 0:
+            return False
+    return True

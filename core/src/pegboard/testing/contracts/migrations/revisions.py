@@ -15,6 +15,7 @@ from pegboard.testing.contracts.migrations.history import (
 )
 from pegboard.testing.contracts.migrations.kept_rows import check_names, kept_rows
 from pegboard.testing.contracts.named import BuildApp, DataChanges, Named, RowValues, fail
+from pegboard.testing.evidence import proves
 
 MakeHistory = Callable[..., PluginHistory]
 DATABASES = ("sqlite", "postgresql")
@@ -60,6 +61,7 @@ class Revisions(Named):
 
         return make
 
+    @proves("rows-migrated")
     @pytest.mark.parametrize("database", DATABASES)
     def test_each_revision_goes_up_down_and_up_again(
         self, make_history: MakeHistory, database: str, data_changes: DataChanges

@@ -87,7 +87,8 @@ class Removed(Named):
         with app.app_context():
             url = db.engine.url.render_as_string(hide_password=False)
         plugins = [*needs_of(plugin_name), *beside]
-        without = make_app(plugins=plugins, **{**plugin_config, "DATABASE_URL": url})
+        config = {**plugin_config, "DATABASE_URL": url}
+        without = make_app(plugins=plugins, upgrade=True, **config)
         if orphans := find_orphans(without):
             fail(f"without {plugin_name} there are still {', '.join(map(str, orphans))}")
 
