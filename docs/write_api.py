@@ -1,9 +1,7 @@
 """Write docs/reference/api.md, the reference of the public API, from the source.
 
-What stands between `<!-- api: MODULE -->` and `<!-- end -->` comes from the source of the module:
-every name of its `__all__`, then the classes of the core that their signatures name but that no
-public module exports. With `--check` nothing is written; the exit status says whether the page is
-current.
+The part of a module has every name of its `__all__`, then the classes of the core that their
+signatures name but that no public module exports.
 """
 
 import ast
@@ -11,16 +9,15 @@ import contextlib
 import functools
 import inspect
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from marked_page import MarkedPage
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "core/src"
-PAGE = ROOT / "docs/reference/api.md"
-MARKED = re.compile(r"(<!-- api: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 LONGEST_LINE = 88
 
@@ -213,7 +210,7 @@ def names_of(module: str) -> list[str]:
 
 def modules() -> list[str]:
     """Return the public modules: those that the page has a place for."""
-    return [mark[2] for mark in MARKED.finditer(PAGE.read_text(encoding="utf-8"))]
+    return PAGE.owners()
 
 
 def head(definition: Definition) -> str:
@@ -411,21 +408,8 @@ def text_of(module: str) -> str:
     return "\n" + "\n".join(parts) + "\n"
 
 
-def current() -> str:
-    """Return the page as it should be."""
-    page = PAGE.read_text(encoding="utf-8")
-    return MARKED.sub(lambda mark: mark[1] + text_of(mark[2]) + mark[3], page)
-
-
-def main() -> None:
-    """Write or check."""
-    is_current = current() == PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv:
-        sys.exit(0 if is_current else f"{PAGE} is not current; run this script.")
-    if not is_current:
-        PAGE.write_text(current(), encoding="utf-8")
-        print(f"{PAGE} written")
+PAGE = MarkedPage(ROOT / "docs/reference/api.md", "api", text_of)
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.main()

@@ -1,16 +1,14 @@
 """Write the tables of docs/reference/settings.md from the declared settings.
 
-A table stands between `<!-- settings: OWNER -->` and `<!-- end -->`; its rows are what the core and
-the plugins declare. With `--check` nothing is written; the exit status says whether the page is
-current.
+The rows of a table are what the core or a plugin declares.
 """
 
-import re
-import sys
 import types
 import typing
 from pathlib import Path
 from typing import Any
+
+from marked_page import MarkedPage
 
 import pegboard
 from pegboard.settings import declarations_of
@@ -20,7 +18,6 @@ from pegboard_items.settings import ItemsSettings
 from pegboard_observe.settings import ObserveSettings
 from pegboard_ratelimit.settings import RatelimitSettings
 
-PAGE = Path(__file__).parent / "reference/settings.md"
 OWNERS: dict[str, type[pegboard.Settings]] = {
     "core": pegboard.CoreSettings,
     "cache_redis": CacheRedisSettings,
@@ -28,7 +25,6 @@ OWNERS: dict[str, type[pegboard.Settings]] = {
     "observe": ObserveSettings,
     "ratelimit": RatelimitSettings,
 }
-MARKED = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def declared(owner: str) -> tuple[Declaration, ...]:
@@ -81,21 +77,8 @@ def table(owner: str) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def current() -> str:
-    """Return the page as it should be."""
-    page = PAGE.read_text(encoding="utf-8")
-    return MARKED.sub(lambda mark: mark[1] + table(mark[2]) + mark[3], page)
-
-
-def main() -> None:
-    """Write or check."""
-    is_current = current() == PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv:
-        sys.exit(0 if is_current else f"{PAGE} is not current; run this script.")
-    if not is_current:
-        PAGE.write_text(current(), encoding="utf-8")
-        print(f"{PAGE} written")
+PAGE = MarkedPage(Path(__file__).parent / "reference/settings.md", "settings", table)
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.main()

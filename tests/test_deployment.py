@@ -14,13 +14,11 @@ import pytest
 import yaml
 
 from pegboard import CoreSettings
-from pegboard.settings import configure
+from pegboard.settings import configure, declarations_of
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
-NAMED = {f"{one.upper()}" for one in CoreSettings.bare_variables} | {
-    f"PEGBOARD_{name.upper()}" for name in CoreSettings.__annotations__
-}
+NAMED = {one.variable for one in declarations_of(CoreSettings, None)}
 """The variables of the core's settings."""
 FILLED_IN = r"…|worker \d+ \(process \d+\)|worker \d+|SIGKILL|\d+|Redis(?= is)|serving without it"
 """What stands in the place of fields in the messages that the runbook shows."""

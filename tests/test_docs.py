@@ -147,11 +147,6 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
     assert sorted(hook_functions()) == sorted(sections(HOOKS))
 
 
-def test_the_reference_of_python_is_current() -> None:
-    """`python docs/write_api.py` writes it anew."""
-    assert WRITE_API["current"]() == API.read_text(encoding="utf-8")
-
-
 def test_the_reference_of_python_has_every_public_module() -> None:
     """What the contracts let plugins import, and what has an `__all__` in the testing kit."""
     core = ROOT / "core/src/pegboard"
@@ -402,16 +397,10 @@ def test_the_files_that_the_architecture_names_exist() -> None:
     assert [] == [file for file in files if not any((root / file).exists() for root in roots)]
 
 
-def test_the_tables_of_settings_are_current() -> None:
-    """`python docs/write_settings.py` writes them anew."""
-    page = ROOT / "docs/reference/settings.md"
-    current = runpy.run_path(str(ROOT / "docs/write_settings.py"))["current"]()
-    assert current == page.read_text(encoding="utf-8")
-
-
-def test_the_list_of_problems_is_current() -> None:
-    """`python docs/write_problems.py` renews it."""
-    assert not runpy.run_path(str(ROOT / "docs/write_problems.py"))["is_stale"]()
+@pytest.mark.parametrize("page", ["api", "grade", "problems", "settings"])
+def test_a_page_that_is_written_from_the_source_is_current(page: str) -> None:
+    """Its script in `docs` writes it anew."""
+    assert runpy.run_path(str(ROOT / f"docs/write_{page}.py"))["PAGE"].is_current()
 
 
 def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
@@ -490,8 +479,3 @@ def test_the_grade_knows_the_public_modules() -> None:
     """Those that a plugin may import when it serves: all but the testing kit's."""
     serving = {one for one in WRITE_API["modules"]() if not one.startswith("pegboard.testing")}
     assert serving == set(PUBLIC_MODULES)
-
-
-def test_the_rules_of_the_grade_are_current() -> None:
-    """`python docs/write_grade.py` renews them."""
-    assert not runpy.run_path(str(ROOT / "docs/write_grade.py"))["is_stale"]()

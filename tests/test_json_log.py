@@ -1,7 +1,6 @@
 """Where the log is JSON, every line that the processes of a service write is."""
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -70,10 +69,7 @@ def create_app():
 def test_what_python_writes_itself_is_json(live_server: StartService, plugin_folder: PluginFolder):
     """Warnings, errors that nothing handles, and records that cannot be formatted."""
     plugin_folder.add("loud", LOUD)
-    path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
-    server = live_server(
-        PYTHONPATH=path, PEGBOARD_PLUGINS="loud", LOG_FORMAT="json", ACCESS_LOG_SHARE="0"
-    )
+    server = live_server(plugins=["loud"], LOG_FORMAT="json", ACCESS_LOG_SHARE="0")
     assert 200 == server.request("GET", "/loud")[0]
     server.stop()
     lines = _lines(server.output)

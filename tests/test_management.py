@@ -15,61 +15,20 @@ from typing import Any
 import psutil
 import pytest
 
-from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import StartService
 from pegboard.testing.processes import wait_until
 from pegboard.testing.services import LiveServer, run_pegboard
 
 pytestmark = pytest.mark.slow
 
-STUCK = '''
-import re
-import threading
-
-import flask
-import pegboard
-
-blueprint = flask.Blueprint("stuck", __name__)
-
-
-@blueprint.get("/pid")
-def pid():
-    import os
-    return str(os.getpid())
-
-
-@blueprint.get("/backtrack")
-def backtrack():
-    """Hold the interpreter's lock for ever."""
-    re.match("(a*)*b", "a" * 60)
-
-
-@blueprint.get("/wait")
-def wait():
-    """Hold a thread for ever."""
-    threading.Event().wait()
-
-
-@pegboard.hookimpl
-def pegboard_blueprints():
-    return [blueprint]
-
-
-@pegboard.hookimpl
-def pegboard_metrics(app):
-    return b"stuck_up 1\\n"
-'''
-
 
 @pytest.fixture
-def serve(live_server: StartService, plugin_folder: PluginFolder) -> Callable[..., LiveServer]:
+def serve(serve_stuck: Callable[..., LiveServer]) -> Callable[..., LiveServer]:
     """Start a service whose views stand still, with a management port on any free port."""
-    plugin_folder.add("stuck", STUCK)
 
     def run(**settings: Any) -> LiveServer:
-        path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
-        settings = {"PEGBOARD_MANAGEMENT": "0", "PEGBOARD_SHUTDOWN_TIMEOUT": "1", **settings}
-        return live_server(PYTHONPATH=path, PEGBOARD_PLUGINS="stuck", **settings)
+        return serve_stuck(
+            **{"PEGBOARD_MANAGEMENT": "0", "PEGBOARD_SHUTDOWN_TIMEOUT": "1", **settings}
+        )
 
     return run
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -22,96 +21,8 @@ from pegboard.testing.services import LiveServer
 
 pytestmark = pytest.mark.slow
 
-STUCK = '''
-import re
-import threading
-import time
-
-import flask
-import pegboard
-
-blueprint = flask.Blueprint("stuck", __name__)
-
-
-@blueprint.get("/pid")
-def pid():
-    import os
-    return str(os.getpid())
-
-
-@blueprint.get("/backtrack")
-def backtrack():
-    """Hold the interpreter's lock for ever."""
-    re.match("(a*)*b", "a" * 60)
-
-
-@blueprint.get("/wait")
-def wait():
-    """Hold a thread for ever."""
-    threading.Event().wait()
-
-
-@blueprint.get("/busy")
-def busy():
-    """Keep the processor busy for longer than a worker may stand still, in Python."""
-    end = time.monotonic() + 3.0
-    while time.monotonic() < end:
-        pass
-    return "done"
-
-
-@blueprint.get("/grow")
-def grow():
-    """Take 100 MiB of memory."""
-    grown.append(b"x" * 100 * 2**20)
-    return "grown"
-
-
-grown = []
-
-
-@blueprint.get("/staged")
-def staged():
-    return "never"
-
-
-class Stage:
-    """Holds the thread of `/staged` for ever."""
-
-    name = "stuck"
-    order = 5000
-
-    def bind(self, route):
-        return self if route is not None and route.rule.rule == "/staged" else None
-
-    def prepare(self, call):
-        threading.Event().wait()
-
-    def complete(self, call, replies):
-        pass
-
-
-@pegboard.hookimpl
-def pegboard_stages():
-    return [Stage()]
-
-
-@pegboard.hookimpl
-def pegboard_blueprints():
-    return [blueprint]
-'''
-
-
-@pytest.fixture
-def serve(live_server: StartService, plugin_folder: PluginFolder) -> Callable[..., LiveServer]:
-    """Start a service whose views stand still."""
-    plugin_folder.add("stuck", STUCK)
-
-    def run(**settings: Any) -> LiveServer:
-        path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
-        return live_server(PYTHONPATH=path, PEGBOARD_PLUGINS="stuck", **settings)
-
-    return run
+SHORT = 0.5
+"""Seconds for which a connection that is kept is idle at most, half of what a stop waits for it."""
 
 
 def ask(server: LiveServer, path: str, timeout: float = 30.0) -> tuple[int, str]:
@@ -149,9 +60,9 @@ def listening(server: LiveServer) -> list[psutil.Process]:
     return [one for one in psutil.Process(server.pid).children() if is_listening(one)]
 
 
-def test_a_worker_whose_loop_stands_still_is_replaced(serve):
+def test_a_worker_whose_loop_stands_still_is_replaced(serve_stuck):
     """The log says where its threads were; the other worker is not touched."""
-    server = serve(WORKERS="2", PEGBOARD_WORKER_TIMEOUT="2")
+    server = serve_stuck(WORKERS="2", PEGBOARD_WORKER_TIMEOUT="2")
     wait_until(lambda: 2 == len(listening(server)), "both workers serve")
     begin(server, "/backtrack")
     killed = r"worker (\d) \(process (\d+)\) stands still for 2 s, and is killed"
@@ -163,9 +74,9 @@ def test_a_worker_whose_loop_stands_still_is_replaced(serve):
 
 
 @pytest.mark.parametrize("path,frame", [("/wait", "in wait"), ("/staged", "in prepare")])
-def test_a_worker_whose_threads_all_stand_still_is_replaced(serve, path: str, frame: str):
+def test_a_worker_whose_threads_all_stand_still_is_replaced(serve_stuck, path: str, frame: str):
     """In a view or a stage, and though no client waits for long; its probe fails before."""
-    server = serve(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2")
+    server = serve_stuck(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2")
     for _ in range(2):
         begin(server, path)
     wait_until(lambda: not answers(server), "a client has left in vain")
@@ -182,9 +93,11 @@ def test_a_worker_whose_threads_all_stand_still_is_replaced(serve, path: str, fr
     wait_until(lambda: answers(server), "a new worker serves", timeout=20)
 
 
-def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve):
+def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve_stuck):
     """However long its views take."""
-    server = serve(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="1", PEGBOARD_SHUTDOWN_TIMEOUT="1")
+    server = serve_stuck(
+        PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="1", PEGBOARD_SHUTDOWN_TIMEOUT="1"
+    )
     pid = ask(server, "/pid")
     begin(server, "/wait")
     assert (200, "done") == ask(server, "/busy")
@@ -193,9 +106,9 @@ def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve)
 
 
 @pytest.fixture
-def delayed(serve) -> LiveServer:
+def delayed(serve_stuck) -> LiveServer:
     """A service of two workers that goes on serving for two seconds of its stop."""
-    server: LiveServer = serve(WORKERS="2", PEGBOARD_DRAIN_DELAY="2")
+    server: LiveServer = serve_stuck(WORKERS="2", PEGBOARD_DRAIN_DELAY="2")
     wait_until(lambda: 2 == len(listening(server)), "both workers serve")
     return server
 
@@ -243,8 +156,7 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
 ):
     """However long that takes to start, and if it fails. Signals before the start end nothing."""
     plugin_folder.add("starting", STARTING % tmp_path)
-    path = os.pathsep.join([str(plugin_folder.path), os.environ.get("PYTHONPATH", "")])
-    server = live_server(PYTHONPATH=path, PEGBOARD_PLUGINS="starting")
+    server = live_server(plugins=["starting"])
     pid = ask(server, "/pid")
 
     def serves_until(happens: Callable[[], bool], what: str) -> None:
@@ -294,9 +206,9 @@ def test_a_worker_that_is_replaced_does_not_tell_of_a_stop(delayed: LiveServer):
     wait_until(is_reloaded, "the workers are replaced")
 
 
-def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve):
+def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve_stuck):
     """When the time for a stop is over: an orphan would keep the port for good."""
-    server = serve(PEGBOARD_SHUTDOWN_TIMEOUT="1")
+    server = serve_stuck(PEGBOARD_SHUTDOWN_TIMEOUT="1")
     wait_until(lambda: 1 == len(listening(server)), "it serves")
     begin(server, "/wait")
     [worker] = listening(server)
@@ -313,18 +225,26 @@ def test_a_worker_with_a_view_that_never_returns_ends_with_its_parent(serve):
         ({"PEGBOARD_WORKER_MAX_RSS": "150"}, r"it has \d+ MiB of memory"),
     ],
 )
-def test_a_worker_that_has_served_enough_is_replaced(serve, settings: dict[str, str], reason: str):
+def test_a_worker_that_has_served_enough_is_replaced(
+    serve_stuck, settings: dict[str, str], reason: str
+):
     """No request is lost: neither a new one nor one on a connection that is kept."""
-    server = serve(**settings)
+    server = serve_stuck(**settings)
     first = ask(server, "/pid")
     ask(server, "/grow")
     kept_connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
 
-    def is_replaced(connection: http.client.HTTPConnection) -> bool:
+    def get(connection: http.client.HTTPConnection) -> tuple[int, str]:
         connection.request("GET", "/pid")  # reconnects where the last answer said so
         response = connection.getresponse()
-        kept = response.status, response.read().decode()
+        return response.status, response.read().decode()
+
+    def is_replaced(connection: http.client.HTTPConnection) -> bool:
+        kept = get(connection)
+        asked = time.monotonic()
         new = ask(server, "/pid")
+        if time.monotonic() - asked > SHORT:
+            connection.close()  # a stop waits for idle ones no longer than that
         assert {200} == {kept[0], new[0]}
         return first not in (kept, new)
 
@@ -333,9 +253,9 @@ def test_a_worker_that_has_served_enough_is_replaced(serve, settings: dict[str, 
     assert re.search(rf"worker 1 \(process {first[1]}\) is replaced, as {reason}", server.output)
 
 
-def test_a_signal_has_the_stacks_of_all_workers_logged(serve):
+def test_a_signal_has_the_stacks_of_all_workers_logged(serve_stuck):
     """Nothing else happens to them."""
-    server = serve(WORKERS="2")
+    server = serve_stuck(WORKERS="2")
     wait_until(lambda: 2 == len(listening(server)), "both workers serve")
     workers = listening(server)
     os.kill(server.pid, signal.SIGUSR1)
@@ -345,9 +265,9 @@ def test_a_signal_has_the_stacks_of_all_workers_logged(serve):
     assert answers(server)
 
 
-def test_a_signal_has_more_logged_until_the_next(serve):
+def test_a_signal_has_more_logged_until_the_next(serve_stuck):
     """In all workers, and in the process that supervises them."""
-    server = serve(PEGBOARD_LOG_LEVEL="ERROR")
+    server = serve_stuck(PEGBOARD_LOG_LEVEL="ERROR")
     for level in ("DEBUG", "ERROR"):
         os.kill(server.pid, signal.SIGUSR2)
         wait_until(partial(is_told, server, f"the log has lines from {level} on"), level)

@@ -129,7 +129,10 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_the_servers_end_with_the_command(folder: Path, number: signal.Signals) -> None:
-    """By a signal to the process, by Ctrl-C in its terminal, or by a kill."""
+    """By a signal to the process, by Ctrl-C in its terminal, or by a kill.
+
+    So does the process that serves, which would keep the port.
+    """
     port = free_port()
     settings = {"PEGBOARD_PLUGINS": "items", "PYTHONUNBUFFERED": "1"}
     command = [*COMMAND, "dev", "--services", "--upgrade", "--port", str(port)]
@@ -157,15 +160,26 @@ def test_the_servers_end_with_the_command(folder: Path, number: signal.Signals) 
         wait_until(lambda: _status(port, "GET", "/health") == 200, "the service serves")
         assert 201 == _status(port, "POST", "/api/items/", '{"name": "kept"}')
         children = psutil.Process(process.pid).children()
+        for child in children:
+            at_the_end.callback(_kill, child)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
         process.wait(60)
-        for child in children if number == signal.SIGKILL else ():
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        wait_until(lambda: not any(map(_is_running, children)), "the process that serves ends")
     wait_until(lambda: not servers_of(folder), "the servers end")
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def _is_running(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _status(port: int, method: str, path: str, body: str | None = None) -> int | None:

@@ -11,6 +11,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
+from pegboard.annotations import cache_control
 
 Views = Callable[[pegboard.Blueprint], object]
 
@@ -297,3 +298,75 @@ def test_all_mistakes_of_cached_views_are_told_at_once(start_views: Any) -> None
         "PB_CACHED_KEY_MISMATCH",
         "PB_CACHED_WITHOUT_GET",
     } == {problem.code for problem in caught.value.problems}
+
+
+def bare(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that forgets `functools.wraps`."""
+
+    def run(*args: Any) -> Any:
+        return view(*args)
+
+    return run
+
+
+class Checked:
+    """A decorator that is a class."""
+
+    def __init__(self, view: Callable[..., Any]) -> None:
+        self.view = view
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the view."""
+        return self.view(*args)
+
+
+def plain() -> Callable[..., Any]:
+    """A new view, as a note stays at a function."""
+    return lambda: {"id": 1}
+
+
+class LimitedView(MethodView):
+    """A view class, one of whose methods is limited."""
+
+    @pegboard.rate_limit("1/minute")
+    def get(self) -> dict[str, int]:
+        """Answer."""
+        return {"id": 1}
+
+
+limit = pegboard.rate_limit("1/minute")
+HIDDEN = {
+    "a closure": lambda: bare(limit(plain())),
+    "two of them": lambda: bare(bare(limit(plain()))),
+    "below one with wraps": lambda: measured(bare(measured(limit(plain())))),
+    "a class": lambda: Checked(limit(plain())),
+    "a partial": lambda: functools.partial(lambda view: view(), limit(plain())),
+    "a method of a class": lambda: bare(LimitedView.as_view("limited")),
+    "cache_control": lambda: bare(cache_control("no-store")(plain())),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_note_that_a_decorator_hides_is_refused(start_views: Any, kind: str) -> None:
+    """A limit would not be enforced, and nothing would tell."""
+    name = kind if kind == "cache_control" else "rate_limit"
+    with pytest.raises(pegboard.StartupError) as caught:
+        start_views(lambda blueprint: blueprint.add_url_rule("/", "limited", HIDDEN[kind]()))
+    (problem,) = caught.value.problems
+    assert "PB_ANNOTATION_HIDDEN" == problem.code
+    assert f"hides the {name} of " in problem.summary
+    assert problem.hint.endswith(f"put `{name}` above it.")
+
+
+def test_what_a_view_calls_may_be_limited_where_it_is_served(start_views: Any) -> None:
+    """Nor is a note hidden that the decorator hands on, or that is above it."""
+
+    def views(blueprint: pegboard.Blueprint) -> None:
+        one = limit(functools.partial(plain()))
+        blueprint.add_url_rule("/one", "one", one)
+        blueprint.add_url_rule("/other", "other", bare(one))
+        blueprint.add_url_rule("/above", "above", limit(bare(plain())))
+        blueprint.add_url_rule("/wrapped", "wrapped", measured(limit(measured(plain()))))
+        blueprint.add_url_rule("/proxy", "proxy", Checked(flask.current_app))
+
+    start_views(views)

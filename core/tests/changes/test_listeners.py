@@ -800,6 +800,32 @@ def test_a_statement_on_a_model_is_one_change(make: Make, statement: Callable[[]
     assert 2 == len(ears.before) == len(ears.written) == len(ears.after)
 
 
+NO_BOOK = Book.title == "Persuasion"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        lambda: update(Book).where(NO_BOOK).values(title="Ivanhoe"),
+        lambda: update(Book).where(NO_BOOK).values(title="Ivanhoe").returning(Book.id),
+        lambda: delete(Book).where(NO_BOOK),
+    ],
+    ids=["update", "returning", "delete"],
+)
+def test_a_statement_that_writes_no_row_is_no_change(
+    make: Make, statement: Callable[[], Any]
+) -> None:
+    """It could have been refused before; afterwards nobody is told of it."""
+    ears = Ears([Book])
+    with make(ears.plugin).app_context():
+        create_book()
+        db.session.commit()
+        db.session.execute(statement())
+        db.session.commit()
+    assert "many Book" == ears.before[-1]
+    assert 1 == len(ears.written) == len(ears.after)
+
+
 ALL = pegboard.Statement(select(Book.title))
 RENAME = pegboard.Statement(update(Book).values(title=bindparam("new")).returning(Book.title))
 
@@ -847,6 +873,8 @@ def test_a_statement_on_a_base_concerns_those_who_listen_to_a_subclass(make: Mak
     """As it may write their rows; one on another subclass does not."""
     drawings = Ears([Drawing])
     with make(drawings.plugin).app_context():
+        pictures = Base.metadata.tables["pictures"]
+        db.session.execute(pictures.insert().values(name="a", kind="a"))  # not told
         db.session.execute(update(Picture).values(name="x"))
         db.session.execute(update(Book).values(title="x"))
         db.session.commit()

@@ -1,6 +1,7 @@
 """What `pegboard explain` says of a request and of a plugin."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,174 @@ def pegboard_stages(app):
     plugin_folder.add("count", code.partition("```")[0] + stage)
     first, *_ = explain(make(make_app, "count"), "GET", "/nowhere")["stages"]
     assert ["counts the requests of each client"] == first["explanation"]
+
+
+WATCHED = """
+from flask import request, signals
+ran = []
+
+def note(function):
+    def run(*args, **kwargs):
+        ran.append(function.__qualname__)
+        return function(*args, **kwargs)
+    run.__qualname__ = function.__qualname__
+    return run
+
+blueprint = pegboard.Blueprint("watched", __name__)
+
+@blueprint.get("/api/watched/<name>")
+def view(name):
+    return {"name": name}
+
+@blueprint.url_value_preprocessor
+@note
+def of_blueprint(endpoint, values): ...
+
+@blueprint.before_request
+@note
+def before_blueprint(): ...
+
+@blueprint.after_request
+@note
+def after_blueprint(response):
+    return response
+
+@blueprint.teardown_request
+@note
+def teardown_blueprint(error): ...
+
+@note
+def started(app): ...
+
+@note
+def finished(app, response): ...
+
+@note
+def refused():
+    if "refused" in request.headers:
+        pegboard.abort(401, "Refused.")
+
+@note
+def first(response):
+    return response
+
+@note
+def last(response):
+    return response
+
+@note
+def teardown(error): ...
+
+@note
+def values(endpoint, values): ...
+
+@note
+def unknown(error):
+    return {"mine": True}, 410
+
+def around(inner):
+    @note
+    def middleware(environ, start):
+        if environ["PATH_INFO"] == "/outside":
+            start("200 OK", [])
+            return [b""]
+        return inner(environ, start)
+    return middleware
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    return [blueprint]
+
+@pegboard.hookimpl
+def pegboard_setup(app):
+    app.before_request(refused)
+    app.url_value_preprocessor(values)
+    app.teardown_request(teardown)
+    app.after_request(last)
+    app.after_request(first)
+    app.register_error_handler(404, unknown)
+    signals.request_started.connect(started, app)
+    signals.request_finished.connect(finished, app)
+    app.wsgi_app = around(app.wsgi_app)
+"""
+
+
+@pytest.fixture
+def watched(plugin_folder: PluginFolder, make_app: MakeApp) -> Flask:
+    """An app with a plugin that does to requests what can be done."""
+    plugin_folder.add("watched", WATCHED)
+    return make(make_app, "watched")
+
+
+@pytest.mark.parametrize(
+    "path,text",
+    [
+        ("/api/watched/a", "GET /api/watched/<name>"),
+        ("/nowhere", "404 Not Found: no route matches; example_watched.plugin.unknown "),
+    ],
+)
+def test_what_acts_on_a_request_is_in_the_order_in_which_it_runs(
+    watched: Flask, explain: Any, path: str, text: str
+) -> None:
+    """Where no route matches as well: hooks, middleware and the handler of the error."""
+    found = explain(watched, "GET", path)
+    assert found["outcome"].startswith(text)
+    told = [one["what"].rpartition(".")[2] for one in found["guards"] if one["plugin"] == "watched"]
+    ran = sys.modules["example_watched.plugin"].ran
+    ran.clear()
+    watched.test_client().get(path)
+    expected = [name for name in told if path == "/nowhere" or name != "unknown"]
+    assert expected == [name.rpartition(".")[2] for name in ran]
+
+
+def test_what_may_answer_in_place_of_a_view_is_among_the_answers(
+    watched: Flask, explain: Any
+) -> None:
+    """A route is refused by a hook of the app, and a path without one is answered by middleware."""
+    client = watched.test_client()
+    statuses = {
+        "/api/watched/a": client.get("/api/watched/a", headers={"refused": "1"}).status_code,
+        "/nowhere": client.get("/nowhere").status_code,
+        "/outside": client.get("/outside").status_code,
+    }
+    assert {"/api/watched/a": 401, "/nowhere": 410, "/outside": 200} == statuses
+    for path in statuses:
+        found = explain(watched, "GET", path)
+        *documented, foreign = found["answers"]
+        assert bool(documented) is (path == "/api/watched/a")
+        assert "any" == foreign["status"]
+        for name in ("middleware", "refused", "unknown"):
+            assert f".{name}" in foreign["description"]
+        assert ".teardown" not in foreign["description"]
+
+
+@pytest.mark.parametrize("path", ["/api/watched/%41%20b%C3%A9", "/api/watched/A bé"])
+def test_a_path_is_read_as_a_server_reads_it(watched: Flask, explain: Any, path: str) -> None:
+    """Percent-encoded or not."""
+    name = watched.test_client().get(path).get_json()["name"]
+    assert {"name": name} == explain(watched, "GET", path)["arguments"]
+
+
+def test_a_route_without_a_document_is_explained(make_app: MakeApp, explain: Any) -> None:
+    """What a client may expect of it is that its view answers; OPTIONS is Flask's."""
+    app = make(make_app)
+    (answer,) = explain(app, "GET", "/")["answers"]
+    assert ("any", True) == (answer["status"], "start_page" in answer["description"])
+    (answer,) = explain(app, "OPTIONS", "/")["answers"]
+    assert ("200", ["Allow"]) == (answer["status"], answer["headers"])
+
+
+def test_a_transaction_below_a_decorator_without_wraps_is_explained(
+    make_app: MakeApp, explain: Any, plugin_folder: PluginFolder
+) -> None:
+    """With the decorator, which may do what it likes."""
+    code = SHOP.replace("    @functools.wraps(view)\n", "").replace(
+        "@pegboard.transactional\n@checked", "@checked\n@pegboard.transactional"
+    )
+    plugin_folder.add("shop", code.replace("5/minute", "6/minute"))
+    found = explain(make(make_app, "shop"), "POST", "/api/shop/7")
+    assert found["transaction"].startswith("one, if the decorator without functools.wraps calls")
+    told = [one["what"] for one in found["guards"] if one["kind"] == "decorator"]
+    assert ["checked.<locals>.run, without functools.wraps", "pegboard.transactional"] == [
+        one.removeprefix("example_shop.plugin.") for one in told[-2:]
+    ]

@@ -103,14 +103,11 @@ def test_a_table_without_a_version_table_may_be_of_an_installed_plugin(
 def test_a_plugin_that_is_gone_is_removed(
     make_app: MakeApp, database_url: str, cli: RunCLI, forget: Callable[[], None]
 ) -> None:
-    """The database says which tables are its; while it is installed, it has to be active."""
+    """The database says which tables are its."""
     other = "CREATE TABLE others (id INTEGER PRIMARY KEY)"
     make_app(plugins=["notes"], DATABASE_URL=database_url)
     app = make_app(plugins=[], DATABASE_URL=database_url)
     execute_in(app, other)
-    done = cli("plugins", "remove", "notes", "--yes", app=app)
-    assert 1 == done.exit_code
-    assert "notes is installed, but not active, and nothing is dropped" in done.stderr
     forget()
     done = cli("plugins", "remove", "notes", app=app, input="n\n")
     assert 1 == done.exit_code
@@ -226,7 +223,7 @@ def test_a_table_of_a_disabled_plugin_is_not_to_be_dropped(
     assert "table pins_of_notes refers to its table notes; " in done.stderr
     if is_installed:
         assert "the table is of pins, installed and not active: drop nothing" in done.stderr
-        assert "activate it" in done.stderr
+        assert "run pegboard plugins remove with its name first, or activate it" in done.stderr
     else:
         assert "the table is of" not in done.stderr
     assert {"notes", "pins", "pins_of_notes"} <= tables(app)
@@ -262,3 +259,50 @@ def test_a_plugin_is_removed_while_another_one_keeps_the_service_from_starting(
     assert set() == tables(app)
     done = CliRunner(env={"PORT": "many"}).invoke(main, ["plugins", "remove", "notes", "--yes"])
     assert (1, True) == (done.exit_code, "the service cannot start" in done.stderr)
+
+
+IMPORT_FAILS = "raise SyntaxError('no version of this plugin works')\n"
+
+
+@pytest.mark.parametrize("state", ["import fails", "set-up fails", "disabled", "skipped", "gone"])
+def test_the_data_of_two_plugins_is_removed_whatever_the_state_of_the_second(
+    plugin_folder: PluginFolder, sqlite_url: str, make_app: MakeApp, state: str
+) -> None:
+    """The order that the messages name leads to the end, without an uninstallation."""
+    plugin_folder.add_table("notes")
+    required = ["pegboard", "example-notes"]
+    pins = plugin_folder.add_table("pins", upgrade=ADDS_KEY, requires=required)
+    app = make_app(plugins=["notes", "pins"], DATABASE_URL=sqlite_url)
+    if state == "gone":
+        for metadata in plugin_folder.path.glob("example_pins-*.dist-info"):
+            shutil.rmtree(metadata)
+    elif state != "disabled":
+        source = BROKEN if state == "set-up fails" else IMPORT_FAILS
+        (pins / "plugin.py").write_text(f"import pegboard\n{source}")
+        del sys.modules["example_pins.plugin"]
+    is_off = state in {"disabled", "gone"}
+    is_required = state.endswith("fails")
+
+    def remove(name: str, *, without_pins: bool = is_off) -> Result:
+        settings = {
+            "PEGBOARD_PLUGINS": "notes" if without_pins else "notes,pins",
+            "PEGBOARD_PLUGINS_POLICY": "pins=skip" if state == "skipped" else "",
+            "DATABASE_URL": sqlite_url,
+        }
+        clean = dict.fromkeys(os.environ) | clean_environment(settings)
+        return CliRunner(env=clean).invoke(main, ["plugins", "remove", name, "--yes"])
+
+    refused = remove("notes")
+    assert 1 == refused.exit_code
+    assert ("notes is required by pins" if is_required else "refers to") in refused.stderr
+    done = remove("pins")
+    assert 0 == done.exit_code, done.output
+    if state != "gone":
+        assert "pins is not active (" in done.stderr
+        assert "Uninstall example-pins 1.0, or disable it" in done.stdout
+    assert {"alembic_version_notes", "notes"} == tables(app)
+    again = remove("pins")
+    assert 1 == again.exit_code
+    assert "the database has no version table of it" in again.stderr
+    assert 0 == remove("notes", without_pins=True).exit_code
+    assert set() == tables(app)

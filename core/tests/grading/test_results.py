@@ -15,6 +15,7 @@ from pegboard.grading.rule import Finding
 from pegboard.grading.started import Route, Started
 from pegboard.grading.subject import Subject, find_subject
 from pegboard.grading.suite import Suite, read_suite
+from pegboard.plugins import code_digest
 from pegboard.testing.distributions import PluginFolder
 
 CONTRACTS = ["MigrationsContract", "PluginContract", "ResourceContract", "StageContract"]
@@ -35,16 +36,26 @@ def subject(plugin_folder: PluginFolder) -> Subject:
     return find_subject("notes", TIERS)
 
 
-def case(inside: str = "", **changes: Any) -> str:
+CODE = {"notes": {"version": "1.0", "digest": "THE DIGEST"}}
+"""What a report says of the code; `read` puts the digest of the plugin there."""
+
+SHOWN = {"proofs": ["budget", "fault"], "plugin": "notes", "resource": "notes"}
+"""What a test says when it has run."""
+
+
+def case(inside: str = "", shown: Any = SHOWN, **changes: Any) -> str:
     """One test of a report, which passes on both databases and has all that the rules look for."""
     evidence = {
         "name": UP_AND_DOWN,
         "distribution": "Example_Notes",
         "class": "TestIt",
+        "code": CODE,
         "contracts": CONTRACTS,
         "replaces": [],
+        "proves": "rows-migrated",
         "databases": ["postgresql", "sqlite"],
         "fixtures": ["statement_budget"],
+        "left_out": [],
         "marks": ["faults"],
         "python": "3.11",
         "plugins": ["notes"],
@@ -52,8 +63,9 @@ def case(inside: str = "", **changes: Any) -> str:
         **changes,
     }
     value = quoteattr(json.dumps(evidence))
-    found = f'<properties><property name="pegboard" value={value}/></properties>'
-    return f"<testcase>{found}{inside}</testcase>"
+    run = quoteattr(json.dumps({"resource_package": None, **shown}))
+    found = f'<property name="pegboard" value={value}/><property name="pegboard.run" value={run}/>'
+    return f"<testcase><properties>{found}</properties>{inside}</testcase>"
 
 
 GOOD = (
@@ -65,9 +77,9 @@ GOOD = (
 
 def read(subject: Subject, folder: Path, *cases: str) -> Suite:
     """The results of a report with these tests."""
-    (folder / "report.xml").write_text(
-        f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>", encoding="utf-8"
-    )
+    text = f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
+    text = text.replace("THE DIGEST", code_digest(subject.package))
+    (folder / "report.xml").write_text(text, encoding="utf-8")
     return read_suite(subject, [folder / "report.xml"])
 
 
@@ -124,14 +136,39 @@ ONLY_SQLITE = (case(databases=["sqlite"]), case(name="x::test_y", contracts=[], 
         ("migrations-contract", ONLY_SQLITE, "no test of it has passed on postgresql"),
         ("both-databases", ONLY_SQLITE, "no test passes on sqlite or postgresql"),
         ("rows-migrated", ONLY_SQLITE, "has not passed on postgresql"),
-        ("rows-migrated", (case(name="x::test_models"),), "has not passed on sqlite or postgresql"),
+        ("rows-migrated", (case(proves=None),), "has not passed on sqlite or postgresql"),
         ("combinations", (case(),), "no results where other plugins were installed"),
         ("combinations", (case(plugins=["items", "notes"]),), "where only notes was installed"),
         ("lowest-python", (case(python="3.13"), case(python="3.12")), "of 3.12, 3.13"),
-        ("budgets", (case(fixtures=[]),), "no test declares a budget"),
-        ("budgets", (case("<failure/>"),), "no test declares a budget"),
+        ("budgets", (case(shown={}),), "no test holds a request to a budget"),
+        ("budgets", (case("<failure/>"),), "no test holds a request to a budget"),
         ("warnings-are-errors", (*GOOD, case(raises_warnings=False)), "set filterwarnings"),
-        ("fault-tests", (case(marks=[]),), "no test is marked faults"),
+        ("fault-tests", (case(shown={}),), "no test stops, suspends or cuts off a server"),
+        (
+            "plugin-contract",
+            (*GOOD, case(left_out=["x::test_y", "x::test_z[1]"])),
+            "x::test_y is left out of every run",
+        ),
+        (
+            "stage-contract",
+            (case(left_out=["x::test_z[1]"]), case(name="x::test_z[2]")),
+            "x::test_z[1] is left out of every run",
+        ),
+        (
+            "plugin-contract",
+            (case(shown={**SHOWN, "plugin": "items"}),),
+            "no test class inherits PluginContract",
+        ),
+        (
+            "resource-contract",
+            (case(shown={**SHOWN, "resource": "tags"}),),
+            "no class inherits ResourceContract for the resource notes",
+        ),
+        (
+            "resource-contract",
+            (case(shown={**SHOWN, "resource_package": "pegboard_items"}),),
+            "no test class inherits ResourceContract",
+        ),
     ],
 )
 def test_results_that_lack_something_fail(
@@ -174,13 +211,46 @@ def test_only_a_contract_skips_its_tests(
 
 
 def test_each_resource_needs_a_class(subject: Subject, tmp_path: Path) -> None:
-    """One class keeps the contract for one resource."""
-    suite = read(subject, tmp_path, *GOOD)
+    """One that returns it, and not any second one."""
+    again = case(**{"class": "TestAgain"})
+    found = check(
+        "resource-contract",
+        subject,
+        read(subject, tmp_path, *GOOD, again),
+        resources=("notes", "tags"),
+    )
+    assert "no class inherits ResourceContract for the resource tags" == found.details[-1]
+    tags = case(shown={**SHOWN, "resource": "tags"}, **{"class": "TestTags"})
+    suite = read(subject, tmp_path, *GOOD, tags)
     found = check("resource-contract", subject, suite, resources=("notes", "tags"))
-    assert "1 classes inherit ResourceContract, for 2 resources" in found.details[-1]
-    other = read(subject, tmp_path, *GOOD, case(**{"class": "TestTags"}))
-    found = check("resource-contract", subject, other, resources=("notes", "tags"))
     assert Outcome.PASSED == found.outcome
+
+
+def test_what_one_run_leaves_out_another_may_have(subject: Subject, tmp_path: Path) -> None:
+    """As where a matrix runs parts of the tests in each environment."""
+    part = case(left_out=["x::test_y", "x::test_z[1]"])
+    others = (case(name="x::test_y[sqlite]"), case(name="x::test_z[1]"))
+    found = check("plugin-contract", subject, read(subject, tmp_path, part, *others))
+    assert Outcome.PASSED == found.outcome, found.details
+
+
+@pytest.mark.parametrize(
+    "code,told",
+    [
+        ({}, "report.xml does not say of which code of notes it is"),
+        ({"notes": {"version": "0.9", "digest": "THE DIGEST"}}, "is of notes 0.9, and 1.0 is"),
+        ({"notes": {"version": "1.0", "digest": "0"}}, "is of other code of notes 1.0 than is"),
+    ],
+)
+def test_results_of_other_code_are_refused(
+    code: Any, told: str, subject: Subject, tmp_path: Path
+) -> None:
+    """One report is enough: with the version, or that the files differ, and what to do."""
+    suite = read(subject, tmp_path, *GOOD, case(code=code))
+    found = check("own-tests", subject, suite)
+    assert Outcome.FAILED == found.outcome
+    assert told in found.details[0]
+    assert found.details[0].endswith(": run the tests again")
 
 
 @pytest.mark.parametrize(

@@ -369,3 +369,17 @@ def test_an_identity_is_no_difference_where_the_database_has_none(assemble, note
 
     assert "The models and the database agree.\n" in cli("db", "check", app=app).output
     assert () == write_revisions(app)
+
+
+def test_a_generated_column_in_place_of_an_identity_is_noticed(make_app, postgres_url, notes):
+    def assemble(generated):
+        notes.without_models()
+        notes.model("notes", size=mapped_column(sa.Integer, generated, nullable=False))
+        return make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+
+    app = assemble(sa.Identity())
+    write_revisions(app)
+    upgrade(app)
+
+    app = assemble(sa.Computed("id * 2", persisted=True))
+    assert ["modify generated column notes.size from identity to (id * 2)"] == differences(app)

@@ -12,11 +12,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase
 
 import pegboard
 from pegboard.clients import client_of
 from pegboard.observation import statement_text
 from pegboard.redis import Command
+from pegboard.resources import Listener
 from pegboard.stages import Call, Route
 from pegboard.testing.fixtures import MakeApp
 
@@ -181,6 +183,38 @@ async def test_slow_stages_and_hooks_are_logged(make_app: MakeApp, lines: Any, s
 
 
 KINDS = {"stage", "hook", "redis"}
+
+
+class Base(pegboard.Model, DeclarativeBase):
+    """The model of the listener."""
+
+
+class Note(Base):
+    """A note."""
+
+    __tablename__ = "slow_notes"
+
+
+class Listening:
+    """A plugin that listens to writes."""
+
+    name = "listening"
+
+    @pegboard.hookimpl
+    def pegboard_listeners(self) -> list[Listener]:
+        """Return a listener that takes some time."""
+        return [Listener(models=[Note], written=lambda _: time.sleep(0.02))]
+
+
+def test_a_slow_listener_is_logged(make_app: MakeApp, lines: Any):
+    """And it still listens."""
+    app = make_app(plugins=[Listening()], SLOW_STAGE=0.02)
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+        pegboard.db.session.add(Note())
+        pegboard.db.session.commit()
+    (line,) = lines()
+    assert ("listener written", "listening", None) == (line.hook, line.plugin, line.route)
 
 
 @pytest.mark.parametrize(

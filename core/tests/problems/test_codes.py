@@ -235,6 +235,10 @@ MISTAKES = {
     Code.CACHED_ABOVE_ROUTE: cached(ROUTE.format("one"), f"one = {CACHED}"),
     Code.CACHED_BELOW_RESPONSE: cached(ROUTE.format(f"blueprint.response(200)({CACHED})")),
     Code.DECORATED_ABOVE_ROUTE: cached(ROUTE.format("one"), "one = blueprint.response(200)(one)"),
+    Code.ANNOTATION_HIDDEN: cached(
+        "def checked(view):\n    def run(id):\n        return view(id)\n    return run",
+        ROUTE.format("checked(pegboard.rate_limit('1/minute')(one))"),
+    ),
     Code.VIEW_INVALID: cached("def bare(): ...", ROUTE.format("bare")),
     Code.CACHE_NOT_SHARED: Mistake(
         {"PEGBOARD_CACHE": "memory", "WORKERS": "2", "DATABASE_URL": "postgresql://host/name"}

@@ -1,7 +1,8 @@
 """What is in the log: all that is written, and only what is committed."""
 
 import pytest
-from sqlalchemy import ForeignKey, update
+from sqlalchemy import ForeignKey, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 
@@ -81,13 +82,15 @@ def test_rows_at_once_and_imported_rows_are_logged(app, client, cli, logged, tmp
 
 
 def test_a_statement_on_a_model_is_one_entry(app, logged):
-    """Which rows it has written is not known."""
+    """Which rows it has written is not known; one that has written none leaves no entry."""
     with app.app_context():
         pegboard.db.session.add(Item(name="Hammer"))
         pegboard.db.session.flush()
         pegboard.db.session.execute(update(Item).values(name="Anvil"))
         pegboard.db.session.commit()
-    entry = logged(kind=Kind.MANY)[0]
+        pegboard.db.session.execute(update(Item).where(Item.id == -1).values(name="Nobody"))
+        pegboard.db.session.commit()
+    (entry,) = logged(kind=Kind.MANY)
     assert ("items", None, None) == (entry["table"], entry["key"], entry["after"])
 
 
@@ -184,6 +187,29 @@ def test_the_log_is_only_added_to(app, client, logged):
                 session.flush()
             session.rollback()
     assert ["user:ada"] == [one["who"] for one in logged()]
+
+
+CHANGES = {
+    "update": "UPDATE audit_entries SET who = 'user:eve'",
+    "delete": "DELETE FROM audit_entries WHERE id = 1",
+    "replace": "REPLACE INTO audit_entries (id, who, kind, table_name) VALUES (1, 'eve', 'x', 'x')",
+    "truncate": "TRUNCATE audit_entries",
+}
+
+
+@pytest.mark.parametrize("kind,others", [("sqlite", {"truncate"}), ("postgresql", {"replace"})])
+def test_the_database_refuses_what_no_listener_sees(request, make_app, plugins, kind, others):
+    """Statements on the table, of whatever spelling each database has."""
+    url = request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url")
+    app = make_app(plugins=plugins, DATABASE_URL=url)
+    app.test_client().post("/api/items/", json={"name": "Hammer"})
+    with app.app_context():
+        session = pegboard.db.session
+        for code in (code for name, code in CHANGES.items() if name not in others):
+            with pytest.raises(IntegrityError, match="The audit log is only ever added to"):
+                session.execute(text(code))
+            session.rollback()
+        assert ["127.0.0.1"] == session.scalars(text("SELECT who FROM audit_entries")).all()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -12,6 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from pegboard.combinations.used_core import UsedCore
 from pegboard.testing.distributions import PluginFolder
 
 ROOT = Path(__file__).parents[3]
@@ -108,6 +109,17 @@ class TestLog:
     def test_order(self, number): assert number == 1
 """
 
+OTHER_CORE = """
+import pathlib
+import sys
+
+metadata = pathlib.Path(__file__).parent / "vendored/pegboard-8.0.dist-info/METADATA"
+metadata.parent.mkdir(parents=True)
+metadata.write_text("Metadata-Version: 2.1\\nName: pegboard\\nVersion: 8.0\\n")
+sys.path.insert(0, str(metadata.parent.parent))
+def test_it(): pass
+"""
+
 
 @pytest.mark.parametrize("program", ["uv", "pip"])
 def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtures
@@ -134,7 +146,8 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
         )
         return  # the rest is the same
     publish("shop", "import pytest\n@pytest.mark.skip\ndef test_shop(): pass\n")
-    names += ["--plugin", "shop"]
+    publish("vendor", OTHER_CORE)
+    names += ["--plugin", "shop", "--plugin", "vendor"]
     # Another core there would hide the one that is installed.
     other = tmp_path / "hiding/pegboard-1.0.dist-info"
     other.mkdir(parents=True)
@@ -143,6 +156,8 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
     done = pegboard("plugins", "compat", *arguments, *names)
 
     assert "pegboard-shop 1.0: not tested\n  all 1 tests of pegboard-shop 1.0 were" in done.stdout
+    told = "the tests of pegboard-vendor 1.0 say nothing: they ran with pegboard 8.0, and"
+    assert f"pegboard-vendor 1.0: not tested\n  {told} {core} was asked for\n" in done.stdout
     assert 1 == done.returncode
     assert "pegboard-audit 1.0: failed (2 passed, 1 failed, 0 skipped; pegboard 9.0)" in done.stdout
     assert "  failed: tests/test_it.py::TestLog::test_order[2]\n" in done.stdout
@@ -156,23 +171,61 @@ def test_own_tests_run_against_the_core_that_is_named(  # noqa: PLR0917 - fixtur
         "pegboard-old  # is for older cores\n"
         "pegboard-mail  # has none\n"
         "pegboard-shop  # needs a shop\n"
+        "pegboard-vendor  # brings a core\n"
         "pegboard-odit  # is misspelled\n"
     )
     done = pegboard("plugins", "compat", *arguments, *names, "--exclude", str(known), "--json")
 
     document = json.loads(done.stdout)
     assert 0 == done.returncode
-    assert ["excluded"] * 4 == [one["outcome"] for one in document["distributions"]]
+    assert ["excluded"] * 5 == [one["outcome"] for one in document["distributions"]]
     assert [f"{known}:2: pegboard-audit tests/test_it.py::test_core"] == document[
         "unneeded_exclusions"
     ]
-    message = f"{known}:6: pegboard-odit: no such distribution with plugins is installed."
+    message = f"{known}:7: pegboard-odit: no such distribution with plugins is installed."
     assert [f"{message} Did you mean pegboard-audit?"] == document["unknown_exclusions"]
     assert message in done.stderr
     assert {"pegboard-audit": "9.0", "pegboard-mail": None} == {
         one["name"]: one["core"] for one in document["distributions"][:2]
     }
     assert f"No longer fails, remove the line: {known}:2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "asked,is_other",
+    [
+        ("pegboard==9.0", False),
+        ("pegboard==9.1", True),
+        ("PegBoard[testing]>=9.1,<10", True),
+        ("pegboard", False),
+        ("six==1.16", False),
+        ("{folder}/pegboard-9.0-py3-none-any.whl", False),
+        ("{folder}/pegboard-8.0.tar.gz", True),
+        ("{folder}/source", True),
+        ("pegboard[testing] @ file://{folder}/pegboard-8.0.tar.gz", True),
+        ("pegboard @ git+https://example.org/pegboard.git", False),
+        ("https://example.org/pegboard-8.0-py3-none-any.whl", True),
+    ],
+)
+def test_the_core_that_ran_is_compared_with_the_one_that_was_asked_for(
+    asked: str, tmp_path: Path, *, is_other: bool
+) -> None:
+    """However it is asked for; a URL without a version is taken as it comes."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/pyproject.toml").write_text('[project]\nname="pegboard"\nversion="8"\n')
+    for name in ("pegboard-9.0-py3-none-any.whl", "pegboard-8.0.tar.gz"):
+        (tmp_path / name).touch()
+    wanted = asked.format(folder=tmp_path)
+    told = UsedCore("9.0", None, tmp_path).difference(["other==1", wanted])
+    assert told == (f"they ran with pegboard 9.0, and {wanted} was asked for" if is_other else None)
+
+
+def test_a_core_of_another_place_is_another(tmp_path: Path) -> None:
+    """Though its version may be the same, as of one in the sdist itself."""
+    beside = UsedCore("9.0", tmp_path / "source/pegboard/__init__.py", tmp_path / "environment")
+    assert "not with the one that was installed" in str(beside.difference(["pegboard==9.0"]))
+    inside = UsedCore("9.0", tmp_path / "environment/lib/pegboard.py", tmp_path / "environment")
+    assert inside.difference(["pegboard==9.0"]) is None
 
 
 def test_what_is_asked_for_wrongly_is_told(

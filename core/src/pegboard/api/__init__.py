@@ -1,13 +1,6 @@
 """The API of a service: documented blueprints, the OpenAPI document and its page, health."""
 
-from pegboard.api.blueprint import (
-    MAX_PAGE,
-    Api,
-    Blueprint,
-    Decoration,
-    functions_inside,
-    init_api,
-)
+from pegboard.api.blueprint import MAX_PAGE, Blueprint, Decoration, functions_inside
 from pegboard.api.data_errors import MISSING_COMPLAINT, complaints_about, init_data_errors
 from pegboard.api.description import describe_service, drop_unused_schemas
 from pegboard.api.docs_page import ASSETS, docs_blueprint
@@ -37,7 +30,9 @@ from pegboard.api.operations import (
 )
 from pegboard.api.query import check_query
 from pegboard.api.sent import name_columns
+from pegboard.api.specification import Api, init_api
 from pegboard.api.status_names import use_current_names
+from pegboard.api.unwrapping import held_functions
 
 __all__ = [
     "ASSETS",
@@ -68,6 +63,7 @@ __all__ = [
     "functions_inside",
     "get_health",
     "health_blueprint",
+    "held_functions",
     "init_api",
     "init_data_errors",
     "init_health",

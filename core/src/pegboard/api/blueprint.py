@@ -1,20 +1,14 @@
 """Blueprints with documented views and strictly parsed arguments."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import flask
 import flask_smorest
-from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Flask, Request
-from marshmallow import RAISE, Schema, ValidationError, validate
-from webargs.core import is_json
-from webargs.flaskparser import FlaskParser
-from webargs.multidictproxy import MultiDictProxy
+from flask import Flask
+from marshmallow import RAISE, Schema, validate
 
-from pegboard.api.component_names import component_name
-from pegboard.api.declarations import shared_instance
 from pegboard.api.decorator_arguments import (
     require_location,
     require_pager,
@@ -22,53 +16,14 @@ from pegboard.api.decorator_arguments import (
     require_schema,
     require_status,
 )
-from pegboard.api.document import ROOT_SERVERS
 from pegboard.api.dumping import quick_schema
-from pegboard.api.errors import ERROR_SCHEMA, ErrorSchema
-from pegboard.api.field_types import enum_type
-from pegboard.api.messages import plain_messages
-from pegboard.api.query import LOCATIONS, load_query, open_query, query_errors
-from pegboard.api.status_names import accept_all_names
-from pegboard.http import abort, encode_json, read_json
-from pegboard.start_times import timed
+from pegboard.api.parser import StrictParser
+from pegboard.api.query import LOCATIONS, open_query
+from pegboard.api.specification import Api
+from pegboard.http import encode_json
 
-OPENAPI_VERSION = "3.0.3"
 MAX_PAGE = 1_000_000
 """The last page that `Blueprint.paginate` takes: its offset fits into any database."""
-
-
-class StrictParser(FlaskParser):
-    """Parses a request's arguments; rejects invalid JSON and repeated parameters.
-
-    Unknown parameters of the query are for `check_query`, which knows all schemas of a view.
-    """
-
-    def _get_schema(self, argmap: Any, req: Request) -> Schema:
-        if isinstance(argmap, type) and issubclass(argmap, Schema):
-            return shared_instance(argmap) or argmap()
-        return super()._get_schema(argmap, req)
-
-    def _raw_load_json(self, req: Request) -> Any:
-        if not is_json(req.mimetype):
-            message = "The body must be JSON, sent as Content-Type: application/json."
-            abort(415, message, headers={"Accept": "application/json"})
-        return read_json(req)
-
-    def handle_error(
-        self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
-    ) -> NoReturn:
-        """Answer 422 in the platform's words; for a query with what its other schemas refuse."""
-        if isinstance(error.messages, dict):
-            error.messages = {
-                location: (query_errors(req) if location in LOCATIONS else {})
-                | plain_messages(found, schema)
-                for location, found in error.messages.items()
-            }
-        super().handle_error(error, req, schema, **kwargs)
-
-    def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
-        """Return the query's parameters for a schema, none of them repeated but lists."""
-        return load_query(self, req, schema)
 
 
 if TYPE_CHECKING:
@@ -270,33 +225,7 @@ class Blueprint(_DocumentedBlueprint):
         """Let a view, or a view class, that reads `flask.request.args` take any parameter."""
         return open_query(view)
 
-    def register_views_in_doc(self, api: "Api", app: Flask, *args: Any, **kwargs: Any) -> None:
+    def register_views_in_doc(self, api: Api, app: Flask, *args: Any, **kwargs: Any) -> None:
         """Document the views in the app's context, as schemas may read its settings."""
         with app.app_context():
             super().register_views_in_doc(api, app, *args, **kwargs)
-
-
-class Api(flask_smorest.Api):  # type: ignore[misc]  # it has no types
-    """The OpenAPI document of one app."""
-
-    ERROR_SCHEMA = ERROR_SCHEMA  # no class, which would be made anew for each status
-    DEFAULT_ERROR_RESPONSE_NAME = None
-    """No default error of flask-smorest: `add_answers` documents those of the platform."""
-
-
-@timed("API")
-def init_api(app: Flask, plugin_packages: Mapping[str, str]) -> Api:
-    """Create the app's API; `plugin_packages` maps an import package to its plugin's name.
-
-    The names of schemas in the document begin with the plugin's name, so that they cannot collide
-    and do not depend on which other plugins are active.
-    """
-    app.config["OPENAPI_VERSION"] = OPENAPI_VERSION
-    plugin = MarshmallowPlugin(
-        schema_name_resolver=lambda schema: component_name(schema, plugin_packages)
-    )
-    api = Api(app, spec_kwargs={"marshmallow_plugin": plugin, "servers": ROOT_SERVERS})
-    api.ma_plugin.converter.add_attribute_function(enum_type)
-    api.spec.components.schema("Error", schema=ErrorSchema)
-    accept_all_names(api, ERROR_SCHEMA)
-    return api

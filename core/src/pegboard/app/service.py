@@ -19,7 +19,7 @@ from pegboard.app.commands import AppCommands
 from pegboard.http import JSONProvider, Request, error_response
 from pegboard.plugins import Registry
 from pegboard.settings import Configuration
-from pegboard.stages import MATCH, Match
+from pegboard.stages import MATCH, Match, note_middleware
 from pegboard.start_times import timed
 
 _MOST_HOSTS = 256
@@ -62,6 +62,12 @@ class Service(Flask):
         super().__init__(*args, **kwargs)
         self.cli = AppCommands(self.name)
         self._bindable_hosts: set[str] = set()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Note middleware: nothing else can tell what a plugin has put around the app."""
+        super().__setattr__(name, value)
+        if name == "wsgi_app":
+            note_middleware(self, value)
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
         """Return an adapter that gives the route found for the stages, not searching again."""

@@ -4,6 +4,7 @@ from flask import Flask
 
 from pegboard.app.callable_views import find_uncallable_views
 from pegboard.app.decorated_views import find_missed_decorations
+from pegboard.app.hidden_annotations import find_hidden_annotations
 from pegboard.plugins import Registry
 from pegboard.problems import PluginError, StartupError
 from pegboard.start_times import timed
@@ -19,6 +20,7 @@ def check_views(app: Flask, assembled: Registry) -> None:
     for endpoint, function, problem in (
         *find_missed_decorations(app),
         *find_uncallable_views(app),
+        *find_hidden_annotations(app),
     ):
         owner = assembled.owner_of(endpoint, getattr(function, "__module__", ""))
         problems.append(problem if owner is None else owner.adopt(problem))

@@ -19,6 +19,7 @@ from pegboard.cache.extension import find_collections as find_collections
 from pegboard.cache.extension import find_lookups as find_lookups
 from pegboard.cache.extension import find_missed_lookups as find_missed_lookups
 from pegboard.cache.extension import init_cache as init_cache
+from pegboard.cache.list_lookup import ListLookup as ListLookup
 from pegboard.cache.lookup import Lookup as Lookup
 from pegboard.cache.memory import MemoryStrategy as MemoryStrategy
 from pegboard.cache.remote import (

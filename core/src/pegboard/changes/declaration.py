@@ -23,7 +23,10 @@ class Kind(StrEnum):
     DELETED = "deleted"
     """One row is deleted."""
     MANY = "many"
-    """A statement on a model, such as `update(Note)`, inserts, changes or deletes any rows."""
+    """A statement on a model, such as `update(Note)`, inserts, changes or deletes any rows.
+
+    `before_write` is called for it in any case, the other functions if it has written a row.
+    """
 
 
 @dataclass(frozen=True)

@@ -170,14 +170,20 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
         listeners.before_write(audience.before_write, change)
     if not audience.written:
         result = execution.invoke_statement()
-        _Pending.add(execution.session, [change] if audience.after_commit else [])
+        is_told = audience.after_commit and getattr(result, "rowcount", -1) != 0
+        _Pending.add(execution.session, [change] if is_told else [])
         return result
     # Without a savepoint, the caller could commit what a listener has refused.
     with execution.session.begin_nested():
         result = execution.invoke_statement()
+        is_empty = getattr(result, "rowcount", -1) == 0  # -1 is unknown
         if not isinstance(result, CursorResult):
             # It has rows, of RETURNING, and SQLite ends no savepoint while they are being read.
-            result = result.freeze()()
+            frozen = result.freeze()
+            is_empty = bool(frozen.metadata.keys) and not frozen.data
+            result = frozen()
+        if is_empty:
+            return result
         _Pending.add(execution.session, [change] if audience.after_commit else [])
         with _current(execution.session):
             listeners.written([change])

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 _SERVICES = ("DATABASE_URL", "REDIS_URL")
 """The settings that lead to the services."""
+_LIFELINE = "_PEGBOARD_DEV_LIFELINE"
+"""The variable with the file descriptor of a pipe, whose other end closes with the command."""
+_EXIT_TIMEOUT = 10.0
+"""Seconds that the process that serves has to stop, once the command has ended."""
 
 
 @click.command()
@@ -55,6 +61,10 @@ def dev(
     options: dict[str, object] = {"HOST": host, "PORT": port}
     # This process starts another one, which serves, by the same arguments.
     is_serving = is_running_from_reloader()
+    if is_serving:
+        _end_with_command()
+    else:
+        _open_lifeline()
     if has_services and is_serving:
         options |= {name: os.environ[name] for name in _SERVICES}
     app: WSGIApplication | None = None
@@ -75,6 +85,35 @@ def dev(
             threaded=True,
             request_handler=_RequestHandler,
         )
+
+
+def _open_lifeline() -> None:
+    """Open a pipe that the operating system closes when this process ends, even by a kill."""
+    reader, _writer = os.pipe()
+    # Werkzeug closes no file descriptor in the process that it starts.
+    os.set_inheritable(reader, True)  # noqa: FBT003 - it has no name
+    os.environ[_LIFELINE] = str(reader)
+
+
+def _end_with_command() -> None:
+    """End this process, which serves, once the one that has started it has ended.
+
+    Otherwise it would keep the port after the command is killed.
+    """
+    if _LIFELINE not in os.environ:
+        return
+    reader = int(os.environ.pop(_LIFELINE))
+    os.set_inheritable(reader, False)  # noqa: FBT003 - as above
+
+    def wait() -> None:
+        os.read(reader, 1)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGTERM)
+        time.sleep(_EXIT_TIMEOUT)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="pegboard-dev-lifeline", daemon=True).start()
 
 
 @contextmanager

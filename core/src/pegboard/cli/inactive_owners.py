@@ -11,7 +11,7 @@ from pegboard.plugins import Candidate, get_registry, installed_plugins
 
 @contextmanager
 def name_inactive_owners() -> Iterator[None]:
-    """Advise to activate a plugin, not to drop its table, where a table of it is in the way.
+    """Advise to remove a plugin's data, not to drop its table, where a table of it is in the way.
 
     Which tables a plugin has that is not active is not known, as it is not imported; the files of
     its package are searched for the name of the table.
@@ -28,8 +28,8 @@ def name_inactive_owners() -> Iterator[None]:
         which = "is of" if len(owners) == 1 else "may be of one of these:"
         hint = (
             f"the table {which} {names}, installed and not active: drop nothing of an installed "
-            "plugin; activate it (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), and then remove or "
-            "downgrade it first"
+            "plugin by hand; run pegboard plugins remove with its name first, or activate it "
+            "(PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED) and downgrade it"
         )
         message = f"{error.summary}; {hint}"
         raise MigrationError(message) from error

@@ -8,7 +8,7 @@ from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.tables import WIDTH, as_table, fitting_columns, milliseconds, wrapped
-from pegboard.inspection import Diagnosis, PluginReport, report_plugins
+from pegboard.inspection import Diagnosis, KnownPlugin, PluginReport, report_plugins
 from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
 from pegboard.settings import nearest_name
@@ -43,7 +43,7 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
         click.echo(
             "No plugin is installed: install one, as pegboard-items, or write one by pegboard new."
         )
-    if plugins.database_error and any(one.has_migrations for one in plugins.reports):
+    if plugins.database_error and plugins.have_migrations:
         click.echo(f"The database cannot be asked: {plugins.database_error}", err=True)
     found.show_error()
 
@@ -93,16 +93,17 @@ def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
     lines = [*as_table([row[:count] for row in rows])]
     yield lines[0]
     for report, line in zip(reports, lines[1:], strict=True):
-        if not report.reason:
+        state = report.state
+        if not state.reason:
             yield line
             continue
-        start = line[: line.index(report.state, len(f"{report.name}  "))] + report.state
-        whole = f"{start}: {report.reason}"
+        start = line[: line.index(state.word, len(f"{report.name}  "))] + state.word
+        whole = f"{start}: {state.reason}"
         if wide or len(whole) <= WIDTH:
             yield whole
         else:
             yield start
-            yield from wrapped(report.reason)
+            yield from wrapped(state.reason)
 
 
 def _claimed_grades() -> dict[str, str]:
@@ -114,51 +115,56 @@ def _claimed_grades() -> dict[str, str]:
 
 def _row(report: PluginReport) -> tuple[str, ...]:
     label = f"{report.distribution or '-'} {report.version or ''}".strip()
-    head = (report.name, label, report.state)
-    if not report.is_known:
+    head = (report.name, label, report.state.word)
+    known = report.known
+    if known is None:
         return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - 1 - len(head)))
     return (
         *head,
-        report.migration_state,
-        "-" if report.start is None else f"{report.start.seconds * 1000:.0f} ms",
-        str(len(report.routes)),
-        str(len(report.tables)),
-        str(len(report.hooks)),
-        str(len(report.settings)),
-        str(len(report.commands)),
+        known.migration_state,
+        "-" if known.start is None else f"{known.start.seconds * 1000:.0f} ms",
+        str(len(known.routes)),
+        str(len(known.tables)),
+        str(len(known.hooks)),
+        str(len(known.settings)),
+        str(len(known.commands)),
     )
 
 
 def _details(report: PluginReport) -> Iterator[str]:
     label = f"{report.distribution} {report.version}" if report.distribution else "-"
     kind = "Pegboard's own" if report.is_first_party else "third-party"
-    yield f"{report.name}: {report.state}"
-    if report.reason:
-        yield from wrapped(report.reason)
+    yield f"{report.name}: {report.state.word}"
+    if report.state.reason:
+        yield from wrapped(report.state.reason)
     yield f"  distribution  {label} ({kind})"
     yield f"  requires      {', '.join(report.requires) or 'nothing'}"
     yield f"  claims        {_claimed_grades().get(report.name, 'no grade')}"
-    if not report.is_known:
+    if report.known is None:
         yield "  It is not imported, so nothing is known of what it would contribute."
-        return
-    if report.start is not None:
-        parts = report.start.steps.values()
-        told = ", ".join(f"{one.name} {milliseconds(one.seconds)}" for one in parts)
-        yield f"  start         {milliseconds(report.start.seconds)}"
-        yield from wrapped(told, " " * 16)
-    if report.migrations:
-        at = ", ".join(report.migrations.current) or "no revision"
-        newest = ", ".join(report.migrations.heads) or "none"
-        yield f"  migrations    {report.migrations.state}: at {at}, newest {newest}"
     else:
-        yield f"  migrations    {'unknown' if report.has_migrations else 'none'}"
+        yield from _contributions(report.known)
+
+
+def _contributions(known: KnownPlugin) -> Iterator[str]:
+    if known.start is not None:
+        parts = known.start.steps.values()
+        told = ", ".join(f"{one.name} {milliseconds(one.seconds)}" for one in parts)
+        yield f"  start         {milliseconds(known.start.seconds)}"
+        yield from wrapped(told, " " * 16)
+    if known.migrations:
+        at = ", ".join(known.migrations.current) or "no revision"
+        newest = ", ".join(known.migrations.heads) or "none"
+        yield f"  migrations    {known.migrations.state}: at {at}, newest {newest}"
+    else:
+        yield f"  migrations    {'unknown' if known.has_migrations else 'none'}"
     sections = {
-        "hooks": report.hooks,
-        "routes": report.routes,
-        "tables": report.tables,
-        "settings": report.settings,
-        "commands": report.commands,
-        "health checks": report.health_checks,
+        "hooks": known.hooks,
+        "routes": known.routes,
+        "tables": known.tables,
+        "settings": known.settings,
+        "commands": known.commands,
+        "health checks": known.health_checks,
     }
     for title, entries in sections.items():
         yield f"  {title:<13} {entries[0] if entries else 'none'}"

@@ -8,8 +8,15 @@ from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.inspection import Diagnosis
 from pegboard.logs import not_logged
-from pegboard.migrations import find_absent, remove_absent, remove_history
-from pegboard.plugins import Plugin, Skipped, find_exclusion, get_registry, installed_plugins
+from pegboard.migrations import Absent, find_absent, remove_absent, remove_history
+from pegboard.plugins import (
+    Candidate,
+    Plugin,
+    Skipped,
+    find_exclusion,
+    get_registry,
+    installed_plugins,
+)
 from pegboard.settings import CoreSettings, get_settings
 
 
@@ -20,8 +27,9 @@ from pegboard.settings import CoreSettings, get_settings
 def remove(info: ScriptInfo, name: str, *, yes: bool) -> None:
     """Drop the data of the plugin NAME: its tables and its migration history.
 
-    The plugin is active, or it is gone, and the database has recorded which tables are its.
-    If the service cannot start because of other plugins, it is done without them.
+    Which tables these are an active plugin says itself. Of one that is disabled, broken or gone
+    the database has recorded it. If plugins keep the service from starting, it is done without
+    them.
     """
     with not_logged(Skipped):
         found = diagnose(info)
@@ -38,22 +46,29 @@ def remove(info: ScriptInfo, name: str, *, yes: bool) -> None:
 def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
     registry = get_registry()
     plugin = next((plugin for plugin in registry.plugins if plugin.name == name), None)
-    if plugin is None:
-        if name in {one.name for one in installed_plugins()}:
-            message = (
-                f"{name} is installed, but not active, and nothing is dropped: only an active "
-                "plugin says what is its. pegboard plugins list says why it is not."
-            )
-            raise click.ClickException(message)
+    if plugin is not None:
+        dependents = registry.dependents(plugin)
+        _reject_dependents(name, dependents + (_broken_dependents(plugin) if found.error else []))
+        _remove_active(plugin, yes=yes)
+    elif installed := found.find(name):
+        _reject_dependents(name, _broken_dependents(installed[0]))
+        _remove_inactive(installed[0], found, yes=yes)
+    else:
         _remove_absent(name, yes=yes)
-        return
-    dependents = registry.dependents(plugin) + (_broken_dependents(plugin) if found.error else [])
+
+
+def _reject_dependents(name: str, dependents: list[str]) -> None:
     if dependents:
         message = (
             f"{name} is required by {', '.join(dependents)}; remove the data of each in this order "
             f"and disable it, as in PEGBOARD_PLUGINS_DISABLED={','.join(dependents)}."
         )
         raise click.ClickException(message)
+
+
+def _remove_active(plugin: Plugin, *, yes: bool) -> None:
+    """Drop the data of a plugin that says itself which tables are its."""
+    name = plugin.name
     if plugin.migrations is None:
         click.echo(f"{name} has no migrations, and so no data in the database.")
         return
@@ -68,33 +83,61 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
             "of the plugin's names, they may be another program's."
         )
         return
+    click.echo(f"The data of {name} is dropped. {_what_next(plugin)}")
+
+
+def _remove_inactive(plugin: Candidate, found: Diagnosis, *, yes: bool) -> None:
+    """Drop the data of an installed plugin that is not asked, as it is disabled or broken."""
+    name = plugin.name
+    recorded = find_absent(current_app, name)
+    state = found.state_of(plugin)
+    if recorded is None:
+        message = (
+            f"{name} is not active ({state}), and the database has no version table of it: there "
+            "is nothing to drop"
+        )
+        raise click.ClickException(message)
     click.echo(
-        f"The data of {name} is dropped. Uninstall {plugin.label or plugin.package}, or disable it "
-        f"(PEGBOARD_PLUGINS_DISABLED={name}), before the next pegboard db upgrade."
+        f"{name} is not active ({state}): its tables are those that the database has recorded, "
+        "and its revisions are not undone.",
+        err=True,
+    )
+    click.echo(f"{_remove_recorded(name, recorded, yes=yes)} {_what_next(plugin)}")
+
+
+def _what_next(plugin: Candidate) -> str:
+    return (
+        f"Uninstall {plugin.label or plugin.package}, or disable it "
+        f"(PEGBOARD_PLUGINS_DISABLED={plugin.name}), before the next pegboard db upgrade."
     )
 
 
 def _remove_absent(name: str, *, yes: bool) -> None:
     """Drop the data of a plugin that is gone."""
-    found = find_absent(current_app, name)
-    if found is None:
+    recorded = find_absent(current_app, name)
+    if recorded is None:
         names = ", ".join(plugin.name for plugin in get_registry().plugins) or "none"
         message = (
             f"{name} is not installed, and the database has no version table of it. These plugins "
             f"are active: {names}."
         )
         raise click.ClickException(message)
-    tables = ", ".join(map(str, found.tables)) or "no tables"
-    by = f", which {found.release} has created" if found.release else ""
+    click.echo(_remove_recorded(name, recorded, yes=yes))
+
+
+def _remove_recorded(name: str, recorded: Absent, *, yes: bool) -> str:
+    """Drop what the database has recorded; returns a sentence that says so."""
+    tables = ", ".join(map(str, recorded.tables)) or "no tables"
+    by = f", which {recorded.release} has created" if recorded.release else ""
     if not yes:
         click.confirm(f"Drop all data of {name} ({tables}{by})? This cannot be undone.", abort=True)
     with name_inactive_owners():
         remove_absent(current_app, name, report=click.echo)
-    click.echo(f"The data of {name} is dropped: {tables}.")
+    return f"The data of {name} is dropped: {tables}."
 
 
-def _broken_dependents(plugin: Plugin) -> list[str]:
-    """Return the plugins that require one, and would be active if the service could start."""
+def _broken_dependents(plugin: Candidate) -> list[str]:
+    """Return the plugins that require one, and would be active if nothing were broken."""
     core = get_settings(CoreSettings)
     active = {one.name for one in get_registry().plugins}
     return [
@@ -102,7 +145,7 @@ def _broken_dependents(plugin: Plugin) -> list[str]:
         for one in installed_plugins()
         if plugin.distribution
         and one.distribution
-        and one.name not in active
+        and one.name not in {*active, plugin.name}
         and find_exclusion(one, core) is None
         and plugin.distribution.canonical_name in one.distribution.requires
     ]

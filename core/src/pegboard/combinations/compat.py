@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET  # the reports are those of a pytest tha
 
 from packaging.utils import canonicalize_name
 
+from pegboard.combinations.used_core import PYTEST, UsedCore
+
 GROUPS = ("test", "tests", "testing", "dev")
 """The extras and dependency groups that bring what tests need; the first that there is."""
 
@@ -34,7 +36,7 @@ class Outcome:
     """The ids of the tests that failed."""
     skipped: int = 0
     core: str = ""
-    """The version of pegboard that was installed."""
+    """The version of pegboard that the tests have run with."""
 
 
 def _find_uv() -> str | None:
@@ -58,7 +60,10 @@ class Compat:
     """The program that makes environments; without it they are made by venv and pip."""
 
     def run(self, name: str, version: str) -> Outcome:
-        """Run the tests of a distribution. Raises `CompatError`."""
+        """Run the tests of a distribution.
+
+        Raises `CompatError` if they cannot be run, or have run with another core than was asked.
+        """
         place = self.folder / name
         place.mkdir(parents=True)
         source = _unpack(self._sdist(name, version, place), place / "source")
@@ -66,12 +71,16 @@ class Compat:
             message = f"the sdist of {name} {version} has no tests"
             raise CompatError(message)
         python = self._environment(source, place / "environment")
-        core = _core_of(python)
+        _require_core(python)
         found = self._test(python, source, place / "report.xml")
+        core = UsedCore.read(place / "core.json")
+        if difference := core.difference(self.against):
+            message = f"the tests of {name} {version} say nothing: {difference}"
+            raise CompatError(message)
         if not found.passed and not found.failed:
             message = f"all {found.skipped} tests of {name} {version} were skipped"
             raise CompatError(message)
-        return replace(found, core=core)
+        return replace(found, core=core.version)
 
     def _sdist(self, name: str, version: str, place: Path) -> Path:
         if self.sdists is None:
@@ -104,22 +113,15 @@ class Compat:
         return python
 
     def _test(self, python: Path, source: Path, report: Path) -> Outcome:
+        core = report.with_name("core.json")
         options = ["-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junit-xml={report}"]
-        done = subprocess.run(
-            [str(python), "-m", "pytest", "-q", *options, *self.arguments],
-            cwd=source,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            env=_environment_variables(),
-        )
+        command = [str(python), "-c", PYTEST, str(core), "-q", *options, *self.arguments]
+        done = _complete(command, source)
         (report.parent / "output.txt").write_text(done.stdout, encoding="utf-8")
         if done.returncode == NO_TESTS:
             message = f"pytest finds no tests in {source.name}"
             raise CompatError(message)
-        if not report.exists():
+        if not report.exists() or not core.exists():
             message = f"pytest cannot run in {source.name}: {_last_line(done.stdout)}"
             raise CompatError(message)
         found = _read_report(report)
@@ -158,16 +160,29 @@ def _environment_variables() -> dict[str, str]:
     return {**kept, "PYTHONNOUSERSITE": "1"}
 
 
-def _core_of(python: Path) -> str:
-    """Return the version of pegboard in an environment, as its Python finds it."""
-    program = "from importlib.metadata import version; print(version('pegboard'))"
-    return _run([str(python), "-c", program], "no pegboard is installed for the tests").strip()
+def _require_core(python: Path) -> None:
+    """Raise `CompatError` if no pegboard is installed in an environment."""
+    program = "from importlib.metadata import version; version('pegboard')"
+    _run([str(python), "-I", "-c", program], "no pegboard is installed for the tests")
 
 
 def _run(command: Sequence[str], failure: str) -> str:
     """Run a command, and return what it prints. Raises `CompatError`."""
-    done = subprocess.run(
+    done = _complete(command)
+    if done.returncode:
+        lines = " ".join(done.stdout.split())
+        message = f"{failure}: {lines}"
+        raise CompatError(message)
+    return done.stdout
+
+
+def _complete(
+    command: Sequence[str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, by default the current one, and wait for its end."""
+    return subprocess.run(
         command,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -175,11 +190,6 @@ def _run(command: Sequence[str], failure: str) -> str:
         check=False,
         env=_environment_variables(),
     )
-    if done.returncode:
-        lines = " ".join(done.stdout.split())
-        message = f"{failure}: {lines}"
-        raise CompatError(message)
-    return done.stdout
 
 
 def _read_report(report: Path) -> Outcome:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -102,39 +102,84 @@ def connect_in_time(
     its share may still answer while the next ones are tried. Returns the connection, and whether a
     server before it was silent. Raises `SilentError`, or `psycopg2.Error` when all have refused.
     """
-    deadline = time.monotonic() + limit
-    waiting = deque(targets)
-    running: set[Future[C | list[Target]]] = set()
-    was_silent = False
-    failures: dict[str, Exception] = {}
+    race = _Race(connect, targets, parameters, limit)
     try:
-        while waiting or running:
-            if waiting:
-                running.add(_start(connect, waiting.popleft(), parameters))
-            share = max(deadline - time.monotonic(), 0) / (len(waiting) + 1)
-            done, running = wait(running, share, FIRST_COMPLETED)
-            for attempt in done:
-                try:
-                    found = attempt.result()
-                except Exception as error:  # noqa: BLE001 - whatever it is, another may answer
-                    failures[str(error)] = error
-                    continue
-                if not isinstance(found, list):
-                    running |= done - {attempt}
-                    return found, was_silent
-                waiting.extendleft(reversed(found))
-            was_silent |= not done
-            if not done and not waiting:
+        return race.run(), race.was_silent
+    finally:
+        race.stop()
+
+
+class _Race(Generic[C]):
+    """Attempts to connect to several servers, of which the first one that succeeds is taken."""
+
+    def __init__(
+        self,
+        connect: Callable[[Target], C],
+        targets: Sequence[Target],
+        parameters: Mapping[str, str],
+        limit: float,
+    ) -> None:
+        self._connect = connect
+        self._parameters = parameters
+        self._deadline = time.monotonic() + limit
+        self._waiting = deque(targets)
+        self._running: set[Future[C | list[Target]]] = set()
+        self._failures: dict[str, Exception] = {}
+        """Why attempts have failed, each reason once."""
+        self.was_silent = False
+        """Whether a server was silent for its share of the time."""
+
+    def run(self) -> C:
+        """Return the first connection. Raises as `connect_in_time`."""
+        while self._waiting or self._running:
+            if self._waiting:
+                target = self._waiting.popleft()
+                self._running.add(_start(self._connect, target, self._parameters))
+            ended = self._wait()
+            connection = self._connection_of(ended)
+            if connection is not None:
+                return connection
+            self.was_silent |= not ended
+            if not ended and not self._waiting:
                 message = "the database server does not answer"
                 raise SilentError(message)
-    finally:
-        for attempt in running:
+        raise self._failure()
+
+    def stop(self) -> None:
+        """Have the connections closed that are not taken, also those that come later."""
+        for attempt in self._running:
             if not attempt.cancel():
                 attempt.add_done_callback(_close)
-    first = next(iter(failures.values()))
-    if len(failures) == 1 or not isinstance(first, psycopg2.Error):
-        raise first
-    raise psycopg2.OperationalError("; ".join(failures))
+
+    def _wait(self) -> "set[Future[C | list[Target]]]":
+        """Return the attempts that end within the share of the time of one target."""
+        share = max(self._deadline - time.monotonic(), 0) / (len(self._waiting) + 1)
+        ended, self._running = wait(self._running, share, FIRST_COMPLETED)
+        return ended
+
+    def _connection_of(self, ended: "set[Future[C | list[Target]]]") -> C | None:
+        """Return the connection of one of the attempts, and note what the others have found."""
+        connection: C | None = None
+        for attempt in ended:
+            try:
+                found = attempt.result()
+            except Exception as error:  # noqa: BLE001 - whatever it is, another may answer
+                self._failures[str(error)] = error
+                continue
+            if isinstance(found, list):
+                self._waiting.extendleft(reversed(found))
+            elif connection is None:
+                connection = found
+            else:
+                self._running.add(attempt)  # to be closed by `stop`
+        return connection
+
+    def _failure(self) -> Exception:
+        """Return the error that all attempts share, else one with all reasons."""
+        first = next(iter(self._failures.values()))
+        if len(self._failures) == 1 or not isinstance(first, psycopg2.Error):
+            return first
+        return psycopg2.OperationalError("; ".join(self._failures))
 
 
 def _start(
@@ -156,25 +201,32 @@ def _attempt(
     target: Target,
     parameters: Mapping[str, str],
 ) -> None:
-    """Connect to the target; if its host has several addresses, return a target for each."""
-    connection: C | None = None
     try:
-        found = _with_addresses(target)
-        if len(found) == 1:
-            connection = connect(found[0])
-            connection.target = found[0]
-        elif _is_balanced(parameters):
-            random.shuffle(found)
+        found = _connect(connect, target, parameters)
     except BaseException as error:  # noqa: BLE001 - the thread that waits for it raises it
         if attempt.set_running_or_notify_cancel():
             if isinstance(error, psycopg2.Error):
                 error = _redacted(error, {**parameters, **target}, parameters)
             attempt.set_exception(error)
-    else:
-        if attempt.set_running_or_notify_cancel():
-            attempt.set_result(found if connection is None else connection)
-        elif connection is not None:
-            connection.close()
+        return
+    if attempt.set_running_or_notify_cancel():
+        attempt.set_result(found)
+    elif not isinstance(found, list):
+        found.close()
+
+
+def _connect(
+    connect: Callable[[Target], C], target: Target, parameters: Mapping[str, str]
+) -> C | list[Target]:
+    """Connect to the target; if its host has several addresses, return a target for each."""
+    found = _with_addresses(target)
+    if len(found) == 1:
+        connection = connect(found[0])
+        connection.target = found[0]
+        return connection
+    if _is_balanced(parameters):
+        random.shuffle(found)
+    return found
 
 
 def _redacted(error: psycopg2.Error, *parameters: Mapping[str, Any]) -> psycopg2.Error:

@@ -1,7 +1,6 @@
 """The third tier: combinations, budgets, data that survives, a clean document."""
 
 import ast
-import re
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -19,6 +18,9 @@ from pegboard.grading.rule import (
     unknown,
 )
 from pegboard.grading.silver import DATABASES
+
+ROWS_MIGRATED = "rows-migrated"
+"""The rule of which a test of `MigrationsContract` says that it proves it."""
 
 OLDEST_PYTHON = 11
 NEWEST_PYTHON = 30
@@ -64,14 +66,13 @@ def declares_budgets(evidence: Evidence) -> Finding:
     """Check that a test counts what a request sends."""
     if not evidence.started.routes:
         return not_applicable("it has no routes")
-    cases = [
-        case
-        for case in evidence.suite.passed
-        if any("budget" in name for name in case.fixtures | case.marks)
-    ]
+    cases = [case for case in evidence.suite.passed if "budget" in case.proofs]
     names = {case.name for case in cases}
     if not names:
-        return failed("no test declares a budget: use the fixture statement_budget")
+        return failed(
+            "no test holds a request to a budget: use the fixture statement_budget, and send a "
+            "request in its block"
+        )
     return passed(f"{len(names)} tests declare a budget")
 
 
@@ -82,7 +83,7 @@ def migrates_rows(evidence: Evidence) -> Finding:
     passing = {
         database
         for case in evidence.suite.of_contract("MigrationsContract")
-        if case.outcome == "passed" and re.search("up.*down", case.name.rpartition("::")[2])
+        if case.outcome == "passed" and case.proves == ROWS_MIGRATED
         for database in case.databases
     }
     missing = [one for one in DATABASES if one not in passing]
@@ -180,12 +181,12 @@ RULES = (
         "budgets",
         Tier.GOLD,
         "If it has routes, a test declares how many statements a request may send.",
-        "A test that uses a fixture or a marker whose name has `budget` in it counts, as "
-        "`statement_budget` of the testing kit, which fails if the test declares none by it.",
+        "A test counts in which a block of the fixture `statement_budget` says a number, and has "
+        "sent a request or a statement in its process.",
         declares_budgets,
     ),
     GradeRule(
-        "rows-migrated",
+        ROWS_MIGRATED,
         Tier.GOLD,
         "Each of its revisions goes up, down and up again with rows in the tables, on both "
         "databases.",

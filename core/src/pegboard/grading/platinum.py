@@ -13,11 +13,6 @@ from pegboard.grading.rule import Finding, GradeRule, Tier, failed, judged, not_
 from pegboard.grading.silver import SHOWN, is_marked
 from pegboard.plugins import PUBLIC_MODULES
 
-FAULT_FIXTURES = frozenset(
-    {"own_cluster", "own_postgres", "own_redis", "own_sentinels", "redis_proxy"}
-)
-"""Fixtures whose servers a test can stop, suspend or cut off."""
-
 
 def has_strict_types(evidence: Evidence) -> Finding:
     """Check that strict mypy finds nothing."""
@@ -73,13 +68,9 @@ def tests_faults(evidence: Evidence) -> Finding:
     )
     if not uses_redis and not evidence.started.tables:
         return not_applicable("it uses neither Redis nor the database")
-    names = {
-        case.name
-        for case in evidence.suite.passed
-        if "faults" in case.marks or case.fixtures & FAULT_FIXTURES
-    }
+    names = {case.name for case in evidence.suite.passed if "fault" in case.proofs}
     if not names:
-        return failed("no test is marked faults, or uses a server of its own to let it fail")
+        return failed("no test stops, suspends or cuts off a server: use own_redis or own_postgres")
     return passed(f"{len(names)} tests let a server fail")
 
 
@@ -152,8 +143,9 @@ RULES = (
         "fault-tests",
         Tier.PLATINUM,
         "If it uses Redis or the database, a test lets a server fail.",
-        "A test counts that is marked `faults`, or uses a server of its own (`own_redis`, "
-        "`own_postgres`, `redis_proxy` and the like).",
+        "A test counts that has stopped, killed or suspended a server of the testing kit "
+        "(`own_redis`, `own_postgres` and the like), or has cut or held a connection by "
+        "`redis_proxy`.",
         tests_faults,
     ),
     GradeRule(

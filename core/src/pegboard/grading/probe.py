@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from flask import Blueprint, Flask
+from werkzeug.routing import Rule
 
 from pegboard.app import create_app
 from pegboard.grading.started import MARK
@@ -159,7 +160,8 @@ def _contributions(plugin: Plugin, registry: Registry, app: Flask) -> dict[str, 
         if getattr(caller, "spec", None) is not None
     }
     settings = declarations_of(plugin.settings, plugin.name) if plugin.settings else ()
-    blueprints = {one.name: one for one in plugin.blueprints}
+    rules = [*_rules(app, registry, plugin)]
+    blueprints = {rule.endpoint.partition(".")[0] for rule in rules}
     return {
         "hooks": sorted(caller.name for caller in callers),
         "hookspecs": {
@@ -171,11 +173,16 @@ def _contributions(plugin: Plugin, registry: Registry, app: Flask) -> dict[str, 
             {"key": one.key, "variable": one.variable, "doc": one.doc} for one in settings
         ],
         "commands": [one for command in plugin.commands for one in _commands(command, "")],
-        "routes": [*_routes(app, blueprints)],
+        "routes": [
+            {"rule": rule.rule, "methods": sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})}
+            for rule in rules
+        ],
         "resources": sorted(
             one.blueprint.name
             for one in gc.get_objects()
-            if issubclass(type(one), Resource) and one.blueprint in plugin.blueprints
+            if issubclass(type(one), Resource)
+            and one.blueprint.name in blueprints
+            and app.blueprints[one.blueprint.name] is one.blueprint
         ),
         "tables": sorted(plugin.metadata.tables) if plugin.metadata is not None else [],
         "migrations": str(plugin.migrations) if plugin.migrations else None,
@@ -202,11 +209,12 @@ def _commands(command: click.Command, path: str) -> Iterator[dict[str, Any]]:
             yield from _commands(one, path)
 
 
-def _routes(app: Flask, blueprints: Mapping[str, Blueprint]) -> Iterator[dict[str, Any]]:
+def _rules(app: Flask, registry: Registry, plugin: Plugin) -> Iterator[Rule]:
+    """Yield the rules that any hook of the plugin has added, of whatever view and blueprint."""
     for rule in rules_of(app):
-        if rule.endpoint.partition(".")[0] in blueprints:
-            methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-            yield {"rule": rule.rule, "methods": methods}
+        module = getattr(app.view_functions.get(rule.endpoint), "__module__", "")
+        if registry.owner_of(rule.endpoint, module) is plugin:
+            yield rule
 
 
 def _calls(app: Flask) -> int:

@@ -50,7 +50,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield f"{tier.label} ({sum(one.counts for one in verdicts)} of {len(verdicts)})"
         for one in verdicts:
-            yield from _told(one)
+            yield from _lines_of(one)
     if not report.has_source:
         yield ""
         yield (
@@ -63,7 +63,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"  {one}" for one in contradictions)
 
 
-def _told(one: Verdict) -> Iterator[str]:
+def _lines_of(one: Verdict) -> Iterator[str]:
     first, *rest = one.details or ("",)
     yield f"  {MARKS[one.outcome]:8} {one.rule.id:26} {first}"
     yield from (f"{'':38}{detail}" for detail in rest)

@@ -32,6 +32,9 @@ def keeps(evidence: Evidence, contract: str) -> Finding:
     mistakes += [
         f"{name} replaces a test of {contract}" for name in evidence.suite.replaced_of(contract)
     ]
+    mistakes += [
+        f"{name} is left out of every run" for name in evidence.suite.left_out_of(contract)
+    ]
     done = {case.name for case in passing}
     left_out = {case.name for case in cases if case.is_left_out} - done
     if passing:
@@ -70,13 +73,10 @@ def keeps_resource_contract(evidence: Evidence) -> Finding:
     if not resources:
         return not_applicable("it has no resources")
     found = keeps(evidence, "ResourceContract")
-    groups = {case.group for case in evidence.suite.of_contract("ResourceContract")}
-    if len(groups) < len(resources):
-        return failed(
-            *found.details,
-            f"{len(groups)} classes inherit ResourceContract, for {len(resources)} resources: "
-            f"{', '.join(resources)}",
-        )
+    kept = {case.resource for case in evidence.suite.of_contract("ResourceContract")}
+    if missing := [name for name in resources if name not in kept]:
+        texts = (f"no class inherits ResourceContract for the resource {name}" for name in missing)
+        return failed(*found.details, *texts)
     return found
 
 
@@ -160,7 +160,7 @@ RULES = (
         "resource-contract",
         Tier.SILVER,
         "Each resource has a test class that inherits `ResourceContract`, and its tests pass.",
-        "There are at least as many classes as resources.",
+        "The class returns the resource from the fixture `resource`.",
         keeps_resource_contract,
     ),
     GradeRule(

@@ -1,13 +1,14 @@
 """The results of a plugin's own tests: of a run of them here, or of reports that are given.
 
 Each test says in the JUnit report of pytest what `pegboard.testing.evidence` writes of it: to which
-distribution it belongs, which contracts its class inherits, on which databases it runs.
+distribution it belongs and of which code, which contracts its class inherits, on which databases it
+runs, and what it has shown.
 """
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # the reports are pytest's
@@ -18,8 +19,10 @@ from pegboard.grading.coverage_data import Coverage, combine, settings_file
 from pegboard.grading.errors import GradeError, Unavailable
 from pegboard.grading.processes import run_python
 from pegboard.grading.subject import Subject
+from pegboard.plugins import code_digest
 
 PROPERTY = "pegboard"
+RUN_PROPERTY = "pegboard.run"
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,24 @@ class Case:
     """The names of the contracts that have it, if its class inherits them and it is theirs."""
     replaces: frozenset[str]
     """The names of the contracts of which it replaces a test by its own."""
+    proves: str | None
+    """The id of the rule that asks for this test of a contract; None for other tests."""
+    left_out: frozenset[str]
+    """The names of the tests that its class has of contracts, and that its run left out."""
     databases: frozenset[str]
     """The databases that it says it runs on: sqlite, postgresql."""
     fixtures: frozenset[str]
     """The fixtures of the testing kit that it asks for."""
     marks: frozenset[str]
     """Its markers."""
+    proofs: frozenset[str]
+    """What it has shown while it ran: budget, fault."""
+    plugin: str | None
+    """The plugin that its contract is about, if it says that."""
+    resource: str | None
+    """The resource that its contract is about, if it says that."""
+    package: str | None
+    """The import package of that resource."""
     python: str
     """The version of Python, as in 3.11."""
     plugins: frozenset[str]
@@ -76,6 +91,12 @@ class Suite:
         """Return the results of the tests of a contract."""
         return tuple(case for case in self.cases if contract in case.contracts)
 
+    def left_out_of(self, contract: str) -> list[str]:
+        """Return the names of the tests of a contract's classes that no run has had."""
+        seen = {text for case in self.cases for text in (case.name, case.name.partition("[")[0])}
+        names = {name for case in self.of_contract(contract) for name in case.left_out}
+        return sorted(names - seen)
+
     def replaced_of(self, contract: str) -> list[str]:
         """Return the names of the tests that replace one of a contract."""
         return sorted({case.name for case in self.cases if contract in case.replaces})
@@ -99,7 +120,7 @@ def run_suite(subject: Subject) -> Suite:
             return Suite((), None, f"the tests cannot be run: {text}")
         if problem := _collection_problem(report):
             return Suite((), None, problem)
-        cases = tuple(_cases(report, subject))
+        cases = _own(_cases(report, subject), subject)
         return Suite(cases, combine(subject, [*folder.glob("data.*")], folder))
 
 
@@ -118,7 +139,10 @@ def read_suite(subject: Subject, paths: Sequence[Path]) -> Suite:
         if file.is_file()
     ]
     reports = [file for file in files if file.suffix == ".xml"]
-    cases = tuple(case for report in reports for case in _cases(report, subject))
+    try:
+        cases = _own((case for report in reports for case in _cases(report, subject)), subject)
+    except OtherCodeError as error:
+        return Suite((), None, str(error))
     if not cases:
         message = (
             f"no test of {subject.distribution} is in the results: give reports of pytest "
@@ -149,6 +173,31 @@ def _is_coverage(file: Path) -> bool:
         return opened.read(15) == b"SQLite format 3"
 
 
+class OtherCodeError(Exception):
+    """Raised for results of other code than is graded."""
+
+
+def _own(cases: Iterable[Case], subject: Subject) -> tuple[Case, ...]:
+    """Return the results; a class whose contracts are about another plugin keeps none for this."""
+    found = tuple(cases)
+    others = {
+        _class_of(case)
+        for case in found
+        if case.plugin not in {None, subject.name}
+        or (case.package is not None and case.package != subject.package.partition(".")[0])
+    }
+    return tuple(
+        replace(case, contracts=frozenset(), replaces=frozenset(), left_out=frozenset())
+        if _class_of(case) in others
+        else case
+        for case in found
+    )
+
+
+def _class_of(case: Case) -> tuple[str, str]:
+    return case.name.partition("::")[0], case.group
+
+
 def _cases(report: Path, subject: Subject) -> Iterator[Case]:
     own = canonicalize_name(subject.distribution)
     try:
@@ -163,7 +212,28 @@ def _cases(report: Path, subject: Subject) -> Iterator[Case]:
         if PROPERTY in found:
             evidence = json.loads(found[PROPERTY])
             if canonicalize_name(evidence["distribution"]) == own:
-                yield _case(case, evidence)
+                _require_same_code(report, evidence.get("code", {}).get(subject.name), subject)
+                yield _case(case, evidence, json.loads(found.get(RUN_PROPERTY, "{}")))
+
+
+def _require_same_code(report: Path, code: dict[str, str] | None, subject: Subject) -> None:
+    """Raise `OtherCodeError` for a report that is not of the code that is installed."""
+    again = "run the tests again"
+    if code is None:
+        message = f"{report.name} does not say of which code of {subject.name} it is: {again}"
+    elif code["version"] != subject.version:
+        message = (
+            f"{report.name} is of {subject.name} {code['version']}, and {subject.version} is "
+            f"installed: {again}"
+        )
+    elif code["digest"] != code_digest(subject.package):
+        message = (
+            f"{report.name} is of other code of {subject.name} {subject.version} than is "
+            f"installed: {again}"
+        )
+    else:
+        return
+    raise OtherCodeError(message)
 
 
 def _is_left_out(skipped: ET.Element, marks: Sequence[str]) -> bool:
@@ -175,7 +245,7 @@ def _is_left_out(skipped: ET.Element, marks: Sequence[str]) -> bool:
     return "pegboard/testing/" not in file.replace("\\", "/") or bool({"skip", "skipif"} & {*marks})
 
 
-def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
+def _case(case: ET.Element, evidence: dict[str, Any], shown: dict[str, Any]) -> Case:
     tags = {child.tag for child in case}
     if tags & {"failure", "error"}:
         outcome = "failed"
@@ -188,9 +258,15 @@ def _case(case: ET.Element, evidence: dict[str, Any]) -> Case:
         evidence["class"],
         frozenset(evidence["contracts"]),
         frozenset(evidence["replaces"]),
+        evidence.get("proves"),  # which reports of an older testing kit do not have
+        frozenset(evidence["left_out"]),
         frozenset(evidence["databases"]),
         frozenset(evidence["fixtures"]),
         frozenset(evidence["marks"]),
+        frozenset(shown.get("proofs", ())),
+        shown.get("plugin"),
+        shown.get("resource"),
+        shown.get("resource_package"),
         evidence["python"],
         frozenset(evidence["plugins"]),
         evidence["raises_warnings"],

@@ -1,7 +1,8 @@
 """Reading what a service is made of, and why, also of one that cannot start; prints nothing."""
 
 from pegboard.inspection.activity import Activity, explain_plugin
-from pegboard.inspection.diagnosis import Diagnosis, Partial, diagnose
+from pegboard.inspection.building import Partial
+from pegboard.inspection.diagnosis import Diagnosis, diagnose
 from pegboard.inspection.findings import (
     Finding,
     find_changes,
@@ -10,7 +11,7 @@ from pegboard.inspection.findings import (
     find_revision_problems,
     find_unread,
 )
-from pegboard.inspection.plugin_report import PluginReport, Plugins, report_plugins
+from pegboard.inspection.plugin_report import KnownPlugin, PluginReport, Plugins, report_plugins
 from pegboard.inspection.request_report import RequestReport, explain_request
 from pegboard.inspection.settings_report import settings_document
 
@@ -18,6 +19,7 @@ __all__ = [
     "Activity",
     "Diagnosis",
     "Finding",
+    "KnownPlugin",
     "Partial",
     "PluginReport",
     "Plugins",

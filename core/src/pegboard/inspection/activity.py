@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.inspection.plugin_report import metadata_path
+from pegboard.inspection.plugin_state import find_state
 from pegboard.plugins import Candidate, check_requirements, find_exclusion
 from pegboard.problems import Problem
 from pegboard.settings import CoreSettings, Value, configure
@@ -48,7 +49,7 @@ def explain_plugin(found: Diagnosis, candidate: Candidate) -> Activity:
     core = configure().core
     hints = [one.hint for one in _problems(found, candidate)]
     hints += _how_to_admit(candidate, core)
-    state, _ = found.told_state(candidate)
+    state = find_state(found, candidate).word
     return Activity(
         candidate.name, candidate.label, state, tuple(reasons), tuple(dict.fromkeys(hints))
     )

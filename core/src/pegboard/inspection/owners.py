@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from flask import Flask
 
 import pegboard
+from pegboard.api import held_functions
 from pegboard.plugins import get_registry
 
 _CORE = "pegboard"
@@ -33,6 +34,8 @@ class Wrapper:
     name: str
     """As it is imported, as far as that can be told: `pegboard.transactional`."""
     owner: Owner
+    is_hidden: bool = False
+    """Whether it is below one without `functools.wraps`, which may call what it decorates."""
 
 
 def owner_of(app: Flask, obj: object, endpoint: str = "") -> Owner:
@@ -65,7 +68,21 @@ def describe(obj: object) -> str:
 
 
 def wrappers_of(app: Flask, view: Callable[..., Any]) -> Iterator[Wrapper]:
-    """Yield the decorators of a view that wrap it by `functools.wraps`, the outermost first."""
+    """Yield the decorators of a view, the outermost first.
+
+    Below one that does not use `functools.wraps` these are the ones that what it keeps has: which
+    function it decorates nothing tells.
+    """
+    yield from _wrapping(app, view)
+    for function, holder in held_functions(view):
+        inner = [*_wrapping(app, function)]
+        if inner:
+            yield Wrapper(f"{describe(holder)}, without functools.wraps", owner_of(app, holder))
+        yield from (replace(one, is_hidden=True) for one in inner)
+
+
+def _wrapping(app: Flask, view: Callable[..., Any]) -> Iterator[Wrapper]:
+    """Yield the decorators that wrap a function by `functools.wraps`, the outermost first."""
     function: Any = view
     public = {id(getattr(pegboard, name)): name for name in pegboard.__all__}
     while (inner := getattr(function, "__wrapped__", None)) is not None:

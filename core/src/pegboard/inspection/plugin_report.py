@@ -9,45 +9,32 @@ from typing import Any
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from pegboard.inspection.building import Partial
 from pegboard.inspection.diagnosis import Diagnosis
+from pegboard.inspection.plugin_state import PluginState, find_state
 from pegboard.migrations import HistoryState, MigrationError, history_states
 from pegboard.plugins import Candidate, Plugin, Registry, get_registry
 from pegboard.start_times import Step
 
 
 @dataclass(frozen=True)
-class PluginReport:
-    """What is known of one installed plugin."""
+class KnownPlugin:
+    """What is known of a plugin because it was imported."""
 
-    name: str
-    distribution: str | None
-    version: str | None
-    is_first_party: bool
-    state: str
-    """One word: active, enabled, disabled, skipped or broken."""
-    reason: str
-    """Why it is skipped or broken."""
-    requires: tuple[str, ...]
-    """What its distribution requires."""
-    hooks: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
     """The hooks that it implements."""
-    routes: tuple[str, ...]
+    routes: tuple[str, ...] = ()
     """Its routes, each with its methods."""
-    tables: tuple[str, ...]
-    settings: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     """The keys of its settings."""
-    commands: tuple[str, ...]
-    health_checks: tuple[str, ...]
-    migrations: HistoryState | None
+    commands: tuple[str, ...] = ()
+    health_checks: tuple[str, ...] = ()
+    has_migrations: bool = False
+    migrations: HistoryState | None = None
     """None without migrations, or if the database cannot be asked."""
-    has_migrations: bool
-    start: Step | None
+    start: Step | None = None
     """What it has cost to start it; None if that was not measured."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its contributions could be read: it was imported."""
-        return bool(self.hooks)
 
     @property
     def migration_state(self) -> str:
@@ -59,27 +46,50 @@ class PluginReport:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "first_party": self.is_first_party,
-            "state": self.state,
-            "reason": self.reason or None,
-            "requires": list(self.requires),
             "hooks": list(self.hooks),
             "routes": list(self.routes),
             "tables": list(self.tables),
             "settings": list(self.settings),
             "commands": list(self.commands),
             "health_checks": list(self.health_checks),
-            "migrations": {
-                "state": self.migration_state,
-                "current": list(self.migrations.current),
-                "heads": list(self.migrations.heads),
-            }
-            if self.migrations
-            else ({"state": self.migration_state} if self.has_migrations else None),
+            "migrations": self._migrations_as_json() if self.has_migrations else None,
             "start_ms": None if self.start is None else round(self.start.seconds * 1000, 2),
+        }
+
+    def _migrations_as_json(self) -> dict[str, Any]:
+        state = {"state": self.migration_state}
+        if self.migrations is None:
+            return state
+        current, heads = list(self.migrations.current), list(self.migrations.heads)
+        return {**state, "current": current, "heads": heads}
+
+
+@dataclass(frozen=True)
+class PluginReport:
+    """What there is to say of one installed plugin."""
+
+    name: str
+    distribution: str | None
+    version: str | None
+    is_first_party: bool
+    state: PluginState
+    requires: tuple[str, ...]
+    """What its distribution requires."""
+    known: KnownPlugin | None
+    """What it contributes; None if it was not imported."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        known = self.known or KnownPlugin()
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "first_party": self.is_first_party,
+            "state": self.state.word,
+            "reason": self.state.reason or None,
+            "requires": list(self.requires),
+            **known.as_json(),
         }
 
 
@@ -93,6 +103,11 @@ class Plugins:
     can_start: bool
     """Whether the service can start."""
 
+    @property
+    def have_migrations(self) -> bool:
+        """Whether one of them is known to have migrations."""
+        return any(one.known is not None and one.known.has_migrations for one in self.reports)
+
     def as_json(self, grades: Mapping[str, str]) -> dict[str, Any]:
         """Return them as JSON has them; `grades` are those that plugins claim."""
         return {
@@ -105,36 +120,29 @@ class Plugins:
 
 
 def report_plugins(found: Diagnosis) -> Plugins:
-    """Return what is known of the installed plugins."""
-    partial = found.partial
-    states: Mapping[str, HistoryState] = {}
-    error = None
-    if partial is not None and partial.has_settings:
-        try:
-            states = {one.history: one for one in history_states(partial.app)}
-        except (SQLAlchemyError, MigrationError) as raised:
-            error = " ".join(str(getattr(raised, "orig", raised)).split())
-    elif partial is not None:
-        error = "its settings cannot be used"
+    """Return what there is to say of the installed plugins."""
+    histories, error = _histories(found.partial)
     costs = found.start.plugins() if found.app is not None else {}
-    app = partial.app if partial else None
     reports = tuple(
-        _report(one, found, app, states.get(one.name), costs.get(one.name))
+        _report(one, found, _known(one, found, histories.get(one.name), costs.get(one.name)))
         for one in found.installed
     )
     return Plugins(reports, error, can_start=found.error is None)
 
 
-def _report(
-    candidate: Candidate,
-    found: Diagnosis,
-    app: Flask | None,
-    migrations: HistoryState | None,
-    start: Step | None,
-) -> PluginReport:
-    state, reason = found.told_state(candidate)
-    plugin = found.plugin(candidate.name) if found.has(candidate) else None
-    declared = found.registry.values
+def _histories(partial: Partial | None) -> tuple[Mapping[str, HistoryState], str | None]:
+    """Return the migrations of each plugin, and why the database cannot be asked, if so."""
+    if partial is None:
+        return {}, None
+    if not partial.has_settings:
+        return {}, "its settings cannot be used"
+    try:
+        return {one.history: one for one in history_states(partial.app)}, None
+    except (SQLAlchemyError, MigrationError) as raised:
+        return {}, " ".join(str(getattr(raised, "orig", raised)).split())
+
+
+def _report(candidate: Candidate, found: Diagnosis, known: KnownPlugin | None) -> PluginReport:
     distribution = candidate.distribution
     requires = distribution.requires.values() if distribution else ()
     return PluginReport(
@@ -142,22 +150,29 @@ def _report(
         distribution=distribution.name if distribution else None,
         version=distribution.version if distribution else None,
         is_first_party=candidate.is_first_party,
-        state=state,
-        reason=reason,
+        state=find_state(found, candidate),
         requires=tuple(sorted(map(str, requires))),
-        hooks=tuple(hooks_of(found.registry, plugin)) if plugin else (),
-        routes=tuple(routes_of(app, plugin)) if plugin and app else (),
-        tables=tuple(plugin.metadata.tables) if plugin and plugin.metadata else (),
-        settings=tuple(
-            one.declaration.key
-            for one in declared
-            if plugin and one.declaration.owner == plugin.name
-        ),
-        commands=tuple(one.name or "" for one in plugin.commands) if plugin else (),
-        health_checks=tuple(one.name for one in plugin.health_checks) if plugin else (),
-        migrations=migrations if plugin else None,
-        has_migrations=plugin is not None and plugin.migrations is not None,
-        start=start if plugin else None,
+        known=known,
+    )
+
+
+def _known(
+    candidate: Candidate, found: Diagnosis, migrations: HistoryState | None, start: Step | None
+) -> KnownPlugin | None:
+    plugin = found.plugin(candidate.name) if found.has(candidate) else None
+    if plugin is None or not (hooks := tuple(hooks_of(found.registry, plugin))):
+        return None
+    declared = [one.declaration for one in found.registry.values]
+    return KnownPlugin(
+        hooks=hooks,
+        routes=tuple(routes_of(found.partial.app, plugin)) if found.partial else (),
+        tables=tuple(plugin.metadata.tables) if plugin.metadata else (),
+        settings=tuple(one.key for one in declared if one.owner == plugin.name),
+        commands=tuple(one.name or "" for one in plugin.commands),
+        health_checks=tuple(one.name for one in plugin.health_checks),
+        has_migrations=plugin.migrations is not None,
+        migrations=migrations,
+        start=start,
     )
 
 

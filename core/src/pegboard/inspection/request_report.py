@@ -1,29 +1,21 @@
 """What happens to a request of a method and a path, and what its client may expect."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.cache import CacheStage, declared_of, get_cache
 from pegboard.http import METHODS
+from pegboard.inspection.guards import GuardReport, guards_of, handler_of
 from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
-from pegboard.resources import resource_of, steps_of
-from pegboard.stages import (
-    EXEMPT_BLUEPRINTS,
-    Hook,
-    Match,
-    Route,
-    after_hooks,
-    before_hooks,
-    get_stages,
-)
+from pegboard.stages import EXEMPT_BLUEPRINTS, Match, Route, get_stages
 
 _TRANSACTION = "pegboard.transactional"
 
@@ -39,15 +31,6 @@ class StageReport:
     """Whether it does anything there."""
     explanation: tuple[str, ...]
     """What it does, if it says so."""
-
-
-@dataclass(frozen=True)
-class GuardReport:
-    """Code that sees the request before the view, or the answer after it."""
-
-    kind: str
-    what: str
-    owner: Owner
 
 
 @dataclass(frozen=True)
@@ -127,15 +110,19 @@ class RequestReport:
 def explain_request(app: Flask, method: str, path: str) -> RequestReport:
     """Return what happens to a request; the path may have a query, which is left out."""
     path = path.partition("?")[0]
+    sent = unquote_to_bytes(path)
     stages = get_stages(app)
     with app.app_context():
-        match = stages.match(method, path)
+        match = stages.match(method, sent.decode("latin1"))  # as WSGI has it
         route = match.route
         wrappers = tuple(wrappers_of(app, route.function)) if route else ()
         is_cached, cache = _cache(app, route)
         view = route and app.view_functions[route.endpoint]
-        outcome = _outcome(app, method, path, route)
+        outcome, error = _outcome(app, method, sent.decode(errors="replace"), route)
+        guards = tuple(guards_of(app, route, wrappers))
         answers = tuple(_answers(app, route, match) if route else _answers_unmatched(outcome))
+        if error is not None and (handler := handler_of(app, error)) is not None:
+            outcome, answers = f"{outcome}; {handler.what} ({handler.owner}) answers", ()
         return RequestReport(
             method=method,
             path=path,
@@ -149,33 +136,38 @@ def explain_request(app: Flask, method: str, path: str) -> RequestReport:
             limit=_limit(app, route),
             is_cached=is_cached,
             cache=cache,
-            guards=tuple(_guards(app, route, wrappers)),
+            guards=guards,
             transaction=_transaction(route, wrappers),
             has_fast_path=match.fast_path is not None,
             path_taken=(
                 match.why_ordinary
                 or f"usual requests are answered by {type(match.fast_path).__name__}, without Flask"
             ),
-            answers=answers,
+            answers=(*answers, *_answers_of_guards(guards)),
             is_documented=bool(route and _operation(app, route)),
         )
 
 
-def _outcome(app: Flask, method: str, path: str, route: Route | None) -> str:
+def _outcome(
+    app: Flask, method: str, path: str, route: Route | None
+) -> tuple[str, HTTPException | None]:
+    """Return the route, or what the client gets, with the error that a handler may answer."""
     if route is not None:
-        return f"{route.method} {route.rule.rule}"
+        return f"{route.method} {route.rule.rule}", None
     try:
         app.url_map.bind("").match(path, method)
-    except RequestRedirect as error:
-        return f"{error.code} Permanent Redirect to {urlsplit(error.new_url).path}"
+    except RequestRedirect as redirect:
+        target = urlsplit(redirect.new_url).path
+        return f"{redirect.code} Permanent Redirect to {target}", None
     except MethodNotAllowed as error:
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return f"405 Method Not Allowed: this path has {allowed}"
+        return f"405 Method Not Allowed: this path has {allowed}", error
     except HTTPException:
         pass
     if method not in METHODS:
-        return f"405 Method Not Allowed: {method} is no method of this service"
-    return "404 Not Found: no route matches"
+        outcome = f"405 Method Not Allowed: {method} is no method of this service"
+        return outcome, MethodNotAllowed()
+    return "404 Not Found: no route matches", NotFound()
 
 
 def _stages(app: Flask, match: Match) -> Iterator[StageReport]:
@@ -225,37 +217,15 @@ def _cache(app: Flask, route: Route | None) -> tuple[bool, str]:
     return False, f"it declares {lookup.ttl} s, but {reason}"
 
 
-def _guards(
-    app: Flask, route: Route | None, wrappers: tuple[Wrapper, ...]
-) -> Iterator[GuardReport]:
-    if route is None:
-        for hook in after_hooks(app, None):
-            yield _guard(app, hook)
-        return
-    for hook in before_hooks(app, route.endpoint, app.view_functions[route.endpoint]):
-        yield _guard(app, hook)
-    for wrapper in wrappers:
-        yield GuardReport("decorator", wrapper.name, wrapper.owner)
-    resource = resource_of(route.function)
-    for name in steps_of(route.method):
-        if resource is not None and resource.overrides(name):
-            method = getattr(type(resource), name)
-            yield GuardReport(f"step {name}", describe(method), owner_of(app, method))
-    for hook in after_hooks(app, route.endpoint):
-        yield _guard(app, hook)
-
-
-def _guard(app: Flask, hook: Hook) -> GuardReport:
-    return GuardReport(hook.kind, describe(hook.function), owner_of(app, hook.function))
-
-
 def _transaction(route: Route | None, wrappers: tuple[Wrapper, ...]) -> str:
     if route is None:
         return "none, as no view runs"
-    if any(one.name == _TRANSACTION for one in wrappers):
+    found = [one for one in wrappers if one.name == _TRANSACTION]
+    if found:
+        below = ", if the decorator without functools.wraps calls it"
         return (
-            "one: committed when the view returns, rolled back when it raises, and run again up to "
-            "three times after a deadlock"
+            f"one{below * all(one.is_hidden for one in found)}: committed when the view returns, "
+            "rolled back when it raises, and run again up to three times after a deadlock"
         )
     return "none of the platform: what the view does not commit itself is rolled back at the end"
 
@@ -285,8 +255,12 @@ def _resolved(responses: Mapping[str, Any], document: Mapping[str, Any]) -> dict
 def _answers(app: Flask, route: Route, match: Match) -> Iterator[ExpectedAnswer]:
     operation = _operation(app, route)
     if operation is None:
+        if route.method == "OPTIONS":
+            yield ExpectedAnswer("200", "OK", ("Allow",))
+        else:
+            yield ExpectedAnswer("any", f"what {describe(route.function)} answers", ())
         if match.handlers:
-            yield ExpectedAnswer("4XX, 5XX", "what a stage, or the view, answers", ())
+            yield ExpectedAnswer("4XX, 5XX", "what a stage answers", ())
         return
     for status, response in sorted(operation["responses"].items()):
         headers = tuple(sorted(response.get("headers", {})))
@@ -297,3 +271,9 @@ def _answers_unmatched(outcome: str) -> Iterator[ExpectedAnswer]:
     status = HTTPStatus(int(outcome.partition(" ")[0]))
     headers = {HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",), HTTPStatus.NOT_FOUND: ()}
     yield ExpectedAnswer(str(status.value), status.phrase, headers.get(status, ("Location",)))
+
+
+def _answers_of_guards(guards: Iterable[GuardReport]) -> Iterator[ExpectedAnswer]:
+    """Yield what the document of a view does not say: what is answered in its place."""
+    if names := ", ".join(dict.fromkeys(guard.what for guard in guards if guard.may_answer)):
+        yield ExpectedAnswer("any", f"what may be answered in place of it, by {names}", ())

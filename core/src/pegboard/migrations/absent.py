@@ -1,4 +1,4 @@
-"""Dropping the data of a plugin that is gone, as the database itself has recorded what it is."""
+"""Dropping the data of a plugin that is not active, as the database has recorded what it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from pegboard.migrations.table_names import TableName
 
 @dataclass(frozen=True)
 class Absent:
-    """What the database has of a history without files."""
+    """What the database has of a history whose files are not read."""
 
     tables: tuple[TableName, ...]
     """The tables that its revisions have created, and that no other history has."""
@@ -32,7 +32,7 @@ class Absent:
 
 
 def find_absent(app: Flask, name: str) -> Absent | None:
-    """Return what the database has of a plugin that is gone; None without a version table.
+    """Return what the database has of a plugin that is not active; None without a version table.
 
     Raises `MigrationError` if the tables are not known.
     """
@@ -41,7 +41,7 @@ def find_absent(app: Flask, name: str) -> Absent | None:
 
 
 def remove_absent(app: Flask, name: str, *, report: Report) -> None:
-    """Drop the tables of a plugin that is gone, the types of their columns, and its version table.
+    """Drop the tables of a plugin that is not active, the types of their columns, and the record.
 
     Raises `MigrationError` where the tables are not known, a table that stays refers to one of
     them, or the database refuses.
@@ -73,8 +73,8 @@ def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
     if record is None:
         message = (
             f"{name}: the database does not say which tables are its, as its revisions were "
-            "applied before Pegboard recorded that. Install it again, and run pegboard plugins "
-            f"remove {name} while it is active."
+            f"applied before Pegboard recorded that. Run pegboard plugins remove {name} while it "
+            "is installed and active."
         )
         raise MigrationError(message)
     of_others = {table for one in migrate.histories for table in owned_tables(one, migrate)}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Index, text
 from sqlalchemy.schema import SchemaItem
 
 from pegboard.database import BEGIN_IMMEDIATE_OPTION, db
-from pegboard.migrations.comparison import PLUGIN as COMPARISONS
+from pegboard.migrations.comparators import PLUGIN as COMPARISONS
 from pegboard.migrations.dialects import PostgreSQL
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.foreign_tables import refuse_foreign_tables

@@ -149,41 +149,56 @@ def _write_one(
         hint = f"Run pegboard db upgrade {history.name} first."
         problem = Problem(Code.DATABASE_BEHIND, behind, hint, history.name)
         raise MigrationError(str(problem))
-    found: list[str] = []
-    by_hand: list[str] = []
-
-    def decide(
-        context: MigrationContext, _revision: object, directives: list[MigrationScript]
-    ) -> None:
-        by_hand.extend(comparison_of(context).unwritten)
-        operations = directives[0].upgrade_ops
-        if operations is not None:
-            found.extend(describe_differences(operations.as_diffs()))
-            make_portable(directives[0], db.engine.dialect)
-        if not found or history.is_installed:
-            directives.clear()
-        elif message is None:
-            directives[0].message = found[0]
-
+    found = _Differences(history, message)
     with translate_alembic_errors(history):
         script = command.revision(
             config,
             message,
             autogenerate=True,
             rev_id=next_revision_id(history, config),
-            process_revision_directives=decide,
+            process_revision_directives=found.fill,
         )
-    if by_hand:
-        report(f"{history.name}: to be written by hand: {'; '.join(by_hand)}")
-    if not found:
-        if not by_hand:
-            report(f"{history.name}: no differences")
+    if found.by_hand:
+        report(f"{history.name}: to be written by hand: {'; '.join(found.by_hand)}")
+    elif not found.written:
+        report(f"{history.name}: no differences")
+    if not found.written:
         return None
+    differences = "; ".join(found.written)
     if not isinstance(script, Script):
-        raise _not_writable(history, f": {'; '.join(found)}")
+        raise _not_writable(history, f": {differences}")
     path = _format(Path(script.path))
-    report(f"{history.name}: wrote {path}: {'; '.join(found)}")
+    report(f"{history.name}: wrote {path}: {differences}")
     return path
+
+
+class _Differences:
+    """What a run of autogenerate finds in one history, and fills its revision with."""
+
+    def __init__(self, history: History, message: str | None) -> None:
+        self._history = history
+        self._message = message
+        self.written: list[str] = []
+        """What a revision can be written for, one sentence each."""
+        self.by_hand: list[str] = []
+        """What none can be written for, one sentence each."""
+
+    def fill(
+        self, context: MigrationContext, _revision: object, directives: list[MigrationScript]
+    ) -> None:
+        """Note what autogenerate has found, and leave the revision that is to be written, if any.
+
+        Alembic calls it, and writes a file for each of the directives that are left.
+        """
+        self.by_hand += comparison_of(context).unwritten
+        (revision,) = directives
+        if revision.upgrade_ops is not None:
+            self.written += describe_differences(revision.upgrade_ops.as_diffs())
+            make_portable(revision, db.engine.dialect)
+        if not self.written or self._history.is_installed:
+            directives.clear()
+        elif self._message is None:
+            revision.message = self.written[0]
 
 
 def _not_writable(history: History, difference: str = "") -> MigrationError:

@@ -1,31 +1,44 @@
 """The SQL of server defaults, generated columns and CHECK constraints, as it is compared."""
 
 import re
-from typing import Any
+from typing import TypeAlias
 
-from sqlalchemy import CheckConstraint, Computed
+from sqlalchemy import CheckConstraint, Computed, DefaultClause, FetchedValue
 
-
-def comparable(item: Any) -> str:
-    """Return the SQL of a server default, a generated column or a CHECK, as it is compared."""
-    if item is None:
-        return ""
-    return normalized(sql_of(item))
+HasSQL: TypeAlias = CheckConstraint | FetchedValue | None
+"""A CHECK constraint, or what the database assigns to a column; None: nothing."""
 
 
-def sql_of(item: Any) -> str:
+def comparable(item: HasSQL) -> str:
+    """Return the SQL of such an item as it is compared; empty for nothing."""
+    return "" if item is None else normalized(sql_of(item))
+
+
+def sql_of(item: HasSQL) -> str:
     """Return the SQL of such an item as the database has it."""
-    if item is None:
-        return "none"
-    if not isinstance(item, Computed):
-        return str(item.sqltext if isinstance(item, CheckConstraint) else item.arg)
-    # SQLAlchemy reads on, on SQLite, to the last parenthesis of the table.
-    depth, found = 0, str(item.sqltext)
-    for position, character in enumerate(found):
+    match item:
+        case None:
+            return "none"
+        case Computed():
+            return _closed(str(item.sqltext))
+        case CheckConstraint():
+            return str(item.sqltext)
+        case DefaultClause():
+            return str(item.arg)
+    return type(item).__name__.lower()  # an Identity, or what a trigger assigns
+
+
+def _closed(sql: str) -> str:
+    """Return SQL up to the parenthesis that closes it.
+
+    SQLAlchemy reads generated columns, on SQLite, to the last parenthesis of the table.
+    """
+    depth = 0
+    for position, character in enumerate(sql):
         depth += {"(": 1, ")": -1}.get(character, 0)
         if depth < 0:
-            return found[:position]
-    return found
+            return sql[:position]
+    return sql
 
 
 _CAST_NUMBER = re.compile(

@@ -17,7 +17,12 @@ from pegboard.plugins.discovery import (
     select_plugins,
 )
 from pegboard.plugins.hooks import hookimpl, hookspec
-from pegboard.plugins.last_start import changes_since_start, files_of, record_start
+from pegboard.plugins.last_start import (
+    changes_since_start,
+    code_digest,
+    files_of,
+    record_start,
+)
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.registry import (
     Registry,
@@ -45,6 +50,7 @@ __all__ = [
     "call_plugin",
     "changes_since_start",
     "check_requirements",
+    "code_digest",
     "examine",
     "files_of",
     "find_exclusion",

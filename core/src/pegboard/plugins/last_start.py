@@ -63,10 +63,10 @@ def changes_since_start(folder: Path, plugins: Iterable[Plugin]) -> Iterator[tup
 
 
 def _current(plugins: Iterable[Plugin]) -> dict[str, Started]:
-    found = {"pegboard": Started(version("pegboard"), _digest("pegboard"))}
+    found = {"pegboard": Started(version("pegboard"), code_digest("pegboard"))}
     for plugin in plugins:
         label = plugin.distribution.version if plugin.distribution else None
-        found[plugin.name] = Started(label, _digest(plugin.package))
+        found[plugin.name] = Started(label, code_digest(plugin.package))
     return found
 
 
@@ -75,7 +75,8 @@ def files_of(plugin: Candidate) -> Iterator[Path]:
     yield from _files(plugin.package)
 
 
-def _digest(package: str) -> str:
+def code_digest(package: str) -> str:
+    """Return a digest of the files of an import package, without importing it."""
     digest = hashlib.blake2b(digest_size=16)
     for path in _files(package):
         with suppress(OSError):

@@ -442,6 +442,18 @@ class Code(ProblemCode):
         "response decorates example_shop.plugin.one above its route, which misses it",
         "Put `response` below the route.",
     )
+    ANNOTATION_HIDDEN = (
+        "PB_ANNOTATION_HIDDEN",
+        (
+            "A decorator that does not use `functools.wraps` hides what is noted at the view below "
+            "it by `rate_limit`, `cache_control` or `cached`, which has no effect."
+        ),
+        (
+            "example_shop.plugin.checked.<locals>.run hides the rate_limit of "
+            "example_shop.plugin.one, which has no effect"
+        ),
+        "Let that decorator use `functools.wraps`, or put `rate_limit` above it.",
+    )
     VIEW_INVALID = (
         "PB_VIEW_INVALID",
         (

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, missing
 from sqlalchemy import Enum, Integer, String, Table, inspect
 from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
 
-from pegboard.resources.declaration import Comparison, Filter, Operation
+from pegboard.resources.declaration import Comparison, Declaration, Filter, Operation
 from pegboard.resources.description import Words
 
 LIST_PARAMETERS = frozenset({"page", "page_size", "after", "sort", "q", "fields"})
@@ -18,6 +18,40 @@ LIST_PARAMETERS = frozenset({"page", "page_size", "after", "sort", "q", "fields"
 _COMPUTED = (fields.Method, fields.Function, fields.Constant)
 
 _is_name = re.compile("[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*").fullmatch
+
+
+def mistakes_in_declaration(
+    declared: Declaration[Any], overrides: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield what is wrong with a declaration, whatever the schemas are that follow from it.
+
+    `overrides` returns whether the resource has its own version of a step.
+    """
+    model, operations = declared.model, declared.operations
+    yield from mistakes_in_operations(operations)
+    yield from mistakes_in_columns("sort", declared.sort, model)
+    yield from mistakes_in_columns("search", declared.search, model)
+    words = Words(declared.noun, str(declared.name))
+    yield from mistakes_in_names(declared.name, words, declared.url_prefix, operations)
+    yield from mistakes_in_model(model)
+    yield from mistakes_in_schema(declared.schema, model)
+    yield from mistakes_in_numbers(declared.sort_keys, declared.page_sizes)
+    times = {"ttl": declared.ttl, "list_ttl": declared.list_ttl}
+    yield from mistakes_in_times(times, declared.depends, operations, overrides)
+    of_lists = ("export", "sparse", "sort", "search", "filters")
+    yield from mistakes_in_lists({one: getattr(declared, one) for one in of_lists}, operations)
+
+
+def mistakes_in_answers(
+    declared: Declaration[Any], output: Schema, name_of: Callable[[str], str]
+) -> Iterator[str]:
+    """Yield what is wrong with a declaration in view of the schema of its answers.
+
+    `name_of` returns what clients call an attribute of the model.
+    """
+    if declared.ttl is not None or declared.list_ttl is not None:
+        yield from mistakes_in_depends(output, declared.model, declared.depends)
+    yield from mistakes_in_filters(declared.filters, declared.model, name_of)
 
 
 def mistakes_in_names(

@@ -1,11 +1,16 @@
-"""What a resource is declared with: operations, comparisons and filters."""
+"""What a resource is declared with, as operations, comparisons and filters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, NoReturn, TypeVar
 
-from sqlalchemy.orm import InstrumentedAttribute
+from marshmallow import Schema
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+
+from pegboard.cache import Dependence
+
+M = TypeVar("M", bound=DeclarativeBase)
 
 
 class ResourceError(ValueError):
@@ -76,6 +81,38 @@ class Filter:
     """The attribute of the model, as `Review.rating`."""
     comparisons: Sequence[Comparison] = EQUALITY
     """What clients may ask for, as `EQUALITY` or `RANGE`."""
+
+
+@dataclass(frozen=True)
+class Declaration(Generic[M]):
+    """What a resource is declared with, as the arguments of `Resource` say it."""
+
+    name: str
+    noun: str
+    model: type[M]
+    schema: type[Schema]
+    url_prefix: str
+    operations: Collection[Operation]
+    sort: Sequence[InstrumentedAttribute[Any]]
+    sort_keys: int
+    search: Sequence[InstrumentedAttribute[Any]]
+    filters: Sequence[Filter]
+    sparse: bool
+    export: bool
+    page_sizes: Callable[[], tuple[int, int]]
+    ttl: int | None
+    depends: Dependence
+    list_ttl: int | None
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise `ResourceError`."""
+        message = f"the resource {self.name}: {reason}"
+        raise ResourceError(message)
+
+    def refuse_any(self, mistakes: Iterable[str]) -> None:
+        """Raise `ResourceError` for the first of some mistakes, if there is one."""
+        for mistake in mistakes:
+            self.refuse(mistake)
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,30 @@
 """`Resource`: what a plugin declares and the core carries."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from marshmallow import Schema
-from sqlalchemy import Column, Row, inspect
 from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.routing import IntegerConverter
 
-from pegboard.api import Blueprint, client_name
+from pegboard.api import Blueprint
 from pegboard.cache import Dependence
 from pegboard.resources import checks
-from pegboard.resources.cached_lists import collection_of
-from pegboard.resources.conditions import Condition, conditions_of
-from pegboard.resources.declaration import CRUD, Filter, Operation, ResourceError
-from pegboard.resources.description import Words, id_parameter
+from pegboard.resources.assembly import Assembly, orders_of, selected_columns, words_of
+from pegboard.resources.declaration import (
+    CRUD,
+    Declaration,
+    Filter,
+    M,
+    Operation,
+    ResourceError,
+)
 from pegboard.resources.fast import add_fast_path
-from pegboard.resources.list_statements import ListStatements
-from pegboard.resources.listing import Listing
-from pegboard.resources.operations import Parts, add_views
-from pegboard.resources.ordering import Orders, SortKey
+from pegboard.resources.operations import add_views
 from pegboard.resources.overrides import mistakes_in_overrides
-from pegboard.resources.plans import Plans
-from pegboard.resources.query import ListQuery
 from pegboard.resources.representation import Representer
-from pegboard.resources.schemas import ShownFields, derive
-from pegboard.resources.steps import M, Steps, note_resource
-from pegboard.resources.totals import Totals
+from pegboard.resources.schemas import Schemas, ShownFields, derive
+from pegboard.resources.steps import Steps, note_resource
 from pegboard.settings import CoreSettings, get_settings
 
 _MAX_KEYS = 3
@@ -107,14 +104,28 @@ class Resource(Steps[M]):
 
         Raises `ResourceError` for a declaration that cannot work.
         """
-        super().__init__(
-            name, noun, model, f"/api/{name}" if url_prefix is None else url_prefix, operations, ttl
+        # A text is refused as one, and not as the letters that it has.
+        given: Collection[Any] = operations if isinstance(operations, str) else tuple(operations)
+        declared = Declaration(
+            name=name,
+            noun=noun,
+            model=model,
+            schema=schema,
+            url_prefix=f"/api/{name}" if url_prefix is None else url_prefix,
+            operations=given,
+            sort=sort,
+            sort_keys=sort_keys,
+            search=search,
+            filters=filters,
+            sparse=sparse,
+            export=export,
+            page_sizes=page_sizes,
+            ttl=ttl,
+            depends=depends,
+            list_ttl=list_ttl,
         )
-        self._refuse_any(
-            checks.mistakes_in_operations(operations),
-            checks.mistakes_in_columns("sort", sort, model),
-            checks.mistakes_in_columns("search", search, model),
-        )
+        super().__init__(name, noun, model, declared.url_prefix, declared.operations, ttl)
+        declared.refuse_any(checks.mistakes_in_declaration(declared, self.overrides))
         self.sort = tuple(sort)
         """The columns that clients may sort by; if there are none, by the primary key."""
         self.sort_keys = sort_keys
@@ -127,82 +138,39 @@ class Resource(Steps[M]):
         """Whether a list can be had as a file with all rows."""
         self.page_sizes = page_sizes
         """Returns the default number of rows on a page and the largest."""
-        self._check(schema, self.url_prefix, {"ttl": ttl, "list_ttl": list_ttl}, depends)
-        of_lists = {"export": export, "sparse": sparse, "sort": sort, "search": search}
-        of_lists["filters"] = filters
-        self._refuse_any(checks.mistakes_in_lists(of_lists, self.operations))
-
         schemas = derive(schema, model)
-        self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
-        if Operation.REPLACE in self.operations:
-            self._refuse_any(self.left_out.mistakes())
-        self.represent = Representer(schemas.output, schemas.sparse)
         self.shown = ShownFields(schemas.output(), schemas.input())
         """What clients call the attributes of the model."""
-        self._primary = self._primary_key()
-        if ttl is not None or list_ttl is not None:
-            self._refuse_any(checks.mistakes_in_depends(schemas.output(), model, depends))
-
-        words = Words(noun, name.replace("_", " "))
-        identity = f"{words.identifier}_id"
-        self.row_rule = f"/<row_id:{identity}>"
+        self._use(declared, schemas)
+        self.filters = tuple(filters)
+        """What clients may filter by."""
+        self.row_rule = f"/<row_id:{words_of(declared).identifier}_id>"
         self.blueprint = Blueprint(
             name, import_name, url_prefix=self.url_prefix, description=description
         )
         self.blueprint.record(lambda state: state.app.url_map.converters.update(row_id=RowId))
+        self._add_views(declared, schemas, is_fast=fast)
 
-        self._refuse_any(checks.mistakes_in_filters(filters, model, self.shown.name_of))
-        self.filters = tuple(filters)
-        """What clients may filter by."""
-        orders = Orders(list(self._sort_keys()), self._primary, sort_keys)
-        conditions = self._conditions()
-        self._columns = self._selected(orders)
-        query = ListQuery(
-            orders=orders,
-            page_sizes=self._checked_page_sizes,
-            conditions=conditions,
-            searched=[self.shown.name_of(one.key) for one in search],
-            shown=self._choices() if sparse else None,
-            module=schema.__module__,
-            plural=words.plural,
+    def _use(self, declared: Declaration[M], schemas: Schemas) -> None:
+        """Take the schemas. Raises `ResourceError` for a declaration that does not fit them."""
+        self.input, self.merge, self.output = schemas.input, schemas.merge, schemas.output
+        self.represent = Representer(schemas.output, schemas.sparse)
+        if Operation.REPLACE in self.operations:
+            declared.refuse_any(self.left_out.mistakes())
+        declared.refuse_any(
+            checks.mistakes_in_answers(declared, schemas.output(), self.shown.name_of)
         )
-        collection = collection_of(
-            model, name, conditions.values(), depends, ttl=ttl, list_ttl=list_ttl
-        )
-        statements: ListStatements[M] = ListStatements(
-            rows=self.rows,
-            columns=self._columns,
-            orders=orders,
-            conditions=conditions,
-            searched=[one.property.columns[0] for one in search],
-            plans=None if self.overrides("rows") else Plans(),
-        )
-        listing = Listing(
-            statements=statements,
-            represent=self.represent,
-            repeated=["page_size", "q", "sort", *conditions, "fields"],
-            totals=Totals(collection, conditions),
-        )
-        parts = Parts(
-            words=words,
-            id_parameter=id_parameter(identity, self.largest_id),
-            listed=schemas.sparse if sparse else schemas.output,
-            query=query,
-            listing=listing,
-            collection=collection,
-            fields_by_column={
-                one.columns[0].name: self.shown.name_of(one.key)
-                for one in inspect(model).column_attrs
-                if isinstance(one.columns[0], Column) and self.shown.field_of(one.key)
-            },
-            list_ttl=list_ttl,
-            list_settings=self._list_settings,
-            depends=depends,
-            is_exported=export,
-        )
+
+    def _add_views(self, declared: Declaration[M], schemas: Schemas, *, is_fast: bool) -> None:
+        """Add a view for each operation, and to it a fast path where there can be one."""
+        orders = orders_of(declared, self.shown)
+        self._primary = orders.primary
+        self._columns = selected_columns(self, orders)
+        assembly = Assembly(self, declared, schemas, self.shown, orders, self._columns)
+        parts = assembly.parts(lambda: self._checked_page_sizes(declared), self._list_settings)
         for operation, view in add_views(self, parts):
             note_resource(view, self)
-            if fast:
+            if is_fast:
                 add_fast_path(self, parts, operation, view)
 
     def _list_settings(self) -> str:
@@ -210,77 +178,10 @@ class Resource(Steps[M]):
         mode = get_settings(CoreSettings).resources_total
         return repr((self.page_sizes(), mode, list(self.output().dump_fields)))
 
-    def _primary_key(self) -> SortKey:
-        mapper = inspect(self.model)
-        (column,) = mapper.primary_key
-        name = mapper.get_property_by_column(column).key
-        return self._sort_key(getattr(self.model, name))
-
-    def _check(
-        self,
-        schema: object,
-        url_prefix: object,
-        times: Mapping[str, int | None],
-        depends: Dependence,
-    ) -> None:
-        """Refuse what is wrong whatever the schemas are that follow."""
-        words = Words(self.noun, str(self.name))
-        self._refuse_any(
-            checks.mistakes_in_names(self.name, words, url_prefix, self.operations),
-            checks.mistakes_in_model(self.model),
-            checks.mistakes_in_schema(schema, self.model),
-            checks.mistakes_in_numbers(self.sort_keys, self.page_sizes),
-            checks.mistakes_in_times(times, depends, self.operations, self.overrides),
-        )
-
-    def _checked_page_sizes(self) -> tuple[int, int]:
+    def _checked_page_sizes(self, declared: Declaration[M]) -> tuple[int, int]:
         """Return the page sizes; the document has the largest, so a wrong one stops the start."""
         sizes = self.page_sizes()
         mistake = checks.mistake_in_page_sizes(sizes)
         if mistake is not None:
-            self._refuse(mistake)
+            declared.refuse(mistake)
         return sizes
-
-    def _sort_keys(self) -> Iterator[SortKey]:
-        if not self.sort:
-            yield self._primary
-        for one in self.sort:
-            yield self._sort_key(one)
-
-    def _sort_key(self, attribute: InstrumentedAttribute[Any]) -> SortKey:
-        key = SortKey.of(attribute, self.shown.name_of(attribute.key))
-        if key is None:
-            self._refuse(f"lists cannot be sorted by {attribute.key}: its values have no order")
-        return key
-
-    def _conditions(self) -> dict[str, Condition]:
-        try:
-            return {one.name: one for one in conditions_of(self.filters, self.shown)}
-        except ValueError as error:
-            self._refuse(str(error))
-
-    def _choices(self) -> Mapping[str, str]:
-        """Return the fields of answers by what clients call them."""
-        fields = self.output().dump_fields
-        return {client_name(name, field): name for name, field in fields.items()}
-
-    def _selected(self, orders: Orders) -> Sequence[Any] | None:
-        """Return the columns that answers and cursors need; None if they need the objects."""
-        attributes = inspect(self.model).column_attrs
-        shown = [field.attribute or name for name, field in self.output().dump_fields.items()]
-        if self.overrides("permit_read") or not all(name in attributes for name in shown):
-            return None
-        sorted_by = (key.name for key in orders.keys.values())
-        needed = dict.fromkeys((*shown, self._primary.name, *sorted_by))
-        # A row of columns has attributes of its own, of which these two give way to columns.
-        if any(hasattr(Row, name) for name in needed.keys() - {"count", "index"}):
-            return None
-        return [getattr(self.model, name) for name in needed]
-
-    def _refuse_any(self, *mistakes: Iterable[str]) -> None:
-        for mistake in chain(*mistakes):
-            self._refuse(mistake)
-
-    def _refuse(self, reason: str) -> NoReturn:
-        message = f"the resource {self.name}: {reason}"
-        raise ResourceError(message)

@@ -3,24 +3,21 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn
 
 from flask import request
 from marshmallow import Schema
 from sqlalchemy import Select, bindparam, inspect, select
-from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import MISSING_COMPLAINT, Blueprint
 from pegboard.database import db
 from pegboard.http import VALIDATION_MESSAGE, APIError, abort, require_preconditions
-from pegboard.resources.declaration import Operation
+from pegboard.resources.declaration import M, Operation
 from pegboard.resources.defaults import LeftOut
 from pegboard.resources.kinds import integer_range, is_of_type, is_returned_as_sent
 from pegboard.resources.ordering import SortKey
 from pegboard.resources.representation import Representer
 from pegboard.resources.schemas import Values
-
-M = TypeVar("M", bound=DeclarativeBase)
 
 ROW_ID = "row_id"
 """The parameter of statements for the primary key."""

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from granian import loops
-from granian.constants import HTTPModes, Interfaces, Loops, TaskImpl
+from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
@@ -90,12 +90,7 @@ def run(
     announce: Callable[[], None],
     manage: Callable[[Roster, Leash], None] | None = None,
 ) -> None:
-    """Serve until a signal says to stop; each worker calls `load` once for its app.
-
-    `manage` is called in a process of its own, which ends when its leash says so. `announce` is
-    called once the server listens. Raises `StartupError` if the port was taken meanwhile, and
-    `SystemExit` if no worker ever served.
-    """
+    """Do as `pegboard.server.run`, which has imported this."""
     _raise_file_limit()
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
@@ -103,40 +98,21 @@ def run(
     gc.freeze()
     served, roster = Served(), Roster(limits.workers)
     service_manager = ServiceManager()
+    companion = Companion(
+        "the process of the management port",
+        partial(manage, roster) if manage else None,
+        min(limits.worker_timeout, STILL_TIMEOUT),
+    )
     server = SupervisedServer(
         "pegboard:create_app",
-        **({"address": address.ip, "port": address.port} if isinstance(address, Address) else {}),
-        interface=Interfaces.ASGINL,
-        loop=cast("Loops", _LOOP),
-        # Tasks of asyncio: Granian's own do not go on after an exception that they have caught.
-        task_impl=TaskImpl.asyncio,
-        http=HTTPModes.auto if transport.http2 else HTTPModes.http1,
-        websockets=False,
-        workers=limits.workers,
-        backlog=limits.backlog,
-        # This bounds the connections of a worker, idle ones included, and not the requests.
-        backpressure=limits.backlog,
-        http1_settings=HTTP1Settings(
-            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
-            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
-            max_buffer_size=MAX_HEADERS,
-        ),
-        http2_settings=HTTP2Settings(max_headers_size=MAX_HEADERS),
         served=served,
         watch=Watch(limits, roster),
         roster=roster,
-        companion=Companion(
-            "the process of the management port",
-            partial(manage, roster) if manage else None,
-            min(limits.worker_timeout, STILL_TIMEOUT),
-        ),
+        companion=companion,
         service_manager=service_manager,
         drain_delay=limits.drain_delay,
-        workers_kill_timeout=limits.kill_timeout,
-        log_level=LogLevels.error,
-        log_dictconfig=_LOGGING,
+        **_options(address, limits, is_http2=transport.http2),
     )
-
     tls = None if transport.tls is None else ServedTLS(transport.tls)
     if tls is not None:
         context: Any = tls.for_granian()  # Granian declares that nothing is in it
@@ -155,6 +131,32 @@ def run(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         roster.close()
+
+
+def _options(address: Address | UnixAddress, limits: Limits, *, is_http2: bool) -> dict[str, Any]:
+    """Return the options of Granian's server."""
+    return {
+        **({"address": address.ip, "port": address.port} if isinstance(address, Address) else {}),
+        "interface": Interfaces.ASGINL,
+        "loop": _LOOP,
+        # Tasks of asyncio: Granian's own do not go on after an exception that they have caught.
+        "task_impl": TaskImpl.asyncio,
+        "http": HTTPModes.auto if is_http2 else HTTPModes.http1,
+        "websockets": False,
+        "workers": limits.workers,
+        "backlog": limits.backlog,
+        # This bounds the connections of a worker, idle ones included, and not the requests.
+        "backpressure": limits.backlog,
+        "http1_settings": HTTP1Settings(
+            # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
+            header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
+            max_buffer_size=MAX_HEADERS,
+        ),
+        "http2_settings": HTTP2Settings(max_headers_size=MAX_HEADERS),
+        "workers_kill_timeout": limits.kill_timeout,
+        "log_level": LogLevels.error,
+        "log_dictconfig": _LOGGING,
+    }
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,12 @@ from pegboard.stages.contract import check as check
 from pegboard.stages.contract import set_fast_path as set_fast_path
 from pegboard.stages.guards import Hook as Hook
 from pegboard.stages.guards import after_hooks as after_hooks
-from pegboard.stages.guards import before_hooks as before_hooks
+from pegboard.stages.guards import entering_hooks as entering_hooks
+from pegboard.stages.guards import error_hooks as error_hooks
+from pegboard.stages.guards import leaving_hooks as leaving_hooks
+from pegboard.stages.guards import middleware_of as middleware_of
+from pegboard.stages.guards import note_middleware as note_middleware
+from pegboard.stages.guards import replaced_methods as replaced_methods
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH

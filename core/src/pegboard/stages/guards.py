@@ -3,8 +3,7 @@
 An early answer of a stage skips them, so it is allowed only where that changes nothing.
 """
 
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -22,7 +21,7 @@ _REPLACEABLE = (
 )
 """Methods of Flask that act before a view; a plugin may replace them on the app."""
 
-_SIGNALS = (signals.request_started, signals.request_finished, signals.request_tearing_down)
+_MIDDLEWARE = "pegboard.middleware"
 
 _AS_VIEW = frozenset(
     constant
@@ -53,24 +52,74 @@ def has_after_hooks(app: Flask, endpoint: str | None) -> bool:
 
 
 def before_hooks(app: Flask, endpoint: str, view: Callable[..., Any]) -> Iterator[Hook]:
-    """Yield the code that runs before or around a view, and may refuse a request."""
+    """Yield the code that an early answer would leave out: before, around and behind a view."""
+    yield from entering_hooks(app, endpoint, view)
+    yield from leaving_hooks(app, endpoint)
+
+
+def entering_hooks(
+    app: Flask, endpoint: str | None, view: Callable[..., Any] | None
+) -> Iterator[Hook]:
+    """Yield the code that runs before or around a view, and may refuse a request, in its order.
+
+    Where no route matches, which is without endpoint and view, that of the app runs all the same.
+    """
     for name in _REPLACEABLE:
         if name in vars(app):
             yield Hook(f"in place of Flask.{name}", vars(app)[name])
     if not _opens_any(app.session_interface):
         yield Hook("session interface", app.session_interface)
-    yield from _functions(app, endpoint)
-    if _is_wrapped(view):
+    yield from _receivers(app, signals.request_started)
+    for kind, functions in (
+        ("url_value_preprocessor", app.url_value_preprocessors),
+        ("before_request", app.before_request_funcs),
+    ):
+        for scope in scopes(endpoint):
+            for function in functions.get(scope, ()):
+                yield Hook(kind, function)
+    if view is not None and _is_wrapped(view):
         yield Hook("around the view", view)
 
 
 def after_hooks(app: Flask, endpoint: str | None) -> Iterator[Hook]:
-    """Yield the code that runs after requests, and may change their answers."""
+    """Yield the code that runs after requests, and may change their answers, in its order."""
     if "process_response" in vars(app):
         yield Hook("in place of Flask.process_response", vars(app)["process_response"])
-    for scope in scopes(endpoint):
-        for function in app.after_request_funcs.get(scope, ()):
-            yield Hook("after_request", function)
+    yield from _reversed("after_request", app.after_request_funcs, endpoint)
+
+
+def leaving_hooks(app: Flask, endpoint: str | None) -> Iterator[Hook]:
+    """Yield the code that runs when an answer is made, and does not change it, in its order."""
+    yield from _receivers(app, signals.request_finished)
+    yield from _reversed("teardown_request", app.teardown_request_funcs, endpoint)
+    yield from _receivers(app, signals.request_tearing_down)
+
+
+def error_hooks(app: Flask, endpoint: str | None) -> Iterator[Hook]:
+    """Yield what may answer in place of a view that raises, or where no route matches."""
+    for scope in reversed(scopes(endpoint)):
+        for code, handlers in app.error_handler_spec.get(scope, {}).items():
+            for error, function in handlers.items():
+                yield Hook(f"errorhandler {code or error.__name__}", function)
+
+
+def replaced_methods(app: Flask) -> Iterator[Hook]:
+    """Yield what was set on the app in place of its methods, but for those of the other hooks."""
+    known = {*_REPLACEABLE, "process_response", "wsgi_app"}
+    for name, function in vars(app).items():
+        if name not in known and callable(getattr(Flask, name, None)):
+            yield Hook(f"in place of Flask.{name}", function)
+
+
+def note_middleware(app: Flask, layer: object) -> None:
+    """Note what was put around an app, as its `wsgi_app`."""
+    app.extensions.setdefault(_MIDDLEWARE, []).append(layer)
+
+
+def middleware_of(app: Flask) -> Iterator[Hook]:
+    """Yield what was put around the app, the outermost first, the platform's own included."""
+    for layer in reversed(app.extensions.get(_MIDDLEWARE, ())):
+        yield Hook("middleware", layer)
 
 
 def scopes(endpoint: str | None) -> list[str | None]:
@@ -84,21 +133,18 @@ def _opens_any(sessions: SessionInterface) -> bool:
     return type(sessions) is SecureCookieSessionInterface or getattr(sessions, "opens_any", False)
 
 
-def _functions(app: Flask, endpoint: str) -> Iterator[Hook]:
-    per_scope: Mapping[str, Mapping[Any, Iterable[object]]] = {
-        "before_request": app.before_request_funcs,
-        "url_value_preprocessor": app.url_value_preprocessors,
-        "teardown_request": app.teardown_request_funcs,
-    }
-    for kind, functions in per_scope.items():
-        for scope in scopes(endpoint):
-            for function in functions.get(scope, ()):
-                yield Hook(kind, function)
-    for signal in _SIGNALS:
-        for receiver in getattr(signal, "receivers", {}).values():
-            # Blinker keeps a weak reference unless it was told otherwise.
-            function = receiver() if isinstance(receiver, weakref.ref) else receiver
-            yield Hook(f"signal {signal.name}", function)
+def _reversed(
+    kind: str, functions: Mapping[Any, Sequence[object]], endpoint: str | None
+) -> Iterator[Hook]:
+    """Yield what Flask runs after a view: the last one registered first, the app's own last."""
+    for scope in reversed(scopes(endpoint)):
+        for function in reversed(functions.get(scope, ())):
+            yield Hook(kind, function)
+
+
+def _receivers(app: Flask, signal: Any) -> Iterator[Hook]:
+    for function in signal.receivers_for(app):
+        yield Hook(f"signal {signal.name}", function)
 
 
 def _is_wrapped(view: Callable[..., Any]) -> bool:

@@ -1,42 +1,157 @@
 """Writes into the JUnit report of pytest what `pegboard plugins grade` reads of each test.
 
-That are its distribution, the contracts that its class inherits, its databases and fixtures, and
-the environment that it ran in. The fixtures of the testing kit load it; without them it is
+That are its distribution with version and code, the contracts that its class inherits and which of
+their tests were left out, its databases and fixtures, the environment that it ran in, and what it
+has shown there. The fixtures of the testing kit load it; without them it is
 `pytest -p pegboard.testing.evidence`.
 """
 
 import json
 import platform
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from packaging.utils import canonicalize_name
+
+from pegboard.testing import proofs
 
 PROPERTY = "pegboard"
+RUN_PROPERTY = "pegboard.run"
 DATABASES = ("sqlite", "postgresql")
 
+_PROVES = "pegboard_proves"
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Give each test the property, if a report is written."""
-    if not getattr(config.option, "xmlpath", None):
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def proves(rule: str) -> Callable[[F], F]:
+    """Mark a test of a contract as the one that a rule of the grade asks for, by the rule's id."""
+
+    def mark(test: F) -> F:
+        setattr(test, _PROVES, rule)
+        return test
+
+    return mark
+
+
+_COLLECTED = pytest.StashKey[dict[str, pytest.Item]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Remember a test of a contract, of which `-k`, `-m` and `--deselect` may leave some out."""
+    if _is_reported(item.config) and _contracts(item)["contracts"]:
+        item.session.stash.setdefault(_COLLECTED, {})[item.nodeid] = item
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Give each test that is going to run the property, if a report is written."""
+    if not _is_reported(session.config):
         return
     environment = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "plugins": sorted(one.name for one in entry_points(group="pegboard.plugins")),
-        "raises_warnings": "error" in config.getini("filterwarnings"),
+        "raises_warnings": "error" in session.config.getini("filterwarnings"),
     }
-    for item in items:
+    left_out = _left_out(session)
+    for item in session.items:
         is_written = any(name == PROPERTY for name, _ in item.user_properties)
         project = None if is_written else _project_of(item.path.parent)
         if project is not None:
-            evidence = {**project, **_evidence(item, Path(project["folder"])), **environment}
-            del evidence["folder"]
+            folder = Path(project["folder"])
+            evidence = {
+                "distribution": project["distribution"],
+                "code": _code_of(project["distribution"]),
+                **_evidence(item, folder),
+                "left_out": [_name(item.path, one, folder) for one in left_out[_class_of(item)]],
+                **environment,
+            }
             item.user_properties.append((PROPERTY, json.dumps(evidence, sort_keys=True)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forget what the test before, or the removal of its fixtures, has shown."""
+    proofs.take()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Write down what a test has shown, and which plugin or resource it was about."""
+    try:
+        return (yield)
+    finally:
+        names = {name for name, _ in item.user_properties}
+        if PROPERTY in names and RUN_PROPERTY not in names:
+            found = {"proofs": proofs.take(), **_object_of(getattr(item, "funcargs", {}))}
+            item.user_properties.append((RUN_PROPERTY, json.dumps(found, sort_keys=True)))
+
+
+def _is_reported(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "xmlpath", None))
+
+
+def _object_of(fixtures: dict[str, Any]) -> dict[str, str | None]:
+    """Return what a contract is about, by the fixtures that its class overrides."""
+    plugin, resource = fixtures.get("plugin_name"), fixtures.get("resource")
+    blueprint = getattr(resource, "blueprint", None)
+    return {
+        "plugin": plugin if isinstance(plugin, str) else None,
+        "resource": getattr(blueprint, "name", None),
+        "resource_package": getattr(blueprint, "import_name", "").partition(".")[0] or None,
+    }
+
+
+def _class_of(item: pytest.Item) -> tuple[Path, type | None]:
+    return item.path, getattr(item, "cls", None)
+
+
+def _left_out(session: pytest.Session) -> dict[tuple[Path, type | None], list[str]]:
+    """Return by class the node ids of the tests of its contracts that are not going to run."""
+    found = defaultdict[tuple[Path, type | None], list[str]](list)
+    running = {item.nodeid for item in session.items}
+    by_class = defaultdict[tuple[Path, type | None], list[pytest.Item]](list)
+    for item in session.items:
+        if getattr(item, "cls", None) is not None:
+            by_class[_class_of(item)].append(item)
+    for nodeid, item in session.stash.get(_COLLECTED, {}).items():
+        if nodeid not in running:
+            found[_class_of(item)].append(nodeid)
+            by_class[_class_of(item)].append(item)
+    for place, items in by_class.items():
+        there = {getattr(one, "originalname", one.name) for one in items}
+        prefix = items[0].nodeid.rpartition("::")[0]
+        found[place] += [f"{prefix}::{name}" for name in _names_of_tests(place[1]) - there]
+    return found
+
+
+def _names_of_tests(owner: type | None) -> set[str]:
+    """Return the names of the tests that a class has of its contracts."""
+    contracts = [one for one in (owner.__mro__ if owner else ()) if _is_contract(one)]
+    bases = {base for one in contracts for base in one.__mro__}
+    return {name for base in bases for name in vars(base) if name.startswith("test_")}
+
+
+@cache
+def _code_of(distribution: str) -> dict[str, dict[str, str]]:
+    """Return version and digest of the code of the plugins of a distribution, as installed."""
+    from pegboard.plugins import code_digest, installed_plugins  # noqa: PLC0415 - not at the start
+
+    own = canonicalize_name(distribution)
+    return {
+        one.name: {"version": one.distribution.version, "digest": code_digest(one.package)}
+        for one in installed_plugins()
+        if one.distribution is not None and one.distribution.canonical_name == own
+    }
+
+
+def _name(path: Path, nodeid: str, folder: Path) -> str:
+    return f"{path.relative_to(folder)}::{nodeid.partition('::')[2]}"
 
 
 @cache
@@ -65,9 +180,10 @@ def _evidence(item: pytest.Item, folder: Path) -> dict[str, Any]:
     if "sqlite_url" in names or (not databases and names & {"make_app", "make_shared_app"}):
         databases.add("sqlite")
     return {
-        "name": f"{item.path.relative_to(folder)}::{item.nodeid.partition('::')[2]}",
+        "name": _name(item.path, item.nodeid, folder),
         "class": owner.__qualname__ if owner else "",
         **_contracts(item),
+        "proves": getattr(getattr(item, "function", None), _PROVES, None),
         "databases": sorted(databases),
         "fixtures": sorted({*_of_the_kit(item)}),
         "marks": sorted({mark.name for mark in item.iter_markers()}),

@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import Any, Self
 
+from pegboard.testing import proofs
 from pegboard.testing.processes import WAIT_TIMEOUT
 
 Command = list[bytes]
@@ -58,12 +58,7 @@ class Hold:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def takes(self, command: Command) -> bool:
@@ -81,6 +76,7 @@ class Hold:
 
     async def keep(self, command: Command) -> bool:
         """Wait until a held command is released or dropped; returns whether to forward it."""
+        proofs.show(proofs.FAULT)
         self.caught.append(command)
         self._caught.set()
         await self._decision.wait()

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
 
-from pegboard.testing import guard
+from pegboard.testing import guard, proofs
 
 __all__ = [
     "Server",
@@ -89,6 +88,9 @@ class Server:
     As a context manager it starts and stops the server, and removes the directory. Even when the
     test session is killed, the server stops and the directory is removed.
     """
+
+    _is_dependency = True
+    """Whether the service depends on it, so that a test that stops it tests a fault."""
 
     stop_signal = signal.SIGTERM
     start_timeout = WAIT_TIMEOUT
@@ -189,6 +191,7 @@ class Server:
         tree = self._tree()
         for process in tree:
             process.suspend()
+        self._show_fault()
         try:
             yield
         finally:
@@ -211,12 +214,7 @@ class Server:
             self.close()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the server and remove its directory."""
         self.close()
 
@@ -236,6 +234,11 @@ class Server:
             process.send_signal(number)
         wait_until(lambda: not any(map(_is_alive, tree)), f"{type(self).__name__} stops")
         self._process = None
+        self._show_fault()
+
+    def _show_fault(self) -> None:
+        if self._is_dependency:
+            proofs.show(proofs.FAULT)
 
 
 def _is_alive(process: psutil.Process) -> bool:

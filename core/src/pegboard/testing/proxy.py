@@ -5,12 +5,12 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import hiredis
 
+from pegboard.testing import proofs
 from pegboard.testing.holds import Command, Hold
 from pegboard.testing.processes import WAIT_TIMEOUT, free_port
 from pegboard.testing.servers import Certificates
@@ -157,11 +157,13 @@ class RedisProxy:
 
     def cut(self) -> None:
         """Reset every connection; new ones are accepted."""
+        proofs.show(proofs.FAULT)
         self.run(self._cut())
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
         """Reset every connection and refuse new ones."""
+        proofs.show(proofs.FAULT)
         self.run(self._stop_listening())
         try:
             yield
@@ -174,12 +176,7 @@ class RedisProxy:
         self.run(self._listen())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Reset every connection and stop."""
         self.run(self._stop_listening())
         self._loop.call_soon_threadsafe(self._loop.stop)

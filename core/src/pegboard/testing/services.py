@@ -91,6 +91,8 @@ class LiveAnswer:
 class LiveServer(Server):
     """`pegboard serve` on a free port; settings are environment variables."""
 
+    _is_dependency = False
+
     def __init__(self, **settings: str) -> None:
         """Prepare the service; its working directory is an empty one of its own."""
         port = free_port()

@@ -28,9 +28,17 @@ def seen() -> list[bytes]:
 
 
 @pytest.fixture
-def app(make_app: MakeApp, seen: list[bytes]) -> Flask:
+def body_timeout() -> float:
+    """For how many seconds a body may stall."""
+    return 0.1
+
+
+@pytest.fixture
+def app(make_app: MakeApp, seen: list[bytes], body_timeout: float) -> Flask:
     """An app that reads bodies of at most 1000 bytes; one view reads more."""
-    app = make_app(MAX_CONTENT_LENGTH=LIMIT, BODY_TIMEOUT=0.1, TESTING=False, SECRET_KEY="k")
+    app = make_app(
+        MAX_CONTENT_LENGTH=LIMIT, BODY_TIMEOUT=body_timeout, TESTING=False, SECRET_KEY="k"
+    )
 
     @app.post("/read")
     def read() -> str:
@@ -223,6 +231,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inlet, "MEMORY", 2 * LIMIT)
 
 
+@pytest.mark.parametrize("body_timeout", [30.0])
 @pytest.mark.usefixtures("little_memory")
 async def test_the_slowest_of_more_bodies_than_a_process_holds_is_put_off(app: Flask, serve: Serve):
     """503 with Retry-After; the others are not disturbed, and afterwards there is room again."""

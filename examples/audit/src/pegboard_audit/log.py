@@ -44,27 +44,58 @@ def _who() -> str:
 
 
 def _entry(change: Change, who: str, hidden: frozenset[str]) -> dict[str, Any]:
-    """Return the columns of an entry: all of a new or deleted row, of another what was changed."""
+    """Return the columns of an entry."""
     mapper: Mapper[Any] = inspect(change.model)
     entry = {"who": who, "kind": change.kind, "table_name": _table_of(mapper)}
     if change.kind is Kind.MANY:
         return entry | {"row_key": None, "before": None, "after": None}
     columns = _columns_of(mapper, hidden)
-    now = {name: getattr(change.row, name) for name in columns}
-    old = {name: change.old[name] for name in columns if name in change.old}
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-    if change.kind is Kind.CREATED:
-        after = now
-    elif change.kind is Kind.UPDATED:
-        before, after = old, {name: now[name] for name in old}
-    else:
-        before = {**now, **old}
+    row = _Row(
+        {name: getattr(change.row, name) for name in columns},
+        {name: change.old[name] for name in columns if name in change.old},
+    )
+    before, after = _VALUES[change.kind](row)
     return entry | {
-        "row_key": _key_of(mapper, {**now, **old}),
+        "row_key": _key_of(mapper, row.before),
         "before": _shown(before, columns),
         "after": _shown(after, columns),
     }
+
+
+_Values = Mapping[str, Any]
+"""Values by the names of attributes."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The values of a row."""
+
+    now: _Values
+    changed: _Values
+    """What was changed, as it was before."""
+
+    @property
+    def before(self) -> _Values:
+        """All values as they were before."""
+        return {**self.now, **self.changed}
+
+
+def _of_created(row: _Row) -> tuple[_Values | None, _Values | None]:
+    """Return what the entry of a new row has of before and after: all of it, after."""
+    return None, row.now
+
+
+def _of_updated(row: _Row) -> tuple[_Values | None, _Values | None]:
+    """Return what was changed, as it was and as it is."""
+    return row.changed, {name: row.now[name] for name in row.changed}
+
+
+def _of_deleted(row: _Row) -> tuple[_Values | None, _Values | None]:
+    """Return all of a row that is gone, before."""
+    return row.before, None
+
+
+_VALUES = {Kind.CREATED: _of_created, Kind.UPDATED: _of_updated, Kind.DELETED: _of_deleted}
 
 
 @dataclass(frozen=True)

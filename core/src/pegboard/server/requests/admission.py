@@ -32,11 +32,7 @@ class Admission:
     def refused(self) -> APIError:
         """Return the answer when too many wait already."""
         self._count("refused")
-        return APIError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "Too many requests are waiting at the moment. Try again.",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
+        return _try_again("Too many requests are waiting at the moment. Try again.")
 
     def dropped(self) -> ClientGoneError:
         """Return what is raised when the client has gone before it was the request's turn."""
@@ -47,10 +43,8 @@ class Admission:
         """Return the answer when the request was not begun in its time."""
         self._count("late")
         seconds = self.deadline.seconds
-        return APIError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"It was not the request's turn within its time of {seconds:g} s. Try again.",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        return _try_again(
+            f"It was not the request's turn within its time of {seconds:g} s. Try again."
         )
 
     def not_in_time(self) -> APIError:
@@ -74,3 +68,8 @@ class Admission:
         if not self._is_counted:
             self._is_counted = True
             self._counts[fate] += 1
+
+
+def _try_again(message: str) -> APIError:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return APIError(HTTPStatus.SERVICE_UNAVAILABLE, message, headers=headers)

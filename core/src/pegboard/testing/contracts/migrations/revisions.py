@@ -13,6 +13,7 @@ from pegboard.testing.contracts.migrations.history import (
     oldest_first,
 )
 from pegboard.testing.contracts.named import BuildApp, Named, RowValues, fail
+from pegboard.testing.evidence import proves
 
 MakeHistory = Callable[..., PluginHistory]
 DATABASES = ("sqlite", "postgresql")
@@ -49,6 +50,7 @@ class Revisions(Named):
 
         return make
 
+    @proves("rows-migrated")
     @pytest.mark.parametrize("database", DATABASES)
     def test_each_revision_goes_up_down_and_up_again(
         self, make_history: MakeHistory, database: str

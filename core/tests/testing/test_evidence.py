@@ -1,0 +1,137 @@
+"""What the fixtures write of each test into the JUnit report, for the grade to read."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pegboard.plugins import code_digest
+from pegboard.testing.distributions import PluginFolder, plugin_folder
+
+TESTS = """
+import pytest
+
+from pegboard.testing.contracts import PluginContract
+
+
+@pytest.fixture(params=["a", "b"])
+def kind(request):
+    return request.param
+
+
+class TestIt(PluginContract):
+    @pytest.fixture
+    def plugin_name(self):
+        return "kit"
+
+    test_it_starts_alone = None
+
+    def test_its_settings_are_documented(self, plugin_name, kind):
+        pass
+
+
+def test_budget(client, statement_budget):
+    with statement_budget(statements=3):
+        client.get("/health")
+
+def test_budget_without_requests(statement_budget):
+    with statement_budget(statements=3):
+        pass
+
+def test_budget_without_numbers(client, statement_budget):
+    with statement_budget():
+        client.get("/health")
+
+@pytest.mark.faults
+def test_mark(own_redis):
+    pass
+
+@pytest.fixture
+def killed(own_redis):
+    own_redis.kill()
+
+def test_killed(killed):
+    pass
+
+def test_after():
+    pass
+"""
+
+CHOSEN = "documented[a] or failures or budget or mark or killed or after"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, dict[str, Any]]:
+    """The two properties of each test that passes, by the name of its function."""
+    with plugin_folder(tmp_path_factory.mktemp("plugins")) as folder:
+        folder.add("kit", version="1.2")
+        return {"digest": {"kit": code_digest("example_kit")}, **_run(folder, tmp_path_factory)}
+
+
+def _run(folder: PluginFolder, factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    source = factory.mktemp("source")
+    (source / "pyproject.toml").write_text('[project]\nname = "Example_Kit"\n')
+    (source / "conftest.py").write_text('pytest_plugins = ["pegboard.testing.fixtures"]\n')
+    (source / "test_it.py").write_text(TESTS)
+    path = os.pathsep.join(filter(None, [str(folder.path), os.environ.get("PYTHONPATH", "")]))
+    options = ["--junit-xml=report.xml", "-p", "no:cacheprovider", "-o", "markers=faults"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", CHOSEN, *options],
+        cwd=source,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stdout
+    found = {}
+    for case in ET.parse(source / "report.xml").getroot().iter("testcase"):  # noqa: S314 - pytest's
+        properties = {
+            one.get("name", ""): json.loads(one.get("value", ""))
+            for one in case.iterfind("properties/property")
+        }
+        found[case.get("name", "")] = {**properties["pegboard"], **properties["pegboard.run"]}
+    return found
+
+
+def test_a_test_has_shown_what_it_did(written: Mapping[str, dict[str, Any]]) -> None:
+    """A mark, a fixture, and a block in which nothing is sent show nothing; nor does the next."""
+    assert {
+        "test_budget": ["budget"],
+        "test_budget_without_requests": [],
+        "test_budget_without_numbers": [],
+        "test_mark": [],
+        "test_killed": ["fault"],
+        "test_after": [],
+    } == {
+        name: one["proofs"] for name, one in written.items() if "class" in one and not one["class"]
+    }
+
+
+def test_what_a_run_leaves_out_of_a_contract_is_written(
+    written: Mapping[str, dict[str, Any]],
+) -> None:
+    """By an option of pytest, by an attribute of the class; of what it replaces, the rest."""
+    one = written["test_its_failures_are_named"]
+    left_out = {name.removeprefix("test_it.py::TestIt::") for name in one["left_out"]}
+    assert {
+        "test_it_starts_alone",
+        "test_it_installs_from_its_wheel",
+        "test_its_removal_leaves_nothing[sqlite]",
+        "test_its_hooks_are_documented_and_used",
+    } <= left_out
+    assert "test_its_failures_are_named" not in left_out
+    assert [] == written["test_after"]["left_out"]
+
+
+def test_the_code_and_the_plugin_are_written(written: Mapping[str, dict[str, Any]]) -> None:
+    """The version and the digest of what is installed; the plugin that the contract is about."""
+    code = {"version": "1.2", "digest": written["digest"]["kit"]}
+    assert {"kit": code} == written["test_after"]["code"]
+    assert "kit" == written["test_its_failures_are_named"]["plugin"]
+    assert written["test_after"]["plugin"] is None
