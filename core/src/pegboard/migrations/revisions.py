@@ -25,13 +25,14 @@ from pegboard.migrations.drift import (
     describe_pending,
 )
 from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.failure import VALUES_FOR_ROWS
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
 )
 from pegboard.migrations.lock import Report
-from pegboard.migrations.operations import make_portable
+from pegboard.migrations.operations import columns_without_values, make_portable
 from pegboard.migrations.script_directory import read_script_directory
 from pegboard.problems import Code, Problem
 
@@ -151,6 +152,7 @@ def _write_one(
         raise MigrationError(str(problem))
     found: list[str] = []
     by_hand: list[str] = []
+    without_values: list[str] = []
 
     def decide(
         context: MigrationContext, _revision: object, directives: list[MigrationScript]
@@ -160,6 +162,7 @@ def _write_one(
         if operations is not None:
             found.extend(describe_differences(operations.as_diffs()))
             make_portable(directives[0], db.engine.dialect)
+            without_values.extend(columns_without_values(directives[0]))
         if not found or history.is_installed:
             directives.clear()
         elif message is None:
@@ -183,7 +186,16 @@ def _write_one(
         raise _not_writable(history, f": {'; '.join(found)}")
     path = _format(Path(script.path))
     report(f"{history.name}: wrote {path}: {'; '.join(found)}")
+    _report_columns(without_values, history, path, report)
     return path
+
+
+def _report_columns(
+    without_values: Sequence[str], history: History, path: Path, report: Report
+) -> None:
+    """Report the columns of a new file for which rows that are there have no value, if any."""
+    if without_values:
+        report(f"{history.name}: correct {path}: {', '.join(without_values)}. {VALUES_FOR_ROWS}")
 
 
 def _not_writable(history: History, difference: str = "") -> MigrationError:

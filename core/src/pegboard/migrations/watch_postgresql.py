@@ -133,8 +133,10 @@ def watch_postgresql(
     """Raise what `refuse` returns for a table if the block touches one of `tables`.
 
     It is raised before the transaction that did it is committed, and nothing can be committed
-    afterwards. The connection must not be in a transaction yet. On other connections of the engine,
-    whose transactions are not known, each statement is refused by its text.
+    afterwards. Where the text of a statement names the table, `refuse` is called before it is
+    executed, so that it can tell where. The connection must not be in a transaction yet. On other
+    connections of the engine, whose transactions are not known, each statement is refused by its
+    text.
     """
     found = _find(connection, tables)
     parts = _parts(connection, found)
@@ -142,7 +144,7 @@ def watch_postgresql(
     before = _state(connection, watched)
     table_of = {part.name: part.table for part in parts}
     connection.rollback()
-    named: set[TableName] = set()
+    refusals: dict[TableName, Exception] = {}
 
     def changed_by(statement: str) -> set[TableName]:
         return {table_of.get(name, name) for name in tables_changed_by(statement)} & {
@@ -155,7 +157,8 @@ def watch_postgresql(
             raise refuse(min(tables, key=str))
 
     def note_statement(statement: str) -> None:
-        named.update(changed_by(statement))
+        for table in changed_by(statement) - refusals.keys():
+            refusals[table] = refuse(table)
         driver: Any = connection.connection.driver_connection
         is_commit = commits(statement)
         if is_commit or driver.autocommit or sets_sequence(statement):
@@ -164,10 +167,10 @@ def watch_postgresql(
             refuse_commit()
 
     def refuse_commit() -> None:
-        if table := _touched(connection, watched, before, named):
+        if table := _touched(connection, watched, before, refusals):
             # SQLAlchemy does not roll back what it has begun to commit.
             connection.dialect.do_rollback(connection.connection)
-            raise refuse(table)
+            raise refusals.get(table) or refuse(table)
 
     with _watch_driver(connection, note_statement, refuse_commit, refuse_statement):
         yield
