@@ -33,7 +33,7 @@ BASE = {
     "SECRET_KEY": "measured-with-a-key-that-nobody-uses-elsewhere",
     "PEGBOARD_LOG_LEVEL": "WARNING",
 }
-CHOICES = ("hits", "writes", "refusals", "idle", "hang", "flood")
+CHOICES = ("hits", "writes", "refusals", "observe", "idle", "hang", "flood")
 ITEMS = 100
 PUT = json.dumps({"name": "Anvil", "description": "Heavy."}).encode()
 
@@ -119,6 +119,12 @@ CACHED = {"PEGBOARD_PLUGINS": "items,cache_redis"}
 FULL = {"PEGBOARD_PLUGINS": "items,cache_redis,ratelimit"}
 NO_CACHE = {"PEGBOARD_CACHE": "none"}
 ONCE = {"PEGBOARD_RATELIMIT_DEFAULT": "1/day"}
+METRICS = FULL | UNLIMITED | {"PEGBOARD_PLUGINS": "items,cache_redis,ratelimit,observe"}
+TRACES = METRICS | {"PEGBOARD_OBSERVE_TRACES": "true", "OTEL_TRACES_EXPORTER": "none"}
+FEW_TRACES = {
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.01",
+}
 
 
 def idle(directory: Path) -> list[Variant]:
@@ -148,6 +154,13 @@ def comparison(what: str, directory: Path) -> list[Variant]:
         return [
             Variant("admitted", FULL | UNLIMITED, gets()),
             Variant("refused", FULL | ONCE, gets(), 429),
+        ]
+    if what == "observe":
+        return [
+            Variant("without observe", FULL | UNLIMITED, gets()),
+            Variant("metrics", METRICS, gets()),
+            Variant("and 1 % of the traces", TRACES | FEW_TRACES, gets()),
+            Variant("and all traces", TRACES, gets()),
         ]
     return idle(directory)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pegboard
 import pegboard_cache_redis.problems
+import pegboard_observe.problems
 import pegboard_ratelimit.problems
 from pegboard.problems import Code
 
@@ -18,6 +19,7 @@ PAGE = Path(__file__).parent / "reference/problems.md"
 OWNERS: dict[str, type[pegboard.ProblemCode]] = {
     "core": Code,
     "cache_redis": pegboard_cache_redis.problems.Code,
+    "observe": pegboard_observe.problems.Code,
     "ratelimit": pegboard_ratelimit.problems.Code,
 }
 MARKED = re.compile(r"(<!-- problems: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,9 +1,10 @@
 """Write docs/surface.json: the public API as the last release has it.
 
-What has changed since then must be named in the section "Plugin API" of the CHANGELOG's newest
-version, in an entry that is new since then: names, members and signatures of Python, hooks,
-settings and codes of problems. A test compares; this script prints what is not named, and writes
-the file only when nothing is: do that when a version has been released.
+What has changed since then must be named in the section "Plugin API" of the CHANGELOG's unreleased
+version, by an entry that is new since then: names, members and signatures of Python, hooks,
+settings and codes of problems. What a released version says, and another wording of an entry, name
+nothing. A test compares; this script prints what is not named, and writes the file only when
+nothing is: do that when a version has been released.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 import re
 import runpy
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +30,28 @@ PROBLEMS = runpy.run_path(str(ROOT / "docs/write_problems.py"))
 
 @dataclass(frozen=True)
 class Surface:
-    """The public API, and the entries of the CHANGELOG that tell of it."""
+    """The public API, and what the CHANGELOG named when it was that."""
 
     names: Mapping[str, str]
     """What each name is, as its signature; the name of a member has that of its class before it."""
-    entries: frozenset[str]
-    """The entries, each as the hash of its text."""
+    mentions: frozenset[str]
+    """What was named, each as the hash of `Mention`."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Code between backticks in the section "Plugin API" of a version."""
+
+    version: str
+    code: str
+    count: int
+    """How often the section has the same code before it."""
+
+    @property
+    def hash(self) -> str:
+        """What the file keeps of it."""
+        text = f"{self.version} {self.count} {self.code}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def names() -> dict[str, str]:
@@ -80,16 +98,20 @@ def _plain(code: str) -> str:
     return " ".join(code.split())
 
 
-def entries() -> list[str]:
-    """Return the entries of the section "Plugin API" of the newest version."""
-    newest = CHANGELOG.read_text(encoding="utf-8").split("\n## ")[1]
+def mentions(changelog: str) -> list[Mention]:
+    """Return what the section "Plugin API" of the unreleased version names; nothing without one."""
+    newest = changelog.partition("\n## ")[2].partition("\n## ")[0]
+    heading = newest.partition("\n")[0].lower()
+    if "unreleased" not in heading:
+        return []
+    version = heading.partition(" - ")[0]
     section = newest.partition("\n### Plugin API\n")[2].partition("\n### ")[0]
-    return [_plain(one) for one in section.split("\n- ")[1:]]
-
-
-def hash_of(entry: str) -> str:
-    """Return what the file keeps of an entry."""
-    return hashlib.sha256(entry.encode()).hexdigest()[:16]
+    counts = Counter[str]()
+    found = []
+    for code in map(_plain, re.findall(r"`([^`]+)`", section)):
+        found.append(Mention(version, code, counts[code]))
+        counts[code] += 1
+    return found
 
 
 def read() -> Surface:
@@ -98,15 +120,15 @@ def read() -> Surface:
     return Surface(stored["names"], frozenset(stored["entries"]))
 
 
-def unnamed(released: Surface, current: Mapping[str, str], told: list[str]) -> list[str]:
+def unnamed(released: Surface, current: Mapping[str, str], told: list[Mention]) -> list[str]:
     """Return a line for each change since a release that no new entry names.
 
-    A name counts if an entry has it between backticks: alone, after its module, or as it is called
-    or set, as in `cached(ttl)` or `PEGBOARD_CACHE=memory`. A member has its class before it, or a
-    class that inherits it. With a class that is new, or that has gone, its members are told.
+    A name counts if the section has it between backticks once more than it had then: alone, after
+    its module, or as it is called or set, as in `cached(ttl)` or `PEGBOARD_CACHE=memory`. A member
+    has its class before it, or a class that inherits it. With a class that is new, or that has
+    gone, its members are told.
     """
-    new = " ".join(one for one in told if hash_of(one) not in released.entries)
-    spans = re.findall(r"`([^`]+)`", new)
+    spans = [one.code for one in told if one.hash not in released.mentions]
     heirs = _heirs({**released.names, **current})
     lines = []
     for name in sorted({*released.names, *current}):
@@ -157,15 +179,21 @@ def _heirs(names: Mapping[str, str]) -> dict[str, set[str]]:
 
 def missing() -> list[str]:
     """Return what has changed since the last release and is not in the CHANGELOG."""
-    return unnamed(read(), names(), entries())
+    return unnamed(read(), names(), mentions(CHANGELOG.read_text(encoding="utf-8")))
 
 
 def main() -> None:
     """Print what is not named, else write the file."""
     if FILE.exists() and (lines := missing()):
         print(*lines, sep="\n")
-        sys.exit('Name these in an entry of "Plugin API" in CHANGELOG.md.')
-    surface = {"entries": sorted(map(hash_of, entries())), "names": dict(sorted(names().items()))}
+        sys.exit(
+            'Name these in an entry of "Plugin API" of the unreleased version in CHANGELOG.md.'
+        )
+    named = mentions(CHANGELOG.read_text(encoding="utf-8"))
+    surface = {
+        "entries": sorted(one.hash for one in named),
+        "names": dict(sorted(names().items())),
+    }
     FILE.write_text(f"{json.dumps(surface, indent=0, ensure_ascii=False)}\n", encoding="utf-8")
     print(f"{FILE.name} written")
 

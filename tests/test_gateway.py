@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from pegboard.cache import get_cache
-from pegboard.server.asgi import Gateway
+from pegboard.server.requests import Gateway
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 
@@ -59,7 +59,7 @@ def address(number: int) -> dict[str, str]:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths for which a thread was needed."""
-    from pegboard.server.request_threads import RequestThreads  # noqa: PLC0415 - to look inside
+    from pegboard.server.requests.pools import RequestThreads  # noqa: PLC0415 - to look inside
 
     paths: list[str] = []
     serve = RequestThreads.serve

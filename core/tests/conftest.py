@@ -10,7 +10,7 @@ import pytest
 import trustme
 from flask import Flask
 
-from pegboard.server.asgi import Gateway
+from pegboard.server.requests import Gateway
 from pegboard.testing.processes import WAIT_TIMEOUT
 from pegboard.testing.servers import Certificates
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from pegboard.database import (
     UnreadableError,
     async_link,
     db,
+    time_statements,
 )
 from pegboard.testing.databases import execute
 from pegboard.testing.processes import WAIT_TIMEOUT, run_python, wait_until
@@ -601,3 +603,26 @@ asyncio.run(run())
 def test_a_forked_process_leaves_the_connections_to_its_parent(postgres_url: str) -> None:
     """It has all places of its pool, and closes none of its parent's connections."""
     assert "0 True\n" == run_python(FORK, postgres_url)
+
+
+async def test_statements_are_timed_if_that_is_wanted(pool_of: MakePool, postgres_url: str) -> None:
+    """Each once, with the time of its execution alone, and in the context of its caller."""
+    told: list[tuple[str, float, BaseException | None, str]] = []
+    caller: ContextVar[str] = ContextVar("caller")
+    async with pool_of(postgres_url) as pool:
+        await pool.run("SELECT 1 AS value")
+        time_statements(pool.engine, lambda *given: told.append((*given, caller.get())))
+        caller.set("here")
+        began = time.perf_counter()
+        await asyncio.gather(pool.start(), pool.start())
+        elapsed = time.perf_counter() - began
+        with pytest.raises(psycopg2.DataError):
+            await pool.run("SELECT 1/0 AS value")
+        with pool.engine.connect() as connection:
+            connection.execute(text("SELECT 2 AS value"))
+            connection.commit()
+    first, second, failed, *others = told
+    assert (SLOW, None, "here") == (first[0], *first[2:]) == (second[0], *second[2:])
+    assert 0.3 <= min(first[1], second[1]) < first[1] + second[1] <= elapsed
+    assert isinstance(failed[2], psycopg2.DataError)
+    assert ["SELECT 2 AS value", "COMMIT"] == [one[0] for one in others if "SHOW" not in one[0]]

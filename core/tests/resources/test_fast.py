@@ -45,7 +45,7 @@ from pegboard.resources import (
     Operation,
     Text,
 )
-from pegboard.server.asgi import Gateway
+from pegboard.server.requests import Gateway
 from pegboard.stages import Stages
 from pegboard.testing.databases import fresh_database
 from pegboard.testing.fixtures import MakeApp

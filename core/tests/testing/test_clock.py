@@ -44,6 +44,7 @@ BY_THE_MACHINE = {
     "migrations/execution.py": "bounds waiting for a lock",
     "pegboard_cache_redis/cache/epoch.py": "trusts what other processes may have changed",
     "pegboard_cache_redis/cache/writer.py": "waits until no other process trusts an older value",
+    "pegboard_observe/traces.py": "tells when spans have begun and ended",
     "pegboard_cache_redis/cache/background.py": "knows the age of a connection",
 }
 """Modules that ask for the time of the machine, which no test moves, and what for."""

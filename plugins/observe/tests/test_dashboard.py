@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,16 @@ def test_every_metric_is_shown():
     text = json.dumps(DASHBOARD)
     shown = {family.name for family in ALL if any(one in text for one in samples(family))}
     assert {family.name for family in ALL} == shown
+
+
+def test_every_metric_is_documented():
+    """With its labels, where people look for them."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(pegboard_\w+)` \|([^|]*)\|", text, re.MULTILINE))
+    assert {one.name if one.kind is Kind.HISTOGRAM else one.sample for one in ALL} == rows.keys()
+    for family in ALL:
+        name = family.name if family.kind is Kind.HISTOGRAM else family.sample
+        assert [*family.labels] == re.findall(r"`(\w+)`", rows[name])
 
 
 def test_no_panel_has_the_place_or_number_of_another():

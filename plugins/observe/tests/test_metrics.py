@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from flask import Flask
 
 import pegboard
+from pegboard.redis import ChannelError, get_channel
 from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.processes import free_port
 from pegboard_observe import metrics as metrics_module
 from pegboard_observe.folder import folder as name_of_folder
 from pegboard_observe.metrics import EXTENSION, Metrics
@@ -82,6 +85,85 @@ def test_a_process_is_still_told_when_its_first_app_is_gone(make_app: MakeApp, r
     text = second.render()
     assert 1 == read(text, "pegboard_workers")
     assert 1 == read(text, "pegboard_worker_starts_total")
+
+
+class Slow:
+    """A plugin with a stage, of which it is the handler, too, and a hook of Flask."""
+
+    name = "slow"
+    order = 7
+
+    @pegboard.hookimpl
+    def pegboard_stages(self) -> list[Any]:
+        """Return itself."""
+        return [self]
+
+    @pegboard.hookimpl
+    def pegboard_setup(self, app: Flask) -> None:
+        """Add a route, and act before it."""
+        app.add_url_rule("/slow", "slow_view", lambda: "")
+        app.before_request(self.wait)
+
+    def bind(self, route: Any) -> Any:
+        """Bind to its route."""
+        return self if route is not None and route.endpoint == "slow_view" else None
+
+    def prepare(self, _call: Any) -> list[Any]:
+        """Ask nothing."""
+        return []
+
+    def complete(self, _call: Any, _replies: Any) -> None:
+        """Take some time."""
+        time.sleep(0.02)
+
+    def wait(self) -> None:
+        """Take some time."""
+        time.sleep(0.02)
+
+
+def test_time_is_told_by_plugin(make_app: MakeApp, read: Read):
+    """Of stages and hooks, once for each request."""
+    app = make_app(plugins=["observe", Slow()])
+    for _ in range(2):
+        assert 200 == app.test_client().get("/slow").status_code
+    text = metrics_of(app).render()
+    for labels in (
+        {"kind": "stage", "name": "slow.complete"},
+        {"kind": "hook", "name": "before_request wait"},
+    ):
+        assert 2 == read(text, "pegboard_plugin_duration_seconds_count", plugin="slow", **labels)
+        assert 0.04 <= read(text, "pegboard_plugin_duration_seconds_sum", plugin="slow", **labels)
+    quick = {"plugin": "slow", "name": "slow.prepare", "kind": "stage"}
+    assert 2 == read(text, "pegboard_plugin_duration_seconds_bucket", le="+Inf", **quick)
+
+
+def test_an_open_circuit_breaker_is_told(make_app: MakeApp, read: Read):
+    """By the server that does not answer."""
+    app = make_app(plugins=["observe"], REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    app.test_client().get("/health")
+    for is_open in (0, 1):
+        text = metrics_of(app).render()
+        assert is_open == read(text, "pegboard_circuit_breaker_open", server="redis")
+        assert b'server="redis"' in text
+        channel = get_channel(app)
+        assert channel is not None
+        with pytest.raises(ChannelError):
+            channel.servers()
+
+
+def test_the_queue_is_told(make_app: MakeApp, read: Read):
+    """What became of requests is a counter, which stays when their process ends."""
+    app = make_app(plugins=["observe"])
+    stats = {"running": 3, "waiting": 2, "refused": 5, "dropped": 7, "late": 11}
+    pegboard.get_health(app).details["requests"] = lambda: stats
+    app.test_client().get("/health")
+    text = metrics_of(app).render()
+    queue = [read(text, "pegboard_queue_requests", state=one) for one in ("running", "waiting")]
+    assert [3, 2] == queue
+    given_up = "pegboard_requests_given_up_total"
+    reasons = ("refused", "dropped", "late")
+    assert [5, 7, 11] == [read(text, given_up, reason=one) for one in reasons]
+    assert b'of="requests"' not in text
 
 
 def _tell(app: Flask, ready: Any, stop: Any) -> None:

@@ -38,6 +38,7 @@ def test_all_workers_are_told_of_and_none_is_forgotten(
         assert 404 == server.request("GET", "/nothing")[0]
     wait_until(lambda: told(status="404") == 20, "all are counted")
     wait_until(lambda: told("pegboard_workers") == 2, "both workers have served")
+    assert 0 == told("pegboard_requests_given_up_total", reason="refused")
     os.kill(server.workers[0], signal.SIGKILL)
     wait_until(lambda: told("pegboard_workers") == 1, "its gauges are gone")
     assert 20 == told(status="404")

@@ -1,6 +1,6 @@
 """Both storages keep the contract of storages, and each of its rules finds one that does not."""
 
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -94,13 +94,18 @@ def policy_by_policy(self: Any, rule: str, client: str, limit: Limit, charge: An
     return Verdict(max(one.wait for one in found), numbers)
 
 
-def look_then_count(self: Any, rule: str, client: str, limit: Limit, charge: Any) -> Any:
-    """Decide first, and count later."""
-    found = Wrong.verdict(self, rule, client, limit, charge=False)
-    time.sleep(0.001)
-    if charge and not found.wait:
-        Wrong.verdict(self, rule, client, Limit((Policy(1000, 60),)), charge)
-    return found
+def look_then_count(eight: threading.Barrier) -> Callable[..., Any]:
+    """Return a verdict that decides, and counts when eight requests at once are decided."""
+
+    def verdict(self: Any, rule: str, client: str, limit: Limit, charge: Any) -> Any:
+        found = Wrong.verdict(self, rule, client, limit, charge=False)
+        if charge:
+            eight.wait(30)
+            if not found.wait:
+                Wrong.verdict(self, rule, client, Limit((Policy(1000, 60),)), charge)
+        return found
+
+    return verdict
 
 
 def half_the_wait(self: Any, rule: str, client: str, limit: Limit, charge: Any) -> Any:
@@ -154,7 +159,9 @@ TestByLimit = wrong(
     ),
 )
 TestLookThenCount = wrong(
-    "test_of_requests_at_once_no_more_are_admitted", "not 20", verdict=look_then_count
+    "test_of_requests_at_once_no_more_are_admitted",
+    "not 20",
+    verdict=look_then_count(threading.Barrier(8)),
 )
 TestHalfTheWait = wrong(
     "test_a_client_that_has_waited_is_admitted",

@@ -1,17 +1,24 @@
 """The health checks of a service: the core's own, and those of its plugins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from flask import Flask
 
-from pegboard.api import Api, HealthCheck, NotReadyError, health_blueprint, init_health
-from pegboard.database import ReadOnlyServerError, check_server, db
+from pegboard.api import (
+    Api,
+    HealthCheck,
+    NotReadyError,
+    get_health,
+    health_blueprint,
+    init_health,
+)
+from pegboard.database import ReadOnlyServerError, check_server, db, is_unavailable
 from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import Registry
 from pegboard.problems import Code, Problem, StartupError
-from pegboard.redis import check_redis, get_fleet_keys, has_redis
+from pegboard.redis import check_redis, get_channel, get_fleet_keys, has_redis
 from pegboard.settings import CoreSettings, get_settings
 
 
@@ -23,7 +30,23 @@ def init_health_checks(app: Flask, api: Api, assembled: Registry) -> None:
         checks=tuple(_require(checks, get_settings(CoreSettings, app).ready_requires)),
         skipped=tuple(dict.fromkeys(problem.plugin or "" for problem in assembled.skipped)),
     )
+    if breakers := _circuit_breakers(app):
+        get_health(app).details["circuit_breakers"] = lambda: {
+            server: is_open() for server, is_open in breakers.items()
+        }
     api.register_blueprint(health_blueprint())
+
+
+def _circuit_breakers(app: Flask) -> Mapping[str, Callable[[], bool]]:
+    """Return what says of each server whether it is known not to answer, if anything looks."""
+    found: dict[str, Callable[[], bool]] = {}
+    with app.app_context():
+        engine = db.engine
+    if is_unavailable(engine) is not None:
+        found["database"] = lambda: bool(is_unavailable(engine))
+    if (channel := get_channel(app)) is not None:
+        found["redis"] = lambda: channel.is_unavailable
+    return found
 
 
 def _core_checks(app: Flask) -> list[HealthCheck]:

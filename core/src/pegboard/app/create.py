@@ -16,6 +16,7 @@ from pegboard.app.providers import init_providers
 from pegboard.app.service import new_service
 from pegboard.app.stages import add_stages, install_stages
 from pegboard.app.start_page import add_start_page
+from pegboard.app.timing import measure
 from pegboard.app.views import check_views
 from pegboard.deprecation import logged_later
 from pegboard.http import Envelope, init_errors
@@ -88,8 +89,9 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     check_prefix(app, core)
     check_views(app, assembled)
     init_providers(app, core, assembled)
-    install_stages(stages, app, assembled)
+    owners = install_stages(stages, app, assembled)
     observers = add_observers(app, core, assembled)
+    measure(app, observers, assembled, stages, owners)
     render_document(document, app, core, api, assembled)
     app.wsgi_app = Envelope(  # type: ignore[method-assign]
         app.wsgi_app, edge, observers, propagate=core.testing

@@ -4,7 +4,7 @@ from flask import Flask
 
 from pegboard.app.hook_calls import call_with_app
 from pegboard.clients import get_clients
-from pegboard.observation import CORE, AccessLog, Observer, Observers, init_observers
+from pegboard.observation import CORE, AccessLog, Observer, Observers, SlowLog, init_observers
 from pegboard.plugins import Registry
 from pegboard.settings import CoreSettings
 from pegboard.stages import Route
@@ -22,6 +22,9 @@ def add_observers(app: Flask, core: CoreSettings, assembled: Registry) -> Observ
 
     observers = Observers(owner)
     found: list[Observer] = [AccessLog(get_clients(app), core.access_log_share)]
+    if core.slow_statement or core.slow_stage:
+        limits = {"statement": core.slow_statement, "stage": core.slow_stage}
+        found.append(SlowLog(owner, assembled.packages, **limits))
     for plugin in assembled.implementing("pegboard_observers"):
         for result in call_with_app(app, assembled, plugin, "pegboard_observers"):
             found += result

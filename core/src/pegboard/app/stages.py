@@ -1,5 +1,6 @@
 """Collecting the stages of an app: the core's own and those of plugins, each checked."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -28,15 +29,18 @@ def add_stages(app: Flask) -> Stages:
 
 
 @timed("stages")
-def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
+def install_stages(stages: Stages, app: Flask, assembled: Registry) -> Mapping[str, str]:
     """Let the middleware run the stages of the core and of all plugins.
 
-    Raises `PluginError` for invalid stages, and for those with the order or name of another.
+    Returns the plugins by the names of their stages. Raises `PluginError` for invalid stages, and
+    for those with the order or name of another.
     """
-    stages.install(_collect(app, assembled, CacheStage(get_cache(app))))
+    found = _collect(app, assembled, CacheStage(get_cache(app)))
+    stages.install(stage for stage, _ in found)
+    return {stage.name: plugin.name for stage, plugin in found if plugin is not None}
 
 
-def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
+def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[tuple[Stage, Plugin | None]]:
     stages: list[tuple[Stage, Plugin | None]] = [(stage, None) for stage in own]
     problems: list[Problem] = []
     collisions: list[Collision] = []
@@ -56,7 +60,7 @@ def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[Stage]:
     failed = {problem.plugin or "" for problem in problems}
     if problems := [*problems, *settle(collisions, assembled.skippable, failed)]:
         raise PluginError(*problems)
-    return [stage for stage, _ in stages]
+    return stages
 
 
 def _stage_problem(stage: Any) -> tuple[str, str] | None:

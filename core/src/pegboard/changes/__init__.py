@@ -2,7 +2,7 @@
 
 from pegboard.changes.bulk import BulkInsert
 from pegboard.changes.declaration import Change, Kind, Listener
-from pegboard.changes.listeners import Registered, get_listeners
+from pegboard.changes.listeners import Registered, get_listeners, time_listeners
 from pegboard.changes.sessions import init_listeners
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Registered",
     "get_listeners",
     "init_listeners",
+    "time_listeners",
 ]

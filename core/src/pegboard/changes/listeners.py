@@ -1,12 +1,12 @@
 """The listeners of an app: whom a write concerns, and what happens when one fails."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
 
-from flask import current_app, has_app_context
+from flask import Flask, current_app, has_app_context
 from marshmallow import ValidationError
 from sqlalchemy import inspect
 from sqlalchemy.orm import RelationshipProperty
@@ -22,6 +22,8 @@ EXTENSION = "pegboard_changes"
 
 Step = Literal["before_write", "written", "after_commit"]
 """The name of a function of a listener."""
+
+_STEPS: tuple[Step, ...] = get_args(Step)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,23 @@ class Listeners:
     def __init__(self, registered: Iterable[Registered]) -> None:
         self._registered = tuple(registered)
         self._audiences: dict[type[Any], Audience | None] = {}
+
+    def timed(
+        self, timed: Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
+    ) -> "Listeners":
+        """Return listeners that tell how long they take.
+
+        `timed` returns a function in place of one, given the plugin and the name of the step.
+        """
+        found = []
+        for one in self._registered:
+            steps: dict[str, Any] = {
+                step: timed(one.plugin, f"listener {step}", function)
+                for step in _STEPS
+                if (function := getattr(one.listener, step)) is not None
+            }
+            found.append(Registered(one.plugin, replace(one.listener, **steps)))
+        return Listeners(found)
 
     def audience(self, model: type[Any]) -> Audience | None:
         """Return the listeners to the rows of a model; None if its rows need no look."""
@@ -174,3 +193,11 @@ def get_listeners() -> Listeners | None:
     if not has_app_context():
         return None
     return cast("Listeners | None", current_app.extensions.get(EXTENSION))
+
+
+def time_listeners(
+    app: Flask, timed: Callable[[str, str, Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Have the listeners of an app tell how long they take; see `Listeners.timed`."""
+    if (listeners := app.extensions.get(EXTENSION)) is not None:
+        app.extensions[EXTENSION] = listeners.timed(timed)

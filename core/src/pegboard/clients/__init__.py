@@ -9,6 +9,7 @@ from pegboard.clients.identity import Identify as Identify
 from pegboard.clients.identity import address_key as address_key
 from pegboard.clients.identity import ask_in_order as ask_in_order
 from pegboard.clients.identity import init_clients as init_clients
+from pegboard.clients.identity import time_identity as time_identity
 from pegboard.clients.prefix import PathPrefix as PathPrefix
 from pegboard.clients.prefix import parse_prefix as parse_prefix
 from pegboard.clients.proxies import PROXY_HEADERS as PROXY_HEADERS

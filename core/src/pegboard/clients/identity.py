@@ -106,6 +106,11 @@ class Clients:
             _remember(self._addresses, key, len(peer) + len(header), text)
             return text
 
+    def has_trusted_peer(self, environ: Mapping[str, Any]) -> bool:
+        """Return whether a request comes from a trusted proxy, whose headers can be believed."""
+        peer = read_address(environ.get("REMOTE_ADDR") or "")
+        return bool(self._proxies) and self._proxies.trust(peer, 0)
+
     def known_identity(self, environ: Mapping[str, Any]) -> str | None:
         """Return the name of the client, as its key has it after `user:`; None if it is not known.
 
@@ -171,6 +176,12 @@ class _InOrder:
             getattr(function, "is_non_blocking", False) for _, function in functions
         )
         """Whether each of them says that it never waits."""
+
+    def time(self, timed: Callable[[str, str, Identify], Identify]) -> None:
+        self._functions = [
+            (plugin, timed(plugin, "client_identity", function))
+            for plugin, function in self._functions
+        ]
 
     def __call__(self, environ: Mapping[str, Any]) -> str | None:
         for plugin, function in self._functions:
@@ -247,3 +258,13 @@ def client_of(environ: Mapping[str, Any], app: Flask | None = None) -> str:
     200 characters the key has the first 200 and a hash of the whole.
     """
     return get_clients(app).client_of(environ)
+
+
+def time_identity(app: Flask, timed: Callable[[str, str, Identify], Identify]) -> None:
+    """Have the functions of plugins tell how long they take; `timed` returns one in place of each.
+
+    That is given the names of the plugin and of the hook.
+    """
+    identify = get_clients(app)._identify  # noqa: SLF001 - not for plugins
+    if isinstance(identify, _InOrder):
+        identify.time(timed)

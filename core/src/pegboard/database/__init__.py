@@ -6,6 +6,7 @@ from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.listeners import count_listeners
 from pegboard.database.models import Model
+from pegboard.database.postgresql import is_unavailable
 from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
 from pegboard.database.statements import (
@@ -16,6 +17,7 @@ from pegboard.database.statements import (
     execute_alone,
     row_maker,
 )
+from pegboard.database.timed_statements import time_statements
 from pegboard.database.transactions import transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
@@ -46,9 +48,11 @@ __all__ = [
     "ignores",
     "init_database",
     "is_in_memory",
+    "is_unavailable",
     "no_time_limit",
     "only_reads",
     "row_maker",
+    "time_statements",
     "transactional",
     "transactional_made_of",
     "violation_of",

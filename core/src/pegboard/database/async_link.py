@@ -34,6 +34,10 @@ class Work:
     """Until when it waits for a connection, by `time.monotonic`."""
     ends_at: float = math.inf
     """When the time of its request is over, by the same clock."""
+    began: float | None = None
+    """When a connection began to execute it, by the same clock."""
+    ended: float | None = None
+    """When that had its answer."""
 
     def fail(self, error: Exception) -> None:
         """Have what waits for the rows raise an error."""
@@ -123,7 +127,8 @@ class Link:
             self._run(work)
 
     def _run(self, work: Work) -> None:
-        left, limit = work.ends_at - time.monotonic(), self._connection.limit
+        work.began = now = time.monotonic()
+        left, limit = work.ends_at - now, self._connection.limit
         text = self._connection.settings(left) + work.statement.text
         self._is_shortened = left + TIMEOUT_MARGIN < limit
         if self._is_shortened:
@@ -131,6 +136,7 @@ class Link:
         self._execute(text, work.parameters, limit, lambda error: self._answer(work, error))
 
     def _answer(self, work: Work, error: Exception | None) -> None:
+        work.ended = time.monotonic()
         statement, is_closed = work.statement, bool(self._connection.closed)
         if error is None:
             try:

@@ -21,6 +21,8 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from pegboard.database.async_link import Link, Work
 from pegboard.database.connection import AsyncConnection, WatchedConnection
+from pegboard.database.postgresql import cursors_of
+from pegboard.database.statement_times import TellOfStatement
 from pegboard.database.statements import CompiledStatement
 from pegboard.deadline import forget_deadline, seconds_left
 
@@ -58,6 +60,7 @@ class AsyncPool:
         if isinstance(engine.pool, QueuePool) and engine.dialect.driver == "psycopg2":
             self._size = min(MOST, engine.pool.size() // 2)
             self._timeout = engine.pool.timeout()
+        self._cursors = cursors_of(engine)
         self._links: set[Link] = set()
         self._is_giving = False
         """Whether connections are being given to statements."""
@@ -89,7 +92,9 @@ class AsyncPool:
         now, left = time.monotonic(), seconds_left()
         work = Work(statement, parameters, found, now + min(self._timeout, left), now + left)
         self.begin(work)
-        return await work.found
+        if self._cursors is None or (tell := self._cursors.tell) is None:
+            return await work.found
+        return await _timed(work, tell)
 
     def begin(self, work: Work) -> None:
         """Execute a statement on an idle connection, or as soon as there is one."""
@@ -249,3 +254,17 @@ class AsyncPool:
             )
         if self._queue or len(self._idle) < len(self._links):
             self._start_timer()
+
+
+async def _timed(work: Work, tell: TellOfStatement) -> list[tuple[Any, ...]]:
+    """Return what a statement finds, and tell how long it was executed, if it was."""
+    failure: BaseException | None = None
+    try:
+        return await work.found
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        if work.began is not None:
+            ended = time.monotonic() if work.ended is None else work.ended
+            tell(work.statement.text, ended - work.began, failure)

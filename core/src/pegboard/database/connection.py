@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.sql import Composable
 
+from pegboard.database.statement_times import TellOfStatement, timing
 from pegboard.database.watchdog import time_is_unlimited, watchdog
 from pegboard.deadline import seconds_left
 
@@ -81,6 +82,8 @@ class WatchedConnection(TargetedConnection):
         """Returns the statements that end the next one with the time of the request."""
         self.connect_async: Callable[[Mapping[str, str]], AsyncConnection] | None = None
         """Connects to the server of a target by a connection that never waits."""
+        self.cursors = Cursors()
+        """The classes of its cursors; an engine's connections share one object."""
         self.on_statement: Callable[[str], None] | None = None
         """Called with the text of a statement before it is executed."""
         self.on_commit: Callable[[], None] | None = None
@@ -141,10 +144,10 @@ class WatchedConnection(TargetedConnection):
         """Return a cursor whose calls are watched."""
         default: Any = self.cursor_factory
         if not args and not kwargs and default is None:  # as SQLAlchemy calls it
-            return super().cursor(cursor_factory=WatchedCursor)
+            return super().cursor(cursor_factory=self.cursors.plain)
         given = dict(zip(("name", "cursor_factory", "scrollable", "withhold"), args, strict=False))
         given |= kwargs
-        watched = WatchedCursor if given.get("name") is None else WatchedNamedCursor
+        watched: Any = self.cursors.plain if given.get("name") is None else self.cursors.named
         factory = given.get("cursor_factory") or default
         return super().cursor(**{**given, "cursor_factory": _watched(watched, factory)})
 
@@ -159,7 +162,12 @@ class WatchedConnection(TargetedConnection):
             raise psycopg2.OperationalError(_TOO_LATE)
         if self.on_commit is not None:
             self.on_commit()
-        self.within(self.limit, super().commit)
+        tell = self.cursors.tell
+        if tell is None or self.status == extensions.STATUS_READY:
+            self.within(self.limit, super().commit)
+        else:
+            with timing(tell, "COMMIT"):
+                self.within(self.limit, super().commit)
 
     def rollback(self) -> None:
         """Roll back; on a connection that is lost, the server has done so."""
@@ -257,6 +265,19 @@ class WatchedNamedCursor(WatchedCursor):
     def close(self) -> None:
         """Close the cursor on the server."""
         self.connection.within(self.connection.limit, super().close)
+
+
+class Cursors:
+    """The classes of the cursors of connections, open ones included."""
+
+    __slots__ = ("named", "plain", "tell")
+
+    def __init__(self) -> None:
+        self.plain: type[WatchedCursor] = WatchedCursor
+        self.named: type[WatchedNamedCursor] = WatchedNamedCursor
+        """Of those on the server."""
+        self.tell: TellOfStatement | None = None
+        """What is told of each statement that has ended, if anything is."""
 
 
 @cache

@@ -11,8 +11,9 @@ from sqlalchemy.engine import URL
 
 from pegboard.database.credentials import Credentials
 from pegboard.database.fair_pool import pool_class
+from pegboard.database.limits import Limits
 from pegboard.database.memory import file_url, keep, stand_in
-from pegboard.database.postgresql import Limits, init_postgresql
+from pegboard.database.postgresql import init_postgresql
 from pegboard.database.sqlite import init_sqlite
 from pegboard.database.url import database_url, is_in_memory
 from pegboard.database.violations import remember_statements

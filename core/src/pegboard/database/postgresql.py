@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg2
 from sqlalchemy import Connection, Engine, event, text
@@ -16,16 +16,17 @@ from pegboard.circuit_breaker import CircuitBreaker
 from pegboard.database.connection import (
     TIMEOUT_MARGIN,
     AsyncConnection,
+    Cursors,
     TargetedConnection,
     WatchedConnection,
 )
 from pegboard.database.connector import Connector
 from pegboard.database.credentials import Credentials
 from pegboard.database.failover import init_failover
+from pegboard.database.limits import Limits
 from pegboard.database.listeners import count_listeners
 from pegboard.database.targets import SilentError, Target
-from pegboard.database.watchdog import is_readable, time_is_unlimited
-from pegboard.deadline import seconds_left
+from pegboard.database.watchdog import is_readable
 from pegboard.forking import after_fork
 
 PING_LIMIT = 1.0
@@ -43,51 +44,11 @@ PROBE_INTERVAL = 0.5
 SHOW_READ_ONLY = "SHOW transaction_read_only"
 """Asks a server whether it accepts no writes."""
 
-_ANY = 0.001
-
 C = TypeVar("C", bound=TargetedConnection)
 
 
 class ReadOnlyConnectionError(DisconnectionError):
     """Raised for a pooled connection whose server accepts no writes any more."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Time limits of PostgreSQL, in seconds."""
-
-    connect: float
-    statement: float
-    lock: float
-
-    def settings(self) -> str:
-        """Return the statements that set them, and UTC as the time zone, for one transaction."""
-        return self._unlimited_settings if time_is_unlimited() else self.within(seconds_left())
-
-    def within(self, left: float) -> str:
-        """Return the settings of a transaction for which there are so many seconds."""
-        return self._limited_settings if left >= self.statement else self._settings(max(left, _ANY))
-
-    def shortened(self) -> str:
-        """Return what ends the next statement of a transaction with the time of the request."""
-        left = seconds_left()
-        if left >= self.statement or time_is_unlimited():
-            return ""
-        return f"SET LOCAL statement_timeout = {max(left, _ANY) * 1000:.0f};\n"
-
-    @cached_property
-    def _limited_settings(self) -> str:
-        return self._settings(self.statement)
-
-    @cached_property
-    def _unlimited_settings(self) -> str:
-        return self._settings(0)
-
-    def _settings(self, statement: float) -> str:
-        return (
-            f"SET LOCAL statement_timeout = {statement * 1000:.0f}; "
-            f"SET LOCAL lock_timeout = {self.lock * 1000:.0f}; SET LOCAL TimeZone = 'UTC';\n"
-        )
 
 
 class Server:
@@ -102,6 +63,8 @@ class Server:
         self.limits = limits
         self.has_listeners: Callable[[], bool] = lambda: False
         """Returns whether a plugin listens to the pool, and so may prepare its connections."""
+        self.cursors = Cursors()
+        """The classes of the cursors of all connections."""
         self._is_silent = False
         self._breaker = CircuitBreaker(
             "the database server", self.probe, meanwhile="requests fail", pause=PROBE_INTERVAL
@@ -119,6 +82,7 @@ class Server:
         connection.limit = self.limits.statement + TIMEOUT_MARGIN
         connection.settings = self.limits.settings
         connection.shortened = self.limits.shortened
+        connection.cursors = self.cursors
         if not self.has_listeners():
             connection.connect_async = self.connect_async
         return connection
@@ -195,6 +159,11 @@ class Server:
                 raise ReadOnlyConnectionError(message)
 
     @property
+    def is_unavailable(self) -> bool:
+        """Whether the server is known not to answer."""
+        return self._breaker.is_open
+
+    @property
     def _refuses_calls(self) -> bool:
         return self._is_silent and self._breaker.is_open
 
@@ -229,6 +198,21 @@ class Server:
 _READ_ONLY_STATUS = ("in_hot_standby", "default_transaction_read_only")
 
 
+_SERVERS: WeakKeyDictionary[Engine, Server] = WeakKeyDictionary()
+
+
+def cursors_of(engine: Engine) -> Cursors | None:
+    """Return the classes of the cursors of an engine; None where they are not the platform's."""
+    server = _SERVERS.get(engine)
+    return server.cursors if server and engine.dialect.driver == "psycopg2" else None
+
+
+def is_unavailable(engine: Engine) -> bool | None:
+    """Return whether the server of an engine is known not to answer; None if nothing looks."""
+    server = _SERVERS.get(engine)
+    return None if server is None else server.is_unavailable
+
+
 def _ask(connection: WatchedConnection, statement: str, limit: float) -> tuple[Any, ...] | None:
     """Execute a statement outside any transaction, in one round trip; returns its first row."""
     earlier_limit, autocommit = connection.limit, connection.autocommit
@@ -253,6 +237,7 @@ def init_postgresql(engine: Engine, limits: Limits, credentials: Credentials | N
     limits that the server enforces hold.
     """
     server = Server(limits, credentials)
+    _SERVERS[engine] = server
     if engine.dialect.driver == "psycopg2":
         # Not by the event `do_connect`, whose first listener to connect is the last one called.
         engine.dialect.connect = server.connect  # type: ignore[assignment, method-assign]

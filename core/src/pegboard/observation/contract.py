@@ -1,5 +1,8 @@
 """What an observer is told of each answer of a service."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pegboard.stages import Route
@@ -47,6 +50,30 @@ class Observation:
         """Whether the cache had the answer; None where it was not asked."""
 
 
+class PartKind(StrEnum):
+    """What a part of the service is."""
+
+    STAGE = "stage"
+    """`prepare` or `complete` of a stage."""
+    REDIS = "redis"
+    """The round trip to Redis that the stages of a request share, and those of fast paths."""
+    HOOK = "hook"
+    """A function of a plugin that is called for requests: it says who the client is, is called by
+    Flask before or after a view, or listens to writes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the service that requests pass, and whose time can be measured."""
+
+    kind: PartKind
+    """What it is."""
+    name: str
+    """As in `limit.prepare`, `before_request check_key` or `exchange`."""
+    plugin: str
+    """The name of the plugin whose code it is; `core` for the core's."""
+
+
 class Observer:
     """Base of what sees every request at its beginning and at its end, whoever answers it.
 
@@ -62,3 +89,19 @@ class Observer:
 
     def end(self, observation: Observation, /) -> None:
         """Take note of the answer, when it was sent; in the context of `begin`."""
+
+    def statement(self, text: str, seconds: float, error: BaseException | None, /) -> None:
+        """Take note of a statement of the database that has ended, also outside of requests.
+
+        `text` has no parameters, but may have literals; `seconds` is how many it took, and `error`
+        what the driver has raised. It is called on the thread and in the context of the statement.
+        Statements are measured only if an observer has this method.
+        """
+
+    def part(self, part: Part, /) -> Callable[[float], object] | None:  # noqa: ARG002 - not here
+        """Return what is called with the seconds of each run of a part; None if nothing is.
+
+        Called once for each part of an app, before or at its first request. A part is measured
+        only if an observer wants it to be.
+        """
+        return None

@@ -2,22 +2,25 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
 
 from pegboard.extensions import get_extension
 from pegboard.http import CACHED_KEY
+from pegboard.logs import trace_id
 from pegboard.observation.access_log import AccessLog
 from pegboard.observation.access_log import logger as access_logger
-from pegboard.observation.contract import CORE, Observation, Observer
+from pegboard.observation.contract import CORE, Observation, Observer, Part
 from pegboard.stages import MATCH, Match, Route
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _EXTENSION = "pegboard.observers"
 
@@ -34,7 +37,9 @@ class Observers:
         self.is_told_of_begins = False
         """Whether `begin` does anything."""
         self._is_log_alone = True
-        self._failed: set[Callable[[Any], None]] = set()
+        self._statements: tuple[Callable[..., None], ...] = ()
+        self._parts: tuple[Callable[[Part], Callable[[float], object] | None], ...] = ()
+        self._failed: set[Callable[..., object]] = set()
 
     def install(self, observers: Iterable[Observer]) -> None:
         """Tell these from now on, in this order."""
@@ -43,6 +48,18 @@ class Observers:
         self._ends = tuple(one.end for one in found)
         self.is_told_of_begins = bool(self._begins)
         self._is_log_alone = all(type(one) is AccessLog for one in found)
+        self._statements = tuple(one.statement for one in found if _has(one, "statement"))
+        self._parts = tuple(one.part for one in found if _has(one, "part"))
+
+    @property
+    def want_statements(self) -> bool:
+        """Whether any is told of statements."""
+        return bool(self._statements)
+
+    @property
+    def want_parts(self) -> bool:
+        """Whether any may be told of parts."""
+        return bool(self._parts)
 
     def begin(self, environ: "WSGIEnvironment") -> None:
         """Tell of a request that begins."""
@@ -74,18 +91,86 @@ class Observers:
             except Exception as error:  # noqa: BLE001 - an observer is a plugin's
                 self._report(end, error)
 
+    def note_statement(self, text: str, seconds: float, error: BaseException | None) -> None:
+        """Tell of a statement that has ended."""
+        for note in self._statements:
+            try:
+                note(text, seconds, error)
+            except Exception as failure:  # noqa: BLE001 - an observer is a plugin's
+                self._report(note, failure)
+
+    def timed(self, part: Part, function: Callable[..., T]) -> Callable[..., T]:
+        """Return a function that also tells how long each call takes, if that is wanted."""
+        notes = self._notes(part)
+        if not notes:
+            return function
+
+        def run(*args: Any) -> T:
+            began = time.perf_counter()
+            try:
+                return function(*args)
+            finally:
+                self._note(notes, time.perf_counter() - began)
+
+        return run
+
+    def timed_async(
+        self, part: Part, function: Callable[..., Awaitable[T]]
+    ) -> Callable[..., Awaitable[T]]:
+        """Return a function that also tells how long each call takes, if that is wanted."""
+        notes = self._notes(part)
+        if not notes:
+            return function
+
+        async def run(*args: Any) -> T:
+            began = time.perf_counter()
+            try:
+                return await function(*args)
+            finally:
+                self._note(notes, time.perf_counter() - began)
+
+        return run
+
+    def _notes(self, part: Part) -> tuple[Callable[[float], object], ...]:
+        found = []
+        for ask in self._parts:
+            try:
+                note = ask(part)
+            except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+                self._report(ask, error)
+            else:
+                found += [] if note is None else [note]
+        return tuple(found)
+
+    def _note(self, notes: tuple[Callable[[float], object], ...], seconds: float) -> None:
+        for note in notes:
+            try:
+                note(seconds)
+            except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+                self._report(note, error)
+
     def _plugin(self, route: Route) -> str:
         plugin = self._owner(route)
         # With the route, so that no other gets its id.
         self._plugins[id(route)] = route, plugin
         return plugin
 
-    def _report(self, function: Callable[[Any], None], error: Exception) -> None:
+    def _report(self, function: Callable[..., object], error: Exception) -> None:
         if function not in self._failed:
             self._failed.add(function)
             logger.error(
                 "an observer has failed; further errors of it are not logged", exc_info=error
             )
+
+
+def _has(observer: Observer, name: str) -> bool:
+    """Return whether an observer has a method of its own; it need not inherit from `Observer`."""
+    return getattr(type(observer), name, None) not in {None, getattr(Observer, name)}
+
+
+def set_trace_id(identifier: str) -> None:
+    """Have the log lines of the current request tell this trace id, from `begin` of an observer."""
+    trace_id.set(identifier)
 
 
 def init_observers(app: Flask, observers: Observers) -> None:

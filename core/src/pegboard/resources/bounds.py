@@ -6,15 +6,16 @@ offset the two keep different things.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time
 from decimal import Decimal as DecimalNumber
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from marshmallow import ValidationError, fields, validate
 from sqlalchemy import DateTime, Enum, Float, Integer, Numeric, String, Time, inspect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
 
 from pegboard.resources.fields import Decimal, Line
 from pegboard.resources.kinds import integer_range
@@ -28,31 +29,23 @@ def bounded_fields(
     bounded: dict[str, fields.Field[Any]] = {}
     for name, field in declared.items():
         attribute = field.attribute or name
-        if attribute not in attributes:
-            continue
-        kind = attributes[attribute].columns[0].type
-        if isinstance(field, fields.Integer) and isinstance(kind, Integer):
-            changed = _in_range(field, *integer_range(kind))
-        elif _is_text(field) and isinstance(kind, String) and not isinstance(kind, Enum):
-            changed = field if kind.length is None else _at_most(field, kind.length)
-        elif isinstance(kind, Numeric) and not isinstance(kind, Float):
-            changed = field if kind.precision is None else _with_digits(field, kind)
-        elif isinstance(kind, DateTime) and isinstance(field, fields.DateTime):
-            changed = _in_utc(field, is_aware=kind.timezone)
-        elif isinstance(kind, Time) and not kind.timezone:
-            changed = _with(field, _refuse_offset)
-        else:
-            continue
-        if changed is not field:
-            bounded[name] = changed
+        if attribute in attributes:
+            changed = _bounded(field, attributes[attribute].columns[0].type)
+            if changed is not field:
+                bounded[name] = changed
     return bounded
 
 
-def _is_text(field: fields.Field[Any]) -> bool:
-    return isinstance(field, fields.String) and not isinstance(field, fields.UUID)
+def _bounded(field: fields.Field[Any], column: TypeEngine[Any]) -> fields.Field[Any]:
+    """Return a field as its column bounds it: the field itself where it needs no bound."""
+    for one in _BOUNDS:
+        if isinstance(field, one.field) and isinstance(column, one.column):
+            return one.bound(field, column)
+    return field
 
 
-def _in_range(field: fields.Field[Any], low: int, high: int) -> fields.Field[Any]:
+def _in_range(field: fields.Integer, column: Integer) -> fields.Field[Any]:
+    low, high = integer_range(column)
     ranges = [one for one in field.validators if isinstance(one, validate.Range)]
     smallest = max((one.min for one in ranges if one.min is not None), default=None)
     largest = min((one.max for one in ranges if one.max is not None), default=None)
@@ -64,7 +57,13 @@ def _in_range(field: fields.Field[Any], low: int, high: int) -> fields.Field[Any
     return _with(field, validate.Range(*bounds))
 
 
-def _at_most(field: fields.Field[Any], length: int) -> fields.Field[Any]:
+def _in_length(field: fields.String, column: String) -> fields.Field[Any]:
+    if column.length is None or isinstance(column, Enum):
+        return field
+    return _at_most(field, column.length)
+
+
+def _at_most(field: fields.String, length: int) -> fields.Field[Any]:
     if isinstance(field, Line):
         is_bounded = field.max_length is not None and field.max_length <= length
         return field if is_bounded else field.limited_to(length)
@@ -80,8 +79,11 @@ def _at_most(field: fields.Field[Any], length: int) -> fields.Field[Any]:
     return _with(field, validate.Length(max=length))
 
 
-def _with_digits(field: fields.Field[Any], kind: Numeric[Any]) -> fields.Field[Any]:
-    digits = Digits((kind.precision or 0) - (kind.scale or 0), kind.scale or 0)
+def _with_digits(field: fields.Field[Any], column: Numeric[Any]) -> fields.Field[Any]:
+    if column.precision is None or isinstance(column, Float):
+        return field
+    scale = column.scale or 0
+    digits = Digits(column.precision - scale, scale)
     changed = _with(field, digits)
     if isinstance(field, Decimal):
         changed.metadata = {**field.metadata, **digits.metadata(), **field.given_metadata}
@@ -113,10 +115,10 @@ class Digits(validate.Validator):
         return {"pattern": f"^-?{whole}{fraction}$", "example": example}
 
 
-def _in_utc(field: fields.Field[Any], *, is_aware: bool) -> fields.Field[Any]:
+def _in_utc(field: fields.DateTime, column: DateTime) -> fields.Field[Any]:
     changed = copy.deepcopy(field)
     kind: Any = type(field)
-    changed.__class__ = _converting(kind, is_aware)
+    changed.__class__ = _converting(kind, column.timezone)
     return changed
 
 
@@ -135,6 +137,10 @@ def _converting(kind: Any, is_aware: bool) -> Any:  # noqa: FBT001 - a key of th
     return type(kind.__name__, (kind,), members)
 
 
+def _without_offset(field: fields.Field[Any], column: Time) -> fields.Field[Any]:
+    return field if column.timezone else _with(field, _refuse_offset)
+
+
 def _refuse_offset(value: Any) -> None:
     if isinstance(value, time) and value.tzinfo is not None:
         message = "Not a time without an offset such as 10:30:00."
@@ -145,3 +151,21 @@ def _with(field: fields.Field[Any], validator: Any) -> fields.Field[Any]:
     changed = copy.deepcopy(field)
     changed.validators = [*changed.validators, validator]
     return changed
+
+
+class _Bound(NamedTuple):
+    """How a kind of column bounds a kind of field."""
+
+    field: type[fields.Field[Any]]
+    column: type[TypeEngine[Any]]
+    bound: Callable[[Any, Any], fields.Field[Any]]
+    """Takes a field and the type of its column. Returns another field, or the same."""
+
+
+_BOUNDS = (
+    _Bound(fields.Integer, Integer, _in_range),
+    _Bound(fields.String, String, _in_length),
+    _Bound(fields.Field, Numeric, _with_digits),
+    _Bound(fields.DateTime, DateTime, _in_utc),
+    _Bound(fields.Field, Time, _without_offset),
+)

@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.server.address import Address, Limits, find_address, find_endpoint
-from pegboard.server.companion import Leash as Leash
-from pegboard.server.isolated import call_isolated
-from pegboard.server.refusal import tell_error
-from pegboard.server.roster import LevelFollower as LevelFollower
-from pegboard.server.roster import Roster as Roster
-from pegboard.server.tls import TLS, Transport
-from pegboard.server.unix_socket import UnixAddress
-from pegboard.server.unix_socket import UnixListener as UnixListener
+from pegboard.server.limits import Limits
+from pegboard.server.listening import (
+    TLS,
+    Address,
+    Transport,
+    UnixAddress,
+    find_address,
+    find_endpoint,
+)
+from pegboard.server.listening import UnixListener as UnixListener
+from pegboard.server.workers import Leash as Leash
+from pegboard.server.workers import LevelFollower as LevelFollower
+from pegboard.server.workers import Roster as Roster
+from pegboard.server.workers import call_isolated, tell_error
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -1,6 +1,7 @@
 """The production server: how Granian is configured and run.
 
-What Granian does not do by itself, and why that is needed, is in `shutdown`.
+What Granian does not do by itself, and why that is needed, is in `supervision`, `workers` and
+`listening`.
 """
 
 import asyncio
@@ -25,26 +26,37 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
 from pegboard.redis import get_fleet_keys
-from pegboard.server import connections
-from pegboard.server.address import Address, Limits
-from pegboard.server.asgi import Gateway
-from pegboard.server.companion import STILL_TIMEOUT, Companion, Leash
-from pegboard.server.connections import ConnectionLimits, ConnectionWatch
-from pegboard.server.notify import ServiceManager
-from pegboard.server.pulse import STACKS, Pulse
-from pegboard.server.refusal import tell_error
-from pegboard.server.roster import TOGGLE, LevelFollower, Roster, memory_of
-from pegboard.server.shutdown import (
+from pegboard.server.limits import Limits
+from pegboard.server.listening import (
+    CAN_SEE_CONNECTIONS,
+    Address,
+    ConnectionLimits,
+    ConnectionWatch,
+    ServedTLS,
+    Transport,
+    UnixAddress,
+    notice_lost_clients,
+)
+from pegboard.server.requests import Gateway
+from pegboard.server.supervision import Served, SupervisedServer
+from pegboard.server.workers import (
+    STACKS,
+    STILL_TIMEOUT,
+    TOGGLE,
+    Companion,
     DrainingLoop,
+    Leash,
+    LevelFollower,
+    Pulse,
+    Roster,
+    ServiceManager,
+    Watch,
     die_at_stop,
     drain,
-    notice_lost_clients,
+    memory_of,
     stop_with_parent,
+    tell_error,
 )
-from pegboard.server.supervision import Served, SupervisedServer
-from pegboard.server.tls import ServedTLS, Transport
-from pegboard.server.unix_socket import UnixAddress
-from pegboard.server.watch import Watch
 from pegboard.settings import CoreSettings, get_settings
 
 if TYPE_CHECKING:
@@ -220,7 +232,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _header_read_timeout(limits: Limits) -> float:
-    if not connections.IS_POSSIBLE:
+    if not CAN_SEE_CONNECTIONS:
         return limits.header_timeout
     return max(limits.header_timeout, limits.keep_alive_timeout)
 

@@ -25,13 +25,20 @@ from typing import Any
 from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
-from pegboard.server.companion import Companion, describe_exit
-from pegboard.server.notify import ServiceManager
-from pegboard.server.pulse import BEAT, STACKS
-from pegboard.server.reload import Reload
-from pegboard.server.roster import TOGGLE, LevelFollower, Roster
-from pegboard.server.unix_socket import UnixListener
-from pegboard.server.watch import Watch, name_of
+from pegboard.server.listening import UnixListener
+from pegboard.server.stillness import BEAT
+from pegboard.server.workers import (
+    STACKS,
+    TOGGLE,
+    Companion,
+    LevelFollower,
+    Reload,
+    Roster,
+    ServiceManager,
+    Watch,
+    describe_exit,
+    name_of,
+)
 
 logger = logging.getLogger(__name__)
 

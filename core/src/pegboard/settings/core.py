@@ -290,6 +290,18 @@ class CoreSettings(Settings):
         "do.",
         validate=Range(0, 1),
     )
+    slow_statement: float = setting(
+        0.0,
+        doc="Time from which on a statement of the database is logged as a warning, with its "
+        "plugin, route and request; 0: none is.",
+        validate=Range(0, 3600),
+    )
+    slow_stage: float = setting(
+        0.0,
+        doc="Time from which on a stage, its wait for Redis, or a plugin's function that is called "
+        "for requests is logged as a warning; 0: none is.",
+        validate=Range(0, 3600),
+    )
     api_title: str = setting(
         "Pegboard", doc="Title of the OpenAPI document.", validate=Length(1, 200)
     )

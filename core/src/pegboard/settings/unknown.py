@@ -158,32 +158,51 @@ _GENERAL = frozenset({"HOST", "PORT", "WORKERS", "WEB_CONCURRENCY"})
 """Variables without the platform's prefix that other programs have, too, or ones alike."""
 
 
+class _NotGiven:
+    """The settings that no source gives, by the names that may be meant for one of them."""
+
+    def __init__(self, declared: Iterable[Declaration], sources: Sources) -> None:
+        given = {*sources.explicit, *sources.options}
+        missing = [
+            one
+            for one in declared
+            if sources.environment.keys().isdisjoint(one.variables) and one.key not in given
+        ]
+        self._keys = {one.key for one in missing} - _GENERAL
+        """What `create_app` calls them."""
+        # Many programs have a LOG_LEVEL, but not almost one.
+        self._without_prefix = {one.key: one.variable for one in missing if "_" in one.key}
+        """By a name that only lacks the prefix, the variable that is meant."""
+        self._misspellable = {name: one.variable for one in missing for name in _misspellable(one)}
+        """By a name of which others may be misspellings, the variable that is meant."""
+
+    def variable_near(self, name: str) -> str | None:
+        """Return what a variable without the prefix, in capitals, may be meant for."""
+        near = _nearest(name, self._misspellable, MISSPELLING)
+        meant = self._without_prefix.get(name) or (self._misspellable[near] if near else None)
+        # A variable without the prefix may have other names, and the nearest is the one to correct.
+        is_near = near is not None and meant is not None and not meant.startswith(ENV_PREFIX)
+        return near if is_near else meant
+
+    def key_near(self, name: str) -> str | None:
+        """Return what a name that `create_app` was given may be meant for."""
+        return _nearest(name, self._keys, MISSPELLING)
+
+
+def _misspellable(setting: Declaration) -> set[str]:
+    """Return the names of a setting of which a variable without the prefix may be a misspelling."""
+    if not setting.variable.startswith(ENV_PREFIX):
+        return {*setting.variables, setting.key} - _GENERAL
+    return set() if setting.owner is None else {setting.key}
+
+
 def _near_misses(declared: Iterable[Declaration], sources: Sources) -> Iterator[Unused]:
     """Yield names without the prefix that may be meant for settings that are not given."""
-    missing = [
-        one
-        for one in declared
-        if sources.environment.keys().isdisjoint(one.variables)
-        and one.key not in {*sources.explicit, *sources.options}
-    ]
-    # By the name that may be misspelled, the variable that is meant.
-    meant: dict[str, str] = {}
-    for one in missing:
-        if not one.variable.startswith(ENV_PREFIX):
-            meant |= dict.fromkeys({*one.variables, one.key} - _GENERAL, one.variable)
-        elif one.owner is not None:
-            meant[one.key] = one.variable
-    # Many programs have a LOG_LEVEL, but not almost one.
-    exact = {one.key: one.variable for one in missing if "_" in one.key}
+    settings = _NotGiven(declared, sources)
     for variable in sources.environment:
         upper = variable.upper()
-        if upper.startswith(ENV_PREFIX):
-            continue
-        near = _nearest(upper, meant, MISSPELLING)
-        if found := exact.get(upper) or (near and meant[near]):
-            shown = near if near and not found.startswith(ENV_PREFIX) else found
-            yield Unused(variable, "no setting has this name", shown)
-    keys = {one.key for one in missing} - _GENERAL
+        if not upper.startswith(ENV_PREFIX) and (near := settings.variable_near(upper)):
+            yield Unused(variable, "no setting has this name", near)
     for name in sources.explicit.keys() - Flask.default_config.keys():
-        if name.isupper() and (near := _nearest(name, keys, MISSPELLING)):
+        if name.isupper() and (near := settings.key_near(name)):
             yield Unused(name, "no setting has this name", near)

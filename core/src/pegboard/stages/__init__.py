@@ -26,10 +26,10 @@ from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
-from pegboard.stages.runner import StageRun as StageRun
 from pegboard.stages.runner import Stages as Stages
 from pegboard.stages.runner import get_stages as get_stages
 from pegboard.stages.runner import init_stages as init_stages
+from pegboard.stages.stage_run import StageRun as StageRun
 from pegboard.stages.waiting import Exchange, result_of
 from pegboard.stages.waiting import Waiting as Waiting
 

@@ -88,6 +88,8 @@ class Matches:
         self._adapter = app.url_map.bind("")
         self.stages: list[Stage] = []
         """The stages in their order."""
+        self.timed: Callable[[Stage, Handler], Handler] | None = None
+        """Returns a handler that tells how long it takes, where that is wanted."""
         self._routes: dict[tuple[int, str] | None, Match] = {}
         self._matches: dict[str, dict[str, Match]] = {method: {} for method in METHODS}
 
@@ -138,7 +140,7 @@ class Matches:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
         bound: dict[str, Handler] = {}
-        has_failed = False
+        has_failed, timed = False, self.timed
         if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
             for stage in self.stages:
                 try:
@@ -146,7 +148,7 @@ class Matches:
                 except Exception as error:  # noqa: BLE001 - the run of the stages reports it
                     handler, has_failed = _Failed(error), True
                 if handler is not None:
-                    bound[stage.name] = handler
+                    bound[stage.name] = handler if timed is None else timed(stage, handler)
         endpoint = None if route is None else route.endpoint
         passes_flask = has_after_hooks(self._app, endpoint)
         fast_path = "no route matches" if route is None else self._fast_path(route)

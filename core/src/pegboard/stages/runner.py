@@ -1,32 +1,24 @@
-"""Runs the stages of a request.
+"""Runs the stages of requests: WSGI middleware around Flask.
 
-`StageRun` is one request. A thread (`Stages.run`) and the server's event loop (`Gateway`) differ
-only in how commands for Redis are exchanged for replies.
+A thread (`Stages.run`) and the server's event loop (`Gateway`) differ only in how commands for
+Redis are exchanged for replies.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 
 from pegboard.extensions import get_extension
-from pegboard.http import CACHE_CONTROL_KEY, APIError, internal_error
+from pegboard.http import CACHE_CONTROL_KEY
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
-from pegboard.stages.contract import (
-    WITHOUT_BODY,
-    Answer,
-    Call,
-    Handler,
-    Headers,
-    Stage,
-    answer_of,
-    check,
-)
+from pegboard.stages.contract import WITHOUT_BODY, Answer, Call, Handler, Headers, Stage
 from pegboard.stages.routing import Match, Matches
+from pegboard.stages.stage_run import StageRun
 from pegboard.stages.waiting import Exchange, FastPathLimit, OnThread, Waiting, result_of
 
 if TYPE_CHECKING:
@@ -45,95 +37,6 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 _EXTENSION = "pegboard.stages"
 
 
-class StageRun:
-    """The stages of one request, which are run once."""
-
-    __slots__ = ("_prepared", "call", "fast_path", "match")
-
-    def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
-        self.match = match
-        self.fast_path = match.fast_path
-        """What may answer in place of the view; None once it has been asked."""
-        method = environ["REQUEST_METHOD"]
-        self.call = Call(environ, method, match.route, match.arguments, match.route_cache)
-        self._prepared: list[tuple[Handler, Sequence[Command] | Answer]] = []
-
-    async def run(self, exchange: Exchange) -> Answer | None:
-        """Return the answer of the first stage that gives one; None lets it pass to Flask.
-
-        Awaits nothing but `exchange`, at most once.
-        """
-        replies: Sequence[Reply] | ChannelError = ()
-        if commands := self._prepare():
-            try:
-                replies = await exchange(commands)
-            except ChannelError as error:
-                replies = error
-        return self._complete(replies)
-
-    def _prepare(self) -> list[Command]:
-        """Return the commands that the stages want to send to Redis, in one round trip."""
-        commands: list[Command] = []
-        call, prepared = self.call, self._prepared
-        for handler in self.match.handlers:
-            try:
-                wanted = handler.prepare(call)
-                if wanted is None:
-                    continue
-                if not isinstance(wanted, Answer):
-                    # Asking the abstract class alone takes longer.
-                    if not isinstance(wanted, (tuple, list, Sequence)):
-                        _refuse(wanted)
-                    for command in wanted:
-                        if type(command) is not Command:
-                            _refuse(wanted)
-                    commands.extend(wanted)
-            except APIError as error:
-                wanted = answer_of(error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
-                wanted = self._bug(handler, error)
-            prepared.append((handler, wanted))
-            if isinstance(wanted, Answer):
-                break
-        return commands
-
-    def _complete(self, replies: Sequence[Reply] | ChannelError) -> Answer | None:
-        """Give each stage its part of the replies; returns the first answer."""
-        position = 0
-        for handler, wanted in self._prepared:
-            try:
-                try:
-                    if isinstance(wanted, Answer):
-                        answer: Answer | None = wanted
-                    elif isinstance(replies, ChannelError):
-                        answer = handler.complete(self.call, replies)
-                    else:
-                        end = position + len(wanted)
-                        answer = handler.complete(self.call, replies[position:end])
-                        position = end
-                except APIError as error:
-                    answer = answer_of(error)
-                if answer is None:
-                    continue
-                check(answer)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
-                answer = self._bug(handler, error)
-            return answer
-        return None
-
-    def _bug(self, handler: Handler, error: BaseException) -> Answer:
-        """Return the answer of a stage that has failed."""
-        if self.match.propagates:
-            raise error
-        name = self._name_of(handler)
-        logger.error("the stage %s has failed: %s", name, error, exc_info=error)
-        return answer_of(internal_error(self.call.environ))
-
-    def _name_of(self, handler: Handler) -> str:
-        bound = zip(self.match.stages, self.match.handlers, strict=True)
-        return next(name for name, one in bound if one is handler)
-
-
 class Stages:
     """WSGI middleware: the stages of one app, around Flask.
 
@@ -150,11 +53,28 @@ class Stages:
         self._flask_app = flask_app
         self.channel = channel
         self._on_thread = OnThread(self.exchange)
+        self.timed_exchange: Callable[[Exchange], Exchange] = lambda exchange: exchange
+        """Returns an exchange on an event loop that tells how long it takes, where that is wanted.
+        """
         self._matches = Matches(app)
 
     def install(self, stages: Iterable[Stage]) -> None:
         """Run these stages from now on, in place of any earlier ones."""
         self._matches.install(stages)
+
+    def time(
+        self,
+        handler: Callable[[Stage, Handler], Handler],
+        exchange: Callable[[Exchange], Exchange],
+        on_thread: Callable[..., Sequence[Reply]],
+    ) -> None:
+        """Have these tell how long stages take, from the first request on.
+
+        `handler` returns one in place of that of a stage, `exchange` one in place of a server's,
+        and `on_thread` is called in place of `Stages.exchange`.
+        """
+        self._matches.timed, self.timed_exchange = handler, exchange
+        self._on_thread = OnThread(on_thread)
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -277,12 +197,6 @@ def _is_non_blocking(match: Match) -> bool:
         logger.exception("the stage %s cannot say whether it would wait", name)
         return False
     return True
-
-
-def _refuse(wanted: object) -> NoReturn:
-    """Raise `TypeError`: without a known number of commands, replies would go to other requests."""
-    message = f"{wanted!r:.200} is asked of Redis, not a list of commands"
-    raise TypeError(message)
 
 
 def _adding(headers: Headers, start_response: "StartResponse") -> "StartResponse":

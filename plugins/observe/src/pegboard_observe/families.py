@@ -69,6 +69,30 @@ POOL_SIZE = Family(
 POOL_USED = Family(
     "pegboard_database_pool_in_use", Kind.SUM, "Connections to the database that are in use."
 )
+QUEUE = Family(
+    "pegboard_queue_requests",
+    Kind.SUM,
+    "Requests that threads answer (running), and those that wait for their turn (waiting).",
+    ("state",),
+)
+GIVEN_UP = Family(
+    "pegboard_requests_given_up",
+    Kind.COUNTER,
+    "Requests refused as too many waited, dropped as their clients had gone, or late.",
+    ("reason",),
+)
+BREAKER = Family(
+    "pegboard_circuit_breaker_open",
+    Kind.SUM,
+    "Processes for which a server does not answer, and that fail fast until it does.",
+    ("server",),
+)
+PART = Family(
+    "pegboard_plugin_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time in a step of a stage, in the wait of stages for Redis, or in a hook, for requests.",
+    ("plugin", "kind", "name"),
+)
 STATE = Family(
     "pegboard_state",
     Kind.SUM,
@@ -84,5 +108,22 @@ SHARED = Family(
 
 ALL = (
     *(DURATION, SIZE, IN_FLIGHT, WORKERS, STARTS, BUILD),
-    *(PLUGIN, POOL_SIZE, POOL_USED, STATE, SHARED),
+    *(PLUGIN, POOL_SIZE, POOL_USED, QUEUE, GIVEN_UP, BREAKER, PART, STATE, SHARED),
 )
+
+_OF_REQUESTS = {
+    "running": (QUEUE, ("running",)),
+    "waiting": (QUEUE, ("waiting",)),
+    "refused": (GIVEN_UP, ("refused",)),
+    "dropped": (GIVEN_UP, ("dropped",)),
+    "late": (GIVEN_UP, ("late",)),
+}
+
+
+def family_of(of: str, name: str, *, is_shared: bool) -> tuple[Family, tuple[str, ...]]:
+    """Return the metric of one of the stats of a service, and its labels."""
+    if of == "requests" and name in _OF_REQUESTS:
+        return _OF_REQUESTS[name]
+    if of == "circuit_breakers":
+        return BREAKER, (name,)
+    return SHARED if is_shared else STATE, (of, name)

@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 import pegboard
 from pegboard_observe import families
 from pegboard_observe.folder import VARIABLE
+from pegboard_observe.parts import PART_BUCKETS
 from pegboard_observe.process import WRITERS
 from pegboard_observe.series import BUCKETS, Requests
 from pegboard_observe.store import Store, render
@@ -60,6 +61,9 @@ class Metrics:
                 by_bound = dict(zip(BUCKETS, counts, strict=True))
                 store.write_histogram(families.DURATION, labels, by_bound, seconds)
                 store.write(families.SIZE, labels, size)
+            for labels, counts, seconds in self.requests.parts.changed():
+                by_bound = dict(zip(PART_BUCKETS, counts, strict=True))
+                store.write_histogram(families.PART, labels, by_bound, seconds)
             store.write(families.WORKERS, (), WRITERS.speaks(self))
             store.write(families.IN_FLIGHT, (), self.requests.in_flight)
             for (family, labels), value in self._state().items():
@@ -110,8 +114,7 @@ class Metrics:
             for name, value in found.items():
                 if isinstance(value, int | float):
                     is_shared = name in health.shared.get(of, ())
-                    family = families.SHARED if is_shared else families.STATE
-                    state[family, (of, name)] = float(value)
+                    state[families.family_of(of, name, is_shared=is_shared)] = float(value)
         return state
 
     def _pool(self) -> Any:

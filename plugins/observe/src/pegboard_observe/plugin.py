@@ -1,5 +1,6 @@
 """The hook implementations of the observe plugin."""
 
+import importlib
 from collections.abc import Sequence
 
 from flask import Flask, Response
@@ -7,6 +8,7 @@ from flask import Flask, Response
 import pegboard
 from pegboard.observation import Observer
 from pegboard_observe.folder import folder, name_folder
+from pegboard_observe.problems import Code
 from pegboard_observe.settings import ObserveSettings
 
 # Before prometheus_client is imported, and before workers fork.
@@ -38,9 +40,23 @@ def pegboard_setup(app: Flask) -> None:
 
 @pegboard.hookimpl(pegboard.hookspec.pegboard_observers)
 def pegboard_observers(app: Flask) -> Sequence[Observer]:
-    """Count every request."""
+    """Count every request, and make traces if the operator wants that."""
     metrics: Metrics = app.extensions[EXTENSION]
+    if pegboard.get_settings(ObserveSettings, app).traces:
+        return [metrics.requests, _traces(app)]
     return [metrics.requests]
+
+
+def _traces(app: Flask) -> Observer:
+    """Return what makes traces, of packages that need not be installed."""
+    try:
+        module = importlib.import_module("pegboard_observe.traces")
+        traces: Observer = module.Traces(app)
+    except (ImportError, ValueError) as error:
+        code = Code.TRACES_IMPOSSIBLE
+        summary = f"there can be no traces: {error}"
+        raise pegboard.StartupError([pegboard.Problem(code, summary, code.hint)]) from error
+    return traces
 
 
 @pegboard.hookimpl(pegboard.hookspec.pegboard_metrics)

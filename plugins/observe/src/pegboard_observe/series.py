@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
-from pegboard.observation import Observation, Observer
+from pegboard.observation import Observation, Observer, Part
 from pegboard.stages import Route
+from pegboard_observe.parts import Parts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -48,10 +49,13 @@ class Requests(Observer):
     def __init__(self, run: Callable[[], None]) -> None:
         """`run` is called before the first request of the process is counted."""
         self._run = run
+        self.parts = Parts()
+        """How long stages and hooks take."""
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, as in a process that was forked from the one that counted."""
+        self.parts.reset()
         self._series: dict[Key, Series] = {}
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -86,6 +90,10 @@ class Requests(Observer):
             series.seconds += one.seconds
             series.size += one.size
             series.is_changed = True
+
+    def part(self, part: Part, /) -> Callable[[float], None]:
+        """Return what counts the runs of a stage or a hook."""
+        return self.parts.find(part)
 
     def changed(self) -> Iterator[tuple[tuple[str, ...], list[int], float, int]]:
         """Yield labels, counts, seconds and bytes of what has changed since the last call."""

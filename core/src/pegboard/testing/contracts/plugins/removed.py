@@ -1,6 +1,6 @@
 """What is left of a plugin after `pegboard plugins remove`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from flask import Flask
@@ -54,6 +54,7 @@ class Removed(Named):
         self,
         history_beside_others: PluginHistory,
         make_app: MakeApp,
+        plugin_config: Mapping[str, object],
         beside: Sequence[str],
         database: str,
     ) -> None:
@@ -85,7 +86,9 @@ class Removed(Named):
             )
         with app.app_context():
             url = db.engine.url.render_as_string(hide_password=False)
-        without = make_app(plugins=[*needs_of(plugin_name), *beside], DATABASE_URL=url)
+        plugins = [*needs_of(plugin_name), *beside]
+        config = {**plugin_config, "DATABASE_URL": url}
+        without = make_app(plugins=plugins, upgrade=True, **config)
         if orphans := find_orphans(without):
             fail(f"without {plugin_name} there are still {', '.join(map(str, orphans))}")
 

@@ -1,0 +1,227 @@
+"""Closes connections that keep others out: of slow senders, and of clients that have too many.
+
+Granian has one time-out, from an answer to the end of the next request's headers. So that is as
+long as a connection may be idle, and what is closed before that is closed here: the kernel tells
+when a connection has last sent and received something. It can go when Granian has a time-out for
+idle connections and a bound for those of one client.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import struct
+import sys
+import termios
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from pegboard.clients import TrustedProxies, address_key, read_address
+from pegboard.server.listening.address import Address
+from pegboard.server.listening.sockets import endpoints
+
+logger = logging.getLogger(__name__)
+
+CAN_SEE_CONNECTIONS = sys.platform == "linux"
+"""Whether connections can be looked at; elsewhere an idle one ends with the headers' time-out."""
+
+Peer = tuple[str, str]
+"""The address and port of a client, as Granian tells them."""
+
+_LONGEST_PAUSE = 1.0
+_MOST_TIME = 0.02
+"""The share of the time, at most, that is spent with looking."""
+
+_UNUSED = 1.0
+"""Seconds after which a connection without a request is closed if its client has too many."""
+
+# Places in `struct tcp_info` of Linux: when something was last sent and, after another number, last
+# received, in milliseconds before now; and how many bytes were acknowledged and received.
+_LAST_SENT, _BYTES, _SIZE_OF_INFO = 44, 120, 136
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What a worker allows its clients."""
+
+    header_timeout: float
+    """Seconds in which the headers of a request must arrive."""
+    per_client: int
+    """Connections of one address, of IPv6 of one network (/64); 0 is any number."""
+    is_http2: bool
+    """Whether clients may speak HTTP/2, and so send what is no request."""
+    proxies: TrustedProxies
+    """Who may have any number, as it speaks for many clients."""
+
+
+class ConnectionWatch:
+    """The thread that closes connections of one worker."""
+
+    def __init__(
+        self, address: Address, limits: ConnectionLimits, serving: Collection[Peer | None]
+    ) -> None:
+        """Prepare it; `serving` are the clients of requests that are under way, for the loop."""
+        self._address = address
+        self._limits = limits
+        self._serving = serving
+        self._unanswered: dict[Peer, float] = {}
+        """Since when something has come from a client that was not answered yet."""
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at the connections from now on."""
+        if CAN_SEE_CONNECTIONS:
+            threading.Thread(
+                target=self._run, args=(loop,), name="pegboard-connections", daemon=True
+            ).start()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        shortest = pause = min(_LONGEST_PAUSE, self._limits.header_timeout / 2)
+        while not loop.is_closed():
+            time.sleep(pause)
+            began = time.thread_time()
+            try:
+                self.look(partial(_call_on, loop))
+            except Exception:  # the next time it may succeed
+                logger.exception("connections could not be looked at")
+            pause = max(shortest, (time.thread_time() - began) / _MOST_TIME)
+
+    def look(self, on_loop: Callable[[Callable[[], None]], object]) -> None:
+        """Close what is to be closed; `on_loop` calls a function on the event loop."""
+        now = time.monotonic()
+        found = [*self._connections()]
+        self._unanswered = {
+            one.peer: self._unanswered.get(one.peer, now) for one in found if one.is_unanswered
+        }
+        slow = [one for one in found if self._is_slow(one, now)]
+        surplus = [*self._surplus(found)]
+        for connections, reason in ((slow, _TOO_SLOW), (surplus, _TOO_MANY)):
+            if connections:
+                # Not at once: the event loop may have requests that it has not begun.
+                on_loop(partial(self._close, connections, reason))
+
+    def _connections(self) -> "Iterator[_Connection]":
+        for descriptor, endpoint in endpoints(self._address):
+            try:
+                peer = _peer_of(endpoint)
+                info = endpoint.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE_OF_INFO)
+            except OSError:  # it listens, or has ended meanwhile
+                continue
+            if len(info) == _SIZE_OF_INFO and not _is_unread(endpoint):
+                yield _Connection(peer, descriptor, info)
+
+    def _is_slow(self, one: "_Connection", now: float) -> bool:
+        limit = self._limits.header_timeout
+        if one.peer in self._serving or not one.is_unanswered:
+            return False
+        if one.is_new:
+            return one.answered_ago >= limit
+        if self._limits.is_http2:
+            return False
+        return one.answered_ago >= limit and now - self._unanswered[one.peer] >= limit
+
+    def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":
+        """Yield the connections that clients have beyond their number, the longest unused first."""
+        limit, proxies = self._limits.per_client, self._limits.proxies
+        if not limit or proxies.hops:
+            return
+        by_client: dict[str, list[_Connection]] = defaultdict(list)
+        for one in found:
+            address = read_address(one.peer[0])
+            if not proxies.trust(address, 0):
+                by_client[address_key(address)].append(one)
+        for connections in by_client.values():
+            surplus = len(connections) - limit
+            if surplus <= 0:
+                continue
+            unused = [
+                one
+                for one in connections
+                if one.peer not in self._serving and one.silent_for >= _UNUSED
+            ]
+            unused.sort(key=lambda one: one.silent_for, reverse=True)
+            yield from unused[:surplus]
+
+    def _close(self, connections: "Iterable[_Connection]", reason: str) -> None:
+        """Close connections on which there is still nothing to do."""
+        closed = [one for one in connections if one.peer not in self._serving and one.close()]
+        if closed:
+            logger.info("%d connections are closed: %s", len(closed), reason)
+            logger.debug("closed: %s", sorted({one.peer[0] for one in closed}))
+
+
+_TOO_SLOW = "the headers of a request did not arrive in time"
+_TOO_MANY = "their clients have more than they may"
+
+
+class _Connection:
+    """A connection as it was when it was looked at."""
+
+    __slots__ = ("_counts", "_descriptor", "answered_ago", "is_new", "peer", "received_ago")
+
+    answered_ago: float
+    received_ago: float
+
+    def __init__(self, peer: Peer, descriptor: int, info: bytes) -> None:
+        self.peer = peer
+        self._descriptor = descriptor
+        sent, _, received = struct.unpack_from("III", info, _LAST_SENT)
+        self.answered_ago, self.received_ago = sent / 1000, received / 1000
+        """Seconds since something was last sent to the client, and came from it."""
+        self._counts = _counts(info)
+        self.is_new = self._counts[0] == 0
+        """Whether nothing was ever sent to the client, whatever has come from it."""
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether something has come after what was last sent.
+
+        The kernel tells times to some milliseconds. An answer that is given faster than that counts
+        as the last; so does one behind which the next request begins at once, and then stops.
+        """
+        return self.is_new or self.received_ago < self.answered_ago
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds for which nothing was sent in either direction."""
+        return min(self.answered_ago, self.received_ago)
+
+    def close(self) -> bool:
+        """Close it, if nothing has been sent on it meanwhile; returns whether it was."""
+        try:
+            with socket.socket(fileno=os.dup(self._descriptor)) as twin:
+                info = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE_OF_INFO)
+                # The number of the descriptor may be that of another connection by now.
+                if _peer_of(twin) != self.peer or _counts(info) != self._counts:
+                    return False
+                twin.shutdown(socket.SHUT_RDWR)  # Granian notices that, and closes it
+        except OSError:
+            return False
+        return True
+
+
+def _counts(info: bytes) -> tuple[int, int]:
+    """Return how many bytes the client has acknowledged, and how many came from it."""
+    found: tuple[int, int] = struct.unpack_from("QQ", info, _BYTES)
+    return found
+
+
+def _is_unread(endpoint: socket.socket) -> bool:
+    """Return whether Granian has not read what has come, so that it may be a request."""
+    return fcntl.ioctl(endpoint, termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+def _peer_of(endpoint: socket.socket) -> Peer:
+    """Return the client of a connection. Raises `OSError` if it has none."""
+    host, port = endpoint.getpeername()[:2]
+    return host.partition("%")[0], str(port)
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # it is closed
+        loop.call_soon_threadsafe(function)

@@ -1,0 +1,136 @@
+"""Looks after the workers that run: which serves, stands still, or has served enough."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pegboard.server.limits import Limits
+from pegboard.server.workers.pulse import STILL, Pulse, WatchedPulse
+from pegboard.server.workers.roster import Roster, memory_of
+
+if TYPE_CHECKING:
+    from granian.server.mp import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+_RAISE = "raise PEGBOARD_WORKER_MAX_RSS"
+_SOON = 60.0
+"""Seconds: a worker that has too much memory so soon will have it again and again."""
+
+
+class Watch:
+    """The workers of one service, as its main process sees them once a second."""
+
+    def __init__(self, limits: Limits, roster: Roster) -> None:
+        self._limits = limits
+        self._roster = roster
+        self._watched: dict[WorkerProcess, WatchedPulse] = {}
+        self._is_warned = False
+
+    def add(self, worker: "WorkerProcess", pulse: Pulse) -> None:
+        """Look after a worker from now on."""
+        self._watched[worker] = WatchedPulse(pulse)
+
+    def note_replaced(self, worker: "WorkerProcess") -> None:
+        """Let a worker know, before it is stopped, that another one has taken its place."""
+        self._watched[worker].pulse.note_replaced()
+
+    def release_ended(self) -> None:
+        """Free the memory of the workers that have ended."""
+        for worker in [*self._watched]:
+            if worker.inner.exitcode is not None:
+                self._watched.pop(worker).pulse.release()
+
+    def is_serving(self, worker: "WorkerProcess") -> bool:
+        """Return whether a worker serves, and has done so for a beat at least."""
+        watched = self._watched.get(worker)
+        return watched is not None and worker.inner.exitcode is None and watched.pulse.beats > 1
+
+    def kill_still(self) -> None:
+        """Kill the workers that stand still or do not start, and log where their threads are."""
+        is_served = False
+        for worker, watched in self._running():
+            still, has_started = watched.look(), watched.pulse.beats > 0
+            if has_started:
+                watched.pulse.note_still(still)
+                is_served = is_served or still < STILL
+            limits = self._limits
+            longest = limits.worker_timeout if has_started else limits.worker_start_timeout
+            if longest and still >= longest:
+                reason = "stands still for" if has_started else "does not serve after"
+                message = f"%s {reason} %g s, and is killed"
+                watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
+                worker.inner.kill()
+        self._roster.note_supervision(is_served=is_served)
+
+    def log_stacks(self) -> None:
+        """Log where the threads of all workers are."""
+        for worker, watched in self._running():
+            watched.pulse.log_stacks(logging.WARNING, "threads of %s", name_of(worker))
+
+    def _running(self) -> Iterator[tuple["WorkerProcess", WatchedPulse]]:
+        """Yield the workers whose processes have begun, and have not ended."""
+        self.release_ended()
+        for worker, watched in self._watched.items():
+            if watched.pulse.pid:
+                yield worker, watched
+
+    def find_old(self, workers: Sequence["WorkerProcess"]) -> "WorkerProcess | None":
+        """Return the first of these that has served enough, and log why."""
+        self.release_ended()
+        for worker in workers:
+            watched = self._watched.get(worker)
+            if watched is None or not watched.pulse.beats:
+                continue
+            if reason := self._reason_to_replace(worker, watched.pulse):
+                level, text = reason
+                logger.log(level, "%s is replaced, as %s", name_of(worker), text)
+                return worker
+        return None
+
+    def _reason_to_replace(self, worker: "WorkerProcess", pulse: Pulse) -> tuple[int, str] | None:
+        """Say why a worker has served enough, with the level of the log; None if it has not."""
+        limits, age = self._limits, time.monotonic() - worker.birth
+        if age >= (limits.worker_lifetime or math.inf):
+            return logging.INFO, f"it is {age:.0f} s old"
+        if pulse.requests >= (limits.worker_max_requests or math.inf):
+            return logging.INFO, f"it has taken {pulse.requests} requests"
+        if limits.worker_max_rss and (rss := _rss_of(worker)) >= limits.worker_max_rss:
+            if self._is_too_low(pulse.fresh_memory / 2**20):
+                return None
+            text = f"it has {rss:.0f} MiB of memory"
+            if age >= _SOON:
+                return logging.INFO, text
+            return logging.WARNING, f"{text}, {age:.0f} s after its start; {_RAISE}"
+        return None
+
+    def _is_too_low(self, fresh: float) -> bool:
+        """Return whether a worker had too much memory before its first request; warns once.
+
+        The one that replaces it would have as much, so that all would be replaced for ever.
+        """
+        limit = self._limits.worker_max_rss
+        if fresh < limit:
+            return False
+        if not self._is_warned:
+            self._is_warned = True
+            logger.warning(
+                "no worker is replaced for its memory, as one that has just started has "
+                "%.0f MiB, and PEGBOARD_WORKER_MAX_RSS is %d; %s",
+                fresh,
+                limit,
+                _RAISE,
+            )
+        return True
+
+
+def _rss_of(worker: "WorkerProcess") -> float:
+    """Return how much memory a worker has, in MiB; 0 if it has ended."""
+    return sum(memory_of([worker.inner.pid]).values()) / 2**20
+
+
+def name_of(worker: "WorkerProcess") -> str:
+    """Return the name of a worker for the log."""
+    return f"worker {worker.idx + 1} (process {worker.inner.pid})"
