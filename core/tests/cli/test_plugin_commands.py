@@ -268,9 +268,8 @@ def test_a_requirement_that_is_not_met_is_told_once(run: Run, plugin_folder: Plu
     told = " ".join(run("explain lamp", PEGBOARD_PLUGINS="lamp,door").output.split())
     assert 1 == told.count("it requires example-bulb")
     assert 1 == told.count("pip install 'example-bulb'")
-    assert 0 == told.count("example-hinge")
+    assert 1 == told.count("it requires example-hinge")
     assert "it cannot start, because of: door" in told
-    assert "pegboard plugins check tells what else keeps the service from starting." in told
 
 
 def test_safe_by_a_word_that_means_nothing_is_safe(run: Run) -> None:

@@ -48,8 +48,6 @@ def explain_plugin(found: Diagnosis, candidate: Candidate) -> Activity:
     core = configure().core
     hints = [one.hint for one in _problems(found, candidate)]
     hints += _how_to_admit(candidate, core)
-    if _others_at_fault(found, candidate):
-        hints.append("pegboard plugins check tells what else keeps the service from starting.")
     state, _ = found.told_state(candidate)
     return Activity(
         candidate.name, candidate.label, state, tuple(reasons), tuple(dict.fromkeys(hints))

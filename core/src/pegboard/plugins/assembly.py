@@ -21,6 +21,7 @@ from pegboard.plugins.registration import add_hookspecs, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.plugins.services import check_services
+from pegboard.plugins.settings_classes import find_wrong_types
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
@@ -29,6 +30,7 @@ from pegboard.settings import (
     Unused,
     Value,
     declarations_of,
+    is_readable,
     prefix_of,
     resolve_settings,
     unknown_settings,
@@ -220,7 +222,11 @@ def _resolve_settings(
             plugin.settings, plugin.name, configuration.sources
         )
         values += found
-        problems += map(plugin.adopt, wrong)
+        problems += find_wrong_types(plugin, plugin.settings)
+        told = {one.declaration.key for one in found if not is_readable(one.declaration.annotation)}
+        problems += (
+            plugin.adopt(one) for one in wrong if one.summary.split()[1].rstrip(":") not in told
+        )
         if settings is not None:
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}

@@ -16,9 +16,9 @@ _TYPES = (
 
 
 def find_unreadable_settings(candidate: Candidate, settings: type[Settings]) -> Iterator[Problem]:
-    """Yield a problem for each setting whose type cannot be evaluated, or read from a text."""
+    """Yield a problem for a class whose annotations cannot be evaluated."""
     try:
-        declarations = declarations_of(settings, candidate.name)
+        declarations_of(settings, candidate.name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - evaluating annotations runs code of the plugin
@@ -26,8 +26,11 @@ def find_unreadable_settings(candidate: Candidate, settings: type[Settings]) -> 
         summary = f"its settings cannot be read: {type(error).__name__}: {error}{place}"
         hint = "Fix the annotations of its Settings class."
         yield candidate.problem(Code.SETTINGS_CLASS_INVALID, summary, hint)
-        return
-    for one in declarations:
+
+
+def find_wrong_types(candidate: Candidate, settings: type[Settings]) -> Iterator[Problem]:
+    """Yield a problem for each setting whose type none can have."""
+    for one in declarations_of(settings, candidate.name):
         if not is_readable(one.annotation):
             yield candidate.problem(
                 Code.SETTINGS_CLASS_INVALID,
