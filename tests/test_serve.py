@@ -447,6 +447,7 @@ def test_a_stop_is_no_failure_after(start, case: str):
         process.send_signal(signal.SIGTERM)
     wait_until(lambda: "the shell saw" in server.output, "the service ends")
     assert "the shell saw 0" in server.output
+    assert 1 == server.output.count("the service has ended, after SIGTERM\n")
     assert all(map(has_ended, tree))
 
 

@@ -18,7 +18,7 @@ from pegboard.database.statements import (
     row_maker,
 )
 from pegboard.database.timed_statements import time_statements
-from pegboard.database.transactions import transactional, transactional_made_of
+from pegboard.database.transactions import holds_writes, transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
 from pegboard.database.violations import availability_hint, violation_of
@@ -45,6 +45,7 @@ __all__ = [
     "count_listeners",
     "db",
     "execute_alone",
+    "holds_writes",
     "ignores",
     "init_database",
     "is_in_memory",

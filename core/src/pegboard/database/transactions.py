@@ -69,14 +69,35 @@ def _is_used(session: Session) -> bool:
     if session.new or session.dirty or session.deleted:
         return True
     if session.in_transaction():
-        connection = session.connection()
-        has_written = _HAS_WRITTEN.get(connection.dialect.name)
-        if has_written is None or has_written(connection):
+        if _has_written(session):
             return True
         session.rollback()
     # Loaded objects may have been changed by other transactions since.
     session.expire_all()
     return False
+
+
+def holds_writes() -> bool:
+    """Return whether the session has a transaction that holds what another one may wait for.
+
+    It has changed or locked rows, or is that of `transactional`, which on SQLite takes the lock of
+    all writers at its beginning. Needs an app context; on PostgreSQL it asks the database.
+    """
+    if not db.session.registry.has():
+        return False
+    session = db.session()
+    if not session.in_transaction() or not session.is_active:  # a flush that fails rolls back
+        return False
+    try:
+        return _ACTIVE in session.info or _has_written(session)
+    except DBAPIError:  # after a statement that failed, PostgreSQL answers nothing
+        return True
+
+
+def _has_written(session: Session) -> bool:
+    connection = session.connection()
+    has_written = _HAS_WRITTEN.get(connection.dialect.name)
+    return has_written is None or has_written(connection)
 
 
 def _run(session: Session, call: Callable[[], R], *, repeatable: bool) -> R:

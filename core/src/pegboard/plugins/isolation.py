@@ -10,6 +10,8 @@ from typing import Generic, ParamSpec, TypeVar
 import pluggy
 from flask import current_app, has_app_context
 
+from pegboard.database import holds_writes
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -38,6 +40,14 @@ def call_isolated(
         message = f"no active plugin declares the hook {name}"
         raise LookupError(message)
     given = inspect.signature(hook).bind(*args, **kwargs)
+    if has_app_context() and holds_writes():
+        message = (
+            f"call_each({name}) is called inside a transaction that may hold locks: each "
+            "implementation has a database session and connection of its own, which would wait for "
+            "them. End it before, as by calling it after the transactional function has returned; "
+            f"or call registry.hook.{name}(...), whose implementations take part in the transaction"
+        )
+        raise RuntimeError(message)
     outcomes: list[Outcome[_R]] = []
     for one in reversed(caller.get_hookimpls()):
         if one.wrapper or one.hookwrapper:

@@ -69,7 +69,8 @@ class Registry:
         the hook, and is in the outcome. In an app context each is called in one of its own, with
         another database session: what one leaves undone is not the next one's. The order is that
         of `hook`; wrappers are not called. Raises `LookupError` for a hook that no active plugin
-        declares.
+        declares, and `RuntimeError` inside a transaction that has changed or locked rows, or in a
+        `transactional` function: another session would wait for it.
         """
         return call_isolated(self.manager, hook, *args, **kwargs)
 

@@ -1,6 +1,6 @@
 """What the contracts of a whole plugin share: its name, its settings, and apps that have it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -17,6 +17,9 @@ BuildApp = Callable[..., Flask]
 
 RowValues = Mapping[str, Mapping[str, object]]
 """Values by table and column, for rows that cannot be made up from the columns."""
+
+DataChanges = Mapping[str, Collection[str]]
+"""Tables and columns (as `table.column`) by revision, whose rows it is meant to change."""
 
 
 def fail(sentence: str) -> NoReturn:

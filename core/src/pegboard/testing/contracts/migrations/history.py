@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alembic.script.base import Script
 from flask import Flask
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.database import db
@@ -95,12 +96,12 @@ class PluginHistory:
 
     def describe(self) -> set[str]:
         """Describe the history's tables."""
-        with self.app.app_context(), db.engine.connect() as connection:
+        with self.connected() as connection:
             return describe_tables(connection, self.tables())
 
     def describe_exactly(self, tables: Collection[TableName]) -> set[str]:
         """Describe those of the tables that are there with their indexes, as this database does."""
-        with self.app.app_context(), db.engine.connect() as connection:
+        with self.connected() as connection:
             there = sorted(existing_tables(connection) & {*tables}, key=str)
             return describe_tables(connection, there) | describe_indexes(connection, there)
 
@@ -113,18 +114,24 @@ class PluginHistory:
 
     def describe_others(self) -> set[str]:
         """Describe the tables that were there before the history began, and their rows."""
-        with self.app.app_context(), db.engine.connect() as connection:
+        with self.connected() as connection:
             there = sorted(self._before & existing_tables(connection), key=str)
             rows = describe_rows(connection, there)
         return rows | self.describe_exactly(there)
 
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Connect to the database of the app."""
+        with self.app.app_context(), db.engine.connect() as connection:
+            yield connection
+
     def rows(self) -> dict[str, Rows]:
         """Return the rows of the history's tables."""
-        with self.app.app_context(), db.engine.connect() as connection:
+        with self.connected() as connection:
             return {str(table): read_rows(connection, table) for table in self.tables()}
 
     def _tables(self) -> set[TableName]:
-        with self.app.app_context(), db.engine.connect() as connection:
+        with self.connected() as connection:
             versions = {TableName(None, one.version_table) for one in get_migrate().histories}
             return existing_tables(connection) - versions
 

@@ -1,6 +1,7 @@
 """What the revisions of a plugin must do on each database."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from pegboard.testing.contracts.migrations.history import (
     ignore,
     oldest_first,
 )
-from pegboard.testing.contracts.named import BuildApp, Named, RowValues, fail
+from pegboard.testing.contracts.migrations.kept_rows import check_names, kept_rows
+from pegboard.testing.contracts.named import BuildApp, DataChanges, Named, RowValues, fail
 from pegboard.testing.evidence import proves
 
 MakeHistory = Callable[..., PluginHistory]
@@ -21,6 +23,15 @@ DATABASES = ("sqlite", "postgresql")
 
 class Revisions(Named):
     """Upgrades and downgrades, the models, the tables of others, and both databases alike."""
+
+    @pytest.fixture
+    def data_changes(self) -> DataChanges:
+        """Tables and columns by revision, whose rows it is meant to change: none.
+
+        A column is named with its table, as in `{"notes_0003": ["notes.title"]}`; a table alone
+        stands for all of its columns and rows.
+        """
+        return {}
 
     @pytest.fixture
     def make_history(
@@ -53,19 +64,28 @@ class Revisions(Named):
     @proves("rows-migrated")
     @pytest.mark.parametrize("database", DATABASES)
     def test_each_revision_goes_up_down_and_up_again(
-        self, make_history: MakeHistory, database: str
+        self, make_history: MakeHistory, database: str, data_changes: DataChanges
     ) -> None:
-        """Each with rows in the tables; down to nothing, and up again."""
+        """Each with rows in the tables, which stay; down to nothing, and up again."""
         history = make_history(database)
+        check_names(history, data_changes)
         before: str | None = None
         tables = history.tables()
         described: set[str] = set()
-        for script in oldest_first([history]):
+        for script in history.revisions():
+            changes = data_changes.get(script.revision, ())
+            with kept_rows(history, script, "upgrade", changes):
+                history.up(script.revision)
             history.fill()
-            history.down(script)
-            if script.down_revision == before:  # others go down together with those beside them
+            # Others go down together with those beside them.
+            is_alone = script.down_revision == before
+            undone = changes if is_alone else [*chain.from_iterable(data_changes.values())]
+            with kept_rows(history, script, "downgrade", undone):
+                history.down(script)
+            if is_alone:
                 self._check_downgrade(history, script, described, history.describe_exactly(tables))
-            history.up(script.revision)
+            with kept_rows(history, script, "upgrade", changes):
+                history.up(script.revision)
             before, tables = script.revision, history.tables()
             described = history.describe_exactly(tables)
             history.fill()

@@ -78,7 +78,7 @@ def describe_rows(connection: Connection, tables: Iterable[TableName]) -> set[st
     """Return a sentence for each row of the tables, and for how often it is there."""
     found = set()
     for name in tables:
-        table = _reflect(connection, name)
+        table = reflect(connection, name)
         rows = Counter(str(dict(row)) for row in connection.execute(select(table)).mappings())
         found |= {f"{name} has {count} times {row}" for row, count in rows.items()}
     return found
@@ -91,7 +91,7 @@ def _describe(connection: Connection, name: TableName) -> Iterator[str]:
         warnings.simplefilter("ignore", SAWarning)
         for column in inspector.get_columns(**options):
             null = "may be null" if column["nullable"] else "is never null"
-            yield f"{name}.{column['name']} is {_kind(column['type'])} and {null}"
+            yield f"{name}.{column['name']} is {kind_of(column['type'])} and {null}"
         primary = ", ".join(inspector.get_pk_constraint(**options)["constrained_columns"])
         yield f"{name} has the primary key ({primary})"
         for key in inspector.get_foreign_keys(**options):
@@ -107,7 +107,8 @@ def _describe(connection: Connection, name: TableName) -> Iterator[str]:
             yield f"{name} has the unique key ({', '.join(columns)})"
 
 
-def _kind(kind: TypeEngine[Any]) -> str:
+def kind_of(kind: TypeEngine[Any]) -> str:
+    """Return which of `KINDS` a type is, or "a text"."""
     for base in type(kind).__mro__:
         if base.__name__ in KINDS:
             return KINDS[base.__name__]
@@ -119,7 +120,7 @@ def read_rows(connection: Connection, name: TableName) -> Rows:
 
     Of a column with a server default only whether it is null is told: it may be the time.
     """
-    table = _reflect(connection, name)
+    table = reflect(connection, name)
     numbered = {column.name for column in table.primary_key} | {
         key.parent.name for key in table.foreign_keys
     }
@@ -131,7 +132,8 @@ def read_rows(connection: Connection, name: TableName) -> Rows:
     return found
 
 
-def _reflect(connection: Connection, name: TableName) -> Table:
+def reflect(connection: Connection, name: TableName) -> Table:
+    """Return a table as the database has it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)
         return Table(
@@ -140,12 +142,16 @@ def _reflect(connection: Connection, name: TableName) -> Table:
 
 
 def _plain(column: Column[Any], value: Any) -> object:
+    if value is not None and column.server_default is not None:
+        return "something"
+    return plain_value(value)
+
+
+def plain_value(value: Any) -> object:
     """Return a value as both databases have it."""
     match value:
         case None:
             return None
-        case _ if column.server_default is not None:
-            return "something"
         case bool() | int() | float() | Decimal():
             return float(value)
         case datetime() | date() | time() | timedelta():
