@@ -159,6 +159,38 @@ def test_a_resource_is_explained(make_app: MakeApp, explain: Any) -> None:
 
 
 @pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    "config,totals",
+    [
+        (
+            {},
+            (
+                "always, except on a page by cursor (after); kept by memory for 60 s, or until "
+                "orders or a table that the filters depend on is written to; that of a search is "
+                "counted each time"
+            ),
+        ),
+        (
+            {"RESOURCES_TOTAL": "request", "CACHE": "none"},
+            (
+                "for Prefer: count=exact alone, except on a page by cursor (after); counted for "
+                "each request, as PEGBOARD_CACHE is none"
+            ),
+        ),
+    ],
+)
+def test_the_totals_of_a_list_are_explained(
+    make_app: MakeApp, explain: Any, cli: RunCLI, config: dict[str, str], totals: str
+) -> None:
+    """When there is one, and where it comes from; one row has none."""
+    app = make(make_app, "shop", **config)
+    assert totals == explain(app, "GET", "/api/orders/")["totals"]
+    assert explain(app, "GET", "/api/orders/3")["totals"] is None
+    shown = " ".join(cli("explain", "/api/orders/", app=app).stdout.split())
+    assert f"totals {totals}" in shown
+
+
+@pytest.mark.usefixtures("shop")
 def test_what_another_plugin_does_to_a_request_is_its(make_app: MakeApp, explain: Any) -> None:
     """Its hooks of Flask, and its stage, which says what it does; the cache waits for it."""
     app = make(make_app, "guard", "shop")

@@ -149,13 +149,17 @@ def test_the_list_fits_a_terminal_and_says_everything_on_demand(run: Run) -> Non
     settings = {"PEGBOARD_PLUGINS": "shop,vault", "PEGBOARD_PLUGINS_POLICY": "vault=skip"}
     done = run("plugins list", **settings)
     lines = done.stdout.splitlines()
-    assert ["NAME", "DISTRIBUTION", "STATE"] == lines[0].split()[:3]
+    assert ["NAME", "DISTRIBUTION", "CLAIMS", "STATE"] == lines[0].split()[:4]
     assert 80 >= max(map(len, lines))
     assert "[PB_HOOK_FAILED]" in done.stdout
     wide = run("plugins list --wide", **settings).stdout.splitlines()
     assert 1 + len(installed_plugins()) == len(wide)
     row = next(line for line in wide if line.startswith("vault "))
-    assert "vault example-vault 1.0 skipped: pegboard_setup failed: Value" in " ".join(row.split())
+    assert "vault example-vault 1.0 - skipped: pegboard_setup failed: Value" in " ".join(
+        row.split()
+    )
+    items = next(line for line in lines if line.startswith("items "))
+    assert "platinum" == items.split()[3], "what it claims"
 
 
 def test_a_plugin_is_shown_with_what_it_contributes(run: Run) -> None:
@@ -255,6 +259,32 @@ def test_no_third_party_plugin_is_imported_where_all_is_to_be_safe(run: Run) -> 
     assert "shop (example-shop 2.1): disabled" in done.stdout
     assert "Start without --safe and PEGBOARD_SAFE." in done.stdout
     assert "option --safe" in run("--safe config show", **everything).stdout
+
+
+def test_a_requirement_that_is_not_met_is_told_once(run: Run, plugin_folder: PluginFolder) -> None:
+    """Though the service cannot start for it; what else is wrong is told by another command."""
+    plugin_folder.add("lamp", requires=["pegboard", "example-bulb"])
+    plugin_folder.add("door", requires=["pegboard", "example-hinge"])
+    told = " ".join(run("explain lamp", PEGBOARD_PLUGINS="lamp,door").output.split())
+    assert 1 == told.count("it requires example-bulb")
+    assert 1 == told.count("pip install 'example-bulb'")
+    assert 1 == told.count("it requires example-hinge")
+    assert "it cannot start, because of: door" in told
+
+
+def test_safe_by_a_word_that_means_nothing_is_safe(run: Run) -> None:
+    """Who sets it wants no third-party plugin to be run, whatever else is wrong."""
+    installed = installed_plugins()
+    names = {"PEGBOARD_PLUGINS": ",".join(one.name for one in installed)}
+    found = states(run("plugins list --json", PEGBOARD_SAFE="perhaps", **names))
+    assert {one.name for one in installed if one.is_first_party} == {
+        name for name, state in found.items() if state == "enabled"
+    }
+    done = run("explain shop", PEGBOARD_SAFE="perhaps", **names)
+    # Of lines as wide as a terminal.
+    told = " ".join(done.stdout.split())
+    assert "NO safe PEGBOARD_SAFE (--safe) is on (for want of a usable value)" in told
+    assert not {"example_shop", "example_vault", "example_ruin"} & {*sys.modules}
 
 
 def test_our_own_plugins_are_those_of_this_repository() -> None:

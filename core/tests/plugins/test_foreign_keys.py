@@ -36,7 +36,7 @@ def test_a_reference_without_a_requirement_stops_the_start(plugin_folder: Plugin
     plugin_folder.add_table("alpha", columns=REFERS)
     (problem,) = problems(PLUGINS="alpha,zeta")
     assert ("alpha", Code.MODEL_REQUIREMENT_MISSING) == (problem.plugin, problem.code)
-    assert problem.summary == (
+    assert problem.summary.partition(", at ")[0] == (
         "alpha.zeta_id refers to table zeta of zeta, whose distribution it does not require"
     )
     assert problem.hint.startswith("Write 'example-zeta' into the dependencies in pyproject.toml")
@@ -50,7 +50,10 @@ def test_a_reference_to_a_table_of_no_active_plugin_stops_the_start(
     plugin_folder.add_table("alpha", columns=REFERS)
     (problem,) = problems(PLUGINS="alpha")
     assert ("alpha", Code.MODEL_REQUIREMENT_MISSING) == (problem.plugin, problem.code)
-    assert "alpha.zeta_id refers to table zeta, which is of no active plugin" == problem.summary
+    assert (
+        "alpha.zeta_id refers to table zeta, which is of no active plugin"
+        == problem.summary.partition(", at ")[0]
+    )
 
 
 def test_only_the_plugin_that_is_broken_is_named(plugin_folder: PluginFolder) -> None:
@@ -162,7 +165,7 @@ def test_a_reference_to_another_database_stops_the_start(plugin_folder: PluginFo
     plugin_folder.add_table("alpha", columns=REFERS, requires=["pegboard", "example-zeta"])
     (problem,) = problems(PLUGINS="alpha,zeta")
     assert ("alpha", Code.MODEL_OTHER_DATABASE) == (problem.plugin, problem.code)
-    assert problem.summary == (
+    assert problem.summary.partition(", at ")[0] == (
         "alpha.zeta_id refers to table zeta of zeta, which is in another database: that of the "
         "bind archive, and not of DATABASE_URL"
     )

@@ -1,6 +1,7 @@
 """Discovery, order, checks and policies of the registry."""
 
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -290,7 +291,9 @@ def test_a_requirement_that_is_not_installed_is_reported(plugin_folder, requirem
         assert ["needy"] == names(create_app({"ENV": "testing", "PLUGINS": "needy"}))
         return
     (problem,) = problems(PLUGINS="needy")
-    assert f"it requires {requirement}, which is not installed" == problem.summary
+    installed = f"but {version('click')} is installed"
+    state = installed if requirement.startswith("click") else "which is not installed"
+    assert f"it requires {requirement}, {state}" == problem.summary
 
 
 def test_a_plugin_that_ends_the_process_is_named(plugin_folder: PluginFolder):
@@ -590,7 +593,20 @@ def test_one_table_of_two_plugins_is_reported(plugin_folder: PluginFolder):
     for name in ("alpha", "beta"):
         plugin_folder.add_table(name, table="notes")
     (problem,) = problems(PLUGINS="alpha,beta")
-    assert "table notes belongs to plugin alpha (example-alpha 1.0) too" == problem.summary
+    assert (
+        "table notes belongs to plugin alpha (example-alpha 1.0) too, at "
+        "example_beta/plugin.py:11 and example_alpha/plugin.py:11"
+    ) == problem.summary
+
+
+def test_tables_whose_names_differ_in_case_are_one(plugin_folder: PluginFolder):
+    """SQLite does not tell them apart; the message has both spellings."""
+    plugin_folder.add_table("alpha", table="notes")
+    plugin_folder.add_table("beta", table="Notes")
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert problem.summary.startswith(
+        "table Notes is table notes of plugin alpha (example-alpha 1.0), where case does not count"
+    )
 
 
 @pytest.mark.parametrize("name", ["serve", "db"])
@@ -607,7 +623,9 @@ def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginF
         """,
     )
     (problem,) = problems(PLUGINS="alpha")
-    assert f"command {name} belongs to the core already" == problem.summary
+    assert (
+        f"command {name} belongs to the core already, at example_alpha/plugin.py:5"
+    ) == problem.summary
 
 
 PROVIDER = """
@@ -624,7 +642,9 @@ def test_two_providers_of_what_there_is_one_of_are_reported(hook, plugin_folder:
     plugin_folder.add("beta", PROVIDER.format(hook=hook))
     (problem,) = problems(PLUGINS="alpha,beta")
     expected = f"single-provider strategy {hook} belongs to plugin alpha (example-alpha 1.0) too"
-    assert expected == problem.summary
+    assert (
+        f"{expected}, at example_beta/plugin.py:3 and example_alpha/plugin.py:3" == problem.summary
+    )
     assert "beta" == problem.plugin
     assert "Disable one of the two plugins." == problem.hint
 
@@ -709,7 +729,9 @@ def test_a_setting_of_the_core_cannot_be_taken(plugin_folder: PluginFolder):
     """A plugin named log does not own LOG_LEVEL."""
     plugin_folder.add("log", SETTING.format(name="level"))
     (problem,) = problems(PLUGINS="log")
-    assert "setting LOG_LEVEL belongs to the core already" == problem.summary
+    assert (
+        "setting LOG_LEVEL belongs to the core already, at example_log/plugin.py:4"
+    ) == problem.summary
 
 
 def test_a_plugin_declares_hooks_that_another_implements(plugin_folder: PluginFolder):

@@ -65,7 +65,7 @@ def test_a_second_plugin_cannot_answer_for_the_first() -> None:
     assert (
         "its route GET /api/items/<int(min=1, max=2147483647):number> and the route GET "
         "/api/items/<int(max=2147483647, min=1):item_id> of plugin items both match /api/items/1"
-    ) == problem.summary
+    ) == problem.summary.partition(", at ")[0]
     assert (
         "Change the path in one of the two, thief or items, or disable one of the two plugins."
     ) == problem.hint
@@ -129,7 +129,10 @@ def test_a_plugin_may_serve_the_start_page(kind: type[Serving | SettingUp]) -> N
     app = create_app(ALONE, plugins=[kind("one", "/")])
     assert "one" == app.test_client().get("/").text
     (problem,) = problems(kind("one", "/"), kind("two", "/"))
-    assert "its route GET / and the route GET / of plugin one both match /" == problem.summary
+    assert (
+        "its route GET / and the route GET / of plugin one both match /"
+        == problem.summary.partition(", at ")[0]
+    )
 
 
 def test_a_route_with_two_views_of_one_plugin_is_reported() -> None:
@@ -138,7 +141,7 @@ def test_a_route_with_two_views_of_one_plugin_is_reported() -> None:
     assert (
         "its route GET /a/<int:number> has two views: one.view0 answers, and one.view1 is never "
         "called"
-    ) == problem.summary
+    ) == problem.summary.partition(", at ")[0]
     assert "Change the path in one." == problem.hint
 
 

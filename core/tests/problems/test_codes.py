@@ -1,5 +1,6 @@
 """The codes of the core: each is that of a real problem, which has the message that it shows."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -324,6 +325,33 @@ OF_COMMANDS = {
 """Those that only commands or services find; they have tests with these."""
 
 
+PLACE = re.compile(r"at \w+/[\w/]+\.py:\d+")
+
+WITHOUT_PLACE = {
+    *(code for code in Code if code.name.startswith(("PRODUCTION_", "CACHED_", "REDIS_"))),
+    Code.CACHE_NOT_SHARED,
+    Code.COLLISION_PLUGIN_NAME,
+    Code.CONFIGURATION_UNKNOWN,
+    Code.DATABASE_URL_INVALID,
+    Code.DECORATED_ABOVE_ROUTE,
+    Code.PLUGIN_CORE_INCOMPATIBLE,
+    Code.PLUGIN_METADATA_INVALID,
+    Code.PLUGIN_NAME_INVALID,
+    Code.PLUGIN_NOT_INSTALLED,
+    Code.PLUGIN_OBJECT_INVALID,
+    Code.PLUGIN_REGISTERED_TWICE,
+    Code.PLUGIN_REQUIREMENT_CYCLE,
+    Code.PLUGIN_REQUIREMENT_INACTIVE,
+    Code.PLUGIN_REQUIREMENT_MISSING,
+    Code.SETTING_FILE_UNREADABLE,
+    Code.SETTING_INVALID,
+    Code.SETTING_MISSING,
+    Code.SETTING_UNKNOWN,
+    Code.VIEW_INVALID,
+}
+"""What is no mistake in a line of code, but in metadata or a configuration, or names a function."""
+
+
 def test_every_code_is_tried() -> None:
     """Here, or with the command or the service that reports it."""
     assert set(Code) == MISTAKES.keys() | OF_COMMANDS
@@ -364,6 +392,7 @@ def test_a_code_is_that_of_a_problem_and_shows_its_message(
         create_app()
     (problem,) = caught.value.problems
     assert code == problem.code
+    assert (code in WITHOUT_PLACE) is not bool(PLACE.search(problem.summary)), problem.summary
     message, ellipsis, _ = code.example.partition("…")
     assert message == (problem.summary[: len(message)] if ellipsis else problem.summary)
 

@@ -103,6 +103,57 @@ def test_plugins_that_accept_no_core_together_are_not_combined(write: Write, peg
     assert not [name for name in names if name.startswith("py311") and "-c-newest" in name]
 
 
+def test_plugins_that_accept_no_version_together_are_not_combined(
+    write: Write, pegboard: Run
+) -> None:
+    """Of a folder there is one version, of a library or another distribution any that both accept.
+
+    Also by way of an extra or another plugin, and only on the Python where it is required.
+    """
+    write(
+        'pythons = ["3.11", "3.13"]\nsubsets = 256',
+        full={"f": ["somelib>=5"]},
+        a=[],
+        b=["pegboard-a>=2"],
+        c=["pegboard-a<2", "somelib>=2,<3"],
+        d=["somelib>=3; python_version < '3.12'"],
+        e=["pegboard-d", "otherlib~=1.2"],
+        f=["otherlib>=1.3"],
+        g=["pegboard-f[full]"],
+    )
+    done = pegboard("plugins", "matrix", "--json")
+    found = {
+        (one["python"], frozenset(one["plugins"]))
+        for one in json.loads(done.stdout)["combinations"]
+    }
+
+    assert not [names for _, names in found if "b" in names], "it requires another a"
+    assert {python for python, names in found if {"a", "c"} <= names} == {"3.11", "3.13"}
+    for other in ("d", "e"):
+        assert {"3.13"} == {python for python, names in found if {"c", other} <= names}
+    assert [names for _, names in found if {"e", "f", "d"} <= names]
+    assert not [names for _, names in found if {"c", "g"} <= names]
+    assert [names for _, names in found if {"d", "g"} <= names]
+
+
+def test_a_version_that_is_none_is_refused(write: Write, pegboard: Run) -> None:
+    """And not taken for one that anything accepts."""
+    root = write('pythons = ["3.11"]', a=[])
+    path = root / "a/pyproject.toml"
+    path.write_text(path.read_text().replace('"1.0"', '"one"'))
+    assert "has the version 'one', which is none" in pegboard("plugins", "matrix").stderr
+    path.write_text(path.read_text().replace('version = "one"', 'dynamic = ["version"]'))
+    assert ["py311-core", "py311-core-a"] == pegboard("plugins", "matrix").stdout.split()
+
+
+@pytest.mark.parametrize("named", ["a", "pegboard-a", "Pegboard_A", "./a"])
+def test_a_plugin_is_touched_by_any_of_its_names(write: Write, pegboard: Run, named: str) -> None:
+    """That of the plugin, of the distribution, and of the folder."""
+    write('pythons = ["3.11"]', a=[], b=[])
+    found = pegboard("plugins", "matrix", "--touching", named).stdout.split()
+    assert ["py311-core-a", "py311-core-a-b"] == found
+
+
 def test_what_an_extra_requires_is_required(write: Write, pegboard: Run) -> None:
     """Also by way of an extra of an extra, and only where one asks for it."""
     write(

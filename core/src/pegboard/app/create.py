@@ -93,9 +93,7 @@ def _build(configuration: Configuration, assembled: Registry) -> Flask:
     observers = add_observers(app, core, assembled)
     measure(app, observers, assembled, stages, owners)
     render_document(document, app, core, api, assembled)
-    app.wsgi_app = Envelope(  # type: ignore[method-assign]
-        app.wsgi_app, edge, observers, propagate=core.testing
-    )
+    app.wsgi_app = Envelope(app.wsgi_app, edge, observers, propagate=core.testing)
     _report_left_out(app, assembled)
     return app
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -12,6 +13,7 @@ from pegboard.plugins import (
     Registry,
     Routes,
     call_plugin,
+    locate_route,
     note_endpoints,
     rules_of,
     settle,
@@ -41,15 +43,20 @@ def call_with_app(
     Raises `PluginError` as that does, and for routes that the hook has added if they collide with
     others.
     """
-    with comparing_routes(app, assembled, plugin):
+    with comparing_routes(app, assembled, plugin, hook):
         return call_plugin(assembled.manager, plugin, hook, app=app, **arguments)
 
 
 @contextmanager
-def comparing_routes(app: Flask, assembled: Registry, plugin: Plugin) -> Iterator[None]:
-    """Note whose the routes are that the block adds; raise `PluginError` if they collide."""
+def comparing_routes(app: Flask, assembled: Registry, plugin: Plugin, hook: str) -> Iterator[None]:
+    """Note whose the routes are that the block adds; raise `PluginError` if they collide.
+
+    The block calls the hook.
+    """
     routes: Routes = app.extensions[_EXTENSION]
     known = len(rules_of(app))
     yield
-    if collisions := routes.add(plugin, note_owner(app, assembled, plugin, known)):
+    added = note_owner(app, assembled, plugin, known)
+    locate = partial(locate_route, assembled.manager, plugin, hook, app)
+    if collisions := routes.add(plugin, added, locate):
         raise PluginError(*settle(collisions, assembled.skippable))

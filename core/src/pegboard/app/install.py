@@ -1,6 +1,7 @@
 """Installing what plugins contribute into the app: blueprints, commands, set-up, listeners."""
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -13,6 +14,8 @@ from pegboard.plugins import (
     Plugin,
     Registry,
     Routes,
+    locate_route,
+    refused_blueprint,
     rules_of,
     settle,
     titled,
@@ -41,12 +44,13 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
         with step("register blueprints", plugin.name):
             _install(plugin, app, api, assembled, schemas)
         added = note_owner(app, assembled, plugin, known)
-        routes.adopt(plugin, added)  # the registry has compared them already
+        locate = partial(locate_route, assembled.manager, plugin, "pegboard_blueprints", app)
+        routes.adopt(plugin, added, locate)  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
     init_routes(app, routes)
     for plugin in assembled.implementing("pegboard_provides"):
-        with comparing_routes(app, assembled, plugin):
+        with comparing_routes(app, assembled, plugin, "pegboard_provides"):
             assembled.services.make(app, plugin)
     for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
@@ -77,13 +81,12 @@ def _install(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - it runs code of the plugin
-            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
+            problem = refused_blueprint(assembled.manager, plugin, blueprint.name, error)
             if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
-                collision = _same_schema(plugin, str(error), summary, schemas)
+                collision = _same_schema(plugin, str(error), problem.summary, schemas)
                 problems += settle([collision], assembled.skippable)
             else:
-                hint = "Fix the blueprint."
-                problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, hint))
+                problems.append(problem)
     if problems:
         raise PluginError(*problems)
     for command in plugin.commands:

@@ -28,7 +28,7 @@ from pegboard.api import (
 )
 from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import find_cached_lists, find_lookups
-from pegboard.plugins import Collision, Plugin, Registry, settle
+from pegboard.plugins import Collision, Plugin, Registry, locate_route, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.resources import (
     LIST,
@@ -122,12 +122,20 @@ def _add_names(operations: Sequence[Operation], app: Flask, assembled: Registry)
         add_names(operations)
     except OperationIdError as error:
         code, hint = Code.COLLISION_OPERATION, _change_of_id(app, error)
-        owner, other = (
-            _owner(operation, app, assembled) for operation in (error.operation, error.other)
-        )
+        both = (error.operation, error.other)
+        owner, other = (_owner(operation, app, assembled) for operation in both)
         if owner is None:
             raise StartupError([Problem(code, str(error), f"{hint}.")]) from error
-        collision = Collision(code, owner, other, str(error), change=hint)
+        places = [_place(operation, app, assembled) for operation in both]
+        collision = Collision(
+            code,
+            owner,
+            other,
+            str(error),
+            change=hint,
+            later_place=places[0],
+            earlier_place=places[1],
+        )
         raise PluginError(*settle([collision], assembled.skippable)) from error
 
 
@@ -141,6 +149,14 @@ def _change_of_id(app: Flask, error: OperationIdError) -> str:
         names = " and ".join(sorted(one.name for one in found if one is not None))
         return f"The resources {names} both have the noun {nouns.pop()!r}: give one of them another"
     return "Give each call an operationId of its own, or none"
+
+
+def _place(operation: Operation, app: Flask, assembled: Registry) -> str:
+    """Return where the view of a plugin's call is; empty for one of the core."""
+    rule, owner = operation.rule, _owner(operation, app, assembled)
+    if rule is None or owner is None:
+        return ""
+    return locate_route(assembled.manager, owner, "pegboard_blueprints", app, rule)
 
 
 def _owner(operation: Operation, app: Flask, assembled: Registry) -> Plugin | None:

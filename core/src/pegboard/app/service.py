@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 from inspect import CO_COROUTINE
+from operator import attrgetter
 from pathlib import Path
 from types import FunctionType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, request
@@ -21,6 +22,9 @@ from pegboard.plugins import Registry
 from pegboard.settings import Configuration
 from pegboard.stages import MATCH, Match, note_middleware
 from pegboard.start_times import timed
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _MOST_HOSTS = 256
 _COROUTINE_MARKS = frozenset({"_is_coroutine_marker", "_is_coroutine_mark"})
@@ -62,12 +66,15 @@ class Service(Flask):
         super().__init__(*args, **kwargs)
         self.cli = AppCommands(self.name)
         self._bindable_hosts: set[str] = set()
+        self._outermost: WSGIApplication = super().wsgi_app
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def _put_around(self, layer: "WSGIApplication") -> None:
         """Note middleware: nothing else can tell what a plugin has put around the app."""
-        super().__setattr__(name, value)
-        if name == "wsgi_app":
-            note_middleware(self, value)
+        self._outermost = layer
+        note_middleware(self, layer)
+
+    # Its getter is no Python function, as each request calls it.
+    wsgi_app = property(attrgetter("_outermost"), _put_around)
 
     def create_url_adapter(self, request: FlaskRequest | None) -> MapAdapter | None:
         """Return an adapter that gives the route found for the stages, not searching again."""

@@ -7,7 +7,7 @@ from flask import Flask
 
 from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import CacheStage, get_cache
-from pegboard.plugins import Collision, Plugin, Registry, settle, titled
+from pegboard.plugins import Collision, Plugin, Registry, locate_part, settle, titled
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
 from pegboard.settings import CoreSettings, get_settings
@@ -48,9 +48,13 @@ def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[tuple[Stage, 
         for result in call_with_app(app, assembled, plugin, "pegboard_stages"):
             for stage in result:
                 if problem := _stage_problem(stage):
-                    problems.append(plugin.problem(Code.STAGE_INVALID, *problem))
+                    summary, hint = problem
+                    summary += _place(assembled, stage, plugin)
+                    problems.append(plugin.problem(Code.STAGE_INVALID, summary, hint))
                     continue
-                found = (_collision(stage, plugin, other, owner) for other, owner in stages)
+                found = (
+                    _collision(assembled, stage, plugin, other, owner) for other, owner in stages
+                )
                 collisions += filter(None, found)
                 stages.append((stage, plugin))
     failed = {problem.plugin or "" for problem in problems}
@@ -76,8 +80,16 @@ def _stage_problem(stage: Any) -> tuple[str, str] | None:
     return None
 
 
+def _place(assembled: Registry, stage: Any, plugin: Plugin | None) -> str:
+    """Return where a plugin has a stage; empty for one of the core."""
+    if plugin is None:
+        return ""
+    kind = stage if isinstance(stage, type) else type(stage)
+    return locate_part(assembled.manager, plugin, "pegboard_stages", kind)
+
+
 def _collision(
-    stage: Stage, plugin: Plugin, other: Stage, owner: Plugin | None
+    assembled: Registry, stage: Stage, plugin: Plugin, other: Stage, owner: Plugin | None
 ) -> Collision | None:
     """Return the collision of a plugin's stage with another, of the core or a plugin."""
     if other.order == stage.order:
@@ -91,5 +103,12 @@ def _collision(
     else:
         return None
     return Collision(
-        Code.COLLISION_STAGE, plugin, owner, later_summary, earlier_summary, change=change
+        Code.COLLISION_STAGE,
+        plugin,
+        owner,
+        later_summary,
+        earlier_summary,
+        change=change,
+        later_place=_place(assembled, stage, plugin),
+        earlier_place=_place(assembled, other, owner),
     )

@@ -44,11 +44,17 @@ class CacheStage:
         lookup = declared_of(route.function)
         if lookup is None:
             return "the view does not declare that it is cached"
+        if (reason := self.why_off()) is not None:
+            return reason
+        return None if lookup.may_precede else self._after_what(lookup, route)
+
+    def why_off(self) -> str | None:
+        """Return why nothing at all is given from the cache; None if something may be."""
         if not self._cache.serve_hits:
             return "PEGBOARD_CACHE is none"
         if isinstance(self._cache.strategy, NullStrategy):
             return "there is no cache: no plugin provides one, and the database is not SQLite"
-        return None if lookup.may_precede else self._after_what(lookup, route)
+        return None
 
     @staticmethod
     def _after_what(lookup: AnyLookup, route: Route) -> str | None:

@@ -170,13 +170,13 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
         listeners.before_write(audience.before_write, change)
     if not audience.written:
         result = execution.invoke_statement()
-        is_told = audience.after_commit and not _has_no_rows(result)
+        is_told = audience.after_commit and getattr(result, "rowcount", -1) != 0
         _Pending.add(execution.session, [change] if is_told else [])
         return result
     # Without a savepoint, the caller could commit what a listener has refused.
     with execution.session.begin_nested():
         result = execution.invoke_statement()
-        is_empty = _has_no_rows(result)
+        is_empty = getattr(result, "rowcount", -1) == 0  # -1 is unknown
         if not isinstance(result, CursorResult):
             # It has rows, of RETURNING, and SQLite ends no savepoint while they are being read.
             frozen = result.freeze()
@@ -188,11 +188,6 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
         with _current(execution.session):
             listeners.written([change])
     return result
-
-
-def _has_no_rows(result: Result[Any]) -> bool:
-    """Return whether a statement has written no row; a driver may not know the number."""
-    return isinstance(result, CursorResult) and result.rowcount == 0
 
 
 def _after_commit(session: Session) -> None:

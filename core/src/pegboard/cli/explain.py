@@ -19,6 +19,13 @@ from pegboard.inspection import (
 )
 from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
+from pegboard.problems import Code, StartupError
+
+_OF_REQUIREMENTS = {
+    Code.PLUGIN_CORE_INCOMPATIBLE,
+    Code.PLUGIN_REQUIREMENT_INACTIVE,
+    Code.PLUGIN_REQUIREMENT_MISSING,
+}
 
 _NO_APP = "nothing of the service can be built: pegboard plugins check says why"
 
@@ -32,9 +39,10 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
     r"""Explain a request, by METHOD PATH, or why the plugin WHAT is active or not.
 
     Of a request: which route it matches and whose, the stages in order, its limit, whether it is
-    cached and why not, what may refuse it, its transaction, its fast path, and what its client may
-    get. Of a plugin: its metadata, the lists and the policy of the settings, its requirements, its
-    problems. Nothing is sent, and no plugin that the settings keep out is imported.
+    cached and why not, the totals of a list, what may refuse it, its transaction, its fast path,
+    and what its client may get. Of a plugin: its metadata, the lists and the policy of the
+    settings, its requirements, its problems. Nothing is sent, and no plugin that the settings keep
+    out is imported.
 
     \b
     pegboard explain GET /api/items/3
@@ -44,10 +52,16 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
         found = diagnose(info)
         if path is None and not what.startswith("/"):
             _explain_plugin(found, what, as_json=as_json)
+            problems = found.error.problems if found.error else ()
+            # A requirement that is not met was told as the reason.
+            if others := [
+                one for one in problems if one.plugin != what or one.code not in _OF_REQUIREMENTS
+            ]:
+                StartupError(others).show()
         else:
             method, path = ("GET", what) if path is None else (what, path)
             _explain_request(found, method.upper(), path, as_json=as_json)
-    found.show_error()
+            found.show_error()
 
 
 def _explain_plugin(found: Diagnosis, name: str, *, as_json: bool) -> None:
@@ -102,6 +116,8 @@ def _request(report: RequestReport) -> Iterator[str]:
         yield f"  arguments    {arguments or 'none'}"
     yield f"  limit        {report.limit}"
     yield from _labelled("cache", ("" if report.is_cached else "no: ") + report.cache)
+    if report.totals is not None:
+        yield from _labelled("totals", report.totals)
     yield from _labelled("transaction", report.transaction)
     yield from _labelled("fast path", ("" if report.has_fast_path else "no: ") + report.path_taken)
     yield "  stages, in order"

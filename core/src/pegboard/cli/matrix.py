@@ -27,10 +27,12 @@ FORMATS = ("list", "json", "tox", "toml", "github", "gitlab")
 @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--strength",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=6),
     help="Every group of so many plugins and values is in some combination.  [default: 2]",
 )
-@click.option("--touching", metavar="PLUGIN", help="Only combinations with this plugin.")
+@click.option(
+    "--touching", metavar="PLUGIN", help="Only combinations with this plugin, or distribution."
+)
 @click.option("--max-jobs", type=click.IntRange(min=1), help="No more combinations than these.")
 @click.option(
     "--project",

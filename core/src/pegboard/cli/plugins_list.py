@@ -13,8 +13,8 @@ from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
 from pegboard.settings import nearest_name
 
-_HEADER = ("NAME", "DISTRIBUTION", "STATE", "SCHEMA", "START", "ROUTES", "TABLES")
-_WIDE = ("HOOKS", "SETTINGS", "COMMANDS", "CLAIMS")
+_HEADER = ("NAME", "DISTRIBUTION", "CLAIMS", "STATE", "SCHEMA", "START", "ROUTES", "TABLES")
+_WIDE = ("HOOKS", "SETTINGS", "COMMANDS")
 
 
 @click.command(name="list")
@@ -85,11 +85,11 @@ def _diagnose(info: ScriptInfo) -> Diagnosis:
 
 def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
     """Yield the lines of the table; a reason that is too long for its line follows it."""
-    grades = _claimed_grades() if wide else {}
+    grades = _claimed_grades()
     rows: list[Sequence[str]] = [(*_HEADER, *_WIDE)] + [
-        (*_row(one), grades.get(one.name, "-")) for one in reports
+        _row(one, grades.get(one.name, "-")) for one in reports
     ]
-    count = len(rows[0]) if wide else fitting_columns(rows, 3)
+    count = len(rows[0]) if wide else fitting_columns(rows, 4)
     lines = [*as_table([row[:count] for row in rows])]
     yield lines[0]
     for report, line in zip(reports, lines[1:], strict=True):
@@ -113,12 +113,12 @@ def _claimed_grades() -> dict[str, str]:
     return claimed_grades()
 
 
-def _row(report: PluginReport) -> tuple[str, ...]:
+def _row(report: PluginReport, claim: str) -> tuple[str, ...]:
     label = f"{report.distribution or '-'} {report.version or ''}".strip()
-    head = (report.name, label, report.state.word)
+    head = (report.name, label, claim, report.state.word)
     known = report.known
     if known is None:
-        return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - 1 - len(head)))
+        return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - len(head)))
     return (
         *head,
         known.migration_state,

@@ -6,7 +6,7 @@ from flask.cli import ScriptInfo, pass_script_info
 
 from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
-from pegboard.inspection import Diagnosis
+from pegboard.inspection import Diagnosis, find_state
 from pegboard.logs import not_logged
 from pegboard.migrations import Absent, find_absent, remove_absent, remove_history
 from pegboard.plugins import (
@@ -90,7 +90,7 @@ def _remove_inactive(plugin: Candidate, found: Diagnosis, *, yes: bool) -> None:
     """Drop the data of an installed plugin that is not asked, as it is disabled or broken."""
     name = plugin.name
     recorded = find_absent(current_app, name)
-    state = found.state_of(plugin)
+    state = find_state(found, plugin).word
     if recorded is None:
         message = (
             f"{name} is not active ({state}), and the database has no version table of it: there "

@@ -12,6 +12,7 @@ from pegboard.inspection.findings import (
     find_unread,
 )
 from pegboard.inspection.plugin_report import KnownPlugin, PluginReport, Plugins, report_plugins
+from pegboard.inspection.plugin_state import find_state
 from pegboard.inspection.request_report import RequestReport, explain_request
 from pegboard.inspection.settings_report import settings_document
 
@@ -31,6 +32,7 @@ __all__ = [
     "find_doubled",
     "find_leftovers",
     "find_revision_problems",
+    "find_state",
     "find_unread",
     "report_plugins",
     "settings_document",

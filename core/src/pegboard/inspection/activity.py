@@ -1,6 +1,6 @@
 """Why a plugin is active or not: what its metadata, the settings and its requirements say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -62,23 +62,24 @@ def _reasons(found: Diagnosis, candidate: Candidate) -> Iterator[Reason]:
     values = {one.declaration.field: one for one in configuration.values}
     yield from _lists(candidate, core, values)
     exclusion = find_exclusion(candidate, core)
-    yield from _requirements(candidate, found)
+    unmet = _unmet_requirements(candidate, found)
+    yield from _requirements(candidate, unmet)
     told = [*_problems(found, candidate)]
     if exclusion is not None:
         text = "not imported, and nothing of it is run"
         yield Reason("import", found.has(candidate), text)
     elif candidate.fault is None:
         for problem in told:
-            yield Reason("check", is_met=False, text=f"{problem.summary} [{problem.code}]")
+            if problem.summary not in {one.summary for one in unmet}:
+                yield Reason("check", is_met=False, text=f"{problem.summary} [{problem.code}]")
         if not told and found.has(candidate):
             yield Reason("check", is_met=True, text="imported, its hooks and settings are right")
         elif not told:
             text = "create_app was given other plugins (plugins=…)"
             yield Reason("create_app", is_met=False, text=text)
-    others = [one for one in (found.error.problems if found.error else ()) if one not in told]
-    if others:
-        names = ", ".join(sorted({one.plugin or "the core" for one in others}))
-        yield Reason("service", is_met=False, text=f"it cannot start, because of: {names}")
+    if names := _others_at_fault(found, candidate):
+        text = f"it cannot start, because of: {', '.join(names)}"
+        yield Reason("service", is_met=False, text=text)
 
 
 def _metadata(candidate: Candidate) -> Iterator[Reason]:
@@ -122,22 +123,29 @@ def _lists(candidate: Candidate, core: CoreSettings, values: dict[str, Value]) -
         yield Reason(about, is_met, text if origin == "default" else f"{text} ({origin})")
 
 
-def _requirements(candidate: Candidate, found: Diagnosis) -> Iterator[Reason]:
-    distribution = candidate.distribution
-    if distribution is None:
-        return
+def _unmet_requirements(candidate: Candidate, found: Diagnosis) -> list[Problem]:
+    if candidate.distribution is None:
+        return []
     active = [one for one in found.registry.plugins if one.name != candidate.name]
     skipped = {one.plugin or "": one for one in found.registry.skipped}
-    unmet = {
-        problem.summary.removeprefix("it requires ").partition(",")[0].strip(): problem
-        for problem in check_requirements([*active, candidate], skipped)
-        if problem.plugin == candidate.name
-    }
-    for problem in unmet.values():
+    problems = check_requirements([*active, candidate], skipped)
+    return [*dict.fromkeys(one for one in problems if one.plugin == candidate.name)]
+
+
+def _requirements(candidate: Candidate, unmet: Sequence[Problem]) -> Iterator[Reason]:
+    for problem in unmet:
         yield Reason("requirement", is_met=False, text=f"{problem.summary} [{problem.code}]")
-    if not unmet:
-        texts = ", ".join(sorted(map(str, distribution.requires.values()))) or "nothing"
-        yield Reason("requirement", is_met=True, text=texts)
+    if candidate.distribution is not None and not unmet:
+        requires = candidate.distribution.requires.values()
+        text = ", ".join(sorted(map(str, requires))) or "nothing"
+        yield Reason("requirement", is_met=True, text=text)
+
+
+def _others_at_fault(found: Diagnosis, candidate: Candidate) -> list[str]:
+    """Return what else keeps the service from starting: the names of plugins, or the core."""
+    told = [*_problems(found, candidate)]
+    problems = found.error.problems if found.error else ()
+    return sorted({one.plugin or "the core" for one in problems if one not in told})
 
 
 def _problems(found: Diagnosis, candidate: Candidate) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -13,7 +12,14 @@ from werkzeug.routing import RequestRedirect
 from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.cache import CacheStage, declared_of, get_cache
 from pegboard.http import METHODS
+from pegboard.inspection.expected_answers import (
+    ExpectedAnswer,
+    answers_of,
+    answers_unmatched,
+    operation_of,
+)
 from pegboard.inspection.guards import GuardReport, guards_of, handler_of
+from pegboard.inspection.list_totals import explain_totals
 from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
 from pegboard.stages import EXEMPT_BLUEPRINTS, Match, Route, get_stages
 
@@ -31,15 +37,6 @@ class StageReport:
     """Whether it does anything there."""
     explanation: tuple[str, ...]
     """What it does, if it says so."""
-
-
-@dataclass(frozen=True)
-class ExpectedAnswer:
-    """An answer that a client may get."""
-
-    status: str
-    description: str
-    headers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,8 @@ class RequestReport:
     is_cached: bool
     cache: str
     """For how long an answer is cached, or why it is not."""
+    totals: str | None
+    """How a list tells how many rows there are; None for what is no list."""
     guards: tuple[GuardReport, ...]
     transaction: str
     has_fast_path: bool
@@ -93,6 +92,7 @@ class RequestReport:
             ],
             "limit": self.limit,
             "cache": {"cached": self.is_cached, "explanation": self.cache},
+            "totals": self.totals,
             "guards": [
                 {"kind": one.kind, "what": one.what, "plugin": one.owner.name}
                 for one in self.guards
@@ -120,7 +120,7 @@ def explain_request(app: Flask, method: str, path: str) -> RequestReport:
         view = route and app.view_functions[route.endpoint]
         outcome, error = _outcome(app, method, sent.decode(errors="replace"), route)
         guards = tuple(guards_of(app, route, wrappers))
-        answers = tuple(_answers(app, route, match) if route else _answers_unmatched(outcome))
+        answers = tuple(answers_of(app, route, match) if route else answers_unmatched(outcome))
         if error is not None and (handler := handler_of(app, error)) is not None:
             outcome, answers = f"{outcome}; {handler.what} ({handler.owner}) answers", ()
         return RequestReport(
@@ -136,6 +136,7 @@ def explain_request(app: Flask, method: str, path: str) -> RequestReport:
             limit=_limit(app, route),
             is_cached=is_cached,
             cache=cache,
+            totals=explain_totals(app, route),
             guards=guards,
             transaction=_transaction(route, wrappers),
             has_fast_path=match.fast_path is not None,
@@ -144,7 +145,7 @@ def explain_request(app: Flask, method: str, path: str) -> RequestReport:
                 or f"usual requests are answered by {type(match.fast_path).__name__}, without Flask"
             ),
             answers=(*answers, *_answers_of_guards(guards)),
-            is_documented=bool(route and _operation(app, route)),
+            is_documented=bool(route and operation_of(app, route)),
         )
 
 
@@ -228,49 +229,6 @@ def _transaction(route: Route | None, wrappers: tuple[Wrapper, ...]) -> str:
             "rolled back when it raises, and run again up to three times after a deadlock"
         )
     return "none of the platform: what the view does not commit itself is rolled back at the end"
-
-
-def _operation(app: Flask, route: Route) -> Mapping[str, Any] | None:
-    """Return what the OpenAPI document says of a route."""
-    from flask_smorest.spec.plugins import FlaskPlugin  # noqa: PLC0415 - slow to import
-
-    api = app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
-    document: Mapping[str, Any] = api.spec.to_dict()
-    item = document["paths"].get(FlaskPlugin.flaskpath2openapi(route.rule.rule), {})
-    method = "get" if route.method == "HEAD" else route.method.lower()
-    found: Mapping[str, Any] | None = item.get(method)
-    return found and {**found, "responses": _resolved(found.get("responses", {}), document)}
-
-
-def _resolved(responses: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    components = document.get("components", {})
-    return {
-        str(status): components.get("responses", {}).get(one["$ref"].rpartition("/")[2], {})
-        if "$ref" in one
-        else one
-        for status, one in responses.items()
-    }
-
-
-def _answers(app: Flask, route: Route, match: Match) -> Iterator[ExpectedAnswer]:
-    operation = _operation(app, route)
-    if operation is None:
-        if route.method == "OPTIONS":
-            yield ExpectedAnswer("200", "OK", ("Allow",))
-        else:
-            yield ExpectedAnswer("any", f"what {describe(route.function)} answers", ())
-        if match.handlers:
-            yield ExpectedAnswer("4XX, 5XX", "what a stage answers", ())
-        return
-    for status, response in sorted(operation["responses"].items()):
-        headers = tuple(sorted(response.get("headers", {})))
-        yield ExpectedAnswer(status, " ".join(response.get("description", "").split()), headers)
-
-
-def _answers_unmatched(outcome: str) -> Iterator[ExpectedAnswer]:
-    status = HTTPStatus(int(outcome.partition(" ")[0]))
-    headers = {HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",), HTTPStatus.NOT_FOUND: ()}
-    yield ExpectedAnswer(str(status.value), status.phrase, headers.get(status, ("Location",)))
 
 
 def _answers_of_guards(guards: Iterable[GuardReport]) -> Iterator[ExpectedAnswer]:

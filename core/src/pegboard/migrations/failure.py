@@ -13,6 +13,13 @@ from pegboard.migrations.errors import MigrationError, line_in
 from pegboard.migrations.histories import History
 from pegboard.migrations.script_directory import revision_label
 
+_NOT_NULL_VIOLATION = "23502"
+
+VALUES_FOR_ROWS = (
+    "A column that is NOT NULL needs a value for the rows that are there: give it a server_default "
+    "in the revision, or add it without NOT NULL, fill it by op.execute, and then make it NOT NULL."
+)
+
 
 def describe_remains(committed: Committed, connection: Connection) -> str:
     """Return what of a failed revision the database has kept, and what to do; empty if nothing."""
@@ -31,6 +38,13 @@ def describe_remains(committed: Committed, connection: Connection) -> str:
     )
 
 
+def _lacks_values(error: DBAPIError) -> bool:
+    """Return whether a column is to be NOT NULL where rows have no value for it."""
+    code = getattr(error.orig, "pgcode", None)
+    # SQLite has no code for the refusal of ALTER TABLE.
+    return code == _NOT_NULL_VIOLATION or "NOT NULL" in str(error.orig)
+
+
 def describe_failure(
     history: History, scripts: Sequence[Script], error: Exception, remains: str
 ) -> MigrationError:
@@ -41,6 +55,8 @@ def describe_failure(
         reason = error.message
     elif isinstance(error, DBAPIError):
         reason = str(error.orig).strip()
+        if _lacks_values(error):
+            reason += f"\n  hint: {VALUES_FOR_ROWS}"
     else:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if not scripts:

@@ -19,6 +19,7 @@ from pegboard.migrations.ownership import (
     existing_tables,
     owned_tables,
 )
+from pegboard.migrations.revision_faults import running_line
 from pegboard.migrations.script_directory import read_revisions
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
@@ -33,15 +34,20 @@ _CACHE_ATTRIBUTE = "foreign_tables"
 
 
 class ForeignTableError(MigrationError):
-    """Raised when a revision touches a table of another history."""
+    """Raised when a revision touches a table of another history.
 
-    def __init__(self, history: str, table: TableName, owner: str) -> None:
+    It names the line of the revision that is being run where it is made.
+    """
+
+    def __init__(self, history: History, table: TableName, owner: str) -> None:
+        name, place = history.name, running_line(history)
         hint = (
-            f"A revision of {history} touches only tables of {history}. If this one is meant to do "
+            f"A revision of {name} touches only tables of {name}. If this one is meant to do "
             "more, repeat the command with --allow-foreign."
         )
         summary = f"it touches table {table}, which belongs to {owner}"
-        super().__init__(str(Problem(Code.FOREIGN_TABLE, summary, hint, history)))
+        summary += f", at {place}" if place else ""
+        super().__init__(str(Problem(Code.FOREIGN_TABLE, summary, hint, name)))
 
 
 @contextmanager
@@ -63,7 +69,7 @@ def refuse_foreign_tables(connection: Connection, config: Config) -> Iterator[No
         config.attributes[_CACHE_ATTRIBUTE] = owners
 
     def refuse(table: TableName) -> ForeignTableError:
-        return ForeignTableError(history.name, table, owners[table])
+        return ForeignTableError(history, table, owners[table])
 
     if owners and connection.dialect.name == "postgresql":
         with watch_postgresql(connection, owners.keys(), refuse):

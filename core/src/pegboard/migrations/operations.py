@@ -1,7 +1,7 @@
 """What autogenerate has found, arranged so that the revision fits every database."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +32,18 @@ def make_portable(script: ops.MigrationScript, dialect: Dialect) -> None:
         container.ops = list(_flattened_batches(container.ops))
         for operation in _flatten(container.ops):
             _make_portable(operation, dialect, is_reflected=is_reflected)
+
+
+def columns_without_values(script: ops.MigrationScript) -> Iterator[str]:
+    """Yield the columns that the upgrade makes NOT NULL, and that rows may have no value for."""
+    assert script.upgrade_ops is not None
+    for operation in _flatten(script.upgrade_ops.ops):
+        match operation:
+            case ops.AddColumnOp(column=column) if not (column.nullable or column.server_default):
+                yield f"{operation.table_name}.{column.name}"
+            case ops.AlterColumnOp(modify_nullable=False, modify_server_default=default):
+                if not default:
+                    yield f"{operation.table_name}.{operation.column_name}"
 
 
 def _flatten(operations: Iterable[ops.MigrateOperation]) -> Iterable[ops.MigrateOperation]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from traceback import walk_tb
+from traceback import walk_stack, walk_tb
 
 from alembic.util import load_python_file
 
@@ -55,6 +55,18 @@ def places_of(history: History, revisions: Iterable[str]) -> str:
         for one in sorted(found, key=lambda one: one.id)
         if one.id in wanted
     )
+
+
+def running_line(history: History) -> str:
+    """Return which line of a revision of the history is being run, as in `shop/migrations/a.py:3`.
+
+    It is empty outside of revisions.
+    """
+    for frame, line in walk_stack(None):
+        path = Path(frame.f_code.co_filename)
+        if path.parent == history.versions:
+            return _place(history, path, line)
+    return ""
 
 
 def revision_files(history: History) -> list[Path]:

@@ -25,13 +25,14 @@ from pegboard.migrations.drift import (
     describe_pending,
 )
 from pegboard.migrations.errors import MigrationError
+from pegboard.migrations.failure import VALUES_FOR_ROWS
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
 )
 from pegboard.migrations.lock import Report
-from pegboard.migrations.operations import make_portable
+from pegboard.migrations.operations import columns_without_values, make_portable
 from pegboard.migrations.script_directory import read_script_directory
 from pegboard.problems import Code, Problem
 
@@ -169,7 +170,16 @@ def _write_one(
         raise _not_writable(history, f": {differences}")
     path = _format(Path(script.path))
     report(f"{history.name}: wrote {path}: {differences}")
+    _report_columns(found.without_values, history, path, report)
     return path
+
+
+def _report_columns(
+    without_values: Sequence[str], history: History, path: Path, report: Report
+) -> None:
+    """Report the columns of a new file for which rows that are there have no value, if any."""
+    if without_values:
+        report(f"{history.name}: correct {path}: {', '.join(without_values)}. {VALUES_FOR_ROWS}")
 
 
 class _Differences:
@@ -182,6 +192,8 @@ class _Differences:
         """What a revision can be written for, one sentence each."""
         self.by_hand: list[str] = []
         """What none can be written for, one sentence each."""
+        self.without_values: list[str] = []
+        """The columns for which rows that are there have no value."""
 
     def fill(
         self, context: MigrationContext, _revision: object, directives: list[MigrationScript]
@@ -195,6 +207,7 @@ class _Differences:
         if revision.upgrade_ops is not None:
             self.written += describe_differences(revision.upgrade_ops.as_diffs())
             make_portable(revision, db.engine.dialect)
+            self.without_values += columns_without_values(revision)
         if not self.written or self._history.is_installed:
             directives.clear()
         elif self._message is None:

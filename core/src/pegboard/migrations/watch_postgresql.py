@@ -64,8 +64,10 @@ def watch_postgresql(
     """Raise what `refuse` returns for a table if the block touches one of `tables`.
 
     It is raised before the transaction that did it is committed, and nothing can be committed
-    afterwards. The connection must not be in a transaction yet. On other connections of the engine,
-    whose transactions are not known, each statement is refused by its text.
+    afterwards. Where the text of a statement names the table, `refuse` is called before it is
+    executed, so that it can tell where. The connection must not be in a transaction yet. On other
+    connections of the engine, whose transactions are not known, each statement is refused by its
+    text.
     """
     watch = _Watch(connection, tables, refuse)
     connection.rollback()
@@ -143,12 +145,13 @@ class _Watch:
         """By the ids of tables and sequences, the table that each belongs to."""
         self._table_of = {part.name: part.table for part in parts}
         self._before = read_states(connection, self._watched)
-        self._named: set[TableName] = set()
-        """The watched tables that the text of a statement has named."""
+        self._refusals: dict[TableName, Exception] = {}
+        """What is raised for the watched tables that the text of a statement has named."""
 
     def note_statement(self, statement: str) -> None:
         """Take note of a statement of the transaction; refuse it if it leaves no locks to read."""
-        self._named |= self._changed_by(statement)
+        for table in self._changed_by(statement) - self._refusals.keys():
+            self._refusals[table] = self._refuse(table)
         driver: Any = self._connection.connection.driver_connection
         is_commit = commits(statement)
         if is_commit or driver.autocommit or sets_sequence(statement):
@@ -167,7 +170,7 @@ class _Watch:
         if table := self._touched():
             # SQLAlchemy does not roll back what it has begun to commit.
             self._connection.dialect.do_rollback(self._connection.connection)
-            raise self._refuse(table)
+            raise self._refusals.get(table) or self._refuse(table)
 
     def _changed_by(self, statement: str) -> set[TableName]:
         names = tables_changed_by(statement)
@@ -196,7 +199,7 @@ class _Watch:
 
     def _is_written_to(self, oid: int, written: Collection[int]) -> bool:
         """Return whether a statement has written a table, and not a foreign key or a trigger."""
-        if self._watched[oid] in self._named:
+        if self._watched[oid] in self._refusals:
             return True
         parameters = {"written": [*written], "table": oid}
         return not self._connection.scalar(_WRITES_ON, parameters)

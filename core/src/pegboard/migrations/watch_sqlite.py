@@ -38,11 +38,12 @@ def watch_sqlite(
 ) -> Iterator[None]:
     """Raise what `refuse` returns for a table if a statement in the block touches one of `tables`.
 
-    The statement is not executed, and nothing can be committed afterwards. Other connections that
+    `refuse` is called while the statement runs, so that it can tell where. The statement is not
+    executed, and nothing can be committed afterwards. Other connections that
     this thread takes from the engine meanwhile are watched, too.
     """
     watched = {(table.schema, table.name.lower()): table for table in tables}
-    touched: list[TableName] = []
+    refusals: list[Exception] = []
     drivers: list[Any] = []
 
     def authorize(
@@ -52,7 +53,7 @@ def watch_sqlite(
         # What a trigger does is the doing of those who created it.
         if table is None or trigger is not None:
             return sqlite3.SQLITE_OK
-        touched.append(table)
+        refusals.append(refuse(table))
         return sqlite3.SQLITE_DENY
 
     def watch(driver: Any) -> None:
@@ -61,10 +62,10 @@ def watch_sqlite(
 
     def refuse_commit(connection: Connection) -> None:
         # A revision may have caught the error of the statement.
-        if touched:
+        if refusals:
             # SQLAlchemy does not roll back what it has begun to commit.
             connection.dialect.do_rollback(connection.connection)
-            raise refuse(touched[0])
+            raise refusals[0]
 
     watch(connection.connection.driver_connection)
     event.listen(connection, "commit", refuse_commit)
@@ -72,8 +73,8 @@ def watch_sqlite(
         with visit_taken_connections(connection.engine, watch):
             yield
     except Exception as error:
-        if touched:
-            raise refuse(touched[0]) from error
+        if refusals:
+            raise refusals[0] from error
         raise
     finally:
         event.remove(connection, "commit", refuse_commit)

@@ -24,6 +24,7 @@ from pegboard.plugins.last_start import (
     record_start,
 )
 from pegboard.plugins.parties import Collision, settle, titled
+from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
 from pegboard.plugins.registry import (
     Registry,
     Skipped,
@@ -61,9 +62,12 @@ __all__ = [
     "init_registry",
     "installed_plugins",
     "is_plugin_name",
+    "locate_part",
+    "locate_route",
     "may_skip",
     "note_endpoints",
     "record_start",
+    "refused_blueprint",
     "rules_of",
     "select_plugins",
     "settle",

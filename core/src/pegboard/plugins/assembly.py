@@ -1,7 +1,7 @@
 """Building the registry: check and register the plugins, collect what each contributes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pluggy
@@ -21,6 +21,7 @@ from pegboard.plugins.registration import add_hookspecs, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.plugins.services import check_services
+from pegboard.plugins.settings_classes import find_wrong_types
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
@@ -29,6 +30,7 @@ from pegboard.settings import (
     Unused,
     Value,
     declarations_of,
+    is_readable,
     prefix_of,
     resolve_settings,
     unknown_settings,
@@ -78,15 +80,44 @@ def examine(
     app can be built from it. `skipped` are the problems of plugins that were left out.
     """
     reasons = {problem.plugin or "": problem for problem in skipped}
-    problems = [
-        *find_wrong_names(candidates),
-        *find_same_names(candidates),
-        *check_requirements(candidates, reasons),
-    ]
+    read = _read(candidates, reasons)
+    collected = _collect(read, configuration, wanted=len(candidates))
+    judged = _judge(read, collected, configuration)
+    mislisted, absent = check_listed_names(
+        configuration.core, [one.name for one in candidates], reasons
+    )
+    problems = [*read.problems, *collected.problems, *mislisted, *judged.problems]
+    registry = Registry(
+        collected.plugins,
+        (),
+        judged.skippable,
+        collected.settings,
+        collected.values,
+        read.manager,
+        (*collected.unused, *absent, *judged.unused),
+    )
+    # A plugin that pluggy refuses is checked twice, and a name may be taken three times.
+    return registry, [*dict.fromkeys(problems)]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The plugins that were imported, and which hooks they have."""
+
+    manager: pluggy.PluginManager
+    ordered: Sequence[Candidate]
+    """All, each after those that its distribution requires."""
+    registered: Sequence[Candidate]
+    """Those that the manager has."""
+    problems: Sequence[Problem]
+    collisions: Sequence[Collision]
+
+
+def _read(candidates: Sequence[Candidate], skipped: Mapping[str, Problem]) -> _Read:
+    """Import and register the candidates; check what they are, and which hooks they have."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(CoreHooks)
     ordered, cycles = in_order(reversed(candidates))  # of one name the first stays
-    problems += cycles
     registered: list[Candidate] = []
     objects: dict[str, Any] = {}
     found: list[Problem | Collision] = []
@@ -97,43 +128,83 @@ def examine(
             registered.append(candidate)
     declared: list[tuple[str, Any]] = []
     found += add_hookspecs(manager, registered, declared)
-    mistaken = {one.plugin for one in found if isinstance(one, Problem)}
-    sound = {one.name for one in registered} - mistaken
+    sound = {one.name for one in registered} - {one.plugin for one in _problems_in(found)}
     unread = [one for one in ordered if one.name not in sound]
     for candidate in ordered:
         if (obj := objects[candidate.name]) is not None:
             found += check_hooks(manager, candidate, obj, unread, declared)
             warn_of_deprecated_hooks(manager, candidate, obj)
-    # One that pluggy refuses is checked twice.
-    problems += dict.fromkeys(one for one in found if isinstance(one, Problem))
-    plugins = []
-    for candidate in registered:
+    problems = [
+        *find_wrong_names(candidates),
+        *find_same_names(candidates),
+        *check_requirements(candidates, skipped),
+        *cycles,
+        *_problems_in(found),
+    ]
+    return _Read(manager, ordered, registered, problems, _collisions_in(found))
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """What the registered plugins contribute, and the settings in force."""
+
+    plugins: tuple[Plugin, ...]
+    settings: Mapping[type[Settings], Settings]
+    values: tuple[Value, ...]
+    unused: tuple[Unused, ...]
+    problems: Sequence[Problem]
+    collisions: Sequence[Collision]
+
+
+def _collect(read: _Read, configuration: Configuration, *, wanted: int) -> _Collected:
+    """Ask each plugin what it has, and resolve its settings; `wanted` is how many there are."""
+    plugins: list[Plugin] = []
+    problems: list[Problem] = []
+    for candidate in read.registered:
         try:
-            plugins.append(collect(manager, candidate))
+            plugins.append(collect(read.manager, candidate))
         except PluginError as error:
             problems += error.problems
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
-    config = {**configuration.flask, **{value.declaration.key: value.value for value in values}}
-    is_complete = len(plugins) == len(candidates)
-    problems += find_undeclared_references(plugins, is_complete=is_complete)
-    found += (services := list(check_services(manager, plugins, is_complete=is_complete)))
-    problems += (one for one in services if isinstance(one, Problem))
-    allowed = (one.name for one in ordered if _is_skippable(one.name, configuration.core))
-    skippable = find_skippable(ordered, allowed)
-    circles, misnamed = order_hooks(manager, registered, skippable)
-    problems += circles
-    collisions, invalid = find_collisions(plugins, manager, config)
-    collisions += (one for one in found if isinstance(one, Collision))
-    mislisted, absent = check_listed_names(
-        configuration.core, [one.name for one in candidates], reasons
-    )
-    problems += [*invalid, *misset, *mislisted]
-    failed = {problem.plugin for problem in problems if problem.plugin is not None}
-    # A name that a plugin has three times is one problem.
-    problems += dict.fromkeys(settle(collisions, skippable, failed))
-    left = (*unused, *absent, *misnamed)
-    registry = Registry(tuple(plugins), (), skippable, settings, values, manager, left)
-    return registry, problems
+    is_complete = len(plugins) == wanted
+    services = [*check_services(read.manager, plugins, is_complete=is_complete)]
+    problems += [
+        *find_undeclared_references(read.manager, plugins, is_complete=is_complete),
+        *_problems_in(services),
+        *misset,
+    ]
+    return _Collected(tuple(plugins), settings, values, unused, problems, _collisions_in(services))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What follows for the plugins as a whole."""
+
+    skippable: frozenset[str]
+    unused: Sequence[Unused]
+    problems: Sequence[Problem]
+
+
+def _judge(read: _Read, collected: _Collected, configuration: Configuration) -> _Judged:
+    """Order the hooks, compare the plugins, and lay each collision on one of its plugins."""
+    allowed = (one.name for one in read.ordered if _is_skippable(one.name, configuration.core))
+    skippable = find_skippable(read.ordered, allowed)
+    circles, misnamed = order_hooks(read.manager, read.registered, skippable)
+    config = {**configuration.flask, **{one.declaration.key: one.value for one in collected.values}}
+    collisions, incomparable = find_collisions(collected.plugins, read.manager, config)
+    problems = [*circles, *incomparable]
+    told = (*read.problems, *collected.problems, *problems)
+    failed = {problem.plugin for problem in told if problem.plugin is not None}
+    collisions += [*read.collisions, *collected.collisions]
+    return _Judged(skippable, misnamed, [*problems, *settle(collisions, skippable, failed)])
+
+
+def _problems_in(found: Iterable[Problem | Collision]) -> list[Problem]:
+    return [one for one in found if isinstance(one, Problem)]
+
+
+def _collisions_in(found: Iterable[Problem | Collision]) -> list[Collision]:
+    return [one for one in found if isinstance(one, Collision)]
 
 
 def _resolve_settings(
@@ -151,7 +222,11 @@ def _resolve_settings(
             plugin.settings, plugin.name, configuration.sources
         )
         values += found
-        problems += map(plugin.adopt, wrong)
+        problems += find_wrong_types(plugin, plugin.settings)
+        told = {one.declaration.key for one in found if not is_readable(one.declaration.annotation)}
+        problems += (
+            plugin.adopt(one) for one in wrong if one.summary.split()[1].rstrip(":") not in told
+        )
         if settings is not None:
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}

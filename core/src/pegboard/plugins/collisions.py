@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pluggy
@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 from pegboard.plugins.contributions import Plugin
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.parties import Collision, titled
+from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
 from pegboard.plugins.routes import Routes, rules_of
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.settings import CoreSettings, declarations_of
@@ -57,6 +58,10 @@ The primary key of its version table, as in `alembic_version_items_pkc`, must fi
 characters of a name of PostgreSQL.
 """
 
+_BLUEPRINTS = "pegboard_blueprints"
+
+_SAME_TABLE = "where case does not count, as in SQLite"
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
@@ -82,9 +87,15 @@ class UniqueName:
     name: str
     owner: Plugin | None
     """None is the core."""
+    hook: str = ""
+    """The hook that returns what has the name."""
+    part: Any = None
+    """The function, class or table that has it, if there is one."""
+    member: str = ""
+    """What in the class has it."""
 
     @property
-    def compared(self) -> tuple[str, str]:
+    def identity(self) -> tuple[str, str]:
         """What two of one name share. SQLite does not tell `Items` from `items`."""
         return self.kind, self.name.lower() if self.kind == "table" else self.name
 
@@ -138,38 +149,61 @@ def find_collisions(
     routes.add(None, _core_rules())
     for plugin in plugins:
         try:
-            collisions += routes.add(plugin, _rules_of(plugin, config))
+            scratch = _register(plugin, config, manager)
+            locate = partial(locate_route, manager, plugin, _BLUEPRINTS, scratch)
+            collisions += routes.add(plugin, rules_of(scratch), locate)
         except PluginError as error:
             problems += error.problems
     names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
-    collisions += _same_names([*names, *_providers(plugins, manager)])
+    collisions += _same_names([*names, *_providers(plugins, manager)], manager)
     return collisions, problems
 
 
-def _same_names(names: Sequence[UniqueName]) -> Iterator[Collision]:
+def _same_names(names: Sequence[UniqueName], manager: pluggy.PluginManager) -> Iterator[Collision]:
     """Yield a collision for each two owners of one name, and each name that one has twice."""
-    owners: dict[tuple[str, str], list[Plugin | None]] = {}
+    owners: dict[tuple[str, str], list[UniqueName]] = {}
     for name in names:
-        earlier = owners.setdefault(name.compared, [])
+        earlier = owners.setdefault(name.identity, [])
         if name.owner is not None:
             for other in earlier:
-                yield _same_name(name, name.owner, other)
-        earlier.append(name.owner)
+                yield _same_name(name, name.owner, other, manager)
+        earlier.append(name)
 
 
-def _same_name(name: UniqueName, later: Plugin, earlier: Plugin | None) -> Collision:
-    code, what = _CODES[name.kind], f"{name.kind} {name.name}"
+def _same_name(
+    name: UniqueName, later: Plugin, other: UniqueName, manager: pluggy.PluginManager
+) -> Collision:
+    code, earlier = _CODES[name.kind], other.owner
+    places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
     if later is earlier:
-        summary = f"it has two: {what}"
-        return Collision(code, later, later, summary, change="Rename one of the two")
+        summary = f"it has two: {name.kind} {name.name}"
+        if name.name != other.name:
+            summary += f", and {other.name}, {_SAME_TABLE}"
+        return Collision(code, later, later, summary, change="Rename one of the two", **places)
     return Collision(
         code,
         later,
         earlier,
-        later_summary=f"{what} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
-        earlier_summary=f"{what} belongs to {titled(later)} too",
+        later_summary=_claim(name, other, earlier),
+        earlier_summary=_claim(other, name, later),
         change="" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
+        **places,
     )
+
+
+def _claim(name: UniqueName, other: UniqueName, owner: Plugin | None) -> str:
+    """Return what is wrong with a name that another owner has."""
+    what = f"{name.kind} {name.name}"
+    if name.name != other.name:
+        return f"{what} is {other.kind} {other.name} of {titled(owner)}, {_SAME_TABLE}"
+    return f"{what} belongs to {titled(owner)} {'too' if owner else 'already'}"
+
+
+def _locate(name: UniqueName, manager: pluggy.PluginManager) -> str:
+    """Return where a plugin has a name; empty for a name of the core or of metadata."""
+    if name.owner is None or not name.hook:
+        return ""
+    return locate_part(manager, name.owner, name.hook, name.part, name.member)
 
 
 def _providers(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iterator[UniqueName]:
@@ -177,7 +211,7 @@ def _providers(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iter
         names = {one.plugin_name for one in getattr(manager.hook, hook).get_hookimpls()}
         for plugin in plugins:
             if plugin.name in names:
-                yield UniqueName("single-provider strategy", hook, plugin)
+                yield UniqueName("single-provider strategy", hook, plugin, hook)
 
 
 def _core_names() -> Iterator[UniqueName]:
@@ -193,16 +227,19 @@ def _core_names() -> Iterator[UniqueName]:
 
 def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
     yield UniqueName("plugin name", plugin.name, plugin)
-    for declaration in declarations_of(plugin.settings, plugin.name) if plugin.settings else ():
-        yield UniqueName("setting", declaration.key, plugin)
+    settings = plugin.settings
+    for one in declarations_of(settings, plugin.name) if settings else ():
+        yield UniqueName("setting", one.key, plugin, "pegboard_settings", settings, one.field)
     for blueprint in plugin.blueprints:
-        yield UniqueName("blueprint", blueprint.name, plugin)
+        yield UniqueName("blueprint", blueprint.name, plugin, _BLUEPRINTS)
     for command in plugin.commands:
-        yield UniqueName("command", command.name or "", plugin)
+        name = command.name or ""
+        yield UniqueName("command", name, plugin, "pegboard_commands", command.callback)
     for check in plugin.health_checks:
-        yield UniqueName("health check", f"{plugin.name}.{check.name}", plugin)
-    for table in plugin.metadata.tables if plugin.metadata is not None else ():
-        yield UniqueName("table", table, plugin)
+        name = f"{plugin.name}.{check.name}"
+        yield UniqueName("health check", name, plugin, "pegboard_health_checks", check.check)
+    for name, table in plugin.metadata.tables.items() if plugin.metadata is not None else ():
+        yield UniqueName("table", name, plugin, "pegboard_models", table)
 
 
 @cache
@@ -214,8 +251,8 @@ def _core_rules() -> tuple[Rule, ...]:
     return tuple(rules_of(scratch))
 
 
-def _rules_of(plugin: Plugin, config: Mapping[str, Any]) -> list[Rule]:
-    """Return the routes of a plugin. Raises `PluginError` for blueprints that Flask refuses."""
+def _register(plugin: Plugin, config: Mapping[str, Any], manager: pluggy.PluginManager) -> Flask:
+    """Return an app with a plugin's blueprints. Raises `PluginError` for those Flask refuses."""
     scratch = Flask("pegboard", static_folder=None)
     scratch.config.from_mapping(config)
     problems: list[Problem] = []
@@ -225,8 +262,7 @@ def _rules_of(plugin: Plugin, config: Mapping[str, Any]) -> list[Rule]:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - registering a blueprint runs code of the plugin
-            summary = f"its blueprint {blueprint.name} cannot be registered: {error}"
-            problems.append(plugin.problem(Code.BLUEPRINT_INVALID, summary, "Fix the blueprint."))
+            problems.append(refused_blueprint(manager, plugin, blueprint.name, error))
     if problems:
         raise PluginError(*problems)
-    return rules_of(scratch)
+    return scratch

@@ -15,10 +15,11 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.origin import describe_error, locate_function
+from pegboard.plugins.origin import describe_error, locate_function, locate_model
 from pegboard.plugins.results import EXPECTED
+from pegboard.plugins.settings_classes import find_unreadable_settings
 from pegboard.problems import Code, PluginError, Problem, StartupError
-from pegboard.settings import Settings, declarations_of
+from pegboard.settings import Settings
 from pegboard.start_times import step
 
 _COLLECTED = (
@@ -125,21 +126,12 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
     if base:
         # A folder that is wrong is a problem already.
         if base.metadata.tables and not found.get("pegboard_migrations", True):
-            tables = ", ".join(base.metadata.tables)
-            summary = f"it has models of {tables}, but no migrations to create them"
-            hint = "Return the folder of its revisions from pegboard_migrations."
-            problems.append(candidate.problem(Code.MIGRATIONS_MISSING, summary, hint))
+            place = place_of(manager, candidate.name, "pegboard_models")
+            problems.append(_without_migrations(candidate, base, place))
         problems += _check_references(candidate, base)
     settings = found.get("pegboard_settings")
     if settings is not None:
-        try:
-            declarations_of(settings, candidate.name)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - evaluating annotations runs code of the plugin
-            summary = f"its settings cannot be read: {type(error).__name__}: {error}"
-            hint = "Fix the annotations of its Settings class."
-            problems.append(candidate.problem(Code.SETTINGS_CLASS_INVALID, summary, hint))
+        problems += find_unreadable_settings(candidate, settings)
     if problems:
         raise PluginError(*problems)
     return Plugin(
@@ -152,6 +144,13 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         health_checks=tuple(found["pegboard_health_checks"] or ()),
         interfaces=tuple(found["pegboard_requires"] or ()),
     )
+
+
+def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place: str) -> Problem:
+    tables = ", ".join(base.metadata.tables)
+    summary = f"it has models of {tables}, but no migrations to create them{place}"
+    hint = "Return the folder of its revisions from pegboard_migrations."
+    return candidate.problem(Code.MIGRATIONS_MISSING, summary, hint)
 
 
 def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iterator[Problem]:
@@ -168,7 +167,10 @@ def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iter
             except (NoReferenceError, ArgumentError):
                 is_resolved = False
                 place = f"{table.name}.{key.parent.name}"
-                summary = f"{place} refers to {key.target_fullname!r}, no column of this plugin"
+                where = locate_model(base, table, key.parent.name)
+                summary = (
+                    f"{place} refers to {key.target_fullname!r}, no column of this plugin{where}"
+                )
                 yield candidate.problem(code, summary, code.hint)
     if not is_resolved:
         return  # a relationship may fail for such a key alone

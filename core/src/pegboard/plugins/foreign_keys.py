@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pluggy
+from sqlalchemy import ForeignKey
+
 from pegboard.plugins.contributions import Plugin
+from pegboard.plugins.places import locate_part
 from pegboard.problems import Code, Problem
 
 
 def find_undeclared_references(
-    plugins: Sequence[Plugin], *, is_complete: bool
+    manager: pluggy.PluginManager, plugins: Sequence[Plugin], *, is_complete: bool
 ) -> Iterator[Problem]:
     """Yield a problem for each foreign key to a table of a plugin that cannot be kept.
 
@@ -21,34 +25,44 @@ def find_undeclared_references(
     for plugin in plugins:
         for table in plugin.metadata.tables.values() if plugin.metadata is not None else ():
             for key in sorted(table.foreign_keys, key=lambda one: one.parent.name):
-                referred = key.column.table
-                if referred.metadata is plugin.metadata:
-                    continue
-                place = f"{table.name}.{key.parent.name} refers to table {referred.name}"
-                owner = next((one for one in plugins if one.metadata is referred.metadata), None)
-                if owner is not None and _bind(plugin) != _bind(owner):
-                    yield plugin.problem(
-                        Code.MODEL_OTHER_DATABASE,
-                        f"{place} of {owner.name}, which is in another database: that of "
-                        f"{_described(owner)}, and not of {_described(plugin)}",
-                        "Keep the id in a column without a foreign key, or give both models one "
-                        "`bind_key`.",
-                    )
-                elif owner is None and is_complete:
-                    yield plugin.problem(
-                        Code.MODEL_REQUIREMENT_MISSING,
-                        f"{place}, which is of no active plugin",
-                        "Write the distribution of the plugin that has the table into the "
-                        "dependencies in pyproject.toml, and activate that plugin.",
-                    )
-                elif owner is not None and not _requires(plugin, owner, plugins):
-                    assert owner.distribution is not None
-                    yield plugin.problem(
-                        Code.MODEL_REQUIREMENT_MISSING,
-                        f"{place} of {owner.name}, whose distribution it does not require",
-                        f"Write {owner.distribution.name!r} into the dependencies in "
-                        "pyproject.toml, and install the plugin anew.",
-                    )
+                if mistake := _find_mistake(plugin, key, plugins, is_complete=is_complete):
+                    code, summary, hint = mistake
+                    place = locate_part(manager, plugin, "pegboard_models", table, key.parent.name)
+                    yield plugin.problem(code, summary + place, hint)
+
+
+def _find_mistake(
+    plugin: Plugin, key: ForeignKey, plugins: Sequence[Plugin], *, is_complete: bool
+) -> tuple[Code, str, str] | None:
+    """Return the problem of a foreign key, as code, summary and hint; None if there is none."""
+    referred = key.column.table
+    if referred.metadata is plugin.metadata:
+        return None
+    what = f"{key.parent.table.name}.{key.parent.name} refers to table {referred.name}"
+    owner = next((one for one in plugins if one.metadata is referred.metadata), None)
+    if owner is None:
+        hint = (
+            "Write the distribution of the plugin that has the table into the dependencies in "
+            "pyproject.toml, and activate that plugin."
+        )
+        summary = f"{what}, which is of no active plugin"
+        return (Code.MODEL_REQUIREMENT_MISSING, summary, hint) if is_complete else None
+    if _bind(plugin) != _bind(owner):
+        summary = (
+            f"{what} of {owner.name}, which is in another database: that of "
+            f"{_described(owner)}, and not of {_described(plugin)}"
+        )
+        hint = "Keep the id in a column without a foreign key, or give both models one `bind_key`."
+        return Code.MODEL_OTHER_DATABASE, summary, hint
+    if _requires(plugin, owner, plugins):
+        return None
+    assert owner.distribution is not None
+    summary = f"{what} of {owner.name}, whose distribution it does not require"
+    hint = (
+        f"Write {owner.distribution.name!r} into the dependencies in pyproject.toml, and install "
+        "the plugin anew."
+    )
+    return Code.MODEL_REQUIREMENT_MISSING, summary, hint
 
 
 def _bind(plugin: Plugin) -> Any:

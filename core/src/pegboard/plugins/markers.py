@@ -4,6 +4,7 @@ Both are pluggy's, with more: an implementation may name the declaration that it
 and the plugins before and after which it is called.
 """
 
+import inspect
 from collections.abc import Callable, Collection
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -101,6 +102,11 @@ class HookspecMarker:
 
     def __call__(self, *function: Any, **options: Any) -> Any:
         """Mark a function, or return what does so with options of pluggy."""
+        if function and not inspect.isroutine(function[0]):
+            message = (
+                f"hookspec is given {function[0]!r}, which is no function: write @pegboard.hookspec"
+            )
+            raise TypeError(message)
         return pluggy.HookspecMarker(PROJECT)(*function, **options)
 
 
@@ -142,13 +148,6 @@ class HookimplMarker:
         if not given:
             return _marking(options)
         (function,) = given
-        if not callable(function) and not isinstance(function, staticmethod | classmethod):
-            message = (
-                f"hookimpl is given {function!r}, which is no function and no declaration of a "
-                "hook: write @pegboard.hookimpl, or "
-                "@pegboard.hookimpl(pegboard.hookspec.pegboard_setup)"
-            )
-            raise TypeError(message)
         if hasattr(function, _SPEC):
             name = str(function.__name__)
             return Implementation(name, _marking({**options, "specname": name}))
@@ -164,7 +163,13 @@ class HookimplMarker:
         optionalhook: bool = False,
     ) -> MethodImplementation[_P, _R]:
         """Return what marks a method of a plugin's class as the implementation of a hook."""
-        name = getattr(hook, "__name__", None)
+        if not hasattr(hook, _SPEC):
+            message = (
+                f"hookimpl.method is given {hook!r}, which is no declaration of a hook: write "
+                "@pegboard.hookimpl.method(pegboard.hookspec.pegboard_setup)"
+            )
+            raise TypeError(message)
+        name = str(getattr(hook, "__name__", ""))
         options = {"before": before, "after": after, "optionalhook": optionalhook}
         return MethodImplementation(_marking({**options, "specname": name}))
 
@@ -182,9 +187,22 @@ class HookimplMarker:
 
 def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
     """Return what marks a function with options of pluggy, and with those that are the core's."""
-    more |= {key: _names(options.pop(key, ())) for key in ("before", "after")}
+    more |= {key: _names(key, options.pop(key, ())) for key in ("before", "after")}
+    if not isinstance(options.get("specname"), str | None):
+        message = (
+            f"hookimpl is given specname={options['specname']!r}: write the name of a hook, as a "
+            "text"
+        )
+        raise TypeError(message)
 
     def mark(function: Any) -> Any:
+        if not inspect.isroutine(function):  # pluggy would not look at it
+            message = (
+                f"hookimpl is given {function!r}, which is no function and no declaration of a "
+                "hook: write @pegboard.hookimpl, or "
+                "@pegboard.hookimpl(pegboard.hookspec.pegboard_setup)"
+            )
+            raise TypeError(message)
         marked = pluggy.HookimplMarker(PROJECT)(**options)(function)
         getattr(marked, _IMPL).update(more)
         return marked
@@ -192,12 +210,11 @@ def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
     return mark
 
 
-def _names(given: object) -> tuple[str, ...]:
+def _names(key: str, given: Any) -> tuple[str, ...]:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
         message = (
-            f"hookimpl is given {given!r} as before or after: write the name of a plugin, or a "
-            "list of names"
+            f"hookimpl is given {key}={given!r}: write the name of a plugin, or a list of names"
         )
         raise TypeError(message)
     return tuple(names)

@@ -1,9 +1,13 @@
 """Where in a plugin's files an error arose."""
 
 import inspect
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from traceback import walk_tb
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+_AT = ", at "
 
 
 class _Place(NamedTuple):
@@ -34,7 +38,7 @@ def locate_error(error: BaseException, package: str) -> str:
     if not own:
         return ""
     raised = places[-1]
-    return f", at {own[-1].text}" + (f", raised in {raised.text}" if raised != own[-1] else "")
+    return f"{_AT}{own[-1].text}" + (f", raised in {raised.text}" if raised != own[-1] else "")
 
 
 def locate_function(function: object) -> str:
@@ -43,7 +47,44 @@ def locate_function(function: object) -> str:
     if code is None:
         return ""
     module = str(getattr(function, "__module__", ""))
-    return f", at {_shown(_below(Path(code.co_filename), module), code.co_firstlineno)}"
+    return f"{_AT}{_shown(_below(Path(code.co_filename), module), code.co_firstlineno)}"
+
+
+def locate_class(cls: type, member: str = "") -> str:
+    """Return where a class, or what its body calls `member`, is defined, as `locate_function` does.
+
+    It is empty for what is in no file.
+    """
+    try:
+        lines, first = inspect.getsourcelines(cls)
+    except (OSError, TypeError):
+        return ""
+    named = re.compile(rf"\s+(?:def )?{re.escape(member)}\b")
+    found = (number for number, line in enumerate(lines) if member and named.match(line))
+    file = Path(inspect.getfile(cls))
+    return f"{_AT}{_shown(_below(file, cls.__module__), first + next(found, 0))}"
+
+
+def locate_model(base: Any, table: object, column: str = "") -> str:
+    """Return where the model of a table is defined, or a column in it, as `locate_function` does.
+
+    `base` is the declarative base. It is empty for a table without a model.
+    """
+    found = (one.class_ for one in base.registry.mappers if one.local_table is table)
+    model = next(found, None)
+    return "" if model is None else locate_class(model, column)
+
+
+def join_places(places: Iterable[str]) -> str:
+    """Return several places as one, each once, as in `, at shop/a.py:1 and shop/b.py:2`."""
+    found = (place.removeprefix(_AT) for place in dict.fromkeys(places) if place)
+    joined = " and ".join(found)
+    return f"{_AT}{joined}" if joined else ""
+
+
+def is_place_in(place: str, package: str) -> bool:
+    """Return whether what `locate_function` says is in an import package."""
+    return place.startswith((f"{_AT}{package}/", f"{_AT}{package}.py:"))
 
 
 def line_at_fault(error: BaseException, package: str) -> str | None:

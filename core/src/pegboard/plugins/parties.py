@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.origin import join_places
 from pegboard.problems import Code, Problem
 
 
@@ -25,6 +26,10 @@ class Collision:
 
     `name` is the plugin's, or those of both.
     """
+    later_place: str = ""
+    """Where the later plugin has it, as `locate_function` says it; empty if that is not known."""
+    earlier_place: str = ""
+    """Where the earlier one has it."""
 
     def problem(self, party: Candidate) -> Problem:
         """Return the collision as a problem of one of its parties."""
@@ -41,7 +46,9 @@ class Collision:
         summary = self.later_summary
         if party is not self.later:
             summary = self.earlier_summary or summary
-        return party.problem(self.code, summary, f"{hint}.")
+        places = [self.later_place, self.earlier_place]
+        place = join_places(places if party is self.later else places[::-1])
+        return party.problem(self.code, summary + place, f"{hint}.")
 
 
 def titled(owner: Candidate | None) -> str:

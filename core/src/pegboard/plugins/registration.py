@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
-from pegboard.plugins.contributions import call_hook
+from pegboard.plugins.contributions import call_hook, place_of
 from pegboard.plugins.core_names import advise
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.implementations import (
@@ -17,10 +17,17 @@ from pegboard.plugins.implementations import (
 )
 from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.objects import check_object
-from pegboard.plugins.origin import describe_error, line_at_fault, locate_function
+from pegboard.plugins.origin import describe_error, line_at_fault, locate_error, locate_function
 from pegboard.plugins.parties import Collision, titled
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.start_times import step
+
+
+class _Owner(NamedTuple):
+    """Who declares a hook, and where; None is the core."""
+
+    plugin: Candidate | None
+    place: str
 
 
 def register(
@@ -107,7 +114,7 @@ def add_hookspecs(
     Their names and functions are appended to `declared`. Of each hook pluggy refuses one
     implementation; `check_hooks` finds all with wrong arguments.
     """
-    owners: dict[str, Candidate | None] = dict.fromkeys(known_hooks(manager))
+    owners: dict[str, _Owner] = dict.fromkeys(known_hooks(manager), _Owner(None, ""))
     by_name = {candidate.name: candidate for candidate in candidates}
     refused: dict[str, pluggy.PluginValidationError] = {}
     for candidate in by_name.values():
@@ -115,10 +122,11 @@ def add_hookspecs(
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 for name, specification in _declared(manager, specifications):
                     declared.append((name, specification))
+                    owner = _Owner(candidate, locate_function(specification))
                     if name in owners:
-                        yield _same_hook(name, candidate, owners[name])
+                        yield _same_hook(name, candidate, owner.place, owners[name])
                         continue
-                    owners[name] = candidate
+                    owners[name] = owner
                     yield from _unusable_arguments(name, specification, candidate)
                     try:
                         manager.add_hookspecs(type(name, (), {name: staticmethod(specification)}))
@@ -127,9 +135,14 @@ def add_hookspecs(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - code of a plugin may fail in any way
+            place = (
+                ""
+                if locate_error(error, candidate.package)
+                else place_of(manager, candidate.name, "pegboard_hookspecs")
+            )
             yield candidate.problem(
                 Code.HOOK_SPECIFICATIONS_INVALID,
-                f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}",
+                f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}{place}",
                 "Return a module or class whose functions are marked with pegboard.hookspec.",
             )
     for name, refusal in refused.items():
@@ -162,13 +175,16 @@ def _unusable_arguments(name: str, specification: Any, candidate: Candidate) -> 
         )
 
 
-def _same_hook(name: str, later: Candidate, earlier: Candidate | None) -> Collision:
+def _same_hook(name: str, later: Candidate, place: str, other: _Owner) -> Collision:
+    earlier = other.plugin
     return Collision(
         Code.COLLISION_HOOK,
         later,
         earlier,
         later_summary=f"hook {name} belongs to {titled(earlier)} {'too' if earlier else 'already'}",
         earlier_summary=f"hook {name} belongs to {titled(later)} too",
+        later_place=place,
+        earlier_place=other.place,
     )
 
 

@@ -1,7 +1,7 @@
 """Routes of which a request could match two: those of two plugins, or of a plugin and the core."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from flask import Flask
@@ -15,6 +15,10 @@ from pegboard.problems import Code, PluginError
 _CHANGE = "Change the path in {name}"
 
 
+def _nowhere(_rule: Rule) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class OwnedRule:
     """A URL rule, and whose it is."""
@@ -22,6 +26,13 @@ class OwnedRule:
     rule: Rule
     owner: Candidate | None
     """None is the core."""
+    locate: Callable[[Rule], str] = _nowhere
+    """Returns where its view is, as `locate_function` says it."""
+
+    @property
+    def place(self) -> str:
+        """Where its view is; empty for one of the core."""
+        return self.locate(self.rule) if self.owner else ""
 
 
 class Routes:
@@ -30,25 +41,32 @@ class Routes:
     def __init__(self) -> None:
         self._routes: list[OwnedRule] = []
 
-    def add(self, owner: Candidate | None, rules: Iterable[Rule]) -> list[Collision]:
+    def add(
+        self,
+        owner: Candidate | None,
+        rules: Iterable[Rule],
+        locate: Callable[[Rule], str] = _nowhere,
+    ) -> list[Collision]:
         """Add the rules of a plugin, or of the core; return how they collide with the others.
 
         Of one plugin any number of routes may match a request, if each view can be reached.
-        Raises `PluginError` for a rule that no request can be compared with.
+        `locate` returns where the view of a rule is, as `locate_function` says it. Raises
+        `PluginError` for a rule that no request can be compared with.
         """
         collisions: list[Collision] = []
         for rule in rules:
             if rule.build_only:
                 continue
-            _check_expressions(rule, owner)
+            route = OwnedRule(rule, owner, locate)
+            _check_expressions(route)
             if owner is not None:
-                collisions += self._collisions(OwnedRule(rule, owner), owner)
-            self._routes.append(OwnedRule(rule, owner))
+                collisions += self._collisions(route, owner)
+            self._routes.append(route)
         return collisions
 
-    def adopt(self, owner: Candidate, rules: Iterable[Rule]) -> None:
-        """Add rules of a plugin that have been compared before."""
-        self._routes += (OwnedRule(rule, owner) for rule in rules if not rule.build_only)
+    def adopt(self, owner: Candidate, rules: Iterable[Rule], locate: Callable[[Rule], str]) -> None:
+        """Add rules of a plugin that have been compared before; `locate` is that of `add`."""
+        self._routes += (OwnedRule(rule, owner, locate) for rule in rules if not rule.build_only)
 
     def _collisions(self, route: OwnedRule, owner: Candidate) -> Iterator[Collision]:
         """Yield how a rule collides: at most once with each other plugin."""
@@ -71,14 +89,15 @@ def rules_of(app: Flask) -> list[Rule]:
     return list(app.url_map.iter_rules())
 
 
-def _check_expressions(rule: Rule, owner: Candidate | None) -> None:
+def _check_expressions(route: OwnedRule) -> None:
+    rule, owner = route.rule, route.owner
     try:
         for part in rule._parts:  # noqa: SLF001 - Werkzeug compiles it at the first request only
             re.compile("" if part.static else part.content)
     except re.error as error:
         if owner is None:
             raise
-        summary = f"its route {rule.rule} can match no request: {error}"
+        summary = f"its route {rule.rule} can match no request: {error}{route.place}"
         hint = "Fix the regular expression of the converter."
         raise PluginError(owner.problem(Code.BLUEPRINT_INVALID, summary, hint)) from error
 
@@ -99,6 +118,8 @@ def _overlap(route: OwnedRule, other: OwnedRule, owner: Candidate) -> Collision 
         later_summary=f"its route {mine} and the route {others} of {titled(other.owner)} {both}",
         earlier_summary=f"its route {others} and the route {mine} of {titled(owner)} {both}",
         change=_CHANGE,
+        later_place=route.place,
+        earlier_place=other.place,
     )
 
 
@@ -135,7 +156,15 @@ def _hidden(route: OwnedRule, other: OwnedRule, owner: Candidate) -> Collision |
         f"its route {', '.join(sorted(common))} {rule.rule} has two views: {first.endpoint} "
         f"answers, and {rule.endpoint} is never called"
     )
-    return Collision(Code.COLLISION_ROUTE, owner, owner, summary, change=_CHANGE)
+    return Collision(
+        Code.COLLISION_ROUTE,
+        owner,
+        owner,
+        summary,
+        change=_CHANGE,
+        later_place=route.place,
+        earlier_place=other.place,
+    )
 
 
 def _methods(rule: Rule) -> set[str] | None:

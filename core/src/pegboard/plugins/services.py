@@ -25,19 +25,19 @@ def check_services(
     `is_complete` tells that no plugin is missing because of problems of its own, so that a service
     of none of them is a problem.
     """
-    providers: dict[type, Plugin] = {}
+    providers: dict[type, tuple[Plugin, str]] = {}
     for plugin, interface, implementation in _provided(manager, plugins):
+        place = locate_function(implementation.function)
         if interface is None:
             yield plugin.problem(
                 Code.SERVICE_INVALID,
-                f"an implementation of {PROVIDES} has no interface"
-                f"{locate_function(implementation.function)}",
+                f"an implementation of {PROVIDES} has no interface{place}",
                 "Put @pegboard.hookimpl.provides(Interface) above it.",
             )
         elif interface in providers:
-            yield _same_service(interface, plugin, providers[interface])
+            yield _same_service(interface, (plugin, place), providers[interface])
         else:
-            providers[interface] = plugin
+            providers[interface] = plugin, place
     for plugin in plugins if is_complete else ():
         for interface in plugin.interfaces:
             if interface not in providers:
@@ -92,9 +92,11 @@ class Services:
 
     def _make(self, interface: type, app: Flask) -> Any:
         plugin, implementation = self._providers[interface]
+        place = locate_function(implementation.function)
         if interface in self._begun:
             circle = [*self._begun[self._begun.index(interface) :], interface]
-            summary = f"services need each other in a circle: {' → '.join(map(_title, circle))}"
+            names = " → ".join(map(_title, circle))
+            summary = f"services need each other in a circle: {names}{place}"
             hint = "Get one of these services later, when it is used."
             raise StartupError([plugin.problem(Code.SERVICE_CYCLE, summary, hint)])
         self._begun.append(interface)
@@ -108,8 +110,7 @@ class Services:
                 plugin.problem(
                     Code.SERVICE_INVALID,
                     f"{PROVIDES} returned for {_title(interface)} an object of type "
-                    f"{type(service).__qualname__}, which {lacking}"
-                    f"{locate_function(implementation.function)}",
+                    f"{type(service).__qualname__}, which {lacking}{place}",
                     f"Return an object that is or has all of {_title(interface)}.",
                 )
             )
@@ -127,10 +128,20 @@ def _provided(
                 yield plugin, cast("Mapping[str, Any]", one.opts).get("interface"), one
 
 
-def _same_service(interface: type, later: Candidate, earlier: Candidate) -> Collision:
+def _same_service(
+    interface: type, one: tuple[Candidate, str], other: tuple[Candidate, str]
+) -> Collision:
+    (later, later_place), (earlier, earlier_place) = one, other
     if later is earlier:
-        summary, change = f"it provides {_title(interface)} twice", "Remove one of the two"
-        return Collision(Code.COLLISION_SERVICE, later, later, summary, change=change)
+        return Collision(
+            Code.COLLISION_SERVICE,
+            later,
+            later,
+            f"it provides {_title(interface)} twice",
+            change="Remove one of the two",
+            later_place=later_place,
+            earlier_place=earlier_place,
+        )
     return Collision(
         Code.COLLISION_SERVICE,
         later,
@@ -138,6 +149,8 @@ def _same_service(interface: type, later: Candidate, earlier: Candidate) -> Coll
         later_summary=f"service {_title(interface)} is provided by {titled(earlier)} too",
         earlier_summary=f"service {_title(interface)} is provided by {titled(later)} too",
         change="",
+        later_place=later_place,
+        earlier_place=earlier_place,
     )
 
 

@@ -52,10 +52,13 @@ class Code(ProblemCode):
     SETTINGS_CLASS_INVALID = (
         "PB_SETTINGS_CLASS_INVALID",
         (
-            "The class in which a plugin declares its settings has a field without a type, or "
-            "annotations that cannot be evaluated."
+            "The class in which a plugin declares its settings has a field without a type, of a "
+            "type that no setting can have, or with an annotation that cannot be evaluated."
         ),
-        "its settings cannot be read: NameError: name 'Missing' is not defined",
+        (
+            "its settings cannot be read: NameError: name 'Missing' is not defined"
+            ", at example_shop/plugin.py:3"
+        ),
         "Fix the annotations of the plugin's Settings class.",
     )
 
@@ -249,6 +252,7 @@ class Code(ProblemCode):
         (
             "implementations of pegboard_setup are each to be called before the next: shop → stock "
             "→ shop"
+            ", at example_shop/plugin.py:2"
         ),
         "Remove a plugin from `before` or `after` of the hook in one of the plugins.",
     )
@@ -284,7 +288,10 @@ class Code(ProblemCode):
     SERVICE_MISSING = (
         "PB_SERVICE_MISSING",
         "The plugin requires a service, by its interface, and no active plugin provides it.",
-        "it requires the service example_shop.plugin.Mailer, which no active plugin provides",
+        (
+            "it requires the service example_shop.plugin.Mailer, which no active plugin provides"
+            ", at example_shop/plugin.py:8"
+        ),
         "Install and activate a plugin that provides it, or disable this one too.",
     )
     SERVICE_INVALID = (
@@ -296,6 +303,7 @@ class Code(ProblemCode):
         (
             "pegboard_provides returned for example_shop.plugin.Mailer an object of type object, "
             "which lacks send"
+            ", at example_shop/plugin.py:8"
         ),
         "Return an object that has all of the interface.",
     )
@@ -305,6 +313,7 @@ class Code(ProblemCode):
         (
             "services need each other in a circle: example_shop.plugin.Clock → "
             "example_shop.plugin.Mailer → example_shop.plugin.Clock"
+            ", at example_shop/plugin.py:12"
         ),
         "Get one of these services later, when it is used.",
     )
@@ -317,7 +326,10 @@ class Code(ProblemCode):
             "The plugin has models, but no migrations, or none in their folder: nothing would "
             "create their tables."
         ),
-        "it has models of products, but no migrations to create them",
+        (
+            "it has models of products, but no migrations to create them"
+            ", at example_shop/plugin.py:13"
+        ),
         "Return the folder of the plugin's revisions from pegboard_migrations.",
     )
     MODEL_REFERENCE_UNRESOLVED = (
@@ -326,7 +338,10 @@ class Code(ProblemCode):
             "A foreign key of the plugin's models names a table or a column that the plugin has "
             "not, or a relationship names a class that there is not."
         ),
-        "products.item_id refers to 'items.id', no column of this plugin",
+        (
+            "products.item_id refers to 'items.id', no column of this plugin"
+            ", at example_shop/plugin.py:12"
+        ),
         (
             "Refer to a table of another plugin by its model, as in ForeignKey(Item.id), and "
             "require its distribution; for one of this plugin, check the spelling."
@@ -339,7 +354,10 @@ class Code(ProblemCode):
             "its own does not require. The order of migrations follows from what is required: the "
             "reference might be made before the table."
         ),
-        "products.stock_id refers to table stocks of stock, whose distribution it does not require",
+        (
+            "products.stock_id refers to table stocks of stock, whose distribution it does not "
+            "require, at example_shop/plugin.py:13"
+        ),
         "Write the other distribution into the dependencies in pyproject.toml.",
     )
     MODEL_OTHER_DATABASE = (
@@ -351,19 +369,23 @@ class Code(ProblemCode):
         (
             "products.stock_id refers to table stocks of stock, which is in another database: that "
             "of DATABASE_URL, and not of the bind archive"
+            ", at example_shop/plugin.py:13"
         ),
         "Keep the id in a column without a foreign key, or give both models one `bind_key`.",
     )
     BLUEPRINT_INVALID = (
         "PB_BLUEPRINT_INVALID",
         "Flask refuses to register a blueprint of the plugin.",
-        "its blueprint shop cannot be registered: the converter 'nope' does not exist",
+        (
+            "its blueprint shop cannot be registered: the converter 'nope' does not exist"
+            ", at example_shop/plugin.py:4"
+        ),
         "Fix the blueprint.",
     )
     STAGE_INVALID = (
         "PB_STAGE_INVALID",
         "A stage of the plugin lacks a `name`, an `order` or a method `bind`.",
-        "its stage Teapot has no name",
+        ("its stage Teapot has no name, at example_shop/plugin.py:2"),
         "Give the stage what the message names.",
     )
     CACHED_DUPLICATE_NAME = (
@@ -488,13 +510,16 @@ class Code(ProblemCode):
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
         "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
-        "setting LOG_LEVEL belongs to the core already",
+        ("setting LOG_LEVEL belongs to the core already, at example_log/plugin.py:3"),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_BLUEPRINT = (
         "PB_COLLISION_BLUEPRINT",
         "Two plugins, or a plugin and the core, or one plugin twice, have a blueprint of one name.",
-        "blueprint shop belongs to plugin shop (example-shop 1.0) too",
+        (
+            "blueprint shop belongs to plugin shop (example-shop 1.0) too"
+            ", at example_stock/plugin.py:4 and example_shop/plugin.py:4"
+        ),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_ROUTE = (
@@ -504,7 +529,10 @@ class Code(ProblemCode):
             "would answer for the other; the message has such a path. Or one route of a plugin has "
             "two views, of which one is never called."
         ),
-        "its route GET /health and the route GET /health of the core both match /health",
+        (
+            "its route GET /health and the route GET /health of the core both match /health"
+            ", at example_shop/plugin.py:3"
+        ),
         "Change the path in one of the two, or disable one of the two plugins.",
     )
     COLLISION_SCHEMA = (
@@ -519,31 +547,40 @@ class Code(ProblemCode):
             "Two calls have the same `operationId` in the OpenAPI document, from which generated "
             "clients take the names of their functions."
         ),
-        "GET /stock has the operationId list_things of GET /shop",
+        (
+            "GET /stock has the operationId list_things of GET /shop"
+            ", at example_stock/plugin.py:3 and example_shop/plugin.py:3"
+        ),
         "Give each call an operationId of its own, or none.",
     )
     COLLISION_COMMAND = (
         "PB_COLLISION_COMMAND",
         "Two plugins, or a plugin and the core, or one plugin twice, have a command of one name.",
-        "command serve belongs to the core already",
+        ("command serve belongs to the core already, at example_shop/plugin.py:3"),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HEALTH_CHECK = (
         "PB_COLLISION_HEALTH_CHECK",
         "Two health checks of one plugin have the same name, so nobody could tell which fails.",
-        "it has two: health check shop.vault",
+        ("it has two: health check shop.vault, at example_shop/plugin.py:2"),
         "Rename one of the two.",
     )
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",
         "Two plugins have a table of the same name.",
-        "table products belongs to plugin shop (example-shop 1.0) too",
+        (
+            "table products belongs to plugin shop (example-shop 1.0) too"
+            ", at example_stock/plugin.py:10 and example_shop/plugin.py:10"
+        ),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_HOOK = (
         "PB_COLLISION_HOOK",
         "Two plugins, or a plugin and the core, declare a hook of the same name.",
-        "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) too",
+        (
+            "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) too"
+            ", at example_stock/plugin.py:3 and example_shop/plugin.py:3"
+        ),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
     COLLISION_PROVIDER = (
@@ -555,19 +592,26 @@ class Code(ProblemCode):
         (
             "single-provider strategy pegboard_cache_strategy belongs to plugin shop "
             "(example-shop 1.0) too"
+            ", at example_stock/plugin.py:2 and example_shop/plugin.py:2"
         ),
         "Disable one of the two plugins.",
     )
     COLLISION_SERVICE = (
         "PB_COLLISION_SERVICE",
         "Two plugins provide a service of one interface, or one plugin does twice.",
-        "service argparse.Action is provided by plugin shop (example-shop 1.0) too",
+        (
+            "service argparse.Action is provided by plugin shop (example-shop 1.0) too"
+            ", at example_stock/plugin.py:3 and example_shop/plugin.py:3"
+        ),
         "Disable one of the two plugins.",
     )
     COLLISION_STAGE = (
         "PB_COLLISION_STAGE",
         "Two stages have the same name, or the same `order`, which the message calls the place.",
-        "its stage stock has the place 700 of shop",
+        (
+            "its stage stock has the place 700 of shop"
+            ", at example_stock/plugin.py:2 and example_shop/plugin.py:2"
+        ),
         "Give one of the stages another `name` or `order`.",
     )
 

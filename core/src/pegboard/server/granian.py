@@ -63,7 +63,11 @@ if TYPE_CHECKING:
     from flask import Flask
 
 MAX_HEADERS = 32 * 1024
-"""Bytes that the line and the headers of a request may have; Granian answers 431 to more."""
+"""Bytes that the line and the headers of a request may have in any case.
+
+Granian answers 431 to more, in HTTP/1.1 as soon as it has to read beyond: it takes up to twice as
+much that has arrived at once. In HTTP/2 each header counts as 32 bytes more than it has.
+"""
 
 _LOOP = "pegboard"
 _OPEN_FILES = 65_536

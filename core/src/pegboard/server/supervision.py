@@ -106,6 +106,7 @@ class SupervisedServer(MPServer):
         self._due: dict[int, float] = {}
         self._reload_steps = Reload(watch, self.workers_kill_timeout)
         self._is_useless = False
+        self._stopped_by: int | None = None
 
     def _init_shared_socket(self) -> None:
         if self.listener is None:
@@ -173,6 +174,15 @@ class SupervisedServer(MPServer):
             super()._serve(*args, **options)  # type: ignore[no-untyped-call]
         finally:
             self._companion.close()
+            if self._stopped_by is not None:
+                name = signal.Signals(self._stopped_by).name
+                logger.info("the service has ended, after %s", name)
+
+    def signal_handler_interrupt(self, number: int, *rest: Any, **options: Any) -> None:
+        """Note which signal says first that the service is to stop."""
+        if self._stopped_by is None:
+            self._stopped_by = number
+        super().signal_handler_interrupt(number, *rest, **options)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Stop the workers; the exit code is a failure's only if no worker ever could serve.

@@ -1,5 +1,6 @@
 """Settings: how plugins declare them, where their values come from, and those of the core."""
 
+from pegboard.settings.convert import is_readable
 from pegboard.settings.core import CoreSettings
 from pegboard.settings.declare import Settings, declarations_of, get_settings, prefix_of, setting
 from pegboard.settings.profiles import (
@@ -27,6 +28,7 @@ __all__ = [
     "configure",
     "declarations_of",
     "get_settings",
+    "is_readable",
     "nearest_name",
     "prefix_of",
     "reader_of",

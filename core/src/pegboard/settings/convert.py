@@ -60,6 +60,15 @@ def holds_text(annotation: Any) -> bool:
     return _without_none(annotation)[0] is str
 
 
+def is_readable(annotation: Any) -> bool:
+    """Return whether a setting can be of the type."""
+    try:
+        _shape(_without_none(annotation)[0])
+    except (ValidationError, TypeError):  # what cannot be hashed is no type of ours
+        return False
+    return True
+
+
 def _without_none(annotation: Any) -> tuple[Any, bool]:
     """Return the type, and whether it stood in a union with None."""
     arguments = typing.get_args(annotation)

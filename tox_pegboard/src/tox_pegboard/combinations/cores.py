@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from tox_pegboard.combinations.values import Combination, Exclusion, MatrixError, Plugin, Space
+from tox_pegboard.combinations.versions import has_version
 
 
 def lowest_core(combination: Combination, space: Space) -> str:
@@ -43,11 +44,11 @@ def incompatible(
             accepted = SpecifierSet(
                 ",".join(filter(None, (plugin.core_with(python) for plugin in pair)))
             )
-            if not _has_version(accepted):
+            if not has_version(accepted):
                 yield Exclusion(names, {"python": python})
                 continue
             for core, specifier in ranges.items():
-                if not _has_version(accepted & specifier):
+                if not has_version(accepted & specifier):
                     yield Exclusion(names, {"python": python, "core": core})
 
 
@@ -57,10 +58,3 @@ def _specifier(requirement: str) -> SpecifierSet:
         return Requirement(requirement).specifier
     except InvalidRequirement:
         return SpecifierSet()
-
-
-def _has_version(accepted: SpecifierSet) -> bool:
-    """Return whether a version can be: one of those that are named, or beside one of these."""
-    named = [specifier.version.removesuffix(".*") for specifier in accepted]
-    beside = [f"{Version(text).base_version}{end}" for text in named for end in (".1", ".0.0.1")]
-    return any(accepted.contains(text, prereleases=True) for text in ("0", *named, *beside))

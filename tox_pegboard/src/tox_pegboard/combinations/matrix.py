@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from tox_pegboard.combinations.cores import lowest_core
 from tox_pegboard.combinations.cover import Tuple, choose, cover, uncovered
 from tox_pegboard.combinations.names import name_of
@@ -75,9 +77,7 @@ def make_matrix(
     """Return the matrix of what can be combined. The same input has the same result."""
     problem = describe(space, settings.subsets)
     order = {plugin.name: place for place, plugin in enumerate(space.plugins)}
-    if touching is not None and touching not in {*order, *(plugin.name for plugin in space.own)}:
-        message = f"{touching} is no plugin of the matrix: {', '.join(order) or 'it has none'}"
-        raise MatrixError(message)
+    touching = _plugin(touching, space)
 
     def key(row: Row) -> tuple[Any, ...]:
         plugins = problem.plugins_of(row)
@@ -106,6 +106,19 @@ def make_matrix(
         ),
         tuple(name for name in order if name not in present),
     )
+
+
+def _plugin(touching: str | None, space: Space) -> str | None:
+    """Return the name of a plugin that is named so, or as its distribution or folder is."""
+    if touching is None:
+        return None
+    for plugin in (*space.plugins, *space.own):
+        named = {plugin.name, plugin.requirement, plugin.distribution}
+        if touching in named or canonicalize_name(touching) == plugin.distribution:
+            return plugin.name
+    names = ", ".join(plugin.name for plugin in space.plugins)
+    message = f"{touching} is no plugin of the matrix: {names or 'it has none'}"
+    raise MatrixError(message)
 
 
 def _combination(row: Mapping[str, str], problem: Problem, space: Space) -> Combination:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from tox_pegboard.combinations.settings import read_pyproject
 from tox_pegboard.combinations.values import MatrixError
@@ -32,6 +33,8 @@ class Described:
     requirements: tuple[Requirement, ...] = ()
     """What it requires; a marker says where, and with which extra."""
     requires_python: str = ""
+    version: str = ""
+    """The only one that can be installed, as that of a folder is; empty if an installer chooses."""
 
     def requires(self, python: str, extras: Iterable[str] = ()) -> list[Requirement]:
         """Return what it requires on a version of Python, as 3.12, installed with some extras."""
@@ -66,7 +69,19 @@ def describe_folder(folder: Path, requirement: str) -> Described | None:
         ],
         str(project.get("requires-python", "")),
         requirement,
+        _version(folder, project.get("version")),
     )
+
+
+def _version(folder: Path, version: object) -> str:
+    """Return the version of a project; empty if it is dynamic, and thus known to a build only."""
+    if version is None:
+        return ""
+    try:
+        return str(Version(str(version)))
+    except InvalidVersion as error:
+        message = f"{folder / 'pyproject.toml'} has the version {version!r}, which is none"
+        raise MatrixError(message) from error
 
 
 def describe_installed(name: str) -> Described | None:
@@ -117,7 +132,12 @@ def _optional(extras: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _described(
-    name: str, entries: list[str], lines: list[str], python: str, requirement: str
+    name: str,
+    entries: list[str],
+    lines: list[str],
+    python: str,
+    requirement: str,
+    version: str = "",
 ) -> Described:
     canonical = canonicalize_name(name)
     requirements = []
@@ -128,4 +148,4 @@ def _described(
             message = f"{name} requires {line!r}, which is no requirement: {error}"
             raise MatrixError(message) from error
     short = entries[0] if len(entries) == 1 else canonical.removeprefix("pegboard-")
-    return Described(short, canonical, requirement, tuple(requirements), python)
+    return Described(short, canonical, requirement, tuple(requirements), python, version)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tox_pegboard.combinations.metadata import CORE, Described, describe_installed
 from tox_pegboard.combinations.settings import Settings
 from tox_pegboard.combinations.values import MatrixError, Plugin
+from tox_pegboard.combinations.versions import merged
 
 
 def read_plugins(
@@ -45,19 +47,36 @@ class _Reading:
             described.requires_python,
             cores[pythons[0]],
             {python: core for python, core in cores.items() if core != cores[pythons[0]]},
+            described.distribution,
+            {python: merged(self._versions(described, python)) for python in pythons},
         )
 
     def _reached(self, start: Described, python: str) -> frozenset[str]:
+        found = {described.distribution for described, _ in self._walk(start, python)}
+        names = {self.by_distribution[key].name for key in found if key in self.by_distribution}
+        return frozenset(names - {start.name})
+
+    def _versions(self, start: Described, python: str) -> Iterator[tuple[str, SpecifierSet]]:
+        """Yield which versions a plugin requires of others, and which one itself has."""
+        if start.version:
+            yield start.distribution, SpecifierSet(f"=={start.version}")
+        for described, extras in self._walk(start, python):
+            for requirement in described.requires(python, extras):
+                # Of the core there may be several versions, each with its reason to be chosen.
+                if (name := canonicalize_name(requirement.name)) != CORE:
+                    yield name, requirement.specifier
+
+    def _walk(self, start: Described, python: str) -> Iterator[tuple[Described, frozenset[str]]]:
+        """Yield a plugin and what it requires, also by way of others, each with its extras."""
         known = {(start.distribution, frozenset[str]())}
         left = [(start, frozenset[str]())]
         while left:
             described, extras = left.pop()
+            yield described, extras
             for other, others in self._direct(described, python, extras):
                 if (other.distribution, others) not in known:
                     known.add((other.distribution, others))
                     left.append((other, others))
-        names = {self.by_distribution[key].name for key, _ in known if key in self.by_distribution}
-        return frozenset(names - {start.name})
 
     def _direct(
         self, described: Described, python: str, extras: frozenset[str]

@@ -1,11 +1,14 @@
 """The table `[tool.pegboard.matrix]` of a pyproject.toml: what is combined, and how."""
 
+import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from tox_pegboard.combinations.values import AXES, MatrixError
 
@@ -57,15 +60,44 @@ ALLOWED = {
 FACTORS = {"none": "noredis"}
 """What the names of environments say instead of a value."""
 
+STRONGEST = 6
+"""Beyond this hardly anything fails that a smaller group does not, and the groups are legion."""
+
 NUMBER: tuple[type, str] = (int, "a whole number above 0")
 SINGLE: dict[str, tuple[type, str]] = {
     "subsets": NUMBER,
-    "strength": NUMBER,
+    "strength": (int, f"a whole number above 0, and at most {STRONGEST}"),
     "max_jobs": NUMBER,
     "install": (bool, "true or false"),
     "newest": (str, "a requirement, as in 'pegboard>=1.0rc1'"),
 }
 """The keys that have one value: its type, and the words for it."""
+
+
+def installs(line: str) -> bool:
+    """Return whether a line can be one of requirements: of a version, a place or an option."""
+    if line.startswith(("-", ".")) or "/" in line or "{" in line:
+        return True  # a folder, an address, an option of pip, or what tox replaces
+    try:
+        Requirement(line)
+    except InvalidRequirement:
+        return False
+    return True
+
+
+def runs(line: str) -> bool:
+    """Return whether a line can be a command."""
+    try:
+        return bool(shlex.split(line))
+    except ValueError:  # a quote has no end
+        return False
+
+
+LINES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "deps": (installs, "requirement, as 'pytest>=8' or '-r requirements.txt' are"),
+    "commands": (runs, "command, as 'pytest {posargs}' is"),
+}
+"""The keys whose texts are lines: what tells whether one can be such, and the words for it."""
 
 
 def read_pyproject(root: Path) -> dict[str, Any]:
@@ -111,16 +143,28 @@ def _convert(key: str, value: Any) -> Any:
         if not isinstance(value, list):
             raise MatrixError(_wrong(key, value, "a list of tables"))
         return tuple(_exclusion(table) for table in value)
-    if key in SINGLE:
-        kind, wanted = SINGLE[key]
-        if type(value) is not kind or (type(value) is int and value < 1):
-            raise MatrixError(_wrong(key, value, wanted))
-        return value
+    return _single(key, value) if key in SINGLE else _several(key, value)
+
+
+def _single(key: str, value: Any) -> Any:
+    kind, wanted = SINGLE[key]
+    is_wrong = type(value) is not kind or (type(value) is int and value < 1)
+    if is_wrong or (key == "strength" and value > STRONGEST):
+        raise MatrixError(_wrong(key, value, wanted))
+    if key == "newest" and not installs(value):
+        raise MatrixError(_wrong(key, value, wanted))
+    return value
+
+
+def _several(key: str, value: Any) -> tuple[str, ...]:
     texts = _texts(key, value)
     for text in texts:
         if text not in ALLOWED.get(key, texts):
             raise MatrixError(unknown(f"{text!r} in {key} of {TABLE}", text, ALLOWED[key]))
-    if not texts and key in (*ALLOWED, "pythons"):
+        if key in LINES and not LINES[key][0](text):
+            message = f"{text!r} in {key} of {TABLE} is no {LINES[key][1]}"
+            raise MatrixError(message)
+    if not texts and key in (*ALLOWED, "pythons", "commands"):
         raise MatrixError(_wrong(key, value, "a list with a value at least"))
     return texts
 
@@ -157,5 +201,6 @@ def _wrong(key: str, value: Any, wanted: str) -> str:
 def unknown(what: str, name: str, known: Sequence[str]) -> str:
     """Return the message for a name that is not known, with the nearest that is."""
     near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+    # In quotes: 'none' is a value.
+    hint = f"Did you mean {near[0]}?" if near else f"There is {', '.join(map(repr, known))}."
     return f"{what} is not known. {hint}"

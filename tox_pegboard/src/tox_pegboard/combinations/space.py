@@ -28,6 +28,7 @@ from tox_pegboard.combinations.settings import (
     unknown,
 )
 from tox_pegboard.combinations.values import AXES, Exclusion, MatrixError, Plugin, Space
+from tox_pegboard.combinations.versions import contradicting
 
 VERSION = "Programming Language :: Python :: "
 
@@ -59,6 +60,7 @@ def build_space(root: Path, pyproject: Mapping[str, Any], settings: Settings) ->
         (
             *_unsupported(plugins.values(), axes["python"]),
             *incompatible(plugins.values(), axes, settings.newest),
+            *contradicting(plugins.values(), axes["python"]),
             *(_exclusion(table, plugins.values(), axes) for table in settings.exclude),
         ),
     )

@@ -34,6 +34,13 @@ class Plugin:
     """The versions of pegboard that it requires, as a version specifier."""
     requires_core_on: Mapping[str, str] = field(default_factory=dict)
     """The same for some versions of Python, where it is another."""
+    distribution: str = ""
+    """The canonical name of the distribution."""
+    versions_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By version of Python, which versions of other distributions it requires, by their names.
+
+    Of itself that is the one that its folder has.
+    """
 
     def core_with(self, python: str) -> str:
         """Return the versions of pegboard that it requires on a version of Python."""

@@ -1,4 +1,4 @@
-"""How a worker stops without losing a request.
+"""How a worker stops without losing a request that ends in time.
 
 Told to stop, Granian closes every kept-alive connection at once, also one whose client is about to
 use it; under load each client loses a request. So a worker drains first: new connections are held

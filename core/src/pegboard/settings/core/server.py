@@ -103,7 +103,10 @@ class LimitSettings(Settings):
         validate=Range(0.01, 3600),
     )
     shutdown_timeout: float = setting(
-        30.0, doc="Longest time that a stop waits for running requests.", validate=Range(1, 3600)
+        30.0,
+        doc="Longest time that the requests of a worker may go on, streams included, when it is "
+        "stopped or replaced; what takes longer is cut.",
+        validate=Range(1, 3600),
     )
     drain_delay: float = setting(
         0.0,
@@ -126,18 +129,19 @@ class LimitSettings(Settings):
     )
     worker_lifetime: float = setting(
         0.0,
-        doc="Age at which a worker is replaced, without losing a request; 0: never.",
+        doc="Age at which a worker is replaced, without losing a request that ends within "
+        "`PEGBOARD_SHUTDOWN_TIMEOUT`; 0: never.",
         validate=Range(0, 31_536_000),
     )
     worker_max_requests: int = setting(
         0,
-        doc="Requests after which a worker is replaced, without losing one; 0: never.",
+        doc="Requests after which a worker is replaced, as by age; 0: never.",
         validate=Range(0, 10**12),
     )
     worker_max_rss: int = setting(
         0,
-        doc="Memory (RSS, in MiB) at which a worker is replaced, without losing a request; it must "
-        "be more than a new worker has. 0: never.",
+        doc="Memory (RSS, in MiB) at which a worker is replaced, as by age; it must be more than a "
+        "new worker has. 0: never.",
         validate=Range(0, 1_048_576),
     )
     max_content_length: int = setting(
