@@ -17,7 +17,12 @@ from pathlib import Path
 from marked_page import MarkedPage
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "core/src"
+SOURCES = {
+    package.name: package.parent
+    for package in (ROOT / "core/src/pegboard", *sorted(ROOT.glob("plugins/*/src/pegboard_*")))
+}
+"""The folder of each import package: that of the core, and those of its plugins."""
+
 
 LONGEST_LINE = 88
 
@@ -104,7 +109,7 @@ def _annotated(init: Definition) -> Callable[[Definition], Definition]:
 
 @functools.cache
 def _read(module: str) -> tuple[ast.Module, str]:
-    path = SOURCE.joinpath(*module.split("."))
+    path = SOURCES[module.partition(".")[0]].joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     source = path.read_text(encoding="utf-8")
     return ast.parse(source), source
@@ -117,7 +122,7 @@ def find(module: str, name: str) -> Definition:
         if definition.name == name:
             return definition
     for node in _imports(tree):
-        if (node.module or "").startswith("pegboard"):
+        if (node.module or "").partition(".")[0] in SOURCES:
             for imported in node.names:
                 if name == (imported.asname or imported.name):
                     return find(node.module, imported.name)

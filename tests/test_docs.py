@@ -10,7 +10,7 @@ import re
 import runpy
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ WRITE_API = runpy.run_path(str(ROOT / "docs/write_api.py"))
 PUBLIC = [
     (module, name) for module in WRITE_API["modules"]() for name in WRITE_API["names_of"](module)
 ]
-"""Every public name of the core with its module."""
+"""Every public name of the core and of its plugins with its module."""
 
 UNEXPORTED = WRITE_API["unexported"]()
 """The classes that public signatures name and that cannot be imported, by the module."""
@@ -148,7 +148,10 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
 
 
 def test_the_reference_of_python_has_every_public_module() -> None:
-    """What the contracts let plugins import, and what has an `__all__` in the testing kit."""
+    """What the contracts let plugins import, and what has an `__all__` in the testing kit.
+
+    Of the plugins that is what their import packages export, and their kits for tests.
+    """
     core = ROOT / "core/src/pegboard"
     packages = {f"pegboard.{path.stem}" for path in core.glob("[!_]*") if path.name != "py.typed"}
     (contract,) = (one for one in import_contracts() if one["id"] == "public")
@@ -157,7 +160,14 @@ def test_the_reference_of_python_has_every_public_module() -> None:
         for path in core.glob("testing/**/*.py")
         if re.search("^__all__", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    expected = {"pegboard"} | packages - set(contract["forbidden_modules"]) | kit
+    exporting = {
+        ".".join(path.relative_to(path.parents[up]).parts[:-1])
+        for up, pattern in ((1, "plugins/*/src/*"), (2, "plugins/*/src/*/testing"))
+        for path in ROOT.glob(f"{pattern}/__init__.py")
+        if re.search("^__all__", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert {"pegboard_items", "pegboard_ratelimit.testing"} <= exporting
+    expected = {"pegboard"} | packages - set(contract["forbidden_modules"]) | kit | exporting
     assert sorted(expected) == sorted(WRITE_API["modules"]())
 
 
@@ -167,20 +177,34 @@ def test_every_class_that_a_public_signature_names_has_an_entry() -> None:
     Names of base classes do not count, nor does code that is an example. An alias of a type has
     its definition below the signature instead.
     """
-    classes = {
+    text = API.read_text(encoding="utf-8")
+    entries = set(re.findall(r"^(?:#{3,4} (?=\w+$)|(?=\w+ = ))(\w+)", text, re.MULTILINE))
+    core, _, plugins = text.partition("\n## pegboard_items\n")
+    classes = classes_in("core/src/pegboard")
+    named = named_in_signatures(core)
+    assert {"Registry", "Plugin", "Pipeline", "PreparedLookup"} <= named & classes
+    named_by_plugins = named_in_signatures(plugins)
+    assert {"Counter", "Verdict", "Command"} <= named_by_plugins
+    named_by_plugins &= classes | classes_in("plugins/*/src")
+    assert [] == sorted((named & classes | named_by_plugins) - entries)
+
+
+def classes_in(folder: str) -> set[str]:
+    """The classes of modules that are not private by their names."""
+    return {
         node.name
-        for path in ROOT.glob("core/src/pegboard/**/*.py")
+        for path in ROOT.glob(f"{folder}/**/*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and node.name[0] != "_"
     }
-    text = API.read_text(encoding="utf-8")
+
+
+def named_in_signatures(text: str) -> set[str]:
+    """The names of types in the signatures of a part of the reference."""
     heads = re.findall(r"^#{3,4} \w+\n\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     signatures = [re.sub(r"^class .*", "", head) for head in heads]
     signatures += re.findall(r"^- `(.*)`", text, re.MULTILINE)
-    named = set(re.findall(r"(?<![\w.'\"])[A-Z]\w+(?!\w*[.(])", "\n".join(signatures)))
-    entries = set(re.findall(r"^(?:#{3,4} (?=\w+$)|(?=\w+ = ))(\w+)", text, re.MULTILINE))
-    assert {"Registry", "Plugin", "Pipeline", "PreparedLookup"} <= named & classes
-    assert [] == sorted(named & classes - entries)
+    return set(re.findall(r"(?<![\w.'\"])[A-Z]\w+(?!\w*[.(])", "\n".join(signatures)))
 
 
 DOCUMENTED = [*PUBLIC, *((m, one.name) for m, found in UNEXPORTED.items() for one in found)]
@@ -299,24 +323,33 @@ def plugin_code() -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(ROOT)), code
 
 
-@pytest.mark.parametrize("code", [pytest.param(code, id=place) for place, code in plugin_code()])
-def test_plugins_use_only_public_names(code: str) -> None:
-    """Those of this repository and those of the documents, of modules and of `pegboard` itself."""
+@pytest.mark.parametrize(
+    "place,code", [pytest.param(place, code, id=place) for place, code in plugin_code()]
+)
+def test_plugins_use_only_public_names(place: str, code: str) -> None:
+    """Those of this repository and those of the documents, of modules and of `pegboard` itself.
+
+    Of the core, and of plugins that are not their own.
+    """
     modules = WRITE_API["modules"]()
+    packages = {name for name in WRITE_API["SOURCES"] if f"/src/{name}/" not in place}
     assert [] == [
-        name for name in names_used(code) if name not in PUBLIC and ".".join(name) not in modules
+        name
+        for name in names_used(code, packages)
+        if name not in PUBLIC and ".".join(name) not in modules
     ]
 
 
-def names_used(code: str) -> Iterator[tuple[str, str]]:
-    """The names of the core that some code uses, with their modules."""
+def names_used(code: str, packages: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The names of some packages that some code uses, with their modules."""
     for node in ast.walk(ast.parse(code)):
         match node:
-            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "pegboard":
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in packages:
                 yield from ((module, imported.name) for imported in node.names)
             case ast.Import():
                 for imported in node.names:
-                    if imported.name.startswith("pegboard."):
+                    package, _, module = imported.name.partition(".")
+                    if module and package in packages:
                         yield imported.name, "import the names instead"
             case ast.Attribute(value=ast.Name(id="pegboard")):
                 yield "pegboard", node.attr
@@ -477,5 +510,6 @@ def test_every_page_is_in_the_contents() -> None:
 
 def test_the_grade_knows_the_public_modules() -> None:
     """Those that a plugin may import when it serves: all but the testing kit's."""
-    serving = {one for one in WRITE_API["modules"]() if not one.startswith("pegboard.testing")}
+    core = {one for one in WRITE_API["modules"]() if one.partition(".")[0] == "pegboard"}
+    serving = {one for one in core if not one.startswith("pegboard.testing")}
     assert serving == set(PUBLIC_MODULES)

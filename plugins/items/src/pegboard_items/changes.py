@@ -11,4 +11,6 @@ class Change:
     """One item, and what a write does to it."""
 
     kind: Kind
+    """Whether the item is inserted, changed or deleted."""
     item: Item
+    """The item, with the values that are written; of one that is deleted, those that it had."""

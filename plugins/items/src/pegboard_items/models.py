@@ -25,7 +25,9 @@ class Item(Base):
     )
 
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    """1 to 100 characters."""
     description: Mapped[str | None] = mapped_column(Text)
+    """What there is to say of it, or nothing."""
 
 
 MAX_ID = 2**31 - 1

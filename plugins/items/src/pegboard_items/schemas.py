@@ -7,7 +7,7 @@ from pegboard_items.models import MAX_ID, NAME_LENGTH
 
 
 class ItemSchema(Schema):
-    """An item."""
+    """What clients send of an item, and what they see."""
 
     id = fields.Integer(dump_only=True, metadata={"minimum": 1, "maximum": MAX_ID, "example": 1})
     name = Line(

@@ -39,7 +39,9 @@ class Policy:
     """At most `quota` requests in any window of `window` seconds."""
 
     quota: int
+    """How many requests."""
     window: int
+    """For how long, in seconds."""
 
     @property
     def span(self) -> int:
@@ -57,11 +59,9 @@ class Policy:
     @property
     def period(self) -> str:
         """The window in words, such as `minute` or `2-seconds`."""
-        for unit, seconds in reversed(_UNITS.items()):
-            count, rest = divmod(self.window, seconds)
-            if not rest:
-                return unit if count == 1 else f"{count}-{unit}s"
-        raise AssertionError
+        unit, seconds = next(one for one in reversed(_UNITS.items()) if not self.window % one[1])
+        count = self.window // seconds
+        return unit if count == 1 else f"{count}-{unit}s"
 
     def __str__(self) -> str:
         count, _, unit = self.period.rpartition("-")
@@ -73,6 +73,7 @@ class Limit:
     """Policies that apply together: a request is counted by all of them or by none."""
 
     policies: tuple[Policy, ...]
+    """At least one; none is like another."""
 
     def __str__(self) -> str:
         return ";".join(map(str, self.policies))
