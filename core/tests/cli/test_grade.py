@@ -1,6 +1,7 @@
 """`pegboard plugins grade`, with reports as the rules make them."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,5 +113,5 @@ def test_the_lists_of_plugins_tell_what_each_claims(
     assert "claims        gold" in cli("plugins", "show", "notes", app=app).stdout
     lines = cli("plugins", "list", "--wide", app=app).stdout.splitlines()
     assert ["CLAIMS", "gold"] == [
-        line.split()[-1] for line in lines if line[:5] in {"NAME ", "notes"}
+        re.split(r"  +", line)[3] for line in lines if line[:5] in {"NAME ", "notes"}
     ]

@@ -329,6 +329,7 @@ PLACE = re.compile(r"at \w+/[\w/]+\.py:\d+")
 
 WITHOUT_PLACE = {
     *(code for code in Code if code.name.startswith(("PRODUCTION_", "CACHED_", "REDIS_"))),
+    Code.ANNOTATION_HIDDEN,
     Code.CACHE_NOT_SHARED,
     Code.COLLISION_PLUGIN_NAME,
     Code.CONFIGURATION_UNKNOWN,

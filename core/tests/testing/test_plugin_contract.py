@@ -363,6 +363,23 @@ def hear(*arguments):
 @pegboard.hookimpl
 def pegboard_setup(app):
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    threading.Thread(target=threading.Event().wait, name="nib", daemon=True).start()
+
+import builtins, decimal, functools, json, mimetypes, os, pathlib, redis, shutil, subprocess, sys
+subprocess.run(["true"], check=True)
+pathlib.Path(__file__).with_name("ink").write_text("blue")
+pathlib.Path(__file__).with_name("ink").unlink()
+os.umask(0o037)
+decimal.getcontext().prec = 3
+logging.addLevelName(7, "INK")
+mimetypes.add_type("ink/blue", ".notes-ink")
+builtins.ink = "blue"
+os.environ["INK"] = "blue"
+sys.meta_path.append(type("Finder", (), {"find_spec": lambda *_: None})())
+shutil.which = functools.partial(shutil.which, mode=0)
+socket.getfqdn = lambda: "notes"
+json.JSONEncoder.default = lambda self, value: "ink"
+redis.Redis.ping = lambda self: True
 """
 
 
@@ -370,23 +387,42 @@ def pegboard_setup(app):
 def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     """What is done at the import and in an app, each with its place."""
     plugin_folder.add("notes", GLOBAL)
-    report = run_probe({"plugin": "notes", "plugins": ["notes"], "config": {}}, None)
+    report = run_probe(
+        {"plugin": "notes", "plugins": ["notes"], "config": {}, "patience": 0.0}, None
+    )
     place = "example_notes/plugin.py, line"
+    ink = str(plugin_folder.path / "example_notes" / "ink")
     assert [
         f"a connection of psycopg2 at {place} 9",
         f"socket.sendto ('127.0.0.1', 9) at {place} 10",
+        f"a process, by subprocess.Popen 'true' at {place} 27",
+        f"a file, by open {ink!r:.80} at {place} 28",
+        f"a file, by os.remove {ink!r:.80} at {place} 29",
     ] == report["at_import"]
-    assert [
+    expected = {
         "Engine has a listener of 'before_cursor_execute', which hears every app",
         "flask.app.Flask.response_class was <class 'flask.wrappers.Response'>",
         "flask.json.provider.DefaultJSONProvider.sort_keys was True and is False",
+        "json.encoder.JSONEncoder.default is another function",
         f"random.seed is called ({place} 15)",
+        "redis.client.Redis.ping is example_notes.plugin.<lambda>",
+        "shutil.which is another function",
+        "socket.getfqdn is another function",
         f"the filters of warnings are set ({place} 14)",
         "the logger werkzeug was NOTSET with the handlers none",
-        f"the thread 'pen' runs since the import ({place} 11)",
-    ] == sorted(
-        one.partition(" and is <")[0].partition(" and is CRIT")[0] for one in report["changed"]
-    )
+        "the names of builtins have ink",
+        "the names of log levels have INK=7",
+        f"the thread 'nib' ({place} 24) goes on when its app is gone",
+        f"the thread 'pen' ({place} 11) runs since the import",
+        "the types of files have .notes-ink=ink/blue",
+        "the variables of os.environ have os.environ['INK']",
+    }
+    told = {one.partition(" and is <")[0].partition(" and is CRIT")[0] for one in report["changed"]}
+    assert expected <= told
+    rest = sorted(one.partition(" was ")[0] for one in told - expected)
+    assert ["sys.meta_path", "the context of decimals", "the mask of new files"] == [
+        one for one in rest if not one.startswith("redis.client.StrictRedis")
+    ]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
 from pegboard.settings import nearest_name
 
-_HEADER = ("NAME", "DISTRIBUTION", "CLAIMS", "STATE", "SCHEMA", "START", "ROUTES", "TABLES")
+_HEADER = ("NAME", "DISTRIBUTION", "STATE", "CLAIMS", "SCHEMA", "START", "ROUTES", "TABLES")
 _WIDE = ("HOOKS", "SETTINGS", "COMMANDS")
 
 
@@ -115,7 +115,7 @@ def _claimed_grades() -> dict[str, str]:
 
 def _row(report: PluginReport, claim: str) -> tuple[str, ...]:
     label = f"{report.distribution or '-'} {report.version or ''}".strip()
-    head = (report.name, label, claim, report.state.word)
+    head = (report.name, label, report.state.word, claim)
     known = report.known
     if known is None:
         return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - len(head)))

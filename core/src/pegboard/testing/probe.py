@@ -15,25 +15,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from importlib import import_module
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from pegboard.testing.process_state import (
-    OwnCalls,
-    changed_values,
-    host_values,
-    line_that_runs,
-    process_state,
-)
+from pegboard.testing.host_values import changed_values, host_values
+from pegboard.testing.import_watch import import_watched
+from pegboard.testing.process_state import OwnCalls, changed_state, outlasting, process_state
 
 FORK_TIMEOUT = 20.0
 """Seconds that a forked process has to answer its requests."""
-
-_CONNECTING = {
-    *("socket.connect", "socket.sendto", "socket.sendmsg"),
-    *("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"),
-    "sqlite3.connect",
-}
+THREAD_TIMEOUT = 20.0
+"""Seconds that threads of an app have to end after it."""
 
 
 class Task(TypedDict):
@@ -42,6 +33,8 @@ class Task(TypedDict):
     plugin: str
     plugins: list[str]
     config: dict[str, Any]
+    patience: NotRequired[float]
+    """Seconds that threads of an app have to end after it; `THREAD_TIMEOUT` if not given."""
 
 
 @dataclass
@@ -53,7 +46,7 @@ class Seen:
     origin: str = ""
     """The file of its module."""
     at_import: list[str] = field(default_factory=list)
-    """Connections and statements, each with the line of the plugin."""
+    """Connections, statements, processes and files, each with the line of the plugin."""
     changed: list[str] = field(default_factory=list)
     """What is otherwise in the process than without the plugin."""
     before_fork: dict[str, int] = field(default_factory=dict)
@@ -83,27 +76,39 @@ def probe(task: Task) -> Seen:
         candidate = next(one for one in installed_plugins() if one.name == task["plugin"])
         assert candidate.entry_point is not None
         own = OwnCalls(candidate.entry_point.module)
+        patience = task.get("patience", THREAD_TIMEOUT)
         before, hosts = process_state(), host_values()
         try:
             with own.watched():
-                with own.threads(seen.changed), _watched(seen.at_import):
+                with own.threads() as at_import, import_watched(own.package, seen.at_import):
                     candidate.load()
                 seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
-                with _quiet():
-                    app = create_app(config, plugins=task["plugins"])
-                    upgrade(app)
-                    seen.before_fork = requests(app)
-                    seen.after_fork = _in_fork(lambda: requests(app))
+                seen.changed += [
+                    f"{one} runs since the import" for one in outlasting(at_import, timeout=0)
+                ]
+                with own.threads() as in_app, _quiet():
+                    _use(config, task["plugins"], seen)
+                seen.changed += [
+                    f"{one} goes on when its app is gone" for one in outlasting(in_app, patience)
+                ]
         except BaseException as error:  # noqa: BLE001 - whatever it raises is told
             seen.error = f"{type(error).__name__}: {error}"
-        after = process_state()
-        seen.changed += [
-            f"{name} was {before[name]} and is {after[name]}"
-            for name in before
-            if before[name] != after[name]
-        ]
-        seen.changed += [*changed_values(hosts), *own.left()]
+        seen.changed += changed_state(before, process_state())
+        seen.changed += [*changed_values(hosts, own.is_own), *own.left()]
     return seen
+
+
+def _use(config: dict[str, Any], plugins: list[str], seen: Seen) -> None:
+    """Build an app, use it here and in a forked process, and let go of it."""
+    from pegboard import create_app  # noqa: PLC0415 - as above
+    from pegboard.app import disconnect  # noqa: PLC0415 - as above
+    from pegboard.migrations import upgrade  # noqa: PLC0415 - as above
+
+    app = create_app(config, plugins=plugins)
+    upgrade(app)
+    seen.before_fork = requests(app)
+    seen.after_fork = _in_fork(lambda: requests(app))
+    disconnect(app)
 
 
 def requests(app: Any) -> dict[str, int]:
@@ -122,47 +127,6 @@ def _status(app: Any, path: str) -> int:
     except Exception:  # noqa: BLE001 - a test's app lets errors of views pass
         return HTTPStatus.INTERNAL_SERVER_ERROR
     return status
-
-
-@contextlib.contextmanager
-def _watched(found: list[str]) -> Iterator[None]:
-    """Note each connection and statement inside the block."""
-    psycopg2: Any = import_module("psycopg2")
-    from sqlalchemy import Engine, event  # noqa: PLC0415 - as above
-
-    connect_by_driver = psycopg2._connect  # noqa: SLF001 - however it was imported
-    is_watching = True
-
-    def note(what: str) -> None:
-        if is_watching:
-            found.append(f"{what} at {line_that_runs()[1]}")
-
-    def audit(name: str, arguments: tuple[Any, ...]) -> None:
-        # Without an address the socket is connected, of which there was a note.
-        if is_watching and name in _CONNECTING and arguments[-1] is not None:
-            note(f"{name} {arguments[-1]!r:.80}")
-
-    def connect(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> None:
-        note(f"a connection to the database {options.get('host', '')}".strip())
-
-    def execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        note(f"the statement {statement!r:.80}")
-
-    def drive(*arguments: Any, **options: Any) -> Any:
-        note("a connection of psycopg2")
-        return connect_by_driver(*arguments, **options)
-
-    sys.addaudithook(audit)
-    psycopg2._connect = drive  # noqa: SLF001 - as above
-    event.listen(Engine, "do_connect", connect)
-    event.listen(Engine, "before_cursor_execute", execute)
-    try:
-        yield
-    finally:
-        is_watching = False
-        psycopg2._connect = connect_by_driver  # noqa: SLF001 - as above
-        event.remove(Engine, "do_connect", connect)
-        event.remove(Engine, "before_cursor_execute", execute)
 
 
 def _in_fork(run: Callable[[], dict[str, int]]) -> dict[str, int]:

@@ -1,28 +1,34 @@
 """What all code of a process shares, and what a plugin does to it."""
 
+import builtins
+import decimal
 import gc
 import locale
 import logging
+import mimetypes
 import os
 import random
+import resource
 import signal
 import socket
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType, FunctionType, ModuleType
-from typing import Any
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-HOSTS = ("flask", "werkzeug", "sqlalchemy", "flask_sqlalchemy", "pegboard", "marshmallow", "click")
-"""The packages of which a plugin may replace nothing."""
+from pegboard.testing.host_values import HOSTS
 
-_WITH_CONSTANTS = {*HOSTS} - {"sqlalchemy", "pegboard"}  # these change theirs when they are used
-_LOGGERS = (*HOSTS, "sqlalchemy.engine", "sqlalchemy.orm", "sqlalchemy.pool")
+if TYPE_CHECKING:
+    from types import FrameType
+
+_LOGGERS = sorted({*HOSTS, "sqlalchemy.engine", "sqlalchemy.orm", "sqlalchemy.pool"})
 
 
 def regular_package(module: str) -> str:
@@ -55,7 +61,7 @@ def process_state() -> dict[str, str]:
     signals = {f"the handler of {one.name}": repr(signal.getsignal(one)) for one in signal.Signals}
     loggers = {f"the logger {name}": _describe(logging.getLogger(name)) for name in _LOGGERS}
     return {
-        "os.environ": ", ".join(sorted(variables)),
+        "the variables of os.environ": ", ".join(sorted(variables)),
         **variables,
         **signals,
         **loggers,
@@ -65,6 +71,22 @@ def process_state() -> dict[str, str]:
         "the default time-out of sockets": repr(socket.getdefaulttimeout()),
         "sys.excepthook": repr(sys.excepthook),
         "threading.excepthook": repr(threading.excepthook),
+        "sys.unraisablehook": repr(sys.unraisablehook),
+        "sys.displayhook": repr(sys.displayhook),
+        "sys.meta_path": _names(sys.meta_path),
+        "sys.path_hooks": _names(sys.path_hooks),
+        "sys.stdin, sys.stdout and sys.stderr": repr((sys.stdin, sys.stdout, sys.stderr)),
+        "the names of builtins": ", ".join(sorted(vars(builtins))),
+        "the names of log levels": _pairs(logging.getLevelNamesMapping()),
+        "the class of loggers": repr(logging.getLoggerClass()),
+        "the factory of log records": repr(logging.getLogRecordFactory()),
+        "the types of files": _pairs(_file_types()),
+        "the context of decimals": repr(decimal.getcontext()),
+        "decimal.DefaultContext": repr(decimal.DefaultContext),
+        "the mask of new files": oct(_umask()),
+        "the time zone": repr(time.tzname),
+        "the limits of the process": repr([resource.getrlimit(one) for one in _LIMITS]),
+        "the priority": repr(os.getpriority(os.PRIO_PROCESS, 0)),
         "the threads": repr(sorted(one.name for one in threading.enumerate() if not one.daemon)),
         "the locale": locale.setlocale(locale.LC_ALL),
         "the garbage collector": f"{gc.isenabled()}, {gc.get_threshold()}",
@@ -73,51 +95,75 @@ def process_state() -> dict[str, str]:
     }
 
 
+_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_AS, resource.RLIMIT_STACK)
+
+
+_LISTS = {
+    *("the variables of os.environ", "the names of builtins", "the names of log levels"),
+    "the types of files",
+}
+"""What is long: of these a message shows what differs."""
+
+
+def changed_state(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return what is otherwise than before, as a sentence each."""
+    found = []
+    for name, was in before.items():
+        now = after[name]
+        if was != now and name in _LISTS:
+            old, new = {*was.split(", ")}, {*now.split(", ")}
+            told = [f"have {', '.join(sorted(new - old))}"] if new - old else []
+            told += [f"lack {', '.join(sorted(old - new))}"] if old - new else []
+            found.append(f"{name} {' and '.join(told)}")
+        elif was != now:
+            found.append(f"{name} was {was} and is {now}")
+    return found
+
+
+def _pairs(found: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(found.items()))
+
+
+def _names(found: Iterable[object]) -> str:
+    """Return names by which objects without one of their own can be told apart."""
+    return ", ".join(getattr(one, "__qualname__", type(one).__qualname__) for one in found)
+
+
+def _file_types() -> dict[str, str]:
+    if not mimetypes.inited:
+        mimetypes.init()
+    return mimetypes.types_map
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # it can only be read by setting it
+    os.umask(mask)
+    return mask
+
+
 def _describe(logger: logging.Logger) -> str:
     handlers = ", ".join(type(one).__name__ for one in logger.handlers) or "none"
     is_off = "" if logger.propagate and not logger.disabled else ", cut off"
     return f"{logging.getLevelName(logger.level)} with the handlers {handlers}{is_off}"
 
 
-def host_values() -> dict[str, object]:
-    """Return the functions and constants of the hosts' modules and classes, by their names."""
-    found: dict[str, object] = {}
-    for name, module in [*sys.modules.items()]:
-        host = name.partition(".")[0]
-        if host not in HOSTS or not isinstance(module, ModuleType):
-            continue
-        kinds = _CONSTANTS if host in _WITH_CONSTANTS else FunctionType
-        for key, value in [*vars(module).items()]:
-            if _is_kept(key, value, kinds):
-                found[f"{name}.{key}"] = value
-            if isinstance(value, type) and value.__module__ == name:
-                for member, one in [*vars(value).items()]:
-                    if _is_kept(member, one, kinds):
-                        found[f"{name}.{key}.{member}"] = one
-    return found
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+Started = tuple[threading.Thread, str]
+"""A thread, and the line that has started it."""
 
 
-_CONSTANTS = (FunctionType, bool, int, float, str, bytes, tuple, type)
+def outlasting(started: Collection[Started], timeout: float) -> list[str]:
+    """Return the threads that do not end, though the app that had them is not used any more.
 
-
-def _is_kept(name: str, value: object, kinds: Any) -> bool:
-    """Return whether a value is compared: each function, and constants with a public name."""
-    return isinstance(value, FunctionType) or (
-        isinstance(value, kinds) and not name.startswith("_")
-    )
-
-
-def changed_values(before: dict[str, object]) -> list[str]:
-    """Return what other values the hosts have now."""
-    found = []
-    for name, value in host_values().items():
-        known = before.get(name, value)
-        if isinstance(value, FunctionType):
-            if known is not value:
-                found.append(f"{name} is another function")
-        elif known is not value and known != value:
-            found.append(f"{name} was {known!r:.80} and is {value!r:.80}")
-    return found
+    They have `timeout` seconds; an app is freed when none of them refers to it.
+    """
+    pause, deadline = _FIRST_PAUSE, monotonic() + timeout
+    while any(thread.is_alive() for thread, _ in started) and monotonic() < deadline:
+        gc.collect()
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return [f"the thread {one.name!r} ({place})" for one, place in started if one.is_alive()]
 
 
 class OwnCalls:
@@ -153,10 +199,19 @@ class OwnCalls:
                 stack.enter_context(mock.patch.object(warnings, name, noted))
             yield
 
+    @property
+    def package(self) -> str:
+        """The import package of the plugin."""
+        return self._package
+
+    def is_own(self, module: str) -> bool:
+        """Return whether a module is in the package."""
+        return is_within(module, self._package)
+
     @contextmanager
-    def threads(self, found: list[str]) -> Iterator[None]:
-        """Add the threads that code of the plugin starts inside the block, and that go on."""
-        started: list[tuple[threading.Thread, str]] = []
+    def threads(self) -> Iterator[list[Started]]:
+        """Note the threads that code of the plugin starts inside the block."""
+        started: list[Started] = []
         start = threading.Thread.start
 
         def note(thread: threading.Thread) -> None:
@@ -166,12 +221,7 @@ class OwnCalls:
                 started.append((thread, place))
 
         with mock.patch.object(threading.Thread, "start", note):
-            yield
-        found += [
-            f"the thread {thread.name!r} runs since the import ({place})"
-            for thread, place in started
-            if thread.is_alive()
-        ]
+            yield started
 
     def left(self) -> Iterator[str]:
         """Yield what is still so."""

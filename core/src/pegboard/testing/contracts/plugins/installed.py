@@ -74,10 +74,10 @@ class Installed(Named):
             )
 
     def test_its_import_asks_no_server(self, report: dict[str, Any], plugin_name: str) -> None:
-        """No connection, no query and no look-up of a name while it is imported."""
+        """No connection, query, look-up of a name, process or change of a file meanwhile."""
         if report["at_import"]:
             fail(
-                f"the import of {plugin_name} uses the network or a database: "
+                f"the import of {plugin_name} uses the network, a database, a process or files: "
                 f"{'; '.join(report['at_import'])}. Do it when it is first needed, or in "
                 "pegboard_setup(app)"
             )
@@ -88,7 +88,8 @@ class Installed(Named):
             fail(
                 f"{plugin_name} changes what all apps of a process share: "
                 f"{'; '.join(report['changed'])}. Keep it in app.extensions[{plugin_name!r}], and "
-                "use the hooks in place of replacing functions of others"
+                "use the hooks in place of replacing functions of others. A thread of an app "
+                "refers to it by a weak reference, and ends when it is gone"
             )
         if report["error"]:
             fail(f"{plugin_name} does not start in a process of its own: {report['error']}")
