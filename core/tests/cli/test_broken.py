@@ -131,7 +131,7 @@ def test_a_plugin_that_fails_in_another_file_is_told_which(run, plugin_folder) -
     (folder / "resource.py").write_text("shelves = 1\nraise ValueError('no noun')\n")
     done = run("plugins list", PEGBOARD_PLUGINS="library")
     told = " ".join(done.stdout.split())
-    assert "library example-library 1.0 broken PB_PLUGIN_IMPORT_FAILED " in told
+    assert "library example-library 1.0 broken: PB_PLUGIN_IMPORT_FAILED " in told
     assert 1 == done.output.count("no noun")
     assert "Fix example_library/resource.py:2, or disable the plugin" in done.stderr
     assert "example_library.plugin" not in done.output
