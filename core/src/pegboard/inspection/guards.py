@@ -20,6 +20,8 @@ from pegboard.stages import (
 )
 
 _CORE = "core"
+_DOCUMENTED = frozenset({_CORE, "flask_smorest"})
+"""Whose answers the OpenAPI document has."""
 _ANSWERING = ("middleware", "in place of", "session interface", "before_request", "errorhandler")
 """How the kinds begin of what may answer in place of the view."""
 _AROUND = frozenset({"around the view", "decorator"})
@@ -36,7 +38,7 @@ class GuardReport:
     @property
     def may_answer(self) -> bool:
         """Whether it may answer in place of the view, by what no document says."""
-        return self.owner.name != _CORE and (
+        return self.owner.name not in _DOCUMENTED and (
             self.kind in _AROUND or self.kind.startswith(_ANSWERING)
         )
 
