@@ -476,7 +476,8 @@ def test_an_operation_id_of_a_call_without_a_view_is_reported(plugin_folder: Plu
         create_app("testing", plugins=["alpha", "beta"])
     (problem,) = caught.value.problems
     assert ("beta", "PB_COLLISION_OPERATION") == (problem.plugin, problem.code)
-    assert "GET /beta/{id} has the operationId list_things of GET /alpha/" == problem.summary
+    said = "GET /beta/{id} has the operationId list_things of GET /alpha/"
+    assert f"{said}, at example_alpha/plugin.py:5" == problem.summary
 
 
 class ThingSchema(Schema):

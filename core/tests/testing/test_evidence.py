@@ -62,7 +62,7 @@ def test_after():
     pass
 """
 
-CHOSEN = "documented[a] or failures or budget or mark or killed or after"
+CHOSEN = "documented[a] or failures or test_budget or test_mark or test_killed or test_after"
 
 
 @pytest.fixture(scope="module")
