@@ -66,13 +66,14 @@ class Service(Flask):
         super().__init__(*args, **kwargs)
         self.cli = AppCommands(self.name)
         self._bindable_hosts: set[str] = set()
-        self._outermost: WSGIApplication = super().wsgi_app
 
     def _put_around(self, layer: "WSGIApplication") -> None:
         """Note middleware: nothing else can tell what a plugin has put around the app."""
         self._outermost = layer
         note_middleware(self, layer)
 
+    # Of the class, as an app that referred to its own method would be freed late.
+    _outermost: Callable[..., Any] = Flask.wsgi_app
     # Its getter is no Python function, as each request calls it.
     wsgi_app = property(attrgetter("_outermost"), _put_around)
 
