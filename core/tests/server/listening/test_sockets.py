@@ -11,26 +11,14 @@ from pegboard.server.listening import count_connections, hold_off
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tell")
 
 
-@pytest.fixture
-def listener():
-    """A socket that listens on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-def here(name: tuple[str, int]) -> Address:
-    """Return the address of a socket's name."""
-    return Address(*name)
-
-
 @on_linux
 def test_connections_are_counted_on_the_port_alone(listener):
     """The listening socket itself is none."""
     address = listener.getsockname()
-    assert 0 == count_connections(here(address))
+    assert 0 == count_connections(Address(*address))
     with socket.create_connection(address), listener.accept()[0]:
-        assert 1 == count_connections(here(address))
-    assert 0 == count_connections(here(address))
+        assert 1 == count_connections(Address(*address))
+    assert 0 == count_connections(Address(*address))
 
 
 @on_linux
@@ -38,7 +26,7 @@ def test_who_comes_late_is_held_off_and_who_is_there_is_served(listener):
     """A connection that waits to be accepted is not lost."""
     address = listener.getsockname()
     with socket.create_connection(address) as early:
-        hold_off(here(address))
+        hold_off(Address(*address))
         with pytest.raises(TimeoutError):
             socket.create_connection(address, timeout=0.2)
         with listener.accept()[0] as accepted:

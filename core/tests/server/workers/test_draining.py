@@ -16,18 +16,6 @@ from pegboard.server.workers import draining
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tell")
 
 
-@pytest.fixture
-def listener():
-    """A socket that listens on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-def here(name: tuple[str, int]) -> Address:
-    """Return the address of a socket's name."""
-    return Address(*name)
-
-
 @on_linux
 @pytest.mark.parametrize("ends", ["the client", "the time"])
 async def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkeypatch, ends: str):
@@ -38,7 +26,7 @@ async def test_a_drain_ends_with_the_last_connection_or_in_time(listener, monkey
     client = socket.create_connection(address)
     accepted, _ = listener.accept()
     with client, accepted:
-        task = asyncio.create_task(draining.drain(worker, here(address)))
+        task = asyncio.create_task(draining.drain(worker, Address(*address)))
         await asyncio.sleep(0)
         assert worker.is_draining
         with pytest.raises(TimeoutError):
