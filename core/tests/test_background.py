@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import current_app
@@ -123,6 +124,22 @@ def test_a_request_does_not_wait_without_end(make, source):
     source.is_open.set()
     settle(value)
     assert 1 == value.get()
+
+
+def test_a_test_waits_for_what_a_busy_machine_takes(
+    make_app: MakeApp, source: Source, monkeypatch: pytest.MonkeyPatch
+):
+    """A service would have given up."""
+    monkeypatch.setattr("pegboard.background.PATIENCE", 0.0)
+    app = make_app()
+    source.is_open.clear()
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(Refreshed(app, source, every=EVERY).get)
+        app.testing = False
+        with pytest.raises(Exception, match="not ready yet"):
+            Refreshed(app, source, every=EVERY).get()
+        source.is_open.set()
+        assert 1 == found.result()
 
 
 def test_a_write_of_the_process_is_seen_by_its_next_request(make, source):

@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+PATIENCE = 1.0
+PATIENCE_OF_TESTS = 30.0
+"""Seconds that a request waits at most: a test does not depend on how busy its machine is."""
+
 
 class Refreshed(Generic[T]):
     """A value that a process reads again every few seconds, while requests ask for it.
@@ -39,17 +43,19 @@ class Refreshed(Generic[T]):
         *,
         every: float,
         max_age: float | None = None,
-        patience: float = 1.0,
+        patience: float | None = None,
     ) -> None:
         """Read nothing yet.
 
         - `read`: returns the value; called on a thread, in the app's context.
-        - `every`: seconds from one reading to the next. With 0 each request waits for its own, as a
-          test may want it.
+        - `every`: seconds from one reading to the next. With 0 each request waits for a new one.
         - `max_age`: seconds after which the value is too old to be used without waiting for the
           next one; twice `every` unless told otherwise.
-        - `patience`: seconds that a request waits at most.
+        - `patience`: seconds that a request waits at most; 1 unless told otherwise, 30 in an app
+          that is tested (`app.testing`).
         """
+        if patience is None:
+            patience = PATIENCE_OF_TESTS if app.testing else PATIENCE
         self._app = app
         self._read = read
         self._every = every

@@ -6,6 +6,7 @@ distribution.
 
 import platform
 from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,10 @@ class PlatformGroup(FlaskGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and close the connections of its app at the end."""
-        try:
-            with explain_database_errors():
-                return super().invoke(ctx)
-        finally:
-            app = ctx.ensure_object(ScriptInfo)._loaded_app  # noqa: SLF001 - to load it is no use now
-            if app is not None:
-                disconnect(app)
+        # Not before the context of the app has ended: its session has a connection until then.
+        ctx.call_on_close(partial(_disconnect, ctx.ensure_object(ScriptInfo)))
+        with explain_database_errors():
+            return super().invoke(ctx)
 
     def _load_plugin_commands(self) -> None:
         """Load the commands that distributions add to `flask`.
@@ -97,6 +95,12 @@ class PlatformGroup(FlaskGroup):
         found.show_error()
         click.echo(err=True)
         return sorted(names | found.commands.keys())
+
+
+def _disconnect(info: ScriptInfo) -> None:
+    app = info._loaded_app  # noqa: SLF001 - to load it is no use now
+    if app is not None:
+        disconnect(app)
 
 
 def _diagnose(ctx: click.Context) -> "Diagnosis":
