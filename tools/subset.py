@@ -32,8 +32,8 @@ def matrix() -> dict[str, list[str]]:
 def interpreters() -> list[str]:
     """Return the versions of Python that are tested, oldest first.
 
-    The first has the coverage, explores models, and tests every plugin beside all others; the
-    newest that is installed runs every test; those between them run no tests of the core alone.
+    The newest that is installed runs every test, those between it and the first the tests of each
+    plugin; on the first these are left to `lowest`, which runs there.
     """
     return matrix()["pythons"]
 
@@ -49,19 +49,18 @@ def install(options: Sequence[str]) -> int:
 
 
 def suites() -> list[str]:
-    """Return the folders of the suites that apply, and the test of the combination."""
-    names = plugins()
+    """Return the test of the combination, and the folder of the suite that runs here."""
     found = ["tests/test_combinations.py"]
-    if not names and (is_first() or is_newest()):
-        found.append("core/tests")
-    is_everything = len(names) == len(matrix()["plugins"])
-    if len(names) == 1 or (is_everything and is_first()):
-        found += [f"plugins/{name}/tests" for name in names]
+    match plugins():
+        case [] if is_newest():
+            found.append("core/tests")
+        case [name] if is_newest() or not is_first():
+            found.append(f"plugins/{name}/tests")
     return found
 
 
 def is_first() -> bool:
-    """Return whether this is the interpreter that has the coverage."""
+    """Return whether this is the oldest interpreter that is tested."""
     return interpreters()[0] == RUNNING
 
 
@@ -85,20 +84,10 @@ def test(options: Sequence[str]) -> int:
     command = ["-m", "pytest", f"--junit-xml=.tox/reports/{os.environ['TOX_ENV_NAME']}.xml"]
     if len(found) > 1:
         command += PROCESSES
-    left_out = []
     if is_newest():
         command += ["-m", "not slow"]
     else:
-        command += ["-m", "not slow and not faults"]
-        left_out.append("postgresql")
-    if is_first() and len(plugins()) <= 1:
-        # Each suite runs here once: that is enough for what takes time.
-        command = ["-m", "coverage", "run", *command]
-        left_out = [f"{name} and not ({EXPLORATIONS})" for name in left_out]
-    else:
-        left_out.append(EXPLORATIONS)
-    if left_out:
-        command += ["-k", f"not ({' or '.join(left_out)})"]
+        command += ["-m", "not slow and not faults", "-k", f"not (postgresql or {EXPLORATIONS})"]
     done = subprocess.run([sys.executable, *command, *found, *options], check=False)
     return done.returncode
 

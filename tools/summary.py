@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET  # the reports are our own
 import projects
 
 REPORTS = projects.ROOT / ".tox" / "reports"
+COVERAGE = projects.ROOT / ".tox" / "coverage"
 
 
 def count(report: Path) -> Counter[str]:
@@ -30,10 +31,10 @@ def line(outcomes: Counter[str]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the summary, or with `--clear` forget the reports of an earlier run."""
+    """Print the summary, or with `--clear` forget the reports and coverage of an earlier run."""
     if arguments == ["--clear"]:
-        for report in REPORTS.glob("*.xml"):
-            report.unlink()
+        for found in (*REPORTS.glob("*.xml"), *COVERAGE.glob("data*")):
+            found.unlink()
         return
     total: Counter[str] = Counter(passed=0, failed=0, skipped=0)
     for report in sorted(REPORTS.glob("*.xml")):
