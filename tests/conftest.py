@@ -35,4 +35,4 @@ def serve_stuck(
     """Start a service with the plugin of `stuck_plugin.py`, whose views stand still."""
     code = Path(__file__).with_name("stuck_plugin.py").read_text(encoding="utf-8")
     plugin_folder.add("stuck", code)
-    return partial(live_server, plugins=["stuck"])
+    return partial(live_server, plugins=["stuck"], upgrade=False)  # it has no tables
