@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 
+import bytecode
 import projects
 import wheels
 
@@ -89,6 +90,7 @@ def test(options: Sequence[str]) -> int:
     else:
         command += ["-m", "not slow and not faults", "-k", f"not (postgresql or {EXPLORATIONS})"]
     done = subprocess.run([sys.executable, *command, *found, *options], check=False)
+    bytecode.give()
     return done.returncode
 
 

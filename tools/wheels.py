@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import bytecode
 import projects
 
 SHARED = projects.ROOT / ".tox" / "wheels"
@@ -57,7 +58,9 @@ def install(names: Sequence[str], options: Sequence[str]) -> int:
         for name in names
     ]
     command = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
-    return subprocess.run([*command, *options, *wanted], check=False).returncode
+    status = subprocess.run([*command, *options, *wanted], check=False).returncode
+    bytecode.take()
+    return status
 
 
 def _everything() -> list[Path]:
