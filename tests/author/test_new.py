@@ -56,6 +56,9 @@ TESTED = [
 ]
 """The combinations whose own tests run: each pair of switches that can be, and all."""
 
+RENAMED = [TESTED[0]]
+"""Those whose resource, table and commands are not called as the plugin."""
+
 
 def write(folder: Path, name: str, *options: str, status: int = 0) -> str:
     """Run `pegboard new`; returns what it prints."""
@@ -67,7 +70,8 @@ def write(folder: Path, name: str, *options: str, status: int = 0) -> str:
 
 def options_of(switches: Mapping[str, bool]) -> list[str]:
     """The options that say what a plugin has."""
-    return [f"--{name}" if on else f"--no-{name}" for name, on in switches.items()]
+    said = [f"--{name}" if on else f"--no-{name}" for name, on in switches.items()]
+    return [option for option in said if option != "--resource"]  # this takes a name
 
 
 def run(folder: Path, *command: str | Path, **variables: str) -> str:
@@ -96,6 +100,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
     for number, (name, switches) in enumerate(zip(NAMES, EVERY, strict=True)):
         turns = ["--license", others[0][number % 4], "--ci", others[1][number % 3]]
         turns += ["--tox", ["ini", "toml"][number % 2]]
+        if number in RENAMED:
+            turns += ["--resource", "memos"]
         write(root / name, name, *options_of(switches), *turns)
     return [root / name for name in NAMES]
 
@@ -191,7 +197,7 @@ def test_the_service_that_tests_it_understands_its_file(
 
 def test_what_is_said_of_it_stands_where_it_is_read(tmp_path: Path) -> None:
     """In its metadata, its package and its license, with the names that were given."""
-    names = ["--distribution", "Acme.Notes", "--package", "acme_notes", "--noun", "memo"]
+    names = ["--distribution", "Acme.Notes", "--package", "acme_notes", "--resource", "memos"]
     said = ["--description", "What O'Neill & Ärzte note.", "--author", "Zoë"]
     write(tmp_path / "made", "notes", *names, *said, "--license", "BSD-3-Clause")
     project = tomllib.loads((tmp_path / "made/pyproject.toml").read_text("utf-8"))["project"]
@@ -201,7 +207,9 @@ def test_what_is_said_of_it_stands_where_it_is_read(tmp_path: Path) -> None:
     assert "Zoë" in (tmp_path / "made/LICENSE").read_text("utf-8")
     package = (tmp_path / "made/src/acme_notes/__init__.py").read_text("utf-8")
     assert package.startswith('"""What O\'Neill & Ärzte note."""')
-    assert "class Memo(Base):" in (tmp_path / "made/src/acme_notes/models.py").read_text("utf-8")
+    models = (tmp_path / "made/src/acme_notes/models.py").read_text("utf-8")
+    assert "class Memo(Base):" in models
+    assert '__tablename__ = "memos"' in models
     run(tmp_path / "made", "ruff", "check", "--no-cache")
 
 
@@ -228,7 +236,7 @@ def test_the_options_of_the_command_are_the_questions() -> None:
         option.name: sorted(option.type.choices) if isinstance(option.type, click.Choice) else []
         for option in command.params
     }
-    others = {"name", "update", "no_verify", "into", "distribution", "package", "noun", "defaults"}
+    others = {"name", "update", "no_verify", "into", "distribution", "package", "defaults"}
     assert asked == {name: options[name] for name in options if name not in others}
 
 
@@ -261,7 +269,10 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
         printed = b""
         for question, answer in (
             (b"Does it have a table", b"y"),
-            (b"Does it have a REST resource", b"n"),
+            (b"Does it have a REST resource", b"y"),
+            (b"What is the resource called", b"\x15docs\r"),
+            (b"docs is a command or a part of the core", b"\x15memos\r"),
+            (b"What is one row called", b"\r"),
             (b"Are answers for one row cached", b"n"),
             (b"Does it have hooks of its own", b"y"),
         ):
@@ -276,8 +287,9 @@ def test_it_asks_on_a_terminal(tmp_path: Path) -> None:
     os.close(parent)
     assert process.returncode == 0, printed + rest
     answers = yaml.safe_load((tmp_path / "pegboard-notes/.copier-answers.yml").read_text("utf-8"))
-    found = {name: answers[name] for name in SWITCHES}
-    assert {"table": True, "resource": False, "cache": False, "hooks": True} == found
+    found = {name: answers[name] for name in (*SWITCHES, "rows", "noun")}
+    switches = {"table": True, "resource": True, "cache": False, "hooks": True}
+    assert {**switches, "rows": "memos", "noun": "memo"} == found
     assert b"Who writes it" not in printed + rest
 
 

@@ -16,10 +16,12 @@ import pytest
 import pegboard
 from pegboard import scaffold
 from pegboard.scaffold import Names, ScaffoldError, find_names
-from pegboard.scaffold.names import FIRST_PARTY_NOUNS, _written_names
+from pegboard.scaffold.names import FACTORS, FIRST_PARTY_NOUNS, INTERPRETERS, _written_names
+from tox_pegboard.combinations import space
 
 LONG = "a_plugin_whose_name_has_forty_three_letters"
 PLUGINS = ["n", "o_", "a__b", "x1", "testimonials", "this_thing", "passwords", "zebras", LONG]
+ROWS = ["memos", "m", LONG, "work_orders"]
 NOUNS = ["note", "z", "test_case", "p_2", "_".join(LONG)[:43], LONG]
 PACKAGES = ["a", "zz_9", "pegboard_x", "pegboards", "pytest_x", "p" * 64]
 DISTRIBUTIONS = ["N", "Acme.Notes", "d" * 64]
@@ -49,8 +51,10 @@ def drawn() -> Iterator[tuple[Names, dict[str, Any]]]:
     for number, switches in enumerate([*SWITCHES, *SWITCHES]):
         noun, package, distribution, description, tox = next(columns)
         longest = number < len(SWITCHES)
+        rows = {"rows": ROWS[number % len(ROWS)]} if switches["resource"] else {}
         names = find_names(
             LONG if longest else PLUGINS[number % len(PLUGINS)],
+            **rows,
             noun=LONG if longest else noun,
             package=package,
             distribution=distribution,
@@ -112,6 +116,12 @@ def test_nouns_of_our_own_operations_are_refused() -> None:
     operations = [one for path in paths.values() for one in path.values() if isinstance(one, dict)]
     ids = [operation["operationId"] for operation in operations]
     assert set(FIRST_PARTY_NOUNS) == {text.partition("_")[2] for text in ids}
+
+
+def test_words_of_the_matrix_are_refused() -> None:
+    """As the name of an environment would say something else; `matrix` is the label of all."""
+    assert {*space.RESERVED, "matrix"} == {*FACTORS}
+    assert space.INTERPRETERS == INTERPRETERS
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,13 @@ def test_a_plugin_needs_a_name(new):
 
 @pytest.mark.parametrize(
     "arguments,what",
-    [(("notes",), "NAME"), (("--noun", "memo"), "noun"), (("--no-table",), "table")],
+    [
+        (("notes",), "NAME"),
+        (("--noun", "memo"), "noun"),
+        (("--no-table",), "table"),
+        (("--resource", "memos"), "resource"),
+        (("--no-resource",), "resource"),
+    ],
 )
 def test_an_update_takes_nothing_else(new, arguments, what):
     """As the folder says what the plugin has."""
@@ -52,12 +58,20 @@ def test_an_update_takes_nothing_else(new, arguments, what):
     assert f"--update asks nothing, and takes no {what}." in told
 
 
-@pytest.mark.parametrize("what", ["resource", "cache"])
-def test_options_that_contradict_each_other_are_refused(new, what):
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-table", "--resource", "memos"),
+        ("--no-table", "--cache"),
+        ("--resource", "memos", "--no-resource"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(new, options):
     """There is nothing to serve or to cache without a table."""
-    status, told = new("notes", "--no-table", f"--{what}")
+    status, told = new("notes", *options)
+    one, other = (option for option in options if option.startswith("--"))
     assert 1 == status
-    assert f"--no-table and --{what} contradict each other" in told
+    assert f"Error: {one} and {other} contradict each other" in told
 
 
 def test_a_folder_with_something_in_it_is_refused(new, tmp_path):

@@ -20,10 +20,11 @@ def fault(name: str, **given: str) -> str:
 
 def test_the_other_names_are_made_from_that_of_the_plugin():
     """And each can be given."""
-    expected = Names("work_orders", "pegboard-work-orders", "pegboard_work_orders", "work_order")
-    assert expected == find_names("work_orders")
-    given = find_names("notes", distribution="acme.Notes", package="acme_notes", noun="memo")
-    assert Names("notes", "acme.Notes", "acme_notes", "memo") == given
+    plural = "work_orders"
+    expected = Names(plural, "pegboard-work-orders", "pegboard_work_orders", plural, "work_order")
+    assert expected == find_names(plural)
+    names = {"distribution": "acme.Notes", "package": "acme_notes", "rows": "memos", "noun": "memo"}
+    assert Names("notes", *names.values()) == find_names("notes", **names)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,9 @@ def test_the_other_names_are_made_from_that_of_the_plugin():
     ],
 )
 def test_one_row_is_called_by_the_singular(name, noun):
-    """Where the name of the plugin is a plural."""
+    """Where the name of the plugin is a plural, or that of its resource."""
     assert noun == find_names(name).noun
+    assert noun == find_names("library", rows=name).noun
 
 
 @pytest.mark.parametrize(
@@ -76,13 +78,19 @@ def test_a_name_that_no_plugin_can_have_is_refused(name, near):
         ("health", "health is a command or a part of the core"),
         ("items", "items is a plugin of Pegboard itself: pip install pegboard-items"),
         ("cache_redis", "is a plugin of Pegboard itself: pip install pegboard-cache-redis"),
-        ("redis", "the settings of a plugin redis would begin with REDIS_, as REDIS_"),
+        ("api", "the settings of a plugin api would begin with API_, as API_"),
         ("sqlite_notes", "names that begin with sqlite_ are kept by SQLite, for its own tables"),
         ("pg_notes", "names that begin with pg_ are kept by PostgreSQL, for its own tables"),
         ("alembic_version", "names that begin with alembic_version are kept by Alembic"),
         ("ratelimit_rules", "ratelimit_rules is a table of a plugin of Pegboard itself"),
         ("o", "the class of a o would be called O, which looks like a digit. Say by --noun"),
         ("command", "a package pegboard_command is installed already"),
+        ("valkey", "valkey means something else in the names of tox environments: choose another"),
+        ("all", "all means something else in the names of tox environments"),
+        ("py313", "py313 is a Python in the names of tox environments: choose another name"),
+        ("pypy", "pypy is a Python in the names of tox environments"),
+        ("lint", "lint is an environment of tox in what is written: choose another name"),
+        ("types", "types is an environment of tox in what is written"),
         ("s_", "'pegboard-s-' cannot be the name of a distribution"),
     ],
 )
@@ -139,6 +147,13 @@ def test_an_installed_distribution_and_its_package_are_refused(plugin_folder):
         ("package", "acme.notes", "'acme.notes' cannot be imported"),
         ("package", "json", "json is a module of Python's standard library"),
         ("package", "flask", "a package flask is installed already"),
+        ("rows", "Memos", "'Memos' cannot be the name of a resource: it is made of lower-case"),
+        ("rows", "n" * 44, "cannot be the name of a resource"),
+        ("rows", "class", "class is a keyword of Python. Choose another by --resource."),
+        ("rows", "pg_memos", "names that begin with pg_ are kept by PostgreSQL"),
+        ("rows", "health", "health is a command or a part of the core"),
+        ("rows", "items", "items is a plugin of Pegboard itself"),
+        ("rows", "cache_state", "cache_state is a table of a plugin of Pegboard itself"),
         ("noun", "Note", "'Note' cannot be what one row is called"),
         ("noun", "class", "'class' cannot be what one row is called"),
         ("noun", "none", "the class of a none would be called None, which is taken"),
@@ -152,7 +167,16 @@ def test_each_name_that_is_given_is_checked(option, value, reason):
     """And the message says by which option another is chosen."""
     told = fault("notes", **{option: value})
     assert reason in told
-    assert f"--{option}" in told
+    assert f"--{'resource' if option == 'rows' else option}" in told
+
+
+def test_the_name_of_an_installed_plugin_is_refused_for_rows(plugin_folder):
+    """As its table is likely to be called so."""
+    plugin_folder.add("memos")
+    told = (
+        "memos is the name of an installed plugin, example-memos 1.0. Choose another by --resource."
+    )
+    assert told == fault("notes", rows="memos")
 
 
 def test_the_plugins_of_this_repository_are_known():

@@ -16,11 +16,19 @@ from pegboard import scaffold
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the plugin.")
 @click.option("--distribution", help="The name of the distribution, by default pegboard-NAME.")
 @click.option("--package", help="The name of the import package, by default pegboard_NAME.")
-@click.option("--noun", help="What one row is called, by default NAME in the singular.")
+@click.option("--noun", help="What one row is called, by default the resource in the singular.")
 @click.option("--description", help="What the plugin does, in one line.")
 @click.option("--author", help="Who writes it.")
 @click.option("--table/--no-table", default=None, help="A table in the database.")
-@click.option("--resource/--no-resource", default=None, help="A REST resource over its rows.")
+@click.option("--resource", "rows", metavar="NAME", help="Its REST resource, by default NAME.")
+@click.option(
+    "--no-resource",
+    "resource",
+    flag_value=False,
+    default=None,
+    type=bool,
+    help="No REST resource: views that are written by hand.",
+)
 @click.option("--cache/--no-cache", default=None, help="Answers for one row that are cached.")
 @click.option("--hooks/--no-hooks", default=None, help="Hooks of its own.")
 @click.option("--tox", type=click.Choice(["ini", "toml"]), help="tox.ini or tox.toml.")
@@ -39,7 +47,6 @@ def new(  # noqa: PLR0913 - each is an option of the command
     into: Path | None,
     distribution: str | None,
     package: str | None,
-    noun: str | None,
     defaults: bool,
     **answers: Any,
 ) -> None:
@@ -51,7 +58,8 @@ def new(  # noqa: PLR0913 - each is an option of the command
     try:
         if update:
             others = {"NAME": name, "--distribution": distribution, "--package": package}
-            _update(into or Path(), {**others, "--noun": noun, **given}, verify=not no_verify)
+            others["resource"] = given.pop("rows", None)
+            _update(into or Path(), {**others, **given}, verify=not no_verify)
         elif no_verify:
             message = "--no-verify belongs to --update."
             raise click.UsageError(message)
@@ -59,7 +67,10 @@ def new(  # noqa: PLR0913 - each is an option of the command
             message = "name the plugin, as in: pegboard new notes"
             raise click.UsageError(message)
         else:
-            names = scaffold.find_names(name, distribution=distribution, package=package, noun=noun)
+            own = {key: given[key] for key in ("rows", "noun") if key in given}
+            names = scaffold.find_names(name, distribution=distribution, package=package, **own)
+            if "rows" in given:
+                given.setdefault("resource", True)
             _create(names, into or Path(names.distribution), given, asks=not defaults)
     except scaffold.ScaffoldError as error:
         raise click.ClickException(str(error)) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pegboard.scaffold.errors import ScaffoldError
-from pegboard.scaffold.names import Names
+from pegboard.scaffold.names import Names, noun_faults, rows_faults, singular
 from pegboard.scaffold.versions import Template, shipped_template
 
 
@@ -22,9 +22,10 @@ def create(
 ) -> None:
     """Write the distribution of a new plugin into a folder that is empty or does not exist.
 
-    `answers` are to the questions of the template's `copier.yml`; what it lacks is asked on the
-    terminal if `asks`, and has its default otherwise. Raises `ScaffoldError` if the folder has
-    something in it, the answers contradict each other, or nobody answers.
+    `answers` are to the questions of the template's `copier.yml`; what they lack is asked on the
+    terminal if `asks`, and has its default otherwise; so have `names.rows` and `names.noun`. Raises
+    `ScaffoldError` if the folder has something in it, the answers contradict each other, or nobody
+    answers.
     """
     _check_answers(answers)
     if folder.exists() and not folder.is_dir():
@@ -35,8 +36,12 @@ def create(
         raise ScaffoldError(message)
     import copier  # noqa: PLC0415 - only those who write plugins have it
 
+    chosen = asdict(names)
+    if asks:  # these are asked for, with the same defaults
+        del chosen["rows"], chosen["noun"]
     given = {
-        **asdict(names),
+        **chosen,
+        **_CHECKS,
         "pegboard": version("pegboard"),
         "year": datetime.now(UTC).year,
         **answers,
@@ -51,11 +56,23 @@ def create(
         raise ScaffoldError(message) from error
 
 
+_CHECKS = {
+    "singular": singular,
+    "rows_faults": lambda rows, name: [] if rows == name else [*rows_faults(rows)],
+    "noun_faults": lambda name, noun: [*noun_faults(name, noun)],
+}
+"""What the questions of the template call; an update asks none, and has none of these."""
+
+
 def _check_answers(answers: Mapping[str, Any]) -> None:
-    for what, needs in (
-        ("resource", "is over the rows of a table"),
-        ("cache", "keeps answers for one row of a table"),
+    if answers.get("resource") is False and "rows" in answers:
+        message = "--resource and --no-resource contradict each other: leave one out."
+        raise ScaffoldError(message)
+    for key, what, needs in (
+        ("resource", "resource", "is over the rows of a table"),
+        ("rows", "resource", "is over the rows of a table"),
+        ("cache", "cache", "keeps answers for one row of a table"),
     ):
-        if answers.get("table") is False and answers.get(what):
+        if answers.get("table") is False and answers.get(key):
             message = f"--no-table and --{what} contradict each other: it {needs}."
             raise ScaffoldError(message)

@@ -33,6 +33,25 @@ FIRST_PARTY_TABLES = ("cache_state", "ratelimit_rules")
 FIRST_PARTY_NOUNS = ("health", "item", "items", "readiness")
 """What the operations of the core and of these plugins are called by, as in `get_health`."""
 
+FACTORS = (
+    "all",
+    "core",
+    "lowest",
+    "matrix",
+    "newest",
+    "noredis",
+    "postgresql",
+    "redis",
+    "released",
+    "sqlite",
+    "valkey",
+)
+"""What names and labels of the environments that tox-pegboard makes say otherwise."""
+
+INTERPRETERS = ("py", "pypy", "cpython", "jython", "graalpy", "rustpython", "ironpython")
+"""What tox reads as a Python, also with a version behind it."""
+
+_ENVIRONMENT = re.compile(r"^\[testenv:(\w+)\]", re.MULTILINE)
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 64
@@ -55,11 +74,13 @@ class Names:
     """What a plugin and its parts are called."""
 
     name: str
-    """The plugin: the name of its entry point, its table and its routes."""
+    """The plugin: the name of its entry point, and the prefix of its settings and hooks."""
     distribution: str
     """What is installed."""
     package: str
     """What is imported."""
+    rows: str
+    """What its rows are called, as in `work_orders`: the table, the resource and its commands."""
     noun: str
     """What one row is called, as in `work_order`."""
 
@@ -69,22 +90,25 @@ def find_names(
     *,
     distribution: str | None = None,
     package: str | None = None,
+    rows: str | None = None,
     noun: str | None = None,
 ) -> Names:
     """Return the names of a new plugin; raises `ScaffoldError` if one cannot be used.
 
     By default the distribution of `work_orders` is `pegboard-work-orders`, its package
-    `pegboard_work_orders`, and one row a `work_order`.
+    `pegboard_work_orders`, its rows are `work_orders`, and one row is a `work_order`.
     """
     distribution = distribution or f"pegboard-{name.replace('_', '-')}"
     package = package or f"pegboard_{name}"
-    noun = noun or _singular(name)
-    if faults := list(_faults(Names(name, distribution, package, noun))):
+    rows = name if rows is None else rows
+    found = Names(name, distribution, package, rows, singular(rows) if noun is None else noun)
+    if faults := list(_faults(found)):
         raise ScaffoldError("\n".join(faults))
-    return Names(name, distribution, package, noun)
+    return found
 
 
-def _singular(name: str) -> str:
+def singular(name: str) -> str:
+    """Return what one of several is called, as far as the letters of an English plural tell."""
     if re.search("[^aeiou_]ies$", name):
         return f"{name[:-3]}y"
     return name[:-1] if re.search("[a-z0-9](?<![sui])s$", name) else name
@@ -98,7 +122,29 @@ def _faults(names: Names) -> Iterator[str]:
         return  # the others are made from it
     yield from _distribution_faults(names.distribution)
     yield from _package_faults(names.package)
-    yield from _noun_faults(names)
+    if names.rows != names.name and (fault := next(rows_faults(names.rows), None)):
+        yield fault
+        return
+    yield from noun_faults(names.name, names.noun)
+
+
+def rows_faults(rows: str) -> Iterator[str]:
+    """Yield a sentence for each reason why the rows of a plugin cannot be called so."""
+    another = "Choose another by --resource."
+    if not is_plugin_name(rows):
+        yield (
+            f"{rows!r} cannot be the name of a resource: it is made of lower-case letters, digits "
+            f"and underscores, begins with a letter, and has at most {LONGEST_NAME} characters. "
+            f"{another}"
+        )
+        return
+    for fault in (*_word_faults(rows), *_part_faults(rows)):
+        yield f"{fault}. {another}"
+    if rows in FIRST_PARTY:
+        yield f"{rows} is a plugin of Pegboard itself. {another}"
+    for plugin in installed_plugins():
+        if plugin.name == rows:
+            yield f"{rows} is the name of an installed plugin, {plugin.label}. {another}"
 
 
 def _plugin_faults(name: str) -> Iterator[str]:
@@ -110,23 +156,46 @@ def _plugin_faults(name: str) -> Iterator[str]:
             f"and underscores, begins with a letter, and has at most {LONGEST_NAME} characters."
             f"{meant}"
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        yield f"{name} is a keyword of Python: choose another name."
-    for prefix, whose in _TABLE_PREFIXES.items():
-        if name.startswith(prefix):
-            yield f"names that begin with {prefix} are kept by {whose}: choose another name."
+    another = "choose another name."
+    for fault in _word_faults(name):
+        yield f"{fault}: {another}"
+    if name in RESERVED_NAMES:
+        yield f"{name} means something else in the commands that take a plugin's name: {another}"
+    for fault in (*_part_faults(name), *_tox_faults(name)):
+        yield f"{fault}: {another}"
     yield from _taken_faults(name)
 
 
-def _taken_faults(name: str) -> Iterator[str]:
-    if name in RESERVED_NAMES:
-        yield f"{name} means something else in the commands that take a plugin's name."
+def _word_faults(name: str) -> Iterator[str]:
+    """Yield why neither a plugin nor a table can have a name."""
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        yield f"{name} is a keyword of Python"
+    for prefix, whose in _TABLE_PREFIXES.items():
+        if name.startswith(prefix):
+            yield f"names that begin with {prefix} are kept by {whose}"
+
+
+def _part_faults(name: str) -> Iterator[str]:
+    """Yield why neither a plugin nor what it serves can have a name: another part has it."""
     if name in {*CORE_BLUEPRINTS, *CORE_COMMANDS}:
-        yield f"{name} is a command or a part of the core: choose another name."
+        yield f"{name} is a command or a part of the core"
+    if name in FIRST_PARTY_TABLES:
+        yield f"{name} is a table of a plugin of Pegboard itself"
+
+
+def _tox_faults(name: str) -> Iterator[str]:
+    """Yield why environments of tox, as `py313-notes-items`, cannot be called by a name."""
+    if re.fullmatch(rf"(?:{'|'.join(INTERPRETERS)})[0-9]*t?d?", name):
+        yield f"{name} is a Python in the names of tox environments"
+    elif name in FACTORS:
+        yield f"{name} means something else in the names of tox environments"
+    elif name in _written_environments():
+        yield f"{name} is an environment of tox in what is written"
+
+
+def _taken_faults(name: str) -> Iterator[str]:
     if name in FIRST_PARTY:
         yield f"{name} is a plugin of Pegboard itself: pip install pegboard-{_dashed(name)}."
-    if name in FIRST_PARTY_TABLES:
-        yield f"{name} is a table of a plugin of Pegboard itself: choose another name."
     for plugin in installed_plugins():
         if plugin.name == name:
             yield f"{name} is installed already, as {plugin.label}: choose another name."
@@ -188,8 +257,9 @@ def _length_faults(name: str, option: str) -> Iterator[str]:
         )
 
 
-def _noun_faults(names: Names) -> Iterator[str]:
-    noun, another = names.noun, "Say by --noun what one row is called, as in --noun work_order."
+def noun_faults(name: str, noun: str) -> Iterator[str]:
+    """Yield a sentence for each reason why one row of a plugin cannot be called so."""
+    another = "Say by --noun what one row is called, as in --noun work_order."
     if not is_plugin_name(noun) or keyword.iskeyword(noun):
         yield f"{noun!r} cannot be what one row is called. {another}"
         return
@@ -197,7 +267,7 @@ def _noun_faults(names: Names) -> Iterator[str]:
         yield f"{noun} is what operations of Pegboard itself are called by. {another}"
     model = _camel(noun)
     if (
-        model in {*_written_names(), f"{_camel(names.name)}Settings"}
+        model in {*_written_names(), f"{_camel(name)}Settings"}
         or hasattr(builtins, model)
         or keyword.iskeyword(model)
     ):
@@ -214,6 +284,13 @@ def _written_names() -> frozenset[str]:
         for match in _BOUND.finditer(path.read_text(encoding="utf-8")):
             found.update(re.findall(r"\w+", match[match.lastgroup or 0]))
     return frozenset(found)
+
+
+@cache
+def _written_environments() -> frozenset[str]:
+    """Return the environments of tox that are written beside those of the matrix."""
+    path = shipped_template.newest / "project/tox.ini.jinja"
+    return frozenset(_ENVIRONMENT.findall(path.read_text(encoding="utf-8")))
 
 
 def _camel(name: str) -> str:

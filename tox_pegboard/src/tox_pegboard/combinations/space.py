@@ -139,10 +139,11 @@ def _check_needs(
 def _check_names(found: Iterable[Described], settings: Settings) -> None:
     names: dict[str, str] = {}
     for described in found:
-        if "-" in described.name or described.name in RESERVED:
+        if not _is_factor(described.name):
             message = (
                 f"the plugin {described.name} of {described.distribution} has no name for an "
-                "environment"
+                "environment, where it means something else: leave it out of the plugins of "
+                f"{TABLE}, or have its authors choose another name"
             )
             raise MatrixError(message)
         if other := names.get(described.name):
@@ -158,6 +159,15 @@ RESERVED = {"core", "all"} | {
     FACTORS.get(value, value) for values in ALLOWED.values() for value in values
 }
 """What names of environments say otherwise."""
+
+INTERPRETERS = ("py", "pypy", "cpython", "jython", "graalpy", "rustpython", "ironpython")
+"""What tox reads as a Python, also with a version behind it."""
+
+
+def _is_factor(name: str) -> bool:
+    """Return whether a plugin can be called so in the names of environments."""
+    is_python = re.fullmatch(rf"(?:{'|'.join(INTERPRETERS)})[0-9]*t?d?", name)
+    return "-" not in name and name not in RESERVED and not is_python
 
 
 def _pythons(pyproject: Mapping[str, Any]) -> tuple[str, ...]:
