@@ -19,10 +19,13 @@ from marked_page import MarkedPage
 ROOT = Path(__file__).parent.parent
 SOURCES = {
     package.name: package.parent
-    for package in (ROOT / "core/src/pegboard", *sorted(ROOT.glob("plugins/*/src/pegboard_*")))
+    for package in (
+        ROOT / "core/src/pegboard",
+        ROOT / "tox_pegboard/src/tox_pegboard",
+        *sorted(ROOT.glob("plugins/*/src/pegboard_*")),
+    )
 }
-"""The folder of each import package: that of the core, and those of its plugins."""
-
+"""The folder of each import package: those of the core and of tox, and those of the plugins."""
 
 LONGEST_LINE = 88
 

@@ -2,9 +2,9 @@
 
 What has changed since then must be named in the section "Plugin API" of the CHANGELOG's unreleased
 version, by an entry that is new since then: names, members and signatures of Python, hooks,
-settings and codes of problems. What a released version says, and another wording of an entry, name
-nothing. A test compares; this script prints what is not named, and writes the file only when
-nothing is: do that when a version has been released.
+settings, codes of problems, options of commands and keys of pyproject.toml. What a released version
+says, and another wording of an entry, name nothing. A test compares; this script prints what is not
+named, and writes the file only when nothing is: do that when a version has been released.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ HOOKS = ROOT / "docs/reference/hooks.md"
 
 API = runpy.run_path(str(ROOT / "docs/write_api.py"))
 SETTINGS = runpy.run_path(str(ROOT / "docs/write_settings.py"))
+KIT = runpy.run_path(str(ROOT / "docs/write_kit.py"))
 PROBLEMS = runpy.run_path(str(ROOT / "docs/write_problems.py"))
 
 
@@ -33,7 +34,10 @@ class Surface:
     """The public API, and what the CHANGELOG named when it was that."""
 
     names: Mapping[str, str]
-    """What each name is, as its signature; the name of a member has that of its class before it."""
+    """What each name is, as its signature; the name of a member has that of its class before it.
+
+    So has an option that of its command, and a key that of its table.
+    """
     mentions: frozenset[str]
     """What was named, each as the hash of `Mention`."""
 
@@ -56,7 +60,7 @@ class Mention:
 
 def names() -> dict[str, str]:
     """Return the public API as it is in the source."""
-    return dict([*_python(), *_hooks(), *_settings(), *_codes()])
+    return dict([*_python(), *_hooks(), *_settings(), *_codes(), *_commands(), *_keys()])
 
 
 def _python() -> Iterator[tuple[str, str]]:
@@ -94,6 +98,20 @@ def _codes() -> Iterator[tuple[str, str]]:
             yield f"code.{code}", ""
 
 
+def _commands() -> Iterator[tuple[str, str]]:
+    for name, command in KIT["commands"]():
+        yield f"command.{name}", ""
+        for one in KIT["parameters"](command):
+            yield f"command.{name} {one.name}", one.form
+
+
+def _keys() -> Iterator[tuple[str, str]]:
+    for table in KIT["TABLES"]:
+        yield f"tool.pegboard.{table}", ""
+        for key in KIT["keys"](table):
+            yield f"tool.pegboard.{table}.{key.name}", key.form
+
+
 def _plain(code: str) -> str:
     return " ".join(code.split())
 
@@ -125,19 +143,21 @@ def unnamed(released: Surface, current: Mapping[str, str], told: list[Mention]) 
 
     A name counts if the section has it between backticks once more than it had then: alone, after
     its module, or as it is called or set, as in `cached(ttl)` or `PEGBOARD_CACHE=memory`. A member
-    has its class before it, or a class that inherits it. With a class that is new, or that has
-    gone, its members are told.
+    has its class before it, or a class that inherits it; an option its command, as in
+    `pegboard new --ci gitlab`. With a class that is new, or that has gone, its members are told.
     """
     spans = [one.code for one in told if one.hash not in released.mentions]
     heirs = _heirs({**released.names, **current})
     lines = []
     for name in sorted({*released.names, *current}):
         before, after = released.names.get(name), current.get(name)
-        owner, _, last = name.rpartition(".")
+        owner, _, last = name.rpartition(" " if name.startswith("command.") else ".")
         is_member = owner in released.names or owner in current
         if before == after or (is_member and (owner in released.names) != (owner in current)):
             continue
-        if is_member:
+        if name.startswith("command."):
+            is_named = any(_runs(span, name.removeprefix("command.")) for span in spans)
+        elif is_member:
             is_named = any(
                 _names(span, f"{one}.{last}", 2) for one in heirs[owner] for span in spans
             )
@@ -157,6 +177,13 @@ def _names(span: str, name: str, parts: int) -> bool:
         and f".{name}".endswith(f".{found[1]}")
         and found[1].count(".") >= parts - 1
     )
+
+
+def _runs(span: str, name: str) -> bool:
+    """Return whether code between backticks has a command, and its option if that is named."""
+    words = span.replace("=", " ").split()
+    *command, last = name.split()
+    return words[: len(command)] == command and last in words[len(command) :]
 
 
 def _heirs(names: Mapping[str, str]) -> dict[str, set[str]]:

@@ -430,7 +430,7 @@ def test_the_files_that_the_architecture_names_exist() -> None:
     assert [] == [file for file in files if not any((root / file).exists() for root in roots)]
 
 
-@pytest.mark.parametrize("page", ["api", "grade", "problems", "settings"])
+@pytest.mark.parametrize("page", ["api", "grade", "kit", "problems", "settings"])
 def test_a_page_that_is_written_from_the_source_is_current(page: str) -> None:
     """Its script in `docs` writes it anew."""
     assert runpy.run_path(str(ROOT / f"docs/write_{page}.py"))["PAGE"].is_current()

@@ -1,5 +1,6 @@
 """The public API does not change without an entry under "Plugin API" in the CHANGELOG."""
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ RELEASED = {
     "hook.pegboard_setup": "def pegboard_setup(app)",
     "setting.PEGBOARD_CACHE": "str = auto",
     "code.PB_HOOK_UNKNOWN": "",
+    "command.pegboard new": "",
+    "command.pegboard new --ci": "--ci [github|gitlab]",
+    "tool.pegboard.matrix": "",
+    "tool.pegboard.matrix.strength": "int = 2",
 }
 OLD_ENTRY = "`cached` caches, `Blueprint.get` routes, `pegboard_setup`, `PEGBOARD_CACHE`."
 
@@ -43,6 +48,19 @@ CHANGES = {
     "a hook": ({"hook.pegboard_setup": "def pegboard_setup(app, it)"}, "`pegboard_setup` gets it."),
     "a default": ({"setting.PEGBOARD_CACHE": "str = memory"}, "`PEGBOARD_CACHE=memory`."),
     "a code": ({"code.PB_NEW": ""}, "`PB_NEW` tells of it."),
+    "an option": (
+        {"command.pegboard new --ci": "--ci [github|gitlab|none]"},
+        "`pegboard new notes --ci=none`.",
+    ),
+    "an option more": (
+        {"command.pegboard new --into": "--into PATH"},
+        "`pegboard new --into PATH`.",
+    ),
+    "a command": (
+        {"command.pegboard old": "", "command.pegboard old --json": "--json"},
+        "`pegboard old`.",
+    ),
+    "a key": ({"tool.pegboard.matrix.strength": "int = 3"}, "`matrix.strength` is 3."),
     "a class with members": (
         {"pegboard.Tool": "class Tool", "pegboard.Tool.use": "use()"},
         "`pegboard.Tool` is new.",
@@ -59,7 +77,7 @@ def test_every_change_of_the_public_api_is_in_the_changelog() -> None:
 
 
 def test_the_surface_has_each_kind_of_name() -> None:
-    """Python, members, fixtures, hooks of the core and of plugins, settings, codes."""
+    """Python, members, fixtures, hooks, settings, codes, commands and keys of pyproject.toml."""
     assert {
         "pegboard.cached",
         "pegboard.resources.Steps.lock",
@@ -69,6 +87,10 @@ def test_the_surface_has_each_kind_of_name() -> None:
         "hook.pegboard_items_before_write",
         "setting.PEGBOARD_RATELIMIT_DEFAULT",
         "code.PB_HOOK_UNKNOWN",
+        "command.pegboard new --resource",
+        "command.pegboard plugins matrix --strength",
+        "tool.pegboard.matrix.needs",
+        "tool.pegboard.grade.exempt",
     } <= set(SCRIPT["names"]())
 
 
@@ -83,7 +105,8 @@ def test_a_change_is_found_until_a_new_entry_names_it(kind: str) -> None:
     current = {**RELEASED, **changed}
 
     def found(text: str) -> list[str]:
-        return [line.partition(" ")[0] for line in unnamed(released, current, mentions(text))]
+        lines = unnamed(released, current, mentions(text))
+        return [re.split(" (?:is|has) ", line)[0] for line in lines]
 
     assert [next(iter(changed))] == found(changelog(OLD_ENTRY))
     assert [next(iter(changed))] == found(changelog(f"Now clearer: {OLD_ENTRY}"))
@@ -102,7 +125,9 @@ def test_what_goes_is_found(name: str) -> None:
     """A name, a member, a hook, a setting, a code."""
     released = Surface(RELEASED, frozenset())
     current = {
-        key: value for key, value in RELEASED.items() if key != name and f"{name}." not in key
+        key: value
+        for key, value in RELEASED.items()
+        if key != name and not key.startswith((f"{name}.", f"{name} "))
     }
     (line,) = unnamed(released, current, [])
     assert line.startswith(f"{name} has gone")
@@ -125,6 +150,8 @@ def test_a_name_without_backticks_is_not_named() -> None:
             "pegboard.Blueprint.get",
             "`get(path)` alone, `Blueprint.get.more`, `Blueprint` and `get`.",
         ),
+        ("command.pegboard new --ci", "`pegboard new` alone, `--ci`, `pegboard ci --ci=none`."),
+        ("tool.pegboard.matrix.strength", "`strength` alone, and `grade.strength`."),
         ("setting.PEGBOARD_CACHE", "`PEGBOARD_CACHE_SIZE=1` and `cache PEGBOARD_CACHE=auto`."),
     ],
 )
