@@ -136,6 +136,35 @@ def test_plugins_that_accept_no_version_together_are_not_combined(
     assert [names for _, names in found if {"d", "g"} <= names]
 
 
+def test_a_plugin_that_is_left_out_is_told_with_the_reason(write: Write, pegboard: Run) -> None:
+    """Also one that is there on another Python, and the project's own; in JSON, and by tox."""
+    root = write(
+        'pythons = ["3.11", "3.13"]',
+        a=[],
+        b=["pegboard-a>=2"],
+        c=["pegboard-a; python_version < '3.12'", "pegboard-a>=2; python_version >= '3.12'"],
+    )
+    wants = "of pegboard-a, a has or requires ==1.0 and {0} has or requires >=2"
+    told = f"b is in no combination: {wants.format('b')}"
+    partly = f"c is in no combination on Python 3.13: {wants.format('c')}"
+
+    done = pegboard("plugins", "matrix", "--json")
+    assert [told, partly] == json.loads(done.stdout)["reasons"]
+    assert (f"  {told}\n" in done.stderr, f"  {partly}\n" in done.stderr) == (True, True)
+    (root / "tox.ini").write_text("[tox]\nno_package = true\n")
+    listed = [sys.executable, "-m", "tox", "list", "--no-desc", "-q"]
+    done = subprocess.run(listed, cwd=root, capture_output=True, text=True, check=False)
+    assert [f"tox-pegboard: {one}" for one in (told, partly)] == done.stderr.splitlines()
+
+    own = PLUGIN.format(name="own", dependencies='["pegboard-a>=2"]', full="[]")
+    matrix = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(own + matrix.replace('"./b", "./c"', ""))
+    told = (
+        "no combination is possible: of pegboard-a, own has or requires >=2 and a has or requires"
+    )
+    assert told in pegboard("plugins", "matrix").stderr
+
+
 def test_a_version_that_is_none_is_refused(write: Write, pegboard: Run) -> None:
     """And not taken for one that anything accepts."""
     root = write('pythons = ["3.11"]', a=[])

@@ -5,6 +5,7 @@ as it is.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class Combinations:
         """
         if self._problem is not None and not self._asks_for_others_only():
             raise HandledError(str(self._problem)) from self._problem
+        if self._matrix is not None:
+            for reason in self._matrix.reasons:
+                # Not on standard output, which another program may read.
+                sys.stderr.write(f"tox-pegboard: {reason}\n")
         yield from self._names
 
     @impl

@@ -115,6 +115,8 @@ def _tell(found: "Matrix") -> None:
     if found.infeasible:
         names = ", ".join(found.infeasible)
         click.echo(f"In no combination, as all with it are excluded: {names}.", err=True)
+    for reason in found.reasons:
+        click.echo(f"  {reason}", err=True)
     if found.left_out:
         click.echo(
             f"Left out: {len(found.left_out)} combinations, and with them "

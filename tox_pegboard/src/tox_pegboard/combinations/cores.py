@@ -45,7 +45,11 @@ def incompatible(
                 ",".join(filter(None, (plugin.core_with(python) for plugin in pair)))
             )
             if not has_version(accepted):
-                yield Exclusion(names, {"python": python})
+                wanted = dict.fromkeys(
+                    f"{plugin.name} requires {plugin.core_with(python)}" for plugin in pair
+                )
+                reason = f"of pegboard, {' and '.join(wanted)}"
+                yield Exclusion(names, {"python": python}, reason)
                 continue
             for core, specifier in ranges.items():
                 if not has_version(accepted & specifier):

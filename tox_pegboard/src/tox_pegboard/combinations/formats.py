@@ -49,6 +49,7 @@ def _json(matrix: Matrix) -> str:
         "left_out": [name_of(combination, matrix.space) for combination in matrix.left_out],
         "uncovered": [*matrix.uncovered],
         "infeasible": [*matrix.infeasible],
+        "reasons": [*matrix.reasons],
     }
     return json.dumps(document, indent=2) + "\n"
 

@@ -1,6 +1,6 @@
 """Choosing the combinations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,8 @@ class Matrix:
     """The groups of plugins and values that are only in combinations which are left out."""
     infeasible: tuple[str, ...] = ()
     """Plugins that no combination can have, as everything with them is excluded."""
+    reasons: tuple[str, ...] = ()
+    """Sentences: which plugins no combination can have, at least on some Python, and why."""
 
     @cached_property
     def by_name(self) -> dict[str, Combination]:
@@ -87,9 +89,18 @@ def make_matrix(
 
     rows = sorted(cover(problem, strength), key=key)
     if not rows:
-        message = "no combination is possible: everything is excluded"
+        own = space.with_needs(()) | {plugin.name for plugin in space.own}
+        certain = {one.reason for one in space.exclusions if one.plugins <= own}
+        why = "; ".join(sorted(certain - {""})) or "everything is excluded"
+        message = f"no combination is possible: {why}"
         raise MatrixError(message)
     present = frozenset[str]().union(*(problem.plugins_of(row) for row in rows))
+    present_on = {
+        python: frozenset[str]().union(
+            *(problem.plugins_of(row) for row in rows if row["python"] == python)
+        )
+        for python in space.axes["python"]
+    }
     if touching in order:
         rows = [row for row in rows if touching in problem.plugins_of(row)]
     chosen = rows if max_jobs is None else choose(rows, strength, max_jobs)
@@ -105,7 +116,31 @@ def make_matrix(
             )
         ),
         tuple(name for name in order if name not in present),
+        tuple(_reasons(space, present_on)),
     )
+
+
+def _reasons(space: Space, present_on: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Yield why plugins are missing, given which there are on each Python.
+
+    That a plugin does not support some Python of several is no news, and not told.
+    """
+    own = frozenset(plugin.name for plugin in space.own)
+    pythons = space.axes["python"]
+    for plugin in space.plugins:
+        found: dict[str, list[str]] = {}
+        missing = [python for python in pythons if plugin.name not in present_on[python]]
+        for python in missing:
+            needed = {plugin.name} | space.with_needs([plugin.name], python) | own
+            for one in space.exclusions:
+                is_certain = one.plugins <= needed and one.values == {"python": python}
+                if one.reason and is_certain:
+                    found.setdefault(one.reason, []).append(python)
+        own_python = f"{plugin.name} requires Python"
+        for reason, where in found.items():
+            if len(missing) == len(pythons) or not reason.startswith(own_python):
+                place = "" if len(where) == len(pythons) else f" on Python {', '.join(where)}"
+                yield f"{plugin.name} is in no combination{place}: {reason}"
 
 
 def _plugin(touching: str | None, space: Space) -> str | None:

@@ -189,7 +189,8 @@ def _unsupported(plugins: Iterable[Plugin], pythons: Iterable[str]) -> Iterable[
         supported = SpecifierSet(plugin.requires_python)
         for python in pythons:
             if not supported.contains(f"{python}.999"):
-                yield Exclusion(frozenset([plugin.name]), {"python": python})
+                reason = f"{plugin.name} requires Python {plugin.requires_python}"
+                yield Exclusion(frozenset([plugin.name]), {"python": python}, reason)
 
 
 def _exclusion(

@@ -58,6 +58,8 @@ class Exclusion:
     plugins: frozenset[str] = frozenset()
     values: Mapping[str, str] = field(default_factory=dict)
     """A value by the name of its axis."""
+    reason: str = field(default="", compare=False)
+    """Why they cannot be combined, where nobody said that they should not."""
 
     def excludes(self, plugins: Iterable[str], values: Mapping[str, str]) -> bool:
         """Return whether a combination with these plugins and values is excluded."""

@@ -20,8 +20,15 @@ def contradicting(plugins: Iterable[Plugin], pythons: Iterable[str]) -> Iterator
         names = frozenset(plugin.name for plugin in pair)
         for python in pythons:
             first, second = (plugin.versions_on.get(python, {}) for plugin in pair)
-            if any(not _agree(first[name], second[name]) for name in first.keys() & second.keys()):
-                yield Exclusion(names, {"python": python})
+            for name in sorted(first.keys() & second.keys()):
+                if not _agree(first[name], second[name]):
+                    wanted = dict.fromkeys(
+                        f"{plugin.name} has or requires {text}"
+                        for plugin, text in zip(pair, (first[name], second[name]), strict=True)
+                    )
+                    reason = f"of {name}, {' and '.join(wanted)}"
+                    yield Exclusion(names, {"python": python}, reason)
+                    break
 
 
 def merged(specifiers: Iterable[tuple[str, SpecifierSet]]) -> Mapping[str, str]:
