@@ -8,6 +8,7 @@ import itertools
 import operator
 import re
 import runpy
+import shlex
 import textwrap
 import tomllib
 from collections.abc import Collection, Iterator
@@ -379,7 +380,7 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_a_document_shows_exists(path: Path) -> None:
-    """In its shell blocks; the options are not compared."""
+    """In its shell blocks, with the options that it is given, and the values of these."""
     text = path.read_text(encoding="utf-8")
     shell = "".join(code_blocks(text, "sh") + code_blocks(text, "console"))
     known = click.Group(
@@ -389,10 +390,22 @@ def test_every_command_that_a_document_shows_exists(path: Path) -> None:
         if path.is_relative_to(ROOT / "examples" / line.split()[0]):
             continue  # a command of an example, which is not installed here
         group: click.Command = known
-        for word in line.split():
-            if isinstance(group, click.Group):
-                assert word in group.commands, line
-                group = group.commands[word]
+        words = command_words(line)
+        while isinstance(group, click.Group) and words:
+            assert words[0] in group.commands, line
+            group = group.commands[words.pop(0)]
+        with click.Context(group) as context:
+            given, _, _ = group.make_parser(context).parse_args(words)
+            for one in group.params:
+                if isinstance(one.type, click.Choice | click.IntRange) and one.name in given:
+                    one.type_cast_value(context, given[one.name])
+
+
+def command_words(line: str) -> list[str]:
+    """The words of a command, up to where the shell ends or redirects it."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
+    lexer.whitespace_split = True
+    return [*itertools.takewhile(lambda word: not set(word) <= set("|&;<>()"), lexer)]
 
 
 def test_the_names_that_the_changelog_tells_to_use_exist() -> None:
