@@ -14,14 +14,15 @@ import click
 from marked_page import MarkedPage
 
 from pegboard.cli import main
-from pegboard.grading import options
-from tox_pegboard.combinations import settings
 
 OWN_COMMANDS = ("cache", "config", "dev", "explain", "new", "plugins", "serve")
 ROOT = Path(__file__).parent.parent
 FIND = runpy.run_path(str(ROOT / "docs/write_api.py"))["find"]
-TABLES = {"matrix": settings.Settings, "grade": options.Options}
-"""The class whose fields are the keys of each table `[tool.pegboard.…]`."""
+TABLES = {
+    "matrix": ("tox_pegboard.combinations.settings", "Settings"),
+    "grade": ("pegboard.grading.options", "Options"),
+}
+"""The class whose fields are the keys of each table `[tool.pegboard.…]`, with its module."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,12 @@ def parameters(command: click.Command) -> Iterator[Option]:
 
 def keys(table: str) -> Iterator[Key]:
     """Yield the keys of a table `[tool.pegboard.…]`."""
-    found = TABLES[table]
-    for member in FIND(found.__module__, found.__name__).members:
+    for member in FIND(*TABLES[table]).members:
         assert isinstance(member.node, ast.AnnAssign)
         kind = ast.unparse(member.node.annotation)
-        default = getattr(found(), member.name)
-        shown = default if isinstance(default, tuple | str | int) else None
-        form = kind if shown is None else f"{kind} = {shown!r}"
-        yield Key(member.name, form, member.doc)
+        default = ast.unparse(member.node.value) if member.node.value else "None"
+        has_default = default != "None" and not default.startswith("field(")
+        yield Key(member.name, f"{kind} = {default}" if has_default else kind, member.doc)
 
 
 def text_of(part: str) -> str:
