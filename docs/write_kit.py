@@ -5,19 +5,16 @@ The commands are the core's own; those of Flask and Flask-Migrate have options o
 
 import ast
 import re
-import runpy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from marked_page import MarkedPage
+from signatures import ROOT, find
 
 from pegboard.cli import main
 
 OWN_COMMANDS = ("cache", "config", "dev", "explain", "new", "plugins", "serve")
-ROOT = Path(__file__).parent.parent
-FIND = runpy.run_path(str(ROOT / "docs/write_api.py"))["find"]
 TABLES = {
     "matrix": ("tox_pegboard.combinations.settings", "Settings"),
     "grade": ("pegboard.grading.options", "Options"),
@@ -73,7 +70,7 @@ def parameters(command: click.Command) -> Iterator[Option]:
 
 def keys(table: str) -> Iterator[Key]:
     """Yield the keys of a table `[tool.pegboard.…]`."""
-    for member in FIND(*TABLES[table]).members:
+    for member in find(*TABLES[table]).members:
         assert isinstance(member.node, ast.AnnAssign)
         kind = ast.unparse(member.node.annotation)
         default = ast.unparse(member.node.value) if member.node.value else "None"

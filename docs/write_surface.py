@@ -15,10 +15,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from signatures import ROOT, find, head, names_of
+
 FILE = ROOT / "docs/surface.json"
 CHANGELOG = ROOT / "CHANGELOG.md"
 HOOKS = ROOT / "docs/reference/hooks.md"
@@ -66,10 +66,10 @@ def names() -> dict[str, str]:
 def _python() -> Iterator[tuple[str, str]]:
     unexported = API["unexported"]()
     for module in API["modules"]():
-        found = [API["find"](module, name) for name in API["names_of"](module)]
+        found = [find(module, name) for name in names_of(module)]
         for definition in [*found, *unexported[module]]:
             name = f"{module}.{definition.name}"
-            yield name, _plain(API["head"](definition))
+            yield name, _plain(head(definition))
             if hasattr(definition.node, "bases"):
                 for member in definition.members:
                     if member.is_documented:

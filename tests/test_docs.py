@@ -30,9 +30,10 @@ API = ROOT / "docs/reference/api.md"
 WITHOUT_REDIS = {"ENV": "testing", "CACHE": "memory", "SESSIONS": "cookie"}
 """A configuration with which cache_redis is active without a Redis."""
 
+SIGNATURES = runpy.run_path(str(ROOT / "docs/signatures.py"))
 WRITE_API = runpy.run_path(str(ROOT / "docs/write_api.py"))
 PUBLIC = [
-    (module, name) for module in WRITE_API["modules"]() for name in WRITE_API["names_of"](module)
+    (module, name) for module in WRITE_API["modules"]() for name in SIGNATURES["names_of"](module)
 ]
 """Every public name of the core and of its plugins with its module."""
 
@@ -333,7 +334,7 @@ def test_plugins_use_only_public_names(place: str, code: str) -> None:
     Of the core, and of plugins that are not their own.
     """
     modules = WRITE_API["modules"]()
-    packages = {name for name in WRITE_API["SOURCES"] if f"/src/{name}/" not in place}
+    packages = {name for name in SIGNATURES["SOURCES"] if f"/src/{name}/" not in place}
     assert [] == [
         name
         for name in names_used(code, packages)
