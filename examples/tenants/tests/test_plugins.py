@@ -9,12 +9,6 @@ import pegboard
 
 
 @pytest.fixture
-def app(make_app, plugins):
-    """The app without a page of documents, which a 404 would name."""
-    return make_app(plugins=plugins, TENANTS_REFRESH=0, API_DOCS=False)
-
-
-@pytest.fixture
 def without_items(cli, client):
     """A client of acme, which does not have items."""
     assert 201 == client.post("/api/items/", json={"name": "Hammer"}).status_code
@@ -43,6 +37,39 @@ def test_a_plugin_that_a_tenant_does_not_have_is_not_there(without_items, globex
     assert (404, nothing.data) == (found.status_code, found.data)
     assert nothing.headers["Cache-Control"] == found.headers["Cache-Control"]
     assert 404 != globex.open(path, method=method).status_code
+
+
+def test_the_document_has_what_a_client_has(without_items, globex, guest):
+    """Neither paths nor schemas tell of another plugin; a tenant could ask without its key."""
+
+    def shown(client):
+        answer = client.get("/openapi.json")
+        assert "Authorization" in answer.headers["Vary"]
+        return answer.get_json()
+
+    assert "/api/items/{item_id}" in shown(globex)["paths"]
+    assert "/api/documents/{document_id}" in shown(without_items)["paths"]
+    for client in (without_items, guest):
+        document = shown(client)
+        names = [tag["name"] for tag in document["tags"]]
+        assert "items" not in " ".join([*document["paths"], *names]).lower()
+        assert not [name for name in document["components"]["schemas"] if "Item" in name]
+        assert "tenants.Document" in document["components"]["schemas"]
+
+
+def test_a_document_from_before_is_not_current(client, cli):
+    """Its validator is that of what the tenant had."""
+    before = client.get("/openapi.json").headers["ETag"]
+    assert 304 == client.get("/openapi.json", headers={"If-None-Match": before}).status_code
+    assert 0 == cli("tenants", "disable", "acme", "items").exit_code
+    assert 200 == client.get("/openapi.json", headers={"If-None-Match": before}).status_code
+
+
+def test_the_start_page_shows_a_tenant_its_plugins(without_items, globex, guest):
+    """And nothing to others."""
+    assert {"name": "acme", "plugins": ["tenants"]} == without_items.get("/").get_json()
+    assert {"name": "globex", "plugins": ["items", "tenants"]} == globex.get("/").get_json()
+    assert 401 == guest.get("/").status_code
 
 
 def test_a_cached_answer_is_not_for_a_tenant_without_the_plugin(without_items, globex):
@@ -96,7 +123,7 @@ class Zoo:
 @pytest.fixture
 def zoo(make_app, plugins):
     """An app with those routes, and one of the code that has made it."""
-    app = make_app(plugins=[*plugins, Zoo()], TENANTS_REFRESH=0, API_DOCS=False)
+    app = make_app(plugins=[*plugins, Zoo()], TENANTS_REFRESH=0)
     app.add_url_rule("/api/mine", "mine", jsonify)
     return app
 

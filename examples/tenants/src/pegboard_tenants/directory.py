@@ -43,6 +43,16 @@ class Directory:
             return None
         return self._by_digest.get().get(digest_of(authorization[len(_SCHEME) :].strip()))
 
+    def hidden_from(self, environ: Mapping[str, Any]) -> frozenset[str]:
+        """Return the plugins that a request is told nothing of.
+
+        Without a key these are all that some tenant lacks: it could ask without its key.
+        """
+        tenant = self.find(environ)
+        if tenant is not None:
+            return tenant.disabled
+        return frozenset().union(*(one.disabled for one in self._by_digest.get().values()))
+
 
 def read_tenants() -> Mapping[str, Known]:
     """Return the tenants by the digests of their keys."""

@@ -14,10 +14,11 @@ from pegboard_tenants.commands import tenants
 from pegboard_tenants.directory import get_directory, init_directory
 from pegboard_tenants.identity import TenantIdentity
 from pegboard_tenants.models import Base
-from pegboard_tenants.openapi import describe_key
+from pegboard_tenants.openapi import describe_key, show_by_tenant
 from pegboard_tenants.resource import documents
 from pegboard_tenants.settings import TenantsSettings
 from pegboard_tenants.stage import TenantStage
+from pegboard_tenants.views import blueprint
 
 
 @pegboard.hookimpl
@@ -40,8 +41,8 @@ def pegboard_migrations() -> Path:
 
 @pegboard.hookimpl
 def pegboard_blueprints() -> Sequence[pegboard.Blueprint]:
-    """Serve `/api/documents/`."""
-    return [documents.blueprint]
+    """Serve `/api/documents/`, and `/`."""
+    return [documents.blueprint, blueprint]
 
 
 @pegboard.hookimpl
@@ -52,8 +53,9 @@ def pegboard_commands() -> Sequence[click.Command]:
 
 @pegboard.hookimpl
 def pegboard_setup(app: Flask) -> None:
-    """Have the tenants read when the first request comes."""
+    """Have the tenants read when the first request comes, and the document shown to each."""
     init_directory(app, pegboard.get_settings(TenantsSettings, app).refresh)
+    show_by_tenant(app, get_directory(app))
 
 
 @pegboard.hookimpl

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 import pegboard
@@ -11,8 +11,8 @@ from pegboard.stages import Answer, Call, Route, StageOrder
 from pegboard_tenants.directory import Directory
 
 _UNKNOWN = Answer.error(401, "A key is needed.", [("WWW-Authenticate", "Bearer")])
-_ABSENT = Answer.error(404, "There is nothing at this address.")
-"""What a path gets that no plugin has."""
+NOWHERE = "/-"
+"""A path that no plugin has."""
 
 
 class TenantStage:
@@ -30,13 +30,14 @@ class TenantStage:
         if route is None:
             return UnmatchedHandler(self._app, self._directory)
         plugin = plugin_of(self._app, route.endpoint)
-        return None if plugin is None else TenantHandler(self._directory, plugin)
+        return None if plugin is None else TenantHandler(self._app, self._directory, plugin)
 
 
 class TenantHandler:
     """Answers 401 to who is no tenant, and 404 to one that does not have the route's plugin."""
 
-    def __init__(self, directory: Directory, plugin: str) -> None:
+    def __init__(self, app: Flask, directory: Directory, plugin: str) -> None:
+        self._app = app
         self._directory = directory
         self._plugin = plugin
 
@@ -52,7 +53,7 @@ class TenantHandler:
         tenant = self._directory.find(call.environ)
         if tenant is None:
             return _UNKNOWN
-        return _ABSENT if plugin in tenant.disabled else None
+        return self._absent(call) if plugin in tenant.disabled else None
 
     def complete(self, call: Call, replies: object) -> None:
         """Never called, as there are no commands."""
@@ -61,13 +62,19 @@ class TenantHandler:
         """Return the plugin that the request is for; None for the core and for nothing."""
         return self._plugin
 
+    def _absent(self, call: Call) -> Answer:
+        """Return what this app answers where no route is, as its handler of errors has it."""
+        prefix = {"SCRIPT_NAME": call.environ.get("SCRIPT_NAME", "")}
+        with self._app.test_request_context(NOWHERE, environ_overrides=prefix):
+            response = self._app.make_response(self._app.handle_user_exception(NotFound()))
+        return Answer(404, [("Content-Type", "application/json")], response.get_data())
+
 
 class UnmatchedHandler(TenantHandler):
     """Hides a plugin also where Flask would answer 405 or a redirect for it."""
 
     def __init__(self, app: Flask, directory: Directory) -> None:
-        super().__init__(directory, "")
-        self._app = app
+        super().__init__(app, directory, "")
 
     def plugin_at(self, call: Call) -> str | None:
         """Return the plugin that has the path, for whatever method, or that it leads to."""
