@@ -155,6 +155,10 @@ def test_a_plugin_that_is_left_out_is_told_with_the_reason(write: Write, pegboar
     listed = [sys.executable, "-m", "tox", "list", "--no-desc", "-q"]
     done = subprocess.run(listed, cwd=root, capture_output=True, text=True, check=False)
     assert [f"tox-pegboard: {one}" for one in (told, partly)] == done.stderr.splitlines()
+    # What is named is known without choosing what else there could be.
+    named = [sys.executable, "-m", "tox", "config", "-q", "-e", "py311-core-a", "-k", "description"]
+    done = subprocess.run(named, cwd=root, capture_output=True, text=True, check=False)
+    assert (True, "") == ("core with a" in done.stdout, done.stderr)
 
     own = PLUGIN.format(name="own", dependencies='["pegboard-a>=2"]', full="[]")
     matrix = (root / "pyproject.toml").read_text()

@@ -23,6 +23,7 @@ from tox_pegboard.combinations import (
     parse_name,
     read_matrix,
     read_pyproject,
+    read_space,
 )
 from tox_pegboard.loader import add_loader
 
@@ -99,7 +100,9 @@ class Combinations:
     def _read(self, root: Path) -> None:
         """Read the matrix of a project, if it has one, and what else is asked for by name."""
         if has_matrix(read_pyproject(root)):
-            matrix = self._matrix = read_matrix(root)
+            # Where all that runs is named, nothing has to be chosen.
+            named = Matrix(*read_space(root), (), has_all_subsets=False) if self._asked else None
+            matrix = self._matrix = named or read_matrix(root)
             beyond = (name for name in self._asked if parse_name(name, matrix.space) is not None)
             self._names = tuple(dict.fromkeys((*matrix.by_name, *beyond)))
 
@@ -109,9 +112,12 @@ class Combinations:
 
 
 def _environments_asked_for(state: State) -> tuple[str, ...]:
-    """Return the names behind `-e`; none where tox runs its default list, or all."""
-    asked = getattr(state.conf.options, "env", None)
+    """Return the names behind `-e`; none where tox runs its default list, all, or by a label."""
+    options = state.conf.options
+    asked = getattr(options, "env", None)
     if asked is None or asked.is_all or asked.is_default_list:
+        return ()
+    if getattr(options, "labels", None) or getattr(options, "factors", None):
         return ()
     return tuple(asked)
 

@@ -6,7 +6,7 @@ more as cover every pair. What plugins require is read from packaging metadata: 
 
 from tox_pegboard.combinations.environments import Environment, environment_of
 from tox_pegboard.combinations.formats import FORMATS, ini_lines, render
-from tox_pegboard.combinations.matrix import Matrix, make_matrix, read_matrix
+from tox_pegboard.combinations.matrix import Matrix, make_matrix, read_matrix, read_space
 from tox_pegboard.combinations.names import checked, name_of, parse_name
 from tox_pegboard.combinations.settings import Settings, has_matrix, read_pyproject, read_settings
 from tox_pegboard.combinations.values import (
@@ -39,5 +39,6 @@ __all__ = [
     "read_matrix",
     "read_pyproject",
     "read_settings",
+    "read_space",
     "render",
 ]

@@ -53,10 +53,9 @@ def read_matrix(
     `strength` and `max_jobs` replace what the project says; `touching` leaves only combinations
     with that plugin. Raises `MatrixError`.
     """
-    pyproject = read_pyproject(root)
-    settings = read_settings(pyproject)
+    space, settings = read_space(root)
     matrix = make_matrix(
-        build_space(root, pyproject, settings),
+        space,
         settings,
         strength=strength or settings.strength,
         max_jobs=max_jobs or settings.max_jobs,
@@ -66,6 +65,16 @@ def read_matrix(
         if combination.core == "lowest" and settings.install:
             lowest_core(combination, matrix.space)  # so that it is known in every format
     return matrix
+
+
+def read_space(root: Path) -> tuple[Space, Settings]:
+    """Return what the project in a folder combines, of which choosing takes the longest.
+
+    It is enough to know a combination by its name. Raises `MatrixError`.
+    """
+    pyproject = read_pyproject(root)
+    settings = read_settings(pyproject)
+    return build_space(root, pyproject, settings), settings
 
 
 def make_matrix(
