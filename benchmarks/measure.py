@@ -20,6 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import psutil
+from instructions import counted
 from load import Seen, load, request, steady
 
 from pegboard.testing.databases import fresh_database
@@ -48,6 +49,7 @@ class Variant:
     status: int = 200
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
+    instructions: list[float] = field(default_factory=list)
     server: LiveServer | None = None
 
 
@@ -100,19 +102,31 @@ class Bench:
                 server = variant.server
                 assert server is not None
                 before = cpu(server)
-                seen = load(server.port, variant.packets, seconds=seconds)
+                with counted([server.pid, *server.workers]) as executed:
+                    seen = load(server.port, variant.packets, seconds=seconds)
                 assert set(seen.statuses) == {variant.status}, seen.statuses
                 variant.rates.append(seen.rate)
                 variant.costs.append((cpu(server) - before) / seen.count * 1000)
+                if executed.count is not None:
+                    variant.instructions.append(executed.count / seen.count / 1000)
         first = variants[0]
-        print(f"{'variant':34} {'req/s':>9} {'ratio':>6} {'CPU ms/req':>11} {'ratio':>6}")
+        head = f"{'variant':34} {'req/s':>9} {'ratio':>6} {'CPU ms/req':>11} {'ratio':>6}"
+        if first.instructions:
+            head += f" {'1000 instr./req':>15} {'ratio':>6}"
+        print(head)
         for one in variants:
-            rate = statistics.median(a / b for a, b in zip(one.rates, first.rates, strict=True))
-            cost = statistics.median(a / b for a, b in zip(one.costs, first.costs, strict=True))
-            print(
-                f"{one.name:34} {statistics.median(one.rates):9.0f} {rate:6.2f} "
-                f"{statistics.median(one.costs):11.3f} {cost:6.2f}"
-            )
+            rate, cost = _ratio(one.rates, first.rates), _ratio(one.costs, first.costs)
+            line = f"{one.name:34} {statistics.median(one.rates):9.0f} {rate:6.2f} "
+            line += f"{statistics.median(one.costs):11.3f} {cost:6.2f}"
+            if first.instructions:
+                ratio = _ratio(one.instructions, first.instructions)
+                line += f" {statistics.median(one.instructions):15.0f} {ratio:6.3f}"
+            print(line)
+
+
+def _ratio(values: list[float], first: list[float]) -> float:
+    """Return the median of what each round has found against the first variant in it."""
+    return statistics.median(a / b for a, b in zip(values, first, strict=True))
 
 
 CACHED = {"PEGBOARD_PLUGINS": "items,cache_redis"}

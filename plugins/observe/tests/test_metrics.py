@@ -195,11 +195,47 @@ def test_what_processes_count_together_is_not_added_up(make_app: MakeApp, read: 
     assert b"since" not in text
 
 
+def test_what_a_plugin_counts_by_kind_is_a_counter(make_app: MakeApp, read: Read):
+    """Each kind for itself."""
+    app = make_app(plugins=["observe"])
+    pegboard.get_health(app).details["shop"] = lambda: {"sold": {"tea": 3, "pie": 4}}
+    app.test_client().get("/health")
+    text = metrics_of(app).render()
+    labels = {"of": "shop", "name": "sold"}
+    assert 3 == read(text, "pegboard_events_total", kind="tea", **labels)
+    assert 4 == read(text, "pegboard_events_total", kind="pie", **labels)
+    assert b"# TYPE pegboard_events_total counter" in text
+
+
+def test_what_the_limiter_decides_is_told_by_rule(make_app: MakeApp, read: Read):
+    """And not by client."""
+    app = make_app(plugins=["observe", "ratelimit"], RATELIMIT_DEFAULT="2/hour")
+    statuses = [app.test_client().get("/nothing").status_code for _ in range(5)]
+    assert [404, 404, 429, 429, 429] == statuses
+    text = metrics_of(app).render()
+    labels = {"of": "ratelimit", "kind": "default"}
+    assert 2 == read(text, "pegboard_events_total", name="admitted", **labels)
+    assert 3 == read(text, "pegboard_events_total", name="refused", **labels)
+    assert b"127.0.0.1" not in text
+
+
 def test_an_app_that_serves_nothing_leaves_no_trace(make_app: MakeApp, folder: Path):
     """As that of a command, or of the management port."""
     app = make_app(plugins=["observe"])
     assert b"" == metrics_of(app).render()
     assert not folder.exists()
+
+
+class Watchful:
+    """A plugin with a function that Flask calls before views."""
+
+    @pegboard.hookimpl
+    def pegboard_setup(self, app: Flask) -> None:
+        """Act before all views."""
+        app.before_request(self.watch)
+
+    def watch(self) -> None:
+        """Do nothing."""
 
 
 def _serve(app: Flask, ready: Any, stop: Any) -> None:
@@ -216,7 +252,7 @@ def test_what_a_dead_process_has_counted_stays(
 ):
     """Counters never go back, gauges forget it, and its files go."""
     context = multiprocessing.get_context("fork")
-    app = make_app(plugins=["observe"])
+    app = make_app(plugins=["observe", Watchful()])
     app.test_client().get("/health")
     ready, stop = context.Event(), context.Event()
     process = context.Process(target=_serve, args=(app, ready, stop))
@@ -234,6 +270,7 @@ def test_what_a_dead_process_has_counted_stays(
     for _ in range(2):
         text = metrics_of(app).render()
         assert 3 == read(text, COUNT)
+        assert 3 == read(text, "pegboard_plugin_duration_seconds_count")
         assert 2 == read(text, "pegboard_worker_starts_total")
         assert 1 == read(text, "pegboard_workers")
     assert 1 == len([*folder.glob("*.alive")])

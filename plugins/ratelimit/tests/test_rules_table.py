@@ -239,6 +239,8 @@ def test_the_stats_name_broken_rules_and_the_service_is_ready(app, write, reread
         "can_count": True,
         "rules": 2,
         "broken_rules": [1],
+        "admitted": {},
+        "refused": {},
     } == pegboard.get_health(app).details["ratelimit"]()
 
 

@@ -201,7 +201,8 @@ def get_health(app: Flask | None = None) -> Health:
     Its `details` maps a plugin's name to a function without arguments that returns stats. They are
     logged at `INFO` when `/health/ready` is asked, at most once a minute. A function that raises
     does not make the service unready. Metrics add up those of all processes, except those that
-    `shared` names.
+    `shared` names. A stat that is a mapping counts what has happened since the process began, by
+    kind: metrics have it as a counter, which stays when the process ends.
     """
     health: Health = get_extension(app, EXTENSION, "get_health(app)")
     return health

@@ -105,10 +105,16 @@ SHARED = Family(
     "Stats that all processes of all instances tell alike, as they count together.",
     ("of", "name"),
 )
+EVENTS = Family(
+    "pegboard_events",
+    Kind.COUNTER,
+    "What plugins count by kind, as the limiter the requests it admits and refuses, by rule.",
+    ("of", "name", "kind"),
+)
 
 ALL = (
     *(DURATION, SIZE, IN_FLIGHT, WORKERS, STARTS, BUILD),
-    *(PLUGIN, POOL_SIZE, POOL_USED, QUEUE, GIVEN_UP, BREAKER, PART, STATE, SHARED),
+    *(PLUGIN, POOL_SIZE, POOL_USED, QUEUE, GIVEN_UP, BREAKER, PART, STATE, SHARED, EVENTS),
 )
 
 _OF_REQUESTS = {

@@ -134,7 +134,10 @@ class Metrics:
                 logger.debug("the stats of %s cannot be read", of, exc_info=True)
                 continue
             for name, value in found.items():
-                if isinstance(value, int | float):
+                if isinstance(value, Mapping):
+                    for kind, count in value.items():
+                        state[families.EVENTS, (of, name, kind)] = float(count)
+                elif isinstance(value, int | float):
                     is_shared = name in health.shared.get(of, ())
                     state[families.family_of(of, name, is_shared=is_shared)] = float(value)
         return state

@@ -1,7 +1,7 @@
 """How long stages and hooks take in one process, in its memory."""
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from math import inf
 
@@ -10,11 +10,17 @@ from pegboard.observation import Part
 PART_BUCKETS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, inf)
 """Upper bounds of the classes of durations, in seconds: most stages take microseconds."""
 
+_MOST = 1000
+"""How many durations of a part are kept before they are counted."""
+
 
 class Times:
-    """How long one part has taken."""
+    """How long one part has taken.
 
-    __slots__ = ("counts", "is_changed", "labels", "lock", "seconds")
+    Each request runs several parts. So a run is only noted, and runs are counted together.
+    """
+
+    __slots__ = ("_counts", "_is_changed", "_lock", "_noted", "_seconds", "labels")
 
     def __init__(self, part: Part) -> None:
         self.labels = part.plugin, str(part.kind), part.name
@@ -22,18 +28,49 @@ class Times:
 
     def reset(self) -> None:
         """Begin at zero, as in a process that was forked from the one that has measured."""
-        self.lock = threading.Lock()
-        self.counts = [0] * len(PART_BUCKETS)
-        self.seconds = 0.0
-        self.is_changed = False
+        self._lock = threading.Lock()
+        self._noted: list[float] = []
+        self._counts = [0] * len(PART_BUCKETS)
+        self._seconds = 0.0
+        self._is_changed = False
 
     def note(self, seconds: float) -> None:
-        """Count one run."""
-        place = bisect_left(PART_BUCKETS, seconds)
-        with self.lock:
-            self.counts[place] += 1
-            self.seconds += seconds
-            self.is_changed = True
+        """Note one run."""
+        noted = self._noted
+        noted.append(seconds)
+        if len(noted) >= _MOST:
+            with self._lock:
+                self._count()
+
+    def changed(self) -> tuple[list[int], float] | None:
+        """Return counts and seconds; None if they are those of the last call."""
+        with self._lock:
+            self._count()
+            if not self._is_changed:
+                return None
+            self._is_changed = False
+            return [*self._counts], self._seconds
+
+    def note_changed(self) -> None:
+        """Have `changed` return them again."""
+        with self._lock:
+            self._count()
+            self._is_changed = any(self._counts)
+
+    def _count(self) -> None:
+        """Count what is noted; other threads may go on to note."""
+        durations = [*self._noted]
+        if not durations:
+            return
+        del self._noted[: len(durations)]
+        durations.sort()
+        below = 0
+        for place, bound in enumerate(PART_BUCKETS):
+            up_to = bisect_right(durations, bound)
+            self._counts[place] += up_to - below
+            below = up_to
+        self._seconds += sum(durations)
+        self._is_changed = True
 
 
 class Parts:
@@ -43,7 +80,7 @@ class Parts:
         self._times: dict[Part, Times] = {}
 
     def find(self, part: Part) -> Callable[[float], None]:
-        """Return what counts the runs of a part."""
+        """Return what notes the runs of a part."""
         return self._times.setdefault(part, Times(part)).note
 
     def reset(self) -> None:
@@ -54,15 +91,10 @@ class Parts:
     def changed(self) -> Iterator[tuple[tuple[str, ...], list[int], float]]:
         """Yield labels, counts and seconds of what has changed since the last call."""
         for one in [*self._times.values()]:
-            if not one.is_changed:
-                continue
-            with one.lock:
-                one.is_changed = False
-                counts, seconds = [*one.counts], one.seconds
-            yield one.labels, counts, seconds
+            if (found := one.changed()) is not None:
+                yield one.labels, *found
 
     def note_all_changed(self) -> None:
         """Have `changed` yield everything again."""
         for one in [*self._times.values()]:
-            with one.lock:
-                one.is_changed = any(one.counts)
+            one.note_changed()

@@ -14,6 +14,7 @@ from pegboard.stages import Route, route_of
 from pegboard_ratelimit.counting import MemoryStorage, RedisStorage, Storage, StorageError
 from pegboard_ratelimit.enforcement.plan import Plan, Planner
 from pegboard_ratelimit.enforcement.refresh import RuleRefresher
+from pegboard_ratelimit.enforcement.tally import Tallies
 from pegboard_ratelimit.problems import Code
 from pegboard_ratelimit.rules import AnnotationError, OnFailure, Rule, annotated_rules
 from pegboard_ratelimit.settings import RatelimitSettings, rules_of
@@ -37,12 +38,14 @@ class Limiter:
         memory = MemoryStorage(settings.memory_clients)
         self.storage = _storage(app, settings) or memory
         workers = pegboard.get_settings(pegboard.CoreSettings, app).workers
+        self._tallies = Tallies()
         self._planner = Planner(
             storage=self.storage,
             memory=memory,
             workers=workers,
             on_failure=OnFailure(settings.on_failure),
             legacy=settings.legacy_headers,
+            tallies=self._tallies,
         )
         self.has_legacy_headers = settings.legacy_headers
         self._plans: dict[Rule, Plan | None] = {}
@@ -90,6 +93,7 @@ class Limiter:
             "can_count": not self.is_failing,
             "rules": len(self.refresher.book.rules),
             "broken_rules": self.refresher.broken,
+            **self._tallies.stats(),
         }
 
     def warn_about_small_limits(self, rules: Iterable[Rule]) -> None:

@@ -15,6 +15,7 @@ from pegboard_ratelimit.counting import (
 from pegboard_ratelimit.enforcement.last_known import LastKnownCounts
 from pegboard_ratelimit.enforcement.refusal_cache import RefusalCache
 from pegboard_ratelimit.enforcement.responses import Responses
+from pegboard_ratelimit.enforcement.tally import Tallies, Tally
 from pegboard_ratelimit.rules import Limit, OnFailure, Rule, share
 
 
@@ -60,6 +61,7 @@ class Plan:
     local: LocalFallback | None
     """Counts while `counter` fails; None where `counter` is the worker's own."""
     on_failure: OnFailure
+    tally: Tally
     refusals: RefusalCache = field(default_factory=RefusalCache)
 
 
@@ -72,6 +74,7 @@ class Planner:
     workers: int
     on_failure: OnFailure
     legacy: bool
+    tallies: Tallies
 
     def plan(self, rule: Rule) -> Plan | None:
         """Return the plan for a rule; None where the rule exempts from limits."""
@@ -80,13 +83,14 @@ class Planner:
         on_failure = rule.on_failure or self.on_failure
         part = rule.limit.shared_by(self.workers)
         own = self.memory.counter(rule.key, part)
+        tally = self.tallies.of(rule.name)
         own_responses = Responses(rule.name, part, legacy=self.legacy)
         if self.storage is self.memory:
-            return Plan(part, own, own_responses, None, on_failure)
+            return Plan(part, own, own_responses, None, on_failure, tally)
         counter = self._counter(rule.key, rule.limit)
         responses = Responses(rule.name, rule.limit, legacy=self.legacy)
         local = LocalFallback(own, own_responses, self.workers)
-        return Plan(rule.limit, counter, responses, local, on_failure)
+        return Plan(rule.limit, counter, responses, local, on_failure, tally)
 
     def _counter(self, rule: str, limit: Limit) -> Counter:
         if isinstance(self.storage, RedisStorage):

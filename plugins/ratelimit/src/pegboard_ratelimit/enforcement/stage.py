@@ -124,7 +124,7 @@ class LimitHandler:
             return None
         refusals = plan.refusals
         if client in refusals.by_client and (refused := refusals.recall(client, microseconds())):
-            return plan.responses.apply(call, refused)
+            return plan.tally.note(plan.responses.apply(call, refused))
         try:
             result = plan.counter.prepare(client)
         except Exception as error:  # noqa: BLE001 - another plugin's storage may raise anything
@@ -156,17 +156,18 @@ class LimitHandler:
             self._limiter.note_success()
         if plan.local is not None:
             plan.local.note(client, verdict)
-        return plan.responses.apply(call, verdict)
+        return plan.tally.note(plan.responses.apply(call, verdict))
 
     def _apply_failure_policy(
         self, call: Call, plan: Plan, client: str, error: Exception
     ) -> Answer | None:
         self._limiter.note_failure(error)
         if plan.on_failure is OnFailure.CLOSED:
-            return CANNOT_COUNT
+            return plan.tally.note(CANNOT_COUNT)
         if plan.on_failure is OnFailure.OPEN or plan.local is None:
-            return None
-        return plan.local.responses.apply(call, plan.local.count(client))
+            return plan.tally.note(None)
+        verdict = plan.local.count(client)
+        return plan.tally.note(plan.local.responses.apply(call, verdict))
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:
