@@ -24,7 +24,7 @@ from pegboard.plugins.last_start import (
     record_start,
 )
 from pegboard.plugins.parties import Collision, settle, titled
-from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
+from pegboard.plugins.places import locate_part, locate_route, locate_views, refused_blueprint
 from pegboard.plugins.registry import (
     Registry,
     Skipped,
@@ -64,6 +64,7 @@ __all__ = [
     "is_plugin_name",
     "locate_part",
     "locate_route",
+    "locate_views",
     "may_skip",
     "note_endpoints",
     "record_start",
