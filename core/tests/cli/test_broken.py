@@ -172,3 +172,11 @@ def test_flask_shows_the_problems_instead_of_a_traceback(run) -> None:
     assert 0 == listed.exit_code
     assert "setting PORT (environment PORT): 'many' is not allowed" in listed.stderr
     assert 0 != run("--app pegboard shop restock", program, PORT="many").exit_code
+
+
+def test_an_explanation_tells_each_problem_once(run) -> None:
+    """Those of the plugin are its reasons, those of others follow."""
+    done = run("explain shop", PEGBOARD_PLUGINS="shop,ruin", PEGBOARD_SHOP_ENDPOINT="")
+    assert 1 == done.output.count("missing setting SHOP_ENDPOINT")
+    assert 1 == done.output.count("ZeroDivisionError")
+    assert "cannot start, 1 problem:" in done.stderr
