@@ -34,6 +34,7 @@ from pegboard.plugins.registry import (
 )
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
+from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 
 __all__ = [
     "CORE_BLUEPRINTS",
@@ -47,6 +48,7 @@ __all__ = [
     "Registry",
     "Routes",
     "Skipped",
+    "WheelError",
     "build_registry",
     "call_plugin",
     "changes_since_start",
@@ -67,6 +69,7 @@ __all__ = [
     "locate_views",
     "may_skip",
     "note_endpoints",
+    "plugin_in_wheel",
     "record_start",
     "refused_blueprint",
     "rules_of",
