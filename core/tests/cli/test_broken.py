@@ -180,3 +180,14 @@ def test_an_explanation_tells_each_problem_once(run) -> None:
     assert 1 == done.output.count("missing setting SHOP_ENDPOINT")
     assert 1 == done.output.count("ZeroDivisionError")
     assert "cannot start, 1 problem:" in done.stderr
+
+
+def test_the_routes_of_a_plugin_that_cannot_be_built_are_not_known(run) -> None:
+    """None would be wrong: the app in which they are looked for is built without it."""
+    shown = run("plugins show vault", PEGBOARD_PLUGINS="shop,vault").stdout
+    assert "routes        not known: the service can only be built without the plugin" in shown
+    shown = run("plugins show shop", PEGBOARD_PLUGINS="shop,vault").stdout
+    assert "routes        none" in shown
+    listed = json.loads(run("plugins list --json", PEGBOARD_PLUGINS="shop,vault").stdout)
+    routes = {one["name"]: one["routes"] for one in listed["plugins"]}
+    assert (None, []) == (routes["vault"], routes["shop"])
