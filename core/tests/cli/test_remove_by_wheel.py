@@ -87,24 +87,24 @@ def test_the_revisions_in_a_wheel_are_undone(
     assert "the database has no version table of notes: there is nothing to drop" in done.stderr
 
 
-def no_zip(folder: PluginFolder, path: Path) -> None:
+def no_zip(path: Path) -> None:
     """A download that ended early."""
     path.write_bytes(path.read_bytes()[:200])
 
 
-def no_module(folder: PluginFolder, path: Path) -> None:
+def no_module(path: Path) -> None:
     """A wheel without a file that its plugin imports."""
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("example_notes/plugin.py", "import stripe_of_nobody")
 
 
-def no_version(folder: PluginFolder, path: Path) -> None:
+def no_version(path: Path) -> None:
     """Metadata that no installer would take."""
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("example_notes-1.0.dist-info/METADATA", "Name: example-notes\n")
 
 
-REFUSED = {
+REFUSED: dict[Callable[[Path], None], str] = {
     no_zip: "notes.whl is no wheel that can be read: File is not a zip file. Without --wheel",
     no_module: (
         "the plugin in notes.whl cannot be used: it cannot be imported: ModuleNotFoundError: No "
@@ -121,13 +121,13 @@ def test_a_broken_wheel_is_refused(
     sqlite_url: str,
     cli: RunCLI,
     wheel: Callable[[], Path],
-    spoil: Callable[[PluginFolder, Path], None],
+    spoil: Callable[[Path], None],
 ) -> None:
     """Before anything is asked or dropped."""
     plugin_folder.add_table("notes")
     make_app(plugins=["notes"], DATABASE_URL=sqlite_url)
     app, path = make_app(plugins=[], DATABASE_URL=sqlite_url), wheel()
-    spoil(plugin_folder, path)
+    spoil(path)
     done = cli("plugins", "remove", "notes", "--yes", "--wheel", str(path), app=app)
     assert (1, "") == (done.exit_code, done.stdout)
     assert REFUSED[spoil] in done.stderr

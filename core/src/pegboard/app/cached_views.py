@@ -35,7 +35,7 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
         other_rule, other = named.setdefault(lookup.identity, (rule, lookup))
         if other is lookup:
             found = _problem(rule, lookup)
-            functions = (lookup.function,)
+            functions: tuple[object, ...] = (lookup.function,)
         else:
             found = _same_name(lookup, other)
             functions = (lookup.function, other.function)
