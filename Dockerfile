@@ -1,6 +1,6 @@
 # Wheels are built and installed in the first stage; the second holds only what runs.
 # `make digests` pins it, and the images of compose.yaml, to what their tags name at the time.
-ARG BASE=python:3.13-slim
+ARG BASE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE} AS build
 WORKDIR /source

@@ -211,6 +211,17 @@ def test_images_are_pinned_to_their_digests(
     assert "\n  image: pegboard\n" in text
 
 
+def test_no_image_is_without_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a build of the same files would get another image one day."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    files = runpy.run_path(str(ROOT / "tools/digests.py"))["FILES"]
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in files)
+    images = re.findall(r"^(?:ARG BASE=|\s+image: )(\S+)$", text, re.MULTILINE)
+    pinned = [one for one in images if re.search("@sha256:[0-9a-f]{64}$", one)]
+    assert ["pegboard"] == [one for one in images if one not in pinned]
+    assert ["python", "postgres", "valkey/valkey"] == [one.partition(":")[0] for one in pinned]
+
+
 def test_messages_that_the_runbook_names_are_logged() -> None:
     """The words of each heading, but what is filled in, stand in the code."""
     runbook = (ROOT / "docs/how-to/runbook.md").read_text(encoding="utf-8")

@@ -172,3 +172,22 @@ def test_flask_shows_the_problems_instead_of_a_traceback(run) -> None:
     assert 0 == listed.exit_code
     assert "setting PORT (environment PORT): 'many' is not allowed" in listed.stderr
     assert 0 != run("--app pegboard shop restock", program, PORT="many").exit_code
+
+
+def test_an_explanation_tells_each_problem_once(run) -> None:
+    """Those of the plugin are its reasons, those of others follow."""
+    done = run("explain shop", PEGBOARD_PLUGINS="shop,ruin", PEGBOARD_SHOP_ENDPOINT="")
+    assert 1 == done.output.count("missing setting SHOP_ENDPOINT")
+    assert 1 == done.output.count("ZeroDivisionError")
+    assert "cannot start, 1 problem:" in done.stderr
+
+
+def test_the_routes_of_a_plugin_that_cannot_be_built_are_not_known(run) -> None:
+    """None would be wrong: the app in which they are looked for is built without it."""
+    shown = run("plugins show vault", PEGBOARD_PLUGINS="shop,vault").stdout
+    assert "routes        not known: the service can only be built without the plugin" in shown
+    shown = run("plugins show shop", PEGBOARD_PLUGINS="shop,vault").stdout
+    assert "routes        none" in shown
+    listed = json.loads(run("plugins list --json", PEGBOARD_PLUGINS="shop,vault").stdout)
+    routes = {one["name"]: one["routes"] for one in listed["plugins"]}
+    assert (None, []) == (routes["vault"], routes["shop"])

@@ -164,5 +164,6 @@ def test_a_marker_that_marks_nothing_stops_the_start(plugin_folder: PluginFolder
     (problem,) = caught.value.problems
     assert (Code.HOOK_NOT_MARKED, "shop") == (problem.code, problem.plugin)
     assert problem.summary == (
-        "pegboard_setup is what marks an implementation of pegboard_setup, and marks no function"
+        "pegboard_setup is what marks an implementation of pegboard_setup, and marks no function, "
+        "at example_shop/plugin.py:4"
     )

@@ -8,6 +8,7 @@ from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.routing import Rule
 
+from pegboard.app.view_problems import ViewProblem
 from pegboard.cache import (
     Collection,
     Lookup,
@@ -15,7 +16,7 @@ from pegboard.cache import (
     find_lookups,
     find_missed_lookups,
 )
-from pegboard.plugins import Collision, Registry, settle
+from pegboard.plugins import Collision, Registry, locate_views, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _BIND = "bind_key"
@@ -34,23 +35,22 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
         other_rule, other = named.setdefault(lookup.identity, (rule, lookup))
         if other is lookup:
             found = _problem(rule, lookup)
+            functions: tuple[object, ...] = (lookup.function,)
         else:
-            owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
-            other_owner = assembled.owner_of(other_rule.endpoint, other.function.__module__)
             found = _same_name(lookup, other)
-            if owner and other_owner:
-                code = Code.CACHED_DUPLICATE_NAME
-                summary, hint = found.summary, found.hint
-                collisions.append(Collision(code, owner, other_owner, summary, change=hint))
+            functions = (lookup.function, other.function)
+            if collision := _collision(assembled, (rule, lookup), (other_rule, other), found):
+                collisions.append(collision)
                 continue
         if found is not None:
-            problems.append(_adopted(assembled, rule, lookup, found))
+            problems.append(ViewProblem(rule.endpoint, found, functions).settled(assembled))
     for rule, lookup in find_missed_lookups(app):
         if named.get(lookup.identity, (None, None))[1] is not lookup:
             summary = f"{lookup.view} is declared above its route {rule.rule}, which misses it"
             problem = Problem(Code.CACHED_ABOVE_ROUTE, summary, "Put `cached` below the route.")
-            problems.append(_adopted(assembled, rule, lookup, problem))
-    problems += _problems_of_collections(app, assembled)
+            missed = ViewProblem(rule.endpoint, problem, (lookup.function,))
+            problems.append(missed.settled(assembled))
+    problems += (one.settled(assembled) for one in _problems_of_collections(app))
     if any(problem.plugin is None for problem in problems):
         raise StartupError(problems)
     failed = {problem.plugin or "" for problem in problems}
@@ -59,9 +59,29 @@ def check_lookups(app: Flask, assembled: Registry) -> None:
 
 
 def _same_name(lookup: Lookup, other: Lookup) -> Problem:
-    summary = f"{other.view} and {lookup.view} of {lookup.table.name} have one name"
+    summary = f"{lookup.view} and {other.view} of {lookup.table.name} have one name"
     hint = 'Give one of the two a `name` of its own: @pegboard.cached(..., name="...")'
     return Problem(Code.CACHED_DUPLICATE_NAME, summary, hint)
+
+
+def _collision(
+    assembled: Registry, later: tuple[Rule, Lookup], earlier: tuple[Rule, Lookup], found: Problem
+) -> Collision | None:
+    """Return two views of one name as a collision, if each belongs to a plugin."""
+    (rule, lookup), (other_rule, other) = later, earlier
+    owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
+    other_owner = assembled.owner_of(other_rule.endpoint, other.function.__module__)
+    if owner is None or other_owner is None:
+        return None
+    return Collision(
+        Code.CACHED_DUPLICATE_NAME,
+        owner,
+        other_owner,
+        found.summary,
+        change=found.hint,
+        later_place=locate_views(assembled.manager, owner, lookup.function),
+        earlier_place=locate_views(assembled.manager, other_owner, other.function),
+    )
 
 
 def _problem(rule: Rule, lookup: Lookup) -> Problem | None:
@@ -83,14 +103,13 @@ def _problem(rule: Rule, lookup: Lookup) -> Problem | None:
     return _problem_of_tables(lookup, lookup.view)
 
 
-def _problems_of_collections(app: Flask, assembled: Registry) -> Iterator[Problem]:
+def _problems_of_collections(app: Flask) -> Iterator[ViewProblem]:
     """Yield what is wrong with the lists whose totals are cached."""
     for rule, collection in find_collections(app):
         view = f"the cached total of {rule.rule}"
         if (problem := _problem_of_tables(collection, view)) is not None:
             function = app.view_functions[rule.endpoint]
-            owner = assembled.owner_of(rule.endpoint, function.__module__)
-            yield problem if owner is None else owner.adopt(problem)
+            yield ViewProblem(rule.endpoint, problem, (function,))
 
 
 def _problem_of_tables(cached: Lookup | Collection, what: str) -> Problem | None:
@@ -128,9 +147,3 @@ def _spells_key(rule: Rule, lookup: Lookup) -> bool:
     return variables == columns or (
         len(variables) == len(columns) and set(variables) != set(columns)
     )
-
-
-def _adopted(assembled: Registry, rule: Rule, lookup: Lookup, problem: Problem) -> Problem:
-    """Return a problem as that of the plugin that a view belongs to, if it belongs to one."""
-    owner = assembled.owner_of(rule.endpoint, lookup.function.__module__)
-    return problem if owner is None else owner.adopt(problem)

@@ -11,6 +11,7 @@ from flask.views import MethodView
 from werkzeug.routing import Rule
 
 from pegboard.api import Blueprint, Decoration
+from pegboard.app.view_problems import ViewProblem
 from pegboard.cache import declared_of
 from pegboard.database import transactional_made_of
 from pegboard.http import function_of
@@ -20,8 +21,8 @@ _AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 """Methods that Flask answers by itself, or by the function of another method."""
 
 
-def find_uncallable_views(app: Flask) -> Iterator[tuple[str, object, Problem]]:
-    """Yield each view that cannot be called: its endpoint, its function, the problem."""
+def find_uncallable_views(app: Flask) -> Iterator[ViewProblem]:
+    """Yield what is wrong with each view that cannot be called."""
     decorations = {
         id(one.made): one
         for blueprint in app.blueprints.values()
@@ -32,7 +33,7 @@ def find_uncallable_views(app: Flask) -> Iterator[tuple[str, object, Problem]]:
         for function, is_method in _functions(app, rule):
             problem = _problem(app, rule, function, decorations, is_method=is_method)
             if problem is not None:
-                yield rule.endpoint, function, problem
+                yield ViewProblem(rule.endpoint, problem, (function,))
 
 
 def _functions(app: Flask, rule: Rule) -> Iterator[tuple[Callable[..., Any], bool]]:

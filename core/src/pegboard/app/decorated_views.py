@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 
 from pegboard.api import Blueprint, Decoration, functions_inside
+from pegboard.app.view_problems import ViewProblem
 from pegboard.cache import declared_of
 from pegboard.database import transactional_made_of
 from pegboard.problems import Code, Problem
@@ -14,13 +15,13 @@ _DUMPING = frozenset({"response", "paginate"})
 """The decorators that make the answer of what a view returns."""
 
 
-def find_missed_decorations(app: Flask) -> Iterator[tuple[str, object, Problem]]:
-    """Yield each mistake in how views are decorated: an endpoint, a function, the problem."""
+def find_missed_decorations(app: Flask) -> Iterator[ViewProblem]:
+    """Yield each mistake in how views are decorated."""
     views = {id(one): rule.endpoint for rule, one in _views(app)}
     used = {id(inner) for _, view in _views(app) for inner in _inside(view)}
     for endpoint, one in _decorations(app):
         if (problem := _problem(one, views, used)) is not None:
-            yield endpoint, one.given, problem
+            yield ViewProblem(endpoint, problem, (one.given,))
 
 
 def _decorations(app: Flask) -> Iterator[tuple[str, Decoration]]:

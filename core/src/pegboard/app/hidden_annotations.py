@@ -8,6 +8,7 @@ from flask.views import MethodView
 
 from pegboard.annotations import RateLimit, cache_control_of, rate_limit_of
 from pegboard.api import functions_inside, held_functions
+from pegboard.app.view_problems import ViewProblem
 from pegboard.cache import ListLookup, Lookup, declared_of
 from pegboard.problems import Code, Problem
 
@@ -19,8 +20,8 @@ _NOTES: Mapping[str, tuple[Callable[[Any], object], tuple[type, ...]]] = {
 """The decorators that note something at a view, each with what finds it, and what that is."""
 
 
-def find_hidden_annotations(app: Flask) -> Iterator[tuple[str, object, Problem]]:
-    """Yield each note that has no effect: the endpoint, the function that has it, the problem."""
+def find_hidden_annotations(app: Flask) -> Iterator[ViewProblem]:
+    """Yield a problem for each note that has no effect."""
     views = [*_views(app)]
     found = {id(inner) for _, view in views for inner in functions_inside(view)}
     for endpoint, view in views:
@@ -29,7 +30,8 @@ def find_hidden_annotations(app: Flask) -> Iterator[tuple[str, object, Problem]]
             if id(function) in found:
                 continue
             for name in _notes(function):
-                yield endpoint, function, _problem(name, function, holder)
+                problem = _problem(name, function, holder)
+                yield ViewProblem(endpoint, problem, (function, holder))
 
 
 def _views(app: Flask) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -28,7 +28,7 @@ from pegboard.api import (
 )
 from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import find_cached_lists, find_lookups
-from pegboard.plugins import Collision, Plugin, Registry, locate_route, settle
+from pegboard.plugins import Collision, Plugin, Registry, locate_part, locate_route, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.resources import (
     LIST,
@@ -86,7 +86,7 @@ def _whole_document(
                 describe_totals_on_request(operation.content)
     for plugin in assembled.implementing("pegboard_openapi"):
         call_with_app(app, assembled, plugin, "pegboard_openapi", document=content)
-        _check_document(content, app, plugin)
+        _check_document(content, app, plugin, assembled)
         for operation in operations_of(content, app):
             # The views of blueprints have tags: this one was added by the plugin.
             operation.content.setdefault("tags", [plugin.name])
@@ -99,13 +99,16 @@ def _whole_document(
     return content
 
 
-def _check_document(content: dict[str, Any], app: Flask, plugin: Plugin) -> None:
+def _check_document(
+    content: dict[str, Any], app: Flask, plugin: Plugin, assembled: Registry
+) -> None:
     """Raise `PluginError` for a document that a plugin has left without what the rest builds on."""
     try:
         app.json.dumps(content)
         content["paths"].items(), content["components"]["schemas"].items()
     except Exception as error:
-        summary = f"pegboard_openapi spoiled the document: {type(error).__name__}: {error}"
+        place = locate_part(assembled.manager, plugin, "pegboard_openapi")
+        summary = f"pegboard_openapi spoiled the document: {type(error).__name__}: {error}{place}"
         hint = "Add to the document what JSON can hold, and keep its paths and components.schemas."
         raise PluginError(plugin.problem(Code.HOOK_RESULT_INVALID, summary, hint)) from error
 

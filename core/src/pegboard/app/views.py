@@ -16,14 +16,12 @@ def check_views(app: Flask, assembled: Registry) -> None:
 
     Raises `PluginError` with every mistake, or `StartupError` if one is in a view of no plugin.
     """
-    problems = []
-    for endpoint, function, problem in (
+    found = (
         *find_missed_decorations(app),
         *find_uncallable_views(app),
         *find_hidden_annotations(app),
-    ):
-        owner = assembled.owner_of(endpoint, getattr(function, "__module__", ""))
-        problems.append(problem if owner is None else owner.adopt(problem))
+    )
+    problems = [one.settled(assembled) for one in found]
     if any(problem.plugin is None for problem in problems):
         raise StartupError(problems)
     if problems:

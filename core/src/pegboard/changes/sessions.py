@@ -170,17 +170,17 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
         listeners.before_write(audience.before_write, change)
     if not audience.written:
         result = execution.invoke_statement()
-        is_told = audience.after_commit and getattr(result, "rowcount", -1) != 0
+        is_told = audience.after_commit and not _is_known_empty(execution, result)
         _Pending.add(execution.session, [change] if is_told else [])
         return result
     # Without a savepoint, the caller could commit what a listener has refused.
     with execution.session.begin_nested():
         result = execution.invoke_statement()
-        is_empty = getattr(result, "rowcount", -1) == 0  # -1 is unknown
+        is_empty = _is_known_empty(execution, result)
         if not isinstance(result, CursorResult):
             # It has rows, of RETURNING, and SQLite ends no savepoint while they are being read.
             frozen = result.freeze()
-            is_empty = bool(frozen.metadata.keys) and not frozen.data
+            is_empty |= bool(frozen.metadata.keys) and not frozen.data
             result = frozen()
         if is_empty:
             return result
@@ -188,6 +188,12 @@ def _do_orm_execute(execution: ORMExecuteState) -> Result[Any] | None:
         with _current(execution.session):
             listeners.written([change])
     return result
+
+
+def _is_known_empty(execution: ORMExecuteState, result: Result[Any]) -> bool:
+    # Of an update by primary keys SQLAlchemy gives no row count; it refuses one of no row.
+    has_no_rows = execution.is_update and execution.parameters == []
+    return has_no_rows or getattr(result, "rowcount", -1) == 0  # -1 is unknown
 
 
 def _after_commit(session: Session) -> None:

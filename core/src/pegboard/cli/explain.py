@@ -19,13 +19,7 @@ from pegboard.inspection import (
 )
 from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
-from pegboard.problems import Code, StartupError
-
-_OF_REQUIREMENTS = {
-    Code.PLUGIN_CORE_INCOMPATIBLE,
-    Code.PLUGIN_REQUIREMENT_INACTIVE,
-    Code.PLUGIN_REQUIREMENT_MISSING,
-}
+from pegboard.problems import StartupError
 
 _NO_APP = "nothing of the service can be built: pegboard plugins check says why"
 
@@ -53,10 +47,8 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
         if path is None and not what.startswith("/"):
             _explain_plugin(found, what, as_json=as_json)
             problems = found.error.problems if found.error else ()
-            # A requirement that is not met was told as the reason.
-            if others := [
-                one for one in problems if one.plugin != what or one.code not in _OF_REQUIREMENTS
-            ]:
+            # Those of the plugin itself were told as reasons.
+            if others := [one for one in problems if one.plugin != what]:
                 StartupError(others).show()
         else:
             method, path = ("GET", what) if path is None else (what, path)

@@ -72,7 +72,7 @@ def _lines(
         else:
             yield str(orphan)
     if not leftovers and not any(one.kind == "database" for one in findings):
-        yield "Every table and history in the database belongs to an active plugin."
+        yield "Every table and history in the database belongs to a plugin of the service."
     yield from map(str, findings)
 
 

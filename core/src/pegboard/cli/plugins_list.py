@@ -123,7 +123,7 @@ def _row(report: PluginReport, claim: str) -> tuple[str, ...]:
         *head,
         known.migration_state,
         "-" if known.start is None else f"{known.start.seconds * 1000:.0f} ms",
-        str(len(known.routes)),
+        "-" if known.routes is None else str(len(known.routes)),
         str(len(known.tables)),
         str(len(known.hooks)),
         str(len(known.settings)),
@@ -158,9 +158,10 @@ def _contributions(known: KnownPlugin) -> Iterator[str]:
         yield f"  migrations    {known.migrations.state}: at {at}, newest {newest}"
     else:
         yield f"  migrations    {'unknown' if known.has_migrations else 'none'}"
+    not_built = ("not known: the service can only be built without the plugin",)
     sections = {
         "hooks": known.hooks,
-        "routes": known.routes,
+        "routes": not_built if known.routes is None else known.routes,
         "tables": known.tables,
         "settings": known.settings,
         "commands": known.commands,

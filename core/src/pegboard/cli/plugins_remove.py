@@ -1,5 +1,7 @@
 """`pegboard plugins remove`: drop the data of a plugin."""
 
+from pathlib import Path
+
 import click
 from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info
@@ -8,28 +10,46 @@ from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.inspection import Diagnosis, find_state
 from pegboard.logs import not_logged
-from pegboard.migrations import Absent, find_absent, remove_absent, remove_history
+from pegboard.migrations import (
+    Absent,
+    History,
+    adopt_history,
+    find_absent,
+    remove_absent,
+    remove_history,
+)
 from pegboard.plugins import (
     Candidate,
     Plugin,
     Skipped,
+    WheelError,
+    examine,
     find_exclusion,
     get_registry,
     installed_plugins,
+    plugin_in_wheel,
 )
-from pegboard.settings import CoreSettings, get_settings
+from pegboard.settings import CoreSettings, configure, get_settings
+
+_WITHOUT_WHEEL = "Without --wheel the tables are dropped that the database has recorded."
 
 
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Undo the revisions of a plugin that is not active, which this wheel has.",
+)
 @pass_script_info
-def remove(info: ScriptInfo, name: str, *, yes: bool) -> None:
+def remove(info: ScriptInfo, name: str, *, yes: bool, wheel: Path | None) -> None:
     """Drop the data of the plugin NAME: its tables and its migration history.
 
     Which tables these are an active plugin says itself. Of one that is disabled, broken or gone
-    the database has recorded it. If plugins keep the service from starting, it is done without
-    them.
+    the database has recorded it; or with --wheel its wheel says it, whose revisions are undone. The
+    code in the wheel is run, and nothing is installed. If plugins keep the service from starting,
+    it is done without them.
     """
     with not_logged(Skipped):
         found = diagnose(info)
@@ -40,7 +60,10 @@ def remove(info: ScriptInfo, name: str, *, yes: bool) -> None:
     if partial.note:
         click.echo(partial.note, err=True)
     with partial.app.app_context():
-        _remove(found, name, yes=yes)
+        if wheel is None:
+            _remove(found, name, yes=yes)
+        else:
+            _remove_by_wheel(name, wheel, yes=yes)
 
 
 def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
@@ -103,6 +126,49 @@ def _remove_inactive(plugin: Candidate, found: Diagnosis, *, yes: bool) -> None:
         err=True,
     )
     click.echo(f"{_remove_recorded(name, recorded, yes=yes)} {_what_next(plugin)}")
+
+
+def _remove_by_wheel(name: str, wheel: Path, *, yes: bool) -> None:
+    """Drop the data of a plugin that is not active by the revisions in its wheel."""
+    if name in {plugin.name for plugin in get_registry().plugins}:
+        message = f"{name} is active, and its own revisions are undone: leave out --wheel."
+        raise click.ClickException(message)
+    try:
+        with plugin_in_wheel(wheel, name) as candidate:
+            _reject_dependents(name, _broken_dependents(candidate))
+            _remove_unpacked(candidate, _history_of(candidate, wheel), yes=yes)
+    except WheelError as error:
+        message = f"{error}. {_WITHOUT_WHEEL}"
+        raise click.ClickException(message) from error
+
+
+def _history_of(candidate: Candidate, wheel: Path) -> History:
+    """Import the plugin of a wheel, and return its history; its settings need not be complete."""
+    registry, problems = examine([candidate], configure())
+    if not registry.plugins:
+        told = "; ".join(one.summary for one in problems if one.plugin == candidate.name)
+        message = f"the plugin in {wheel.name} cannot be used: {told}"
+        raise WheelError(message)
+    (plugin,) = registry.plugins
+    if plugin.migrations is None:
+        message = f"the plugin in {wheel.name} has no migrations"
+        raise WheelError(message)
+    return History(plugin.name, plugin.migrations, plugin.metadata, plugin.label or "")
+
+
+def _remove_unpacked(candidate: Candidate, history: History, *, yes: bool) -> None:
+    name = candidate.name
+    tables = adopt_history(current_app, history)
+    if tables is None:
+        message = f"the database has no version table of {name}: there is nothing to drop"
+        raise click.ClickException(message)
+    listed = ", ".join(map(str, tables)) or "no tables"
+    if not yes:
+        question = f"Drop all data of {name} ({listed}) by the revisions of {candidate.label}?"
+        click.confirm(f"{question} This cannot be undone.", abort=True)
+    with name_inactive_owners():
+        remove_history(current_app, name, report=click.echo)
+    click.echo(f"The data of {name} is dropped: {listed}.")
 
 
 def _what_next(plugin: Candidate) -> str:

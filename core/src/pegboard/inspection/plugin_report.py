@@ -23,8 +23,8 @@ class KnownPlugin:
 
     hooks: tuple[str, ...] = ()
     """The hooks that it implements."""
-    routes: tuple[str, ...] = ()
-    """Its routes, each with its methods."""
+    routes: tuple[str, ...] | None = ()
+    """Its routes, each with its methods; None if no app can be built with the plugin."""
     tables: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """The keys of its settings."""
@@ -47,7 +47,7 @@ class KnownPlugin:
         """Return it as JSON has it."""
         return {
             "hooks": list(self.hooks),
-            "routes": list(self.routes),
+            "routes": None if self.routes is None else list(self.routes),
             "tables": list(self.tables),
             "settings": list(self.settings),
             "commands": list(self.commands),
@@ -165,7 +165,7 @@ def _known(
     declared = [one.declaration for one in found.registry.values]
     return KnownPlugin(
         hooks=hooks,
-        routes=tuple(routes_of(found.partial.app, plugin)) if found.partial else (),
+        routes=_routes(found.partial, plugin),
         tables=tuple(plugin.metadata.tables) if plugin.metadata else (),
         settings=tuple(one.key for one in declared if one.owner == plugin.name),
         commands=tuple(one.name or "" for one in plugin.commands),
@@ -174,6 +174,12 @@ def _known(
         migrations=migrations,
         start=start,
     )
+
+
+def _routes(partial: Partial | None, plugin: Plugin) -> tuple[str, ...] | None:
+    if partial is None or all(one.name != plugin.name for one in get_registry(partial.app).plugins):
+        return None
+    return tuple(routes_of(partial.app, plugin))
 
 
 def hooks_of(registry: Registry, plugin: Plugin) -> Iterator[str]:

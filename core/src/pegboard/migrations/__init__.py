@@ -43,7 +43,12 @@ if TYPE_CHECKING:
         read_script_directory,
         revision_label,
     )
-    from pegboard.migrations.uninstall import Orphan, find_orphans, remove_history
+    from pegboard.migrations.uninstall import (
+        Orphan,
+        adopt_history,
+        find_orphans,
+        remove_history,
+    )
 
 __all__ = [
     "PACKAGED_ENVIRONMENT",
@@ -59,6 +64,7 @@ __all__ = [
     "Orphan",
     "PendingHistory",
     "ReferringTableError",
+    "adopt_history",
     "check_revisions",
     "create_search_index",
     "current_heads",
@@ -95,7 +101,7 @@ _LAZY = {
     "referring": ("ReferringTableError",),
     "revisions": ("write_empty_revisions", "write_merge_revision", "write_revisions"),
     "script_directory": ("check_revisions", "read_script_directory", "revision_label"),
-    "uninstall": ("Orphan", "find_orphans", "remove_history"),
+    "uninstall": ("Orphan", "adopt_history", "find_orphans", "remove_history"),
 }
 """The names of each module that needs Alembic."""
 

@@ -74,7 +74,7 @@ def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
         message = (
             f"{name}: the database does not say which tables are its, as its revisions were "
             f"applied before Pegboard recorded that. Run pegboard plugins remove {name} while it "
-            "is installed and active."
+            "is installed and active, or with --wheel and its wheel."
         )
         raise MigrationError(message)
     of_others = {table for one in migrate.histories for table in owned_tables(one, migrate)}

@@ -74,6 +74,11 @@ class Migrate:
         self._configure.append(function)
         return function
 
+    def add(self, history: History) -> None:
+        """Add a history that no plugin of the app has, as of one which is gone, or replace it."""
+        others = (one for one in self.histories if one.name != history.name)
+        self.histories = (*others, history)
+
     def select(self, name: str | None) -> tuple[History, ...]:
         """Return the named history, or without a name all, each after those it depends on.
 

@@ -19,6 +19,7 @@ from pegboard.migrations.histories import (
 )
 from pegboard.migrations.lock import Report, migration_lock
 from pegboard.migrations.ownership import existing_tables, owned_tables
+from pegboard.migrations.record import read_record
 from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.script_directory import read_revisions
 from pegboard.migrations.status import current_heads
@@ -54,6 +55,36 @@ def find_orphans(app: Flask) -> tuple[Orphan, ...]:
             elif table not in owned:
                 found.append(Orphan("table", str(table)))
     return tuple(found)
+
+
+def adopt_history(app: Flask, history: History) -> tuple[TableName, ...] | None:
+    """Let the app have the history of a plugin that is not active, from files outside it.
+
+    Returns the tables that `remove_history` would drop; None if the history has never been applied.
+    Raises `MigrationError` if the files cannot be used, do not have the revisions that the database
+    is at, or make a table that is another history's.
+    """
+    with ensure_app_context(app), db.engine.connect() as connection:
+        if not inspect(connection).has_table(history.version_table):
+            return None
+        migrate = get_migrate()
+        migrate.add(history)
+        current = current_heads(connection, history)
+        if unknown := sorted({*current} - read_revisions(history).known):
+            record = read_record(connection, history)
+            by = f", which {record.release} has applied" if record and record.release else ""
+            message = (
+                f"{history.name}: the database is at {', '.join(unknown)}{by}; {history.release} "
+                "does not know that revision"
+            )
+            raise MigrationError(message)
+        tables = owned_tables(history, migrate, current) & existing_tables(connection)
+        for other in migrate.histories:
+            shared = sorted(map(str, tables & owned_tables(other, migrate)))
+            if other is not history and shared:
+                message = f"{history.name}: {', '.join(shared)} belongs to {other.name} by now"
+                raise MigrationError(message)
+    return tuple(sorted(tables, key=str))
 
 
 def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bool:

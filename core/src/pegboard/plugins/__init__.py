@@ -24,7 +24,7 @@ from pegboard.plugins.last_start import (
     record_start,
 )
 from pegboard.plugins.parties import Collision, settle, titled
-from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
+from pegboard.plugins.places import locate_part, locate_route, locate_views, refused_blueprint
 from pegboard.plugins.registry import (
     Registry,
     Skipped,
@@ -34,6 +34,7 @@ from pegboard.plugins.registry import (
 )
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
+from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 
 __all__ = [
     "CORE_BLUEPRINTS",
@@ -47,6 +48,7 @@ __all__ = [
     "Registry",
     "Routes",
     "Skipped",
+    "WheelError",
     "build_registry",
     "call_plugin",
     "changes_since_start",
@@ -64,8 +66,10 @@ __all__ = [
     "is_plugin_name",
     "locate_part",
     "locate_route",
+    "locate_views",
     "may_skip",
     "note_endpoints",
+    "plugin_in_wheel",
     "record_start",
     "refused_blueprint",
     "rules_of",

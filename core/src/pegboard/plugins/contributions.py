@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.origin import describe_error, locate_function, locate_model
+from pegboard.plugins.origin import describe_error, locate_class, locate_function, locate_model
 from pegboard.plugins.results import EXPECTED
 from pegboard.plugins.settings_classes import find_unreadable_settings
 from pegboard.problems import Code, PluginError, Problem, StartupError
@@ -124,11 +124,11 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
             problems += error.problems
     base = found.get("pegboard_models")
     if base:
+        place = place_of(manager, candidate.name, "pegboard_models")
         # A folder that is wrong is a problem already.
         if base.metadata.tables and not found.get("pegboard_migrations", True):
-            place = place_of(manager, candidate.name, "pegboard_models")
             problems.append(_without_migrations(candidate, base, place))
-        problems += _check_references(candidate, base)
+        problems += _check_references(candidate, base, place)
     settings = found.get("pegboard_settings")
     if settings is not None:
         problems += find_unreadable_settings(candidate, settings)
@@ -153,10 +153,13 @@ def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place
     return candidate.problem(Code.MIGRATIONS_MISSING, summary, hint)
 
 
-def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iterator[Problem]:
+def _check_references(
+    candidate: Candidate, base: type[DeclarativeBase], place: str
+) -> Iterator[Problem]:
     """Yield a problem for each foreign key to what there is not, else for a relationship.
 
     Each plugin has tables of its own, in which the name of another plugin's table means nothing.
+    `place` is for what no line of a model is known of.
     """
     code = Code.MODEL_REFERENCE_UNRESOLVED
     is_resolved = True
@@ -166,10 +169,10 @@ def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iter
                 _ = key.column
             except (NoReferenceError, ArgumentError):
                 is_resolved = False
-                place = f"{table.name}.{key.parent.name}"
+                column = f"{table.name}.{key.parent.name}"
                 where = locate_model(base, table, key.parent.name)
                 summary = (
-                    f"{place} refers to {key.target_fullname!r}, no column of this plugin{where}"
+                    f"{column} refers to {key.target_fullname!r}, no column of this plugin{where}"
                 )
                 yield candidate.problem(code, summary, code.hint)
     if not is_resolved:
@@ -177,6 +180,9 @@ def _check_references(candidate: Candidate, base: type[DeclarativeBase]) -> Iter
     try:
         base.registry.configure(cascade=True)
     except SQLAlchemyError as error:
-        summary = f"its models cannot be mapped: {error}"
+        text = str(error)
+        named = (one for one in base.registry.mappers if str(one) in text)
+        where = next((locate_class(one.class_) for one in named), "") or place
+        summary = f"its models cannot be mapped: {text.rstrip('.')}{where}"
         hint = "Correct the relationship: name a class of this plugin, or pass another's model."
         yield candidate.problem(code, summary, hint)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import FunctionType, ModuleType
 
 from pegboard.plugins.metadata import Distribution, InstalledPlugin, read_plugins
@@ -75,12 +76,12 @@ class Candidate:
         return replace(problem, plugin=self.name, distribution=self.label)
 
 
-def installed_plugins() -> tuple[Candidate, ...]:
-    """Return the plugins of all installed distributions, by name.
+def installed_plugins(folder: Path | None = None) -> tuple[Candidate, ...]:
+    """Return the plugins of all installed distributions, or of those in a folder, by name.
 
     Reads the entry points of every distribution, which costs milliseconds.
     """
-    found = [_from_installed(plugin) for plugin in read_plugins()]
+    found = [_from_installed(plugin) for plugin in read_plugins(folder)]
     return tuple(sorted(found, key=lambda candidate: (candidate.name, str(candidate.distribution))))
 
 

@@ -12,7 +12,7 @@ import pluggy
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.hooks import CoreHooks
 from pegboard.plugins.markers import PROJECT, Implementation
-from pegboard.plugins.origin import locate_function
+from pegboard.plugins.origin import locate_class, locate_function
 from pegboard.plugins.results import EXPECTED
 from pegboard.problems import Code, Problem
 
@@ -151,7 +151,8 @@ def _unmarked(
         if isinstance(stored, Implementation):
             yield candidate.problem(
                 Code.HOOK_NOT_MARKED,
-                f"{name} is what marks an implementation of {stored.hook}, and marks no function",
+                f"{name} is what marks an implementation of {stored.hook}, and marks no function"
+                f"{locate_class(obj if isinstance(obj, type | ModuleType) else type(obj), name)}",
                 "Put it above the function: @pegboard.hookimpl(...), with the declaration of "
                 f"{stored.hook}.",
             )

@@ -24,6 +24,8 @@ PROVIDES = "pegboard_provides"
 
 _SPEC = f"{PROJECT}_spec"
 _IMPL = f"{PROJECT}_impl"
+_OPTIONS = {*pluggy.HookimplOpts.__annotations__}
+"""The options of pluggy."""
 
 
 class Hook(Protocol[_P, _R_co]):
@@ -194,6 +196,16 @@ def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
             "text"
         )
         raise TypeError(message)
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            message = (
+                f"hookimpl is given {key}={value!r}, and has no option of this name: write one of "
+                f"{', '.join(sorted({*_OPTIONS, 'before', 'after'}))}"
+            )
+            raise TypeError(message)
+        if key != "specname" and not isinstance(value, bool):
+            message = f"hookimpl is given {key}={value!r}: write True or False"
+            raise TypeError(message)
 
     def mark(function: Any) -> Any:
         if not inspect.isroutine(function):  # pluggy would not look at it

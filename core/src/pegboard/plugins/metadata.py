@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution as MetadataDistribution
 from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import Requirement
@@ -57,13 +58,15 @@ class InstalledPlugin:
     """What is wrong with the metadata, with the path; None if nothing is."""
 
 
-def read_plugins() -> Iterator[InstalledPlugin]:
+def read_plugins(folder: Path | None = None) -> Iterator[InstalledPlugin]:
     """Yield the plugins of all installed distributions; of one name the first distribution counts.
 
-    Reads the entry points of every distribution, which costs milliseconds.
+    With a folder they are those in it. Reads the entry points of every distribution, which costs
+    milliseconds.
     """
     seen: set[str] = set()
-    for distribution in distributions():
+    found = distributions() if folder is None else distributions(path=[str(folder)])
+    for distribution in found:
         name, _ = _folder_name(distribution)
         if name not in seen:
             seen.add(name)

@@ -1,6 +1,7 @@
 """Checking that what an entry point or `create_app` names is an object with hooks."""
 
 import inspect
+import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
@@ -9,6 +10,7 @@ import pluggy
 
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.implementations import nearly_hooks
+from pegboard.plugins.origin import locate_class
 from pegboard.problems import Code, Problem
 
 _NO_PLUGINS = (str, bytes, int, float, list, tuple, dict, set, frozenset, FunctionType)
@@ -21,7 +23,7 @@ def check_object(manager: pluggy.PluginManager, candidate: Candidate, obj: Any) 
     if obj is None or isinstance(obj, _NO_PLUGINS):
         return candidate.problem(
             Code.PLUGIN_OBJECT_INVALID,
-            f"{_where(candidate)} is a {type(obj).__name__}, which has no hooks",
+            f"{_where(candidate)} is a {type(obj).__name__}, which has no hooks{_place(candidate)}",
             "A plugin is a module or an object whose functions are marked with @pegboard.hookimpl.",
         )
     if isinstance(obj, ModuleType) and not any(_hooks_of(manager, obj)):
@@ -40,7 +42,7 @@ def _check_class(manager: pluggy.PluginManager, candidate: Candidate, obj: type)
             called = f"{obj.__name__}()"
             return candidate.problem(
                 Code.PLUGIN_OBJECT_INVALID,
-                f"{_where(candidate)} is a class, whose hooks need an object",
+                f"{_where(candidate)} is a class, whose hooks need an object{locate_class(obj)}",
                 f"Write create_app(plugins=[{called}])."
                 if candidate.entry_point is None
                 else f"Write plugin = {called} in {obj.__module__}, and {obj.__module__}:plugin in "
@@ -65,7 +67,7 @@ def _check_members(
     if not found and candidate.entry_point is not None and not _has_hook_names(manager, module):
         return candidate.problem(
             Code.PLUGIN_OBJECT_INVALID,
-            f"the module {module.__name__} has no hooks",
+            f"the module {module.__name__} has no hooks{locate_class(module)}",
             "Mark its hooks with @pegboard.hookimpl, or name in the entry point the module or the "
             "object that has them.",
         )
@@ -76,7 +78,8 @@ def _check_members(
         how = f"Write {target} = {name}() there, and" if is_class else "Write"
         return candidate.problem(
             Code.PLUGIN_OBJECT_INVALID,
-            f"the module {module.__name__} has no hooks, but its {name} has",
+            f"the module {module.__name__} has no hooks, but its {name} has"
+            f"{locate_class(value if is_class else type(value))}",
             f"{how} {module.__name__}:{target} in the entry point."
             if candidate.entry_point is not None
             else f"Give create_app {name}{'()' if is_class else ''} in place of the module.",
@@ -104,6 +107,13 @@ def _hooks_of(manager: pluggy.PluginManager, owner: object) -> Iterator[tuple[st
         options = getattr(function, f"{manager.project_name}_impl", None)
         if options is not None:
             yield options.get("specname") or name, stored
+
+
+def _place(candidate: Candidate) -> str:
+    """Return where the module gives the name to what an entry point names."""
+    entry = candidate.entry_point
+    module = sys.modules.get(entry.module) if entry else None
+    return locate_class(module, entry.attr) if entry and module else ""
 
 
 def _where(candidate: Candidate) -> str:

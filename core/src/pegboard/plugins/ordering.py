@@ -9,7 +9,7 @@ import pluggy
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.origin import locate_function
+from pegboard.plugins.origin import join_places, locate_function
 from pegboard.problems import Code, Problem
 from pegboard.settings import Unused
 
@@ -122,6 +122,6 @@ def _circle(
     return by_name[name].problem(
         Code.HOOK_ORDER_CYCLE,
         f"implementations of {hook} are each to be called before the next: {' → '.join(circle)}"
-        f"{places.get(name, '')}",
+        f"{join_places(places[one] for one in (name, *circle))}",
         f"Remove a plugin from before= or after= of {hook} in one of the plugins.",
     )

@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from traceback import walk_tb
+from types import ModuleType
 from typing import Any, NamedTuple
 
 _AT = ", at "
+_CORE = "pegboard"
+"""The package that raises what an author does wrong; which line of it does is no matter."""
 
 
 class _Place(NamedTuple):
@@ -22,7 +25,8 @@ def describe_error(error: BaseException, package: str) -> str:
     """Return the type and message of an error, and where in the plugin's package it arose.
 
     In one line, as in `KeyError: 'a', at shop/models.py:12`; if the plugin's line called what
-    raised it, with that line too. `package` is the name of the plugin's import package.
+    raised it, with that line too, unless it is the core's. `package` is the name of the plugin's
+    import package.
     """
     text = " ".join(str(error).split())  # those of Werkzeug and SQLAlchemy have several lines
     return f"{type(error).__name__}: {text}{locate_error(error, package)}"
@@ -38,7 +42,8 @@ def locate_error(error: BaseException, package: str) -> str:
     if not own:
         return ""
     raised = places[-1]
-    return f"{_AT}{own[-1].text}" + (f", raised in {raised.text}" if raised != own[-1] else "")
+    is_told = raised != own[-1] and raised.package != _CORE
+    return f"{_AT}{own[-1].text}" + (f", raised in {raised.text}" if is_told else "")
 
 
 def locate_function(function: object) -> str:
@@ -50,19 +55,22 @@ def locate_function(function: object) -> str:
     return f"{_AT}{_shown(_below(Path(code.co_filename), module), code.co_firstlineno)}"
 
 
-def locate_class(cls: type, member: str = "") -> str:
+def locate_class(cls: type | ModuleType, member: str = "") -> str:
     """Return where a class, or what its body calls `member`, is defined, as `locate_function` does.
 
-    It is empty for what is in no file.
+    The same of a module. It is empty for what is in no file.
     """
     try:
         lines, first = inspect.getsourcelines(cls)
     except (OSError, TypeError):
         return ""
-    named = re.compile(rf"\s+(?:def )?{re.escape(member)}\b")
+    is_module = isinstance(cls, ModuleType)
+    module = cls.__name__ if isinstance(cls, ModuleType) else cls.__module__
+    indent = "" if is_module else r"\s+"
+    named = re.compile(rf"{indent}(?:def )?{re.escape(member)}\b")
     found = (number for number, line in enumerate(lines) if member and named.match(line))
     file = Path(inspect.getfile(cls))
-    return f"{_AT}{_shown(_below(file, cls.__module__), first + next(found, 0))}"
+    return f"{_AT}{_shown(_below(file, module), max(first, 1) + next(found, 0))}"
 
 
 def locate_model(base: Any, table: object, column: str = "") -> str:

@@ -4,6 +4,7 @@ All are as `locate_function` says it: `, at shop/plugin.py:12`.
 """
 
 import inspect
+from types import FunctionType
 from typing import Any
 
 import pluggy
@@ -15,6 +16,7 @@ from pegboard.plugins.contributions import call_hook, place_of
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.origin import (
     is_place_in,
+    join_places,
     locate_class,
     locate_error,
     locate_function,
@@ -34,21 +36,42 @@ def locate_part(
     if isinstance(part, Table):
         bases = call_hook(manager, plugin.name, "pegboard_models")
         place = "".join(locate_model(base, part, member) for base in bases)
-    elif isinstance(part, type):
-        place = locate_class(part, member)
     else:
-        place = locate_function(part)
+        place = _locate(part, member)
     is_own = is_place_in(place, plugin.package)
     return place if is_own else place_of(manager, plugin.name, hook)
+
+
+def _locate(part: Any, member: str = "") -> str:
+    """Return where a function or a class is defined; of the view that a class makes, the class."""
+    if isinstance(part, FunctionType):
+        view = inspect.unwrap(part)
+        part = getattr(view, "view_class", view)
+    return locate_class(part, member) if isinstance(part, type) else locate_function(part)
+
+
+def locate_views(
+    manager: pluggy.PluginManager, plugin: Candidate | None, *functions: object
+) -> str:
+    """Return where views and their decorators are defined, as far as they are the plugin's code.
+
+    Without one that is, it is where the plugin implements the hook that adds its views. What
+    belongs to no plugin is found wherever it is.
+    """
+    places = [_locate(one) for one in functions]
+    if plugin is None:
+        return join_places(places)
+    return join_places(place for place in places if is_place_in(place, plugin.package)) or (
+        place_of(manager, plugin.name, "pegboard_blueprints")
+        or place_of(manager, plugin.name, "pegboard_setup")
+    )
 
 
 def locate_route(
     manager: pluggy.PluginManager, plugin: Candidate, hook: str, app: Flask, rule: Rule
 ) -> str:
     """Return where the view of a plugin's route is defined, or the hook that has added it."""
-    view = app.view_functions.get(rule.endpoint)
-    whole = inspect.unwrap(view) if view is not None else None
-    return locate_part(manager, plugin, hook, getattr(whole, "view_class", whole))
+    return locate_part(manager, plugin, hook, app.view_functions.get(rule.endpoint))
 
 
 def refused_blueprint(

@@ -17,7 +17,13 @@ from pegboard.plugins.implementations import (
 )
 from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.objects import check_object
-from pegboard.plugins.origin import describe_error, line_at_fault, locate_error, locate_function
+from pegboard.plugins.origin import (
+    describe_error,
+    join_places,
+    line_at_fault,
+    locate_error,
+    locate_function,
+)
 from pegboard.plugins.parties import Collision, titled
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.start_times import step
@@ -71,7 +77,7 @@ def register(
     except pluggy.PluginValidationError as error:
         if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
             manager.unregister(name=candidate.name)
-        mistakes.append(_wrong_declaration(candidate, error))
+        mistakes.append(_wrong_mark(manager, candidate, obj, error))
     except ValueError:
         name = manager.get_name(obj)
         other = next(one for one in registered if one.name == name)
@@ -149,7 +155,7 @@ def add_hookspecs(
         plugin = by_name[name]
         marked = implementations_of(manager, refusal.plugin)
         if not any(find_wrong_arguments(manager, plugin, marked)):
-            yield _wrong_declaration(plugin, refusal)
+            yield _wrong_mark(manager, plugin, refusal.plugin, refusal)
 
 
 def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[str, Any]]:
@@ -188,9 +194,20 @@ def _same_hook(name: str, later: Candidate, place: str, other: _Owner) -> Collis
     )
 
 
-def _wrong_declaration(candidate: Candidate, error: Exception) -> Problem:
+def _wrong_mark(
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, error: Exception
+) -> Problem:
+    """Return the problem of an implementation that pluggy refuses, for another reason than these.
+
+    Its message names the plugin and the hook in the first lines.
+    """
+    text = str(error)
+    found = [one for one in implementations_of(manager, obj) if f"hook {one.hook!r}" in text]
+    hook = found[0].hook if found else "an implementation"
+    reason = text.splitlines()[-1].removeprefix(f"hook {hook!r}").strip()
+    place = join_places(one.place for one in found)
     return candidate.problem(
         Code.HOOK_ARGUMENTS_INVALID,
-        f"a hook is declared wrongly: {' '.join(str(error).split())}",
-        "Declare it as the hook's reference does.",
+        f"{hook} is marked wrongly: {reason}{place}",
+        "Correct the options of the mark above it, or write the function as they demand.",
     )

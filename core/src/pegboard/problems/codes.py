@@ -159,7 +159,10 @@ class Code(ProblemCode):
             "The entry point or `create_app` names something whose hooks cannot be called: a class "
             "in place of an object, a module whose hooks are on an object inside it, or a function."
         ),
-        "example_shop.plugin:Shop is a class, whose hooks need an object",
+        (
+            "example_shop.plugin:Shop is a class, whose hooks need an object, at "
+            "example_shop/plugin.py:2"
+        ),
         "Write plugin = Shop() in the module, and example_shop.plugin:plugin in the entry point.",
     )
     PLUGIN_REGISTERED_TWICE = (
@@ -252,7 +255,7 @@ class Code(ProblemCode):
         (
             "implementations of pegboard_setup are each to be called before the next: shop → stock "
             "→ shop"
-            ", at example_shop/plugin.py:2"
+            ", at example_shop/plugin.py:2 and example_stock/plugin.py:2"
         ),
         "Remove a plugin from `before` or `after` of the hook in one of the plugins.",
     )
@@ -395,8 +398,9 @@ class Code(ProblemCode):
             " with each other's."
         ),
         (
-            "the cached view example_shop.plugin.one and the cached view "
-            "example_shop.plugin.other of products have one name"
+            "the cached view example_shop.plugin.other and the cached view "
+            "example_shop.plugin.one of products have one name, at example_shop/plugin.py:26 and "
+            "example_shop/plugin.py:24"
         ),
         'Give one of the two a name of its own: @pegboard.cached(..., name="...").',
     )
@@ -408,7 +412,7 @@ class Code(ProblemCode):
         ),
         (
             "the cached view example_shop.plugin.one is at /products/<slug>/<int:id>, whose "
-            "variables are not the primary key of products"
+            "variables are not the primary key of products, at example_shop/plugin.py:26"
         ),
         "Give the URL one variable for each column of the key, in their order.",
     )
@@ -417,7 +421,7 @@ class Code(ProblemCode):
         "Only answers to GET are cached, and the route of a cached view is for other methods.",
         (
             "the cached view example_shop.plugin.one is at /products/<int:id> for POST alone, "
-            "whose answers are not cached"
+            "whose answers are not cached, at example_shop/plugin.py:24"
         ),
         "Remove `cached`, or give the view a route for GET.",
     )
@@ -429,7 +433,7 @@ class Code(ProblemCode):
         ),
         (
             "the cached view example_shop.plugin.one of Product depends on products, which is in "
-            "the database of the bind archive"
+            "the database of the bind archive, at example_shop/plugin.py:24"
         ),
         "Cache only what is in the database of DATABASE_URL: without a `bind_key`.",
     )
@@ -438,7 +442,7 @@ class Code(ProblemCode):
         "`cached` was applied after the view was registered for its route, and has no effect.",
         (
             "the cached view example_shop.plugin.one is declared above its route "
-            "/products/<int:id>, which misses it"
+            "/products/<int:id>, which misses it, at example_shop/plugin.py:24"
         ),
         "Put `cached` below the route.",
     )
@@ -450,7 +454,7 @@ class Code(ProblemCode):
         ),
         (
             "the cached view example_shop.plugin.one is declared below response, which makes its "
-            "answer"
+            "answer, at example_shop/plugin.py:24"
         ),
         "Put `cached` above `response`, and above all other decorators.",
     )
@@ -461,7 +465,10 @@ class Code(ProblemCode):
             "registered for its route, and has no effect: arguments are not checked, fields are "
             "not left out, changes are not committed."
         ),
-        "response decorates example_shop.plugin.one above its route, which misses it",
+        (
+            "response decorates example_shop.plugin.one above its route, which misses it, at "
+            "example_shop/plugin.py:24"
+        ),
         "Put `response` below the route.",
     )
     ANNOTATION_HIDDEN = (
@@ -472,7 +479,8 @@ class Code(ProblemCode):
         ),
         (
             "example_shop.plugin.checked.<locals>.run hides the rate_limit of "
-            "example_shop.plugin.one, which has no effect"
+            "example_shop.plugin.one, which has no effect, at example_shop/plugin.py:24 and "
+            "example_shop/plugin.py:27"
         ),
         "Let that decorator use `functools.wraps`, or put `rate_limit` above it.",
     )
@@ -485,7 +493,7 @@ class Code(ProblemCode):
         ),
         (
             "the view example_shop.plugin.bare at /products/<int:id> cannot be called: got an "
-            "unexpected keyword argument 'id'"
+            "unexpected keyword argument 'id', at example_shop/plugin.py:26"
         ),
         "It is given id. Let it take this and no more.",
     )
