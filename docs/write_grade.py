@@ -15,7 +15,9 @@ def sections() -> Iterator[str]:
         for rule in RULES:
             if rule.tier == tier:
                 yield f"\n### {rule.id}\n\n{rule.sentence}\n\n{rule.advice}"
-                yield "\n" if rule.may_be_exempt else " No plugin is exempt from it.\n"
+                if rule.exemption is not None:
+                    yield f" A plugin may be exempt {rule.exemption.condition}"
+                yield "\n"
 
 
 PAGE = MarkedPage(

@@ -66,6 +66,33 @@ def test_settings_that_nobody_reads_are_found(
     assert {"PEGBOARD_SHOP_FORGOTTEN"} == {*named(examine()[1], "setting")}
 
 
+@pytest.mark.parametrize(
+    "code,is_known",
+    [
+        ("getattr(make(), name)", True),
+        ("getattr(request, name)", True),
+        ("getattr(settings, 'page_size')", True),
+        ("getattr(settings, name)", False),
+        ("getattr(pegboard.get_settings(ShopSettings), name)", False),
+        ("[mine := pegboard.get_settings(ShopSettings), getattr(mine, name)]", False),
+        ("dataclasses.asdict(self._settings)", False),
+        ("vars(settings)", False),
+        ("settings.__dict__[name]", False),
+    ],
+)
+def test_only_names_that_are_not_known_hide_what_is_not_read(
+    code: str, *, is_known: bool, examine: Examine, plugin_folder: PluginFolder
+) -> None:
+    """Those that are asked of the settings; of another plugin's nothing is hidden."""
+    news = SHOP.replace("Shop", "News").replace("page_size", "size").replace("forgotten", "lost")
+    plugin_folder.add("news", news)
+    text = f"import pegboard\n{SHOP}\ndef read(settings, request, name, self):\n    return {code}\n"
+    (plugin_folder.path / "example_shop" / "plugin.py").write_text(text)
+    found = named(examine(PEGBOARD_PLUGINS="shop,news")[1], "setting")
+    expected = {"PEGBOARD_NEWS_LOST"} | ({"PEGBOARD_SHOP_FORGOTTEN"} if is_known else set())
+    assert expected == {*found}
+
+
 def test_a_database_that_cannot_be_asked_hides_no_other_finding(examine: Examine) -> None:
     """Why it cannot is one finding among the others."""
     done, content = examine(

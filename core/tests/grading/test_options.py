@@ -8,7 +8,7 @@ import pytest
 from pegboard.grading import RULES, TIERS, GradeError
 from pegboard.grading.options import Options, check_rules, read_options
 
-NAMES = {rule.id: rule.may_be_exempt for rule in RULES}
+NAMES = {rule.id: rule.exemption is not None for rule in RULES}
 
 
 def read(text: str) -> Options:
@@ -37,10 +37,17 @@ def read(text: str) -> Options:
         ("[tool.pegboard.grade.exempt]\ntyped = 'no time'", "needs its reason"),
         ("[tool.pegboard.grade.exempt]\ntyped = 3", "needs its reason"),
         ("[tool.pegboard.grade.exempt]\ntipe = 'This is no rule.'", "unknown rule 'tipe'"),
-        ("[tool.pegboard.grade.exempt]\nstarts = 'It never starts.'", "no plugin is exempt from"),
         (
-            "[tool.pegboard.grade]\ndone = ['typed']\nexempt.typed = 'It has no types.'",
-            "typed is both done and exempt",
+            "[tool.pegboard.grade.exempt]\ntyped = 'It has no types.'",
+            "exempt from typed, only from quiet-start, routes-documented, quiet-import; a rule",
+        ),
+        (
+            "[tool.pegboard.grade]\ndone = ['quiet-start']\nexempt.quiet-start = 'x logs a line.'",
+            "quiet-start is both done and exempt",
+        ),
+        (
+            "[tool.pegboard.grade.settings]\nLOG_LEVEL = 'CRITICAL'",
+            "settings has LOG_LEVEL, with which every plugin is started alike",
         ),
         ("[tool.pegboard.garde]\nclaim = 'gold'", "did you mean [tool.pegboard.grade]?"),
         ("[tool]\npegboard = 1", "is no table"),
@@ -66,6 +73,6 @@ def test_the_example_of_the_guide_is_allowed() -> None:
     options = read(example)
     assert "silver" == options.claim
     assert ("strict-types",) == options.done
-    assert {"budgets"} == options.exempt.keys()
+    assert {"quiet-import"} == options.exempt.keys()
     table = tomllib.loads(example)["tool"]["pegboard"]["grade"]
     assert set(vars(Options())) == set(table)

@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from pegboard.grading import RULES, Outcome, Report, Tier, Verdict
+from pegboard.grading import RULES, GradeRule, Outcome, Report, Tier, Verdict
 from pegboard.grading.options import Options
 from pegboard.grading.rendering import render_badge, render_json, render_text
 from pegboard.grading.report import _judge
-from pegboard.grading.rule import failed, passed, unknown
+from pegboard.grading.rule import Exemption, failed, passed, unknown
+from pegboard.grading.started import Event, Route, Started
 
+REASON = "It has none of that."
 FINE = tuple(Verdict(rule, Outcome.PASSED, ("fine",)) for rule in RULES)
 
 
@@ -83,17 +86,83 @@ def test_a_false_done_is_a_contradiction() -> None:
     "finding,outcome,is_needless",
     [
         (failed("here"), Outcome.EXEMPT, False),
-        (unknown("needs the source"), Outcome.EXEMPT, False),
+        (unknown("needs the source"), Outcome.UNKNOWN, False),
         (passed("fine"), Outcome.PASSED, True),
     ],
 )
 def test_an_exemption_counts_only_where_it_is_needed(finding, outcome, is_needless) -> None:
-    """Its reason is shown; where the plugin passes, it is told instead."""
-    rule = replace(RULES[1], check=lambda _: finding)
-    verdict = _judge(rule, None, Options(exempt={rule.id: "It has none of that."}))  # type: ignore[arg-type]
+    """Its reason is shown; where the plugin passes, it is told, and what is unknown remains so."""
+    rule = replace(RULES[1], check=lambda _: finding, exemption=Exemption("always", lambda *_: []))
+    verdict = _judge(rule, None, Options(exempt={rule.id: REASON}))  # type: ignore[arg-type]
     assert (outcome, is_needless) == (verdict.outcome, verdict.is_needless)
-    expected = finding.details if is_needless else ("It has none of that.",)
+    expected = (REASON,) if outcome == Outcome.EXEMPT else finding.details
     assert expected == verdict.details
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.exemption is None])
+def test_most_rules_allow_no_exemption(rule: GradeRule) -> None:
+    """Also if options say one that was not checked."""
+    broken = replace(rule, check=lambda _: failed("here"))
+    verdict = _judge(broken, None, Options(exempt={rule.id: REASON}))  # type: ignore[arg-type]
+    assert (Outcome.FAILED, ("here",)) == (verdict.outcome, verdict.details)
+
+
+def exempted(rule: str, reason: str, started: Started) -> Verdict:
+    """What becomes of a rule by the reason that a plugin gives."""
+    (found,) = [one for one in RULES if one.id == rule]
+    evidence = SimpleNamespace(started=started, subject=SimpleNamespace(package="acme_notes"))
+    return _judge(found, evidence, Options(exempt={rule: reason}))  # type: ignore[arg-type]
+
+
+LIBRARY = Event("a warning", "pandas")
+OWN = Event("another warning", "acme_notes")
+
+
+@pytest.mark.parametrize(
+    "reason,events,refused",
+    [
+        ("Nothing can keep pandas from it.", (LIBRARY,), ""),
+        ("Nothing can keep pandas2 from it.", (LIBRARY,), "pandas, which the reason does not name"),
+        ("That is what pandas does.", (LIBRARY, OWN), "that is acme_notes, and no library"),
+        ("That pegboard and acme_notes do.", (OWN,), "that is acme_notes, and no library"),
+        ("That is what pegboard does.", (Event("x", "pegboard"),), "pegboard, and no library"),
+    ],
+)
+@pytest.mark.parametrize("rule,field", [("quiet-start", "warnings"), ("quiet-import", "effects")])
+def test_only_what_libraries_do_is_exempt(
+    rule: str, field: str, reason: str, events: tuple[Event, ...], refused: str
+) -> None:
+    """Those that the reason names."""
+    verdict = exempted(rule, reason, replace(Started(()), **{field: events}))  # type: ignore[arg-type]
+    assert (Outcome.FAILED if refused else Outcome.EXEMPT) == verdict.outcome
+    assert refused in verdict.details[-1]
+
+
+PAGE = Route("/notes/<int:note_id>", ("GET",))
+
+
+@pytest.mark.parametrize(
+    "reason,route,summary,refused",
+    [
+        ("People see /notes/<int:note_id>.", PAGE, "All.", ""),
+        ("People see all of /notes.", PAGE, "All.", "does not name /notes/<int:note_id>"),
+        ("People see /send there.", Route("/send", ("POST",)), "All.", "no page: it is for POST"),
+        ("People see /notes/<int:note_id>.", PAGE, "List notes.", "is not described"),
+    ],
+)
+def test_only_pages_need_not_be_in_the_document(
+    reason: str, route: Route, summary: str, refused: str
+) -> None:
+    """Those that the reason names; a call that is there has still to be described."""
+    call = {"operationId": "list_notes", "summary": summary, "description": summary}
+    started = Started(
+        (),
+        routes=(Route("/api/notes/", ("GET",)), route),
+        document={"paths": {"/api/notes/": {"get": call}}},
+    )
+    verdict = exempted("routes-documented", reason, started)
+    assert (Outcome.FAILED if refused else Outcome.EXEMPT) == verdict.outcome
+    assert refused in verdict.details[-1]
 
 
 def test_the_text_names_each_rule_and_its_section() -> None:

@@ -39,7 +39,12 @@ def subject(plugin_folder: PluginFolder) -> Subject:
 CODE = {"notes": {"version": "1.0", "digest": "THE DIGEST"}}
 """What a report says of the code; `read` puts the digest of the plugin there."""
 
-SHOWN = {"proofs": ["budget", "fault"], "plugin": "notes", "resource": "notes"}
+SHOWN = {
+    "proofs": ["budget", "fault"],
+    "raises_warnings": True,
+    "plugin": "notes",
+    "resource": "notes",
+}
 """What a test says when it has run."""
 
 
@@ -59,7 +64,6 @@ def case(inside: str = "", shown: Any = SHOWN, **changes: Any) -> str:
         "marks": ["faults"],
         "python": "3.11",
         "plugins": ["notes"],
-        "raises_warnings": True,
         **changes,
     }
     value = quoteattr(json.dumps(evidence))
@@ -125,6 +129,11 @@ ONLY_SQLITE = (case(databases=["sqlite"]), case(name="x::test_y", contracts=[], 
         ("own-tests", (*GOOD, case("<failure/>", name="x::test_y")), "x::test_y fails"),
         ("own-tests", (*GOOD, case("<error/>", name="x::test_y")), "x::test_y fails"),
         ("own-tests", (case("<skipped/>"),), "no test passes"),
+        (
+            "own-tests",
+            (*GOOD, case("<skipped/>", name="x::test_y", marks=["xfail"])),
+            "x::test_y is marked xfail, and passes nowhere",
+        ),
         ("plugin-contract", (case(contracts=[]),), "no test class inherits PluginContract"),
         ("plugin-contract", (case("<skipped/>"),), "all tests of PluginContract are skipped"),
         ("plugin-contract", (*GOOD, case("<failure/>", name="x::test_y")), "x::test_y fails"),
@@ -142,7 +151,11 @@ ONLY_SQLITE = (case(databases=["sqlite"]), case(name="x::test_y", contracts=[], 
         ("lowest-python", (case(python="3.13"), case(python="3.12")), "of 3.12, 3.13"),
         ("budgets", (case(shown={}),), "no test holds a request to a budget"),
         ("budgets", (case("<failure/>"),), "no test holds a request to a budget"),
-        ("warnings-are-errors", (*GOOD, case(raises_warnings=False)), "set filterwarnings"),
+        (
+            "warnings-are-errors",
+            (*GOOD, case(name="x::test_y", shown={**SHOWN, "raises_warnings": False})),
+            "a warning fails 3 of 4 tests, and not x::test_y: set filterwarnings",
+        ),
         ("fault-tests", (case(shown={}),), "no test stops, suspends or cuts off a server"),
         (
             "plugin-contract",

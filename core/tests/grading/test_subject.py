@@ -6,7 +6,6 @@ import pytest
 
 from pegboard.grading import TIERS, GradeError, claimed_grades
 from pegboard.grading.errors import Unavailable
-from pegboard.grading.imports import imports_of
 from pegboard.grading.subject import find_subject
 from pegboard.grading.types_check import find_silencing
 from pegboard.testing.distributions import PluginFolder
@@ -110,29 +109,6 @@ def test_a_source_of_another_plugin_is_refused(tmp_path: Path) -> None:
         find_subject("notes", TIERS, write_project(tmp_path / "broken", text="= 1"))
 
 
-MODULE = """
-import importlib
-from importlib import import_module as load
-
-CORE = importlib.import_module("pegboard.plugins.registry")
-SETTINGS = __import__("pegboard.settings.resolve", fromlist=["x"])
-OWN = load(name="pegboard.migrations.execution")
-NEAR = load(".models", "example_notes")
-"""
-
-
-def test_what_is_imported_by_a_call_is_an_import(plugin_folder: PluginFolder) -> None:
-    """Under whatever name the function is."""
-    plugin_folder.add("notes", MODULE)
-    modules = {one.module for one in imports_of(find_subject("notes", TIERS))}
-    assert {
-        "pegboard.plugins.registry",
-        "pegboard.settings.resolve",
-        "pegboard.migrations.execution",
-    } <= modules
-    assert ".models" not in modules
-
-
 @pytest.mark.parametrize(
     "text,is_found",
     [
@@ -141,9 +117,13 @@ def test_what_is_imported_by_a_call_is_an_import(plugin_folder: PluginFolder) ->
         ('"""A docstring."""\n# type: ignore\nx = 1\n', True),
         ("x: int = 'a'  # type: ignore[assignment]\n", False),
         ("x = '# mypy: ignore-errors'\n", False),
+        ("import typing\n@typing.no_type_check\ndef f(): pass\n", True),
+        ("if not TYPE_CHECKING:\n    def f(): pass\n", True),
+        ("if typing.TYPE_CHECKING:\n    x = 1\nelse:\n    def f(): pass\n", True),
+        ("if TYPE_CHECKING:\n    from x import y\nelse:\n    y = object\n", False),
     ],
 )
-def test_a_comment_that_keeps_mypy_from_a_module_is_an_error(
+def test_what_keeps_mypy_from_code_is_an_error(
     plugin_folder: PluginFolder, text: str, *, is_found: bool
 ) -> None:
     """What is for one line is not: strict mypy tells one that is not needed."""
@@ -151,6 +131,16 @@ def test_a_comment_that_keeps_mypy_from_a_module_is_an_error(
     found = [*find_silencing(find_subject("notes", TIERS))]
     assert is_found == bool(found)
     assert all(line.startswith("example_notes/quiet.py:") for line in found)
+
+
+def test_a_stub_in_place_of_a_module_is_an_error(plugin_folder: PluginFolder) -> None:
+    """Mypy reads no line of the module then; a stub of something else is fine."""
+    package = plugin_folder.add("notes")
+    (package / "native.pyi").touch()
+    assert [] == [*find_silencing(find_subject("notes", TIERS))]
+    (package / "plugin.pyi").touch()
+    (told,) = find_silencing(find_subject("notes", TIERS))
+    assert told.startswith("example_notes/plugin.pyi:1: error: mypy reads it in place of")
 
 
 @pytest.mark.usefixtures("notes")

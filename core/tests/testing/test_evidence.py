@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pegboard.plugins import code_digest
+from pegboard.testing import evidence
 from pegboard.testing.distributions import PluginFolder, plugin_folder
 
 TESTS = """
@@ -60,9 +62,25 @@ def test_killed(killed):
 
 def test_after():
     pass
+
+def test_database(database_url):
+    pass
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_parameter(kind):
+    pass
+
+class TestReplaced:
+    @pytest.fixture(params=["sqlite", "postgresql"])
+    def database_url(self, request):
+        return "sqlite://"
+
+    def test_replaced(self, database_url):
+        pass
 """
 
 CHOSEN = "documented[a] or failures or test_budget or test_mark or test_killed or test_after"
+CHOSEN += " or test_database[sqlite] or test_parameter or test_replaced"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +119,9 @@ def _run(folder: PluginFolder, factory: pytest.TempPathFactory) -> dict[str, dic
 
 def test_a_test_has_shown_what_it_did(written: Mapping[str, dict[str, Any]]) -> None:
     """A mark, a fixture, and a block in which nothing is sent show nothing; nor does the next."""
+    shown = {
+        name: one["proofs"] for name, one in written.items() if "class" in one and not one["class"]
+    }
     assert {
         "test_budget": ["budget"],
         "test_budget_without_requests": [],
@@ -108,9 +129,19 @@ def test_a_test_has_shown_what_it_did(written: Mapping[str, dict[str, Any]]) -> 
         "test_mark": [],
         "test_killed": ["fault"],
         "test_after": [],
-    } == {
-        name: one["proofs"] for name, one in written.items() if "class" in one and not one["class"]
-    }
+        "test_database[sqlite]": [],
+        "test_parameter[sqlite]": [],
+        "test_parameter[postgresql]": [],
+    } == shown
+
+
+def test_only_the_kit_says_on_which_databases_a_test_runs(
+    written: Mapping[str, dict[str, Any]],
+) -> None:
+    """A parameter of that name, or a fixture that replaces the kit's, may use any."""
+    assert ["sqlite"] == written["test_database[sqlite]"]["databases"]
+    for name in ("parameter", "replaced"):
+        assert [] == written[f"test_{name}[postgresql]"]["databases"]
 
 
 def test_what_a_run_leaves_out_of_a_contract_is_written(
@@ -135,3 +166,59 @@ def test_the_code_and_the_plugin_are_written(written: Mapping[str, dict[str, Any
     assert {"kit": code} == written["test_after"]["code"]
     assert "kit" == written["test_its_failures_are_named"]["plugin"]
     assert written["test_after"]["plugin"] is None
+
+
+NOTHING = "def test_it(): pass"
+MARK = "import pytest\n@pytest.mark.filterwarnings('ignore')\ndef test_it(): pass"
+FIXTURE = """
+import pytest, warnings
+@pytest.fixture(autouse=True)
+def quiet():
+    warnings.simplefilter("ignore")
+def test_it(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "filters,options,tests,expected",
+    [
+        (["error"], [], NOTHING, True),
+        ([], [], NOTHING, False),
+        (["error", "ignore"], [], NOTHING, False),
+        (["ignore", "error"], [], NOTHING, True),
+        (["error", "ignore::DeprecationWarning"], [], NOTHING, False),
+        (["error", "ignore:.*:DeprecationWarning"], [], NOTHING, False),
+        (["error", "ignore:old thing:DeprecationWarning"], [], NOTHING, True),
+        (["error", "ignore::DeprecationWarning:some_library"], [], NOTHING, True),
+        (["error", "ignore::DeprecationWarning:example_kit.plugin"], [], NOTHING, False),
+        (["error"], ["-W", "ignore"], NOTHING, False),
+        (["error"], ["-p", "no:warnings"], NOTHING, False),
+        ([], ["-W", "error"], NOTHING, True),
+        (["error"], ["--disable-warnings"], NOTHING, True),
+        (["error"], [], MARK, False),
+        (["error"], [], FIXTURE, False),
+    ],
+)
+def test_whether_a_warning_fails_a_test_is_what_pytest_does(
+    filters: list[str],
+    options: list[str],
+    tests: str,
+    *,
+    expected: bool,
+    pytester: pytest.Pytester,
+    plugin_folder: PluginFolder,
+) -> None:
+    """By the last filter that matches, whatever brings it."""
+    plugin_folder.add("kit")
+    ini = f"[tool.pytest.ini_options]\nfilterwarnings = {filters}\n"
+    pytester.makepyprojecttoml('[project]\nname = "example-kit"\n' + ini)
+    pytester.makepyfile(tests)
+    arguments = ["--junit-xml=report.xml", "-p", "no:asyncio", "-p", "no:cacheprovider", *options]
+    with warnings.catch_warnings(action="default"):  # and not the filters of the test itself
+        done = pytester.runpytest_inprocess(*arguments, plugins=[evidence])
+    done.assert_outcomes(passed=1)
+    root = ET.parse(pytester.path / "report.xml").getroot()  # noqa: S314 - pytest's
+    (value,) = [
+        one.get("value", "") for one in root.iter("property") if one.get("name") == "pegboard.run"
+    ]
+    assert expected == json.loads(value)["raises_warnings"]

@@ -19,6 +19,7 @@ import logging
 import sqlite3
 import threading
 import click
+import noisy_library
 import pegboard.testing.groups
 import sqlalchemy
 from flask import Blueprint
@@ -105,6 +106,7 @@ def pegboard_stages(app):
 @pegboard.hookimpl
 def pegboard_setup(app):
     logging.getLogger(__name__).warning("mind the gap")
+    noisy_library.warn()
     app.before_request(lambda: any(nothing() for _ in range(200)) or None)
     app.add_url_rule("/added", "added", lambda: "{}")
 
@@ -113,6 +115,15 @@ def nothing():
 
 def mistaken() -> str:
     return "a" + 1
+"""
+LIBRARY = """
+import logging
+import sqlite3
+
+sqlite3.connect("").close()
+
+def warn():
+    logging.getLogger("example_wrong").warning("no colours")
 """
 REVISION = """
 import sqlalchemy as sa
@@ -147,6 +158,7 @@ def wrong(folder: PluginFolder, tmp_path_factory: pytest.TempPathFactory) -> Rep
     """The report of a plugin that starts, and breaks every other rule."""
     package = folder.add("wrong", WRONG)
     (package / "py.typed").touch()
+    (folder.path / "noisy_library.py").write_text(LIBRARY, encoding="utf-8")
     (package / "migrations").mkdir()
     (package / "migrations" / "wrong_0001.py").write_text(REVISION, encoding="utf-8")
     source = tmp_path_factory.mktemp("source")
@@ -170,18 +182,20 @@ def test_a_wrong_plugin_fails(wrong: Report, rule: str) -> None:
     "rule,place",
     [
         ("quiet-start", "mind the gap"),
+        ("quiet-start", "no colours, by noisy_library"),
         ("metadata", "the metadata has no Summary"),
         ("core-range", "pegboard has no lower and no upper bound"),
         ("settings-documented", "PEGBOARD_WRONG_SIZE has no doc"),
         ("commands-documented", "`shout --loud` has no help text"),
         ("routes-documented", "GET /bare/ is not described"),
-        ("routes-documented", "2 of 8 calls are not in the OpenAPI document"),
+        ("routes-documented", "GET /plain is not in the OpenAPI document"),
         ("own-tests", "tests/test_wrong.py::test_broken fails"),
         ("typed", 'Unsupported operand types for + ("str" and "int")'),
         ("strict-types", "Function is missing a"),
         ("downgrades", "wrong_0001.py"),
         ("openapi-lint", "GET /bare/ has an answer 200 without a schema"),
         ("quiet-import", "opens a database (sqlite3.connect"),
+        ("quiet-import", "opens a database (sqlite3.connect ''), by noisy_library"),
         ("quiet-import", "starts the thread busy"),
         ("public-imports", "imports pegboard.settings, which is no public module"),
         ("declared-imports", "imports click: add click to the dependencies"),

@@ -1,6 +1,6 @@
 """The lowest tier: the plugin starts, is documented, and has tests of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,20 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pegboard.grading.evidence import Evidence
-from pegboard.grading.rule import Finding, GradeRule, Tier, failed, judged, not_applicable, passed
+from pegboard.grading.rule import (
+    Exemption,
+    Finding,
+    GradeRule,
+    Tier,
+    failed,
+    judged,
+    judged_events,
+    libraries_do,
+    names,
+    not_applicable,
+    passed,
+)
+from pegboard.grading.started import Started
 from pegboard.plugins import installed_plugins
 
 FIELDS = ("Summary", "Requires-Python")
@@ -25,7 +38,9 @@ def starts(evidence: Evidence) -> Finding:
 
 def starts_quietly(evidence: Evidence) -> Finding:
     """Check that nothing is logged as a warning."""
-    return judged([*evidence.started.warnings], "no warning is logged")
+    return judged_events(
+        evidence.started.warnings, evidence.subject.package, "no warning is logged"
+    )
 
 
 def has_metadata(evidence: Evidence) -> Finding:
@@ -36,8 +51,8 @@ def has_metadata(evidence: Evidence) -> Finding:
         "Author or Maintainer": ("Author", "Author-email", "Maintainer", "Maintainer-email"),
         "License-Expression or License": ("License-Expression", "License"),
     }
-    for title, names in alternatives.items():
-        if not any(subject.field(name) for name in names):
+    for title, fields in alternatives.items():
+        if not any(subject.field(name) for name in fields):
             missing.append(title)
     if not subject.description.strip():
         missing.append("Description, from the readme")
@@ -78,7 +93,7 @@ def documents_settings(evidence: Evidence) -> Finding:
     mistakes = [
         f"{one.variable} is not named in the readme or the pages of `docs`"
         for one in settings
-        if one.key not in texts  # the name of the variable has that of the key in it
+        if not (names(texts, one.variable) or names(texts, one.key))
     ]
     mistakes += [f"{one.variable} has no doc" for one in settings if not one.doc.strip()]
     return judged(mistakes, f"{len(settings)} settings are documented")
@@ -101,18 +116,27 @@ def documents_routes(evidence: Evidence) -> Finding:
     started = evidence.started
     if not started.routes:
         return not_applicable("it has no routes")
-    expected = sum(len(route.methods) for route in started.routes)
-    operations = started.operations
-    mistakes = [
-        f"{name} is not described: write a docstring on its view"
-        for name, operation in operations.items()
-        if not _is_described(operation)
+    mistakes = [*_undescribed(started)]
+    mistakes += [
+        f"{method} {route.rule} is not in the OpenAPI document: use pegboard.Blueprint"
+        for route in started.routes
+        for method in started.undocumented(route)
     ]
-    if missing := expected - len(operations):
-        mistakes.append(
-            f"{missing} of {expected} calls are not in the OpenAPI document: use pegboard.Blueprint"
-        )
-    return judged(mistakes, f"{expected} calls are in the OpenAPI document")
+    return judged(mistakes, f"{len(started.operations)} calls are in the OpenAPI document")
+
+
+def serve_pages(evidence: Evidence, reason: str) -> list[str]:
+    """Return which routes are no pages for people that the reason names."""
+    started = evidence.started
+    mistakes = [*_undescribed(started)]
+    for route in started.routes:
+        if not started.undocumented(route):
+            continue
+        if route.methods != ("GET",):
+            mistakes.append(f"{route.rule} is no page: it is for {', '.join(route.methods)}")
+        elif f"{route.rule} " not in f"{reason} ".replace(",", " ").replace(". ", " "):
+            mistakes.append(f"the reason does not name {route.rule}")
+    return mistakes
 
 
 def has_tests(evidence: Evidence) -> Finding:
@@ -125,8 +149,22 @@ def has_tests(evidence: Evidence) -> Finding:
         return failed(f"there are no tests in {folders}")
     if not suite.passed:
         return failed("no test passes")
-    names = dict.fromkeys(case.name for case in suite.failed)
-    return judged([f"{name} fails" for name in names], f"{len(suite.passed)} tests pass")
+    failing = dict.fromkeys(case.name for case in suite.failed)
+    mistakes = [f"{name} fails" for name in failing]
+    passing = {case.name for case in suite.passed}
+    mistakes += dict.fromkeys(
+        f"{case.name} is marked {mark}, and passes nowhere"
+        for case in suite.cases
+        if case.outcome == "skipped" and case.name not in passing
+        for mark in sorted({"skip", "xfail"} & case.marks)
+    )
+    return judged(mistakes, f"{len(suite.passed)} tests pass")
+
+
+def _undescribed(started: Started) -> Iterator[str]:
+    for name, operation in started.operations.items():
+        if not _is_described(operation):
+            yield f"{name} is not described: write a docstring on its view"
 
 
 def _is_described(operation: Mapping[str, Any]) -> bool:
@@ -154,7 +192,6 @@ RULES = (
         "An app starts with the plugin and what it requires, and nothing else.",
         "The app has the configuration `testing` and the `settings` of the plugin's table.",
         starts,
-        may_be_exempt=False,
     ),
     GradeRule(
         "quiet-start",
@@ -162,6 +199,7 @@ RULES = (
         "Nothing is logged as a warning or an error when it starts.",
         "A warning is for an operator who has something to do; tell what is normal as `INFO`.",
         starts_quietly,
+        libraries_do("log it", lambda evidence: evidence.started.warnings),
     ),
     GradeRule(
         "metadata",
@@ -191,7 +229,8 @@ RULES = (
         "settings-documented",
         Tier.BRONZE,
         "Each setting has a `doc`, and is named in the documentation.",
-        "Read are the readme and the files and folders of `docs` in the plugin's table.",
+        "Read are the readme and the files and folders of `docs` in the plugin's table, of these "
+        "what ends in `.md`, `.rst` or `.txt`: its source is no page.",
         documents_settings,
     ),
     GradeRule(
@@ -208,13 +247,18 @@ RULES = (
         "The routes of a `pegboard.Blueprint` and of a `Resource` are; the first line of a view's "
         "docstring is the summary.",
         documents_routes,
+        Exemption(
+            "for pages that people see in a browser: each is only for `GET`, and the reason names "
+            "its route, as `/notes/page/<int:id>`.",
+            serve_pages,
+        ),
     ),
     GradeRule(
         "own-tests",
         Tier.BRONZE,
         "It has tests of its own, and all of them pass.",
-        "They are those in the folders of `tests` in the plugin's table.",
+        "They are those in the folders of `tests` in the plugin's table. One that is marked `skip` "
+        "or `xfail`, and passes in no environment, does not pass.",
         has_tests,
-        may_be_exempt=False,
     ),
 )

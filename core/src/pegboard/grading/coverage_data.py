@@ -22,7 +22,7 @@ package =
     */{package}
     {package}
 [report]
-exclude_also =
+exclude_lines =
     if TYPE_CHECKING:
     assert_never\\(
     ^\\s*\\.\\.\\.$
@@ -62,11 +62,9 @@ def combine(subject: Subject, data: Sequence[Path], folder: Path) -> Coverage | 
     if "No module named coverage" in done.errors:
         message = "needs coverage: pip install 'pegboard[author]'"
         raise Unavailable(message)
-    only = f"--include={subject.folder}/*"
-    run_python(
-        subject,
-        ["-m", "coverage", "json", settings, f"--data-file={whole}", only, f"-o{report}", "-q"],
-    )
+    # Each module is named: one that was left out of a run has no data, and would not be there.
+    options = [settings, f"--data-file={whole}", f"-o{report}", "-q"]
+    run_python(subject, ["-m", "coverage", "json", *options, *map(str, subject.modules)])
     if not report.exists():
         return None
     found = json.loads(report.read_text(encoding="utf-8"))

@@ -11,6 +11,9 @@ from pegboard.grading.subject import Subject
 from pegboard.grading.suite import Suite, read_suite, run_suite
 from pegboard.grading.types_check import find_type_errors
 
+PAGES = frozenset({".md", ".rst", ".txt"})
+"""The endings of files that are written for readers."""
+
 
 class Evidence:
     """A plugin, and what can be seen of it."""
@@ -92,5 +95,6 @@ class Evidence:
         for place in self.subject.options.docs:
             path = source / place
             pages = sorted(path.rglob("*.md")) if path.is_dir() else [path]
-            found += [page.read_text(encoding="utf-8") for page in pages if page.is_file()]
+            pages = [page for page in pages if page.is_file() and page.suffix in PAGES]
+            found += [page.read_text(encoding="utf-8") for page in pages]
         return "\n".join(found)

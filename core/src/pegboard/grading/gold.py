@@ -13,6 +13,9 @@ from pegboard.grading.rule import (
     Tier,
     failed,
     judged,
+    judged_events,
+    libraries_do,
+    names,
     not_applicable,
     passed,
     unknown,
@@ -67,13 +70,13 @@ def declares_budgets(evidence: Evidence) -> Finding:
     if not evidence.started.routes:
         return not_applicable("it has no routes")
     cases = [case for case in evidence.suite.passed if "budget" in case.proofs]
-    names = {case.name for case in cases}
-    if not names:
+    tests = {case.name for case in cases}
+    if not tests:
         return failed(
             "no test holds a request to a budget: use the fixture statement_budget, and send a "
             "request in its block"
         )
-    return passed(f"{len(names)} tests declare a budget")
+    return passed(f"{len(tests)} tests declare a budget")
 
 
 def migrates_rows(evidence: Evidence) -> Finding:
@@ -124,24 +127,31 @@ def documents_hooks(evidence: Evidence) -> Finding:
     mistakes += [
         f"{name} is not named in the readme or the pages of `docs`"
         for name in hooks
-        if name not in texts
+        if not names(texts, name)
     ]
     return judged(mistakes, f"{len(hooks)} hooks are documented")
 
 
 def imports_quietly(evidence: Evidence) -> Finding:
     """Check that its import does nothing but define things."""
-    return judged([*evidence.started.effects], "its import has no effects")
+    return judged_events(
+        evidence.started.effects, evidence.subject.package, "its import has no effects"
+    )
 
 
 def fails_on_warnings(evidence: Evidence) -> Finding:
-    """Check that pytest is configured to fail on warnings."""
+    """Check that a warning would have failed each test."""
     cases = evidence.suite.passed
     if not cases:
         return failed("there are no results of tests")
-    if all(case.raises_warnings for case in cases):
+    quiet = [*dict.fromkeys(case.name for case in cases if not case.raises_warnings)]
+    if not quiet:
         return passed("a warning fails its tests")
-    return failed('set filterwarnings = ["error"] in [tool.pytest.ini_options]')
+    return failed(
+        f"a warning fails {len(cases) - len(quiet)} of {len(cases)} tests, and not {quiet[0]}: set "
+        'filterwarnings = ["error"] in [tool.pytest.ini_options], and ignore after it only '
+        "warnings with a text, or of a library's module"
+    )
 
 
 def _minor(version: str) -> int:
@@ -223,13 +233,16 @@ RULES = (
         "writes no file.",
         "Do that in a hook that is given the app, or when it is first used.",
         imports_quietly,
+        libraries_do("do it when they are imported", lambda evidence: evidence.started.effects),
     ),
     GradeRule(
         "warnings-are-errors",
         Tier.GOLD,
         "A warning fails its tests.",
         'Set `filterwarnings = ["error"]` in `[tool.pytest.ini_options]`: what is deprecated then '
-        "shows before it is gone.",
+        "shows before it is gone. Of filters the last that matches decides, as in pytest: one that "
+        "ignores may follow if it has a text, or names a module of a library. What a test has then "
+        "is tried, so `-W ignore`, `-p no:warnings`, a mark and a fixture count as well.",
         fails_on_warnings,
     ),
 )

@@ -1,25 +1,33 @@
-"""What the modules of a plugin import, read without importing them."""
+"""What the modules of a plugin import, and use of what they import, read without running them."""
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pegboard.grading.names_used import names_used
 from pegboard.grading.subject import Subject
+from pegboard.plugins import PUBLIC_MODULES
 
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name."""
+    """One name that is imported, or used of a module that is."""
 
     place: str
     """File and line."""
     module: str
     """The module that is named, in full."""
     name: str | None
-    """What is taken from it; None if the module itself is imported."""
+    """What is taken from it, with attributes of that; None if it is the module itself."""
     is_typing: bool
     """Whether only type checkers execute it."""
+
+    @property
+    def is_for_tests(self) -> bool:
+        """Whether it stands in the subpackage `testing` of the plugin."""
+        _package, *inside = Path(self.place.partition(":")[0]).parts
+        return inside[:1] == ["testing"]
 
     @property
     def top(self) -> str:
@@ -28,35 +36,35 @@ class Import:
 
 
 def imports_of(subject: Subject) -> Iterator[Import]:
-    """Yield what a plugin's modules import of other packages."""
+    """Yield what a plugin's modules import and use of other packages."""
     for path in subject.modules:
         place = path.relative_to(subject.folder.parent)
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for found in (*_imports(tree, place), *_imports_by_call(tree, place)):
+        for found in (*_imports(tree, place), *_uses(tree, place)):
             if found.top != subject.package:
                 yield found
 
 
-def _imports_by_call(tree: ast.Module, place: Path) -> Iterator[Import]:
-    """Yield what `import_module`, under whatever name, and `__import__` are called with."""
-    names = {"import_module", "__import__"} | {
-        alias.asname
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.asname and alias.name in {"import_module", "__import__"}
-    }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        function = node.func
-        called = function.attr if isinstance(function, ast.Attribute) else None
-        called = function.id if isinstance(function, ast.Name) else called
-        named = [one.value for one in node.keywords if one.arg == "name"]
-        for first in [*node.args, *named][:1]:
-            module = first.value if isinstance(first, ast.Constant) else None
-            if called in names and isinstance(module, str) and not module.startswith("."):
-                yield Import(f"{place}:{node.lineno}", module, None, is_typing=False)
+def _uses(tree: ast.Module, place: Path) -> Iterator[Import]:
+    """Yield the modules that calls name, and what is used of the core and of other plugins."""
+    for line, dotted, is_named in names_used(tree):
+        where = f"{place}:{line}"
+        is_of_pegboard = dotted.partition(".")[0].startswith("pegboard")
+        if is_of_pegboard:
+            module, name = _split(dotted)
+            yield Import(where, module, name, is_typing=False)
+        elif is_named:
+            yield Import(where, dotted, None, is_typing=False)
+
+
+def _split(dotted: str) -> tuple[str, str | None]:
+    """Return the longest public module of a dotted name, and the rest; else all as a module."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        if module in PUBLIC_MODULES or module.startswith("pegboard.testing") or length == 1:
+            return module, ".".join(parts[length:]) or None
+    raise AssertionError(dotted)
 
 
 def _imports(node: ast.AST, place: Path, *, is_typing: bool = False) -> Iterator[Import]:

@@ -13,6 +13,9 @@ SHORTEST_REASON = 3
 MOST_CALLS = 300
 """The largest budget of calls; a request that the core answers by itself has about as many."""
 
+FIXED: Mapping[str, Any] = {"ENV": "testing", "API_DOCS": True, "LOG_LEVEL": "WARNING"}
+"""Settings with which every plugin is started to be graded."""
+
 _TYPES: Mapping[str, tuple[type, str]] = {
     "claim": (str, 'the name of a tier, as in "silver"'),
     "done": (list, 'a list of rules, as in ["typed"]'),
@@ -59,6 +62,10 @@ def read_options(pyproject: Mapping[str, Any], tiers: Collection[str]) -> Option
     if table.get("calls", 0) > MOST_CALLS:
         message = f"{TABLE}: calls is {table['calls']}, and no budget is larger than {MOST_CALLS}"
         raise GradeError(message)
+    for key in table.get("settings", {}):
+        if key.removeprefix("PEGBOARD_") in FIXED:
+            message = f"{TABLE}: settings has {key}, with which every plugin is started alike"
+            raise GradeError(message)
     claim = table.get("claim")
     if claim is not None and claim not in tiers:
         message = f"{TABLE}: claim is {claim!r}{_nearest(claim, tiers)}"
@@ -111,7 +118,11 @@ def check_rules(options: Options, rules: Mapping[str, bool]) -> None:
             raise GradeError(message)
     for name in options.exempt:
         if not rules[name]:
-            message = f"{TABLE}: no plugin is exempt from {name}"
+            allowed = ", ".join(one for one, may_be_exempt in rules.items() if may_be_exempt)
+            message = (
+                f"{TABLE}: no plugin is exempt from {name}, only from {allowed}; a rule about what "
+                "a plugin does not have needs no exemption"
+            )
             raise GradeError(message)
         if name in options.done:
             message = f"{TABLE}: {name} is both done and exempt"

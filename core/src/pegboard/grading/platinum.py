@@ -1,5 +1,6 @@
 """The highest tier: strict types, nothing private, faults and costs under control."""
 
+import re
 import sys
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -25,7 +26,7 @@ def has_strict_types(evidence: Evidence) -> Finding:
 def imports_public_names(evidence: Evidence) -> Finding:
     """Check what it imports of the core and of other plugins."""
     mistakes = [*filter(None, map(_private, evidence.imports))]
-    return judged(mistakes, "it imports only public names")
+    return judged([*dict.fromkeys(mistakes)], "it uses only public names")
 
 
 def declares_imports(evidence: Evidence) -> Finding:
@@ -54,7 +55,7 @@ def imports_no_tests(evidence: Evidence) -> Finding:
         f"{one.place} imports {one.module}, which is for tests"
         for one in evidence.imports
         if (one.top == "pytest" or one.module.startswith("pegboard.testing"))
-        and "/testing" not in one.place
+        and not one.is_for_tests
         and not one.is_typing
     ]
     mistakes += [f"{one} is loaded when it starts" for one in evidence.started.test_modules]
@@ -87,24 +88,25 @@ def _is_given(one: Import) -> bool:
     # Revisions import what the core's template writes, which is the core's requirement; contracts
     # that the plugin has for others import pytest, which whoever runs them has.
     is_revision = one.top == "alembic" and "/migrations/" in one.place
-    return one.is_typing or is_revision or (one.top == "pytest" and "/testing" in one.place)
+    return one.is_typing or is_revision or (one.top == "pytest" and one.is_for_tests)
 
 
 def _private(one: Import) -> str | None:
-    """Return what is private in an import, if it is."""
-    parts = [*one.module.split("."), *([one.name] if one.name else [])]
+    """Return what is private in an import or a use, if it is."""
+    used = f"{one.module}.{one.name}" if one.name else one.module
     if one.top != "pegboard" and not one.top.startswith("pegboard_"):
         return None
-    if any(part.startswith("_") and not part.startswith("__") for part in parts):
-        return f"{one.place} imports {'.'.join(parts)}, which is private"
+    is_dunder = re.compile(r"__(?!dict__)\w+__").fullmatch
+    if any(part.startswith("_") and not is_dunder(part) for part in used.split(".")):
+        return f"{one.place} imports or uses {used}, which is private"
     if one.top != "pegboard" or one.module.startswith("pegboard.testing"):
         return None
     if one.module not in PUBLIC_MODULES:
         return f"{one.place} imports {one.module}, which is no public module of the core"
-    module = import_module(one.module)
-    names = getattr(module, "__all__", ())
-    if one.name and one.name not in names and f"{one.module}.{one.name}" not in PUBLIC_MODULES:
-        return f"{one.place} imports {one.name} of {one.module}, which is no public name"
+    names = getattr(import_module(one.module), "__all__", ())
+    name = (one.name or "").partition(".")[0]
+    if name and name not in names and not is_dunder(name) and used not in PUBLIC_MODULES:
+        return f"{one.place} imports or uses {one.name} of {one.module}, which is no public name"
     return None
 
 
@@ -119,9 +121,10 @@ RULES = (
     GradeRule(
         "public-imports",
         Tier.PLATINUM,
-        "It imports only public names of the core and of other plugins.",
+        "It imports and uses only public names of the core and of other plugins.",
         "Those of the core are in the reference of Python; no part of a name begins with an "
-        "underscore. What `import_module` and `__import__` are called with counts, too.",
+        "underscore. What is used as an attribute counts, too, as `pegboard.server`, and so does "
+        "what is named in `sys.modules`, or for `import_module`, `resolve_name` and the like.",
         imports_public_names,
     ),
     GradeRule(

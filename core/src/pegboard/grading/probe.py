@@ -10,14 +10,16 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
 
 from pegboard.app import create_app
+from pegboard.grading.options import FIXED
 from pegboard.grading.started import MARK
 from pegboard.migrations import upgrade
 from pegboard.plugins import (
@@ -33,7 +35,9 @@ from pegboard.problems import StartupError
 from pegboard.resources import Resource
 from pegboard.settings import declarations_of
 
-DEFAULTS = {"ENV": "testing", "API_DOCS": True, "LOG_LEVEL": "WARNING"}
+if TYPE_CHECKING:
+    from types import FrameType
+
 WARM_UP = 3
 """Requests that are sent before one is counted: the first ones fill what is cached."""
 
@@ -48,6 +52,8 @@ _EFFECTS = {
     "os.putenv": "sets an environment variable",
 }
 """What the import of a module must not do, by the events of `sys.addaudithook`."""
+
+_STARTS_A_THREAD = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 
 
 class Neighbour:
@@ -68,11 +74,11 @@ class Warnings(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.texts: list[str] = []
+        self.events: list[dict[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
-        self.texts.append(record.getMessage())
+        """Keep one, with the package whose code logs it, whatever the name of the logger."""
+        self.events.append({"text": record.getMessage(), "package": _package_of(record.pathname)})
 
 
 def main(argument: str) -> None:
@@ -80,7 +86,7 @@ def main(argument: str) -> None:
     wanted = json.loads(argument)
     with TemporaryDirectory(prefix="pegboard-grade-") as folder:
         own = {"MIGRATIONS_DIRECTORY": f"{folder}/alembic", **wanted["settings"]}
-        found = examine(wanted["name"], wanted["needs"], {**DEFAULTS, **own})
+        found = examine(wanted["name"], wanted["needs"], {**own, **FIXED})
     sys.stdout.write(f"\n{MARK}{json.dumps(found, default=str)}\n")
 
 
@@ -97,7 +103,7 @@ def examine(name: str, needs: list[str], settings: Mapping[str, Any]) -> dict[st
         app = create_app(settings, plugins=[*needs, name, Neighbour()])
     except StartupError as error:
         return {"problems": [*map(str, error.problems)]}
-    started_with = [*warnings.texts]
+    started_with = [*warnings.events]
     for one in (without, app):
         upgrade(one)
     registry = get_registry(app)
@@ -117,18 +123,22 @@ def _is_of_tests(module: str) -> bool:
     return module == "pytest" or module.startswith("pegboard.testing")
 
 
-def _import(candidate: Candidate) -> Iterator[str]:
+def _import(candidate: Candidate) -> Iterator[dict[str, str]]:
     """Import the plugin; yield what that does beside defining things."""
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
+    starters: set[str] = set()
     is_watching = True
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
         if not is_watching:
             return
         if event in _EFFECTS:
-            found.append(f"{_EFFECTS[event]} ({event}{_shown(arguments)})")
+            text = f"{_EFFECTS[event]} ({event}{_shown(arguments)})"
+            found.append((text, _importing(candidate.package)))
         elif event == "open" and _writes(arguments):
-            found.append(f"writes the file {arguments[0]}")
+            found.append((f"writes the file {arguments[0]}", _importing(candidate.package)))
+        elif event in _STARTS_A_THREAD:
+            starters.add(_importing(candidate.package))
 
     before = set(threading.enumerate())
     sys.dont_write_bytecode = True  # the first import of a module would write it
@@ -136,9 +146,33 @@ def _import(candidate: Candidate) -> Iterator[str]:
     with contextlib.suppress(BaseException):  # the registry tells why it fails
         candidate.load()
     is_watching = False
-    yield from dict.fromkeys(found)
+    for text, package in dict.fromkeys(found):
+        yield {"text": text, "package": package}
+    package = starters.pop() if len(starters) == 1 else candidate.package
     for thread in set(threading.enumerate()) - before:
-        yield f"starts the thread {thread.name}"
+        yield {"text": f"starts the thread {thread.name}", "package": package}
+
+
+def _importing(own: str) -> str:
+    """Return the package whose module is being imported; the standard library's do not count.
+
+    A function that a module of the plugin calls at its import is so an effect of that module.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - what tracing tools use
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package not in sys.stdlib_module_names:
+            return own if package == "__main__" else package
+        frame = frame.f_back
+    return own
+
+
+def _package_of(file: str) -> str:
+    """Return the top-level package of a module's file."""
+    for name, module in [*sys.modules.items()]:
+        if getattr(module, "__file__", None) == file:
+            return name.partition(".")[0]
+    return Path(file).stem
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

@@ -8,7 +8,7 @@ from pegboard.grading import bronze, gold, platinum, silver
 from pegboard.grading.errors import Unavailable
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.options import Options, check_rules
-from pegboard.grading.rule import COUNTED, Finding, GradeRule, Outcome, Tier, unknown
+from pegboard.grading.rule import COUNTED, GradeRule, Outcome, Tier, unknown
 from pegboard.grading.subject import find_claims, find_subject
 
 RULES: tuple[GradeRule, ...] = (*bronze.RULES, *silver.RULES, *gold.RULES, *platinum.RULES)
@@ -94,7 +94,7 @@ def grade(
     `GradeError` for a plugin that cannot be graded.
     """
     subject = find_subject(name, TIERS, source)
-    check_rules(subject.options, {rule.id: rule.may_be_exempt for rule in RULES})
+    check_rules(subject.options, {rule.id: rule.exemption is not None for rule in RULES})
     evidence = Evidence(subject, results, tell)
     verdicts = tuple(_judge(rule, evidence, subject.options) for rule in RULES)
     claim = subject.options.claim
@@ -115,12 +115,13 @@ def _judge(rule: GradeRule, evidence: Evidence, options: Options) -> Verdict:
     except Unavailable as error:
         finding = unknown(str(error))
     reason = options.exempt.get(rule.id)
-    if reason is None:
+    if reason is None or rule.exemption is None:
         return Verdict(rule, finding.outcome, finding.details)
-    return _exempted(rule, finding, reason)
-
-
-def _exempted(rule: GradeRule, finding: Finding, reason: str) -> Verdict:
     if finding.outcome in {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
         return Verdict(rule, finding.outcome, finding.details, is_needless=True)
+    if finding.outcome == Outcome.UNKNOWN:
+        return Verdict(rule, finding.outcome, finding.details)
+    if mistakes := rule.exemption.check(evidence, reason):
+        refused = (f"it is not exempt: {one}" for one in mistakes)
+        return Verdict(rule, finding.outcome, (*finding.details, *refused))
     return Verdict(rule, Outcome.EXEMPT, (reason,))

@@ -1,10 +1,12 @@
 """What a rule of the grade is, and what its checker can find."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from pegboard.grading.evidence import Evidence
+from pegboard.grading.started import Event
 
 
 class Tier(IntEnum):
@@ -28,7 +30,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     EXEMPT = "exempt"
-    """The plugin's file gives a reason why the rule does not hold for it."""
+    """The rule allows that, and what the plugin's file says as the reason is so."""
     NOT_APPLICABLE = "not applicable"
     """The checker found nothing that the rule is about, as for tables in a plugin without any."""
     UNKNOWN = "unknown"
@@ -72,6 +74,48 @@ def judged(mistakes: list[str], fine: str) -> Finding:
     return failed(*mistakes) if mistakes else passed(fine)
 
 
+def names(text: str, name: str) -> bool:
+    """Return whether a text has a name as a word of its own, and not as a part of another."""
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
+
+
+def judged_events(events: Sequence[Event], own: str, fine: str) -> Finding:
+    """Return that the rule holds if nothing happened, else what did, and by which package."""
+    texts = [one.text if one.package == own else f"{one.text}, by {one.package}" for one in events]
+    return judged(texts, fine)
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """When a plugin may be exempt from a rule."""
+
+    condition: str
+    """What must be so, and what the reason has to name; goes on after "A plugin may be exempt"."""
+    check: Callable[[Evidence, str], list[str]]
+    """Returns what of it is not so, by the reason that is given."""
+
+
+def libraries_do(deed: str, events: Callable[[Evidence], Sequence[Event]]) -> Exemption:
+    """Return the exemption from a rule that only libraries break; `deed` is what they do."""
+
+    def check(evidence: Evidence, reason: str) -> list[str]:
+        return [*_not_of_libraries(events(evidence), evidence.subject.package, reason)]
+
+    return Exemption(
+        f"where libraries {deed}, and neither its own code nor Pegboard's does; the reason names "
+        "the import package of each.",
+        check,
+    )
+
+
+def _not_of_libraries(events: Sequence[Event], own: str, reason: str) -> Iterator[str]:
+    for one in events:
+        if one.package == own or one.package.startswith("pegboard"):
+            yield f"{one.text}: that is {one.package}, and no library"
+        elif not names(reason, one.package):
+            yield f"{one.text}: that is {one.package}, which the reason does not name"
+
+
 @dataclass(frozen=True)
 class GradeRule:
     """One rule of a tier."""
@@ -85,8 +129,8 @@ class GradeRule:
     """What an author does to pass, and what is checked, in a few sentences."""
     check: Callable[[Evidence], Finding]
     """Finds whether the rule holds; raises `Unavailable` for evidence that cannot be had."""
-    may_be_exempt: bool = True
-    """Whether a plugin's file may give a reason instead."""
+    exemption: Exemption | None = None
+    """When a plugin's file may give a reason instead; None if no plugin may be exempt."""
 
     @property
     def section(self) -> str:

@@ -198,16 +198,18 @@ RULES = (
         "typed",
         Tier.SILVER,
         "It ships `py.typed`, and mypy finds no error in it.",
-        "mypy runs without the plugin's own configuration; a comment `# mypy: ...`, or a "
-        "`# type: ignore` that is for a whole module, counts as an error. Errors "
-        "that it tells only with `--strict` do not count, nor do libraries without types.",
+        "mypy runs without the plugin's own configuration; what hides code from it counts as an "
+        "error: a comment `# mypy: ...`, a `# type: ignore` for a whole module, `no_type_check`, a "
+        "function that is under `not TYPE_CHECKING`, a `.pyi` beside its module. Errors that it "
+        "tells only with `--strict` do not count, nor do libraries without types.",
         has_types,
     ),
     GradeRule(
         "coverage",
         Tier.SILVER,
         f"Its tests execute at least {LEAST_COVERAGE:.0f} % of it.",
-        "Lines and branches together, in all results that there are.",
+        "Lines and branches together, in all results that there are. A module without data counts, "
+        "and so does what a comment `pragma: no cover` would leave out.",
         is_covered,
     ),
 )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pegboard.grading.processes import run_python
@@ -41,14 +42,23 @@ class SettingText:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something that happened at the start or the import."""
+
+    text: str
+    package: str
+    """The import package whose code did it."""
+
+
+@dataclass(frozen=True)
 class Started:
     """An app with the plugin and what it requires."""
 
     problems: tuple[str, ...]
     """Why it does not start; the rest is empty then."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Event, ...] = ()
     """What was logged as a warning or an error."""
-    effects: tuple[str, ...] = ()
+    effects: tuple[Event, ...] = ()
     """What the import of the plugin did beside defining things."""
     test_modules: tuple[str, ...] = ()
     """Modules for tests that it imports when it starts."""
@@ -69,7 +79,7 @@ class Started:
     calls: tuple[int, ...] = (0, 0)
     """Calls of Python functions for a request to another's route: without and with the plugin."""
 
-    @property
+    @cached_property
     def operations(self) -> dict[str, Mapping[str, Any]]:
         """Its operations in the OpenAPI document, by method and path."""
         own: dict[str, set[str]] = {}
@@ -81,6 +91,11 @@ class Started:
             for method, operation in item.items()
             if method.upper() in own.get(path, ())
         }
+
+    def undocumented(self, route: Route) -> list[str]:
+        """Return the methods of a route that the OpenAPI document does not have."""
+        path = _template(route.rule)
+        return [one for one in route.methods if f"{one} {path}" not in self.operations]
 
 
 def _template(rule: str) -> str:
@@ -114,6 +129,8 @@ def _started(found: dict[str, Any]) -> Started:
     known: dict[str, Any] = {
         **found,
         **lists,
+        "warnings": tuple(Event(**one) for one in found["warnings"]),
+        "effects": tuple(Event(**one) for one in found["effects"]),
         "settings": tuple(SettingText(**one) for one in found["settings"]),
         "commands": tuple(
             Command(one["path"], one["help"], tuple(one["bare_options"]))

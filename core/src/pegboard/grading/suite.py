@@ -64,7 +64,7 @@ class Case:
     plugins: frozenset[str]
     """The names of the plugins that were installed."""
     raises_warnings: bool
-    """Whether a warning would have failed it."""
+    """Whether a warning would have failed it, of whatever category and in whatever module."""
 
 
 @dataclass(frozen=True)
@@ -269,5 +269,5 @@ def _case(case: ET.Element, evidence: dict[str, Any], shown: dict[str, Any]) -> 
         shown.get("resource_package"),
         evidence["python"],
         frozenset(evidence["plugins"]),
-        evidence["raises_warnings"],
+        shown.get("raises_warnings", False),
     )

@@ -1,5 +1,6 @@
 """What mypy says of a plugin's package."""
 
+import ast
 import io
 import re
 import tokenize
@@ -39,6 +40,7 @@ STRICT_TEXTS = ("does not explicitly export", "Untyped decorator", "Class cannot
 """Parts of such errors that share their code with others."""
 
 
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _CONFIGURES = re.compile(r"#\s*mypy:")
 _IGNORES = re.compile(r"#\s*type:\s*ignore")
 
@@ -63,7 +65,34 @@ def find_type_errors(subject: Subject) -> list[str]:
 
 
 def find_silencing(subject: Subject) -> Iterator[str]:
-    """Yield comments by which mypy does not look at a module, in the form of its own errors."""
+    """Yield what keeps mypy from looking at code, in the form of its own errors."""
+    for path in sorted(subject.folder.rglob("*.pyi")):
+        if path.with_suffix(".py").exists():
+            place = path.relative_to(subject.folder.parent)
+            yield f"{place}:1: error: mypy reads it in place of the module: remove it  [silenced]"
+    for path in subject.modules:
+        place = path.relative_to(subject.folder.parent)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if text := _hidden(node):
+                yield f"{place}:{getattr(node, 'lineno', 1)}: error: {text}  [silenced]"
+    yield from _silencing_comments(subject)
+
+
+def _hidden(node: ast.AST) -> str | None:
+    """Return what hides code from mypy, if a node does; a name that is bound there hides none."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        texts = map(ast.unparse, node.decorator_list)
+        if any(text.rpartition(".")[2] == "no_type_check" for text in texts):
+            return "remove the decorator no_type_check"
+    if isinstance(node, ast.If):
+        test = ast.unparse(node.test).replace("typing.", "")
+        hidden = {"TYPE_CHECKING": node.orelse, "not TYPE_CHECKING": node.body}.get(test, [])
+        if any(isinstance(one, _FUNCTION) for part in hidden for one in ast.walk(part)):
+            return "mypy does not see the functions that it never takes for executed"
+    return None
+
+
+def _silencing_comments(subject: Subject) -> Iterator[str]:
     for path in subject.modules:
         is_head = True  # where `type: ignore` is for the whole module
         text = path.read_text(encoding="utf-8")

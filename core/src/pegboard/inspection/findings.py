@@ -76,12 +76,10 @@ def find_unread(found: Diagnosis) -> Iterator[Finding]:
     words: dict[str, set[str] | None] = {}
     for plugin in found.registry.plugins:
         words[plugin.name] = _words_of(plugin)
-    if None in words.values():
-        return  # it cannot be known
     used = set().union(*filter(None, words.values()))
     for plugin in found.registry.plugins:
-        if plugin.settings is None:
-            continue
+        if plugin.settings is None or words[plugin.name] is None:
+            continue  # none, or it cannot be known
         for one in declarations_of(plugin.settings, plugin.name):
             if used.isdisjoint({one.field, one.key, one.variable}):
                 text = f"{plugin.name} declares it, and no module of a plugin reads it"
@@ -98,26 +96,58 @@ def _words_of(plugin: Plugin) -> set[str] | None:
             module = ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError):
             continue
+        settings = {*_names_of_settings(module)}
         for node in ast.walk(module):
             match node:
+                case ast.Attribute(attr="__dict__", value=owner) if _is_settings(owner, settings):
+                    return None
                 case ast.Attribute(attr=name):
                     found.add(name)
                 case ast.Constant(value=str(text)):
                     found.add(text)
-                case ast.Call(func=ast.Name(id=name)) if name in _BY_NAME:
-                    if plugin.settings is not None and _may_be_settings(node):
+                case ast.Call(func=function, args=[owner, *rest]) if _is_settings(owner, settings):
+                    if _last(function) in _BY_NAME and not _is_of_constant(function, rest):
                         return None
     return found
 
 
-def _may_be_settings(call: ast.Call) -> bool:
-    """Return whether the first argument of a call is called settings."""
-    match call.args[:1]:
-        case [ast.Name(id=name)] | [ast.Attribute(attr=name)]:
-            return "settings" in name.lower()
-        case [ast.Call()]:
-            return True
-    return False
+def _names_of_settings(module: ast.Module) -> Iterator[str]:
+    """Yield the names and attributes that are given what `get_settings` returns."""
+    for node in ast.walk(module):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Call(func=function)):
+                given = targets
+            case (
+                ast.NamedExpr(target=target, value=ast.Call(func=function))
+                | ast.AnnAssign(target=target, value=ast.Call(func=function))
+            ):
+                given = [target]
+            case _:
+                continue
+        if _last(function) == "get_settings":
+            yield from filter(None, map(_last, given))
+
+
+def _is_settings(owner: ast.expr, names: set[str]) -> bool:
+    """Return whether an expression is an object with settings, or their class."""
+    if isinstance(owner, ast.Call):
+        return _last(owner.func) == "get_settings"
+    name = _last(owner)
+    # What a function is given is known by its name alone.
+    return name is not None and (name in names or name.lower().endswith("settings"))
+
+
+def _is_of_constant(function: ast.expr, rest: list[ast.expr]) -> bool:
+    """Return whether it is `getattr` with a name that the source has."""
+    return _last(function) == "getattr" and bool(rest) and isinstance(rest[0], ast.Constant)
+
+
+def _last(node: ast.expr) -> str | None:
+    """Return a name, or that of the last attribute."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return None
 
 
 def find_doubled() -> Iterator[Finding]:

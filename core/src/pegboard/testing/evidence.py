@@ -9,6 +9,7 @@ has shown there. The fixtures of the testing kit load it; without them it is
 import json
 import platform
 import tomllib
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -26,6 +27,17 @@ RUN_PROPERTY = "pegboard.run"
 DATABASES = ("sqlite", "postgresql")
 
 _PROVES = "pegboard_proves"
+
+_SOME_TEXT = "pegboard: a text that only a filter for all texts matches"
+_CATEGORIES = (
+    DeprecationWarning,
+    FutureWarning,
+    PendingDeprecationWarning,
+    ResourceWarning,
+    RuntimeWarning,
+    SyntaxWarning,
+    UserWarning,
+)
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -56,7 +68,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     environment = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "plugins": sorted(one.name for one in entry_points(group="pegboard.plugins")),
-        "raises_warnings": "error" in session.config.getini("filterwarnings"),
     }
     left_out = _left_out(session)
     for item in session.items:
@@ -82,14 +93,63 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Write down what a test has shown, and which plugin or resource it was about."""
+    """Write down what a test has shown, and which plugin or resource it was about.
+
+    Whether a warning fails it is tried where its fixtures are in place, by the filters that there
+    are then: whatever option, configuration, mark or fixture made them.
+    """
+    raises_warnings = _raises_warnings(item)
     try:
         return (yield)
     finally:
         names = {name for name, _ in item.user_properties}
         if PROPERTY in names and RUN_PROPERTY not in names:
-            found = {"proofs": proofs.take(), **_object_of(getattr(item, "funcargs", {}))}
+            found = {
+                "proofs": proofs.take(),
+                "raises_warnings": raises_warnings,
+                **_object_of(getattr(item, "funcargs", {})),
+            }
             item.user_properties.append((RUN_PROPERTY, json.dumps(found, sort_keys=True)))
+
+
+def _raises_warnings(item: pytest.Item) -> bool:
+    """Return whether a warning of each category raises, in the test and in the plugin's modules."""
+    project = _project_of(item.path.parent)
+    modules = _modules_of(project["distribution"]) if project else ()
+    return _all_raise(tuple(warnings.filters), ("__main__", *modules))
+
+
+@cache
+def _all_raise(_filters: tuple[object, ...], modules: tuple[str, ...]) -> bool:
+    """Try it by the filters that are in force, which are given for the cache alone."""
+    with warnings.catch_warnings(record=True):
+        for module in modules:
+            for category in _CATEGORIES:
+                try:
+                    warnings.warn_explicit(_SOME_TEXT, category, f"{module}.py", 1, module, {})
+                except category:
+                    continue
+                return False
+    return True
+
+
+@cache
+def _modules_of(distribution: str) -> tuple[str, ...]:
+    """Return the names of the modules of a distribution's plugins, as warnings have them."""
+    from pegboard.plugins import files_of, installed_plugins  # noqa: PLC0415 - not at the start
+
+    own = canonicalize_name(distribution)
+    found = []
+    for one in installed_plugins():
+        if one.distribution is None or one.distribution.canonical_name != own:
+            continue
+        top = one.package.partition(".")[0]
+        for path in files_of(one):
+            if path.suffix == ".py" and top in path.parts:
+                parts = path.with_suffix("").parts
+                start = len(parts) - 1 - parts[::-1].index(top)
+                found.append(".".join(parts[start:]).removesuffix(".__init__"))
+    return tuple(found)
 
 
 def _is_reported(config: pytest.Config) -> bool:
@@ -171,11 +231,8 @@ def _project_of(folder: Path) -> dict[str, str] | None:
 
 def _evidence(item: pytest.Item, folder: Path) -> dict[str, Any]:
     owner: type | None = getattr(item, "cls", None)
-    arguments = getattr(getattr(item, "callspec", None), "params", {})
     names = {*getattr(item, "fixturenames", ())}
-    databases = {
-        value for value in arguments.values() if isinstance(value, str) and value in DATABASES
-    }
+    databases = {*_databases_of_the_kit(item)}
     databases |= {"postgresql"} if names & {"postgres_url", "own_postgres"} else set()
     if "sqlite_url" in names or (not databases and names & {"make_app", "make_shared_app"}):
         databases.add("sqlite")
@@ -205,12 +262,29 @@ def _contracts(item: pytest.Item) -> dict[str, Any]:
 
 
 def _is_contract(base: type) -> bool:
-    return base.__name__.endswith("Contract") and base.__module__.startswith("pegboard.testing.")
+    return base.__name__.endswith("Contract") and _is_of_the_kit(base)
+
+
+def _databases_of_the_kit(item: pytest.Item) -> Iterator[str]:
+    """Yield the databases for which the kit runs a test again: by its fixtures and contracts.
+
+    A parameter of the plugin's own, or a fixture that replaces the kit's, may use any database.
+    """
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    is_of_contract = _is_of_the_kit(getattr(item, "function", None))
+    for name, value in getattr(getattr(item, "callspec", None), "params", {}).items():
+        found = definitions.get(name, ())
+        if value in DATABASES and (is_of_contract or (found and _is_of_the_kit(found[-1].func))):
+            yield value
+
+
+def _is_of_the_kit(function: object) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("pegboard.testing.")
 
 
 def _of_the_kit(item: pytest.Item) -> Iterator[str]:
     """Yield the fixtures of the testing kit that a test asks for, also by other fixtures."""
     definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     for name, found in definitions.items():
-        if any(one.func.__module__.startswith("pegboard.testing.") for one in found):
+        if any(_is_of_the_kit(one.func) for one in found):
             yield name

@@ -1,0 +1,33 @@
+"""How much of a plugin its tests execute."""
+
+from pathlib import Path
+
+import coverage
+
+from pegboard.grading import TIERS
+from pegboard.grading.coverage_data import combine
+from pegboard.grading.subject import find_subject
+from pegboard.testing.distributions import PluginFolder
+
+VIEWS = """
+def view():  # pragma: no cover
+    x = 1
+    return x
+"""
+
+
+def test_what_a_run_leaves_out_is_not_covered(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """Neither a module that its configuration omits, nor lines with a comment for coverage."""
+    package = plugin_folder.add("notes", "x = 1\n")
+    data = coverage.CoverageData(str(tmp_path / "data"))
+    data.add_arcs({str(package / "plugin.py"): [(-1, 1), (1, 2), (2, 3), (3, -1)]})
+    data.write()
+    subject = find_subject("notes", TIERS)
+    found = combine(subject, [tmp_path / "data"], tmp_path)
+    assert found is not None
+    whole = found.percent
+    (package / "views.py").write_text(VIEWS, encoding="utf-8")
+    found = combine(find_subject("notes", TIERS), [tmp_path / "data"], tmp_path)
+    assert found is not None
+    assert found.percent < whole
+    assert ("views.py 0 %",) == found.poorest

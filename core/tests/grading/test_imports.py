@@ -1,0 +1,84 @@
+"""What a plugin imports and uses, and what of it is private."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pegboard.grading import RULES, TIERS, Outcome
+from pegboard.grading.imports import imports_of
+from pegboard.grading.subject import find_subject
+from pegboard.testing.distributions import PluginFolder
+
+
+@pytest.mark.parametrize(
+    "source,told",
+    [
+        ("from pegboard.server import requests", "pegboard.server, which is no public module"),
+        ("pegboard.server.requests.handle()", "server.requests.handle of pegboard"),
+        ("p = pegboard\np.server", "server of pegboard"),
+        ("import pegboard.stages as s\ns.contract", "contract of pegboard.stages"),
+        ("def late():\n    return stages.contract\nfrom pegboard import stages", "contract of"),
+        ("from pegboard import Model\nModel._columns", "pegboard.Model._columns, which is private"),
+        ("import pegboard_items\npegboard_items.models._Base", "models._Base, which is private"),
+        ("getattr(pegboard, 'server')", "server of pegboard"),
+        ("vars(pegboard)['server']", "server of pegboard"),
+        ("import sys\nsys.modules['pegboard.server']", "server of pegboard"),
+        ("from sys import modules\nmodules.get('pegboard.server').x", "server.x of pegboard"),
+        ("import importlib\nimportlib.import_module('pegboard.server')", "server of pegboard"),
+        ("from importlib import import_module as f\nf(name='pegboard.server')", "server of"),
+        (
+            "N = 'pegboard.' + 'server'\nimport importlib as i\ni.import_module(N)",
+            "server of",
+        ),
+        ("import pkgutil\npkgutil.resolve_name('pegboard.server:requests')", "server.requests of"),
+        ("import pkgutil\npkgutil.resolve_name('pegboard').server", "server of pegboard"),
+        ("__import__('pegboard.server').Model", "server of pegboard"),
+        ("__import__(f'pegboard.{\"server\"}', fromlist=['x'])", "server of pegboard"),
+        ("exec('import pegboard.server')", "server of pegboard"),
+        ("pegboard.Model.metadata, pegboard.__version__, pegboard.hookimpl(None)", None),
+        ("import pegboard.stages\npegboard.stages.Stage", None),
+        ("from pegboard import stages\ndef f(stages): return stages.contract", None),
+        ("from pegboard import cache\ndef f():\n    cache = {}\n    return cache.other", None),
+        ("from importlib import import_module\nimport_module('.models', 'example_notes')", None),
+        ("import logging\nlogging.getLogger('pegboard.server')", None),
+        (
+            "import pegboard\nEND = dict(group='pegboard.plugins')",
+            None,
+        ),
+    ],
+)
+def test_what_is_private_is_found_however_it_is_reached(
+    source: str, told: str | None, plugin_folder: PluginFolder
+) -> None:
+    """By imports, attributes and names; with the place."""
+    plugin_folder.add("notes", source)
+    imports = tuple(imports_of(find_subject("notes", TIERS)))
+    (rule,) = [one for one in RULES if one.id == "public-imports"]
+    found = rule.check(SimpleNamespace(imports=imports))  # type: ignore[arg-type]
+    assert (Outcome.FAILED if told else Outcome.PASSED) == found.outcome, found.details
+    if told:
+        assert any(
+            one.startswith("example_notes/plugin.py:") and told in one for one in found.details
+        ), found.details
+
+
+@pytest.mark.parametrize(
+    "file,outcome",
+    [
+        ("testing/kit.py", Outcome.PASSED),
+        ("testing_views.py", Outcome.FAILED),
+        ("views/testing.py", Outcome.FAILED),
+    ],
+)
+def test_only_the_subpackage_for_tests_may_import_what_is_for_tests(
+    file: str, outcome: Outcome, plugin_folder: PluginFolder
+) -> None:
+    """And not every module whose name begins alike."""
+    path = plugin_folder.add("notes") / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("import pytest\n", encoding="utf-8")
+    imports = tuple(imports_of(find_subject("notes", TIERS)))
+    (rule,) = [one for one in RULES if one.id == "no-test-imports"]
+    started = SimpleNamespace(test_modules=())
+    found = rule.check(SimpleNamespace(imports=imports, started=started))  # type: ignore[arg-type]
+    assert outcome == found.outcome, found.details
