@@ -76,7 +76,9 @@ def test_a_worker_whose_loop_stands_still_is_replaced(serve_stuck):
 @pytest.mark.parametrize("path,frame", [("/wait", "in wait"), ("/staged", "in prepare")])
 def test_a_worker_whose_threads_all_stand_still_is_replaced(serve_stuck, path: str, frame: str):
     """In a view or a stage, and though no client waits for long; its probe fails before."""
-    server = serve_stuck(PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2")
+    server = serve_stuck(
+        PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2", PEGBOARD_REQUEST_TIMEOUT="2"
+    )
     for _ in range(2):
         begin(server, path)
     wait_until(lambda: not answers(server), "a client has left in vain")
@@ -94,15 +96,16 @@ def test_a_worker_whose_threads_all_stand_still_is_replaced(serve_stuck, path: s
 
 
 def test_a_worker_that_is_busy_or_whose_threads_have_nobody_waiting_stays(serve_stuck):
-    """However long its views take."""
+    """However long its views take; a stop that may cut them is told of at the start."""
     server = serve_stuck(
-        PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="1", PEGBOARD_SHUTDOWN_TIMEOUT="1"
+        PEGBOARD_THREADS="2", PEGBOARD_WORKER_TIMEOUT="2", PEGBOARD_SHUTDOWN_TIMEOUT="1"
     )
     pid = ask(server, "/pid")
     begin(server, "/wait")
     assert (200, "done") == ask(server, "/busy")
     assert pid == ask(server, "/pid")
     assert "stands still" not in server.output
+    assert 1 == server.output.count("[PB_SETTINGS_CONTRADICT]")
 
 
 @pytest.fixture

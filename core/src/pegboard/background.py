@@ -4,14 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Generic, NoReturn, TypeVar, cast
 
 from flask import Flask
 
 from pegboard import clock
 from pegboard.forking import after_fork
-from pegboard.http import abort
+from pegboard.http import unavailable
 
 __all__ = ["Refreshed"]
 
@@ -115,7 +114,7 @@ class Refreshed(Generic[T]):
         if self._error is not None:
             raise self._error
         message = "The service is not ready yet."
-        abort(HTTPStatus.SERVICE_UNAVAILABLE, message, headers={"Retry-After": "1"})
+        raise unavailable(message)
 
     def _is_usable(self, now: float) -> bool:
         """Return whether an old value is better than waiting."""

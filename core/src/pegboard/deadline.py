@@ -15,6 +15,9 @@ TIMEOUT_KEY = "HTTP_REQUEST_TIMEOUT"
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
+_EARLY = 0.01
+"""Seconds by which a timer may be early."""
+
 
 class Deadline:
     """The end of the time of one request."""
@@ -33,6 +36,11 @@ class Deadline:
     def left(self) -> float:
         """Seconds that are left; negative when the time is over."""
         return self._ends_at - time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over, or so nearly that a timer says so."""
+        return self.left <= _EARLY
 
     def lift(self) -> None:
         """Let the request take as long as it needs, as its answer has begun."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Flask, Response
@@ -24,7 +23,7 @@ from pegboard.cache.strategy import (
     UnconfirmedError,
 )
 from pegboard.database import db, is_in_memory
-from pegboard.http import RETRY_AFTER_SECONDS, error_response
+from pegboard.http import response_of, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +67,8 @@ def init_cache(
 
 def _answer_unconfirmed(error: UnconfirmedError) -> Response:
     logger.error("a write is committed and not acknowledged: %s", " ".join(str(error).split()))
-    return error_response(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "Whether the change is seen by all cannot be confirmed. Read it before you try again.",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-    )
+    message = "Whether the change is seen by all cannot be confirmed. Read it before you try again."
+    return response_of(unavailable(message))
 
 
 def find_lookups(app: Flask) -> Iterator[tuple[Rule, Lookup]]:

@@ -28,10 +28,12 @@ from pegboard.server import (
     Transport,
     UnixAddress,
     call_isolated,
+    find_contradictions,
     find_endpoint,
     import_server,
     run,
     tell_error,
+    unblock_output,
 )
 from pegboard.settings import CoreSettings, configure, get_settings, with_options
 from pegboard_command import ignore_signals
@@ -64,6 +66,7 @@ def serve(
     replaces its workers one after the other, and they read secret files anew, but no code.
     """
     ignore_signals()
+    unblock_output()
     options = {"HOST": host, "PORT": port, "WORKERS": workers, "THREADS": threads}
     try:
         _serve(info, options, upgrade_first=upgrade_first)
@@ -212,21 +215,9 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
 
                 upgrade(app, report=_report(core.log_format))
             require_head(app)
-            limits = Limits(
-                workers=core.workers,
-                threads=core.threads,
-                backlog=core.backlog,
-                header_timeout=core.header_timeout,
-                keep_alive_timeout=core.keep_alive_timeout,
-                connections_per_client=core.connections_per_client,
-                shutdown_timeout=core.shutdown_timeout,
-                drain_delay=core.drain_delay,
-                worker_timeout=core.worker_timeout,
-                worker_start_timeout=core.worker_start_timeout,
-                worker_lifetime=core.worker_lifetime,
-                worker_max_requests=core.worker_max_requests,
-                worker_max_rss=core.worker_max_rss,
-            )
+            for one in find_contradictions(core):
+                logger.warning("%s [%s]. %s", one.summary, one.code, one.hint)
+            limits = Limits.of(core)
             announced = announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)
             record_start(Path(app.instance_path), get_registry().plugins)

@@ -17,7 +17,6 @@ from pegboard.http.envelope import Envelope, identify
 from pegboard.http.errors import (
     NOT_FOUND_MESSAGE,
     REQUEST_ID_KEY,
-    RETRY_AFTER_SECONDS,
     VALIDATION_MESSAGE,
     APIError,
     abort,
@@ -26,6 +25,8 @@ from pegboard.http.errors import (
     error_response,
     init_errors,
     internal_error,
+    response_of,
+    unavailable,
 )
 from pegboard.http.headers import (
     HIGHEST_STATUS,
@@ -52,7 +53,6 @@ __all__ = [
     "OFF",
     "PRECONDITION_FAILED_MESSAGE",
     "REQUEST_ID_KEY",
-    "RETRY_AFTER_SECONDS",
     "VALIDATION_MESSAGE",
     "APIError",
     "Coding",
@@ -88,4 +88,6 @@ __all__ = [
     "preference",
     "read_json",
     "require_preconditions",
+    "response_of",
+    "unavailable",
 ]

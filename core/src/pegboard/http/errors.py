@@ -37,9 +37,7 @@ VALIDATION_MESSAGE = "The request did not pass validation."
 NOT_FOUND_MESSAGE = "There is nothing at this address."
 """The message of a 404 for a path that no route or row has."""
 
-RETRY_AFTER_SECONDS = 1
-"""`Retry-After` of a 503, when the database or the server is unavailable or overloaded."""
-
+_RETRY_AFTER_SECONDS = 1
 
 _LONGEST_MESSAGE = 2000
 
@@ -105,6 +103,14 @@ def internal_error(environ: "WSGIEnvironment") -> APIError:
     identifier = environ.get(REQUEST_ID_KEY, "-")
     message = f"Internal server error, request id {identifier}."
     return APIError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+
+
+def unavailable(message: str, *, headers: Mapping[str, str] | None = None) -> APIError:
+    """Return the 503 of what is out of reach or overloaded, and may be tried again soon."""
+    retry_after = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    return APIError(
+        HTTPStatus.SERVICE_UNAVAILABLE, message, headers={**retry_after, **(headers or {})}
+    )
 
 
 def response_of(error: APIError) -> Response:
@@ -217,11 +223,7 @@ def _answer_unavailable(error: Exception) -> Response:
     if seconds_left() <= 0:
         message = "The database did not answer within the time of the request."
         return error_response(HTTPStatus.GATEWAY_TIMEOUT, message)
-    return error_response(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "The database cannot answer at the moment. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-    )
+    return response_of(unavailable("The database cannot answer at the moment. Try again."))
 
 
 def _answer_bug(_: Exception) -> Response:

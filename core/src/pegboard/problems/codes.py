@@ -49,6 +49,18 @@ class Code(ProblemCode):
         "unknown setting PEGBOARD_SHOP_PAGESIZE (environment)",
         "Correct the name, or remove the setting.",
     )
+    SETTINGS_CONTRADICT = (
+        "PB_SETTINGS_CONTRADICT",
+        (
+            "A setting of the server keeps another one from its effect. `pegboard serve` starts "
+            "all the same, and warns."
+        ),
+        (
+            "PEGBOARD_SHUTDOWN_TIMEOUT (10 s) is less than PEGBOARD_REQUEST_TIMEOUT (30 s): a stop "
+            "cuts requests that have time left"
+        ),
+        "Raise the one or lower the other, as the message says.",
+    )
     SETTINGS_CLASS_INVALID = (
         "PB_SETTINGS_CLASS_INVALID",
         (

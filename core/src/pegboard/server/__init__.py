@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pegboard.server.limits import Limits
+from pegboard.server.limits import Limits, find_contradictions
 from pegboard.server.listening import (
     TLS,
     Address,
@@ -13,6 +13,7 @@ from pegboard.server.listening import (
     find_endpoint,
 )
 from pegboard.server.listening import UnixListener as UnixListener
+from pegboard.server.output import unblock_output
 from pegboard.server.workers import Leash as Leash
 from pegboard.server.workers import LevelFollower as LevelFollower
 from pegboard.server.workers import Roster as Roster
@@ -29,10 +30,12 @@ __all__ = [
     "UnixAddress",
     "call_isolated",
     "find_address",
+    "find_contradictions",
     "find_endpoint",
     "import_server",
     "run",
     "tell_error",
+    "unblock_output",
 ]
 
 

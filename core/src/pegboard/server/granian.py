@@ -101,7 +101,7 @@ def run(
     companion = Companion(
         "the process of the management port",
         partial(manage, roster) if manage else None,
-        min(limits.worker_timeout, STILL_TIMEOUT),
+        STILL_TIMEOUT,
     )
     server = SupervisedServer(
         "pegboard:create_app",
@@ -196,7 +196,7 @@ class Worker:
 
         def follow(*_: object) -> None:
             level.follow()
-            pulse.note_log_level(level.level)
+            pulse.set_log_level(level.level)
 
         pulse.start(loop, gateway, follow)
         self._watch_connections(gateway, loop)
@@ -207,7 +207,7 @@ class Worker:
         # request for tens of milliseconds.
         gc.collect()
         gc.freeze()
-        pulse.note_fresh_memory(sum(memory_of([os.getpid()]).values()))
+        pulse.set_fresh_memory(sum(memory_of([os.getpid()]).values()))
         die_at_stop()
         self.served.set()
         return gateway

@@ -1,7 +1,14 @@
 """How much the production server takes on."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+from pegboard.problems import Code, Problem
+
+if TYPE_CHECKING:
+    from pegboard.settings import CoreSettings
 
 DRAINING_TIME = 1.0
 """Seconds that clients get to learn that a connection ends."""
@@ -31,7 +38,33 @@ class Limits:
     worker_max_rss: int = 0
     """MiB of memory."""
 
+    @classmethod
+    def of(cls, core: "CoreSettings") -> Self:
+        """Return those that are set: each is the setting of its name."""
+        return cls(**{one.name: getattr(core, one.name) for one in fields(cls)})
+
     @property
     def kill_timeout(self) -> int:
         """How long a worker may take to end, once it is told to; then it is killed."""
         return math.ceil(self.drain_delay + DRAINING_TIME + self.shutdown_timeout)
+
+
+def find_contradictions(core: "CoreSettings") -> Iterator[Problem]:
+    """Yield a problem for each setting of the server that another one keeps from its effect."""
+    pairs = (
+        (
+            "SHUTDOWN_TIMEOUT",
+            "REQUEST_TIMEOUT",
+            "a stop cuts requests that have time left",
+        ),
+        ("KEEP_ALIVE_TIMEOUT", "HEADER_TIMEOUT", "idle connections are kept for the longer time"),
+    )
+    for lower, higher, effect in pairs:
+        low, high = (getattr(core, name.lower()) for name in (lower, higher))
+        if low < high:
+            yield Problem(
+                Code.SETTINGS_CONTRADICT,
+                f"PEGBOARD_{lower} ({low:g} s) is less than PEGBOARD_{higher} ({high:g} s): "
+                f"{effect}",
+                f"Raise PEGBOARD_{lower}, or lower PEGBOARD_{higher}.",
+            )

@@ -15,7 +15,7 @@ class Stillness:
         self._looked_at = 0.0
         self._seconds = 0.0
 
-    def note(self, state: object, clock: Callable[[], float] = time.monotonic) -> float:
+    def follow(self, state: object, clock: Callable[[], float] = time.monotonic) -> float:
         """Return for how many seconds the state has been this one.
 
         Time for which nobody looked does not count: who looks may have stood still as well, as all

@@ -123,7 +123,7 @@ class SupervisedServer(MPServer):
         """Look after the workers until a signal says to stop, or none could ever serve."""
         start = partial(self._start_worker, spawn_target, target_loader)
         for number in (STACKS, TOGGLE):
-            signal.signal(number, self._note_signal)
+            signal.signal(number, self._take_signal)
         self._companion.keep()
         while not self._is_ending:
             self._wait()
@@ -131,12 +131,12 @@ class SupervisedServer(MPServer):
             self._service_manager.tell_alive()
             self._watch.kill_still()
             self._companion.keep()
-            self._note_deaths()
+            self._take_deaths()
             if not self._is_ending:
                 self._begin_reload()
                 self._replace_dead(start)
                 self._go_on_reloading(start)
-        self._roster.note_stopping()
+        self._roster.tell_stopping()
         self.wrks.extend(self._reload_steps.leaving)  # so that they are stopped with the others
 
     @property
@@ -233,7 +233,7 @@ class SupervisedServer(MPServer):
         self._watch.add(worker, pulse)
         return worker
 
-    def _note_signal(self, number: int, _frame: object) -> None:
+    def _take_signal(self, number: int, _frame: object) -> None:
         if number == STACKS:
             self._is_asked_for_stacks = True
         else:
@@ -251,14 +251,14 @@ class SupervisedServer(MPServer):
             self._roster.notify()
         self._level.follow()
 
-    def _note_deaths(self) -> None:
+    def _take_deaths(self) -> None:
         while self.interrupt_children:
-            self._note_death(self.interrupt_children.pop())
+            self._take_death(self.interrupt_children.pop())
         if len(self._due) == self.workers and not self._served.is_set():
             logger.error("no worker could serve, so the service ends")
             self._is_useless = True
 
-    def _note_death(self, index: int) -> None:
+    def _take_death(self, index: int) -> None:
         """Log how a worker died, and decide when it comes back."""
         worker = self.wrks[index]
         if worker.inner.is_alive() or index in self._due:
@@ -288,7 +288,7 @@ class SupervisedServer(MPServer):
     ) -> None:
         """Start a worker in the place of the one that died or is outdated."""
         self._due.pop(index, None)
-        self._reload_steps.note_started(index)
+        self._reload_steps.mark_new(index)
         worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=target_loader)
         worker.start()  # type: ignore[no-untyped-call]
         self.wrks[index] = worker

@@ -227,7 +227,7 @@ async def test_an_answer_that_may_take_long_is_not_given_up(
 @pytest.fixture
 async def turns(assemble: Callable[..., Flask]) -> AsyncIterator[Callable[..., OnLoop]]:
     """Make requests that wait for their turn on the event loop."""
-    threads = RequestThreads(assemble(), count=1, queue=9, stuck_after=9.0)
+    threads = RequestThreads(assemble(), count=1, queue=9, worker_timeout=9.0, request_timeout=9.0)
     backends = Backends(None, threads, queue=1)
 
     def make(gone: asyncio.Event, seconds: float = 60.0) -> OnLoop:
@@ -328,10 +328,10 @@ async def test_a_thread_that_waits_for_its_client_does_not_stand_still(
         other = client.visit("/held/b")
         await asyncio.to_thread(wait_until, is_another_waiting, "another waits for the thread")
         for _ in range(3):
-            assert not client.gateway.is_still()
+            assert not client.gateway.notice_stillness()
         pieces.release()
         visit.bring(b"x" * 10)
-        assert not client.gateway.is_still()
+        assert not client.gateway.notice_stillness()
         visit.bring(b"x" * 10, more=False)
         for _ in range(10):
             pieces.release()
@@ -339,8 +339,8 @@ async def test_a_thread_that_waits_for_its_client_does_not_stand_still(
         await asyncio.to_thread(held.starts.acquire)
         third = client.visit("/held/c")
         await asyncio.to_thread(wait_until, is_another_waiting, "another waits for the thread")
-        client.gateway.is_still()
-        assert client.gateway.is_still(), "now a view keeps the thread"
+        client.gateway.notice_stillness()
+        assert client.gateway.notice_stillness(), "now a view keeps the thread"
         held.go.release(2)
         assert [200, 200] == [(await one.answer()).status for one in (other, third)]
 
@@ -365,7 +365,7 @@ async def test_a_stage_that_never_returns_is_found(
     stuck: Callable[..., Any], held: Held, serve: Serve, body: dict[str, str]
 ):
     """By clients that do not wait for long; probes are answered, and then say so."""
-    app, _ = stuck(QUEUE=0, WORKER_TIMEOUT=1.0)
+    app, _ = stuck(QUEUE=0)
     async with serve(app, threads=1) as client:
         visits = [client.visit("/held/a", "POST", body) for _ in range(6)]
         refused = visits.pop()
@@ -373,15 +373,30 @@ async def test_a_stage_that_never_returns_is_found(
         gateway = client.gateway
         probes = ["/health", "/health/ready"]
         assert [200, 200] == [(await client.ask(path)).status for path in probes]
-        gateway.is_still()
-        assert gateway.is_still()
+        gateway.notice_stillness()
+        assert gateway.notice_stillness()
         gateway._threads.is_stuck = True
         assert [503, 503] == [(await client.ask(path)).status for path in probes]
         held.go.release(20)
         for visit in visits:
             await visit.bring(b"x", more=False).answer()
-    gateway.is_still()
-    assert not gateway.is_still()
+    gateway.notice_stillness()
+    assert not gateway.notice_stillness()
+
+
+async def test_threads_do_not_stand_still_while_requests_have_time(
+    stuck: Callable[..., Any], held: Held, serve: Serve
+):
+    """If that is longer than a worker may stand still: they may answer yet."""
+    app, _ = stuck(QUEUE=0, WORKER_TIMEOUT=2.0, REQUEST_TIMEOUT=3600.0)
+    async with serve(app, threads=1) as client:
+        visits = [client.visit("/held/a") for _ in range(6)]
+        assert 503 == (await visits.pop().answer()).status
+        client.gateway.notice_stillness()
+        assert not client.gateway.notice_stillness()
+        held.go.release(20)
+        for visit in visits:
+            await visit.answer()
 
 
 async def test_a_request_that_waits_for_its_stages_is_admitted_like_any(

@@ -48,14 +48,14 @@ def test_a_worker_that_does_not_end_is_killed_once(caplog) -> None:
             kill=lambda: calls.append(f"{name} is killed"),
         )
 
-    watch: Any = SimpleNamespace(is_serving=lambda _: True, note_replaced=lambda _: None)
+    watch: Any = SimpleNamespace(is_serving=lambda _: True, mark_replaced=lambda _: None)
     workers = [worker("old")]
     steps = Reload(watch, 1e-9)
     steps.begin([0])
 
     def start(index: int) -> None:
         workers[index] = worker("new")
-        steps.note_started(index)
+        steps.mark_new(index)
 
     with caplog.at_level(logging.INFO, "pegboard"):
         assert not any(steps.advance(workers, start) for _ in range(6))

@@ -5,7 +5,7 @@ from collections import Counter
 from http import HTTPStatus
 
 from pegboard.deadline import Deadline
-from pegboard.http import RETRY_AFTER_SECONDS, APIError
+from pegboard.http import APIError, unavailable
 from pegboard.server.requests.client import Client, ClientGoneError
 
 _PAUSE = 0.1
@@ -32,7 +32,7 @@ class Admission:
     def refused(self) -> APIError:
         """Return the answer when too many wait already."""
         self._count("refused")
-        return _try_again("Too many requests are waiting at the moment. Try again.")
+        return unavailable("Too many requests are waiting at the moment. Try again.")
 
     def dropped(self) -> ClientGoneError:
         """Return what is raised when the client has gone before it was the request's turn."""
@@ -43,7 +43,7 @@ class Admission:
         """Return the answer when the request was not begun in its time."""
         self._count("late")
         seconds = self.deadline.seconds
-        return _try_again(
+        return unavailable(
             f"It was not the request's turn within its time of {seconds:g} s. Try again."
         )
 
@@ -68,8 +68,3 @@ class Admission:
         if not self._is_counted:
             self._is_counted = True
             self._counts[fate] += 1
-
-
-def _try_again(message: str) -> APIError:
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return APIError(HTTPStatus.SERVICE_UNAVAILABLE, message, headers=headers)

@@ -132,9 +132,9 @@ class Work:
             return
         await self._outlet.begin(self._status, self._headers)
         if is_over(self._body):
-            self._client.when_gone(self._note_gone)
+            self._client.when_gone(self._stop)
 
-    def _note_gone(self) -> None:
+    def _stop(self) -> None:
         """Let no more parts be made."""
         self._is_gone = True
 

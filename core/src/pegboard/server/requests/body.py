@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pegboard.deadline import Deadline
-from pegboard.http import RETRY_AFTER_SECONDS, APIError
+from pegboard.http import APIError, unavailable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -19,8 +19,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 """The `receive` of ASGI: returns the next message of a request."""
 
 Wait = Callable[[], AbstractContextManager[None]]
-
-_SOON = 0.01
 
 MEMORY = 64 * 1024 * 1024
 """Bytes of bodies that a process holds; beyond, the body that began to arrive first is refused."""
@@ -189,10 +187,10 @@ class _Arrival:
             del task  # it has the error, whose traceback has this frame
 
     def _expire(self) -> None:
-        if self._deadline.left > _SOON:
-            self._end(partial(_too_slow, self._timeout))
-        else:
+        if self._deadline.is_over:
             self._end(partial(_too_late, self._deadline.seconds))
+        else:
+            self._end(partial(_too_slow, self._timeout))
 
     def refuse(self) -> None:
         """Receive no more of it."""
@@ -243,8 +241,5 @@ def _too_late(seconds: float) -> APIError:
 
 
 def _too_many() -> APIError:
-    return APIError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "Too many requests are being received at the moment. Try again.",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"},
-    )
+    message = "Too many requests are being received at the moment. Try again."
+    return unavailable(message, headers={"Connection": "close"})

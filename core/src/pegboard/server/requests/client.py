@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _DISCONNECT = "http.disconnect"
-_SOON = 0.05
+_UNTIL_WATCHED = 0.05
 
 
 class ClientGoneError(Exception):
@@ -60,7 +60,7 @@ class Client:
     def watch_soon(self) -> None:
         """Watch the client unless the request is answered at once, as most are."""
         if self._watch is None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SOON, self._watch_now)
+            self._timer = asyncio.get_running_loop().call_later(_UNTIL_WATCHED, self._watch_now)
 
     def _watch_now(self) -> None:
         self._timer = None

@@ -54,7 +54,11 @@ class Gateway:
         self._timeout = core.body_timeout
         self._app = app
         self._threads = RequestThreads(
-            app, count=threads, queue=core.queue, stuck_after=core.worker_timeout or math.inf
+            app,
+            count=threads,
+            queue=core.queue,
+            worker_timeout=core.worker_timeout or math.inf,
+            request_timeout=core.request_timeout,
         )
         get_health(app).details["requests"] = self._threads.stats
         self._edge = get_edge(app)
@@ -78,12 +82,12 @@ class Gateway:
         self._is_started = True
         self._backends.start(loop)
 
-    def is_still(self) -> bool:
+    def notice_stillness(self) -> bool:
         """Return whether requests need threads of which none has gone on since the last call.
 
         If that lasts for `PEGBOARD_WORKER_TIMEOUT`, the process is not alive, and says so.
         """
-        return self._threads.is_still()
+        return self._threads.notice_stillness()
 
     def announce_stop(self) -> None:
         """Have `/health/ready` say that the process is about to stop."""

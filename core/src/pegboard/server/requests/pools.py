@@ -32,11 +32,17 @@ class RequestThreads:
     """
 
     def __init__(
-        self, app: "WSGIApplication", *, count: int, queue: int, stuck_after: float
+        self,
+        app: "WSGIApplication",
+        *,
+        count: int,
+        queue: int,
+        worker_timeout: float,
+        request_timeout: float,
     ) -> None:
         """`queue` bounds the requests that wait for one of `count` threads, or of those apart.
 
-        `stuck_after` is for how many seconds all may stand still while requests need them.
+        All may stand still while requests need them for the longer one of the times.
         """
         self._app = app
         self._queue = queue
@@ -52,7 +58,8 @@ class RequestThreads:
         self.waiting_on_loop = 0
         """How many requests wait for their turn on the event loop."""
         self._stillness = Stillness()
-        self._stuck_after = stuck_after
+        self._worker_timeout = worker_timeout
+        self._patience = max(0.0, request_timeout - worker_timeout)
         self.is_stuck = False
         """Whether requests have needed threads for so long of which none went on."""
 
@@ -75,19 +82,23 @@ class RequestThreads:
         waiting = self._threads.waiting + self._stages.waiting + self.waiting_on_loop
         return {"running": running, "waiting": waiting, **self.counts}
 
-    def is_still(self) -> bool:
-        """Return whether threads are needed of which none has gone on since the last call."""
-        each = [threads.is_still() for threads in self._all]
+    def notice_stillness(self) -> bool:
+        """Return whether threads are needed of which none has gone on since the last call.
+
+        And not for longer than a request may take: before, they may answer in time.
+        """
+        each = [threads.notice_stillness() for threads in self._all]
         is_still = any(each)
-        self.is_stuck = self._stillness.note(is_still) >= self._stuck_after and is_still
-        return is_still
+        seconds = self._stillness.follow(is_still)
+        self.is_stuck = is_still and seconds >= self._patience + self._worker_timeout
+        return is_still and seconds >= self._patience
 
     async def call(self, function: Callable[[], T], admission: Admission) -> T:
         """Call a function that a request needs which is under way; returns its result.
 
         Raises as `Turn.take` does, but not for what a thread has begun.
         """
-        self._threads.note_wanted()
+        self._threads.demand()
         turn: Turn[T] = Turn(self._threads, admission, is_begun_given_up=False)
         return await turn.call(function)
 
@@ -123,13 +134,13 @@ class RequestThreads:
         """Refuse a request if too many wait already."""
         if not threads.are_busy:
             return
-        threads.note_wanted()
+        threads.demand()
         if threads.waiting >= self._queue:
             raise admission.refused()
 
-    def note_wanted(self) -> None:
-        """Take note that a request waits for one that may need a thread."""
-        self._threads.note_wanted()
+    def demand(self) -> None:
+        """Ask for a thread to go on, as a request waits for one that may need it."""
+        self._threads.demand()
 
     def close(self) -> None:
         """Take no further request; those under way are finished."""

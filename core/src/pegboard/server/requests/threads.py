@@ -52,7 +52,7 @@ class Threads:
         self._running = 0
         self._waiting_for_clients = 0
         self._steps = self._seen = 0
-        """How often a thread has gone on, now and when `is_still` was last asked."""
+        """How often a thread has gone on, now and when `notice_stillness` was last called."""
         self._is_wanted = False
         """Whether a request has needed a busy thread since one has gone on."""
 
@@ -128,15 +128,15 @@ class Threads:
         self._steps += 1
         self._is_wanted = False
 
-    def note_wanted(self) -> None:
-        """Take note that a request needs a thread, if all are busy.
+    def demand(self) -> None:
+        """Ask for a thread to go on, as a request needs one, if all are busy.
 
         That counts until one goes on, even if the request is refused or given up before.
         """
         with self._lock:
             self._is_wanted = self.are_busy
 
-    def is_still(self) -> bool:
+    def notice_stillness(self) -> bool:
         """Return whether a thread is needed, and none has gone on since the last call.
 
         One that waits for its client goes on.

@@ -10,8 +10,6 @@ from pegboard.server.requests.threads import Job, Threads
 
 T = TypeVar("T")
 
-_SOON = 0.01
-
 
 class Turn(Generic[T]):
     """The turn of a request on a thread, taken once.
@@ -95,7 +93,7 @@ class Turn(Generic[T]):
     def _expire(self) -> None:
         """Give up a request whose time is over."""
         admission = self._admission
-        if self._done.done() or admission.deadline.left > _SOON:
+        if self._done.done() or not admission.deadline.is_over:
             return
         if self._withdraw():
             self.fail(admission.late())

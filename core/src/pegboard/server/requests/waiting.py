@@ -122,7 +122,7 @@ class OnLoop:
             await turns.acquire()
             return
         threads, admission = self._backends.threads, self.admission
-        threads.note_wanted()  # those whose turn it is may wait for them
+        threads.demand()  # those whose turn it is may wait for them
         if threads.waiting_on_loop >= self._backends.queue:
             raise admission.refused()
         turn = asyncio.get_running_loop().create_task(turns.acquire())

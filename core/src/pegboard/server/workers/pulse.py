@@ -40,8 +40,8 @@ class Moving(Protocol):
     requests: int
     """How many requests it has taken."""
 
-    def is_still(self) -> bool:
-        """Return whether requests wait for threads of which none has gone on since last asked."""
+    def notice_stillness(self) -> bool:
+        """Return whether requests need threads of which none has gone on since the last call."""
 
 
 class PulseFields(ctypes.Structure):
@@ -144,20 +144,20 @@ class Pulse:
         """From which level on the worker logs; None is as configured."""
         return LEVELS[self._shared.log_level] or None
 
-    def note_replaced(self) -> None:
+    def mark_replaced(self) -> None:
         """Let the worker know that another one has taken its place."""
         self._shared.is_replaced = 1
 
-    def note_fresh_memory(self, size: int) -> None:
-        """Note how much memory the worker has before its first request, in bytes."""
+    def set_fresh_memory(self, size: int) -> None:
+        """Tell how much memory the worker has before its first request, in bytes."""
         self._shared.fresh_memory = size
 
-    def note_still(self, seconds: float) -> None:
-        """Note for how long the worker has not moved."""
+    def set_still(self, seconds: float) -> None:
+        """Tell for how long the worker has not moved."""
         self._shared.still_seconds = seconds
 
-    def note_log_level(self, level: str | None) -> None:
-        """Note from which level on the worker logs."""
+    def set_log_level(self, level: str | None) -> None:
+        """Tell from which level on the worker logs."""
         self._shared.log_level = LEVELS.index(level or "")
 
     def beat(self) -> None:
@@ -172,7 +172,7 @@ class Pulse:
         def beat() -> None:
             self._shared.requests = worker.requests
             follow()
-            if not worker.is_still():
+            if not worker.notice_stillness():
                 self.beat()
             loop.call_later(BEAT, beat)
 
@@ -229,4 +229,4 @@ class WatchedPulse:
 
     def look(self) -> float:
         """Return for how many seconds it has not beaten; before the first beat, since it began."""
-        return self._stillness.note(self.pulse.beats)
+        return self._stillness.follow(self.pulse.beats)

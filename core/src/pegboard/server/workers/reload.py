@@ -41,8 +41,8 @@ class Reload:
         self._outdated = [*indexes]
         self.is_active = True
 
-    def note_started(self, index: int) -> None:
-        """Note that the worker with an index is a new one, whoever has started it."""
+    def mark_new(self, index: int) -> None:
+        """Count the worker with an index as a new one, whoever has started it."""
         if index in self._outdated:
             self._outdated.remove(index)
 
@@ -54,7 +54,7 @@ class Reload:
     def advance(self, workers: Sequence["WorkerProcess"], start: Callable[[int], None]) -> bool:
         """Take the next step: start a worker, or stop the one that it replaces.
 
-        `workers` are the newest ones; `start` puts a new one there and calls `note_started`.
+        `workers` are the newest ones; `start` puts a new one there and calls `mark_new`.
         Returns whether this was the last step: all workers are new, and serve.
         """
         if (leaving := self._leaving) is not None:
@@ -79,7 +79,7 @@ class Reload:
                 logger.error("%s %s; it was about to be replaced", name_of(old), exit_)
         elif leaving.stopped_at is None:
             if self._watch.is_serving(new):
-                self._watch.note_replaced(old)
+                self._watch.mark_replaced(old)
                 old.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
         elif now - leaving.stopped_at >= self._kill_timeout and not leaving.is_killed:

@@ -70,7 +70,7 @@ class Roster:
         memory = mmap.mmap(-1, size + ctypes.sizeof(all_fields))
         self._head = _Head.from_buffer(memory)
         self._pulses = [Pulse(fields) for fields in all_fields.from_buffer(memory, size)]
-        self.note_supervision(is_served=True)
+        self.tell_alive(is_served=True)
 
     def close(self) -> None:
         """Close the files of the stacks."""
@@ -83,8 +83,8 @@ class Roster:
         pulse.take(number)
         return pulse
 
-    def note_supervision(self, *, is_served: bool) -> None:
-        """Note that the main process moves, and whether a worker serves; called every second."""
+    def tell_alive(self, *, is_served: bool) -> None:
+        """Tell that the main process moves, and whether a worker serves; called every second."""
         self._head.supervised_at = now = time.monotonic()
         if is_served:
             self._head.served_at = now
@@ -104,8 +104,8 @@ class Roster:
         """Whether the service is about to stop."""
         return bool(self._head.is_stopping)
 
-    def note_stopping(self) -> None:
-        """Note that the service is about to stop."""
+    def tell_stopping(self) -> None:
+        """Tell all processes that the service is about to stop."""
         self._head.is_stopping = 1
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RAISE = "raise PEGBOARD_WORKER_MAX_RSS"
-_SOON = 60.0
+_YOUNG = 60.0
 """Seconds: a worker that has too much memory so soon will have it again and again."""
 
 
@@ -33,9 +33,9 @@ class Watch:
         """Look after a worker from now on."""
         self._watched[worker] = WatchedPulse(pulse)
 
-    def note_replaced(self, worker: "WorkerProcess") -> None:
+    def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
-        self._watched[worker].pulse.note_replaced()
+        self._watched[worker].pulse.mark_replaced()
 
     def release_ended(self) -> None:
         """Free the memory of the workers that have ended."""
@@ -54,7 +54,7 @@ class Watch:
         for worker, watched in self._running():
             still, has_started = watched.look(), watched.pulse.beats > 0
             if has_started:
-                watched.pulse.note_still(still)
+                watched.pulse.set_still(still)
                 is_served = is_served or still < STILL
             limits = self._limits
             longest = limits.worker_timeout if has_started else limits.worker_start_timeout
@@ -63,7 +63,7 @@ class Watch:
                 message = f"%s {reason} %g s, and is killed"
                 watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
                 worker.inner.kill()
-        self._roster.note_supervision(is_served=is_served)
+        self._roster.tell_alive(is_served=is_served)
 
     def log_stacks(self) -> None:
         """Log where the threads of all workers are."""
@@ -101,7 +101,7 @@ class Watch:
             if self._is_too_low(pulse.fresh_memory / 2**20):
                 return None
             text = f"it has {rss:.0f} MiB of memory"
-            if age >= _SOON:
+            if age >= _YOUNG:
                 return logging.INFO, text
             return logging.WARNING, f"{text}, {age:.0f} s after its start; {_RAISE}"
         return None

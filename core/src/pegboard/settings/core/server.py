@@ -12,6 +12,11 @@ def _port(value: int) -> None:
     Range(0, 65535)(value)
 
 
+def _worker_timeout(value: float) -> None:
+    if value:
+        Range(2, 3600)(value)  # a worker beats every second, and may be late
+
+
 def _endpoint(value: str) -> None:
     try:
         parse_endpoint(value)
@@ -116,10 +121,11 @@ class LimitSettings(Settings):
     )
     worker_timeout: float = setting(
         30.0,
-        doc="Longest time that the event loop of a worker, or all threads of a kind that requests "
-        "need, may stand still; then the worker's stacks are logged and it is replaced. 0: for "
-        "ever.",
-        validate=Range(0, 3600),
+        doc="Longest time that the event loop of a worker may stand still; then the worker's "
+        "stacks are logged and it is replaced. So it is if all threads of a kind that requests "
+        "need stand still for that time, or for `PEGBOARD_REQUEST_TIMEOUT` if that is longer. At "
+        "least 2, or 0: for ever.",
+        validate=_worker_timeout,
     )
     worker_start_timeout: float = setting(
         120.0,

@@ -1,0 +1,52 @@
+"""How much the server takes on, as it is set."""
+
+from dataclasses import asdict
+
+import pytest
+
+from pegboard.problems import Code
+from pegboard.server import Limits, find_contradictions
+from pegboard.settings import configure
+
+
+def test_each_limit_is_the_setting_of_its_name():
+    """Whichever that is."""
+    core = configure({"ENV": "testing", "WORKERS": 3, "DRAIN_DELAY": 2.5}).core
+    limits = asdict(Limits.of(core))
+    assert (3, 2.5) == (limits["workers"], limits["drain_delay"])
+    assert {name: getattr(core, name) for name in limits} == limits
+
+
+@pytest.mark.parametrize(
+    "settings,summary",
+    [
+        (
+            {"SHUTDOWN_TIMEOUT": 10.0, "REQUEST_TIMEOUT": 60.0},
+            (
+                "PEGBOARD_SHUTDOWN_TIMEOUT (10 s) is less than PEGBOARD_REQUEST_TIMEOUT (60 s): a "
+                "stop cuts requests that have time left"
+            ),
+        ),
+        (
+            {"KEEP_ALIVE_TIMEOUT": 5.0},
+            (
+                "PEGBOARD_KEEP_ALIVE_TIMEOUT (5 s) is less than PEGBOARD_HEADER_TIMEOUT (10 s): "
+                "idle connections are kept for the longer time"
+            ),
+        ),
+    ],
+)
+def test_a_setting_that_another_one_keeps_from_its_effect_is_told(
+    settings: dict[str, object], summary: str
+):
+    """With what comes of it; the defaults agree."""
+    assert [] == [*find_contradictions(configure("testing").core)]
+    [problem] = find_contradictions(configure({"ENV": "testing", **settings}).core)
+    assert (Code.SETTINGS_CONTRADICT, summary) == (problem.code, problem.summary)
+
+
+@pytest.mark.parametrize("seconds,is_allowed", [(0.0, True), (0.5, False), (2.0, True)])
+def test_a_worker_is_given_time_for_more_than_one_beat(seconds: float, *, is_allowed: bool):
+    """Else it would be killed between two of them."""
+    problems = configure({"ENV": "testing", "WORKER_TIMEOUT": seconds}).problems
+    assert is_allowed == (not problems)
