@@ -229,11 +229,12 @@ TAKES = "pegboard_shop_{} takes {}, which the hook does not give"
 
 def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFolder):
     """Only the collision is reported."""
-    taking = DECLARING.replace("pegboard_shop_between", "pegboard_stock_counted")
-    plugin_folder.add("shop", DECLARING)
-    plugin_folder.add("stock", taking)
-    plugin_folder.add("one", "@pegboard.hookimpl\ndef pegboard_stock_counted(change): ...\n")
-    found = problems(PLUGINS="shop,stock,one")
+    declaring = DECLARING.replace("pegboard_shop_", "pegboard_shop_sale_")
+    taking = declaring.replace("shop_sale_between", "shop_sale_counted")
+    plugin_folder.add("shop", declaring)
+    plugin_folder.add("shop_sale", taking)
+    plugin_folder.add("one", "@pegboard.hookimpl\ndef pegboard_shop_sale_counted(change): ...\n")
+    found = problems(PLUGINS="shop,shop_sale,one")
     assert {Code.COLLISION_HOOK} == {problem.code for problem in found}
 
 
@@ -763,16 +764,17 @@ def test_a_plugin_declares_hooks_that_another_implements(plugin_folder: PluginFo
 
 
 def test_an_optional_hook_of_an_absent_plugin_is_no_problem(plugin_folder: PluginFolder):
-    """A soft dependency is declared, not guessed."""
+    """A soft dependency is declared, not guessed; another's hook may end alike."""
+    plugin_folder.add("shop", HOST.format(returned="Hooks").replace("host", "shop"))
     plugin_folder.add(
         "guest",
         """
         @pegboard.hookimpl(optionalhook=True)
-        def pegboard_host_greet(name):
+        def pegboard_host_before(name):
             return f"hello {name}"
         """,
     )
-    assert ["guest"] == names(create_app({"ENV": "testing", "PLUGINS": "guest"}))
+    assert ["guest", "shop"] == names(create_app({"ENV": "testing", "PLUGINS": "guest,shop"}))
 
 
 HOST = """

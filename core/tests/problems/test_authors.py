@@ -47,6 +47,16 @@ def hook(signature: str, line: str = "...", mark: str = "pegboard.hookimpl") -> 
     return f"@{mark}\ndef {signature}:\n    {line}\n"
 
 
+OPTIONAL = "pegboard.hookimpl(optionalhook=True)"
+
+
+def declaring(name: str) -> str:
+    """The code of a plugin that declares a hook without arguments."""
+    return hook(f"{name}()", mark="pegboard.hookspec") + hook(
+        "pegboard_hookspecs()", "import sys; return sys.modules[__name__]"
+    )
+
+
 def blueprint(name: str, rule: str) -> str:
     """The code of a plugin with one route."""
     return (
@@ -89,6 +99,40 @@ MISTAKES = {
         ("Did you mean pegboard_blueprints? The hooks: …"),
         hook("pegboard_blueprint()", "return []"),
     ),
+    "a misspelled hook of the core that is optional": Mistake(
+        Code.HOOK_UNKNOWN,
+        "it implements pegboard_setupp, which is no hook, at example_shop/plugin.py:2",
+        "Did you mean pegboard_setup?",
+        hook("pegboard_setupp(app)", mark=OPTIONAL),
+    ),
+    "a misspelled hook of an active plugin that is optional": Mistake(
+        Code.HOOK_UNKNOWN,
+        "it implements pegboard_stock_countd, which is no hook, at example_shop/plugin.py:2",
+        "Did you mean pegboard_stock_counted?",
+        hook("pegboard_stock_countd()", mark=OPTIONAL),
+        {"stock": declaring("pegboard_stock_counted")},
+    ),
+    "a hook of a misspelled plugin that is optional": Mistake(
+        Code.HOOK_UNKNOWN,
+        "it implements pegboard_stok_counted, which is no hook, at example_shop/plugin.py:2",
+        "Did you mean pegboard_stock_counted?",
+        hook("pegboard_stok_counted()", mark=OPTIONAL),
+        {"stock": declaring("pegboard_stock_counted")},
+    ),
+    "a declaration without the plugin's name": Mistake(
+        Code.HOOK_SPECIFICATIONS_INVALID,
+        "its hook price has not the prefix pegboard_shop_, at example_shop/plugin.py:2",
+        "Begin its name with pegboard_shop_, which no hook of another plugin has.",
+        declaring("price"),
+    ),
+    "a declaration with the name of another plugin": Mistake(
+        Code.HOOK_SPECIFICATIONS_INVALID,
+        "its hook pegboard_stock_counted has not the prefix pegboard_shop_, at "
+        "example_shop/plugin.py:2",
+        "Begin its name with pegboard_shop_, which no hook of another plugin has.",
+        declaring("pegboard_stock_counted"),
+        {"stock": declaring("pegboard_stock_counted")},
+    ),
     "wrong arguments": Mistake(
         Code.HOOK_ARGUMENTS_INVALID,
         (
@@ -128,11 +172,10 @@ MISTAKES = {
     ),
     "a declaration with an argument that nobody can take": Mistake(
         Code.HOOK_SPECIFICATIONS_INVALID,
-        "its hook shop_sold has amount with a default, which no implementation can take, at "
-        "example_shop/plugin.py:2",
+        "its hook pegboard_shop_sold has amount with a default, which no implementation can take, "
+        "at example_shop/plugin.py:2",
         "Declare its arguments without *, ** and defaults.",
-        hook("shop_sold(product, amount=1)", mark="pegboard.hookspec")
-        + hook("pegboard_hookspecs()", "import sys; return sys.modules[__name__]"),
+        declaring("pegboard_shop_sold").replace("()", "(product, amount=1)", 1),
     ),
     "a misspelled hook without the marker": Mistake(
         Code.HOOK_NOT_MARKED,

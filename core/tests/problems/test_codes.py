@@ -289,9 +289,12 @@ def two(): ...
         hook("pegboard_health_checks", "return [pegboard.HealthCheck('vault', print)] * 2")
     ),
     Code.COLLISION_TABLE: both(MODELS),
-    Code.COLLISION_HOOK: both(
-        "import sys\n@pegboard.hookspec\ndef pegboard_shop_priced(): ...\n"
-        + hook("pegboard_hookspecs", "return sys.modules[__name__]")
+    Code.COLLISION_HOOK: Mistake(
+        plugins=dict.fromkeys(
+            ("shop", "shop_sale"),
+            "import sys\n@pegboard.hookspec\ndef pegboard_shop_sale_priced(): ...\n"
+            + hook("pegboard_hookspecs", "return sys.modules[__name__]"),
+        )
     ),
     Code.COLLISION_PROVIDER: both(hook("pegboard_cache_strategy", "return None", arguments="app")),
     Code.COLLISION_SERVICE: both(

@@ -77,7 +77,7 @@ class TestNotes(PluginContract):
                     pens: int = pegboard.setting(1, doc="How many pens there are.")
 
                 @pegboard.hookspec
-                def notes_pens(app):
+                def pegboard_notes_pens(app):
                     """Return more pens."""
 
                 @pegboard.hookimpl
@@ -90,7 +90,7 @@ class TestNotes(PluginContract):
 
                 @pegboard.hookimpl
                 def pegboard_setup(app):
-                    pens = pegboard.get_registry(app).hook.notes_pens(app=app)
+                    pens = pegboard.get_registry(app).hook.pegboard_notes_pens(app=app)
                     app.extensions["notes"] = pens
                     app.extensions["known"] = known(app.name)
                     try:
@@ -495,7 +495,7 @@ class Hook(Written):
     """A plugin with a hook of its own."""
 
     docstring = '"""Return more pens."""'
-    call = "pegboard.get_registry(app).hook.notes_pens(app=app)"
+    call = "pegboard.get_registry(app).hook.pegboard_notes_pens(app=app)"
     documents_text: str | None = None
 
     @pytest.fixture
@@ -512,7 +512,7 @@ class Hook(Written):
             import sys
 
             @pegboard.hookspec
-            def notes_pens(app):
+            def pegboard_notes_pens(app):
                 {self.docstring}
 
             @pegboard.hookimpl
@@ -527,25 +527,25 @@ class Hook(Written):
         return "notes"
 
 
-@breaks(PluginContract, HOOKS, "the hook notes_pens of notes has no docstring")
+@breaks(PluginContract, HOOKS, "the hook pegboard_notes_pens of notes has no docstring")
 class TestHookWithoutDocstring(Hook):
     """Nobody knows when it is called."""
 
     docstring = "pass"
 
 
-@breaks(PluginContract, HOOKS, "the hook notes_pens of notes is declared, and never called")
+@breaks(PluginContract, HOOKS, "the hook pegboard_notes_pens of notes is declared, and never c")
 class TestUnusedHook(Hook):
     """Who implements it waits in vain."""
 
     call = "pass"
 
 
-@breaks(PluginContract, HOOKS, "the hook notes_pens of notes is not documented")
+@breaks(PluginContract, HOOKS, "the hook pegboard_notes_pens of notes is not documented")
 class TestUndocumentedHook(Hook):
     """No page names it."""
 
-    documents_text = "# Notes of notes_pens_left"
+    documents_text = "# Notes of pegboard_notes_pens_left"
 
 
 @breaks(PluginContract, FAILURES, "line 6: pegboard_setup raises RuntimeError. Raise pegboard.Sta")

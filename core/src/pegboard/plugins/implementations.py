@@ -4,6 +4,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -192,15 +193,44 @@ def _unknown(
     """Yield a problem for each implementation of a hook that nobody declares."""
     known = known_hooks(manager)
     for one in found:
-        if one.hook not in known and not one.is_optional:
-            near = difflib.get_close_matches(one.hook, known, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            yield candidate.problem(
-                Code.HOOK_UNKNOWN,
-                f"it implements {one.hook}, which is no hook{one.place}",
-                f"{hint}The hooks: {', '.join(sorted(known))}. A hook of a plugin that may be "
-                "absent is implemented with @pegboard.hookimpl(optionalhook=True).",
+        if one.hook in known:
+            continue
+        if one.is_optional:
+            near = _resembled(manager, one.hook)
+            hint = f"Did you mean {near}?"
+        else:
+            near = next(iter(difflib.get_close_matches(one.hook, known, n=1)), None)
+            hint = (
+                f"{f'Did you mean {near}? ' if near else ''}The hooks: {', '.join(sorted(known))}. "
+                "A hook of a plugin that may be absent is implemented with "
+                "@pegboard.hookimpl(optionalhook=True)."
             )
+        if near or not one.is_optional:
+            summary = f"it implements {one.hook}, which is no hook{one.place}"
+            yield candidate.problem(Code.HOOK_UNKNOWN, summary, hint)
+
+
+def _resembled(manager: pluggy.PluginManager, name: str) -> str | None:
+    """Return the hook of the core or of an active plugin that a name is a misspelling of.
+
+    The names of plugins are compared by themselves: the hooks of two often end alike, and one of
+    them may be absent.
+    """
+    plugins = [plugin for plugin, _ in manager.list_name_plugin()]
+    given = name.removeprefix(_PREFIX).split("_")
+    found: list[tuple[float, str]] = []
+    for hook in known_hooks(manager):
+        part = hook.removeprefix(_PREFIX)
+        owners = [plugin for plugin in plugins if part.startswith(f"{plugin}_")]
+        length = max((owner.count("_") + 1 for owner in owners), default=0)
+        words = part.split("_")
+        likeness = min(
+            SequenceMatcher(None, "_".join(one), "_".join(other)).ratio()
+            for one, other in ((given[:length], words[:length]), (given[length:], words[length:]))
+        )
+        found.append((likeness, hook))
+    likeness, nearest = max(found)
+    return nearest if likeness >= _NEAR else None
 
 
 def _misspelled(candidate: Candidate, obj: Any) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Registering plugins, and the hooks that they declare, with pluggy."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -43,12 +43,35 @@ def register(
 
     The object is None if its hooks cannot be looked at.
     """
+    obj, problems = _load(candidate)
+    if problems:
+        return None, problems
+    if (problem := check_object(manager, candidate, obj)) is not None:
+        return None, [problem]
+    mistakes: list[Problem | Collision] = [
+        *find_wrong_arguments(manager, candidate, implementations_of(manager, obj))
+    ]
+    try:
+        if not mistakes:
+            manager.register(obj, candidate.name)
+    except pluggy.PluginValidationError as error:
+        if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
+            manager.unregister(name=candidate.name)
+        mistakes.append(_wrong_mark(manager, candidate, obj, error))
+    except ValueError:
+        name = manager.get_name(obj)
+        return None, [_same_object(candidate, next(one for one in registered if one.name == name))]
+    return obj, mistakes
+
+
+def _load(candidate: Candidate) -> tuple[object, list[Problem | Collision]]:
+    """Import a candidate; return its object, and why it cannot be imported."""
     if candidate.fault is not None:
         hint = f"Install {candidate.label} anew, or remove what is left of it."
         return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
         with step("import", candidate.name):
-            obj = candidate.load()
+            return candidate.load(), []
     except StartupError as error:
         line = line_at_fault(error, candidate.package)
         place = f", at {line}" if line else ""
@@ -66,31 +89,17 @@ def register(
                 f"{_remedy(candidate, error)}, or disable the plugin (PEGBOARD_PLUGINS_DISABLED).",
             )
         ]
-    if (problem := check_object(manager, candidate, obj)) is not None:
-        return None, [problem]
-    mistakes: list[Problem | Collision] = [
-        *find_wrong_arguments(manager, candidate, implementations_of(manager, obj))
-    ]
-    try:
-        if not mistakes:
-            manager.register(obj, candidate.name)
-    except pluggy.PluginValidationError as error:
-        if manager.has_plugin(candidate.name):  # older releases of pluggy keep half of it
-            manager.unregister(name=candidate.name)
-        mistakes.append(_wrong_mark(manager, candidate, obj, error))
-    except ValueError:
-        name = manager.get_name(obj)
-        other = next(one for one in registered if one.name == name)
-        collision = Collision(
-            Code.PLUGIN_REGISTERED_TWICE,
-            later=candidate,
-            earlier=other,
-            later_summary=f"it is the same object as plugin {other.name}",
-            earlier_summary=f"it is the same object as plugin {candidate.name}",
-            change="Give each plugin a module of its own",
-        )
-        return None, [collision]
-    return obj, mistakes
+
+
+def _same_object(later: Candidate, earlier: Candidate) -> Collision:
+    return Collision(
+        Code.PLUGIN_REGISTERED_TWICE,
+        later,
+        earlier,
+        later_summary=f"it is the same object as plugin {earlier.name}",
+        earlier_summary=f"it is the same object as plugin {later.name}",
+        change="Give each plugin a module of its own",
+    )
 
 
 def _remedy(candidate: Candidate, error: BaseException) -> str:
@@ -128,11 +137,10 @@ def add_hookspecs(
             for specifications in call_hook(manager, candidate.name, "pegboard_hookspecs"):
                 for name, specification in _declared(manager, specifications):
                     declared.append((name, specification))
-                    owner = _Owner(candidate, locate_function(specification))
-                    if name in owners:
-                        yield _same_hook(name, candidate, owner.place, owners[name])
+                    if (mistake := _wrong_name(name, specification, candidate, owners)) is not None:
+                        yield mistake
                         continue
-                    owners[name] = owner
+                    owners[name] = _Owner(candidate, locate_function(specification))
                     yield from _unusable_arguments(name, specification, candidate)
                     try:
                         manager.add_hookspecs(type(name, (), {name: staticmethod(specification)}))
@@ -141,16 +149,7 @@ def add_hookspecs(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - code of a plugin may fail in any way
-            place = (
-                ""
-                if locate_error(error, candidate.package)
-                else place_of(manager, candidate.name, "pegboard_hookspecs")
-            )
-            yield candidate.problem(
-                Code.HOOK_SPECIFICATIONS_INVALID,
-                f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}{place}",
-                "Return a module or class whose functions are marked with pegboard.hookspec.",
-            )
+            yield _unreadable(manager, candidate, error)
     for name, refusal in refused.items():
         plugin = by_name[name]
         marked = implementations_of(manager, refusal.plugin)
@@ -169,6 +168,39 @@ def _declared(manager: pluggy.PluginManager, specifications: Any) -> list[tuple[
         message = f"did not find any {PROJECT!r} hooks in {specifications!r}"
         raise ValueError(message)
     return found
+
+
+def _unreadable(
+    manager: pluggy.PluginManager, candidate: Candidate, error: BaseException
+) -> Problem:
+    place = ""
+    if not locate_error(error, candidate.package):
+        place = place_of(manager, candidate.name, "pegboard_hookspecs")
+    return candidate.problem(
+        Code.HOOK_SPECIFICATIONS_INVALID,
+        f"pegboard_hookspecs failed: {describe_error(error, candidate.package)}{place}",
+        "Return a module or class whose functions are marked with pegboard.hookspec.",
+    )
+
+
+def _wrong_name(
+    name: str, specification: Any, candidate: Candidate, owners: Mapping[str, _Owner]
+) -> Problem | Collision | None:
+    """Return what is wrong with the name of a hook: it is taken, or lacks the plugin's prefix."""
+    place = locate_function(specification)
+    # A module that is given to `create_app` may be named after a package such as pegboard_shop.
+    prefix = f"{PROJECT}_{candidate.name.removeprefix(f'{PROJECT}_')}_"
+    has_prefix = name.startswith((prefix, f"{PROJECT}_{candidate.name}_"))
+    owner = owners.get(name)
+    if owner is not None and (owner.plugin is None or has_prefix):
+        return _same_hook(name, candidate, place, owner)
+    if has_prefix:
+        return None
+    return candidate.problem(
+        Code.HOOK_SPECIFICATIONS_INVALID,
+        f"its hook {name} has not the prefix {prefix}{place}",
+        f"Begin its name with {prefix}, which no hook of another plugin has.",
+    )
 
 
 def _unusable_arguments(name: str, specification: Any, candidate: Candidate) -> Iterator[Problem]:

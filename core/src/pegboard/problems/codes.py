@@ -220,7 +220,8 @@ class Code(ProblemCode):
         "PB_HOOK_UNKNOWN",
         (
             "The plugin implements a hook that nobody declares. It is probably misspelled, or "
-            "belongs to a plugin that is not active."
+            "belongs to a plugin that is not active. One with `optionalhook=True` may be absent; "
+            "it is refused if its name resembles a hook of the core or of an active plugin."
         ),
         "it implements pegboard_blueprint, which is no hook, at example_shop/plugin.py:2",
         (
@@ -273,7 +274,11 @@ class Code(ProblemCode):
     )
     HOOK_SPECIFICATIONS_INVALID = (
         "PB_HOOK_SPECIFICATIONS_INVALID",
-        "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read.",
+        (
+            "The plugin declares hooks of its own (`pegboard_hookspecs`), and they cannot be read, "
+            "have arguments that no implementation can take, or lack the plugin's prefix in their "
+            "names."
+        ),
         "pegboard_hookspecs failed: ValueError: did not find any 'pegboard' hooks in …",
         "Return a module or class whose functions are marked with pegboard.hookspec.",
     )
@@ -598,8 +603,8 @@ class Code(ProblemCode):
         "PB_COLLISION_HOOK",
         "Two plugins, or a plugin and the core, declare a hook of the same name.",
         (
-            "hook pegboard_shop_priced belongs to plugin shop (example-shop 1.0) too"
-            ", at example_stock/plugin.py:3 and example_shop/plugin.py:3"
+            "hook pegboard_shop_sale_priced belongs to plugin shop (example-shop 1.0) too"
+            ", at example_shop_sale/plugin.py:3 and example_shop/plugin.py:3"
         ),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
