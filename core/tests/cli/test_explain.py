@@ -89,9 +89,27 @@ def pegboard_stages(app):
 """
 
 
+FULL = """
+class Full:
+    name, order = "full", 250
+    def bind(self, route):
+        return self
+    def prepare(self, call):
+        if "HTTP_FULL" in call.environ:
+            pegboard.abort(429, "Full.")
+    def complete(self, call, replies):
+        return None
+
+@pegboard.hookimpl
+def pegboard_stages(app):
+    return [Full()]
+"""
+
+
 @pytest.fixture
 def shop(plugin_folder: PluginFolder) -> None:
-    """Install a plugin with a resource and a view, and one that guards every view."""
+    """Install plugins: one with a resource and a view, one with guards, one that is full."""
+    plugin_folder.add("full", FULL)
     plugin_folder.add("shop", SHOP)
     plugin_folder.add("guard", GUARD)
 
@@ -210,6 +228,8 @@ def test_what_another_plugin_does_to_a_request_is_its(make_app: MakeApp, explain
         ("GET", "/nowhere", "404 Not Found: no route matches"),
         ("POST", "/api/orders", "308 Permanent Redirect to /api/orders/"),
         ("PUT", "/api/shop/7", "405 Method Not Allowed: this path has OPTIONS, POST"),
+        ("TRACE", "/nowhere", "404 Not Found: no route matches"),
+        ("TRACE", "/health", "405 Method Not Allowed: this path has GET, HEAD, OPTIONS"),
         ("BREW", "/health", "405 Method Not Allowed: this path has GET, HEAD, OPTIONS"),
         ("HEAD", "/health", "HEAD /health"),
         ("OPTIONS", "/api/shop/7", "OPTIONS /api/shop/<int:number>"),
@@ -219,13 +239,18 @@ def test_what_another_plugin_does_to_a_request_is_its(make_app: MakeApp, explain
 def test_the_outcome_is_that_of_the_request(
     make_app: MakeApp, explain: Any, method: str, path: str, outcome: str
 ) -> None:
-    """Also where no route matches: it is compared with what the client gets."""
-    app = make(make_app, "shop")
+    """Also where no route matches: it is compared with what the client gets, also from a stage."""
+    app = make(make_app, "shop", "full")
     found = explain(app, method, path)
     assert outcome == found["outcome"]
     if outcome[0].isdigit():
-        status = app.test_client().open(path, method=method).status_code
-        assert [str(status)] == [one["status"] for one in found["answers"]]
+        client = app.test_client()
+        sent = [
+            client.open(path, method=method, headers=headers).status_code
+            for headers in ({}, {"full": "1"})
+        ]
+        told = [one["status"] for one in found["answers"]]
+        assert [str(sent[0]), "4XX, 5XX", 429] == [*told, sent[1]]
 
 
 @pytest.mark.usefixtures("shop")

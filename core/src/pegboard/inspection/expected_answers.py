@@ -50,12 +50,17 @@ def answers_of(app: Flask, route: Route, match: Match) -> Iterator[ExpectedAnswe
             yield ExpectedAnswer("200", "OK", ("Allow",))
         else:
             yield ExpectedAnswer("any", f"what {describe(route.function)} answers", ())
-        if match.handlers:
-            yield ExpectedAnswer("4XX, 5XX", "what a stage answers", ())
+        yield from answers_of_stages(match)
         return
     for status, response in sorted(operation["responses"].items()):
         headers = tuple(sorted(response.get("headers", {})))
         yield ExpectedAnswer(status, " ".join(response.get("description", "").split()), headers)
+
+
+def answers_of_stages(match: Match) -> Iterator[ExpectedAnswer]:
+    """Yield what stages may answer in place of what no document describes."""
+    if match.handlers:
+        yield ExpectedAnswer("4XX, 5XX", "what a stage answers", ())
 
 
 def answers_unmatched(outcome: str) -> Iterator[ExpectedAnswer]:

@@ -11,10 +11,10 @@ from werkzeug.routing import RequestRedirect
 
 from pegboard.annotations import RateLimit, rate_limit_of
 from pegboard.cache import CacheStage, declared_of, get_cache
-from pegboard.http import METHODS
 from pegboard.inspection.expected_answers import (
     ExpectedAnswer,
     answers_of,
+    answers_of_stages,
     answers_unmatched,
     operation_of,
 )
@@ -120,9 +120,13 @@ def explain_request(app: Flask, method: str, path: str) -> RequestReport:
         view = route and app.view_functions[route.endpoint]
         outcome, error = _outcome(app, method, sent.decode(errors="replace"), route)
         guards = tuple(guards_of(app, route, wrappers))
-        answers = tuple(answers_of(app, route, match) if route else answers_unmatched(outcome))
-        if error is not None and (handler := handler_of(app, error)) is not None:
-            outcome, answers = f"{outcome}; {handler.what} ({handler.owner}) answers", ()
+        if route is not None:
+            answers = [*answers_of(app, route, match)]
+        elif error is not None and (handler := handler_of(app, error)) is not None:
+            outcome = f"{outcome}; {handler.what} ({handler.owner}) answers"
+            answers = [*answers_of_stages(match)]
+        else:
+            answers = [*answers_unmatched(outcome), *answers_of_stages(match)]
         return RequestReport(
             method=method,
             path=path,
@@ -165,9 +169,6 @@ def _outcome(
         return f"405 Method Not Allowed: this path has {allowed}", error
     except HTTPException:
         pass
-    if method not in METHODS:
-        outcome = f"405 Method Not Allowed: {method} is no method of this service"
-        return outcome, MethodNotAllowed()
     return "404 Not Found: no route matches", NotFound()
 
 
