@@ -50,6 +50,31 @@ def test_names_are_on_standard_output_alone(project: Project, pegboard: Run) -> 
     assert f"{len(names)} combinations: all sets of plugins.\n" == done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments,told",
+    [
+        ([], "none, each alone, all, every pair"),
+        (["--strength", "3"], "none, each alone, all, every group of 3"),
+        (["--touching", "items"], "items alone, all, every pair with items"),
+        (["--max-jobs", "1"], "those that together have the most pairs"),
+        (
+            ["--max-jobs", "1", "--touching", "pegboard-audit"],
+            "those with audit that together have the most pairs",
+        ),
+    ],
+)
+def test_how_the_combinations_were_chosen_is_told(
+    project: Project, pegboard: Run, arguments: list[str], told: str
+) -> None:
+    """Without what an option leaves out."""
+    matrix = MATRIX.replace('"./audit"', '"./audit", "./mail"')
+    project(f"{matrix}\nsubsets = 1\n", items="", audit="", mail="")
+    done = pegboard("plugins", "matrix", *arguments)
+    count = len(done.stdout.split())
+    first, *_ = done.stderr.splitlines()
+    assert f"{count} combination{'s' * (count != 1)}: {told}." == first
+
+
 def test_json_has_all_that_is_known(project: Project, pegboard: Run) -> None:
     """Also what a bound leaves out, which is told on standard error, too."""
     project(MATRIX, items="", audit="pegboard-items")

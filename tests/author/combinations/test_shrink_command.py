@@ -63,6 +63,11 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     assert (True, False, 1) == (document["is_smallest"], document["is_flaky"], document["status"])
     assert {"plugins": [], "statuses": [0]} in document["runs"]
 
+    done = pegboard("plugins", "matrix", "--shrink", name, "--", "sh", "-c", "exit 3")
+    assert f"{FACTOR}-core: no other plugin\n" == done.stdout
+    assert "No plugin is to blame: it fails without any that can be left out." in done.stderr
+    assert "smaller" not in done.stderr
+
 
 def test_what_cannot_be_set_up_is_no_failure_of_its_command(
     project: Project, pegboard: Run, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,9 @@ from pegboard.combinations import COMMAND
 if TYPE_CHECKING:
     from tox_pegboard.combinations import Matrix
 
+_GROUPS = {1: ("plugin and value", "plugins and values"), 2: ("pair", "pairs")}
+"""What groups of a strength are called, one and several."""
+
 FORMATS = ("list", "json", "tox", "toml", "github", "gitlab")
 
 
@@ -110,8 +113,19 @@ def import_kit() -> ModuleType:
 
 def _tell(found: "Matrix") -> None:
     """Print to standard error how the combinations were chosen, and what they leave out."""
-    how = "all sets of plugins" if found.has_all_subsets else "none, each alone, all, every pair"
-    click.echo(f"{len(found.combinations)} combinations: {how}.", err=True)
+    count = len(found.combinations)
+    group, groups = _GROUPS.get(
+        found.strength, (f"group of {found.strength}", f"groups of {found.strength}")
+    )
+    beside = f" with {found.touching}" if found.touching else ""
+    if found.left_out:
+        how = f"those{beside} that together have the most {groups}"
+    elif found.has_all_subsets:
+        how = f"all sets of plugins{beside}"
+    else:
+        alone = f"{found.touching} alone" if found.touching else "none, each alone"
+        how = f"{alone}, all, every {group}{beside}"
+    click.echo(f"{count} combination{'s' * (count != 1)}: {how}.", err=True)
     if found.infeasible:
         names = ", ".join(found.infeasible)
         click.echo(f"In no combination, as all with it are excluded: {names}.", err=True)
@@ -120,7 +134,7 @@ def _tell(found: "Matrix") -> None:
     if found.left_out:
         click.echo(
             f"Left out: {len(found.left_out)} combinations, and with them "
-            f"{len(found.uncovered)} pairs that are in no other.",
+            f"{len(found.uncovered)} {groups} that are in no other.",
             err=True,
         )
         for text in found.uncovered:

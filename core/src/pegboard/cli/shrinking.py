@@ -136,6 +136,8 @@ def _remarks(report: Report) -> list[str]:
 
 def _size(report: Report) -> str:
     shrunk = report.shrunk
+    if not shrunk.plugins:
+        return "No plugin is to blame: it fails without any that can be left out."
     if report.is_smallest:
         end = "none of them failed so" if shrunk.failing_otherwise else "passed"
         return f"It is the smallest set: all smaller ones were run, and {end}."

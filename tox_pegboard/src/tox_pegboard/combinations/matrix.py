@@ -25,7 +25,11 @@ class Matrix:
     settings: Settings
     combinations: tuple[Combination, ...]
     has_all_subsets: bool
-    """Whether every set of plugins is there that can be installed."""
+    """Whether every set of plugins is there that can be installed, as far as none is left out."""
+    strength: int
+    """How many plugins and values a group has; every group is in some combination, or left out."""
+    touching: str | None
+    """The plugin that every combination has, if only such were wanted."""
     left_out: tuple[Combination, ...] = ()
     """The combinations that are not there, as there may be no more."""
     uncovered: tuple[str, ...] = ()
@@ -110,7 +114,9 @@ def make_matrix(
         )
         for python in space.axes["python"]
     }
-    if touching in order:
+    if touching not in order:  # the project's own, which every combination has
+        touching = None
+    if touching is not None:
         rows = [row for row in rows if touching in problem.plugins_of(row)]
     chosen = rows if max_jobs is None else choose(rows, strength, max_jobs)
     return Matrix(
@@ -118,6 +124,8 @@ def make_matrix(
         settings,
         tuple(_combination(row, problem, space) for row in chosen),
         problem.has_all_subsets,
+        strength,
+        touching,
         tuple(_combination(row, problem, space) for row in rows if row not in chosen),
         tuple(
             dict.fromkeys(
