@@ -266,14 +266,15 @@ def noun_faults(name: str, noun: str) -> Iterator[str]:
     if noun in FIRST_PARTY_NOUNS:
         yield f"{noun} is what operations of Pegboard itself are called by. {another}"
     model = _camel(noun)
+    called = f"the class of one {noun} would be called {model}"
     if (
         model in {*_written_names(), f"{_camel(name)}Settings"}
         or hasattr(builtins, model)
         or keyword.iskeyword(model)
     ):
-        yield f"the class of a {noun} would be called {model}, which is taken. {another}"
+        yield f"{called}, which is taken. {another}"
     elif model in {"I", "O"}:
-        yield f"the class of a {noun} would be called {model}, which looks like a digit. {another}"
+        yield f"{called}, which looks like a digit. {another}"
 
 
 @cache
