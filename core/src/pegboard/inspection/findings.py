@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pegboard.database import availability_hint
 from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.migrations import MigrationError, Orphan, check_revisions, find_orphans
-from pegboard.plugins import Plugin, changes_since_start, files_of
+from pegboard.plugins import ENTRY_POINT_GROUP, Plugin, changes_since_start, files_of
 from pegboard.problems import Problem
 from pegboard.settings import declarations_of
 
@@ -168,7 +168,7 @@ def find_doubled() -> Iterator[Finding]:
         if path is None:
             continue
         places.setdefault(name, {}).setdefault(Path(path).resolve(), version)
-        if name == "pegboard" or "pegboard.plugins" in groups:
+        if name == "pegboard" or ENTRY_POINT_GROUP in groups:
             names |= {name, *map(_required, requires)}
     for name in sorted(names & places.keys()):
         if len(places[name]) > 1:

@@ -23,6 +23,7 @@ from pegboard.plugins.last_start import (
     files_of,
     record_start,
 )
+from pegboard.plugins.metadata import ENTRY_POINT_GROUP
 from pegboard.plugins.parties import Collision, settle, titled
 from pegboard.plugins.places import locate_part, locate_route, locate_views, refused_blueprint
 from pegboard.plugins.registry import (
@@ -39,6 +40,7 @@ from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 __all__ = [
     "CORE_BLUEPRINTS",
     "CORE_COMMANDS",
+    "ENTRY_POINT_GROUP",
     "LONGEST_NAME",
     "PUBLIC_MODULES",
     "RESERVED_NAMES",

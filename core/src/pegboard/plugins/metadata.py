@@ -19,7 +19,8 @@ from packaging.version import Version
 if TYPE_CHECKING:
     from email.message import Message
 
-GROUP = "pegboard.plugins"
+ENTRY_POINT_GROUP = "pegboard.plugins"
+"""The group of the entry points that are plugins."""
 
 _VERSION = re.compile(r"^Version:[ \t]*(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _FOLDER = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^-]+)(?:-.*)?)?\.(?:dist|egg)-info")
@@ -114,7 +115,7 @@ def _plugins_of(distribution: MetadataDistribution) -> Iterator[InstalledPlugin]
         return
     described, fault = _describe(distribution)
     for name, value in entries:
-        entry_point = EntryPoint(name, value, GROUP)
+        entry_point = EntryPoint(name, value, ENTRY_POINT_GROUP)
         wrong = fault
         if not name or EntryPoint.pattern.match(value) is None:
             wrong = f"the entry point {f'{name} = {value}'.strip()!r} names no module"
@@ -132,7 +133,7 @@ def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in map(str.strip, lines):
         if line.startswith("[") and line.endswith("]"):
             group = line[1:-1].strip()
-        elif group == GROUP and line and not line.startswith(("#", ";")):
+        elif group == ENTRY_POINT_GROUP and line and not line.startswith(("#", ";")):
             name, _, value = map(str.strip, line.partition("="))
             yield name, value
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-GROUP = "pegboard.plugins"
+from pegboard.plugins import ENTRY_POINT_GROUP
 
 
 @contextmanager
@@ -106,7 +106,9 @@ def _importing() -> str:
 def _plugin_packages() -> set[str]:
     """Return the import packages of installed plugins."""
     found = [one for one in distributions() if _name(one)]
-    entries = [entry for one in found for entry in one.entry_points if entry.group == GROUP]
+    entries = [
+        entry for one in found for entry in one.entry_points if entry.group == ENTRY_POINT_GROUP
+    ]
     return {top(entry.module) for entry in entries}
 
 
@@ -120,7 +122,9 @@ def _is_named(distribution: Distribution, names: Collection[str]) -> bool:
 
 def _packages(distribution: Distribution) -> set[str]:
     """Return the import packages of a distribution, as far as its metadata tells."""
-    found = {top(entry.module) for entry in distribution.entry_points if entry.group == GROUP}
+    found = {
+        top(entry.module) for entry in distribution.entry_points if entry.group == ENTRY_POINT_GROUP
+    }
     found |= {*(distribution.read_text("top_level.txt") or "").split()}
     # An editable installation has no files of its own but metadata.
     for file in distribution.files or ():
@@ -137,7 +141,7 @@ def _refuse_misspelled(names: Iterable[str], found: Iterable[Distribution]) -> N
     known = {name for one in found for name in (_name(one), *_packages(one))}
     plugins: set[str] = set()
     for one in filter(_name, distributions()):
-        if any(entry.group == GROUP for entry in one.entry_points):
+        if any(entry.group == ENTRY_POINT_GROUP for entry in one.entry_points):
             plugins |= {_name(one), *_packages(one)}
     for name in names:
         near = get_close_matches(name, plugins, n=1, cutoff=0.85)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pytest
 from packaging.utils import canonicalize_name
 
+from pegboard.plugins import ENTRY_POINT_GROUP
 from pegboard.testing import proofs
 
 PROPERTY = "pegboard"
@@ -67,7 +68,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     environment = {
         "python": ".".join(platform.python_version_tuple()[:2]),
-        "plugins": sorted(one.name for one in entry_points(group="pegboard.plugins")),
+        "plugins": sorted(one.name for one in entry_points(group=ENTRY_POINT_GROUP)),
     }
     left_out = _left_out(session)
     for item in session.items:

@@ -21,9 +21,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
+from pegboard.plugins import ENTRY_POINT_GROUP
 from pegboard.testing.contracts.named import fail
 
-GROUP = "pegboard.plugins"
 BUILD_TIMEOUT = 300
 
 _LINK = re.compile(r"\]\(([^)#\s]+\.(?:md|rst|txt))(?:#[^)]*)?\)")
@@ -45,7 +45,7 @@ class Source:
     def find(cls, test: Path, plugin: str) -> "Source | None":
         """Return the nearest folder above a test whose distribution has the plugin, if any."""
         for folder in test.parents:
-            if plugin in cls(folder).project.get("entry-points", {}).get(GROUP, {}):
+            if plugin in cls(folder).project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {}):
                 return cls(folder)
         return None
 
@@ -155,8 +155,8 @@ class Wheel:
             yield "it does not require pegboard: add it to the dependencies, with a range"
         entries = ConfigParser(delimiters="=", interpolation=None)
         entries.read(self._metadata / "entry_points.txt", encoding="utf-8")
-        if not entries.has_option(GROUP, plugin):
-            yield f"it has no entry point {plugin} in the group {GROUP}"
+        if not entries.has_option(ENTRY_POINT_GROUP, plugin):
+            yield f"it has no entry point {plugin} in the group {ENTRY_POINT_GROUP}"
         if missing := sorted(source.files(package) - self.files):
             yield f"it lacks {', '.join(missing)}: include them in the configuration of the build"
 
