@@ -72,7 +72,7 @@ def heads_of(result: Result) -> list[str]:
 
 
 def test_one_plugin_is_meant_by_its_name(run: Run) -> None:
-    """The first argument is a plugin when it names one, and the revision follows."""
+    """The first argument is a plugin, or its distribution, when it names one."""
     run("migrate notes -m begin")
     assert ["notes"] == heads_of(run("upgrade notes"))
     assert ["notes"] == heads_of(run("revision notes -m second --rev-id two"))
@@ -81,9 +81,10 @@ def test_one_plugin_is_meant_by_its_name(run: Run) -> None:
     assert "notes: two Second (applied)\n" == run("upgrade notes two").output
     assert ["notes"] * 2 == heads_of(run("history notes"))
     assert ["notes"] == heads_of(run("current notes"))
+    assert ["notes"] == heads_of(run("current Example.Notes"))
     assert ["notes"] == heads_of(run("heads notes"))
     assert "" == run("branches notes").output
-    assert "notes: Rev: notes_0001\n" in run("show notes notes_0001").output
+    assert "notes: Rev: notes_0001\n" in run("show example-notes notes_0001").output
     assert "notes: stamped as notes_0001\n" == run("stamp notes notes_0001").output
     run("downgrade notes base")
     run("upgrade notes two")

@@ -187,6 +187,27 @@ def test_a_plugin_is_shown_with_what_it_contributes(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["plugins show", "explain", "plugins remove --yes"])
+def test_a_plugin_is_meant_by_the_name_of_its_distribution(run: Run, command: str) -> None:
+    """However it is spelled."""
+    done = run(f"{command} Example_Shop")
+    assert (0, "shop") == (done.exit_code, done.stdout[:4])
+
+
+def test_one_of_several_plugins_of_a_distribution_is_named(
+    run: Run, plugin_folder: PluginFolder
+) -> None:
+    """What removes data does not choose among them."""
+    plugin_folder.add("twin")
+    with next(plugin_folder.path.glob("example_twin*.dist-info/entry_points.txt")).open(
+        "a"
+    ) as file:
+        file.write("other = example_twin.plugin\n")
+    done = run("plugins remove example-twin")
+    message = "Error: example-twin has several plugins, other, twin: name one of them\n"
+    assert (1, message) == (done.exit_code, done.stderr)
+
+
 def test_the_state_of_the_schema_is_that_of_the_database(
     run: Run, plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:

@@ -29,7 +29,8 @@ def notes(plugin_folder: PluginFolder) -> PluginFolder:
 
 def test_a_plugin_is_not_imported_to_be_found(notes: PluginFolder) -> None:
     """Its package and the version of its distribution are known without that."""
-    subject = find_subject("notes", TIERS)
+    subject = find_subject("Example.Notes", TIERS)
+    assert "notes" == subject.name
     assert notes.path / "example_notes" == subject.folder
     assert ("example-notes", "1.0", ()) == (subject.distribution, subject.version, subject.needs)
 

@@ -240,8 +240,8 @@ def test_what_is_asked_for_wrongly_is_told(
 
     done = pegboard(*arguments, "audit", "--exclude", str(known))
     assert f"{known}:1: pegboard-audit has no reason" in done.stderr
-    assert "nothing is not installed; there are: audit" in pegboard(*arguments, "nothing").stderr
-    done = pegboard(*arguments, "audit")
+    assert "nothing is not installed. There are: audit" in pegboard(*arguments, "nothing").stderr
+    done = pegboard(*arguments, "Pegboard.Audit")
     assert 1 == done.returncode
     assert f"there is no sdist pegboard_audit-1.0.tar.gz in {sdists}" in done.stdout
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pegboard.cli.plugins_list import unknown_plugin
 from pegboard.combinations import (
     Compat,
     CompatError,
@@ -19,7 +20,7 @@ from pegboard.combinations import (
     read_exclusions,
     unneeded,
 )
-from pegboard.plugins import installed_plugins
+from pegboard.plugins import installed_plugins, plugins_named
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class TestedDistribution:
     help="What is installed with each plugin: a requirement, a wheel or a folder. Repeatable.",
 )
 @click.option(
-    "--plugin", "names", multiple=True, help="Only this plugin's distribution. Repeatable."
+    "--plugin", "names", multiple=True, help="Only this plugin, or distribution. Repeatable."
 )
 @click.option(
     "--exclude",
@@ -114,15 +115,16 @@ def compat(
 
 def _distributions(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     installed = installed_plugins()
+    wanted = [] if names else [*installed]
     for name in names:
-        if name not in {one.name for one in installed}:
-            known = ", ".join(sorted(one.name for one in installed))
-            message = f"{name} is not installed; there are: {known}"
-            raise click.ClickException(message)
+        named = plugins_named(name, installed)
+        if not named:
+            raise unknown_plugin(name, sorted(one.name for one in installed))
+        wanted += named
     found = {
         one.distribution.canonical_name: one.distribution.version
-        for one in installed
-        if one.distribution is not None and (not names or one.name in names)
+        for one in wanted
+        if one.distribution is not None
     }
     yield from sorted(found.items())
 

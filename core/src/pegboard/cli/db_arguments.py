@@ -8,6 +8,7 @@ from flask import g, has_app_context
 from flask.cli import ScriptInfo
 
 from pegboard.migrations import get_migrate
+from pegboard.plugins import get_registry, plugin_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,7 +63,18 @@ class DatabaseCommand(click.Command):
         if not has_app_context():
             ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
         g.x_arg = ctx.meta.get(X_ARGUMENTS, [])  # where Flask-Migrate reads it
+        if name := ctx.params.get("plugin"):
+            ctx.params["plugin"] = _plugin_name(name)
+        if arguments := ctx.params.get("arguments"):
+            ctx.params["arguments"] = (_plugin_name(arguments[0]), *arguments[1:])
         return super().invoke(ctx)
+
+
+def _plugin_name(name: str) -> str:
+    try:
+        return plugin_name(name, get_registry().plugins)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def note_x(context: click.Context, _option: click.Parameter | None, value: Sequence[str]) -> None:

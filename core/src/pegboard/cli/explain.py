@@ -45,10 +45,10 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
     with not_logged(Skipped), no_warnings():
         found = diagnose(info)
         if path is None and not what.startswith("/"):
-            _explain_plugin(found, what, as_json=as_json)
+            explained = _explain_plugin(found, what, as_json=as_json)
             problems = found.error.problems if found.error else ()
             # Those of the plugin itself were told as reasons.
-            if others := [one for one in problems if one.plugin != what]:
+            if others := [one for one in problems if one.plugin not in explained]:
                 StartupError(others).show()
         else:
             method, path = ("GET", what) if path is None else (what, path)
@@ -56,7 +56,8 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
             found.show_error()
 
 
-def _explain_plugin(found: Diagnosis, name: str, *, as_json: bool) -> None:
+def _explain_plugin(found: Diagnosis, name: str, *, as_json: bool) -> set[str]:
+    """Print why plugins are active or not; return their names."""
     candidates = found.find(name)
     if not candidates:
         raise unknown_plugin(name, [one.name for one in found.installed])
@@ -64,10 +65,11 @@ def _explain_plugin(found: Diagnosis, name: str, *, as_json: bool) -> None:
     if as_json:
         documents = [asdict(one) for one in activities]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
-        return
-    for activity in activities:
-        for line in _activity(activity):
-            click.echo(line)
+    else:
+        for activity in activities:
+            for line in _activity(activity):
+                click.echo(line)
+    return {one.name for one in candidates}
 
 
 def _explain_request(found: Diagnosis, method: str, path: str, *, as_json: bool) -> None:

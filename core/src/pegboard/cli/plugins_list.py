@@ -57,12 +57,13 @@ def show(info: ScriptInfo, name: str, *, as_json: bool) -> None:
     found = _diagnose(info)
     with no_warnings():
         plugins = report_plugins(found)
-    reports = [one for one in plugins.reports if one.name == name]
+    wanted = {(one.name, one.label) for one in found.find(name)}
+    reports = [one for one in plugins.reports if (one.name, one.label) in wanted]
     if not reports:
         raise unknown_plugin(name, [one.name for one in plugins.reports])
     if as_json:
-        claim = {"claimed_grade": _claimed_grades().get(name)}
-        documents = [{**one.as_json(), **claim} for one in reports]
+        grades = _claimed_grades()
+        documents = [{**one.as_json(), "claimed_grade": grades.get(one.name)} for one in reports]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
         for report in reports:
@@ -114,8 +115,7 @@ def _claimed_grades() -> dict[str, str]:
 
 
 def _row(report: PluginReport, claim: str) -> tuple[str, ...]:
-    label = f"{report.distribution or '-'} {report.version or ''}".strip()
-    head = (report.name, label, report.state.word, claim)
+    head = (report.name, report.label or "-", report.state.word, claim)
     known = report.known
     if known is None:
         return (*head, *["-"] * (len(_HEADER) + len(_WIDE) - len(head)))
@@ -132,12 +132,11 @@ def _row(report: PluginReport, claim: str) -> tuple[str, ...]:
 
 
 def _details(report: PluginReport) -> Iterator[str]:
-    label = f"{report.distribution} {report.version}" if report.distribution else "-"
     kind = "Pegboard's own" if report.is_first_party else "third-party"
     yield f"{report.name}: {report.state.word}"
     if report.state.reason:
         yield from wrapped(report.state.reason)
-    yield f"  distribution  {label} ({kind})"
+    yield f"  distribution  {report.label or '-'} ({kind})"
     yield f"  requires      {', '.join(report.requires) or 'nothing'}"
     yield f"  claims        {_claimed_grades().get(report.name, 'no grade')}"
     if report.known is None:

@@ -28,6 +28,7 @@ from pegboard.plugins import (
     get_registry,
     installed_plugins,
     plugin_in_wheel,
+    plugin_name,
 )
 from pegboard.settings import CoreSettings, configure, get_settings
 
@@ -68,6 +69,10 @@ def remove(info: ScriptInfo, name: str, *, yes: bool, wheel: Path | None) -> Non
 
 def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
     registry = get_registry()
+    try:
+        name = plugin_name(name, found.installed)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     plugin = next((plugin for plugin in registry.plugins if plugin.name == name), None)
     if plugin is not None:
         dependents = registry.dependents(plugin)

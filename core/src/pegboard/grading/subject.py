@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from pegboard.grading.errors import GradeError, Unavailable
 from pegboard.grading.options import Options, read_options
-from pegboard.plugins import Candidate, installed_plugins
+from pegboard.plugins import Candidate, installed_plugins, plugin_name
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -93,6 +93,10 @@ def find_subject(name: str, tiers: Collection[str], source: Path | None = None) 
     another's, or a table of the grade with mistakes.
     """
     installed = installed_plugins()
+    try:
+        name = plugin_name(name, installed)
+    except ValueError as error:
+        raise GradeError(str(error)) from error
     candidate = next((one for one in installed if one.name == name), None)
     if candidate is None:
         names = ", ".join(one.name for one in installed) or "none"

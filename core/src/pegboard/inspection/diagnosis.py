@@ -15,6 +15,7 @@ from pegboard.plugins import (
     get_registry,
     installed_plugins,
     may_skip,
+    plugins_named,
 )
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings import configure
@@ -84,8 +85,8 @@ class Diagnosis(Built):
         }
 
     def find(self, name: str) -> tuple[Candidate, ...]:
-        """Return the installed plugins of a name: several if distributions share it."""
-        return tuple(one for one in self.installed if one.name == name)
+        """Return the installed plugins that have a name, or whose distribution has it."""
+        return plugins_named(name, self.installed)
 
     def plugin(self, name: str) -> Plugin | None:
         """Return what a plugin contributes, as far as that is known; None if it is not."""

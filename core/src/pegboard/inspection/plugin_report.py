@@ -78,6 +78,11 @@ class PluginReport:
     known: KnownPlugin | None
     """What it contributes; None if it was not imported."""
 
+    @property
+    def label(self) -> str | None:
+        """Name and version of its distribution, as `Candidate.label`."""
+        return self.distribution and f"{self.distribution} {self.version}"
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         known = self.known or KnownPlugin()

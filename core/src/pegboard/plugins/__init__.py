@@ -14,6 +14,8 @@ from pegboard.plugins.discovery import (
     Candidate,
     find_exclusion,
     installed_plugins,
+    plugin_name,
+    plugins_named,
     select_plugins,
 )
 from pegboard.plugins.hooks import hookimpl, hookspec
@@ -72,6 +74,8 @@ __all__ = [
     "may_skip",
     "note_endpoints",
     "plugin_in_wheel",
+    "plugin_name",
+    "plugins_named",
     "record_start",
     "refused_blueprint",
     "rules_of",

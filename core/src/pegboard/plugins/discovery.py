@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import TypeVar
+
+from packaging.utils import canonicalize_name
 
 from pegboard.plugins.metadata import Distribution, InstalledPlugin, read_plugins
 from pegboard.problems import Code, Problem, StartupError
@@ -76,6 +79,9 @@ class Candidate:
         return replace(problem, plugin=self.name, distribution=self.label)
 
 
+C = TypeVar("C", bound=Candidate)
+
+
 def installed_plugins(folder: Path | None = None) -> tuple[Candidate, ...]:
     """Return the plugins of all installed distributions, or of those in a folder, by name.
 
@@ -83,6 +89,31 @@ def installed_plugins(folder: Path | None = None) -> tuple[Candidate, ...]:
     """
     found = [_from_installed(plugin) for plugin in read_plugins(folder)]
     return tuple(sorted(found, key=lambda candidate: (candidate.name, str(candidate.distribution))))
+
+
+def plugins_named(name: str, plugins: Iterable[C]) -> tuple[C, ...]:
+    """Return the plugins of a name, or else those of the distribution with that name.
+
+    There are several if distributions share the name of a plugin, or one has several plugins.
+    """
+    known = tuple(plugins)
+    named = tuple(one for one in known if one.name == name)
+    distribution = canonicalize_name(name)
+    return named or tuple(
+        one for one in known if one.distribution and one.distribution.canonical_name == distribution
+    )
+
+
+def plugin_name(name: str, plugins: Iterable[Candidate]) -> str:
+    """Return the name of the plugin of a distribution with that name; else the name as it is.
+
+    Raises `ValueError` for a distribution that has several plugins.
+    """
+    names = sorted({one.name for one in plugins_named(name, plugins)}) or [name]
+    if len(names) > 1:
+        message = f"{name} has several plugins, {', '.join(names)}: name one of them"
+        raise ValueError(message)
+    return names[0]
 
 
 @timed("find the plugins")
