@@ -681,15 +681,27 @@ class TestLeftTable:
         return "notes"
 
 
-@breaks(PluginContract, REMOVAL, "leaves on postgresql: function notes_now", database="postgresql")
-class TestLeftFunction:
-    """A function in PostgreSQL that no downgrade drops."""
+@breaks(
+    PluginContract,
+    REMOVAL,
+    "leaves on postgresql: function notes_now(), schema notes_own, text search configuration "
+    "notes_search, type notes_pair. Drop",
+    database="postgresql",
+)
+class TestLeftObjects:
+    """Objects of PostgreSQL, other than tables, that no downgrade drops."""
 
     @pytest.fixture
     def plugin_name(self, plugin_folder: PluginFolder) -> str:
-        """SQLite has no functions."""
-        make = "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
-        plugin_folder.add_table("notes", upgrade=f"op.execute({make!r})")
+        """SQLite has none of them."""
+        made = (
+            "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+            "CREATE SCHEMA notes_own",
+            "CREATE TEXT SEARCH CONFIGURATION notes_search (COPY = simple)",
+            "CREATE TYPE notes_pair AS (a integer, b integer)",
+            "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+        )
+        plugin_folder.add_table("notes", upgrade="; ".join(f"op.execute({one!r})" for one in made))
         return "notes"
 
 
