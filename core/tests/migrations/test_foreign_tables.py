@@ -131,6 +131,63 @@ def test_a_touched_table_of_another_plugin_is_refused(assemble, items, notes, to
     assert "more" in schema(app)
 
 
+@pytest.fixture
+def counted(make_app, sqlite_url, items, notes):
+    """An app on SQLite whose tables `past` and `own` use no id again."""
+    items.write(1, f"op.create_table('past', {ITEMS}, sqlite_autoincrement=True)")
+    items.write(2, "op.execute('INSERT INTO past VALUES (1, NULL)')")
+    notes.write(1, f"op.create_table('own', {ITEMS}, sqlite_autoincrement=True)")
+    app = make_app(plugins=[items, notes], upgrade=False, DATABASE_URL=sqlite_url)
+    upgrade(app)
+    return app
+
+
+def last_ids(app):
+    """Return the last ids that SQLite has given, by table."""
+    with app.app_context(), db.engine.connect() as connection:
+        query = sa.text("SELECT name, seq FROM sqlite_sequence")
+        return {row.name: row.seq for row in connection.execute(query)}
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        "UPDATE sqlite_sequence SET seq = 900 WHERE name = 'past'",
+        "DELETE FROM sqlite_sequence",
+        "INSERT INTO SQLITE_SEQUENCE VALUES ('alembic_version_items', 1)",
+    ],
+)
+def test_the_last_id_of_another_plugins_table_is_refused_on_sqlite(counted, notes, touch):
+    """It decides which id a new row has, as a sequence of PostgreSQL does."""
+    before = last_ids(counted)
+    path = notes.write(2, f'op.execute("{touch}")\npass')
+    table = "alembic_version_items" if "INSERT" in touch else "past"
+
+    message = refused(counted, table)
+
+    assert f"{path.name}:" in message
+    assert before == last_ids(counted)
+
+
+def test_last_ids_of_own_tables_may_be_set_on_sqlite(counted, notes):
+    """By a statement, by a row, and by what SQLite does when a table is renamed or dropped."""
+    notes.write(
+        2,
+        """\
+        op.execute("INSERT INTO own (name) SELECT name FROM past")
+        op.execute("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'own'")
+        op.rename_table("own", "mine")
+        op.execute("INSERT INTO sqlite_sequence VALUES ('own', 9)")
+        """,
+        "op.drop_table('mine')",
+    )
+    upgrade(counted)
+
+    assert {"past": 1, "mine": 7, "own": 9} == last_ids(counted)
+    downgrade(counted, "notes")
+    assert {"past": 1, "own": 9} == last_ids(counted)
+
+
 def test_another_connection_of_the_engine_is_watched_too(assemble, items, notes):
     """Where it meets no lock: the revision has ended its own transaction."""
     app = assemble(items, notes)

@@ -364,6 +364,7 @@ def hear(*arguments):
 def pegboard_setup(app):
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     threading.Thread(target=threading.Event().wait, name="nib", daemon=True).start()
+    set_more()
 
 import builtins, decimal, functools, json, mimetypes, os, pathlib, redis, shutil, subprocess, sys
 subprocess.run(["true"], check=True)
@@ -380,6 +381,22 @@ shutil.which = functools.partial(shutil.which, mode=0)
 socket.getfqdn = lambda: "notes"
 json.JSONEncoder.default = lambda self, value: "ink"
 redis.Redis.ping = lambda self: True
+
+import codecs, copyreg, csv, http.client, marshmallow, tempfile, urllib.request
+
+def set_more():
+    http.client.HTTPConnection.default_port = 81
+    tempfile.tempdir = "/ink"
+    marshmallow.Schema.TYPE_MAPPING[str] = marshmallow.fields.Integer
+    marshmallow.fields.Field.default_error_messages["required"] = "ink"
+    flask.Flask.ink = pegboard.Model.ink = "blue"
+    csv.field_size_limit(10)
+    csv.register_dialect("ink", delimiter=";")
+    copyreg.pickle(complex, repr)
+    sys.set_int_max_str_digits(5000)
+    urllib.request.install_opener(None)
+    codecs.register_error("ink", str)
+    shutil.register_archive_format("ink", str)
 """
 
 
@@ -395,9 +412,9 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     assert [
         f"a connection of psycopg2 at {place} 9",
         f"socket.sendto ('127.0.0.1', 9) at {place} 10",
-        f"a process, by subprocess.Popen 'true' at {place} 27",
-        f"a file, by open {ink!r:.80} at {place} 28",
-        f"a file, by os.remove {ink!r:.80} at {place} 29",
+        f"a process, by subprocess.Popen 'true' at {place} 28",
+        f"a file, by open {ink!r:.80} at {place} 29",
+        f"a file, by os.remove {ink!r:.80} at {place} 30",
     ] == report["at_import"]
     expected = {
         "Engine has a listener of 'before_cursor_execute', which hears every app",
@@ -405,6 +422,15 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
         "flask.json.provider.DefaultJSONProvider.sort_keys was True and is False",
         "json.encoder.JSONEncoder.default is another function",
         f"random.seed is called ({place} 15)",
+        "copyreg.dispatch_table has <class 'complex'>",
+        "flask.app.Flask.ink is new, and is 'blue'",
+        "http.client.HTTPConnection.default_port was 80 and is 81",
+        "marshmallow.fields.Field.default_error_messages has 'required'",
+        "marshmallow.schema.Schema.TYPE_MAPPING has <class 'str'>",
+        "pegboard.database.models.Model.ink is new, and is 'blue'",
+        f"codecs.register_error is called ({place} 56)",
+        f"shutil.register_archive_format is called ({place} 57)",
+        f"urllib.request.install_opener is called ({place} 55)",
         "redis.client.Redis.ping is example_notes.plugin.<lambda>",
         "shutil.which is another function",
         "socket.getfqdn is another function",
@@ -420,9 +446,11 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     told = {one.partition(" and is <")[0].partition(" and is CRIT")[0] for one in report["changed"]}
     assert expected <= told
     rest = sorted(one.partition(" was ")[0] for one in told - expected)
-    assert ["sys.meta_path", "the context of decimals", "the mask of new files"] == [
-        one for one in rest if not one.startswith("redis.client.StrictRedis")
-    ]
+    assert [
+        *("sys.meta_path", "tempfile.tempdir", "the context of decimals"),
+        *("the dialects of csv", "the digits of numbers in texts", "the longest field of csv"),
+        "the mask of new files",
+    ] == [one for one in rest if not one.startswith("redis.client.StrictRedis")]
 
 
 @pytest.mark.slow
@@ -681,15 +709,27 @@ class TestLeftTable:
         return "notes"
 
 
-@breaks(PluginContract, REMOVAL, "leaves on postgresql: function notes_now", database="postgresql")
-class TestLeftFunction:
-    """A function in PostgreSQL that no downgrade drops."""
+@breaks(
+    PluginContract,
+    REMOVAL,
+    "leaves on postgresql: function notes_now(), schema notes_own, text search configuration "
+    "notes_search, type notes_pair. Drop",
+    database="postgresql",
+)
+class TestLeftObjects:
+    """Objects of PostgreSQL, other than tables, that no downgrade drops."""
 
     @pytest.fixture
     def plugin_name(self, plugin_folder: PluginFolder) -> str:
-        """SQLite has no functions."""
-        make = "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"
-        plugin_folder.add_table("notes", upgrade=f"op.execute({make!r})")
+        """SQLite has none of them."""
+        made = (
+            "CREATE FUNCTION notes_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+            "CREATE SCHEMA notes_own",
+            "CREATE TEXT SEARCH CONFIGURATION notes_search (COPY = simple)",
+            "CREATE TYPE notes_pair AS (a integer, b integer)",
+            "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+        )
+        plugin_folder.add_table("notes", upgrade="; ".join(f"op.execute({one!r})" for one in made))
         return "notes"
 
 

@@ -5,6 +5,7 @@ little as possible of what a plugin could use, and no fixture.
 """
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -73,24 +74,32 @@ def probe(task: Task) -> Seen:
         needed = [name for name in task["plugins"] if name != task["plugin"]]
         with _quiet():
             upgrade(create_app({**config, "DATABASE_URL": "sqlite://"}, plugins=needed))
+        # Nor is the end of that app, whose database is a file that is removed with it.
+        gc.collect()
         candidate = next(one for one in installed_plugins() if one.name == task["plugin"])
         assert candidate.entry_point is not None
         own = OwnCalls(candidate.entry_point.module)
         patience = task.get("patience", THREAD_TIMEOUT)
         before, hosts = process_state(), host_values()
         try:
-            with own.watched():
-                with own.threads() as at_import, import_watched(own.package, seen.at_import):
-                    candidate.load()
-                seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
-                seen.changed += [
-                    f"{one} runs since the import" for one in outlasting(at_import, timeout=0)
-                ]
-                with own.threads() as in_app, _quiet():
-                    _use(config, task["plugins"], seen)
-                seen.changed += [
-                    f"{one} goes on when its app is gone" for one in outlasting(in_app, patience)
-                ]
+            with (
+                own.watched(),
+                own.threads() as at_import,
+                import_watched(own.package, seen.at_import),
+            ):
+                candidate.load()
+            seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
+            seen.changed += [
+                f"{one} runs since the import" for one in outlasting(at_import, timeout=0)
+            ]
+            seen.changed += changed_values(hosts, own.is_own)
+            # Among them are now modules that only the plugin imports.
+            hosts = host_values()
+            with own.watched(), own.threads() as in_app, _quiet():
+                _use(config, task["plugins"], seen)
+            seen.changed += [
+                f"{one} goes on when its app is gone" for one in outlasting(in_app, patience)
+            ]
         except BaseException as error:  # noqa: BLE001 - whatever it raises is told
             seen.error = f"{type(error).__name__}: {error}"
         seen.changed += changed_state(before, process_state())

@@ -1,6 +1,8 @@
 """What all code of a process shares, and what a plugin does to it."""
 
 import builtins
+import codecs
+import csv
 import decimal
 import gc
 import locale
@@ -9,14 +11,17 @@ import mimetypes
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import sys
 import threading
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -92,6 +97,9 @@ def process_state() -> dict[str, str]:
         "the garbage collector": f"{gc.isenabled()}, {gc.get_threshold()}",
         "the recursion limit": repr(sys.getrecursionlimit()),
         "the switch interval": repr(sys.getswitchinterval()),
+        "the digits of numbers in texts": repr(sys.get_int_max_str_digits()),
+        "the dialects of csv": repr(csv.list_dialects()),
+        "the longest field of csv": repr(csv.field_size_limit()),
     }
 
 
@@ -166,13 +174,24 @@ def outlasting(started: Collection[Started], timeout: float) -> list[str]:
     return [f"the thread {one.name!r} ({place})" for one, place in started if one.is_alive()]
 
 
+_REGISTRIES = (
+    (random, "seed"),
+    (codecs, "register"),
+    (codecs, "register_error"),
+    (shutil, "register_archive_format"),
+    (shutil, "register_unpack_format"),
+    (urllib.request, "install_opener"),
+)
+"""Functions that change what a process has, where it cannot be read, or not by its users."""
+
+
 class OwnCalls:
     """What the code of a plugin itself does to the process; what libraries do is not its doing."""
 
     def __init__(self, module: str) -> None:
         """Watch for the plugin whose entry point names the module."""
         self._package = regular_package(module)
-        self._seeds: list[str] = []
+        self._calls: list[str] = []
         self._filters: list[tuple[Any, str]] = []
         self._listeners: list[tuple[type, str, Any]] = []
 
@@ -189,14 +208,14 @@ class OwnCalls:
                 self._listeners.append((target, name, function))
             return make_key(target, name, function)
 
-        with (
-            mock.patch.object(random, "seed", self._noted(random.seed, self._note_seed)),
-            mock.patch.object(api, make_key.__name__, listen),
-            ExitStack() as stack,
-        ):
+        with mock.patch.object(api, make_key.__name__, listen), ExitStack() as stack:
             for name in ("simplefilter", "filterwarnings"):
                 noted = self._noted(getattr(warnings, name), self._note_filters)
                 stack.enter_context(mock.patch.object(warnings, name, noted))
+            for module, name in _REGISTRIES:
+                note = partial(self._note_call, f"{module.__name__}.{name}")
+                noted = self._noted(getattr(module, name), note)
+                stack.enter_context(mock.patch.object(module, name, noted))
             yield
 
     @property
@@ -227,8 +246,7 @@ class OwnCalls:
         """Yield what is still so."""
         from sqlalchemy import event  # noqa: PLC0415 - as above
 
-        for place in self._seeds:
-            yield f"random.seed is called ({place})"
+        yield from self._calls
         for entry, place in self._filters:
             if any(entry is one for one in warnings.filters):
                 yield f"the filters of warnings are set ({place})"
@@ -236,8 +254,8 @@ class OwnCalls:
             if event.contains(target, name, function):
                 yield f"{target.__name__} has a listener of {name!r}, which hears every app"
 
-    def _note_seed(self, place: str, _before: list[Any]) -> None:
-        self._seeds.append(place)
+    def _note_call(self, name: str, place: str, _before: list[Any]) -> None:
+        self._calls.append(f"{name} is called ({place})")
 
     def _note_filters(self, place: str, before: list[Any]) -> None:
         known = {id(one) for one in before}

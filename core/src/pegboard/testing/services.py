@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import psutil
@@ -37,6 +39,17 @@ UNPREFIXED_VARIABLES = {
 
 PLUGINS_VARIABLE = "PEGBOARD_TEST_PLUGINS"
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_GIVEN = """
+import functools, pickle
+from flask.cli import ScriptInfo
+from pegboard import create_app
+from pegboard.cli import main
+given = functools.partial(create_app, pickle.loads({!r}))
+main(obj=ScriptInfo(create_app=given, set_debug_flag=False))
+"""
+"""Runs the command on an app that `create_app` builds of a pickled configuration."""
+
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the settings of Pegboard and Flask, plus the given ones.
@@ -55,12 +68,30 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **settings}
 
 
+def _command(config: Mapping[str, object]) -> list[str]:
+    """Return what runs `pegboard`; its app is given the configuration, if there is one."""
+    for key, value in config.items():
+        try:
+            pickle.dumps(value)
+        except Exception as error:
+            message = (
+                f"the app is built in a process of its own, to which {key}={value!r:.80} cannot be "
+                f"given ({error}); give it a value that pickle takes, or use make_app"
+            )
+            raise TypeError(message) from error
+    return [sys.executable, "-c", _GIVEN.format(pickle.dumps({**config}))] if config else COMMAND
+
+
 def run_pegboard(
-    *arguments: str, directory: Path, **settings: str
+    *arguments: str, directory: Path, config: Mapping[str, object] = _NOTHING, **settings: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `pegboard ARGUMENTS` in that directory; settings are environment variables."""
+    """Run `pegboard ARGUMENTS` in that directory; settings are environment variables.
+
+    `config` is what `create_app` is given besides. Raises `TypeError` for a value that cannot be
+    pickled.
+    """
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*_command(config), *arguments],
         cwd=directory,
         env=clean_environment(settings),
         stdin=subprocess.DEVNULL,
@@ -93,11 +124,15 @@ class LiveServer(Server):
 
     _is_dependency = False
 
-    def __init__(self, **settings: str) -> None:
-        """Prepare the service; its working directory is an empty one of its own."""
+    def __init__(self, *, config: Mapping[str, object] = _NOTHING, **settings: str) -> None:
+        """Prepare the service; its working directory is an empty one of its own.
+
+        `config` is what `create_app` is given besides. Raises `TypeError` for a value that cannot
+        be pickled.
+        """
         port = free_port()
         super().__init__(
-            [*COMMAND, "serve"],
+            [*_command(config), "serve"],
             port=port,
             directory=Path(tempfile.mkdtemp(prefix="pegboard-")),
             environment=clean_environment(

@@ -13,19 +13,27 @@ from pegboard.testing.contracts.named import BuildApp, Named, RowValues, fail, n
 from pegboard.testing.fixtures import MakeApp
 
 _SQLITE = "SELECT type || ' ' || name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+# Each object depends on its schema at least, but for those of the kinds that are in none. An
+# extension stays, as others may use it, with what it has brought; so do the parts of an object.
 _POSTGRESQL = """
-SELECT kind || ' ' || name FROM (
-    SELECT 'relation' AS kind, relname AS name, relnamespace AS space, oid, 'pg_class' AS catalog
-        FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-    UNION ALL SELECT 'type', typname, typnamespace, oid, 'pg_type'
-        FROM pg_type WHERE typtype IN ('e', 'd', 'r')
-    UNION ALL SELECT 'function', proname, pronamespace, oid, 'pg_proc' FROM pg_proc
-    UNION ALL SELECT 'schema', nspname, oid, oid, 'pg_namespace' FROM pg_namespace
-) AS found JOIN pg_namespace ON pg_namespace.oid = found.space
-WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
-    SELECT FROM pg_depend WHERE objid = found.oid AND deptype = 'e'
-    AND classid = found.catalog::regclass
+WITH RECURSIVE objects (class, id) AS (
+    SELECT classid, objid FROM pg_depend
+    UNION SELECT CAST('pg_namespace' AS regclass), oid FROM pg_namespace
+    UNION SELECT CAST('pg_publication' AS regclass), oid FROM pg_publication
+    UNION SELECT CAST('pg_event_trigger' AS regclass), oid FROM pg_event_trigger
+    UNION SELECT CAST('pg_foreign_data_wrapper' AS regclass), oid FROM pg_foreign_data_wrapper
+    UNION SELECT CAST('pg_largeobject' AS regclass), oid FROM pg_largeobject_metadata
+),
+of_extensions (class, id) AS (
+    SELECT CAST(CAST('pg_extension' AS regclass) AS oid), oid FROM pg_extension
+    UNION SELECT classid, objid FROM pg_depend
+    JOIN of_extensions ON refclassid = class AND refobjid = id WHERE deptype IN ('e', 'a', 'i')
 )
+SELECT pg_describe_object(class, id, 0)
+FROM objects, pg_identify_object(class, id, 0) AS named
+WHERE id >= 16384 AND (class, id) NOT IN (SELECT class, id FROM of_extensions)
+AND coalesce(named.schema, '') !~ '^pg_' AND NOT (named.type = 'schema' AND named.name ~ '^pg_')
+AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = class AND objid = id AND deptype = 'i')
 """
 
 

@@ -3,12 +3,9 @@
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
+from pegboard.testing.host_values import Contents, contents, is_same
 from pegboard.testing.process_state import is_within
-
-Contents = tuple[Any, ...]
-"""A value, and what is in it; kept, so that no other object gets the identity of one of them."""
 
 
 def module_state(package: str) -> dict[str, Contents]:
@@ -24,20 +21,11 @@ def _state(package: str) -> Iterator[tuple[str, Contents]]:
             # A module that is imported late is no state, and pytest adds names of its own.
             if isinstance(value, ModuleType) or key.startswith(("__", "@")):
                 continue
-            yield f"{name}.{key}", _contents(value)
+            yield f"{name}.{key}", contents(value)
             if isinstance(value, type) and value.__module__ == name:
                 for member, one in [*vars(value).items()]:
                     if not member.startswith("_") and isinstance(one, dict | list | set):
-                        yield f"{name}.{key}.{member}", _contents(one)
-
-
-def _contents(value: Any) -> Contents:
-    match value:
-        case dict():
-            return (value, *value.keys(), *value.values())
-        case list() | set():
-            return (value, *value)
-    return (value,)
+                        yield f"{name}.{key}.{member}", contents(one)
 
 
 def changed(before: dict[str, Contents], after: dict[str, Contents]) -> list[str]:
@@ -50,9 +38,4 @@ def changed(before: dict[str, Contents], after: dict[str, Contents]) -> list[str
 
 
 def _is_same(before: Contents | None, after: Contents | None) -> bool:
-    if before is None or after is None:
-        return False
-    return len(before) == len(after) and all(
-        one is other or (isinstance(one, int | float | str | bytes) and one == other)
-        for one, other in zip(before, after, strict=True)
-    )
+    return before is not None and after is not None and is_same(before, after)
