@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pegboard_observe import folder
-from pegboard_observe.folder import VARIABLE, name_folder
+from pegboard_observe.folder import VARIABLE
 
 
 @pytest.fixture
@@ -17,7 +17,6 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where folders are made."""
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr(folder, "_MEMORY", str(tmp_path))
-    monkeypatch.setattr("atexit.register", lambda *_: None)
     return tmp_path
 
 
@@ -43,12 +42,15 @@ def dead() -> int:
 
 
 def test_the_folder_of_a_dead_service_is_removed(parent: Path, dead: int):
-    """And one of the same id as this process, which is older."""
+    """And one of the same id as this process, which is older; that of this process stays."""
     make(parent, dead)
     make(parent, os.getpid())
-    name_folder()
+    named = folder.folder()
     assert [] == [*parent.iterdir()]
-    assert os.environ[VARIABLE].startswith(f"{parent}/pegboard-observe-{os.getpid()}-")
+    assert str(named).startswith(f"{parent}/pegboard-observe-{os.getpid()}-")
+    named.mkdir()
+    assert named == folder.folder()
+    assert [named] == [*parent.iterdir()]
 
 
 def test_what_is_in_use_or_of_no_service_stays(parent: Path, dead: int):
@@ -59,5 +61,5 @@ def test_what_is_in_use_or_of_no_service_stays(parent: Path, dead: int):
     before = {*parent.iterdir()}
     with make(parent, dead).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        name_folder()
+        folder.folder()
     assert {*before, parent / f"pegboard-observe-{dead}-{'0' * 16}"} == {*parent.iterdir()}

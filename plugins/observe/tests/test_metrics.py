@@ -209,6 +209,7 @@ def test_what_a_plugin_counts_by_kind_is_a_counter(make_app: MakeApp, read: Read
 
 def test_what_the_limiter_decides_is_told_by_rule(make_app: MakeApp, read: Read):
     """And not by client."""
+    pytest.importorskip("pegboard_ratelimit")
     app = make_app(plugins=["observe", "ratelimit"], RATELIMIT_DEFAULT="2/hour")
     statuses = [app.test_client().get("/nothing").status_code for _ in range(5)]
     assert [404, 404, 429, 429, 429] == statuses

@@ -7,7 +7,9 @@ lack of space is an `OSError`.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client.mmap_dict import MmapedDict
 
@@ -15,6 +17,15 @@ _FIRST_SIZE = 64 * 1024
 """Bytes. prometheus_client doubles the size of the file that it is given when it is full."""
 
 _HEAD = 8
+
+
+class _Values(Protocol):
+    def write_value(self, key: str, value: float, timestamp: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_open: Callable[[str], _Values] = MmapedDict  # which has no types
 
 
 class AllocatedFile:
@@ -29,7 +40,7 @@ class AllocatedFile:
         self._file = new.open("wb")
         try:
             self._allocate(_FIRST_SIZE)
-            self._values = MmapedDict(str(new))
+            self._values = _open(str(new))
             new.rename(path)
         except BaseException:
             self._file.close()

@@ -1,4 +1,4 @@
-"""The folder that all processes of a service share: its name is in their environment."""
+"""The folder that all processes of a service share."""
 
 import atexit
 import fcntl
@@ -15,26 +15,25 @@ _PREFIX = "pegboard-observe-"
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """As prometheus_client names it, so that metrics of other plugins are in the same folder."""
 
+_OWN = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
+"""The name of the folder if the operator gives none.
 
-def name_folder() -> None:
-    """Name a folder, unless a parent process has done so; it is made when it is needed.
-
-    A service calls it before its workers fork. The process that has named the folder removes it.
-    """
-    if os.environ.get(VARIABLE):
-        return
-    # In memory where that can be: a container's file system may be read-only.
-    parent = _MEMORY if os.access(_MEMORY, os.W_OK) else tempfile.gettempdir()
-    _remove_dead(Path(parent))
-    folder = Path(parent, f"{_PREFIX}{os.getpid()}-{secrets.token_hex(8)}")
-    os.environ[VARIABLE] = str(folder)
-    atexit.register(_remove, folder, os.getpid())
+Workers have it from the process that has imported this module, of which they are forks.
+"""
 
 
 def folder() -> Path:
-    """Return the folder, which has a name from now on at the latest."""
-    name_folder()
-    return Path(os.environ[VARIABLE])
+    """Return the folder, which is made when it is needed; those of dead services are removed."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    parent = _parent()
+    _remove_dead(parent)
+    return parent / _OWN
+
+
+def _parent() -> Path:
+    # In memory where that can be: a container's file system may be read-only.
+    return Path(_MEMORY if os.access(_MEMORY, os.W_OK) else tempfile.gettempdir())
 
 
 def _remove_dead(parent: Path) -> None:
@@ -45,6 +44,8 @@ def _remove_dead(parent: Path) -> None:
     """
     for found in parent.glob(f"{_PREFIX}*-*"):
         pid = found.name.removeprefix(_PREFIX).partition("-")[0]
+        if found.name == _OWN:
+            continue
         try:
             is_own = found.stat(follow_symlinks=False).st_uid == os.geteuid()
             if is_own and pid.isdigit() and not _lives(int(pid)) and not _is_used(found):
@@ -75,6 +76,9 @@ def _is_used(folder: Path) -> bool:
     return False
 
 
-def _remove(folder: Path, pid: int) -> None:
+def _remove_own(pid: int) -> None:
     if os.getpid() == pid:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(_parent() / _OWN, ignore_errors=True)
+
+
+atexit.register(_remove_own, os.getpid())

@@ -7,14 +7,10 @@ from flask import Flask, Response
 
 import pegboard
 from pegboard.observation import Observer
-from pegboard_observe.folder import folder, name_folder
+from pegboard_observe.folder import folder
+from pegboard_observe.metrics import EXTENSION, Metrics
 from pegboard_observe.problems import Code
 from pegboard_observe.settings import ObserveSettings
-
-# Before prometheus_client is imported, and before workers fork.
-name_folder()
-
-from pegboard_observe.metrics import EXTENSION, Metrics  # noqa: E402
 
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,7 +9,7 @@ import fcntl
 import logging
 import secrets
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,12 @@ logger = logging.getLogger(__name__)
 _ARCHIVE = "archive"
 _KEPT = (Kind.HISTOGRAM, Kind.COUNTER)
 """What is still told of a process that has ended."""
+
+# prometheus_client has no types for these.
+_read: Callable[[str], Iterable[tuple[str, float, float, int]]]
+_read = MmapedDict.read_all_values_from_file
+_collector_of: Callable[[None, str], MultiProcessCollector] = MultiProcessCollector
+_spell: Callable[[float], str] = floatToGoString
 
 
 class Store:
@@ -54,7 +60,7 @@ class Store:
         self._set(family, f"{family.name}_sum", family.labels, labels, total)
         names = (*family.labels, "le")
         for bound, count in counts.items():
-            values = (*labels, floatToGoString(bound))
+            values = (*labels, _spell(bound))
             self._set(family, f"{family.name}_bucket", names, values, count)
 
     def _set(
@@ -96,7 +102,7 @@ def render(folder: Path) -> bytes:
     if not folder.is_dir():
         return b""
     registry = CollectorRegistry()
-    registry.register(MultiProcessCollector(None, str(folder)))
+    registry.register(_collector_of(None, str(folder)))
     with _locked(folder):
         _archive_dead(folder)
         return generate_latest(registry)
@@ -134,7 +140,7 @@ def _add(folder: Path, kind: Kind, dead: Path) -> None:
     totals: dict[str, float] = {}
     for path in (archive, dead):
         with suppress(FileNotFoundError):
-            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):
+            for key, value, _, _ in _read(str(path)):
                 totals[key] = totals.get(key, 0.0) + value
     if not totals:
         return
