@@ -461,6 +461,17 @@ def test_every_problem_has_a_declared_code_and_every_code_a_problem() -> None:
         assert [] == [code for code in codes if f"Code.{code.name}" not in source]
 
 
+def test_the_guide_names_the_type_of_each_fixture() -> None:
+    """As the reference does, by which it is imported."""
+    reference = API.read_text(encoding="utf-8").partition(
+        "<!-- api: pegboard.testing.fixtures -->"
+    )[2]
+    types = re.findall(r"^\| `(\w+)` \| `(.+?)` \| ", reference, re.MULTILINE)
+    guide = sections(ROOT / "docs/how-to/fixtures.md")
+    shown = {name: guide[name].split("\n")[1] for name, _ in types}
+    assert {name: f"Type: `{kind}`.".replace("\\|", "|") for name, kind in types} == shown
+
+
 def test_the_code_of_the_resources_guide_is_that_of_plugins() -> None:
     """Each block is in a file of `examples/reviews` or of a test, or in one of the tutorial."""
     tutorial = (ROOT / "docs/tutorial/first-plugin.md").read_text(encoding="utf-8")

@@ -87,10 +87,12 @@ def read(subject: Subject, folder: Path, *cases: str) -> Suite:
     return read_suite(subject, [folder / "report.xml"])
 
 
-def check(rule: str, subject: Subject, suite: Suite, **changes: Any) -> Finding:
+def check(
+    rule: str, subject: Subject, suite: Suite, *, is_one_run: bool = False, **changes: Any
+) -> Finding:
     """What the checker of a rule finds."""
     evidence = SimpleNamespace(
-        subject=subject, suite=suite, tests=suite, is_one_run=False, imports=()
+        subject=subject, suite=suite, tests=suite, is_one_run=is_one_run, imports=()
     )
     evidence.started = replace(STARTED, **changes)
     (found,) = [one for one in RULES if one.id == rule]
@@ -191,6 +193,17 @@ def test_results_that_lack_something_fail(
     found = check(rule, subject, read(subject, tmp_path, *cases))
     assert Outcome.FAILED == found.outcome
     assert any(detail in one for one in found.details), found.details
+
+
+@pytest.mark.parametrize("rule", ["combinations", "lowest-python"])
+def test_one_run_is_told_how_to_get_the_others(rule: str, subject: Subject, tmp_path: Path) -> None:
+    """With the commands for what `pegboard new` has written."""
+    suite = read(subject, tmp_path, case(python="3.13"))
+    found = check(rule, subject, suite, is_one_run=True)
+    assert Outcome.UNKNOWN == found.outcome
+    (told,) = found.details
+    commands = "`tox run -m matrix`, then `pegboard plugins grade notes --results .tox/reports`"
+    assert told.endswith(f": run {commands}"), told
 
 
 def skipped(file: str, kind: str = "skip") -> str:

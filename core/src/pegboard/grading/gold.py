@@ -41,7 +41,7 @@ def passes_in_combinations(evidence: Evidence) -> Finding:
     if not any(alone < one for one in sets):
         mistakes.append("no results where other plugins were installed, too")
     if mistakes and evidence.is_one_run:
-        return unknown(f"needs results of several environments (--results): {mistakes[0]}")
+        return unknown(f"{mistakes[0]}: {_of_several(subject.name)}")
     return judged(mistakes, f"{len(sets)} combinations of installed plugins")
 
 
@@ -62,7 +62,14 @@ def passes_on_its_lowest_python(evidence: Evidence) -> Finding:
     if lowest in versions:
         return passed(f"results of Python {', '.join(versions)}")
     text = f"no results of Python {lowest}; there are those of {', '.join(versions) or 'none'}"
-    return unknown(f"{text} (--results)") if evidence.is_one_run else failed(text)
+    if evidence.is_one_run:
+        return unknown(f"{text}: {_of_several(evidence.subject.name)}")
+    return failed(text)
+
+
+def _of_several(name: str) -> str:
+    """Return how one gets the results of several environments, and hands them over."""
+    return f"run `tox run -m matrix`, then `pegboard plugins grade {name} --results .tox/reports`"
 
 
 def declares_budgets(evidence: Evidence) -> Finding:
@@ -176,8 +183,7 @@ RULES = (
         "combinations",
         Tier.GOLD,
         "Its tests pass where only the plugins that it requires are installed, and beside others.",
-        "Hand over the reports of all environments by `--results`; `pegboard plugins matrix` "
-        "writes the environments.",
+        "Run `tox run -m matrix`, and hand over what it has left by `--results .tox/reports`.",
         passes_in_combinations,
     ),
     GradeRule(
