@@ -222,6 +222,14 @@ def test_a_slow_listener_is_logged(make_app: MakeApp, lines: Any):
     [
         ("SELECT a1 FROM t2 WHERE b = %(b_1)s", "SELECT a1 FROM t2 WHERE b = %(b_1)s"),
         ("SELECT E'it\\'s', 'it''s', 1.5, -3, $$x'$$, $1", "SELECT ?, ?, ?, -?, ?, $1"),
+        ("VALUES (4111, 'x', 77), (.5, 1e-10, 0xBEEF, 1_000)", "VALUES (?, ?, ?), (?, ?, ?, ?)"),
+        (
+            "SELECT abs(4111)::numeric(10) AS \"o'clock\", 'pw'",
+            'SELECT abs(?)::numeric(?) AS "o\'clock", ?',
+        ),
+        ("-- don't ask\nSELECT /* it's /* 'so' */ 'here' */ 'pw'", "SELECT ?"),
+        ("SELECT a$b$c, $tag$it's$tag$, N'pw', t.c1, a[1]", "SELECT a$b$c, ?, N?, t.c1, a[?]"),
+        ("SELECT /* never closed 'pw'", "SELECT"),
         ("SELECT 'never\n closed", "SELECT ?"),
         ("SELECT  " + "x" * 600, "SELECT " + "x" * 492 + "\u2026"),
         ("SELECT '" + "x" * 60_000, "SELECT ?\u2026"),

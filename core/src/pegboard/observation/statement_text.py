@@ -4,12 +4,23 @@ import re
 
 _LONGEST = 500
 _LOOKED_AT = 4 * _LONGEST
-_LITERAL = re.compile(
+_TOKEN = re.compile(
     r"""
-    [eE]'(?:[^'\\]|''|\\.)*(?:'|$)      # a text with escapes
-    | '(?:[^']|'')*(?:'|$)              # a text
-    | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|$)
-    | (?<![\w$.%(])\d+(?:\.\d+)?(?![\w$.])  # a number that is no part of a name
+    (?P<text>
+        [eE]'(?:[^'\\]|''|\\.)*(?:'|$)  # one with escapes
+        | '(?:[^']|'')*(?:'|$)
+        | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|$)
+    )
+    | (?P<name>
+        "(?:[^"]|"")*(?:"|$)
+        | [^\W\d][\w$]*
+        | [$?]\d+                         # of a parameter
+    )
+    | (?P<comment>
+        --[^\n]*
+        | /\*(?:/\*.*?\*/|[^*/]|\*(?!/)|/(?!\*))*(?:\*/|$)
+    )
+    | (?P<number>\.?\d(?:[eE][+-]\d|[\w.])*)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -17,11 +28,17 @@ _SPACE = re.compile(r"\s+")
 
 
 def statement_text(text: str) -> str:
-    """Return the text of a statement in one line, with `?` for each literal; 500 characters of it.
+    """Return a statement in one line, without comments, with `?` for each literal; 500 characters.
 
     Parameters of a statement are not in its text; what code has put into it might be anything.
     """
-    shown = _SPACE.sub(" ", _LITERAL.sub("?", text[:_LOOKED_AT])).strip()
+    shown = _SPACE.sub(" ", _TOKEN.sub(_shown, text[:_LOOKED_AT])).strip()
     if len(shown) <= _LONGEST and len(text) <= _LOOKED_AT:
         return shown
     return f"{shown[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _shown(token: re.Match[str]) -> str:
+    if token["name"]:
+        return token[0]
+    return " " if token["comment"] else "?"
