@@ -24,6 +24,23 @@ class Book(Base):
     title: Mapped[str] = mapped_column()
 
 
+class List(Base):
+    """A list of books."""
+
+    __tablename__ = "lists"
+
+    title: Mapped[str] = mapped_column()
+    reader: Mapped[str] = mapped_column()
+
+
+class ListSchema(Schema):
+    """A list of books."""
+
+    id = fields.Integer(dump_only=True)
+    title = Line(required=True)
+    reader = fields.String(dump_only=True)
+
+
 class BookSchema(Schema):
     """A book."""
 
@@ -48,6 +65,36 @@ class Books(pegboard.Resource[Book]):
             pegboard.abort(403, "Only librarians write books.")
 
 
+class UserSettings(pegboard.Settings):
+    """Settings of users."""
+
+    keys: dict[str, str] = pegboard.setting({}, secret=True, doc="Users by their keys: key=name.")
+
+
+def current_user() -> str:
+    """Return the user whose key the request has; it ends with 403 if there is none."""
+    sent = request.headers.get("X-User-Key", "").encode()
+    keys = pegboard.get_settings(UserSettings).keys
+    found = [name for key, name in keys.items() if hmac.compare_digest(sent, key.encode())]
+    if not found:
+        pegboard.abort(403, "Send your key.")
+    return found[0]
+
+
+class Lists(pegboard.Resource[List]):
+    """Lists of books, each of which only its reader changes."""
+
+    def permit_write(self, operation: Operation, row: List | None = None) -> None:
+        """Let readers write lists, and change and delete their own."""
+        reader = current_user()
+        if row is not None and row.reader != reader:
+            pegboard.abort(403, "The list is somebody else's.")
+
+    def make(self, values: dict[str, Any]) -> List:
+        """Make a list of the reader whose key was sent."""
+        return super().make({**values, "reader": current_user()})
+
+
 def permitted_first() -> None:
     """Ask for the permission before anything else, of reading as well."""
     closed.permit_write(Operation.CREATE)
@@ -55,6 +102,7 @@ def permitted_first() -> None:
 
 closed = Books("closed", __name__, Book, BookSchema, noun="closed book")
 closed.blueprint.before_request(permitted_first)
+lists = Lists("lists", __name__, List, ListSchema, noun="list")
 books = Books("books", __name__, Book, BookSchema, noun="book", operations=CRUD | {Operation.MERGE})
 
 
@@ -157,3 +205,40 @@ def test_the_document_says_which_calls_need_the_key(client):
     row = "/api/books/{book_id}"
     assert {("/api/books/", "post"), (row, "put"), (row, "patch"), (row, "delete")} == secured
     assert "403" in document["paths"][row]["put"]["responses"]
+
+
+class Users:
+    """The plugin whose clients have keys of their own."""
+
+    name = "user"
+
+    @pegboard.hookimpl
+    def pegboard_settings(self):
+        """The keys."""
+        return UserSettings
+
+    @pegboard.hookimpl
+    def pegboard_blueprints(self):
+        """The resource."""
+        return [lists.blueprint]
+
+
+def test_a_certain_user_changes_a_row(make_app):
+    """The one who has made it, by a key of their own."""
+    app = make_app(plugins=[Users()], USER_KEYS={"k1": "ada", "k2": "bob"})
+    with app.app_context():
+        Base.metadata.create_all(pegboard.db.engine)
+    client = app.test_client()
+    found = []
+    for method, path, key in (
+        ("POST", "/api/lists/", "k1"),
+        ("POST", "/api/lists/", "k3"),
+        ("PUT", "/api/lists/1", "k2"),
+        ("PUT", "/api/lists/1", ""),
+        ("PUT", "/api/lists/1", "k1"),
+    ):
+        headers = {"X-User-Key": key}
+        answer = client.open(path, method=method, json={"title": "Later"}, headers=headers)
+        found.append(answer.status_code)
+    assert [201, 403, 403, 403, 200] == found
+    assert ["ada"] == [row["reader"] for row in client.get("/api/lists/").get_json()]
