@@ -143,7 +143,7 @@ def test_a_request_is_explained(make_app: MakeApp, explain: Any) -> None:
         found["arguments"],
     )
     assert "example_shop.plugin.sell" == found["view"]
-    assert "5/minute, noted at the view" == found["limit"]
+    assert "5/minute, noted at the view; no active plugin enforces it" == found["limit"]
     assert found["transaction"].startswith("one: committed when the view returns")
     assert [("pegboard.transactional", "core"), ("example_shop.plugin.checked", "shop")] == [
         (one["what"], one["plugin"]) for one in found["guards"] if one["plugin"] in {"core", "shop"}
@@ -152,6 +152,16 @@ def test_a_request_is_explained(make_app: MakeApp, explain: Any) -> None:
     answers = {one["status"]: one["headers"] for one in found["answers"]}
     assert {"204", "404", "503"} <= {*answers}
     assert "X-Request-ID" in answers["204"]
+
+
+def test_a_limit_that_is_enforced_is_just_told(
+    make_app: MakeApp, explain: Any, plugin_folder: PluginFolder
+) -> None:
+    """A plugin with a stage of that order does it."""
+    plugin_folder.add("shop", SHOP)
+    plugin_folder.add("limiter", GUARD.replace('"watch", 250', '"limit", 200'))
+    found = explain(make(make_app, "shop", "limiter"), "POST", "/api/shop/7")
+    assert "5/minute, noted at the view" == found["limit"]
 
 
 @pytest.mark.usefixtures("shop")

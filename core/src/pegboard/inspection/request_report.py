@@ -21,7 +21,7 @@ from pegboard.inspection.expected_answers import (
 from pegboard.inspection.guards import GuardReport, guards_of, handler_of
 from pegboard.inspection.list_totals import explain_totals
 from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
-from pegboard.stages import EXEMPT_BLUEPRINTS, Match, Route, get_stages
+from pegboard.stages import EXEMPT_BLUEPRINTS, Match, Route, StageOrder, get_stages
 
 _TRANSACTION = "pegboard.transactional"
 
@@ -201,7 +201,9 @@ def _limit(app: Flask, route: Route | None) -> str:
     ):
         found: RateLimit | None = rate_limit_of(target)
         if found is not None:
-            return f"{found.limit or 'exempt'}, noted at {place}"
+            is_enforced = any(one.order == StageOrder.LIMIT for one in get_stages(app).stages)
+            idle = "; no active plugin enforces it" * bool(found.limit and not is_enforced)
+            return f"{found.limit or 'exempt'}, noted at {place}{idle}"
     return "none is noted at the view or its blueprint"
 
 
