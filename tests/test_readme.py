@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ import pytest
 from redis import Redis
 
 import pegboard
-from pegboard.background import Refreshed
 from pegboard.redis import get_channel
 from pegboard.testing import fixtures
 from pegboard.testing.distributions import PluginFolder
-from pegboard.testing.fixtures import Clock, MakeApp, RunCLI
+from pegboard.testing.fixtures import Clock, MakeApp
 from pegboard.testing.snapshots import part_of
 
 ROOT = Path(__file__).parent.parent
@@ -167,26 +165,6 @@ def test_the_plugin_of_the_background_guide_passes_its_test(
     names: dict[str, Any] = {}
     exec(blocks(BACKGROUND_GUIDE, "python")[1], names)  # noqa: S102 - it is ours
     names["test_items_are_counted_again"](make_app, clock)
-
-
-def test_the_command_of_the_background_guide_reaches_all_processes(
-    plugin_folder: PluginFolder, make_app: MakeApp, cli: RunCLI, clock: Clock, sqlite_url: str
-) -> None:
-    """Each app reads the row for itself, as each process does."""
-    plugin_folder.add("census", blocks(BACKGROUND_GUIDE, "python")[2])
-    names: dict[str, Any] = vars(import_module("example_census.plugin"))
-    make_app(plugins=["items"], DATABASE_URL=sqlite_url)
-    both = ["items", "census"]
-    made = [make_app(plugins=both, upgrade=False, DATABASE_URL=sqlite_url) for _ in range(2)]
-    with made[0].app_context():
-        names["Base"].metadata.create_all(pegboard.db.engine)
-    values = [Refreshed(app, names["read_count"], every=5) for app in made]
-    assert [0, 0] == [value.get() for value in values]
-    made[0].test_client().post("/api/items/", json={"name": "Hammer"})
-    assert 0 == cli("census", "count", app=made[0]).exit_code
-    assert [0, 0] == [value.get() for value in values]
-    clock.advance(10)
-    assert [1, 1] == [value.get() for value in values]
 
 
 def test_the_plugin_of_the_management_guide_has_metrics(
