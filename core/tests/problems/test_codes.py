@@ -323,6 +323,7 @@ OF_COMMANDS = {
     Code.MIGRATION_HEADS,
     Code.MIGRATION_INVALID,
     Code.SECRET_KEYS_DIFFER,
+    Code.SETTINGS_CONTRADICT,
     Code.TLS_UNUSABLE,
 }
 """Those that only commands or services find; they have tests with these."""
