@@ -29,7 +29,7 @@ FIELDS = ("Summary", "Requires-Python")
 """What the metadata must have, beside an author, a licence and a description."""
 
 _INSTALLS = re.compile(
-    r"\b(?:pip[0-9.]*|pipx|uv|poetry|pdm|rye|hatch|pixi|conda|mamba)\s+(?:\S+\s+)*?"
+    r"\b(?:pip[0-9.]*|pipx|uv|poetry|pdm|rye|hatch|pixi|conda|mamba)\s+(?:(?:pip|tool|-\S+)\s+)*"
     r"(?:install|add)\s(?P<what>.*)"
 )
 _DISTRIBUTION = re.compile(r"""(?:^|(?<=[\s'"]))[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?""", re.ASCII)
