@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-from pegboard.grading.import_watch import HOSTS
+from pegboard.grading import HOSTS
 
 _FUNCTIONS: tuple[type, ...] = (FunctionType, BuiltinFunctionType)
 _CONTAINERS = (dict, list, set)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, NotRequired, TypedDict
 
-from pegboard.grading.import_watch import Effect, import_watched
+from pegboard.grading import Effect, import_watched
 from pegboard.testing.host_values import changed_values, host_values
 from pegboard.testing.process_state import OwnCalls, changed_state, outlasting, process_state
 

@@ -28,7 +28,7 @@ from time import monotonic, sleep
 from typing import Any
 from unittest import mock
 
-from pegboard.grading.import_watch import HOSTS, is_within, line_that_runs, place_of
+from pegboard.grading import HOSTS, is_within, line_that_runs, place_of
 
 _LOGGERS = sorted({*HOSTS, "sqlalchemy.engine", "sqlalchemy.orm", "sqlalchemy.pool"})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import current_app
 
-from pegboard.grading.import_watch import is_within
+from pegboard.grading import is_within
 from pegboard.plugins import get_registry
 from pegboard.settings import get_settings
 

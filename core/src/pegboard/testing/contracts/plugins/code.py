@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pegboard.grading.import_watch import is_within
+from pegboard.grading import is_within
 from pegboard.problems import ProblemCode
 from pegboard.testing.contracts.plugins.hook_code import hook_functions, printed, raised
 

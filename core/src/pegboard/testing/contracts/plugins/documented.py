@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pegboard.grading.documented import undocumented_hooks, undocumented_settings
+from pegboard.grading import undocumented_hooks, undocumented_settings
 from pegboard.plugins import get_registry
 from pegboard.problems import Code as CoreCode
 from pegboard.settings import declarations_of

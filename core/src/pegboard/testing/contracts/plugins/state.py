@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-from pegboard.grading.import_watch import is_within
+from pegboard.grading import is_within
 from pegboard.testing.host_values import Contents, contents, is_same
 
 
