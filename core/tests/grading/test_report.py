@@ -165,6 +165,26 @@ def test_only_pages_need_not_be_in_the_document(
     assert refused in verdict.details[-1]
 
 
+@pytest.mark.parametrize(
+    "line,expected",
+    [
+        ("pip install acme-notes", Outcome.PASSED),
+        ("Try `uv pip install --upgrade 'Acme_Notes[mail]>=1'`.", Outcome.PASSED),
+        ("poetry add pegboard acme-notes.", Outcome.PASSED),
+        ("Never run: uninstall acme-notes", Outcome.FAILED),
+        ("Never run pip uninstall acme-notes, but install another", Outcome.FAILED),
+        ("pip install acme-notes-mail my-acme-notes", Outcome.FAILED),
+        ("It installs acme-notes.", Outcome.FAILED),
+    ],
+)
+def test_the_readme_has_the_command_that_installs_it(line: str, expected: Outcome) -> None:
+    """With its name among the arguments, however it is spelled."""
+    (rule,) = [one for one in RULES if one.id == "readme"]
+    subject = SimpleNamespace(distribution="acme.notes", description=f"# Notes\n\n{line}\n")
+    verdict = _judge(rule, SimpleNamespace(subject=subject), Options())  # type: ignore[arg-type]
+    assert expected == verdict.outcome
+
+
 def test_the_text_names_each_rule_and_its_section() -> None:
     """And ends with what is not so."""
     text = render_text(report("typed", claim=Tier.PLATINUM))
@@ -203,6 +223,6 @@ def test_the_badge_is_a_picture_that_screen_readers_can_tell(failing: str) -> No
 def test_every_rule_is_on_its_page() -> None:
     """Each has a name of its own, a tier, a sentence and a section."""
     assert len(RULES) == len({rule.id for rule in RULES})
-    assert 33 == len(RULES)
+    assert 32 == len(RULES)
     assert sorted(RULES, key=lambda rule: rule.tier) == list(RULES)
     assert all(rule.sentence.endswith(".") and rule.advice.endswith(".") for rule in RULES)

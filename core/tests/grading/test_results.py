@@ -23,6 +23,7 @@ STARTED = Started(
     (),
     hooks=("pegboard_stages",),
     tables=("notes",),
+    migrations="notes/migrations",
     resources=("notes",),
     routes=(Route("/notes", ("GET",)),),
 )
@@ -284,7 +285,7 @@ def test_results_of_other_code_are_refused(
     [
         ("migrations-contract", {"tables": ()}),
         ("both-databases", {"tables": ()}),
-        ("rows-migrated", {"tables": ()}),
+        ("rows-migrated", {"migrations": None}),
         ("resource-contract", {"resources": ()}),
         ("stage-contract", {"hooks": ()}),
         ("budgets", {"routes": ()}),

@@ -412,6 +412,7 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     assert [
         f"a connection of psycopg2 at {place} 9",
         f"socket.sendto ('127.0.0.1', 9) at {place} 10",
+        f"the thread 'pen' at {place} 11",
         f"a process, by subprocess.Popen 'true' at {place} 28",
         f"a file, by open {ink!r:.80} at {place} 29",
         f"a file, by os.remove {ink!r:.80} at {place} 30",
@@ -439,7 +440,6 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
         "the names of builtins have ink",
         "the names of log levels have INK=7",
         f"the thread 'nib' ({place} 24) goes on when its app is gone",
-        f"the thread 'pen' ({place} 11) runs since the import",
         "the types of files have .notes-ink=ink/blue",
         "the variables of os.environ have os.environ['INK']",
     }
@@ -512,7 +512,7 @@ class TestSettingWithinAnother(Setting):
         return "PEGBOARD_NOTES_PENS_AT_MOST, MY_PEGBOARD_NOTES_PENS"
 
 
-@breaks(PluginContract, SETTINGS, "pens of notes does not say what it means: write setting(")
+@breaks(PluginContract, SETTINGS, "PENS of notes does not say what it means: write setting(")
 class TestUnexplainedSetting(Setting):
     """Its line says nothing."""
 

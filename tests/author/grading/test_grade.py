@@ -15,8 +15,14 @@ from pegboard.grading.suite import run_suite
 from pegboard.testing.distributions import PluginFolder, plugin_folder
 
 WRONG = """
+import contextlib
 import logging
+import os
+import psycopg2
+import shutil
+import socket
 import sqlite3
+import tempfile
 import threading
 import click
 import noisy_library
@@ -29,6 +35,13 @@ from pegboard.settings import CoreSettings
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 sqlite3.connect(":memory:").close()
+folder = tempfile.mkdtemp()
+noisy_library.keep(f"{folder}/kept")
+shutil.rmtree(folder)
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))
+os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+with contextlib.suppress(psycopg2.OperationalError):
+    psycopg2.connect("host=/nowhere")
 threading.Thread(target=threading.Event().wait, daemon=True, name="busy").start()
 
 class Base(pegboard.Model, DeclarativeBase):
@@ -122,6 +135,9 @@ import sqlite3
 
 sqlite3.connect("").close()
 
+def keep(path):
+    open(path, "w").close()
+
 def warn():
     logging.getLogger("example_wrong").warning("no colours")
 """
@@ -185,18 +201,25 @@ def test_a_wrong_plugin_fails(wrong: Report, rule: str) -> None:
         ("quiet-start", "no colours, by noisy_library"),
         ("metadata", "the metadata has no Summary"),
         ("core-range", "pegboard has no lower and no upper bound"),
-        ("settings-documented", "PEGBOARD_WRONG_SIZE has no doc"),
+        ("settings-documented", "PEGBOARD_WRONG_SIZE of wrong does not say what it means"),
         ("commands-documented", "`shout --loud` has no help text"),
         ("routes-documented", "GET /bare/ is not described"),
         ("routes-documented", "GET /plain is not in the OpenAPI document"),
         ("own-tests", "tests/test_wrong.py::test_broken fails"),
         ("typed", 'Unsupported operand types for + ("str" and "int")'),
         ("strict-types", "Function is missing a"),
-        ("downgrades", "wrong_0001.py"),
         ("openapi-lint", "GET /bare/ has an answer 200 without a schema"),
-        ("quiet-import", "opens a database (sqlite3.connect"),
-        ("quiet-import", "opens a database (sqlite3.connect ''), by noisy_library"),
-        ("quiet-import", "starts the thread busy"),
+        ("quiet-import", "sqlite3.connect ':memory:' at example_wrong/plugin.py, line"),
+        (
+            "quiet-import",
+            "/noisy_library.py, line 5, by noisy_library",
+        ),
+        ("quiet-import", "the thread 'busy' at example_wrong/plugin.py, line"),
+        ("quiet-import", "a file, by os.mkdir"),
+        ("quiet-import", "/noisy_library.py, line 8"),
+        ("quiet-import", "socket.sendto ('127.0.0.1', 9)"),
+        ("quiet-import", "a process, by os.posix_spawn"),
+        ("quiet-import", "a connection of psycopg2"),
         ("public-imports", "imports pegboard.settings, which is no public module"),
         ("declared-imports", "imports click: add click to the dependencies"),
         ("no-test-imports", "pegboard.testing.groups is loaded when it starts"),
@@ -247,3 +270,24 @@ def test_tests_that_cannot_be_collected_are_told(folder: PluginFolder, tmp_path:
     assert suite.problem is not None
     assert suite.problem.startswith("the tests in tests.test_all cannot be collected: ")
     assert "'falts' not found in `markers` configuration option" in suite.problem
+
+
+def test_a_warning_that_ends_pytest_is_told_once(folder: PluginFolder, tmp_path: Path) -> None:
+    """With the filter that lets the plugin of pytest warn; other rules refer to this one."""
+    folder.add("warned")
+    (tmp_path / "pyproject.toml").write_text(
+        PROJECT.format(name="example-warned")
+        + '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text(
+        "import warnings, pytest\n\ndef pytest_collection():\n"
+        "    warnings.warn(pytest.PytestDeprecationWarning('the loop.'))\n",
+        encoding="utf-8",
+    )
+    found = {one.rule.id: one.details for one in grade("warned", tmp_path).verdicts}
+    (told,) = found["own-tests"]
+    assert told.startswith("the tests cannot be run: pytest.PytestDeprecationWarning ends pytest")
+    assert 'Add "default::pytest.PytestDeprecationWarning" to filterwarnings' in told
+    assert ("its tests were not run: own-tests tells why",) == found["plugin-contract"]

@@ -1,5 +1,6 @@
 """The lowest tier: the plugin starts, is documented, and has tests of its own."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pegboard.grading.evidence import Evidence
+from pegboard.grading.documented import undocumented_settings
+from pegboard.grading.evidence import PAGES, Evidence
 from pegboard.grading.rule import (
     Exemption,
     Finding,
@@ -17,7 +19,6 @@ from pegboard.grading.rule import (
     judged,
     judged_events,
     libraries_do,
-    names,
     not_applicable,
     passed,
 )
@@ -26,6 +27,12 @@ from pegboard.plugins import installed_plugins
 
 FIELDS = ("Summary", "Requires-Python")
 """What the metadata must have, beside an author, a licence and a description."""
+
+_INSTALLS = re.compile(
+    r"\b(?:pip[0-9.]*|pipx|uv|poetry|pdm|rye|hatch|pixi|conda|mamba)\s+(?:(?:pip|tool|-\S+)\s+)*"
+    r"(?:install|add)\s(?P<what>.*)"
+)
+_DISTRIBUTION = re.compile(r"""(?:^|(?<=[\s'"]))[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?""", re.ASCII)
 
 
 def starts(evidence: Evidence) -> Finding:
@@ -78,10 +85,15 @@ def requires_a_range_of_cores(evidence: Evidence) -> Finding:
 def tells_how_to_install(evidence: Evidence) -> Finding:
     """Check that the readme has the command."""
     name = canonicalize_name(evidence.subject.distribution)
-    lines = [line for line in evidence.subject.description.splitlines() if "install" in line]
-    if any(name in canonicalize_name(line) for line in lines):
-        return passed("the readme says how it is installed")
+    for line in evidence.subject.description.splitlines():
+        if (command := _INSTALLS.search(line)) and name in _distributions(command["what"]):
+            return passed("the readme says how it is installed")
     return failed(f"the readme lacks a line like `pip install {name}`")
+
+
+def _distributions(arguments: str) -> set[str]:
+    """Return the names of distributions among the arguments of a command."""
+    return {canonicalize_name(one) for one in _DISTRIBUTION.findall(arguments)}
 
 
 def documents_settings(evidence: Evidence) -> Finding:
@@ -89,14 +101,8 @@ def documents_settings(evidence: Evidence) -> Finding:
     settings = evidence.started.settings
     if not settings:
         return not_applicable("it has no settings")
-    texts = evidence.texts
-    mistakes = [
-        f"{one.variable} is not named in the readme or the pages of `docs`"
-        for one in settings
-        if not (names(texts, one.variable) or names(texts, one.key))
-    ]
-    mistakes += [f"{one.variable} has no doc" for one in settings if not one.doc.strip()]
-    return judged(mistakes, f"{len(settings)} settings are documented")
+    mistakes = undocumented_settings(settings, evidence.subject.name, evidence.texts, PAGES)
+    return judged([*mistakes], f"{len(settings)} settings are documented")
 
 
 def documents_commands(evidence: Evidence) -> Finding:
@@ -222,7 +228,7 @@ RULES = (
         Tier.BRONZE,
         "Its readme says how it is installed.",
         "The readme is what the metadata of the distribution has as its description; a line of it "
-        "has the word `install` and the name of the distribution.",
+        "has a command like `pip install` or `uv add` with the name of the distribution.",
         tells_how_to_install,
     ),
     GradeRule(

@@ -11,7 +11,9 @@ from pegboard.grading.subject import Subject
 from pegboard.grading.suite import Suite, read_suite, run_suite
 from pegboard.grading.types_check import find_type_errors
 
-PAGES = frozenset({".md", ".rst", ".txt"})
+PAGES = "the readme or the pages of `docs`"
+"""What an author calls the documentation that is read."""
+_PAGES = frozenset({".md", ".rst", ".txt"})
 """The endings of files that are written for readers."""
 
 
@@ -52,7 +54,8 @@ class Evidence:
     def suite(self) -> Suite:
         """The results of its own tests. Raises `Unavailable` if these could not be run."""
         if self.tests.problem:
-            raise Unavailable(self.tests.problem)
+            message = "its tests were not run: own-tests tells why"
+            raise Unavailable(message)
         return self.tests
 
     @cached_property
@@ -95,6 +98,6 @@ class Evidence:
         for place in self.subject.options.docs:
             path = source / place
             pages = sorted(path.rglob("*.md")) if path.is_dir() else [path]
-            pages = [page for page in pages if page.is_file() and page.suffix in PAGES]
+            pages = [page for page in pages if page.is_file() and page.suffix in _PAGES]
             found += [page.read_text(encoding="utf-8") for page in pages]
         return "\n".join(found)

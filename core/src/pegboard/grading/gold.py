@@ -1,11 +1,9 @@
 """The third tier: combinations, budgets, data that survives, a clean document."""
 
-import ast
-from pathlib import Path
-
 from packaging.specifiers import SpecifierSet
 
-from pegboard.grading.evidence import Evidence
+from pegboard.grading.documented import undocumented_hooks
+from pegboard.grading.evidence import PAGES, Evidence
 from pegboard.grading.openapi_lint import lint
 from pegboard.grading.rule import (
     Finding,
@@ -15,7 +13,6 @@ from pegboard.grading.rule import (
     judged,
     judged_events,
     libraries_do,
-    names,
     not_applicable,
     passed,
     unknown,
@@ -88,8 +85,8 @@ def declares_budgets(evidence: Evidence) -> Finding:
 
 def migrates_rows(evidence: Evidence) -> Finding:
     """Check that the contract's test with rows passed on both databases."""
-    if not evidence.started.tables:
-        return not_applicable("it has no tables")
+    if not evidence.started.migrations:
+        return not_applicable("it has no migrations")
     passing = {
         database
         for case in evidence.suite.of_contract("MigrationsContract")
@@ -101,19 +98,6 @@ def migrates_rows(evidence: Evidence) -> Finding:
         text = "the test of MigrationsContract that goes up and down with rows has not passed on"
         return failed(f"{text} {' or '.join(missing)}")
     return passed("each revision goes up, down and up again with rows in the tables")
-
-
-def can_be_downgraded(evidence: Evidence) -> Finding:
-    """Check that each revision has a downgrade that does something."""
-    if not evidence.started.migrations:
-        return not_applicable("it has no migrations")
-    revisions = sorted(Path(evidence.started.migrations).glob("*.py"))
-    mistakes = [
-        f"{path.name}: its downgrade does nothing, or refuses"
-        for path in revisions
-        if not _does_something(path, "downgrade") and _does_something(path, "upgrade")
-    ]
-    return judged(mistakes, f"{len(revisions)} revisions can be downgraded")
 
 
 def has_a_clean_document(evidence: Evidence) -> Finding:
@@ -129,14 +113,8 @@ def documents_hooks(evidence: Evidence) -> Finding:
     hooks = evidence.started.hookspecs
     if not hooks:
         return not_applicable("it declares no hooks")
-    texts = evidence.texts
-    mistakes = [f"{name} has no docstring" for name, text in hooks.items() if not text.strip()]
-    mistakes += [
-        f"{name} is not named in the readme or the pages of `docs`"
-        for name in hooks
-        if not names(texts, name)
-    ]
-    return judged(mistakes, f"{len(hooks)} hooks are documented")
+    mistakes = undocumented_hooks(hooks, evidence.subject.name, evidence.texts, PAGES)
+    return judged([*mistakes], f"{len(hooks)} hooks are documented")
 
 
 def imports_quietly(evidence: Evidence) -> Finding:
@@ -163,19 +141,6 @@ def fails_on_warnings(evidence: Evidence) -> Finding:
 
 def _minor(version: str) -> int:
     return int(version.partition(".")[2])
-
-
-def _does_something(path: Path, function: str) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            empty = (ast.Pass, ast.Raise, ast.Return)
-            return any(
-                not isinstance(one, empty)
-                and not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
-                for one in node.body
-            )
-    return False
 
 
 RULES = (
@@ -206,15 +171,9 @@ RULES = (
         Tier.GOLD,
         "Each of its revisions goes up, down and up again with rows in the tables, on both "
         "databases.",
-        "A test of `MigrationsContract` does that.",
+        "A test of `MigrationsContract` does that. A `downgrade` that does nothing, refuses, or "
+        "leaves something fails it.",
         migrates_rows,
-    ),
-    GradeRule(
-        "downgrades",
-        Tier.GOLD,
-        "Each revision can be taken back.",
-        "A `downgrade` that is empty or only raises does not count, if there is an `upgrade`.",
-        can_be_downgraded,
     ),
     GradeRule(
         "openapi-lint",
@@ -247,8 +206,10 @@ RULES = (
         "A warning fails its tests.",
         'Set `filterwarnings = ["error"]` in `[tool.pytest.ini_options]`: what is deprecated then '
         "shows before it is gone. Of filters the last that matches decides, as in pytest: one that "
-        "ignores may follow if it has a text, or names a module of a library. What a test has then "
-        "is tried, so `-W ignore`, `-p no:warnings`, a mark and a fixture count as well.",
+        "ignores may follow if it has a text, or names a module of a library; so may "
+        "`default::pytest.PytestDeprecationWarning`: plugins of pytest warn so while it starts, "
+        "where an error ends the run. What a test has then is tried, so `-W ignore`, "
+        "`-p no:warnings`, a mark and a fixture count as well.",
         fails_on_warnings,
     ),
 )

@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import resolve_name
 
 IMPORTING = frozenset(
     {
@@ -67,9 +69,8 @@ class _Reader(ast.NodeVisitor):
         if called in {"builtins.exec", "builtins.eval"}:
             self._read(self._first(node), node.lineno)
         elif called in IMPORTING:
-            text = self._first(node)
-            if text is not None and not text.startswith("."):
-                self.found.append((node.lineno, text.replace(":", "."), True))
+            if name := self._imported(node):
+                self.found.append((node.lineno, name, True))
             self.generic_visit(node)
             return
         self._note(node)
@@ -141,18 +142,29 @@ class _Reader(ast.NodeVisitor):
         return _of(owner, key) if owner != container else None
 
     def _result(self, node: ast.Call) -> str | None:
-        called, text = self._value(node.func), self._first(node)
+        called = self._value(node.func)
         match called, node.args:
             case "builtins.getattr", [owner, name, *_]:
                 key = self._value(name)
                 return _of(self._value(owner), key) if isinstance(key, _Text) else None
             case "builtins.vars", [owner]:
                 return _of(self._value(owner), "__dict__")
-        if called not in IMPORTING or text is None:
-            return None
-        if called == "builtins.__import__" and len(node.args) + len(node.keywords) == 1:
-            return text.partition(".")[0]
-        return str(text.replace(":", "."))
+        name = self._imported(node) if called in IMPORTING else None
+        if name and called == "builtins.__import__" and len(node.args) + len(node.keywords) == 1:
+            return name.partition(".")[0]
+        return name
+
+    def _imported(self, node: ast.Call) -> str | None:
+        """Return what a call imports; None if that is unknown, or relative to what is unknown."""
+        name = self._first(node)
+        if name is None or not name.startswith("."):
+            return name and str(name.replace(":", "."))
+        named = [one.value for one in node.keywords if one.arg == "package"]
+        package = next(map(self._value, [*node.args[1:2], *named]), None)
+        # A package that is no text is the plugin's own, as `__package__` is.
+        with suppress(ImportError):
+            return resolve_name(name, package) if isinstance(package, _Text) else None
+        return None
 
     def _first(self, node: ast.Call) -> str | None:
         """Return the text that a call is given first, or as a name."""

@@ -8,17 +8,17 @@ import gc
 import json
 import logging
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
 
 from pegboard.app import create_app
+from pegboard.grading.import_watch import Effect, import_watched, is_within
 from pegboard.grading.options import FIXED
 from pegboard.grading.started import MARK
 from pegboard.migrations import upgrade
@@ -35,25 +35,8 @@ from pegboard.problems import StartupError
 from pegboard.resources import Resource
 from pegboard.settings import declarations_of
 
-if TYPE_CHECKING:
-    from types import FrameType
-
 WARM_UP = 3
 """Requests that are sent before one is counted: the first ones fill what is cached."""
-
-_EFFECTS = {
-    "socket.connect": "connects to a server",
-    "socket.bind": "opens a server's socket",
-    "socket.getaddrinfo": "asks for the address of a host",
-    "sqlite3.connect": "opens a database",
-    "subprocess.Popen": "starts a process",
-    "os.system": "starts a process",
-    "os.fork": "forks the process",
-    "os.putenv": "sets an environment variable",
-}
-"""What the import of a module must not do, by the events of `sys.addaudithook`."""
-
-_STARTS_A_THREAD = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 
 
 class Neighbour:
@@ -98,7 +81,7 @@ def examine(name: str, needs: list[str], settings: Mapping[str, Any]) -> dict[st
     try:
         without = create_app(settings, plugins=[*needs, Neighbour()])
         loaded = set(sys.modules)
-        effects = [*_import(candidate)]
+        effects = _import(candidate)
         at_run_time = sorted(set(sys.modules) - loaded)
         app = create_app(settings, plugins=[*needs, name, Neighbour()])
     except StartupError as error:
@@ -123,48 +106,19 @@ def _is_of_tests(module: str) -> bool:
     return module == "pytest" or module.startswith("pegboard.testing")
 
 
-def _import(candidate: Candidate) -> Iterator[dict[str, str]]:
-    """Import the plugin; yield what that does beside defining things."""
-    found: list[tuple[str, str]] = []
-    starters: set[str] = set()
-    is_watching = True
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if not is_watching:
-            return
-        if event in _EFFECTS:
-            text = f"{_EFFECTS[event]} ({event}{_shown(arguments)})"
-            found.append((text, _importing(candidate.package)))
-        elif event == "open" and _writes(arguments):
-            found.append((f"writes the file {arguments[0]}", _importing(candidate.package)))
-        elif event in _STARTS_A_THREAD:
-            starters.add(_importing(candidate.package))
-
-    before = set(threading.enumerate())
-    sys.dont_write_bytecode = True  # the first import of a module would write it
-    sys.addaudithook(note)
-    with contextlib.suppress(BaseException):  # the registry tells why it fails
+def _import(candidate: Candidate) -> list[dict[str, str]]:
+    """Import the plugin; return what that does beside defining things."""
+    found: list[Effect] = []
+    own = candidate.package
+    with import_watched(own, found), contextlib.suppress(BaseException):  # the registry tells why
         candidate.load()
-    is_watching = False
-    for text, package in dict.fromkeys(found):
-        yield {"text": text, "package": package}
-    package = starters.pop() if len(starters) == 1 else candidate.package
-    for thread in set(threading.enumerate()) - before:
-        yield {"text": f"starts the thread {thread.name}", "package": package}
-
-
-def _importing(own: str) -> str:
-    """Return the package whose module is being imported; the standard library's do not count.
-
-    A function that a module of the plugin calls at its import is so an effect of that module.
-    """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - what tracing tools use
-    while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if frame.f_code.co_name == "<module>" and package not in sys.stdlib_module_names:
-            return own if package == "__main__" else package
-        frame = frame.f_back
-    return own
+    return [
+        {
+            "text": one.text,
+            "package": own if is_within(one.module, own) else one.module.partition(".")[0],
+        }
+        for one in found
+    ]
 
 
 def _package_of(file: str) -> str:
@@ -173,17 +127,6 @@ def _package_of(file: str) -> str:
         if getattr(module, "__file__", None) == file:
             return name.partition(".")[0]
     return Path(file).stem
-
-
-def _writes(arguments: tuple[Any, ...]) -> bool:
-    _, mode, *_ = arguments
-    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
-
-
-def _shown(arguments: tuple[Any, ...]) -> str:
-    with contextlib.suppress(Exception):
-        return f" {arguments[-1]!r}"[:80]
-    return ""
 
 
 def _contributions(plugin: Plugin, registry: Registry, app: Flask) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """What a rule of the grade is, and what its checker can find."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from pegboard.grading.documented import names
 from pegboard.grading.evidence import Evidence
 from pegboard.grading.started import Event
 
@@ -72,11 +72,6 @@ def unknown(text: str) -> Finding:
 def judged(mistakes: list[str], fine: str) -> Finding:
     """Return that the rule holds if there are no mistakes, else these."""
     return failed(*mistakes) if mistakes else passed(fine)
-
-
-def names(text: str, name: str) -> bool:
-    """Return whether a text has a name as a word of its own, and not as a part of another."""
-    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
 
 
 def judged_events(events: Sequence[Event], own: str, fine: str) -> Finding:

@@ -6,6 +6,7 @@ runs, and what it has shown.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,16 @@ from packaging.utils import canonicalize_name
 
 from pegboard.grading.coverage_data import Coverage, combine, settings_file
 from pegboard.grading.errors import GradeError, Unavailable
-from pegboard.grading.processes import run_python
+from pegboard.grading.processes import Done, run_python
 from pegboard.grading.subject import Subject
 from pegboard.plugins import code_digest
 
 PROPERTY = "pegboard"
 RUN_PROPERTY = "pegboard.run"
+
+_INTERNAL_ERROR = 3
+"""The exit status of pytest when it, or a plugin of it, raises an error."""
+_WARNING_ENDS = re.compile(r"^INTERNALERROR> (\S*Warning): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,8 @@ def run_suite(subject: Subject) -> Suite:
         run = ["-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-q"]
         options = ["-p", "pegboard.testing.evidence", f"--junit-xml={report}", "--tb=line"]
         done = run_python(subject, [*run, *options, *folders], folder=subject.source)
-        if not report.exists():
-            lines = (done.errors or done.output).strip().splitlines()
-            text = lines[-1] if lines else f"exit status {done.status}"
-            return Suite((), None, f"the tests cannot be run: {text}")
+        if not report.exists() or done.status == _INTERNAL_ERROR:
+            return Suite((), None, f"the tests cannot be run: {_why_none_ran(done)}")
         if problem := _collection_problem(report):
             return Suite((), None, problem)
         cases = _own(_cases(report, subject), subject)
@@ -154,6 +157,18 @@ def read_suite(subject: Subject, paths: Sequence[Path]) -> Suite:
         return Suite(cases, None)
     with tempfile.TemporaryDirectory(prefix="pegboard-grade-") as name:
         return Suite(cases, combine(subject, data, Path(name)))
+
+
+def _why_none_ran(done: Done) -> str:
+    """Return what ended pytest before its first test."""
+    if warning := _WARNING_ENDS.search(f"{done.output}\n{done.errors}"):
+        category, text = warning.groups()
+        return (
+            f"{category} ends pytest while it starts, as a warning is an error: {text} Add "
+            f'"default::{category}" to filterwarnings, after "error"'
+        )
+    lines = (done.errors or done.output).strip().splitlines()
+    return lines[-1] if lines else f"exit status {done.status}"
 
 
 def _collection_problem(report: Path) -> str | None:

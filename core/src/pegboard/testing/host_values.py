@@ -5,12 +5,7 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-HOSTS = {
-    *("flask", "werkzeug", "flask_sqlalchemy", "marshmallow", "click"),
-    *("sqlalchemy", "pegboard", "redis", "alembic", "psycopg2", "jinja2", "itsdangerous"),
-    *("flask_migrate", "flask_cors", "flask_smorest", "webargs", "apispec", "pluggy", "orjson"),
-}
-"""The packages, beside the standard library, of which a plugin may change nothing."""
+from pegboard.grading import HOSTS
 
 _FUNCTIONS: tuple[type, ...] = (FunctionType, BuiltinFunctionType)
 _CONTAINERS = (dict, list, set)

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, NotRequired, TypedDict
 
+from pegboard.grading import Effect, import_watched
 from pegboard.testing.host_values import changed_values, host_values
-from pegboard.testing.import_watch import import_watched
 from pegboard.testing.process_state import OwnCalls, changed_state, outlasting, process_state
 
 FORK_TIMEOUT = 20.0
@@ -47,7 +47,7 @@ class Seen:
     origin: str = ""
     """The file of its module."""
     at_import: list[str] = field(default_factory=list)
-    """Connections, statements, processes and files, each with the line of the plugin."""
+    """Connections, statements, processes, threads and files, each with the line of the plugin."""
     changed: list[str] = field(default_factory=list)
     """What is otherwise in the process than without the plugin."""
     before_fork: dict[str, int] = field(default_factory=dict)
@@ -81,17 +81,11 @@ def probe(task: Task) -> Seen:
         own = OwnCalls(candidate.entry_point.module)
         patience = task.get("patience", THREAD_TIMEOUT)
         before, hosts = process_state(), host_values()
+        effects: list[Effect] = []
         try:
-            with (
-                own.watched(),
-                own.threads() as at_import,
-                import_watched(own.package, seen.at_import),
-            ):
+            with own.watched(), import_watched(own.package, effects):
                 candidate.load()
             seen.origin = str(sys.modules[candidate.entry_point.module].__file__)
-            seen.changed += [
-                f"{one} runs since the import" for one in outlasting(at_import, timeout=0)
-            ]
             seen.changed += changed_values(hosts, own.is_own)
             # Among them are now modules that only the plugin imports.
             hosts = host_values()
@@ -102,6 +96,10 @@ def probe(task: Task) -> Seen:
             ]
         except BaseException as error:  # noqa: BLE001 - whatever it raises is told
             seen.error = f"{type(error).__name__}: {error}"
+        # Libraries may write files and start threads and processes when they are imported.
+        seen.at_import = [
+            one.text for one in effects if one.is_connection or own.is_own(one.module)
+        ]
         seen.changed += changed_state(before, process_state())
         seen.changed += [*changed_values(hosts, own.is_own), *own.left()]
     return seen

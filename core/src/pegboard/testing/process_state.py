@@ -25,13 +25,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
-from pegboard.testing.host_values import HOSTS
-
-if TYPE_CHECKING:
-    from types import FrameType
+from pegboard.grading import HOSTS, is_within, line_that_runs, place_of
 
 _LOGGERS = sorted({*HOSTS, "sqlalchemy.engine", "sqlalchemy.orm", "sqlalchemy.pool"})
 
@@ -49,11 +46,6 @@ def regular_package(module: str) -> str:
             if spec is not None and spec.origin is not None:
                 return package
     return module.partition(".")[0]
-
-
-def is_within(module: str, package: str) -> bool:
-    """Return whether a module is the package, or is in it."""
-    return module == package or module.startswith(f"{package}.")
 
 
 def process_state() -> dict[str, str]:
@@ -271,7 +263,7 @@ class OwnCalls:
             before = [*warnings.filters]
             found = call(*arguments, **options)
             if is_within(str(frame.f_globals.get("__name__", "")), self._package):
-                note(_place(frame.f_code.co_filename, frame.f_lineno), before)
+                note(place_of(frame.f_code.co_filename, frame.f_lineno), before)
             return found
 
         return noted
@@ -279,26 +271,3 @@ class OwnCalls:
 
 def _is_of_hosts(target: type) -> bool:
     return target.__module__.partition(".")[0] in HOSTS
-
-
-def line_that_runs() -> tuple[str, str]:
-    """Return the module and the line of the code outside the standard library and the hosts."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect.stack` reads files, which is audited
-    lines = []
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", ""))
-        lines.append((name, frame.f_code.co_filename, frame.f_lineno))
-        frame = frame.f_back
-    own = [
-        one
-        for one in lines
-        if one[0].partition(".")[0]
-        not in {*sys.stdlib_module_names, *HOSTS, "psycopg2", "__main__"}
-        and not one[1].startswith("<frozen")
-    ]
-    module, path, line = own[0] if own else lines[-1]
-    return module, _place(path, line)
-
-
-def _place(path: str, line: int) -> str:
-    return f"{Path(path).parent.name}/{Path(path).name}, line {line}"

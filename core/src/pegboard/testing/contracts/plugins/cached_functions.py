@@ -9,9 +9,9 @@ from typing import Any
 
 from flask import current_app
 
+from pegboard.grading import is_within
 from pegboard.plugins import get_registry
 from pegboard.settings import get_settings
-from pegboard.testing.process_state import is_within
 
 _Cached = functools._lru_cache_wrapper  # noqa: SLF001 - the type has no other name
 _PLAIN = (str, bytes, int, float, tuple, type, NoneType)

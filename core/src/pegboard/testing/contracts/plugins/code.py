@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pegboard.grading import is_within
 from pegboard.problems import ProblemCode
 from pegboard.testing.contracts.plugins.hook_code import hook_functions, printed, raised
-from pegboard.testing.process_state import is_within
 
 _LOGGING = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 

@@ -1,11 +1,11 @@
 """What a plugin says: of its settings, of its hooks, and when it fails."""
 
 import inspect
-import re
 from typing import Any
 
 import pytest
 
+from pegboard.grading import undocumented_hooks, undocumented_settings
 from pegboard.plugins import get_registry
 from pegboard.problems import Code as CoreCode
 from pegboard.settings import declarations_of
@@ -13,6 +13,8 @@ from pegboard.testing.contracts.named import BuildApp, fail, package_of
 from pegboard.testing.contracts.plugins.code import Code
 from pegboard.testing.contracts.plugins.installed import Installed
 from pegboard.testing.contracts.plugins.source import Source
+
+_PAGES = "the README, or in a page that the README links to"
 
 
 class Documented(Installed):
@@ -37,17 +39,9 @@ class Documented(Installed):
         (plugin,) = (one for one in registry.plugins if one.name == plugin_name)
         if plugin.settings is None:
             pytest.skip("the plugin has no settings")
-        for one in declarations_of(plugin.settings, plugin_name):
-            if len(one.doc.split()) < 2:  # noqa: PLR2004 - a word is no explanation
-                fail(
-                    f"the setting {one.field} of {plugin_name} does not say what it means: write "
-                    'setting(..., doc="...") with one line for operators'
-                )
-            if documents is not None and not _names(documents, one.variable):
-                fail(
-                    f"the setting {one.variable} of {plugin_name} is not documented: name it in "
-                    "the README, or in a page that the README links to"
-                )
+        settings = declarations_of(plugin.settings, plugin_name)
+        if mistakes := [*undocumented_settings(settings, plugin_name, documents, _PAGES)]:
+            fail("; ".join(mistakes))
 
     def test_its_hooks_are_documented_and_used(
         self, build: BuildApp, plugin_name: str, source_code: Code, documents: str | None
@@ -56,17 +50,10 @@ class Documented(Installed):
         hooks = _own_hooks(build, plugin_name)
         if not hooks:
             pytest.skip("the plugin declares no hooks")
-        for name, function in hooks.items():
-            if not inspect.getdoc(function):
-                fail(
-                    f"the hook {name} of {plugin_name} has no docstring: say when it is called, "
-                    "and what it returns"
-                )
-            if documents is not None and not _names(documents, name):
-                fail(
-                    f"the hook {name} of {plugin_name} is not documented: name it in the README, "
-                    "or in a page that the README links to"
-                )
+        docstrings = {name: inspect.getdoc(one) or "" for name, one in hooks.items()}
+        if mistakes := [*undocumented_hooks(docstrings, plugin_name, documents, _PAGES)]:
+            fail("; ".join(mistakes))
+        for name in hooks:
             if not source_code.uses(name):
                 fail(
                     f"the hook {name} of {plugin_name} is declared, and never called: call "
@@ -89,11 +76,6 @@ class Documented(Installed):
                     fail(f"the code {one.value} of {plugin_name} has no {text}: write it")
             if not source_code.uses(one.name):
                 fail(f"the code {one.value} of {plugin_name} is never used: remove it")
-
-
-def _names(documents: str, name: str) -> bool:
-    """Return whether the documents have the name, and not only as a part of another."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", documents) is not None
 
 
 def _own_hooks(build: BuildApp, plugin_name: str) -> dict[str, Any]:

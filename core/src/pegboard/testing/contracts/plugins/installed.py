@@ -74,11 +74,11 @@ class Installed(Named):
             )
 
     def test_its_import_asks_no_server(self, report: dict[str, Any], plugin_name: str) -> None:
-        """No connection, query, look-up of a name, process or change of a file meanwhile."""
+        """No connection, query, look-up of a name, process, thread or change of a file."""
         if report["at_import"]:
             fail(
-                f"the import of {plugin_name} uses the network, a database, a process or files: "
-                f"{'; '.join(report['at_import'])}. Do it when it is first needed, or in "
+                f"the import of {plugin_name} uses the network, a database, processes, threads or "
+                f"files: {'; '.join(report['at_import'])}. Do it when it is first needed, or in "
                 "pegboard_setup(app)"
             )
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+from pegboard.grading import is_within
 from pegboard.testing.host_values import Contents, contents, is_same
-from pegboard.testing.process_state import is_within
 
 
 def module_state(package: str) -> dict[str, Contents]:
