@@ -236,6 +236,7 @@ def test_a_migration_needs_no_secret_of_the_service(
         "PEGBOARD_ENV": "production",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'pegboard.db'}",
         "PEGBOARD_PLUGINS": "notes",
+        "PEGBOARD_READY_REQUIRES": "redis",  # which has no address here
         "PYTHONPATH": str(plugin_folder.path),
     }
     plugin_folder.add_table("notes")

@@ -61,7 +61,9 @@ def _in_place_of_needless() -> dict[str, str]:
     """
     core = configure().core
     found = {} if core.secret_key else {"SECRET_KEY": secrets.token_urlsafe(32)}
-    return found if core.redis_url else {**found, "SESSIONS": "cookie", "CACHE": "none"}
+    if not core.redis_url:
+        found |= {"SESSIONS": "cookie", "CACHE": "none", "READY_REQUIRES": ""}
+    return found
 
 
 db.callback = _begin

@@ -63,7 +63,8 @@ def serve(
 
     Options win over the settings in parentheses. It does not start when the database's schema is
     behind the models, or lacks a table or a column of theirs. SIGTERM ends it gracefully; SIGHUP
-    replaces its workers one after the other, and they read secret files anew, but no code.
+    replaces its workers one after the other, and they read secret files anew. New code needs a
+    restart.
     """
     ignore_signals()
     unblock_output()
