@@ -1,6 +1,7 @@
 """The fixture `live_server` starts services as a test needs them."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_a_service_takes_what_an_app_takes(
 ) -> None:
     """Plugins, settings of any type by their keys, other keys, headers, and several workers."""
     plugin_folder.add("echo", ECHO)
-    others = {"MINE": None, "PERMANENT_SESSION_LIFETIME": timedelta(seconds=5)}
+    others: dict[str, Any] = {"MINE": None, "PERMANENT_SESSION_LIFETIME": timedelta(seconds=5)}
     server = live_server(
         plugins=["echo"], WORKERS=2, ECHO_WORDS=["a,b", "c"], ECHO_LOUD=True, **others
     )

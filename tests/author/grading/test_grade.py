@@ -77,7 +77,7 @@ class NotesSettings(pegboard.Settings):
 
 class Hooks:
     @pegboard.hookspec
-    def pegboard_notes_read(self):
+    def pegboard_wrong_read(self):
         pass
 
 @pegboard.hookimpl

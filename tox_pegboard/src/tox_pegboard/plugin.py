@@ -101,7 +101,7 @@ class Combinations:
         """Read the matrix of a project, if it has one, and what else is asked for by name."""
         if has_matrix(read_pyproject(root)):
             # Where all that runs is named, nothing has to be chosen.
-            named = Matrix(*read_space(root), (), has_all_subsets=False) if self._asked else None
+            named = Matrix(*read_space(root)) if self._asked else None
             matrix = self._matrix = named or read_matrix(root)
             beyond = (name for name in self._asked if parse_name(name, matrix.space) is not None)
             self._names = tuple(dict.fromkeys((*matrix.by_name, *beyond)))

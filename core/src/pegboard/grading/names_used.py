@@ -149,10 +149,14 @@ class _Reader(ast.NodeVisitor):
                 return _of(self._value(owner), key) if isinstance(key, _Text) else None
             case "builtins.vars", [owner]:
                 return _of(self._value(owner), "__dict__")
-        name = self._imported(node) if called in IMPORTING else None
-        if name and called == "builtins.__import__" and len(node.args) + len(node.keywords) == 1:
-            return name.partition(".")[0]
-        return name
+        imported = self._imported(node) if called in IMPORTING else None
+        if (
+            imported
+            and called == "builtins.__import__"
+            and len(node.args) + len(node.keywords) == 1
+        ):
+            return imported.partition(".")[0]
+        return imported
 
     def _imported(self, node: ast.Call) -> str | None:
         """Return what a call imports; None if that is unknown, or relative to what is unknown."""

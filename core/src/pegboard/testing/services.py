@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from email.message import Message
@@ -83,12 +83,21 @@ def _command(config: Mapping[str, object]) -> list[str]:
 
 
 def run_pegboard(
-    *arguments: str, directory: Path, config: Mapping[str, object] = _NOTHING, **settings: str
+    *arguments: str, directory: Path, **settings: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `pegboard ARGUMENTS` in that directory; settings are environment variables.
+    """Run `pegboard ARGUMENTS` in that directory; settings are environment variables."""
+    return run_with(_NOTHING, arguments, directory, settings)
 
-    `config` is what `create_app` is given besides. Raises `TypeError` for a value that cannot be
-    pickled.
+
+def run_with(
+    config: Mapping[str, object],
+    arguments: Sequence[str],
+    directory: Path,
+    settings: Mapping[str, str],
+) -> "subprocess.CompletedProcess[str]":
+    """Run `pegboard ARGUMENTS` on an app that is given the configuration besides the settings.
+
+    Raises `TypeError` for a value that cannot be pickled.
     """
     return subprocess.run(
         [*_command(config), *arguments],
@@ -124,7 +133,7 @@ class LiveServer(Server):
 
     _is_dependency = False
 
-    def __init__(self, *, config: Mapping[str, object] = _NOTHING, **settings: str) -> None:
+    def __init__(self, config: Mapping[str, object] = _NOTHING, /, **settings: str) -> None:
         """Prepare the service; its working directory is an empty one of its own.
 
         `config` is what `create_app` is given besides. Raises `TypeError` for a value that cannot

@@ -23,12 +23,12 @@ class Matrix:
 
     space: Space
     settings: Settings
-    combinations: tuple[Combination, ...]
-    has_all_subsets: bool
+    combinations: tuple[Combination, ...] = ()
+    has_all_subsets: bool = False
     """Whether every set of plugins is there that can be installed, as far as none is left out."""
-    strength: int
+    strength: int = 2
     """How many plugins and values a group has; every group is in some combination, or left out."""
-    touching: str | None
+    touching: str | None = None
     """The plugin that every combination has, if only such were wanted."""
     left_out: tuple[Combination, ...] = ()
     """The combinations that are not there, as there may be no more."""
