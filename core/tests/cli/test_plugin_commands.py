@@ -234,8 +234,13 @@ def test_the_state_of_the_schema_is_that_of_the_database(
     assert "ahead" == migrations()["state"]
     unreachable = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     assert {"state": "unknown"} == migrations(**unreachable)
-    done = run("plugins list", **settings | unreachable)
-    assert "The database cannot be asked: " in done.stderr
+    revision = tmp_path / "site" / "example_notes" / "migrations" / "notes_0002.py"
+    for command in ("plugins list", "plugins show notes"):
+        done = run(command, **settings | unreachable)
+        assert "How far the database is migrated is not known: Connection refused" in done.stderr
+        revision.write_text("1 +\n")
+        assert "at example_notes/migrations/notes_0002.py:1" in run(command, **settings).stderr
+        revision.unlink()
 
 
 def test_a_check_finds_what_a_start_would_find_only_later(run: Run) -> None:

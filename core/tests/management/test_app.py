@@ -174,7 +174,7 @@ def test_settings_are_told_without_secrets(client: FlaskClient):
 def test_plugins_are_told_as_on_the_command_line(client: FlaskClient):
     """With what each contributes."""
     answer = client.get("/plugins").get_json()
-    assert {"plugins", "can_start", "database_error"} == answer.keys()
+    assert {"plugins", "can_start", "migrations_error"} == answer.keys()
     [shop] = [one for one in answer["plugins"] if one["name"] == "shop"]
     assert ("active", ["supply"]) == (shop["state"], shop["health_checks"])
 

@@ -43,8 +43,7 @@ def list_plugins(info: ScriptInfo, *, wide: bool, as_json: bool) -> None:
         click.echo(
             "No plugin is installed: install one, as pegboard-items, or write one by pegboard new."
         )
-    if plugins.database_error and plugins.have_migrations:
-        click.echo(f"The database cannot be asked: {plugins.database_error}", err=True)
+    _tell_what_is_unknown(plugins.reports, plugins.migrations_error)
     found.show_error()
 
 
@@ -69,6 +68,7 @@ def show(info: ScriptInfo, name: str, *, as_json: bool) -> None:
         for report in reports:
             for line in _details(report):
                 click.echo(line)
+    _tell_what_is_unknown(reports, plugins.migrations_error)
     found.show_error()
 
 
@@ -77,6 +77,11 @@ def unknown_plugin(name: str, names: Sequence[str]) -> click.ClickException:
     near = nearest_name(name, names)
     hint = f" Did you mean {near}?" if near else f" There are: {', '.join(names) or 'none'}."
     return click.ClickException(f"{name} is not installed.{hint}")
+
+
+def _tell_what_is_unknown(reports: Sequence[PluginReport], migrations_error: str | None) -> None:
+    if migrations_error and any(one.known and one.known.has_migrations for one in reports):
+        click.echo(f"How far the database is migrated is not known: {migrations_error}", err=True)
 
 
 def _diagnose(info: ScriptInfo) -> Diagnosis:

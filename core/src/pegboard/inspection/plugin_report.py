@@ -32,7 +32,7 @@ class KnownPlugin:
     health_checks: tuple[str, ...] = ()
     has_migrations: bool = False
     migrations: HistoryState | None = None
-    """None without migrations, or if the database cannot be asked."""
+    """None without migrations, or if it is not known."""
     start: Step | None = None
     """What it has cost to start it; None if that was not measured."""
 
@@ -103,15 +103,10 @@ class Plugins:
     """The reports of all installed plugins."""
 
     reports: tuple[PluginReport, ...]
-    database_error: str | None
-    """Why the database could not be asked where its migrations are; None if it was."""
+    migrations_error: str | None
+    """Why it is not known how far the database is migrated; None if it is."""
     can_start: bool
     """Whether the service can start."""
-
-    @property
-    def have_migrations(self) -> bool:
-        """Whether one of them is known to have migrations."""
-        return any(one.known is not None and one.known.has_migrations for one in self.reports)
 
     def as_json(self, grades: Mapping[str, str]) -> dict[str, Any]:
         """Return them as JSON has them; `grades` are those that plugins claim."""
@@ -120,7 +115,7 @@ class Plugins:
                 {**one.as_json(), "claimed_grade": grades.get(one.name)} for one in self.reports
             ],
             "can_start": self.can_start,
-            "database_error": self.database_error,
+            "migrations_error": self.migrations_error,
         }
 
 
@@ -136,7 +131,7 @@ def report_plugins(found: Diagnosis) -> Plugins:
 
 
 def _histories(partial: Partial | None) -> tuple[Mapping[str, HistoryState], str | None]:
-    """Return the migrations of each plugin, and why the database cannot be asked, if so."""
+    """Return the migrations of each plugin, and why they are not known, if so."""
     if partial is None:
         return {}, None
     if not partial.has_settings:
