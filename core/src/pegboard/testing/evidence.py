@@ -275,7 +275,9 @@ def _databases_of_the_kit(item: pytest.Item) -> Iterator[str]:
     is_of_contract = _is_of_the_kit(getattr(item, "function", None))
     for name, value in getattr(getattr(item, "callspec", None), "params", {}).items():
         found = definitions.get(name, ())
-        if value in DATABASES and (is_of_contract or (found and _is_of_the_kit(found[-1].func))):
+        if not (is_of_contract or (found and _is_of_the_kit(found[-1].func))):
+            continue
+        if isinstance(value, str) and value in DATABASES:
             yield value
 
 
