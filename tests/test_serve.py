@@ -493,6 +493,24 @@ def test_a_service_of_which_no_worker_can_serve_ends(
     assert "no worker could serve, so the service ends" in done.stdout
 
 
+def test_a_service_that_is_not_built_in_time_says_where_it_waits(
+    plugin_folder: PluginFolder, tmp_path: Path
+):
+    """As of a plugin that calls another service without a time-out."""
+    waiting = "@pegboard.hookimpl\ndef pegboard_setup(app):\n    re.match('(a*)*b', 'a' * 60)\n"
+    plugin_folder.add("waiting", f"import re\n\n{waiting}")
+    done = run_pegboard(
+        "serve",
+        directory=tmp_path,
+        PEGBOARD_PLUGINS="waiting",
+        PEGBOARD_WORKER_START_TIMEOUT="1",
+        PYTHONPATH=str(plugin_folder.path),
+    )
+    assert done.returncode
+    assert "Error: the service is not built after 1 s, and is given up\n" in done.stdout
+    assert re.search(r"example_waiting/plugin.py\", line \d+ in pegboard_setup", done.stdout)
+
+
 def test_workers_end_when_their_parent_was_killed(serve):
     """An orphan would keep the port, and serve old code beside the next start."""
     server = serve()

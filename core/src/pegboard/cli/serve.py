@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import click
 from flask import Flask
@@ -28,6 +29,7 @@ from pegboard.server import (
     Transport,
     UnixAddress,
     call_isolated,
+    ended_after,
     find_contradictions,
     find_endpoint,
     import_server,
@@ -82,10 +84,17 @@ def _serve(info: ScriptInfo, options: Mapping[str, object], *, upgrade_first: bo
     # The app is built in a process of its own to be checked, and then in each worker: never in this
     # one, from which workers fork and would inherit what plugins have registered or started.
     load = partial(_load, info.create_app, info.app_import_path, options)
-    check = partial(_check, load, upgrade_first=upgrade_first)
-    _prepare(options)
-    # The check does without Granian, whose import takes 40 ms.
-    checked = call_isolated(check, meanwhile=import_server)
+    longest = _prepare(options).worker_start_timeout
+    with NamedTemporaryFile("r") as stacks:
+        load_in_time = partial(_load_in_time, load, longest, stacks.name)
+        check = partial(_check, load_in_time, upgrade_first=upgrade_first)
+        try:
+            # The check does without Granian, whose import takes 40 ms.
+            checked = call_isolated(check, meanwhile=import_server)
+        finally:
+            if where := stacks.read():
+                message = f"the service is not built after {longest:g} s, and is given up\n{where}"
+                tell_error(click.ClickException(message))
     # Not before the check has ended: a plugin may bind a port when it is imported.
     _import_plugins(checked.plugins, options)
     init_logs(checked.log_level, checked.log_format, ())
@@ -138,7 +147,7 @@ def _report(log_format: str) -> Callable[[str], None]:
     return log if log_format == "json" else click.echo
 
 
-def _prepare(options: Mapping[str, object]) -> None:
+def _prepare(options: Mapping[str, object]) -> CoreSettings:
     """Set up the log, and import what the app needs to reach its database and Redis.
 
     Else each process would import that when it builds the app, in a third of that time. What the
@@ -155,6 +164,7 @@ def _prepare(options: Mapping[str, object]) -> None:
         if is_used:
             with suppress(ImportError):  # the check tells
                 import_module(library)
+    return core
 
 
 def _import_plugins(names: Container[str], options: Mapping[str, object]) -> None:
@@ -243,6 +253,11 @@ def _load(
     with with_options(options):
         # The configuration decides on the debug mode, not FLASK_DEBUG.
         return ScriptInfo(import_path, create_app, set_debug_flag=False).load_app()
+
+
+def _load_in_time(load: Callable[[], Flask], seconds: float, stacks: str) -> Flask:
+    with ended_after(seconds, stacks):
+        return load()
 
 
 def _load_quietly(load: Callable[[], Flask], warnings: frozenset[str]) -> Flask:

@@ -17,7 +17,7 @@ from pegboard.server.output import unblock_output
 from pegboard.server.workers import Leash as Leash
 from pegboard.server.workers import LevelFollower as LevelFollower
 from pegboard.server.workers import Roster as Roster
-from pegboard.server.workers import call_isolated, tell_error
+from pegboard.server.workers import call_isolated, ended_after, tell_error
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -29,6 +29,7 @@ __all__ = [
     "Transport",
     "UnixAddress",
     "call_isolated",
+    "ended_after",
     "find_address",
     "find_contradictions",
     "find_endpoint",

@@ -5,7 +5,7 @@ Nothing here imports Granian, which takes 4 MB: commands that serve nothing use 
 
 from pegboard.server.workers.companion import STILL_TIMEOUT, Companion, Leash, describe_exit
 from pegboard.server.workers.draining import DrainingLoop, drain
-from pegboard.server.workers.isolated import call_isolated
+from pegboard.server.workers.isolated import call_isolated, ended_after
 from pegboard.server.workers.pulse import STACKS, Pulse
 from pegboard.server.workers.refusal import tell_error
 from pegboard.server.workers.reload import Reload, has_ended, kill_leaving
@@ -31,6 +31,7 @@ __all__ = [
     "describe_exit",
     "die_at_stop",
     "drain",
+    "ended_after",
     "has_ended",
     "kill_leaving",
     "memory_of",

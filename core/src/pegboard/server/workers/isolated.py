@@ -5,6 +5,7 @@ built. Workers that forked from a process which has done so would do it a second
 """
 
 import atexit
+import faulthandler
 import logging
 import multiprocessing
 import multiprocessing.util
@@ -13,9 +14,10 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
@@ -79,6 +81,23 @@ def call_isolated(
         tell(f"Error: the process that checks the service ended by signal {-code}")
         code = 128 - code
     sys.exit(code)
+
+
+@contextmanager
+def ended_after(seconds: float, stacks: str) -> Iterator[None]:
+    """End this process if the block takes longer, though a call holds the interpreter's lock.
+
+    Where its threads were is then in the file `stacks`. After 0 seconds nothing is ended.
+    """
+    if not seconds:
+        yield
+        return
+    with Path(stacks).open("w") as file:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _call(function: Callable[[], object], sender: Connection) -> NoReturn:

@@ -130,7 +130,8 @@ class LimitSettings(Settings):
     worker_start_timeout: float = setting(
         120.0,
         doc="Longest time that a worker may take until it serves; then its stacks are logged and "
-        "it is replaced. 0: for ever.",
+        "it is replaced. As long may it take to build the service before the first worker starts; "
+        "then the start fails. 0: for ever.",
         validate=Range(0, 3600),
     )
     worker_lifetime: float = setting(
