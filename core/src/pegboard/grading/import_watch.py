@@ -5,12 +5,14 @@ The grade and the contract of plugins both ask here.
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,7 +33,6 @@ _STARTING = {
     *("subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec"),
     *("os.fork", "os.forkpty", "pty.spawn"),
 }
-_STARTING_THREADS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 _CHANGING_FILES = {
     *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
     *("os.chmod", "os.chown", "os.utime"),
@@ -62,7 +63,6 @@ def import_watched(package: str, found: list[Effect]) -> Iterator[None]:
     psycopg2: Any = import_module("psycopg2")
     from sqlalchemy import Engine, event  # noqa: PLC0415 - what the plugin imports first is watched
 
-    connect_by_driver = psycopg2._connect  # noqa: SLF001 - however it was imported
     is_watching = True
 
     def note(what: str, *, is_connection: bool = True) -> None:
@@ -86,30 +86,38 @@ def import_watched(package: str, found: list[Effect]) -> Iterator[None]:
     def execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         note(f"the statement {statement!r:.80}")
 
-    def drive(*arguments: Any, **options: Any) -> Any:
-        note("a connection of psycopg2")
-        return connect_by_driver(*arguments, **options)
-
+    driver = _telling(lambda *_: note("a connection of psycopg2"), psycopg2._connect)  # noqa: SLF001 - however it was imported
+    start = _telling(
+        lambda thread: note(f"the thread {thread.name!r}", is_connection=False),
+        threading.Thread.start,  # of which Python 3.11 has no event
+    )
     sys.addaudithook(audit)
-    psycopg2._connect = drive  # noqa: SLF001 - as above
     event.listen(Engine, "do_connect", connect)
     event.listen(Engine, "before_cursor_execute", execute)
     try:
-        yield
+        with (
+            patch.object(psycopg2, "_connect", driver),
+            patch.object(threading.Thread, "start", start),
+        ):
+            yield
     finally:
         is_watching = False
-        psycopg2._connect = connect_by_driver  # noqa: SLF001 - as above
         event.remove(Engine, "do_connect", connect)
         event.remove(Engine, "before_cursor_execute", execute)
 
 
+def _telling(tell: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        tell(*arguments)
+        return function(*arguments, **options)
+
+    return call
+
+
 def _local(name: str, arguments: tuple[Any, ...]) -> str | None:
-    """Return what an event says of a process or thread that starts, or a file that is changed."""
+    """Return what an event says of a process that starts, or a file that is changed."""
     if name in _STARTING:
         return f"a process, by {name} {next(iter(arguments), '')!r:.80}"
-    if name in _STARTING_THREADS:
-        thread = getattr(arguments[0], "__self__", None)
-        return f"the thread {getattr(thread, 'name', '')!r}"
     if name not in _CHANGING_FILES and not (name == "open" and arguments[2] & _WRITING):
         return None
     path = arguments[0]
