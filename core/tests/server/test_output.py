@@ -58,10 +58,11 @@ from pegboard.server import unblock_output
 
 unblock_output()
 init_logs("INFO", "human", ())
-resource.setrlimit(resource.RLIMIT_FSIZE, (4, 1000))
+ordinary = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4, ordinary[1]))
 for text in ("one", "two", "six"):
     print(text)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, ordinary)
 print("ten")
 """
 
