@@ -92,6 +92,17 @@ def no_zip(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
 
+def damaged(path: Path) -> None:
+    """A compressed file of which some bytes are others."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("example_notes/data.txt", "0123456789" * 100)
+        start = archive.getinfo("example_notes/data.txt").header_offset
+    content = bytearray(path.read_bytes())
+    begin = start + 30 + len("example_notes/data.txt")
+    content[begin : begin + 4] = b"\xff" * 4
+    path.write_bytes(content)
+
+
 def no_module(path: Path) -> None:
     """A wheel without a file that its plugin imports."""
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
@@ -106,6 +117,7 @@ def no_version(path: Path) -> None:
 
 REFUSED: dict[Callable[[Path], None], str] = {
     no_zip: "notes.whl is no wheel that can be read: File is not a zip file. Without --wheel",
+    damaged: "notes.whl is no wheel that can be read: Error -3 while decompressing data",
     no_module: (
         "the plugin in notes.whl cannot be used: it cannot be imported: ModuleNotFoundError: No "
         "module named 'stripe_of_nobody', at example_notes/plugin.py:1. Without --wheel"

@@ -3,12 +3,22 @@
 import importlib
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pegboard.plugins.discovery import Candidate, installed_plugins
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that `zipfile` lacks
+    RuntimeError,  # a password
+)
 
 
 class WheelError(Exception):
@@ -26,7 +36,7 @@ def plugin_in_wheel(file: Path, name: str) -> Iterator[Candidate]:
         try:
             with zipfile.ZipFile(file) as wheel:
                 wheel.extractall(folder)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _UNREADABLE as error:
             message = f"{file.name} is no wheel that can be read: {error}"
             raise WheelError(message) from error
         found = installed_plugins(Path(folder))
