@@ -461,12 +461,14 @@ MISTAKES = {
     ),
     "a wrapper of a historic hook": Mistake(
         Code.HOOK_ARGUMENTS_INVALID,
-        "shop_sold is marked wrongly: historic incompatible with yield/wrapper/hookwrapper, at "
-        "example_shop/plugin.py:8",
+        "pegboard_shop_sold is marked wrongly: historic incompatible with "
+        "yield/wrapper/hookwrapper, at example_shop/plugin.py:8",
         "Correct the options of the mark above it, or write the function as they demand.",
-        hook("shop_sold()", mark="pegboard.hookspec(historic=True)")
+        hook("pegboard_shop_sold()", mark="pegboard.hookspec(historic=True)")
         + hook("pegboard_hookspecs()", "import sys; return sys.modules[__name__]")
-        + hook("sold()", "yield", mark="pegboard.hookimpl(wrapper=True, specname='shop_sold')"),
+        + hook(
+            "sold()", "yield", mark="pegboard.hookimpl(wrapper=True, specname='pegboard_shop_sold')"
+        ),
     ),
     "a mark that marks nothing": Mistake(
         Code.HOOK_NOT_MARKED,

@@ -1,6 +1,7 @@
 """Where in a plugin's files an error arose."""
 
 import inspect
+import linecache
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -61,16 +62,17 @@ def locate_class(cls: type | ModuleType, member: str = "") -> str:
     The same of a module. It is empty for what is in no file.
     """
     try:
-        lines, first = inspect.getsourcelines(cls)
+        file = inspect.getfile(cls)
+        if isinstance(cls, ModuleType):  # which may be empty: that has no lines for inspect
+            lines, first, module, indent = linecache.getlines(file), 1, cls.__name__, ""
+        else:
+            lines, first = inspect.getsourcelines(cls)
+            module, indent = cls.__module__, r"\s+"
     except (OSError, TypeError):
         return ""
-    is_module = isinstance(cls, ModuleType)
-    module = cls.__name__ if isinstance(cls, ModuleType) else cls.__module__
-    indent = "" if is_module else r"\s+"
     named = re.compile(rf"{indent}(?:def )?{re.escape(member)}\b")
     found = (number for number, line in enumerate(lines) if member and named.match(line))
-    file = Path(inspect.getfile(cls))
-    return f"{_AT}{_shown(_below(file, module), max(first, 1) + next(found, 0))}"
+    return f"{_AT}{_shown(_below(Path(file), module), first + next(found, 0))}"
 
 
 def locate_model(base: Any, table: object, column: str = "") -> str:
