@@ -53,6 +53,7 @@ def test_the_environment_has_what_its_name_says() -> None:
     assert (SUBSET if named is None else set(named.split())) == SUBSET
 
 
+@pytest.mark.slow
 def test_all_that_is_installed_is_active(app: Flask) -> None:
     """Discovery finds each, and nothing is left out."""
     registry = pegboard.get_registry(app)

@@ -14,9 +14,6 @@ import bytecode
 import projects
 import wheels
 
-EXPLORATIONS = "protocol_model or every_interleaving"
-"""The tests that explore every order of steps: the same on each interpreter, and long."""
-
 PROCESSES = ("-n", "2", "--dist", "worksteal")
 """Options for suites: one process alone would wait for servers and other processes for long."""
 
@@ -33,8 +30,8 @@ def matrix() -> dict[str, list[str]]:
 def interpreters() -> list[str]:
     """Return the versions of Python that are tested, oldest first.
 
-    The newest that is installed runs every test, those between it and the first the tests of each
-    plugin; on the first these are left to `lowest`, which runs there.
+    The newest that is installed runs the suites of the core and of each plugin as well. On the
+    first these are left to `lowest`.
     """
     return matrix()["pythons"]
 
@@ -52,17 +49,13 @@ def install(options: Sequence[str]) -> int:
 def suites() -> list[str]:
     """Return the test of the combination, and the folder of the suite that runs here."""
     found = ["tests/test_combinations.py"]
-    match plugins():
-        case [] if is_newest():
-            found.append("core/tests")
-        case [name] if is_newest() or not is_first():
-            found.append(f"plugins/{name}/tests")
+    if is_newest():
+        match plugins():
+            case []:
+                found.append("core/tests")
+            case [name]:
+                found.append(f"plugins/{name}/tests")
     return found
-
-
-def is_first() -> bool:
-    """Return whether this is the oldest interpreter that is tested."""
-    return interpreters()[0] == RUNNING
 
 
 def is_newest() -> bool:
@@ -84,11 +77,9 @@ def test(options: Sequence[str]) -> int:
     found = suites()
     command = ["-m", "pytest", f"--junit-xml=.tox/reports/{os.environ['TOX_ENV_NAME']}.xml"]
     if len(found) > 1:
-        command += PROCESSES
-    if is_newest():
-        command += ["-m", "not slow"]
-    else:
-        command += ["-m", "not slow and not faults", "-k", f"not (postgresql or {EXPLORATIONS})"]
+        command += [*PROCESSES, "-m", "not slow"]
+    if not is_newest():
+        command += ["-k", "not postgresql"]
     done = subprocess.run([sys.executable, *command, *found, *options], check=False)
     bytecode.give()
     return done.returncode

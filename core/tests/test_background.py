@@ -61,6 +61,7 @@ def test_a_value_is_read_once_for_its_time(make, source):
     assert 1 == source.times
 
 
+@pytest.mark.slow
 def test_an_old_value_is_used_while_the_next_is_read(make, source, clock: Clock):
     """One thread reads it, however many ask."""
     value = make()
@@ -74,6 +75,7 @@ def test_an_old_value_is_used_while_the_next_is_read(make, source, clock: Clock)
     assert (2, 2) == (value.get(), source.times)
 
 
+@pytest.mark.slow
 def test_a_value_that_is_too_old_is_not_used(make, source, clock: Clock):
     """As after a quiet time: the request waits for the next."""
     value = make()
@@ -83,6 +85,7 @@ def test_a_value_that_is_too_old_is_not_used(make, source, clock: Clock):
     assert 2 == value.get()
 
 
+@pytest.mark.slow
 def test_a_value_stays_that_cannot_be_read_again(make, source, clock: Clock, caplog):
     """However old it gets; the log says so once, and when it is over."""
     value = make()

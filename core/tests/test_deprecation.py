@@ -202,6 +202,7 @@ def test_what_a_module_lacks_is_missing_as_from_any_module() -> None:
         assert find("Tool") is pegboard.Resource
 
 
+@pytest.mark.slow
 def test_nothing_deprecated_outlives_its_release() -> None:
     """What goes in the version that this is has gone."""
     current = Version(version("pegboard"))
@@ -240,6 +241,7 @@ def test_without_use_nothing_warns() -> None:
         pegboard.create_app({"ENV": "testing"}, plugins=[])
 
 
+@pytest.mark.slow
 def test_a_start_logs_what_is_deprecated_when_its_log_is_set_up(
     plugin_folder: PluginFolder, sqlite_url: str, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 import gc
 import weakref
 
+import pytest
+
 from pegboard import after_fork, forking
 from pegboard.testing.processes import run_python
 
@@ -39,11 +41,13 @@ class Owner:
         """Forget it."""
 
 
+@pytest.mark.slow
 def test_a_forked_process_resets_every_object():
     """Also after one whose reset fails; the parent keeps what it has."""
     assert "[True, True, True]\n" == run_python(FORK)
 
 
+@pytest.mark.slow
 def test_an_object_that_nobody_uses_is_not_kept():
     """It is forgotten without being told."""
     owner = Owner()

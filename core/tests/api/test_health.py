@@ -131,6 +131,7 @@ def test_a_flood_of_probes_shares_one_result(make_app: MakeApp):
     assert len(runs) <= 1 + (time.monotonic() - began)
 
 
+@pytest.mark.slow
 def test_probes_do_not_wait_for_a_check_that_is_slow(make_app: MakeApp):
     """They get the result before it; the new one counts once it is there."""
     is_slow, entered, leave = threading.Event(), threading.Event(), threading.Event()
@@ -185,6 +186,7 @@ def test_a_check_that_does_not_end_fails(make_app: MakeApp, monkeypatch):
         assert 200 == first.result()["status"]
 
 
+@pytest.mark.slow
 def test_a_check_is_logged_when_it_begins_to_fail_and_when_it_passes_again(
     make_app: MakeApp, caplog
 ):

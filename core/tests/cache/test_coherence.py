@@ -578,6 +578,7 @@ print(heard)
 """
 
 
+@pytest.mark.slow
 def test_who_hears_of_the_end_of_a_transaction_hears_of_an_acknowledged_one(
     sqlite_url: str,
 ) -> None:

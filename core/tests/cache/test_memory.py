@@ -191,6 +191,7 @@ def test_no_more_than_its_size_is_kept():
     assert 2 == strategy.stats()["values"]
 
 
+@pytest.mark.slow
 def test_leases_do_not_pile_up(clock):
     """Those of readers that died are dropped when their time is over."""
     strategy = MemoryStrategy(size=2)

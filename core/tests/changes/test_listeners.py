@@ -466,6 +466,7 @@ def test_two_apps_do_not_hear_of_each_other(make_app: Any, sqlite_url: str) -> N
     assert [1, 1] == [len(one.before) for one in ears]
 
 
+@pytest.mark.slow
 def test_an_app_without_listeners_watches_no_session() -> None:
     """In a process of its own, as the listeners to sessions belong to the process."""
     run_python(

@@ -43,6 +43,7 @@ sys.exit(result.exit_code)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line,printed",
     [

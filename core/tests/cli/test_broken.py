@@ -91,6 +91,7 @@ def test_help_lists_all_commands_and_says_what_is_broken(run, fault: str) -> Non
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_plugins_and_the_settings_are_shown_with_what_is_broken(run, fault: str) -> None:
     """The problems follow on standard error; what needs an app, and `config check`, fails."""

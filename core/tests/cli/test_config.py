@@ -38,6 +38,7 @@ def row(output: str, key: str) -> list[str]:
     return line.split(maxsplit=3)
 
 
+@pytest.mark.slow
 def test_config_show_prints_value_and_origin_of_every_setting(plugin_folder, pegboard):
     """Of the core and of the plugins; secrets are masked."""
     plugin_folder.add("shop", SHOP)
@@ -50,6 +51,7 @@ def test_config_show_prints_value_and_origin_of_every_setting(plugin_folder, peg
     assert "hunter2" not in done.stdout
 
 
+@pytest.mark.slow
 def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pegboard):
     """It names the active plugins."""
     plugin_folder.add("shop", SHOP)
@@ -58,6 +60,7 @@ def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pe
     assert "Plugins: shop." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variable,value",
     [
@@ -77,6 +80,7 @@ def test_config_check_fails_as_the_start_would(plugin_folder, pegboard, variable
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.slow
 def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboard):
     """The configuration decides."""
     plugin_folder.add(
@@ -106,6 +110,7 @@ def test_flask_debug_does_not_turn_on_debug_in_production(plugin_folder, pegboar
     assert "debug is True" in pegboard("probe", FLASK_DEBUG="0").stdout
 
 
+@pytest.mark.slow
 def test_plugins_list_says_what_is_active_and_what_is_not(plugin_folder, pegboard):
     """With distribution, version, and the reason."""
     plugin_folder.add("shop", SHOP, version="2.1")
@@ -139,6 +144,7 @@ def pegboard_commands():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command, times",
     [("--help", 0), ("shop --help", 0), ("--version", 0), ("shop", 1), ("config check", 1)],
@@ -153,6 +159,7 @@ def test_a_warning_of_the_start_is_logged_once_and_not_with_the_help(
     assert times == done.stdout.count("the shop is closed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["config check", "plugins list"])
 def test_a_skipped_plugin_is_shown_once(plugin_folder, pegboard, command):
     """The command itself tells of it, and the log does not again."""

@@ -47,6 +47,7 @@ def run(cli: RunCLI, app: Flask) -> Callable[[str], Result]:
 Run = Callable[[str], Result]
 
 
+@pytest.mark.slow
 def test_all_plugins_go_through_their_lives(run: Run) -> None:
     """The commands act on all plugins in order, and say on each line which one it is about."""
     assert ["notes", "tags"] == heads_of(run("migrate -m begin"))
@@ -71,6 +72,7 @@ def heads_of(result: Result) -> list[str]:
     return [line.partition(":")[0] for line in result.output.splitlines()]
 
 
+@pytest.mark.slow
 def test_one_plugin_is_meant_by_its_name(run: Run) -> None:
     """The first argument is a plugin, or its distribution, when it names one."""
     run("migrate notes -m begin")
@@ -181,6 +183,7 @@ def test_arguments_reach_the_environment(run: Run, tmp_path: Path) -> None:
     assert "['a=1', 'b=2']" == (run("-x a=1 upgrade notes -x b=2"), seen.read_text())[1]
 
 
+@pytest.mark.slow
 def test_flask_and_pegboard_have_the_same_commands(
     installed: PluginFolder, run: Run, database_url: str, tmp_path: Path
 ) -> None:
@@ -228,6 +231,7 @@ def test_a_file_that_cannot_be_the_database_is_explained(
     assert "Start the database" not in result.output
 
 
+@pytest.mark.slow
 def test_a_migration_needs_no_secret_of_the_service(
     plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def named(content: dict[str, Any], kind: str) -> dict[str, str]:
     return {one["name"]: one["text"] for one in content["findings"] if one["kind"] == kind}
 
 
+@pytest.mark.slow
 def test_settings_that_nobody_reads_are_found(
     examine: Examine, plugin_folder: PluginFolder
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_distribution_that_is_installed_twice_is_found(
     assert {"example-shop": expected} == found
 
 
+@pytest.mark.slow
 def test_what_has_changed_since_the_last_start_is_told(
     examine: Examine, plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_mistake_in_the_table_is_told_without_a_traceback(run: Run) -> None:
     assert "Error: [tool.pegboard.grade] has an unknown key" in done.stderr
 
 
+@pytest.mark.slow
 def test_no_other_command_loads_the_rules() -> None:
     """Nor does a service."""
     modules = "pegboard.cli.plugins, pegboard.cli.serve"

@@ -117,6 +117,7 @@ def test_no_command_imports_a_plugin_off_the_allow_list(run: Run, command: str) 
     assert not {"example_vault.plugin", "example_ruin.plugin"} & {*sys.modules}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_command_works_when_the_service_cannot_start(run: Run, fault: str) -> None:
     """It prints what it can, and why the service cannot start on standard error."""
@@ -133,6 +134,7 @@ def test_every_command_works_when_the_service_cannot_start(run: Run, fault: str)
         assert (command in {"plugins check", "plugins doctor"}) == bool(done.exit_code), command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["", "Metadata-Version: 2.1\n", "Name: !\nVersion: banana\n"])
 def test_every_command_works_beside_broken_metadata(
     run: Run, plugin_folder: PluginFolder, damage: str
@@ -150,6 +152,7 @@ def test_every_command_works_beside_broken_metadata(
     assert "[PB_PLUGIN_METADATA_INVALID]" in run("plugins check", PEGBOARD_PLUGINS="bare").stdout
 
 
+@pytest.mark.slow
 def test_the_list_fits_a_terminal_and_says_everything_on_demand(run: Run) -> None:
     """Long reasons are wrapped; with `--wide` each plugin is one line."""
     settings = {"PEGBOARD_PLUGINS": "shop,vault", "PEGBOARD_PLUGINS_POLICY": "vault=skip"}
@@ -214,6 +217,7 @@ def test_one_of_several_plugins_of_a_distribution_is_named(
     assert (1, message) == (done.exit_code, done.stderr)
 
 
+@pytest.mark.slow
 def test_the_state_of_the_schema_is_that_of_the_database(
     run: Run, plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:
@@ -243,6 +247,7 @@ def test_the_state_of_the_schema_is_that_of_the_database(
         revision.unlink()
 
 
+@pytest.mark.slow
 def test_a_check_finds_what_a_start_would_find_only_later(run: Run) -> None:
     """A hook that fails while the app is built, beside a plugin that cannot be imported."""
     settings = {"PEGBOARD_PLUGINS": "shop,vault,ruin"}
@@ -272,6 +277,7 @@ def test_the_cost_of_the_start_is_a_tree_by_plugin_and_hook(run: Run) -> None:
     assert "└─ pegboard_setup" in run("plugins time").stdout
 
 
+@pytest.mark.slow
 def test_no_third_party_plugin_is_imported_where_all_is_to_be_safe(run: Run) -> None:
     """With the option of any command, or the variable; the lists still hold."""
     everything = {"PEGBOARD_PLUGINS": ",".join(one.name for one in installed_plugins())}
@@ -300,6 +306,7 @@ def test_a_requirement_that_is_not_met_is_told_once(run: Run, plugin_folder: Plu
     assert "it cannot start, because of: door" in told
 
 
+@pytest.mark.slow
 def test_safe_by_a_word_that_means_nothing_is_safe(run: Run) -> None:
     """Who sets it wants no third-party plugin to be run, whatever else is wrong."""
     installed = installed_plugins()
@@ -323,6 +330,7 @@ def test_our_own_plugins_are_those_of_this_repository() -> None:
     assert {f"pegboard-{name.replace('_', '-')}" for name in folders} == FIRST_PARTY
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_distribution_whose_plugin_is_kept_out_are_not_imported(
     run: Run, plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:
@@ -347,6 +355,7 @@ def pegboard_setup(app):
 """
 
 
+@pytest.mark.slow
 def test_a_service_is_safe_too_and_loads_nothing_that_only_looks_at_it(
     plugin_folder: PluginFolder, tmp_path: Path
 ) -> None:

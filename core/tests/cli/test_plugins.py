@@ -55,6 +55,7 @@ def forget(plugin_folder: PluginFolder) -> Callable[[], None]:
     return forget
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("notes")
 def test_no_data_of_an_installed_plugin_is_to_be_dropped(
     make_app: MakeApp, sqlite_url: str, cli: RunCLI, forget: Callable[[], None]
@@ -76,6 +77,7 @@ def test_no_data_of_an_installed_plugin_is_to_be_dropped(
     assert done.stderr.splitlines()[-1].startswith("Activate an absent plugin again, or drop its")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("notes")
 def test_a_table_without_a_version_table_may_be_of_an_installed_plugin(
     make_app: MakeApp,
@@ -236,6 +238,7 @@ def pegboard_setup(app):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("notes")
 def test_a_plugin_is_removed_while_another_one_keeps_the_service_from_starting(
     plugin_folder: PluginFolder, sqlite_url: str, make_app: MakeApp

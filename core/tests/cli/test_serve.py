@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
 
@@ -20,6 +22,7 @@ def pegboard_blueprints():
 """
 
 
+@pytest.mark.slow
 def test_the_configuration_decides_on_debug_in_the_workers(
     plugin_folder: PluginFolder, live_server: StartService
 ) -> None:

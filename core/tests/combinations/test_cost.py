@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_serving_imports_nothing_of_it() -> None:
     """Only the commands of authors do, and the choice of combinations when one of them runs."""
     program = """

@@ -114,6 +114,7 @@ _OTHERS = (
 )
 
 
+@pytest.mark.slow
 async def test_statements_are_executed_beside_each_other(pool_of, postgres_url) -> None:
     """By four connections at most, and by no more than half of the pool."""
     for size, own in ((1, 0), (3, 1), (5, 2), (8, 4), (20, 4)):
@@ -151,6 +152,7 @@ async def test_threads_and_the_loop_share_the_places_of_the_pool(pool_of, postgr
     assert max(counts) <= 4
 
 
+@pytest.mark.slow
 async def test_closed_connections_give_their_places_back(pool_of, postgres_url) -> None:
     """Threads can have all of them then."""
     async with pool_of(postgres_url, pool_size=4, pool_timeout=1.0) as pool:
@@ -178,6 +180,7 @@ async def test_a_full_pool_is_waited_for(pool_of, postgres_url) -> None:
             assert await waits
 
 
+@pytest.mark.slow
 async def test_each_statement_waits_its_own_time(pool_of, postgres_url) -> None:
     """One that comes later does not fail with the first."""
     async with pool_of(postgres_url, pool_timeout=1.0) as pool:
@@ -192,6 +195,7 @@ async def test_each_statement_waits_its_own_time(pool_of, postgres_url) -> None:
             assert 1 == await second
 
 
+@pytest.mark.slow
 async def test_what_waits_for_slow_statements_is_left_to_threads(pool_of, postgres_url) -> None:
     """After a while, and at once until one of them has ended; none of it has been executed."""
     execute(postgres_url, "CREATE TABLE t (value integer)")
@@ -283,6 +287,7 @@ async def test_a_value_that_cannot_be_sent_is_an_error(pool_of, postgres_url) ->
         assert 1 == await pool.run("SELECT 1 AS value")
 
 
+@pytest.mark.slow
 async def test_any_number_may_end_while_they_are_sent(pool_of, postgres_url) -> None:
     """As the value is refused at once, or the server has answered by then; each ends on its own."""
     async with pool_of(postgres_url) as pool:
@@ -347,6 +352,7 @@ async def test_a_cancelled_statement_gets_nobody_elses_rows(pool_of, postgres_ur
                 await one
 
 
+@pytest.mark.slow
 async def test_what_is_cancelled_while_its_connection_is_checked_is_not_executed(
     pool_of, own_postgres: PostgresServer, monkeypatch
 ) -> None:
@@ -372,6 +378,7 @@ async def test_a_connection_is_replaced_after_the_pools_recycle_time(pool_of, po
             assert is_kept == (await pool.pid() == await pool.pid())
 
 
+@pytest.mark.slow
 async def test_an_answer_that_a_busy_loop_has_not_read_counts(pool_of, postgres_url) -> None:
     """The loop stood still for longer than the statement might take, the server did not."""
     async with pool_of(postgres_url, statement_timeout=0.1) as pool:
@@ -419,6 +426,7 @@ async def test_a_connection_whose_server_a_pooler_has_lost_is_not_used_again(
         assert pid != await pool.pid()
 
 
+@pytest.mark.slow
 async def test_a_restart_costs_only_statements_under_way(
     pool_of, own_postgres: PostgresServer
 ) -> None:
@@ -432,6 +440,7 @@ async def test_a_restart_costs_only_statements_under_way(
         assert await pool.pid()
 
 
+@pytest.mark.slow
 async def test_news_of_an_idle_connection_do_no_harm(pool_of, own_postgres: PostgresServer) -> None:
     """A server tells of a setting that has changed, between two statements or before one."""
     async with pool_of(own_postgres.url) as pool:
@@ -459,6 +468,7 @@ async def outcome(pool: Pool) -> tuple[bool, float]:
     return True, time.monotonic() - began
 
 
+@pytest.mark.slow
 async def test_a_hanging_server_costs_no_statement_more_than_three_seconds(
     pool_of, own_postgres: PostgresServer
 ) -> None:
@@ -487,6 +497,7 @@ async def test_a_hanging_server_costs_no_statement_more_than_three_seconds(
             await pool.fill(4)
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_that_hangs_costs_one_check(
     pool_of, own_postgres: PostgresServer
 ) -> None:
@@ -600,6 +611,7 @@ asyncio.run(run())
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_leaves_the_connections_to_its_parent(postgres_url: str) -> None:
     """It has all places of its pool, and closes none of its parent's connections."""
     assert "0 True\n" == run_python(FORK, postgres_url)

@@ -225,6 +225,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_calls_listeners(postgres_url: str) -> None:
     """A worker that is forked after the set-up asks for a token of its own."""
     assert "0 1\n" == run_python(FORK, postgres_url)
@@ -264,6 +265,7 @@ def test_a_name_with_a_silent_address_leaves_time_for_the_next(
         assert 1 == ask(app)
 
 
+@pytest.mark.slow
 def test_an_address_that_was_preferred_is_left_when_its_server_becomes_read_only(
     postgres_url: str, make_engine_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +328,7 @@ def test_servers_that_refuse_are_passed_over(postgres_url: str, make_engine_app:
     assert "refused" in str(raised.value)
 
 
+@pytest.mark.slow
 def test_silence_of_all_servers_takes_the_limit_once(
     postgres_url: str, make_engine_app: MakeApp
 ) -> None:

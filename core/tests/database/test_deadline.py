@@ -124,6 +124,7 @@ def test_a_request_waits_for_a_connection_as_long_as_it_has_time(engine: Engine)
         in_request(connect, 0.2)
 
 
+@pytest.mark.slow
 async def test_a_statement_of_the_event_loop_ends_with_its_request(engine: Engine):
     """And one that waits for a connection; the next is executed on the same one."""
     pool = AsyncPool(engine, asyncio.get_running_loop(), longest_wait=math.inf)

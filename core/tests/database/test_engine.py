@@ -154,6 +154,7 @@ def test_parameters_that_the_driver_takes_are_allowed(
             server.socket.accept()
 
 
+@pytest.mark.slow
 def test_sqlite_checks_foreign_keys(sqlite_url: str, make_database: MakeDatabase) -> None:
     """A row cannot refer to one that does not exist, as on PostgreSQL."""
     make_database(sqlite_url)
@@ -163,6 +164,7 @@ def test_sqlite_checks_foreign_keys(sqlite_url: str, make_database: MakeDatabase
         db.session.commit()
 
 
+@pytest.mark.slow
 def test_sqlite_reads_while_another_writes(sqlite_url: str, make_database: MakeDatabase) -> None:
     """With a write-ahead log, an open write transaction stops no reader."""
     make_database(sqlite_url)
@@ -173,6 +175,7 @@ def test_sqlite_reads_while_another_writes(sqlite_url: str, make_database: MakeD
         assert "wal" == reader.scalar(text("PRAGMA journal_mode"))
 
 
+@pytest.mark.slow
 def test_sqlite_undoes_changes_of_the_schema(sqlite_url: str, make_database: MakeDatabase) -> None:
     """A transaction includes changes of the schema, which the driver alone would commit at once."""
     make_database(sqlite_url)
@@ -184,6 +187,7 @@ def test_sqlite_undoes_changes_of_the_schema(sqlite_url: str, make_database: Mak
     assert not inspect(db.engine).has_table("half_done")
 
 
+@pytest.mark.slow
 def test_sqlite_waits_for_a_writer(sqlite_url: str, make_database: MakeDatabase) -> None:
     """A writer that finds the file locked gets an error after the time-out, not at once."""
     make_database(sqlite_url, busy_timeout=0.05)
@@ -194,6 +198,7 @@ def test_sqlite_waits_for_a_writer(sqlite_url: str, make_database: MakeDatabase)
             second.execute(text("INSERT INTO pins (name) VALUES ('b')"))
 
 
+@pytest.mark.slow
 def test_sqlite_can_be_asked_again(sqlite_url: str, make_database: MakeDatabase) -> None:
     """A session that could not begin a transaction can try again, and gets a real one."""
     make_database(sqlite_url, busy_timeout=0)
@@ -210,6 +215,7 @@ def test_sqlite_can_be_asked_again(sqlite_url: str, make_database: MakeDatabase)
     assert [] == list(db.session.scalars(select(Pin.name)))
 
 
+@pytest.mark.slow
 def test_sqlite_lets_a_second_writer_wait(sqlite_url: str, make_database: MakeDatabase) -> None:
     """A writer that finds another transaction writing proceeds when that one ends."""
     app = make_database(sqlite_url)
@@ -234,6 +240,7 @@ def test_sqlite_lets_a_second_writer_wait(sqlite_url: str, make_database: MakeDa
     assert {"a", "b"} == set(db.session.scalars(select(Pin.name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_database_in_memory_is_one_for_all(url: str, make_database: MakeDatabase) -> None:
     """Every context of an app sees the same database in memory, another app another."""
@@ -250,6 +257,7 @@ def test_a_database_in_memory_is_one_for_all(url: str, make_database: MakeDataba
     assert [] == list(db.session.scalars(select(Pin.name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", IN_MEMORY)
 def test_transactions_in_memory_are_apart(url: str, make_database: MakeDatabase) -> None:
     """A transaction sees nothing of others that are open, as in a file, nor of their rollback."""
@@ -264,6 +272,7 @@ def test_transactions_in_memory_are_apart(url: str, make_database: MakeDatabase)
         assert [("a",)] == second.execute(text("SELECT name FROM pins")).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", IN_MEMORY)
 def test_threads_use_a_database_in_memory_at_once(url: str, make_database: MakeDatabase) -> None:
     """All of many threads that write and read at the same time succeed."""
@@ -288,6 +297,7 @@ def test_threads_use_a_database_in_memory_at_once(url: str, make_database: MakeD
     assert {str(number) for number in range(50)} == {name.split()[2] for name in names}
 
 
+@pytest.mark.slow
 def test_a_shared_database_in_memory_is_known_by_its_name(make_database: MakeDatabase) -> None:
     """Apps that say `cache=shared` and the same name have one database."""
     url = "sqlite:///file:{}?mode=memory&cache=shared&uri=true"
@@ -301,6 +311,7 @@ def test_a_shared_database_in_memory_is_known_by_its_name(make_database: MakeDat
     assert ["one 0", "one 1"] == list(db.session.scalars(select(Pin.name).order_by(Pin.id)))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_database_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +321,7 @@ def test_nothing_is_left_of_a_database_in_memory(
     assert [] == list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_autocommit_begins_no_transaction(sqlite_url: str, make_database: MakeDatabase) -> None:
     """Statements that SQLite refuses inside a transaction, such as VACUUM, can be run."""
     make_database(sqlite_url)
@@ -317,6 +329,7 @@ def test_autocommit_begins_no_transaction(sqlite_url: str, make_database: MakeDa
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM"))
 
 
+@pytest.mark.slow
 def test_an_exhausted_pool_is_an_error(database_url: str, make_database: MakeDatabase) -> None:
     """A session without a free connection fails after the pool's time-out, to the fraction."""
     make_database(database_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
@@ -324,6 +337,7 @@ def test_an_exhausted_pool_is_an_error(database_url: str, make_database: MakeDat
         db.engine.connect()
 
 
+@pytest.mark.slow
 def test_a_session_of_postgresql_is_bounded(postgres_url: str, make_database: MakeDatabase) -> None:
     """The server enforces the limits, too, and the session's time zone is UTC."""
     make_database(postgres_url, statement_timeout=1.25, lock_timeout=0.5)
@@ -336,6 +350,7 @@ def test_a_session_of_postgresql_is_bounded(postgres_url: str, make_database: Ma
     assert "UTC" == shown("TimeZone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [None, "on_the_server"])
 @pytest.mark.parametrize(
     "factory", [None, DictCursor, NamedTupleCursor, RealDictCursor, extensions.cursor]
@@ -362,6 +377,7 @@ def test_every_class_of_cursors_begins_with_the_limits(
             assert {"t": "1250ms", "z": "UTC"} == cursor.fetchone()
 
 
+@pytest.mark.slow
 def test_a_table_that_is_copied_is_read_within_the_limits(
     postgres_url: str, make_database: MakeDatabase
 ) -> None:
@@ -377,6 +393,7 @@ def test_a_table_that_is_copied_is_read_within_the_limits(
             driver.rollback()
 
 
+@pytest.mark.slow
 def test_a_locked_row_is_waited_for_until_the_lock_timeout(
     postgres_url: str, make_database: MakeDatabase
 ) -> None:
@@ -391,6 +408,7 @@ def test_a_locked_row_is_waited_for_until_the_lock_timeout(
             waiter.execute(text("SELECT id FROM pins FOR UPDATE"))
 
 
+@pytest.mark.slow
 def test_many_threads_share_the_pool(database_url: str, make_database: MakeDatabase) -> None:
     """More threads than connections are served, one after the other."""
     app = make_database(database_url, pool_size=2)
@@ -405,6 +423,7 @@ def test_many_threads_share_the_pool(database_url: str, make_database: MakeDatab
         assert [0] * 8 == list(threads.map(count, range(8)))
 
 
+@pytest.mark.slow
 def test_threads_get_connections_in_their_order(
     database_url: str, make_database: MakeDatabase
 ) -> None:
@@ -432,6 +451,7 @@ def test_threads_get_connections_in_their_order(
     assert [0, 1, 2, 3, 4, 5] == order
 
 
+@pytest.mark.slow
 def test_a_connection_that_cannot_be_made_takes_no_place(
     database_url: str, make_database: MakeDatabase
 ) -> None:
@@ -451,6 +471,7 @@ def test_a_connection_that_cannot_be_made_takes_no_place(
     assert 1 == db.session.scalar(text("SELECT 1"))
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_replaced(postgres_url: str, make_database: MakeDatabase) -> None:
     """Its place in the pool is free when it is returned."""
     make_database(postgres_url, pool_size=1, pool_timeout=0.05)
@@ -502,6 +523,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_opens_connections_of_its_own(database_url: str) -> None:
     """Parent and child can both use the database after a fork."""
     assert "True\n" == run_python(FORK, database_url)

@@ -122,6 +122,7 @@ def statuses(client: FlaskClient) -> tuple[int, int, int]:
     )
 
 
+@pytest.mark.slow
 def test_a_read_only_server_is_unavailable_for_writes(
     client: FlaskClient, primary: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_read_only_server_is_unavailable_for_writes(
     assert (200, 200, 200) == statuses(client)
 
 
+@pytest.mark.slow
 def test_writers_find_the_new_primary(make_app: MakeApp, primary: PostgresServer) -> None:
     """After a failover one write fails, and the next is on the new primary, as are reads."""
     with Standby(primary) as standby:
@@ -155,6 +157,7 @@ def test_writers_find_the_new_primary(make_app: MakeApp, primary: PostgresServer
         assert 2 == client.get("/rows").json["count"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_readiness_leaves_an_old_primary_too(make_app: MakeApp, primary: PostgresServer) -> None:
     """A service that gets no writes, as it is not ready, would else stay with it for ever."""
     with Standby(primary) as standby:
@@ -168,6 +171,7 @@ def test_readiness_leaves_an_old_primary_too(make_app: MakeApp, primary: Postgre
         assert 200 == client.get("/health/ready").status_code
 
 
+@pytest.mark.slow
 def test_readers_leave_an_old_primary_too(
     make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +193,7 @@ def write(engine: Engine) -> None:
         connection.execute(text("INSERT INTO rows DEFAULT VALUES"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_noticed_by", ["the loop", "a thread"])
 async def test_the_event_loop_leaves_an_old_primary_too(
     make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch, is_noticed_by: str
@@ -217,6 +222,7 @@ async def test_the_event_loop_leaves_an_old_primary_too(
         pool.close()
 
 
+@pytest.mark.slow
 def test_of_several_servers_only_one_that_accepts_writes_is_used(
     make_app: MakeApp, primary: PostgresServer
 ) -> None:
@@ -227,6 +233,7 @@ def test_of_several_servers_only_one_that_accepts_writes_is_used(
         assert (200, 200, 200) == statuses(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attribute", ["any", "standby"])
 def test_a_standby_that_is_asked_for_is_kept(
     make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch, attribute: str
@@ -242,6 +249,7 @@ def test_a_standby_that_is_asked_for_is_kept(
         assert 503 == client.post("/rows").status_code
 
 
+@pytest.mark.slow
 def test_a_standby_is_not_ready(make_app: MakeApp, primary: PostgresServer) -> None:
     """A server in recovery accepts no writes either; it is read from."""
     with Standby(primary) as standby:
@@ -249,6 +257,7 @@ def test_a_standby_is_not_ready(make_app: MakeApp, primary: PostgresServer) -> N
         assert (503, 200, 503) == statuses(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["statement", "option"])
 def test_a_read_only_transaction_is_left_alone(client: FlaskClient, way: str) -> None:
     """A plugin that writes in a transaction it made read-only has a bug; the server has none."""
@@ -261,6 +270,7 @@ def test_a_read_only_transaction_is_left_alone(client: FlaskClient, way: str) ->
     assert (200, 200, 200) == statuses(client)
 
 
+@pytest.mark.slow
 def test_refused_writes_do_not_close_what_readers_use_each_time(
     make_app: MakeApp, primary: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

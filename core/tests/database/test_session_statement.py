@@ -273,6 +273,7 @@ CHECK = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("app")
 def test_a_select_returns_what_the_session_returns() -> None:
     """Values, types, names and errors are equal, the first time and when it is prepared."""
@@ -320,6 +321,7 @@ def writes(draw: st.DrawFn) -> tuple[Any, dict[str, Any], Callable[[Any], Any]]:
     return statement, values, lambda result: verb is insert or result.rowcount
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("app")
 def test_a_write_does_what_the_session_does() -> None:
     """What is in the tables, the rows and the errors are equal."""
@@ -598,6 +600,7 @@ def test_apps_of_two_databases_share_it_and_threads_do(
         assert ["one"] * 80 == [*pool.map(ask, range(80))]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("app")
 def test_a_statement_that_is_gone_leaves_nothing_behind() -> None:
     """One that was made in a function is compiled each time, but not kept."""

@@ -347,6 +347,7 @@ def in_threads(app: Flask, *functions: Callable[[], object]) -> None:
         list(threads.map(run, functions))
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_survived(postgres_app: Flask) -> None:
     """Two transfers that deadlock both succeed in the end."""
     crossed = Barrier(2, timeout=10)

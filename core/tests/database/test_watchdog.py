@@ -217,6 +217,7 @@ def terminate(url: str, pid: int | None) -> None:
         psutil.Process(pid).wait(5)
 
 
+@pytest.mark.slow
 def test_a_restart_costs_only_requests_in_flight(
     own_postgres: PostgresServer, make_app: MakeApp
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_restart_costs_only_requests_in_flight(
     assert {"served"} == ask_at_once(app)[0]
 
 
+@pytest.mark.slow
 def test_a_hanging_server_costs_nobody_more_than_three_seconds(
     own_postgres: PostgresServer, make_app: MakeApp
 ) -> None:
@@ -264,6 +266,7 @@ def _a_while_after(moment: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > moment + 1.2
 
 
+@pytest.mark.slow
 def test_a_commit_that_hangs_fails_in_time(own_postgres: PostgresServer, make_app: MakeApp) -> None:
     """The wait for the outcome of a commit is bounded like any other."""
     app = make_app(own_postgres.url)
@@ -276,6 +279,7 @@ def test_a_commit_that_hangs_fails_in_time(own_postgres: PostgresServer, make_ap
             assert time.monotonic() - began < MAX_WAIT
 
 
+@pytest.mark.slow
 def test_old_connections_serve_while_no_new_one_can_be_had(
     own_postgres: PostgresServer, make_app: MakeApp
 ) -> None:
@@ -323,6 +327,7 @@ print(mine, os.waitpid(child, 0)[1])
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_has_a_watchdog_of_its_own(postgres_url: str) -> None:
     """A forked process has a watchdog thread of its own."""
     done = subprocess.run(

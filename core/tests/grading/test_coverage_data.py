@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import coverage
+import pytest
 
 from pegboard.grading import TIERS
 from pegboard.grading.coverage_data import combine
@@ -16,6 +17,7 @@ def view():  # pragma: no cover
 """
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_out_is_not_covered(plugin_folder: PluginFolder, tmp_path: Path) -> None:
     """Neither a module that its configuration omits, nor lines with a comment for coverage."""
     package = plugin_folder.add("notes", "x = 1\n")

@@ -196,6 +196,7 @@ def test_without_metrics_there_is_no_such_page(client_of, make_app: MakeApp):
     assert {"message": "No active plugin has metrics.", "status": 404} == answer.get_json()
 
 
+@pytest.mark.slow
 def test_a_level_is_set_for_all_processes(client: FlaskClient, roster: Roster):
     """Null is as configured."""
     assert client.put("/log-level", json={"level": "DEBUG"}).get_json()["level"] == "DEBUG"

@@ -86,6 +86,7 @@ def test_what_cannot_be_read_is_an_error_in_the_format_of_all(connect, sent: byt
     assert status == json.loads(body)["status"]
 
 
+@pytest.mark.slow
 def test_a_client_that_never_ends_its_request_is_cut(connect, monkeypatch: pytest.MonkeyPatch):
     """However slowly it goes on."""
     monkeypatch.setattr(http_server, "LONGEST", 0.1)
@@ -123,6 +124,7 @@ def test_no_answer_that_is_being_made_is_cut(monkeypatch: pytest.MonkeyPatch, re
     assert read_all(first).endswith(b"/wait")
 
 
+@pytest.mark.slow
 def test_a_body_that_does_not_arrive_is_cut(connect, monkeypatch: pytest.MonkeyPatch):
     """In the time for the headers."""
     monkeypatch.setattr(http_server, "LONGEST", 0.1)

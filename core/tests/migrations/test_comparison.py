@@ -138,6 +138,7 @@ def test_a_change_is_noticed_and_can_be_migrated(assemble, notes, before, after,
     assert [] == differences(app)
 
 
+@pytest.mark.slow
 def test_a_value_of_an_enumerated_type_is_noticed(make_app, postgres_url, notes):
     """PostgreSQL keeps the values in a type of its own, which the revision changes."""
 
@@ -172,6 +173,7 @@ INDEXES = {
 OLD = tuple(int(part) for part in re.findall(r"\d+", sa.__version__)[:3]) < (2, 0, 43)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", INDEXES.values(), ids=INDEXES)
 def test_what_only_an_index_of_postgresql_has_is_noticed(make_app, postgres_url, notes, options):
     """Alembic does not compare it."""

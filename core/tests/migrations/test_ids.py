@@ -90,6 +90,7 @@ def delete(app: Flask, table: str, number: int) -> None:
         connection.execute(sa.delete(target).where(target.c.id == number))
 
 
+@pytest.mark.slow
 def test_ids_of_tables_that_exist_are_used_once_by_a_revision(
     make_app: MakeApp, notes: Notes, sqlite_url: str, postgres_url: str
 ) -> None:

@@ -498,6 +498,7 @@ def test_a_written_revision_reads_well(make_app: MakeApp, notes: Plugin) -> None
     )
 
 
+@pytest.mark.slow
 def test_every_kind_of_change_is_noticed(assemble: Assemble, notes: Plugin) -> None:
     """Columns, types, indexes, constraints and tables that differ are named and can be migrated."""
     notes.model("old")
@@ -577,6 +578,7 @@ def test_types_of_all_kinds_stay_as_they_are(assemble: Assemble, notes: Plugin) 
     assert () == find_drift(app)
 
 
+@pytest.mark.slow
 def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """A plugin can refer to another's table, and neither compares the tables of the other."""
     notes, tags = make_plugin("notes"), make_plugin("tags")
@@ -910,6 +912,7 @@ for _ in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_upgrades_at_once_are_applied_once(
     assemble: Assemble, database_url: str, notes: Plugin, tmp_path: Path
 ) -> None:

@@ -187,6 +187,7 @@ def types(app: Flask) -> list[str]:
         return [*connection.scalars(query)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written_on", DATABASES)
 def test_a_revision_fits_every_database(assemble: Assemble, notes: Notes, written_on: str) -> None:
     """Written on one, it can be applied and undone on the other, which then agrees."""
@@ -255,6 +256,7 @@ def downgrade() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_values_of_an_enumerated_type_can_change(assemble: Assemble, notes: Notes) -> None:
     """Values come and go with a revision; rows, defaults and other tables keep theirs."""
 
@@ -311,6 +313,7 @@ def test_a_type_of_another_is_not_taken(make_app: MakeApp, postgres_url: str, no
     assert ["color"] == types(app)
 
 
+@pytest.mark.slow
 def test_a_rebuilt_table_keeps_its_indexes(assemble: Assemble, notes: Notes) -> None:
     """On SQLite, too, where an alteration copies the table, and an index may be an expression."""
 
@@ -376,6 +379,7 @@ def test_a_changed_expression_is_noticed(assemble: Assemble, notes: Notes) -> No
         assert () == find_drift(app)
 
 
+@pytest.mark.slow
 def test_a_type_of_a_plugin_is_written_without_it(
     assemble: Assemble, notes: Notes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,6 +515,7 @@ def test_what_only_one_database_takes_is_not_written(
     assert [] == [*notes.versions.glob("*.py")]
 
 
+@pytest.mark.slow
 def test_a_text_becomes_the_first_enum_of_its_name_and_a_text_again(
     assemble: Assemble, notes: Notes
 ) -> None:

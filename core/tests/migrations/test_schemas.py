@@ -63,6 +63,7 @@ def assemble(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
 def test_a_table_of_a_stranger_in_another_schema_is_left_alone(assemble, notes):
     """It has the name of the plugin's, and is neither compared, dropped nor taken for its own."""
     notes.model("things", __table_args__=BILLING)

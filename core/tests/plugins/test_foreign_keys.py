@@ -113,6 +113,7 @@ def test_one_plugin_alone_is_not_upgraded_before_what_it_refers_to(
         assert 0 == cli("db", "upgrade", name, app=app).exit_code
 
 
+@pytest.mark.slow
 def test_data_is_removed_in_the_order_of_the_references(
     chain: str, make_app: MakeApp, cli: RunCLI, database_url: str
 ) -> None:

@@ -135,6 +135,7 @@ def _numbered(rule: str) -> str:
     return "".join(f"{part}x{index}>" for index, part in enumerate(parts[:-1])) + parts[-1]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     _rules(),
@@ -178,6 +179,7 @@ def test_hosts_are_compared(hosts: tuple[str, str], path: str | None):
     assert path == find_common_path(*rules)
 
 
+@pytest.mark.slow
 def test_an_endless_search_ends():
     """Rules that cannot be told apart soon are taken to overlap."""
     one, other = in_map("/a/<not_new:x>", "/a/new<string:y>")

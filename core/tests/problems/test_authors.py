@@ -581,6 +581,7 @@ def run(
     return run
 
 
+@pytest.mark.slow
 def test_a_table_of_a_migration_without_a_model(
     plugin_folder: PluginFolder, run: Callable[[str], str]
 ) -> None:

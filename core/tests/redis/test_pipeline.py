@@ -331,6 +331,7 @@ async def test_server_that_hangs_opens_the_breaker(new_channel: NewChannel, own_
         assert [None] == values(await pipeline.exchange([GET]))
 
 
+@pytest.mark.slow
 async def test_loop_that_stood_still_opens_no_breaker(new_channel: NewChannel, redis_url: str):
     """Replies that came while the loop stood still are read before deadlines are checked."""
     channel = new_channel(redis_url, REDIS_TIMEOUT=0.3)
@@ -345,6 +346,7 @@ async def test_loop_that_stood_still_opens_no_breaker(new_channel: NewChannel, r
     assert not channel.is_unavailable
 
 
+@pytest.mark.slow
 async def test_hang_that_a_thread_finds_fails_the_pipeline(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
@@ -363,6 +365,7 @@ async def test_hang_that_a_thread_finds_fails_the_pipeline(
         assert [None] == values(await pipeline.exchange([GET]))
 
 
+@pytest.mark.slow
 async def test_hang_that_the_pipeline_finds_fails_threads(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
@@ -395,6 +398,7 @@ async def test_connection_that_was_closed_while_idle_is_no_fault(
     assert not channel.is_unavailable
 
 
+@pytest.mark.slow
 async def test_connection_is_looked_at_if_it_lay_idle_for_long(
     new_channel: NewChannel, own_redis: RedisServer
 ):
@@ -655,6 +659,7 @@ def test_connection_that_comes_after_the_end_of_the_loop_leaves_nothing_behind(
     wait_until(lambda: not clients(own_redis.url), "its connection is closed")
 
 
+@pytest.mark.slow
 async def test_pipeline_speaks_tls(
     new_channel: NewChannel, redis_url: str, certificates: Certificates
 ):
@@ -732,6 +737,7 @@ def stranger(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 async def test_large_command_is_waited_for_while_the_server_takes_it(new_channel: NewChannel):
     """Longer than the bound, which begins with the last part that it takes."""
     size = 30_000_000
@@ -751,6 +757,7 @@ async def test_large_command_is_waited_for_while_the_server_takes_it(new_channel
             assert time.monotonic() - began > 2.0
 
 
+@pytest.mark.slow
 async def test_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
     """One byte after the other, each in time."""
 
@@ -838,6 +845,7 @@ asyncio.run(parent())
 """
 
 
+@pytest.mark.slow
 def test_forked_process_leaves_the_connection_of_its_parent_alone(redis_url: str):
     """It has a loop of its own, and a pipeline of that."""
     run_python(FORK, redis_url)

@@ -102,6 +102,7 @@ def test_a_stranger_is_no_server(new_channel: NewChannel, answer: bytes):
         assert (set(), 2) == (channel._busy, channel._permits.free)
 
 
+@pytest.mark.slow
 def test_who_asked_later_does_not_find_out_by_waiting_as_long(
     new_channel: NewChannel, redis_proxy: RedisProxy
 ):
@@ -139,6 +140,7 @@ def test_a_connection_that_was_cut_in_its_last_moment_is_not_used_again(
     assert not channel.is_unavailable
 
 
+@pytest.mark.slow
 def test_while_it_is_known_to_be_unavailable_nobody_asks(
     new_channel: NewChannel,
     redis_proxy: RedisProxy,
@@ -169,6 +171,7 @@ def test_while_it_is_known_to_be_unavailable_nobody_asks(
         assert 6 == len(caplog.messages)
 
 
+@pytest.mark.slow
 def test_one_late_reply_costs_the_others_next_to_nothing(
     new_channel: NewChannel, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
 ):
@@ -274,6 +277,7 @@ def test_those_who_queue_are_served_in_the_order_of_coming(
     assert (0, 1) == (channel._permits.waiting, channel._permits.free)
 
 
+@pytest.mark.slow
 def test_a_server_that_drips_is_not_waited_for_beyond_the_bound(new_channel: NewChannel):
     """One byte after the other, each in time."""
     with closing(Stranger(b"$-1\r\n$-1\r\n")) as stranger:
@@ -339,6 +343,7 @@ def test_a_server_that_closed_an_idle_connection_is_not_unavailable(
     assert not channel.is_unavailable
 
 
+@pytest.mark.slow
 def test_an_app_that_is_gone_takes_its_probe_with_it(redis_proxy: RedisProxy):
     """And its connections."""
     app = pegboard.create_app({"ENV": "testing", "REDIS_URL": redis_proxy.url}, plugins=[])
@@ -380,6 +385,7 @@ assert ids == {before}
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_speaks_on_a_connection_of_its_own(redis_url: str):
     """And leaves its parent's alone."""
     run_python(FORK, redis_url)

@@ -106,6 +106,7 @@ def worst_until_back(channel: Channel, key: bytes) -> float:
     pytest.fail(f"Redis is not back after {RECOVERY} s")
 
 
+@pytest.mark.slow
 def test_sentinels_name_the_server(own_sentinels, sentinel_channel):
     """Commands reach the master, and its identity is told."""
     replies = sentinel_channel.exchange([set_(b"key", b"value"), get(b"key")])
@@ -177,6 +178,7 @@ def test_unavailable_sentinels_cost_no_more_than_the_bound(make_app: MakeApp, ow
     assert worst_until_back(channel, b"key") < 2 * BOUND
 
 
+@pytest.mark.slow
 def test_commands_reach_the_nodes_that_own_their_keys(cluster, cluster_channel):
     """One exchange serves keys of all shards, in order, each told by its own server."""
     keys = keys_of_all(cluster)

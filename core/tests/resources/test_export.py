@@ -262,6 +262,7 @@ def test_the_document_says_what_can_be_had(start):
     assert call["headers"]["X-Pagination"]["required"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", [CSV, JSONL])
 def test_a_long_export_takes_little_memory(start, accept):
     """Rows are read while they are sent, and the connection is given back in the end."""
@@ -298,6 +299,7 @@ def test_a_client_that_goes_gives_the_connection_back(start):
     assert 0 == connections_in_use(app)
 
 
+@pytest.mark.slow
 def test_the_time_limit_does_not_end_an_export(make_app, postgres_url):
     """Though a statement has begun the transaction before; it holds for the list."""
 

@@ -442,6 +442,7 @@ def on_loop(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_views(make_service, other_url, loop_statements, on_loop):
     """For bodies, queries and headers of any kind, with writes between the reads.
 
@@ -801,6 +802,7 @@ def test_a_statement_that_writes_nothing_leaves_no_fence(cached, name, status):
     assert "hit" == outcome_of(cached.ask("GET", "/api/things/1"))
 
 
+@pytest.mark.slow
 def test_a_locked_row_is_a_503_at_the_lock_time_out(make_service, on_loop):
     """Waiting twice, in the fast path and in the view, would take twice as long."""
     service = with_labels(make_service(LOCK_TIMEOUT=0.2, on_loop=on_loop))

@@ -20,6 +20,7 @@ def test_the_pattern_has_every_time(moment):
     assert moment == Moment().deserialize(moment.isoformat())
 
 
+@pytest.mark.slow
 @given(st.from_regex(PATTERN.removesuffix("$"), fullmatch=True))
 def test_what_the_pattern_has_is_a_time(text):
     """So a client that follows the document is never refused."""

@@ -88,6 +88,7 @@ def test_the_pattern_of_names_says_what_is_checked(text):
         assert is_name(text) == bool(re.search(NAME.metadata["pattern"], text))
 
 
+@pytest.mark.slow
 def test_every_character_that_nobody_sees_makes_no_name_alone():
     """And every other one does, as does the first beside an invisible one."""
     wrong = [

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 LONG = 20_000
 """More than the kernel is sure to write as a whole, and more than the pipe takes."""
 
@@ -36,6 +38,7 @@ print("the end", file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 def test_lines_of_processes_are_whole_and_in_order_and_the_last_ones_arrive():
     """However long they are, and in pipes that have no room for them when their process ends."""
     *lines, much, end = _run(WRITERS, subprocess.PIPE).splitlines()
@@ -67,6 +70,7 @@ print("ten")
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_has_taken_nothing_for_a_while_says_so(tmp_path: Path):
     """As on a full disk; here the file may not grow. Nothing else comes of the error."""
     with (tmp_path / "log").open("w+") as log:

@@ -152,6 +152,7 @@ DECLARED = {
 TEXTS = st.text() | st.text(alphabet="ab=,\"' []{}\\")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(TEXTS, TEXTS, max_size=3), st.lists(TEXTS, max_size=3))
 def test_what_is_shown_can_be_set(keys: dict[str, str], names: list[str]) -> None:

@@ -28,6 +28,7 @@ def names() -> set[str]:
     return {entry.name for entry in entry_points(group="pegboard.plugins")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["example_shop", "example-shop", "Example.Shop"])
 def test_a_hidden_distribution_is_as_if_it_were_not_installed(
     name: str, plugin_folder: PluginFolder, make_app: MakeApp, without: Hide
@@ -50,6 +51,7 @@ def test_a_hidden_distribution_is_as_if_it_were_not_installed(
     make_app(plugins=["other"])
 
 
+@pytest.mark.slow
 def test_a_requirement_of_what_is_hidden_is_reported(
     plugin_folder: PluginFolder, make_app: MakeApp, without: Hide
 ) -> None:
@@ -61,6 +63,7 @@ def test_a_requirement_of_what_is_hidden_is_reported(
         make_app(plugins=["user"])
 
 
+@pytest.mark.slow
 def test_what_has_imported_it_is_imported_anew(
     plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:
@@ -74,6 +77,7 @@ def test_what_has_imported_it_is_imported_anew(
     assert make_app(plugins=["user"]).extensions["user"] is before
 
 
+@pytest.mark.slow
 def test_what_is_first_imported_without_it_is_imported_again(
     plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:
@@ -85,6 +89,7 @@ def test_what_is_first_imported_without_it_is_imported_again(
     assert make_app(plugins=["user"]).extensions["user"] is not None
 
 
+@pytest.mark.slow
 def test_the_core_and_other_packages_are_kept(plugin_folder: PluginFolder) -> None:
     """Classes of a test are those of the app still."""
     plugin_folder.add("shop")
@@ -96,11 +101,13 @@ def test_the_core_and_other_packages_are_kept(plugin_folder: PluginFolder) -> No
     assert {name: sys.modules.get(name) for name in modules} == modules
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_needs_no_hiding(without: Hide) -> None:
     """A test runs in each environment of a matrix, the one that lacks it included."""
     without("quite_another_package")
 
 
+@pytest.mark.slow
 def test_a_misspelled_name_is_told(plugin_folder: PluginFolder, without: Hide) -> None:
     """With the name that was meant, as the test would hide nothing."""
     plugin_folder.add("shop")

@@ -80,6 +80,7 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield path.relative_to(path.parents[-1]).as_posix().partition("/src/")[2], path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "core/src").exists(), reason="the source is not here")
 def test_what_is_kept_for_a_time_asks_the_platform() -> None:
     """Only what waits or measures asks the machine, and each module of that is in the table."""
@@ -91,6 +92,7 @@ def test_what_is_kept_for_a_time_asks_the_platform() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_time_stands_still_until_it_is_moved(clock: Clock) -> None:
     """All functions tell one time."""
     began = (platform.monotonic(), platform.monotonic_ns(), platform.time(), pegboard.utcnow())
@@ -102,6 +104,7 @@ def test_the_time_stands_still_until_it_is_moved(clock: Clock) -> None:
     assert timedelta(seconds=90) == pegboard.utcnow() - began[3]
 
 
+@pytest.mark.slow
 def test_the_time_can_be_moved_to_a_moment(clock: Clock) -> None:
     """With a time zone or in UTC, and never back."""
     clock.advance_to(datetime(2090, 5, 1))  # noqa: DTZ001 - as `utcnow` returns it
@@ -118,6 +121,7 @@ def test_without_the_fixture_the_functions_are_those_of_python() -> None:
     assert platform.time is time.time
 
 
+@pytest.mark.slow
 def test_a_session_in_a_cookie_ends(make_app: MakeApp, clock: Clock) -> None:
     """After its lifetime, by the signature of the cookie."""
     app = make_app(SECRET_KEY="k" * 32, PERMANENT_SESSION_LIFETIME=60)
@@ -136,6 +140,7 @@ def test_a_session_in_a_cookie_ends(make_app: MakeApp, clock: Clock) -> None:
     assert [1, 2, 1] == found
 
 
+@pytest.mark.slow
 def test_keys_of_redis_expire(redis_url: str, clock: Clock) -> None:
     """Those without an expiry stay."""
     with Redis.from_url(redis_url) as redis:
@@ -150,6 +155,7 @@ def test_keys_of_redis_expire(redis_url: str, clock: Clock) -> None:
 TIME = "return {call}[1] * 1000 + math.floor({call}[2] / 1000)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [
@@ -182,6 +188,7 @@ def test_scripts_get_the_later_time(
     assert 0 <= third - second - 500 < 60_000
 
 
+@pytest.mark.slow
 def test_a_script_that_is_made_later_gets_the_later_time(
     redis_url: str, make_app: MakeApp, clock: Clock
 ) -> None:
@@ -194,6 +201,7 @@ def test_a_script_that_is_made_later_gets_the_later_time(
     assert 365 * 24 * 3600 * 1000 < int(reply.value) - time.time() * 1000 + 60_000
 
 
+@pytest.mark.slow
 def test_a_script_whose_time_cannot_be_moved_is_refused(redis_url: str, clock: Clock) -> None:
     """It would silently keep the time of the server."""
     script = Script("local ask = redis.call return ask('TIME')")
@@ -202,6 +210,7 @@ def test_a_script_whose_time_cannot_be_moved_is_refused(redis_url: str, clock: C
     assert "ask" in script.source
 
 
+@pytest.mark.slow
 def test_shared_results_of_health_checks_get_old(make_app: MakeApp, clock: Clock) -> None:
     """Probes within a moment share one; the next moment has its own."""
     runs = []

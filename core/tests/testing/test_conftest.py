@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 WARNING = "error::pytest.PytestAssertRewriteWarning"
 
 
+@pytest.mark.slow
 def test_a_conftest_may_import_types_of_the_fixtures_that_it_loads(tmp_path: Path):
     """Also where warnings are errors."""
     (tmp_path / "conftest.py").write_text(

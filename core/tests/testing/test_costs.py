@@ -41,6 +41,7 @@ def app(make_app: MakeApp, database_url: str) -> Flask:
     return app
 
 
+@pytest.mark.slow
 def test_each_request_has_the_budget(app: Flask, statement_budget: Budget) -> None:
     """Not all together, and whatever was sent before does not count."""
     client = app.test_client()
@@ -51,6 +52,7 @@ def test_each_request_has_the_budget(app: Flask, statement_budget: Budget) -> No
     assert [["SELECT 7", "SELECT 8"]] * 3 == [cost.statements for cost in costs.requests]
 
 
+@pytest.mark.slow
 def test_the_failure_names_the_request_and_lists_its_statements(
     app: Flask, statement_budget: Budget
 ) -> None:
@@ -63,6 +65,7 @@ def test_the_failure_names_the_request_and_lists_its_statements(
     ) == failed.value.msg
 
 
+@pytest.mark.slow
 def test_a_statement_counts_with_its_comments_and_however_short(
     app: Flask, statement_budget: Budget
 ) -> None:
@@ -75,6 +78,7 @@ def test_a_statement_counts_with_its_comments_and_however_short(
     assert "-- find them SELECT 7" == costs.requests[0].statements[0]
 
 
+@pytest.mark.slow
 def test_what_is_sent_while_an_answer_is_read_is_of_its_request(
     app: Flask, statement_budget: Budget
 ) -> None:
@@ -84,6 +88,7 @@ def test_what_is_sent_while_an_answer_is_read_is_of_its_request(
     assert 3 == len(costs.requests[0].statements)
 
 
+@pytest.mark.slow
 def test_code_beside_requests_is_counted(app: Flask, statement_budget: Budget) -> None:
     """Also on a connection that was in use before."""
     failure = pytest.raises(pytest.fail.Exception, match="beside the requests sent 1 SQL")
@@ -93,6 +98,7 @@ def test_code_beside_requests_is_counted(app: Flask, statement_budget: Budget) -
             pegboard.db.session.execute(text("SELECT 2 AS more"))
 
 
+@pytest.mark.slow
 def test_other_threads_do_not_count(app: Flask, statement_budget: Budget) -> None:
     """What runs in the background at times would fail a test at times."""
 
@@ -106,6 +112,7 @@ def test_other_threads_do_not_count(app: Flask, statement_budget: Budget) -> Non
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_failure_in_the_block_is_the_failure_of_the_test(
     app: Flask, statement_budget: Budget
 ) -> None:
@@ -114,6 +121,7 @@ def test_a_failure_in_the_block_is_the_failure_of_the_test(
         assert 1 / (200 - app.test_client().get("/3").status_code)
 
 
+@pytest.mark.slow
 def test_round_trips_to_redis_are_counted(
     make_app: MakeApp, redis_url: str, statement_budget: Budget
 ) -> None:
@@ -134,6 +142,7 @@ def test_round_trips_to_redis_are_counted(
         assert (b"1", b"1") == (channel.exchange([get])[0].value, client.get("a"))
 
 
+@pytest.mark.slow
 def test_afterwards_nothing_is_watched(app: Flask, statement_budget: Budget) -> None:
     """The next test is not slower, and does not count."""
     with statement_budget() as costs:

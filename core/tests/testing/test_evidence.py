@@ -122,6 +122,7 @@ def _run(folder: PluginFolder, factory: pytest.TempPathFactory) -> dict[str, dic
     return found
 
 
+@pytest.mark.slow
 def test_a_test_has_shown_what_it_did(written: Mapping[str, dict[str, Any]]) -> None:
     """A mark, a fixture, and a block in which nothing is sent show nothing; nor does the next."""
     shown = {

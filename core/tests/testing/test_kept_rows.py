@@ -89,6 +89,7 @@ class TestAChangeOfNoRevision:
         return {"notes_0003": ["notes"]}
 
 
+@pytest.mark.slow
 class TestChangesThatAreMeant(MigrationsContract):
     """A null may be replaced; what else changes is declared by column, or by table."""
 

@@ -20,6 +20,7 @@ def test_cluster(own_cluster): assert own_cluster.servers
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, tests, expected",
     [
@@ -45,6 +46,7 @@ def test_the_fixtures_use_what_the_combination_has(
     }
 
 
+@pytest.mark.slow
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     """With those that there are."""
     (tmp_path / "test_it.py").write_text(TESTS)

@@ -42,6 +42,7 @@ def add_notes(
     return "notes"
 
 
+@pytest.mark.slow
 class TestNotes(MigrationsContract):
     """A plugin that keeps the contract: with an enumeration, a check, a key to itself, defaults."""
 

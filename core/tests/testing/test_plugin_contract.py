@@ -39,6 +39,7 @@ class Written:
         return "notes"
 
 
+@pytest.mark.slow
 class TestNotes(PluginContract):
     """A plugin that keeps the contract, beside another that comes before it or after it."""
 

@@ -146,6 +146,7 @@ def test_proxy_speaks_tls_for_a_server_that_does_not(redis_url, certificates: Ce
             client.ping()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_encrypted", [False, True])
 def test_clients_that_come_as_the_proxy_goes_leave_nothing_open(
     redis_url, certificates, is_encrypted

@@ -18,6 +18,7 @@ from pegboard.testing.processes import Server, ServerError, free_port, wait_unti
 from pegboard.testing.servers import PostgresServer, RedisServer
 
 
+@pytest.mark.slow
 def test_postgres_comes_back_with_its_data(own_postgres: PostgresServer) -> None:
     """What was committed survives that the server stops and starts."""
     with closing(psycopg2.connect(own_postgres.url)) as connection:
@@ -34,6 +35,7 @@ def test_postgres_comes_back_with_its_data(own_postgres: PostgresServer) -> None
         assert [(1,)] == cursor.fetchall()
 
 
+@pytest.mark.slow
 def test_postgres_folds_the_case_of_every_script(own_postgres: PostgresServer) -> None:
     """Its locale covers more than ASCII, as that of a real server does."""
     with closing(psycopg2.connect(own_postgres.url)) as connection:
@@ -61,6 +63,7 @@ def test_suspended_server_hangs_and_recovers(own_redis: RedisServer) -> None:
         assert client.ping()
 
 
+@pytest.mark.slow
 def test_server_goes_when_its_session_is_killed() -> None:
     """Neither the process nor its files outlive a session that could not clean up."""
     code = (
@@ -129,6 +132,7 @@ def test_waiting_ends() -> None:
         wait_until(lambda: False, "the moon rises", timeout=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to give up its rights")
 def test_root_runs_postgres_from_a_closed_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

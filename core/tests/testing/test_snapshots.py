@@ -62,6 +62,7 @@ def module(pytester: pytest.Pytester) -> Path:
     return pytester.makepyfile("def test_it(app, openapi_snapshot): openapi_snapshot(app)")
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_written_and_compared(pytester: pytest.Pytester, module: Path) -> None:
     """Missing it fails with the option that writes it, a difference with its place."""
     run = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "ignore")

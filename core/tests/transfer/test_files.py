@@ -322,6 +322,7 @@ class DerivedSchema(Schema):
 VALUES = st.none() | st.integers() | st.text(max_size=3) | st.booleans()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(VALUES.filter(lambda value: value in (None, True, 5)), VALUES, st.none() | st.datetimes())
 def test_rows_are_written_as_the_schema_does(number, name, at):

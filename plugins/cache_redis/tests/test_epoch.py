@@ -70,6 +70,7 @@ def test_the_row_is_read_when_what_is_known_has_aged(epochs: EpochStore, clock: 
     assert (4, True) == (current.epoch, current.enabled)
 
 
+@pytest.mark.slow
 def test_a_cache_that_was_never_on_is_turned_on_at_once(epochs: EpochStore):
     """Nobody can have cached anything."""
     epochs.refresh()
@@ -80,6 +81,7 @@ def test_a_cache_that_was_never_on_is_turned_on_at_once(epochs: EpochStore):
     assert frozenset({"a", "b"}) == state.servers
 
 
+@pytest.mark.slow
 def test_no_epoch_comes_back(epochs: EpochStore, clock: Clock):
     """Even when the table was dropped and created anew, with what Redis holds still there."""
     write_row(epoch=5, enabled=False)
@@ -264,6 +266,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_reads_on_a_connection_of_its_own(app: Flask, database_url: str):
     """Nor does it wait for what a thread of its parent has locked."""
     run_python(FORK, database_url)

@@ -7,6 +7,7 @@ import pytest
 from pegboard.testing.contracts import MigrationsContract, PluginContract
 
 
+@pytest.mark.slow
 class TestPlugin(PluginContract, MigrationsContract):
     """From the wheel to the removal, and each revision on both databases."""
 

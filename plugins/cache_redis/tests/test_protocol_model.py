@@ -35,6 +35,7 @@ def in_order(steps: tuple[str, ...], found: Exploration) -> tuple[str, ...]:
     return tuple(step for step in found.trace if step in steps)
 
 
+@pytest.mark.slow
 def test_protocol_is_never_stale(explored: Explore) -> None:
     """Two writers of a key, two readers, two faults, any evictions: no read is stale."""
     found = explored(faults=2)
@@ -43,6 +44,7 @@ def test_protocol_is_never_stale(explored: Explore) -> None:
     assert 50_000 < found.states
 
 
+@pytest.mark.slow
 def test_protocol_is_never_stale_in_bulk_and_from_the_first_start(explored: Explore) -> None:
     """No read is stale if one writes in bulk, and caching has yet to be turned on.
 
@@ -55,6 +57,7 @@ def test_protocol_is_never_stale_in_bulk_and_from_the_first_start(explored: Expl
     assert 70_000 < found.states
 
 
+@pytest.mark.slow
 def test_totals_are_never_stale(explored: Explore) -> None:
     """Every write of the table fences the group: an INSERT, a DELETE, a bulk statement.
 
@@ -251,6 +254,7 @@ def test_forgetting_hides_nothing(explored: Explore, rule: str) -> None:
     assert len(explored(**scenario, forgets=False).trace) == len(explored(**scenario).trace)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", [CALM | LOST_CALL, CALM | RESTART, {"readers": 1}])
 def test_forgetting_invents_nothing(explored: Explore, scenario: dict[str, Any]) -> None:
     """The protocol is as safe if nothing is forgotten."""
@@ -260,6 +264,7 @@ def test_forgetting_invents_nothing(explored: Explore, scenario: dict[str, Any])
     assert 1_000 < found.states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule", ["fences", "disables_with_commit", "release_keeps_fences", "checks_generation"]
 )
@@ -280,6 +285,7 @@ def test_read_after_a_killed_writer_is_new(explored: Explore, writers: tuple[boo
     assert 50 < found.states
 
 
+@pytest.mark.slow
 def test_read_after_a_killed_writer_and_a_fault_is_new(explored: Explore) -> None:
     """Also with two faults, once trust has ended, while nobody turns caching on again."""
     found = explored(faults=2, background_refresh=False, **KILLS)

@@ -48,6 +48,7 @@ def test_development_runs_without_a_url(make_app, desk, database_url, caplog):
         assert ("memory" if is_sqlite else "cache_redis") == get_cache().strategy.name
 
 
+@pytest.mark.slow
 def test_a_migration_needs_no_redis(tmp_path: Path) -> None:
     """What it writes turns caching off by the database, where Redis is not known."""
     settings = {

@@ -205,6 +205,7 @@ def shared(make_app: Any, sqlite_url: str) -> Any:
     ).test_client()
 
 
+@pytest.mark.slow
 def test_a_command_in_another_process_is_seen(
     shared: Any, run: Callable[..., Any], tmp_path: Path
 ) -> None:

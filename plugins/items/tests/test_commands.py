@@ -445,6 +445,7 @@ def test_fifty_thousand_rows_in_flat_memory(run_alone, tmp_path):
     assert [f"Package {number}" for number in (*range(100), *range(50_000))] == read
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(run_alone, tmp_path):
     """On standard error, by the bytes that were read."""
     file = tmp_path / "items.jsonl"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pegboard.testing.fixtures import Budget, MakeApp
 
 MOST = [
@@ -16,6 +18,7 @@ MOST = [
 """Requests in their order, each with the statements that it may send."""
 
 
+@pytest.mark.slow
 def test_requests_keep_to_their_budgets(
     make_app: MakeApp, database_url: str, statement_budget: Budget
 ) -> None:

@@ -10,6 +10,7 @@ from pegboard.testing.servers import PostgresServer
 pytestmark = pytest.mark.faults
 
 
+@pytest.mark.slow
 def test_requests_fail_while_the_database_is_away_and_not_after(
     make_app: Callable[..., Flask], own_postgres: PostgresServer
 ) -> None:

@@ -534,6 +534,7 @@ def test_the_number_of_statements_is_constant(client, write_rows, sql, method, u
         assert statements == len(sent), sent
 
 
+@pytest.mark.slow
 def test_requests_at_once_are_served_in_memory(make_app: MakeApp) -> None:
     """Many threads may create and read at once on the database that tests have by default."""
     app = make_app(plugins=["items"])

@@ -65,6 +65,7 @@ def hammer(url, limit, *, processes, threads, requests, pause=0.0):
     return sorted(tuple(times) for times in json.loads(done.stdout))
 
 
+@pytest.mark.slow
 def test_800_requests_of_4_processes_find_a_limit_of_100(redis_url):
     """Exactly 100 are admitted."""
     admitted = hammer(redis_url, "100/minute", processes=4, threads=4, requests=50)
@@ -116,6 +117,7 @@ def test_time_is_the_servers(redis_url):
     assert b"redis.call('TIME')" in WINDOW.in_full(command.packed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("servers", ["own_sentinels", "own_cluster"])
 def test_sentinels_and_clusters_count_as_one_server_does(request, serve, servers):
     """In a cluster the clients are spread over the nodes, whatever braces a route has."""

@@ -63,6 +63,7 @@ def test_the_first_request_meets_the_rules(write, get):
     assert [200, 429] == [get() for _ in range(2)]
 
 
+@pytest.mark.slow
 def test_rules_are_in_force_soon_and_without_a_restart(write, get):
     """Within 5 s, in a process that serves all the time."""
     assert [200, 200, 429] == [get() for _ in range(3)]
@@ -441,6 +442,7 @@ assert os.waitpid(child, 0)[1] == 0
 """
 
 
+@pytest.mark.slow
 def test_a_forked_process_reads_rules_of_its_own(app, database_url):
     """It does not wait for a thread that only its parent has."""
     run_python(FORK, database_url)

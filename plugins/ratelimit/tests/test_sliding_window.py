@@ -116,6 +116,7 @@ def bursts(draw: st.DrawFn) -> tuple[Limit, list[tuple[int, int]]]:
     return limit, draw(st.lists(st.tuples(gaps, st.integers(1, 30)), max_size=25))
 
 
+@pytest.mark.slow
 @given(bursts())
 @settings(max_examples=300)
 def test_a_process_never_admits_more_than_the_limit(new_clock, drawn):
@@ -137,6 +138,7 @@ def agreed(process: Ask, script: Ask, limit: Limit) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 @given(bursts())
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_redis_admits_what_a_process_admits(redis, new_clock, drawn):
@@ -151,6 +153,7 @@ def test_redis_admits_what_a_process_admits(redis, new_clock, drawn):
             naive.check(clock.now, agreed(process, script, limit))
 
 
+@pytest.mark.slow
 @given(st.lists(bursts(), min_size=2, max_size=4))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_limit_that_changes_admits_no_more(redis, new_clock, drawn):
@@ -282,6 +285,7 @@ def test_a_new_window_begins_with_what_is_known(ask, clock):
     assert 4 == ask("alice", Limit((Policy(9, 600),))).numbers[0]
 
 
+@pytest.mark.slow
 def test_a_record_is_small_whatever_comes(redis, clock):
     """At most 52 runs in a window, whatever the quota."""
     limit = Limit((Policy(10**9, 60), Policy(10**8, 3600)))

@@ -7,6 +7,7 @@ Redis library; a channel does.
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from weakref import WeakSet
 
 from flask import Flask
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import asyncio
 
 EXTENSION = "pegboard.redis.channel"
+
+scripts: WeakSet["Script"] = WeakSet()
+"""Those of this process: the kit sends others in place of those that ask for the time."""
 
 Argument = bytes | str | int
 Value = Any
@@ -134,6 +138,7 @@ class Script:
     """A Lua script, called by its digest, and sent in full only to a server without it."""
 
     def __init__(self, source: str) -> None:
+        scripts.add(self)
         self.source = source
         """The text of the script, in Lua."""
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

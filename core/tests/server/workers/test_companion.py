@@ -35,6 +35,7 @@ def stand_still(leash: Leash) -> None:
     threading.Event().wait()
 
 
+@pytest.mark.slow
 def test_one_that_stands_still_is_killed_and_replaced(keep: Keep, caplog):
     """The log says where it stood."""
     kept = keep(stand_still, 1.0)

@@ -102,16 +102,19 @@ def stopping(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
     return run
 
 
+@pytest.mark.slow
 def test_a_loop_drains_before_it_stops(stopping: Callable[..., list[str]]):
     """Once, for however many signals, and does what is to be done at the first of them, once."""
     assert ["drain", "drained", "stop SIGTERM None", "end"] == stopping("draining")
 
 
+@pytest.mark.slow
 def test_a_loop_stops_also_if_draining_fails(stopping: Callable[..., list[str]]):
     """Nothing keeps a process from its end."""
     assert ["drain", "stop SIGTERM None", "end"] == stopping("draining", "failing")
 
 
+@pytest.mark.slow
 def test_a_loop_that_has_nothing_to_drain_stops(stopping: Callable[..., list[str]]):
     """As before it serves."""
     assert ["stop SIGTERM None", "end"] == stopping()

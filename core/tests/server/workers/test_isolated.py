@@ -113,6 +113,7 @@ def test_a_process_that_is_killed_is_told(capfd: pytest.CaptureFixture[str]):
     assert "ended by signal 9" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_caller_does_not_wait():
     """The other process is stopped."""
 

@@ -73,6 +73,7 @@ def serve(pulse: Pulse) -> None:
     threading.Event().wait()
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_start_is_killed(begin: Begin, caplog):
     """The log says where it is; it does not serve, so that no other one is stopped for it."""
     watched, worker = begin(never_start, worker_start_timeout=0.2, worker_timeout=0.1)

@@ -102,9 +102,9 @@ class StageRules:
 
     def test_it_keeps_no_request(self, bound: Sequence[Bound]) -> None:
         """All requests of a route share its handler: their state is in `call.state`."""
-        for one in bound:
-            gone = let_pass(one)
-            gc.collect()
+        passed = [(one, let_pass(one)) for one in bound]
+        gc.collect()
+        for one, gone in passed:
             if gone() is not None:
                 fail(
                     f"the stage {one.stage.name} keeps the request {one} after it has passed: keep "
