@@ -16,7 +16,7 @@ import pytest
 import pegboard
 from pegboard import scaffold
 from pegboard.scaffold import Names, ScaffoldError, find_names
-from pegboard.scaffold.names import FACTORS, FIRST_PARTY_NOUNS, INTERPRETERS, _written_names
+from pegboard.scaffold.taken import FACTORS, FIRST_PARTY_NOUNS, INTERPRETERS, written_names
 from tox_pegboard.combinations import space
 
 LONG = "a_plugin_whose_name_has_forty_three_letters"
@@ -106,7 +106,7 @@ def test_every_class_that_the_modules_have_is_known(written: Sequence[Path]) -> 
                     case _:
                         continue
                 found.update(name for name in bound if not any(word in name for word in own))
-    assert set() == {name for name in found if name[0].isupper()} - _written_names()
+    assert set() == {name for name in found if name[0].isupper()} - written_names()
 
 
 def test_nouns_of_our_own_operations_are_refused() -> None:

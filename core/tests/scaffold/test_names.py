@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pegboard.scaffold import Names, ScaffoldError, find_names
-from pegboard.scaffold.names import FIRST_PARTY, FIRST_PARTY_TABLES
+from pegboard.scaffold.taken import FIRST_PARTY_TABLES
 
 ROOT = Path(__file__).parents[3]
 
@@ -179,14 +179,9 @@ def test_the_name_of_an_installed_plugin_is_refused_for_rows(plugin_folder):
     assert told == fault("notes", rows="memos")
 
 
-def test_the_plugins_of_this_repository_are_known():
-    """Also where they are not installed."""
-    folders = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
-    assert set() == folders - set(FIRST_PARTY)
-
-
 def test_the_tables_of_the_plugins_of_this_repository_are_known():
     """A plugin is called as its table."""
     models = "".join(path.read_text("utf-8") for path in ROOT.glob("plugins/*/src/*/models.py"))
     tables = set(re.findall('__tablename__ = "(.*)"', models))
-    assert set() == tables - {*FIRST_PARTY, *FIRST_PARTY_TABLES}
+    folders = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert set() == tables - {*folders, *FIRST_PARTY_TABLES}

@@ -11,6 +11,7 @@ from pegboard.plugins.collisions import (
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.core_names import PUBLIC_MODULES
 from pegboard.plugins.discovery import (
+    FIRST_PARTY,
     Candidate,
     find_exclusion,
     installed_plugins,
@@ -43,6 +44,7 @@ __all__ = [
     "CORE_BLUEPRINTS",
     "CORE_COMMANDS",
     "ENTRY_POINT_GROUP",
+    "FIRST_PARTY",
     "LONGEST_NAME",
     "PUBLIC_MODULES",
     "RESERVED_NAMES",

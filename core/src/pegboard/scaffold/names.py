@@ -6,67 +6,28 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 
 from packaging.utils import canonicalize_name
 
 from pegboard.plugins import (
-    CORE_BLUEPRINTS,
-    CORE_COMMANDS,
+    FIRST_PARTY,
     LONGEST_NAME,
     RESERVED_NAMES,
     installed_plugins,
     is_plugin_name,
 )
+from pegboard.scaffold import taken
 from pegboard.scaffold.errors import ScaffoldError
-from pegboard.scaffold.versions import shipped_template
 from pegboard.settings import CoreSettings, declarations_of
 
-FIRST_PARTY = ("cache_redis", "items", "observe", "ratelimit")
-"""Plugins that Pegboard's maintainers publish, whether or not they are installed."""
-
-FIRST_PARTY_TABLES = ("cache_state", "ratelimit_rules")
-"""Their tables that are not called as the plugin."""
-
-FIRST_PARTY_NOUNS = ("health", "item", "items", "readiness")
-"""What the operations of the core and of these plugins are called by, as in `get_health`."""
-
-FACTORS = (
-    "all",
-    "core",
-    "lowest",
-    "matrix",
-    "newest",
-    "noredis",
-    "postgresql",
-    "redis",
-    "released",
-    "sqlite",
-    "valkey",
-)
-"""What names and labels of the environments that tox-pegboard makes say otherwise."""
-
-INTERPRETERS = ("py", "pypy", "cpython", "jython", "graalpy", "rustpython", "ironpython")
-"""What tox reads as a Python, also with a version behind it."""
-
-_ENVIRONMENT = re.compile(r"^\[testenv:(\w+)\]", re.MULTILINE)
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 64
 """Characters of the name of a distribution or package: lines of code have it beside others."""
 _FOLDERS = ("conftest", "src", "tests")
 """Folders and modules beside the package."""
-_TABLE_PREFIXES = {
-    "alembic_version": "Alembic, for the tables in which it keeps versions",
-    "pg_": "PostgreSQL, for its own tables",
-    "sqlite_": "SQLite, for its own tables",
-}
-_BOUND = re.compile(
-    r"^ *(?:from \S+ import (?P<imported>.+)|class (?P<defined>\w+)[(:]|(?P<assigned>[A-Z]\w*) = )",
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True)
@@ -98,7 +59,7 @@ def find_names(
     By default the distribution of `work_orders` is `pegboard-work-orders`, its package
     `pegboard_work_orders`, its rows are `work_orders`, and one row is a `work_order`.
     """
-    distribution = distribution or f"pegboard-{name.replace('_', '-')}"
+    distribution = distribution or _distribution_of(name)
     package = package or f"pegboard_{name}"
     rows = name if rows is None else rows
     found = Names(name, distribution, package, rows, singular(rows) if noun is None else noun)
@@ -138,9 +99,9 @@ def rows_faults(rows: str) -> Iterator[str]:
             f"{another}"
         )
         return
-    for fault in (*_word_faults(rows), *_part_faults(rows)):
+    for fault in (*taken.of_word(rows), *taken.of_part(rows)):
         yield f"{fault}. {another}"
-    if rows in FIRST_PARTY:
+    if _distribution_of(rows) in FIRST_PARTY:
         yield f"{rows} is a plugin of Pegboard itself. {another}"
     for plugin in installed_plugins():
         if plugin.name == rows:
@@ -157,45 +118,18 @@ def _plugin_faults(name: str) -> Iterator[str]:
             f"{meant}"
         )
     another = "choose another name."
-    for fault in _word_faults(name):
+    for fault in taken.of_word(name):
         yield f"{fault}: {another}"
     if name in RESERVED_NAMES:
         yield f"{name} means something else in the commands that take a plugin's name: {another}"
-    for fault in (*_part_faults(name), *_tox_faults(name)):
+    for fault in (*taken.of_part(name), *taken.of_environment(name)):
         yield f"{fault}: {another}"
     yield from _taken_faults(name)
 
 
-def _word_faults(name: str) -> Iterator[str]:
-    """Yield why neither a plugin nor a table can have a name."""
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        yield f"{name} is a keyword of Python"
-    for prefix, whose in _TABLE_PREFIXES.items():
-        if name.startswith(prefix):
-            yield f"names that begin with {prefix} are kept by {whose}"
-
-
-def _part_faults(name: str) -> Iterator[str]:
-    """Yield why neither a plugin nor what it serves can have a name: another part has it."""
-    if name in {*CORE_BLUEPRINTS, *CORE_COMMANDS}:
-        yield f"{name} is a command or a part of the core"
-    if name in FIRST_PARTY_TABLES:
-        yield f"{name} is a table of a plugin of Pegboard itself"
-
-
-def _tox_faults(name: str) -> Iterator[str]:
-    """Yield why environments of tox, as `py313-notes-items`, cannot be called by a name."""
-    if re.fullmatch(rf"(?:{'|'.join(INTERPRETERS)})[0-9]*t?d?", name):
-        yield f"{name} is a Python in the names of tox environments"
-    elif name in FACTORS:
-        yield f"{name} means something else in the names of tox environments"
-    elif name in _written_environments():
-        yield f"{name} is an environment of tox in what is written"
-
-
 def _taken_faults(name: str) -> Iterator[str]:
-    if name in FIRST_PARTY:
-        yield f"{name} is a plugin of Pegboard itself: pip install pegboard-{_dashed(name)}."
+    if _distribution_of(name) in FIRST_PARTY:
+        yield f"{name} is a plugin of Pegboard itself: pip install {_distribution_of(name)}."
     for plugin in installed_plugins():
         if plugin.name == name:
             yield f"{name} is installed already, as {plugin.label}: choose another name."
@@ -216,7 +150,7 @@ def _distribution_faults(name: str) -> Iterator[str]:
         )
         return
     yield from _length_faults(name, "distribution")
-    if canonicalize_name(name) in {f"pegboard-{_dashed(plugin)}" for plugin in FIRST_PARTY}:
+    if canonicalize_name(name) in FIRST_PARTY:
         yield f"{name} is a plugin of Pegboard itself. Choose another by --distribution."
     try:
         found = distribution(name)
@@ -241,7 +175,7 @@ def _package_faults(name: str) -> Iterator[str]:
     yield from _length_faults(name, "package")
     if name in _FOLDERS:
         yield f"{name} is something else in the folder of the plugin. {another}"
-    elif name in {f"pegboard_{plugin}" for plugin in FIRST_PARTY}:
+    elif canonicalize_name(name) in FIRST_PARTY:
         yield f"{name} is the package of a plugin of Pegboard itself. {another}"
     elif name in sys.stdlib_module_names:
         yield f"{name} is a module of Python's standard library. {another}"
@@ -263,12 +197,12 @@ def noun_faults(name: str, noun: str) -> Iterator[str]:
     if not is_plugin_name(noun) or keyword.iskeyword(noun):
         yield f"{noun!r} cannot be what one row is called. {another}"
         return
-    if noun in FIRST_PARTY_NOUNS:
+    if noun in taken.FIRST_PARTY_NOUNS:
         yield f"{noun} is what operations of Pegboard itself are called by. {another}"
     model = _camel(noun)
     called = f"the class of one {noun} would be called {model}"
     if (
-        model in {*_written_names(), f"{_camel(name)}Settings"}
+        model in {*taken.written_names(), f"{_camel(name)}Settings"}
         or hasattr(builtins, model)
         or keyword.iskeyword(model)
     ):
@@ -277,26 +211,10 @@ def noun_faults(name: str, noun: str) -> Iterator[str]:
         yield f"{called}, which looks like a digit. {another}"
 
 
-@cache
-def _written_names() -> frozenset[str]:
-    """Return what the written modules import or define beside the class of the model."""
-    found = set[str]()
-    for path in shipped_template.newest.rglob("*.py.jinja"):
-        for match in _BOUND.finditer(path.read_text(encoding="utf-8")):
-            found.update(re.findall(r"\w+", match[match.lastgroup or 0]))
-    return frozenset(found)
-
-
-@cache
-def _written_environments() -> frozenset[str]:
-    """Return the environments of tox that are written beside those of the matrix."""
-    path = shipped_template.newest / "project/tox.ini.jinja"
-    return frozenset(_ENVIRONMENT.findall(path.read_text(encoding="utf-8")))
-
-
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+def _distribution_of(plugin: str) -> str:
+    """Return what the distribution of a plugin is called where nobody chooses another name."""
+    return f"pegboard-{plugin.replace('_', '-')}"
