@@ -51,8 +51,9 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     done = pegboard("plugins", "matrix", "--shrink", name, "--", *command)
 
     assert f"{FACTOR}-core-items-audit-mail: audit, items, mail\n" == done.stdout
-    first = done.stderr.splitlines()[0]
-    assert first.startswith("failed with 1: audit, items, mail, search (")
+    first, second = done.stderr.splitlines()[:2]
+    assert first.startswith("run 1: audit, items, mail, search (")
+    assert "run 1 failed with 1" == second
     log = Path(first.rpartition("(")[2].removesuffix(")"))
     assert f"check.py {name} audit,items,mail,search" in log.read_text()
     assert "It is the smallest set" in done.stderr

@@ -55,10 +55,11 @@ class Runner:
             for word in self._command
         ]
         log, report = (self.logs / f"{self._count:03}.{kind}" for kind in ("log", "json"))
+        self._tell(f"run {self._count}: {', '.join(names) or 'no plugin'} ({log})")
         status = self._run(words, names, log, report)
         if self._is_tox and not _has_run(report, name, status):
             status = NOT_SET_UP
-        self._tell(f"{_outcome(status)}: {', '.join(names) or 'no plugin'} ({log})")
+        self._tell(f"run {self._count} {_outcome(status)}")
         return status
 
     def _run(self, words: Sequence[str], names: Sequence[str], log: Path, report: Path) -> int:
