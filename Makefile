@@ -4,11 +4,13 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Interpreters that pyenv manages are found without being active.
-PYENV_BIN := $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.1[1-3].*/bin)
+# Interpreters that pyenv manages are found without being active. The newest is preferred.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYENV_BIN := $(wildcard $(PYENV)/3.1[1-3].*/bin)
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
-PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3 $(addsuffix /python3,$(PYENV_BIN))
+PYTHONS := $(PYTHON) \
+	$(foreach version,3.13 3.12 3.11,python$(version) $(wildcard $(PYENV)/$(version).*/bin/python3)) python3
 
 define FIND_PYTHON
 python=; for candidate in $(PYTHONS); do \
