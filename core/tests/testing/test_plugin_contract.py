@@ -398,6 +398,7 @@ def set_more():
     urllib.request.install_opener(None)
     codecs.register_error("ink", str)
     shutil.register_archive_format("ink", str)
+    os.register_at_fork(after_in_child=str)
 """
 
 
@@ -431,6 +432,7 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
         "marshmallow.schema.Schema.TYPE_MAPPING has <class 'str'>",
         "pegboard.database.models.Model.ink is new, and is 'blue'",
         f"codecs.register_error is called ({place} 56)",
+        f"os.register_at_fork is called ({place} 58)",
         f"shutil.register_archive_format is called ({place} 57)",
         f"urllib.request.install_opener is called ({place} 55)",
         "redis.client.Redis.ping is example_notes.plugin.<lambda>",

@@ -173,6 +173,7 @@ _REGISTRIES = (
     (shutil, "register_archive_format"),
     (shutil, "register_unpack_format"),
     (urllib.request, "install_opener"),
+    (os, "register_at_fork"),
 )
 """Functions that change what a process has, where it cannot be read, or not by its users."""
 

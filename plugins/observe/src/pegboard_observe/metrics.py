@@ -3,7 +3,6 @@
 import atexit
 import logging
 import multiprocessing.util
-import os
 import platform
 import threading
 import weakref
@@ -40,7 +39,7 @@ class Metrics:
         self.requests = Requests(self._run)
         self._lock = threading.Lock()
         self._start_anew()
-        _forget_in_forks(self)
+        pegboard.after_fork(self, Metrics._forget)
 
     def _start_anew(self) -> None:
         self._store = Store(self._folder)
@@ -146,7 +145,7 @@ class Metrics:
         with self._app.app_context():
             return pegboard.db.engine.pool
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Start anew in a forked process, which has no thread and must not write the same files."""
         self.requests.reset()
         self._lock = threading.Lock()
@@ -170,14 +169,3 @@ def _write_last(metrics: "weakref.ref[Metrics]") -> None:
     one = metrics()
     if one is not None:
         one.write()
-
-
-def _forget_in_forks(metrics: Metrics) -> None:
-    known = weakref.ref(metrics)
-
-    def forget() -> None:
-        one = known()
-        if one is not None:
-            one.forget()
-
-    os.register_at_fork(after_in_child=forget)

@@ -1,9 +1,10 @@
 """The metrics of all apps of a process: what concerns the process is told by one of them."""
 
-import os
 import threading
 import weakref
 from typing import Protocol
+
+import pegboard
 
 
 class Writer(Protocol):
@@ -18,7 +19,7 @@ class Writers:
 
     def __init__(self) -> None:
         self._start_anew()
-        os.register_at_fork(after_in_child=self._start_anew)
+        pegboard.after_fork(self, Writers._start_anew)
 
     def _start_anew(self) -> None:
         self._lock = threading.Lock()
