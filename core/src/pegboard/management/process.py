@@ -9,9 +9,7 @@ from pegboard.management.app import management_app
 from pegboard.management.http_server import ManagementServer
 from pegboard.management.listener import ManagementSocket
 from pegboard.management.service import ServedService
-from pegboard.server import Address, Leash, LevelFollower, Limits, Roster, UnixAddress
-
-_BEAT = 1.0
+from pegboard.server import BEAT, Address, Leash, LevelFollower, Limits, Roster, UnixAddress
 
 
 def manage(
@@ -29,7 +27,7 @@ def manage(
     # On a thread, so that the end of the service need not wait for it.
     threading.Thread(target=service.load, name="pegboard-load", daemon=True).start()
     follower = LevelFollower(roster)
-    while not leash.wait(_BEAT):
+    while not leash.wait(BEAT):
         if not server.is_still():
             leash.beat()
         if service.is_loaded:  # before, the level is that of the start

@@ -9,25 +9,35 @@ from pegboard.server.listening import (
     Address,
     Transport,
     UnixAddress,
+    UnixListener,
     find_address,
     find_endpoint,
 )
-from pegboard.server.listening import UnixListener as UnixListener
 from pegboard.server.output import unblock_output
-from pegboard.server.workers import Leash as Leash
-from pegboard.server.workers import LevelFollower as LevelFollower
-from pegboard.server.workers import Roster as Roster
-from pegboard.server.workers import call_isolated, ended_after, tell_error
+from pegboard.server.stillness import BEAT
+from pegboard.server.workers import (
+    Leash,
+    LevelFollower,
+    Roster,
+    call_isolated,
+    ended_after,
+    tell_error,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
 
 __all__ = [
+    "BEAT",
     "TLS",
     "Address",
+    "Leash",
+    "LevelFollower",
     "Limits",
+    "Roster",
     "Transport",
     "UnixAddress",
+    "UnixListener",
     "call_isolated",
     "ended_after",
     "find_address",

@@ -40,8 +40,8 @@ from pegboard.server.listening import (
 from pegboard.server.requests import Gateway
 from pegboard.server.supervision import Served, SupervisedServer
 from pegboard.server.workers import (
+    COMPANION_TIMEOUT,
     STACKS,
-    STILL_TIMEOUT,
     TOGGLE,
     Companion,
     DrainingLoop,
@@ -101,7 +101,7 @@ def run(
     companion = Companion(
         "the process of the management port",
         partial(manage, roster) if manage else None,
-        STILL_TIMEOUT,
+        COMPANION_TIMEOUT,
     )
     server = SupervisedServer(
         "pegboard:create_app",

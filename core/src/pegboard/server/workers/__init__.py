@@ -3,7 +3,7 @@
 Nothing here imports Granian, which takes 4 MB: commands that serve nothing use some of it as well.
 """
 
-from pegboard.server.workers.companion import STILL_TIMEOUT, Companion, Leash, describe_exit
+from pegboard.server.workers.companion import COMPANION_TIMEOUT, Companion, Leash, describe_exit
 from pegboard.server.workers.draining import DrainingLoop, drain
 from pegboard.server.workers.isolated import call_isolated, ended_after
 from pegboard.server.workers.pulse import STACKS, Pulse
@@ -15,8 +15,8 @@ from pegboard.server.workers.systemd import ServiceManager
 from pegboard.server.workers.watch import Watch, name_of
 
 __all__ = [
+    "COMPANION_TIMEOUT",
     "STACKS",
-    "STILL_TIMEOUT",
     "TOGGLE",
     "Companion",
     "DrainingLoop",

@@ -21,7 +21,7 @@ from pegboard.server.workers.pulse import Pulse, PulseFields, WatchedPulse
 
 logger = logging.getLogger(__name__)
 
-STILL_TIMEOUT = 10.0
+COMPANION_TIMEOUT = 10.0
 """Seconds for which it may stand still at most: no client loses anything when it is killed."""
 
 PAUSE = 5.0
