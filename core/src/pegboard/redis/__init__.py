@@ -19,6 +19,7 @@ from pegboard.redis.channel import (
     command,
     get_channel,
 )
+from pegboard.redis.channel import scripts as scripts
 from pegboard.redis.fleet_keys import get_fleet_keys as get_fleet_keys
 from pegboard.redis.fleet_keys import init_fleet_keys as init_fleet_keys
 
