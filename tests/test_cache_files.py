@@ -225,6 +225,7 @@ class TestFileStrategy(CacheStrategyContract):
         return FileStrategy(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_another_process_shares_the_files(tmp_path: Path) -> None:
     """What it fills is found, and its lease and its fences hold here."""
     code = (
@@ -285,6 +286,7 @@ def pytest_unconfigure() -> None:
     sys.stdout.write(f"\nhits: {plugin.hits}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tests",
     [
@@ -297,10 +299,12 @@ def pytest_unconfigure() -> None:
 def test_the_tests_of_items_pass_with_it(tests: list[str]) -> None:
     """The same ones; and they use it."""
     options = ["-q", "-p", "no:cacheprovider", "-p", "test_cache_files"]
+    # Without coverage, which takes as long as the tests: they are run with it by themselves.
+    inherited = {name: value for name, value in os.environ.items() if "COVERAGE_" not in name}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=ROOT / "plugins/items/tests",
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**inherited, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
         text=True,
         check=False,

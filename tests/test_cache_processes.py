@@ -67,6 +67,7 @@ def run(settings: dict[str, str], tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.slow
 def test_a_script_in_another_process_is_seen(
     client: FlaskClient, settings: dict[str, str], tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_script_in_another_process_is_seen(
     assert "hit" == told(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["pb", "other"])
 def test_a_script_without_redis_is_seen(
     client: FlaskClient, settings: dict[str, str], tmp_path: Path, prefix: str
@@ -90,6 +92,7 @@ def test_a_script_without_redis_is_seen(
     assert "Saw" == client.get(URL).get_json()["name"]
 
 
+@pytest.mark.slow
 def test_an_import_in_another_process_costs_nothing_but_itself(
     client: FlaskClient, run: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -107,6 +110,7 @@ def total(client: FlaskClient) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_a_total_is_exact_after_writes_of_other_processes(
     client: FlaskClient, run: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -127,6 +131,7 @@ def test_a_total_is_exact_after_writes_of_other_processes(
         assert value != redis.get(key)
 
 
+@pytest.mark.slow
 def test_an_operator_clears_the_cache_from_another_process(
     client: FlaskClient, run: Callable[..., str]
 ) -> None:

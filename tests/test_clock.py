@@ -17,6 +17,7 @@ def config(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {key: request.getfixturevalue(name) for key, name in urls.items()}
 
 
+@pytest.mark.slow
 def test_limits_count_anew(config: dict[str, Any], make_app: MakeApp, clock: Clock) -> None:
     """When the window is over, and not before."""
     app = make_app(plugins=["items", "ratelimit"], RATELIMIT_DEFAULT="2/hour", **config)
@@ -28,6 +29,7 @@ def test_limits_count_anew(config: dict[str, Any], make_app: MakeApp, clock: Clo
     assert [200, 200, 429, 429, 200] == found
 
 
+@pytest.mark.slow
 def test_a_sliding_window_slides(config: dict[str, Any], make_app: MakeApp, clock: Clock) -> None:
     """Each request counts for an hour of its own."""
     app = make_app(plugins=["items", "ratelimit"], RATELIMIT_DEFAULT="2/hour", **config)
@@ -39,6 +41,7 @@ def test_a_sliding_window_slides(config: dict[str, Any], make_app: MakeApp, cloc
     assert [200, 200, 200, 429] == found
 
 
+@pytest.mark.slow
 def test_cached_answers_are_looked_up_anew(
     config: dict[str, Any], make_app: MakeApp, clock: Clock
 ) -> None:

@@ -402,6 +402,7 @@ def check(fleet: Fleet, steps: list[Step]) -> None:
         before = found
 
 
+@pytest.mark.slow
 def test_answers_are_never_old_and_seldom_forgotten(fleet: Fleet) -> None:
     """Whatever is written."""
     check(fleet)
@@ -428,6 +429,7 @@ def race(fleet: Fleet, thing: int) -> None:
         fleet.answers()
 
 
+@pytest.mark.slow
 def test_answers_are_not_old_when_transactions_race(fleet: Fleet) -> None:
     """Each waits for the row that another moves, and touches what that other has left."""
     if fleet.engine.dialect.name == "sqlite":

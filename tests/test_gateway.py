@@ -135,6 +135,7 @@ def visible(headers: Any) -> list[tuple[str, str]]:
     return sorted((name, value) for name, value in pairs if name not in VARYING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", [None, "https://app.example", "https://foreign.example"])
 @pytest.mark.parametrize("is_refused", [False, True], ids=["admitted", "refused"])
 @pytest.mark.parametrize(
@@ -185,6 +186,7 @@ def test_an_answer_is_the_same_on_the_loop(
     assert bool(threads) is not (is_known or is_refused)
 
 
+@pytest.mark.slow
 def test_a_write_is_seen_by_the_loop(app: Flask, service: Service, threads: list[str]) -> None:
     """What it answered before is never answered again."""
     client = app.test_client()
@@ -198,6 +200,7 @@ def test_a_write_is_seen_by_the_loop(app: Flask, service: Service, threads: list
         assert name["name"].encode() in service.ask("GET", URL, {}, 1)[2]
 
 
+@pytest.mark.slow
 def test_the_loop_and_threads_count_together(app: Flask, service: Service) -> None:
     """Never more than the limit are admitted, by the loop and threads together."""
     client = app.test_client()

@@ -517,9 +517,12 @@ def test_no_read_is_older_than_what_was_acknowledged(
     with Load(services, REMARKED, has_lists=True) as load:
         wait_until(lambda: is_caching(load.history, 0.0), "caching")
         lasting = strike(Faults(own_redis, services, random.Random(SEED)), load.history)
+        wait_until(
+            lambda: {*KEYS, *TOTALS} == {read.key for read in [*load.history.reads] if read.is_hit},
+            "each key is cached at times",
+        )
     report(load.history, lasting)
     assert [] == load.history.stale_reads()
-    assert {*KEYS, *TOTALS} == {read.key for read in load.history.reads if read.is_hit}
     with closing(Redis.from_url(own_redis.url)) as client:
         assert client.keys("*{items%3A%3Aitems.0}:total/*")
     # A worker that is killed takes its requests with it, and nothing else may fail.

@@ -32,6 +32,7 @@ def test_each_entry_of_the_top_ten_names_tests_that_exist(number: int) -> None:
         )
 
 
+@pytest.mark.slow
 def test_nothing_that_serves_makes_requests_of_its_own() -> None:
     """Neither the core, but for its testing kit, nor a first-party plugin has a client of HTTP."""
     paths = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]

@@ -37,6 +37,7 @@ def library(plugin_folder: PluginFolder) -> str:
     return str(name)
 
 
+@pytest.mark.slow
 def test_the_plugin_of_the_guide_has_two_tables(
     library: str, make_app: MakeApp, cli: RunCLI, database_url: str
 ) -> None:

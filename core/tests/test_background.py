@@ -169,6 +169,7 @@ def test_without_a_time_each_request_reads(make, source):
     assert [1, 2, 3] == found
 
 
+@pytest.mark.slow
 def test_a_forked_process_reads_for_itself(make, source):
     """Also if a thread of its parent is reading, which it does not have."""
     value = make()

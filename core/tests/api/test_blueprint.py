@@ -191,6 +191,7 @@ def test_what_is_no_object_inside_a_body_is_told_so(client):
     assert {"0._schema": told, "1.notes.1._schema": told} == response.json["errors"]
 
 
+@pytest.mark.slow
 def test_sixty_thousand_unknown_fields_are_a_short_answer(client):
     """Most of them are only counted."""
     body = {f"u{number}": "" for number in range(60_000)}

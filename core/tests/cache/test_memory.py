@@ -146,6 +146,7 @@ def test_a_write_that_no_strategy_knows_of_forgets(processes, commit):
     assert not one.fill(slow, b"old", 300)
 
 
+@pytest.mark.slow
 def test_what_a_process_inherits_is_not_taken_for_its_own(processes, commit):
     """A forked process begins to count versions anew, and might meet the number of a value."""
     one, _ = processes

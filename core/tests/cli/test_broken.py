@@ -183,6 +183,7 @@ def test_an_explanation_tells_each_problem_once(run) -> None:
     assert "cannot start, 1 problem:" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_routes_of_a_plugin_that_cannot_be_built_are_not_known(run) -> None:
     """None would be wrong: the app in which they are looked for is built without it."""
     shown = run("plugins show vault", PEGBOARD_PLUGINS="shop,vault").stdout

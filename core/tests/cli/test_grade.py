@@ -95,6 +95,7 @@ def test_no_other_command_loads_the_rules() -> None:
     assert "False" == done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_lists_of_plugins_tell_what_each_claims(
     plugin_folder: PluginFolder, make_app: MakeApp, cli: RunCLI
 ) -> None:

@@ -265,13 +265,13 @@ def test_a_check_finds_what_a_start_would_find_only_later(run: Run) -> None:
 
 
 def test_the_cost_of_the_start_is_a_tree_by_plugin_and_hook(run: Run) -> None:
-    """What sleeps is the dearest; the parts of a whole are not more than it."""
+    """What sleeps has its time; the parts of a whole are not more than it."""
     core, *plugins = json.loads(run("plugins time --json").stdout)
     assert "core" == core["name"]
     assert ["shop"] == [one["name"] for one in plugins]
     parts = {one["name"]: one["ms"] for one in plugins[0]["parts"]}
     assert {"import", "pegboard_setup", "pegboard_blueprints", "register blueprints"} <= {*parts}
-    assert 50 <= parts["pegboard_setup"] == max(parts.values())
+    assert 50 <= parts["pegboard_setup"]
     assert pytest.approx(plugins[0]["ms"], abs=0.1) == sum(parts.values())
     assert sum(one["ms"] for one in core["parts"]) <= core["ms"] + 0.1
     assert "└─ pegboard_setup" in run("plugins time").stdout

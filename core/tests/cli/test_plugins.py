@@ -267,6 +267,7 @@ def test_a_plugin_is_removed_while_another_one_keeps_the_service_from_starting(
 IMPORT_FAILS = "raise SyntaxError('no version of this plugin works')\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["import fails", "set-up fails", "disabled", "skipped", "gone"])
 def test_the_data_of_two_plugins_is_removed_whatever_the_state_of_the_second(
     plugin_folder: PluginFolder, sqlite_url: str, make_app: MakeApp, state: str

@@ -53,6 +53,7 @@ def wheel(plugin_folder: PluginFolder, tmp_path: Path) -> Callable[[], Path]:
     return build
 
 
+@pytest.mark.slow
 def test_the_revisions_in_a_wheel_are_undone(
     plugin_folder: PluginFolder,
     make_app: MakeApp,

@@ -241,6 +241,7 @@ def test_a_long_header_is_read_in_little_time_and_from_the_right(sent):
     assert "198.51.100.7" == ask(behind("2", header="Forwarded"), forwarded=cut)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(forged=ANYTHING, header=st.sampled_from(["X-Forwarded-For", "Forwarded"]))
 def test_nothing_that_a_client_sends_changes_what_the_proxy_adds(forged, header):
@@ -253,6 +254,7 @@ def test_nothing_that_a_client_sends_changes_what_the_proxy_adds(forged, header)
     assert "198.51.100.7" == ask(clients, **{name: f"{forged},{added}"})
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(peer=ANYTHING, header=ANYTHING)
 def test_every_request_has_a_client(peer, header):
@@ -300,6 +302,7 @@ def test_of_a_long_identity_the_rest_is_hashed(letter):
 NAMES = st.text(st.characters() | st.sampled_from("ax%#*:é\n\ud83d\ude42"), max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(name=NAMES, other=NAMES)
 def test_a_key_begins_as_the_identity_does(name, other):

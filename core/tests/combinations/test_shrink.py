@@ -41,6 +41,7 @@ def test_no_smaller_set_fails(culprits: list[set[str]]) -> None:
     assert min(map(len, culprits)) == len(found.plugins)
 
 
+@pytest.mark.slow
 @given(
     needs=st.dictionaries(st.sampled_from("bcdef"), st.sampled_from("abc")),
     culprit=st.sets(st.sampled_from("abcdef"), min_size=1, max_size=2),

@@ -115,6 +115,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before, after, lines", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed_and_can_be_migrated(assemble, notes, before, after, lines):
     """It is a difference until the revision that is written for it is applied."""

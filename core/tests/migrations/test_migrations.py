@@ -538,6 +538,7 @@ def test_every_kind_of_change_is_noticed(assemble: Assemble, notes: Plugin) -> N
     assert () == find_drift(app)
 
 
+@pytest.mark.slow
 def test_a_server_default_that_comes_or_goes_is_noticed(assemble: Assemble, notes: Plugin) -> None:
     """Whether there is one is compared, not its text, which each database changes."""
     notes.model("notes", size=integer())
@@ -783,6 +784,7 @@ def test_a_plugin_that_another_needs_is_not_removed(
     assert {"notes", "tags"} == tables(app)
 
 
+@pytest.mark.slow
 def test_a_table_that_another_plugin_refers_to_is_not_downgraded_away(
     assemble: Assemble, make_plugin: MakePlugin
 ) -> None:

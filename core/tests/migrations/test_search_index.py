@@ -142,6 +142,7 @@ def test_a_role_that_may_not_create_the_extension_goes_on(
     _assert_goes_on(app, "permission denied to create extension")
 
 
+@pytest.mark.slow
 def test_a_server_without_the_extension_goes_on(
     make_app: MakeApp, postgres_url: str, notes: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

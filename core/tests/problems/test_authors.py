@@ -722,6 +722,7 @@ BROKEN_REVISIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", BROKEN_REVISIONS)
 def test_a_revision_that_cannot_be_used(
     plugin_folder: PluginFolder, run: Callable[[str], str], mistake: str
@@ -750,6 +751,7 @@ def test_models_without_a_revision(plugin_folder: PluginFolder, run: Callable[[s
     ) == run("plugins check")
 
 
+@pytest.mark.slow
 def test_a_table_of_a_migration_of_a_plugin_without_models(
     plugin_folder: PluginFolder, run: Callable[[str], str]
 ) -> None:

@@ -292,6 +292,7 @@ async def test_connection_that_was_cut_in_its_last_moment_is_no_fault_of_its_own
 
 
 # Event loops warn of a connection that nobody has closed.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_channel_that_is_closed_after_the_loop_closes_the_connection(
     new_channel: NewChannel, own_redis: RedisServer
@@ -613,6 +614,7 @@ async def test_pipeline_that_is_closed_while_it_connects_leaves_nothing_behind(
     await until(lambda: not clients(own_redis.url), "its connection is closed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", range(8))
 async def test_pipeline_may_be_closed_at_each_moment_of_connecting(
     new_channel: NewChannel, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, turns: int

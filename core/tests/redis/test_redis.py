@@ -173,6 +173,7 @@ def test_greeting_takes_one_round_trip(make_app: MakeApp, redis_proxy: RedisProx
         assert ["GET"] == redis_proxy.round_trips[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_asks_anew(make_app: MakeApp, redis_url):
     """Two processes never speak on one connection."""

@@ -191,6 +191,7 @@ def test_commands_reach_the_nodes_that_own_their_keys(cluster, cluster_channel):
         assert f"value of {key.decode()}" == client.get(key)
 
 
+@pytest.mark.slow
 def test_one_exchange_takes_one_round_trip(
     cluster, cluster_channel, monkeypatch: pytest.MonkeyPatch
 ):

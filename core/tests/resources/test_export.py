@@ -136,6 +136,7 @@ def connections_in_use(app: Flask) -> int:
         return count
 
 
+@pytest.mark.slow
 def test_a_list_is_had_as_a_file(start):
     """With all rows, in the order asked for, with the fields asked for."""
     client = start(declare(page_sizes=lambda: (1, 1))).test_client()

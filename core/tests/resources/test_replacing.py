@@ -194,6 +194,7 @@ def test_the_contract_knows_the_calls_of_a_resource_with_a_hyphen(
     ResourceContract().test_conditions_of_writes_are_documented(api)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_one_request_creates_a_bounded_number_of_rows(client: FlaskClient) -> None:
     """As 80,000 rows fit into a body, and would keep a worker and all writers of SQLite busy."""

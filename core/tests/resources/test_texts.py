@@ -67,6 +67,7 @@ def passes(check, text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(ODD)
 @example("a" * 100)

@@ -142,6 +142,7 @@ def test_a_test_has_shown_what_it_did(written: Mapping[str, dict[str, Any]]) -> 
     } == shown
 
 
+@pytest.mark.slow
 def test_only_the_kit_says_on_which_databases_a_test_runs(
     written: Mapping[str, dict[str, Any]],
 ) -> None:
@@ -186,6 +187,7 @@ def test_it(): pass
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "filters,options,tests,expected",
     [

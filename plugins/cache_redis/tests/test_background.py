@@ -191,6 +191,7 @@ def test_it_ends_when_the_app_closes_its_connections(app: Flask):
     assert 1 == len(refresh_threads())
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     """An app that nobody has any more leaves no thread behind, and no connection."""
     wait_until(lambda: not refresh_threads(), "those of other tests have ended")
@@ -219,6 +220,7 @@ def test_it_ends_with_the_app(redis_url: str, tmp_path: Path):
     wait_until(are_gone, "it ends")
 
 
+@pytest.mark.slow
 def test_writes_before_the_migrations_of_the_cache_are_not_disturbed(
     make_app: MakeApp, redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ):

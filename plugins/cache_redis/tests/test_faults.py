@@ -138,6 +138,7 @@ def loner(new_process: NewProcess) -> FlaskClient:
     return new_process(REDIS_URL=None, CACHE="none", SESSIONS="cookie")
 
 
+@pytest.mark.slow
 def test_a_process_without_redis_turns_caching_off_when_it_writes(
     loner: FlaskClient, reader: FlaskClient, waits: list[float]
 ):
@@ -152,6 +153,7 @@ def test_a_process_without_redis_turns_caching_off_when_it_writes(
         assert epoch < read_row()[0]
 
 
+@pytest.mark.slow
 def test_a_process_without_redis_has_nothing_to_do_where_nobody_caches(
     loner: FlaskClient, waits: list[float], cli: RunCLI
 ):
@@ -172,6 +174,7 @@ def normal(line: str) -> str:
     return " ".join(line.split())
 
 
+@pytest.mark.slow
 def test_what_a_replica_holds_is_no_hit(new_process: NewProcess, own_redis: RedisServer):
     """It may be older than what its master has."""
     client = new_process(REDIS_URL=own_redis.url)
@@ -192,6 +195,7 @@ def under_way(function: Callable[..., Any], *arguments: Any) -> Iterator[Future[
         future.result(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before, answer", [("FILL", "old"), ("LEASE", "new")])
 def test_a_reader_that_was_held_while_another_wrote(
     writer: FlaskClient,
@@ -213,6 +217,7 @@ def test_a_reader_that_was_held_while_another_wrote(
     assert "new" == read(late)[0]
 
 
+@pytest.mark.slow
 def test_others_read_the_database_between_commit_and_release(
     reader: FlaskClient, new_process: NewProcess, redis_proxy: RedisProxy
 ):
@@ -228,6 +233,7 @@ def test_others_read_the_database_between_commit_and_release(
     assert "new" == read(reader)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FENCE", "RELEASE"])
 @pytest.mark.parametrize("what", ["swallow", "hold_commands", "hold_replies"])
 def test_a_step_of_a_writer_that_is_not_confirmed(
@@ -256,6 +262,7 @@ def test_a_step_of_a_writer_that_is_not_confirmed(
     assert "new" == read(reader)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LEASE", "FILL"])
 @pytest.mark.parametrize("what", ["swallow", "hold_commands", "hold_replies"])
 def test_a_step_of_a_reader_that_is_not_confirmed(
@@ -278,6 +285,7 @@ def test_a_step_of_a_reader_that_is_not_confirmed(
     assert "new" == read(reader)[0]
 
 
+@pytest.mark.slow
 def test_a_fill_and_a_fence_that_come_late_in_the_wrong_order(
     writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy, redis: Any
 ):
@@ -296,6 +304,7 @@ def test_a_fill_and_a_fence_that_come_late_in_the_wrong_order(
     assert "new" == read(reader)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config, status", [({"RESOURCES_FAST": False}, 503), ({}, 200)], ids=["view", "fast path"]
 )
@@ -358,6 +367,7 @@ def lose_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
 LOST = psycopg2.OperationalError("lost")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config, lose",
     [({"RESOURCES_FAST": False}, lose_a_commit), ({}, lose_an_update)],
@@ -385,6 +395,7 @@ def test_a_commit_that_fails_leaves_its_fence(
     assert "stored" in read(reader)[1]
 
 
+@pytest.mark.slow
 def test_another_epoch_began_while_a_writer_turned_caching_off(
     writer: FlaskClient, reader: FlaskClient, redis_proxy: RedisProxy
 ):
@@ -430,6 +441,7 @@ class ByHand:
         self._connection.commit()
 
 
+@pytest.mark.slow
 def test_what_was_filled_is_not_shared_once_nobody_trusts_the_epoch(
     reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ):
@@ -442,6 +454,7 @@ def test_what_was_filled_is_not_shared_once_nobody_trusts_the_epoch(
     assert not strategy.fill(lease, b"old", 300)
 
 
+@pytest.mark.slow
 def test_writers_need_no_second_connection_of_the_pool(new_process: NewProcess, waits: list[float]):
     """Ten at once on a process that knows nothing of the state yet, and has two connections."""
     process = new_process(DATABASE_POOL_SIZE=2, **PATIENT)
@@ -457,6 +470,7 @@ def test_writers_need_no_second_connection_of_the_pool(new_process: NewProcess, 
     assert 0 == strategy_of(process).stats()["unconfirmed"]
 
 
+@pytest.mark.slow
 def test_readers_have_connections_while_writers_wait(
     new_process: NewProcess, redis_proxy: RedisProxy, monkeypatch: pytest.MonkeyPatch
 ):
@@ -488,6 +502,7 @@ def test_readers_have_connections_while_writers_wait(
         assert {200} == {one.result() for one in writing}
 
 
+@pytest.mark.slow
 def test_a_process_that_has_never_read_the_state_asks_once(
     new_process: NewProcess, writer: FlaskClient
 ):

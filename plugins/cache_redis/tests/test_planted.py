@@ -195,6 +195,7 @@ def test_a_value_of_another_epoch_is_not_seen(client: FlaskClient, redis: Any, k
     assert [] == warnings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1], ids=["marker", "key"])
 def test_a_huge_string_is_never_read_whole(
     make_app: MakeApp, own_redis: RedisServer, sqlite_url: str, which: int

@@ -219,6 +219,7 @@ def test_a_command_in_another_process_is_seen(
     assert "Saw" == shared.get("/api/items/2").json["name"]
 
 
+@pytest.mark.slow
 def test_a_write_of_another_program_is_seen(shared: Any, tmp_path: Path) -> None:
     """It need not be Pegboard's at all."""
     shared.post("/api/items/", json={"name": "Hammer"})

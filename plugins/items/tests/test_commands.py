@@ -211,6 +211,7 @@ def test_import_says_when_the_database_refuses(make_app, sqlite_url, run):
     assert isinstance(result.exception, SystemExit)
 
 
+@pytest.mark.slow
 def test_an_import_is_not_begun_twice(make_app, database_url, run, read_rows):
     """What was read is gone: when the database gives way to another, the operator is told."""
 
@@ -233,6 +234,7 @@ def test_an_import_is_not_begun_twice(make_app, database_url, run, read_rows):
     assert [] == read_rows()
 
 
+@pytest.mark.slow
 def test_an_import_may_take_its_time(make_app, postgres_url, run):
     """The limit on statements is for requests."""
 
@@ -253,6 +255,7 @@ def test_an_import_may_take_its_time(make_app, postgres_url, run):
     assert 503 == app.test_client().post("/api/items/", json={"name": "Saw"}).status_code
 
 
+@pytest.mark.slow
 def test_import_asks_and_tells_other_plugins(make_app, database_url, run, read_rows):
     """For every row; one that is refused is a bad row; nothing is announced that is undone."""
     told: list[tuple[str, int, str]] = []

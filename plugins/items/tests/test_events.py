@@ -338,6 +338,7 @@ def test_statements_on_many_rows_pass_by(app, listener, create):
     assert 1 == len(listener.told)
 
 
+@pytest.mark.slow
 def test_two_apps_do_not_hear_of_each_other(make_app):
     """Each has its listeners; one may have none."""
     listeners = Listener(), Listener()

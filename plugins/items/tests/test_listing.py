@@ -203,6 +203,7 @@ def test_parameters_at_their_bounds_are_taken(client, query):
     assert 200 == client.get(f"/api/items/?{query}").status_code
 
 
+@pytest.mark.slow
 def test_page_sizes_come_from_the_settings(make_app):
     """Two apps in one process may differ; each one's description says its own."""
     apps = [

@@ -51,6 +51,7 @@ def assert_error(response: Any, status: int) -> None:
     assert "SELECT" not in response.text
 
 
+@pytest.mark.slow
 def test_ids_that_no_item_can_have_read_as_those_that_none_has(client):
     """Below and above the column's range, and of more than 64 bits."""
     for number in ("0", "99999", str(2**31), str(10**30)):

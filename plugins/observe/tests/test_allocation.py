@@ -66,6 +66,7 @@ def _can_mount(folder: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_full_file_system_is_an_error_and_no_signal(tmp_path: Path):
     """What is written already stays, can be changed and read."""
     if not _can_mount(tmp_path):

@@ -74,6 +74,7 @@ def test_an_app_that_is_built_twice_counts_once(make_app: MakeApp, read: Read):
         assert 1 == read(text, "pegboard_worker_starts_total")
 
 
+@pytest.mark.slow
 def test_a_process_is_still_told_when_its_first_app_is_gone(make_app: MakeApp, read: Read):
     """By the app that comes after it."""
     first, second = (Metrics(make_app(plugins=["observe"]), name_of_folder()) for _ in range(2))
@@ -173,6 +174,7 @@ def _tell(app: Flask, ready: Any, stop: Any) -> None:
     stop.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
 def test_what_processes_count_together_is_not_added_up(make_app: MakeApp, read: Read):
     """What each has for itself is; names are no metrics."""
@@ -246,6 +248,7 @@ def _serve(app: Flask, ready: Any, stop: Any) -> None:
     stop.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
 @pytest.mark.parametrize("ends_by", ["exit", signal.SIGKILL])
 def test_what_a_dead_process_has_counted_stays(

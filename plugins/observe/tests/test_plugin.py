@@ -5,6 +5,7 @@ import pytest
 from pegboard.testing.contracts import PluginContract
 
 
+@pytest.mark.slow
 class TestPlugin(PluginContract):
     """From the wheel to the removal."""
 

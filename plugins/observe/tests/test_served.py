@@ -16,6 +16,7 @@ COUNT = "pegboard_http_request_duration_seconds_count"
 Read = Callable[..., float]
 
 
+@pytest.mark.slow
 def test_all_workers_are_told_of_and_none_is_forgotten(
     live_server: StartService, read: Read, monkeypatch: pytest.MonkeyPatch
 ):

@@ -59,6 +59,7 @@ def test_what_redis_has_counted_is_not_forgotten(start, own_redis):
     assert 2 == [ask(9) for _ in range(5)].count(200)
 
 
+@pytest.mark.slow
 def test_a_window_that_an_outage_touches_holds_at_most_twice_the_limit(
     serve, own_redis, limiter_of
 ):
@@ -101,6 +102,7 @@ def test_all_are_admitted_where_the_door_is_open(start, own_redis):
     assert not any("RateLimit" in one.headers for one in answers)
 
 
+@pytest.mark.slow
 def test_none_is_admitted_where_the_door_is_closed(start, own_redis):
     """503, in the platform's format, with the time to come again."""
     client = start(RATELIMIT_ON_FAILURE="closed")
@@ -128,6 +130,7 @@ def test_a_rule_has_a_policy_of_its_own(start, own_redis, plugin_of):
     assert [200, 503] == [get(client), get(client, "/login")]
 
 
+@pytest.mark.slow
 def test_redis_counts_again_by_itself(start, own_redis, caplog):
     """Once it is back; the operator is told of both, once."""
     client = start()
@@ -155,6 +158,7 @@ def test_redis_counts_again_by_itself(start, own_redis, caplog):
     assert "requests are counted again" == second
 
 
+@pytest.mark.slow
 def test_a_redis_that_does_not_answer_costs_little(start, own_redis):
     """At most one time-out a second, whatever number of requests comes."""
     client = start(RATELIMIT_ON_FAILURE="open", REDIS_TIMEOUT=1)

@@ -165,6 +165,7 @@ def test_800_requests_at_once_find_a_limit_of_100_in_a_service(own_redis, tmp_pa
     assert {404: 100, 429: 700} == Counter(statuses)
 
 
+@pytest.mark.slow
 def test_deployments_on_one_redis_are_told_apart_by_their_prefix(serve, redis_url):
     """Those of one prefix share counts, those of another do not; keys begin with it."""
     clients = [

@@ -177,6 +177,7 @@ def test_a_limit_that_changes_admits_no_more(redis, new_clock, drawn):
                     naive.check(clock.now, verdict)
 
 
+@pytest.mark.slow
 @given(bursts())
 @settings(max_examples=100)
 def test_a_refusal_says_exactly_how_long_it_holds(new_clock, drawn):

@@ -244,6 +244,7 @@ def test_decorators_do_nothing_without_the_plugin(make_app, parts):
     assert "RateLimit" not in client.get("/parts/of-class").headers
 
 
+@pytest.mark.slow
 def test_clients_are_counted_apart(serve):
     """200 forged addresses are one client, 200 addresses of one /64 as well; another is another."""
     client = serve(RATELIMIT_DEFAULT="10/minute")

@@ -143,6 +143,7 @@ async def test_a_view_that_raised_the_limit_reads_beyond_it(
     assert [body] == seen
 
 
+@pytest.mark.slow
 async def test_a_view_that_answers_in_parts_reads_its_large_body_meanwhile(
     app: Flask, serve: Serve
 ):

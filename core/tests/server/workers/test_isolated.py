@@ -24,6 +24,7 @@ from pegboard.server import call_isolated
 from pegboard.server.workers import isolated
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_another_process():
     """It has ended when its result is returned."""
     found = call_isolated(os.getpid)
@@ -144,6 +145,7 @@ def test_an_interrupted_function_aborts_its_caller(
     assert not capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_function_can_read_standard_input():
     """So a debugger can be used in it."""
     reader, writer = os.pipe()
@@ -180,6 +182,7 @@ def test_exit_handlers_of_the_function_are_run(
         assert {"exited", Path(kept.name).name} == {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_an_exit_handler_that_waits_is_given_up(monkeypatch: pytest.MonkeyPatch):
     """After a time."""
     monkeypatch.setattr(isolated, "EXIT_TIME", 0.1)
